@@ -1,0 +1,1 @@
+"""Options: one table of them, read from flags, environment and TOML, checked all at once."""

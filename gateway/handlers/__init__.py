@@ -1,0 +1,1 @@
+"""What answers an exchange: the route decides which pool, forward sends it there."""

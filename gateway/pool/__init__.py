@@ -1,0 +1,1 @@
+"""The workers of one app: members, their slots, the queue, and the driver of each link."""

@@ -1,0 +1,98 @@
+"""One small frozen dataclass per room: what the room may be told. A leaf; every room imports it.
+
+`config` makes these of flags, environment and TOML; the supervisor sends a `GatewaySettings` to
+each gateway process as JSON. Times are seconds (0 = no limit where a field says so), sizes bytes.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSettings:
+    """One bound socket, inherited by its number."""
+
+    fd: int
+    address: str
+    """As the operator wrote it: "127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """Room `http`: parsing and its limits."""
+
+    parser: str = "auto"
+    """auto, httptools or h11; auto is httptools where it is installed."""
+    limit_request_line: int = 8_190
+    limit_request_fields: int = 100
+    limit_request_field_size: int = 8_190
+    limit_request_head: int = 65_536
+    """Request line and all fields together."""
+    max_request_body_size: int = 1_073_741_824
+    """0: no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """Room `serve`: how long a client may take, and how many there may be."""
+
+    header_timeout: float = 15.0
+    """From the first byte of a head to its last."""
+    body_timeout: float = 60.0
+    """Between two pieces of a request body."""
+    send_timeout: float = 60.0
+    """With bytes to send and none taken by the client."""
+    timeout_keep_alive: float = 75.0
+    request_timeout: float = 60.0
+    """From the request's hand-over to a worker to the head of the response; 0: no limit."""
+    graceful_timeout: float = 30.0
+    """From the wish to stop to the cut."""
+    server_header: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """Room `pool`: the queue of one pool."""
+
+    name: str = "default"
+    queue_size: int = 1_024
+    queue_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """Room `handlers`: which requests go to which pool. The longest prefix of the most exact
+    host wins, whatever the order."""
+
+    pool: str = "default"
+    host: str = ""
+    """Lower case, without port; "" any, "*.example.com" every host below example.com."""
+    prefix: str = ""
+    """"/api" matches /api and /api/..., never /apiary; "" everything. The app sees it as its
+    root_path (ASGI) or SCRIPT_NAME (WSGI)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Room `observe`."""
+
+    level: str = "info"
+    access_log: str = "-"
+    """"-" standard output, "" none, else a file's path, opened for appending."""
+    access_logformat: str = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+    """gunicorn's atoms, or the word json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """All that one gateway process is told."""
+
+    gateway: int = 1
+    run_dir: str
+    listeners: tuple[ListenerSettings, ...]
+    pools: tuple[PoolSettings, ...] = (PoolSettings(),)
+    routes: tuple[RouteSettings, ...] = (RouteSettings(),)
+    root_path: str = ""
+    """A prefix that a proxy in front has taken off; put back in front of every path."""
+    http: HttpSettings = HttpSettings()
+    serve: ServeSettings = ServeSettings()
+    log: LogSettings = LogSettings()

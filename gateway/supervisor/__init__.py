@@ -1,0 +1,1 @@
+"""Starts, watches, replaces and ends the gateway and worker processes. Touches no request."""

@@ -1,0 +1,130 @@
+"""msgpack's only door: bytes to messages and back, with every limit set.
+
+A message delimits itself, so there is no length prefix and the C unpacker decodes a whole batch
+(a `recv` of many messages) in one loop. What passes here has the right length and the right type
+in every place of the array; what is inside of a scope or an event is checked by who uses it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import msgpack
+
+from .errors import RemoteProtocolError
+from .messages import (
+    BYE,
+    CREDIT,
+    DRAIN,
+    END,
+    EVENT,
+    HELLO,
+    MAX_MESSAGE,
+    NOT_READY,
+    OPEN,
+    PING,
+    PONG,
+    READY,
+    REQUEST_BODY,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    SLOTS,
+    STARTED,
+    WS_MESSAGE,
+    Message,
+    name_of,
+)
+
+MAX_ARRAY: Final = 4_096
+"""Longest array (headers of one message, ids of one STARTED)."""
+MAX_MAP: Final = 1_024
+RECEIVE_SIZE: Final = 262_144
+"""The most that a driver may feed at once, in bytes."""
+
+# The types of each message, place by place. Exact types: True is no int, and what msgpack does
+# not decode to one of these (extension types, floats for ids) has no place in a message.
+_SHAPES: Final[dict[int, frozenset[tuple[type, ...]]]] = {
+    kind: frozenset((int, *fields) for fields in alternatives)
+    for kind, alternatives in {
+        HELLO: [(str, int, int, tuple, dict, dict)],
+        READY: [(dict,)],
+        NOT_READY: [(str, str, str)],
+        SLOTS: [(int,)],
+        OPEN: [(int, tuple, bytes, bool, int)],
+        STARTED: [(tuple,)],
+        EVENT: [(int, dict)],
+        REQUEST_BODY: [(int, bytes, bool)],
+        RESPONSE_START: [(int, int, tuple)],
+        RESPONSE_BODY: [(int, bytes, bool, bool)],
+        RESPONSE: [(int, int, tuple, bytes, bool)],
+        WS_MESSAGE: [(int, bytes), (int, str)],
+        CREDIT: [(int, int)],
+        RESET: [(int, int, str)],
+        END: [(int,)],
+        PING: [(int,)],
+        PONG: [(int, dict)],
+        DRAIN: [(str,)],
+        BYE: [(int, str)],
+    }.items()
+}
+
+_msgpack: Any = msgpack  # it ships no types
+
+encode = cast("Callable[[Message], bytes]", _msgpack.Packer(use_bin_type=True, autoreset=True).pack)
+"""One message as bytes. Raises TypeError or ValueError for what msgpack cannot carry. Not for two
+threads at once: a link that several threads use holds its lock around every call."""
+
+
+class Decoder:
+    """Turns received bytes into messages. A message may come in any number of pieces."""
+
+    __slots__ = ("_unpacker",)
+
+    def __init__(self, max_message: int = MAX_MESSAGE) -> None:
+        self._unpacker: Any = _msgpack.Unpacker(
+            use_list=False,
+            raw=False,
+            strict_map_key=True,
+            # Room for one whole message that has not ended yet and one more batch behind it.
+            max_buffer_size=max_message + RECEIVE_SIZE,
+            max_array_len=MAX_ARRAY,
+            max_map_len=MAX_MAP,
+            max_bin_len=max_message,
+            max_str_len=max_message,
+            max_ext_len=0,
+        )
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Messages that `data` completes. Raises RemoteProtocolError, after the good ones."""
+        unpacker = self._unpacker
+        shapes = _SHAPES
+        try:
+            unpacker.feed(data)
+            for raw in unpacker:
+                if (
+                    type(raw) is not tuple
+                    or not raw
+                    or tuple(map(type, raw)) not in shapes.get(raw[0], ())  # pyright: ignore[reportUnknownArgumentType]
+                ):
+                    raise RemoteProtocolError(_misshapen(cast("object", raw)))
+                yield cast("Message", raw)
+        except (
+            ValueError,  # limits, bad UTF-8, extra data, too deep (msgpack's own are subclasses)
+            TypeError,  # an array or a map that cannot be hashed: raw[0], or a map's key
+            _msgpack.exceptions.UnpackException,
+            RecursionError,
+        ) as error:
+            raise RemoteProtocolError(
+                f"undecodable message: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _misshapen(raw: object) -> str:
+    if type(raw) is not tuple or not raw:
+        return f"a message is a non-empty array, not {raw.__class__.__name__}"
+    fields = cast("tuple[object, ...]", raw)
+    found = ", ".join(type(field).__name__ for field in fields[1:])
+    if isinstance(fields[0], int) and fields[0] in _SHAPES:
+        return f"{name_of(fields[0])} does not have the fields ({found})"
+    return f"unknown message {name_of(fields[0])} with the fields ({found})"

@@ -1,0 +1,47 @@
+"""Byte credit: what keeps one slow call from costing anybody else anything.
+
+The receiver of bytes allows the sender a window. Bytes that *arrive* use it up; bytes that the
+consumer has *taken* (the app called receive, the client's kernel accepted them) give it back, and
+the sender is told in steps of half a window, so that credit costs one small message for many
+large ones. After h2's windows.py, without its resizing.
+"""
+
+from .errors import RemoteProtocolError
+
+
+class ReceiveWindow:
+    """The receiving side's account of one direction of one call, in bytes."""
+
+    __slots__ = ("_allowed", "_owed", "_step")
+
+    def __init__(self, size: int, *, held: bool = False) -> None:
+        """`held`: the window starts closed, and the first `open` gives the whole of it."""
+        self._allowed = 0 if held else size
+        self._owed = size if held else 0
+        self._step = size // 2 or 1
+
+    def arrived(self, count: int) -> None:
+        """`count` bytes came in. Raises RemoteProtocolError if they were never allowed."""
+        if count > self._allowed:
+            raise RemoteProtocolError(f"{count} bytes came where {self._allowed} were allowed")
+        self._allowed -= count
+
+    def overdrawn(self, count: int) -> None:
+        """As `arrived`, for a WebSocket message: it cannot be cut, so one may cross the line, but
+        none may start beyond it."""
+        if self._allowed <= 0:
+            raise RemoteProtocolError(f"a message of {count} bytes came without credit")
+        self._allowed -= count
+
+    def taken(self, count: int) -> int:
+        """The consumer took `count` bytes; returns the credit to announce now, often 0."""
+        self._owed += count
+        if self._owed < self._step:
+            return 0
+        return self.open()
+
+    def open(self) -> int:
+        """Everything owed, at once: what to announce when the consumer asks and waits."""
+        grant, self._owed = self._owed, 0
+        self._allowed += grant
+        return grant

@@ -1,0 +1,172 @@
+"""The gateway's end of a link: it opens calls and hears their responses."""
+
+from collections.abc import Iterable, Iterator
+
+from .calls import ENDS, LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
+from .errors import LocalProtocolError, RemoteProtocolError
+from .link import LinkMachine, Received, unlawful
+from .messages import (
+    CREDIT,
+    DRAIN,
+    END,
+    EVENT,
+    HOLD_BODY,
+    MAX_BODY,
+    MAX_CALL_ID,
+    NOT_READY,
+    OPEN,
+    PING,
+    PONG,
+    READY,
+    REQUEST_BODY,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    SLOTS,
+    STARTED,
+    WS_MESSAGE,
+    Message,
+    Scope,
+    name_of,
+)
+
+
+class GatewayLink(LinkMachine):
+    peer_kinds = frozenset({READY, NOT_READY, SLOTS, PING, PONG, DRAIN})
+
+    # -- saying ------------------------------------------------------------------------------
+
+    def open(self, call: Call, scope: Scope, body: bytes, more: bool, flags: int) -> None:
+        """Opens `call` with the first bytes of its body: at most MAX_BODY, none with HOLD_BODY.
+
+        A refused OPEN (too large for the peer, not encodable) leaves no trace on the link.
+        """
+        if self.state != "open":
+            raise LocalProtocolError(f"OPEN on a link that is {self.state!r}")
+        if len(body) > MAX_BODY or (body and flags & HOLD_BODY):
+            raise LocalProtocolError(f"OPEN with a first body of {len(body)} bytes")
+        call_id = self.last_call_id + 1
+        if call_id > MAX_CALL_ID:
+            raise LocalProtocolError("call ids are used up")
+        self._outbox.put((OPEN, call_id, scope, body, more, flags))
+        self.last_call_id = call_id
+        self.calls[call_id] = call
+        call.call_id = call_id
+        call.request = "body" if more else "complete"
+        call.response = "opened"
+        call.receive_window = None
+        call.send_credit = 0 if flags & HOLD_BODY else self._send_window - len(body)
+
+    def send_body(self, call: Call, body: bytes, more: bool) -> None:
+        """Request body: at most MAX_BODY and at most `call.send_credit` bytes."""
+        self._spend(call, len(body))
+        self._move(call, REQUEST_BODY if more else REQUEST_BODY | LAST)
+        self._outbox.put_body(call.call_id, (REQUEST_BODY, call.call_id, body, more))
+
+    def _may(self, call: Call, move: int) -> bool:
+        return call.response != "ended" and move in REQUEST_TABLE[call.request]
+
+    def _move(self, call: Call, move: int) -> None:
+        after = REQUEST_TABLE[call.request].get(move)
+        if after is None or call.response == "ended":
+            raise LocalProtocolError(unlawful(move, call.request, call))
+        call.request = after
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> Iterator[Received]:
+        calls = self.calls
+        for message in self._decoder.feed(data):
+            if message[0] != RESPONSE:
+                yield from self._hear(message)
+                continue
+            # The commonest message, kept in one place: a complete response.
+            _, call_id, _, _, body, ended = message
+            call = calls.get(call_id)
+            if call is None:
+                self._forgotten(message[0], call_id)
+                continue
+            move = RESPONSE | LAST | ENDS if ended else RESPONSE | LAST
+            after = RESPONSE_TABLE[call.response].get(move)
+            if after is None:
+                raise RemoteProtocolError(unlawful(move, call.response, call))
+            call.response = after
+            if len(body) > MAX_BODY:
+                raise RemoteProtocolError(f"a body message of {len(body)} bytes")
+            if ended:
+                del calls[call_id]
+            if call.request != "reset":
+                yield call, message
+            elif ended:
+                yield call, (END, call_id)
+
+    def _hear(self, message: Message) -> Iterable[Received]:
+        if message[0] == RESPONSE_BODY:
+            _, call_id, body, more, ended = message
+            move = RESPONSE_BODY if more else RESPONSE_BODY | LAST
+            if ended:
+                move |= ENDS
+            call = self._moved(call_id, move)
+            if call is not None:
+                self._body_arrived(call, len(body), last=not more)
+        elif message[0] == STARTED:
+            return self._hear_started(message[1])
+        elif message[0] == CREDIT:
+            call = self._moved(message[1], CREDIT)
+            if call is not None:
+                self._credit_arrived(call, message[2])
+        elif message[0] == WS_MESSAGE:
+            call = self._moved(message[1], WS_MESSAGE)
+            if call is not None:
+                self._ws_message_arrived(call, message[2])
+        elif (
+            message[0] == RESPONSE_START
+            or message[0] == END
+            or message[0] == RESET
+            or message[0] == EVENT
+        ):
+            call = self._moved(message[1], message[0])
+        else:
+            return self._link_message(message)
+        if call is None:
+            return ()
+        if call.response == "ended":
+            del self.calls[call.call_id]
+            self._outbox.drop(call.call_id)
+            if call.request == "reset":
+                return ((call, (END, call.call_id)),)
+        elif call.request == "reset":
+            return ()
+        return ((call, message),)
+
+    def _hear_started(self, call_ids: Iterable[object]) -> Iterable[Received]:
+        for call_id in call_ids:
+            if type(call_id) is not int:
+                raise RemoteProtocolError("STARTED carries call ids")
+            call = self._moved(call_id, STARTED)
+            if call is not None and call.request != "reset":
+                yield call, (STARTED, (call_id,))
+
+    def _moved(self, call_id: int, move: int) -> Call | None:
+        """The worker's move in the table of its half; None when the link is over."""
+        call = self.calls.get(call_id)
+        if call is None:
+            self._forgotten(move & 31, call_id)
+            return None
+        after = RESPONSE_TABLE[call.response].get(move)
+        if after is None:
+            raise RemoteProtocolError(unlawful(move, call.response, call))
+        call.response = after
+        return call
+
+    def _forgotten(self, kind: int, call_id: int) -> None:
+        """A call that is not open. Ids are never used twice, so nothing can reach a wrong call;
+        but a worker that speaks of a call after its END is broken."""
+        if self.state == "closed":
+            return
+        known = 0 < call_id <= self.last_call_id
+        raise RemoteProtocolError(
+            f"{name_of(kind)} about call {call_id}, which "
+            + ("has ended" if known else "was never opened")
+        )

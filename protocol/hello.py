@@ -1,0 +1,84 @@
+"""HELLO: who speaks, which versions and features, and how much the peer may send.
+
+Both sides send HELLO first. The highest version that both speak is spoken, features are the
+intersection of the names, and unknown keys in the maps are ignored, so that a gateway and a worker
+of different releases work together (SPEC.md 3).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .errors import RemoteProtocolError
+from .messages import (
+    BYE_VERSION,
+    HELLO,
+    MAGIC,
+    MAX_BODY,
+    MAX_MESSAGE,
+    VERSION_HIGH,
+    VERSION_LOW,
+    WINDOW,
+    Hello,
+)
+
+SMALLEST_MAX_MESSAGE: Final = 131_072
+"""A peer must take a full body and a large head in one message, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """One side's HELLO."""
+
+    who: dict[str, object]
+    """Worker: pool, worker, pid, generation, interface. Gateway: gateway, pid."""
+    features: frozenset[str] = frozenset()
+    version_low: int = VERSION_LOW
+    version_high: int = VERSION_HIGH
+    max_message: int = MAX_MESSAGE
+    """Largest encoded message that this side takes, in bytes."""
+    window: int = WINDOW
+    """Initial credit of every call for what this side receives, in bytes."""
+    extra: dict[str, object] = field(default_factory=dict[str, object])
+    """Limits of the peer that this version does not know; kept, never interpreted."""
+
+    def message(self) -> Hello:
+        limits = {"max_message": self.max_message, "window": self.window}
+        features = tuple(sorted(self.features))
+        return (HELLO, MAGIC, self.version_low, self.version_high, features, limits, self.who)
+
+    @classmethod
+    def read(cls, message: Hello) -> "Greeting":
+        """The peer's greeting. Raises RemoteProtocolError for what version 1 cannot mean."""
+        _, magic, low, high, features, limits, who = message
+        if magic != MAGIC:
+            raise RemoteProtocolError(f"HELLO begins with {magic!r}, not {MAGIC!r}")
+        if not all(type(name) is str for name in features):
+            raise RemoteProtocolError("feature names are strings")
+        known = {"max_message": MAX_MESSAGE, "window": WINDOW} | {
+            name: limit for name, limit in limits.items() if name in ("max_message", "window")
+        }
+        for name, least in (("max_message", SMALLEST_MAX_MESSAGE), ("window", MAX_BODY)):
+            limit = known[name]
+            if type(limit) is not int or not least <= limit < 2**31:
+                raise RemoteProtocolError(f"HELLO's limit {name} is {limit!r}; least is {least}")
+        return cls(
+            who=who,
+            features=frozenset(features),
+            version_low=low,
+            version_high=high,
+            max_message=known["max_message"],
+            window=known["window"],
+            extra={name: limit for name, limit in limits.items() if name not in known},
+        )
+
+
+def negotiate(ours: Greeting, theirs: Greeting) -> tuple[int, frozenset[str]]:
+    """The version to speak and the features to use; both sides come to the same answer."""
+    version = min(ours.version_high, theirs.version_high)
+    if version < max(ours.version_low, theirs.version_low):
+        raise RemoteProtocolError(
+            f"no common version: we speak {ours.version_low} to {ours.version_high}, "
+            f"the peer {theirs.version_low} to {theirs.version_high}",
+            BYE_VERSION,
+        )
+    return version, ours.features & theirs.features

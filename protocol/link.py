@@ -1,0 +1,194 @@
+"""A whole link without its socket: feed bytes, get messages; say something, take bytes.
+
+`GatewayLink` and `WorkerLink` are its two ends. A driver owns the socket and has no rules of its
+own: what it receives goes to `receive`, what `take_output` gives goes out, and when the doorbell
+rings there is output to take. Reading never waits on writing, on either side.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from .calls import Call
+from .codec import Decoder
+from .credit import ReceiveWindow
+from .errors import LocalProtocolError, RemoteProtocolError
+from .hello import Greeting, negotiate
+from .messages import (
+    BYE,
+    CREDIT,
+    DRAIN,
+    EVENT,
+    HELLO,
+    MAX_BODY,
+    PING,
+    PONG,
+    RESET,
+    WS_MESSAGE,
+    Message,
+    name_of,
+)
+from .outbox import Outbox
+
+Received = tuple[Call | None, Message]
+"""A message and the call that it is about, None for the link's own messages."""
+
+
+class LinkMachine(ABC):
+    """What both ends share: the greeting, the output, the walk through the tables."""
+
+    peer_kinds: frozenset[int]
+    """Kinds about the link as a whole that the peer may send once HELLO has passed."""
+
+    def __init__(self, greeting: Greeting, doorbell: Callable[[], None]) -> None:
+        """`doorbell` is called when there is output to take and there was none before."""
+        self.ours = greeting
+        self.theirs: Greeting | None = None
+        self.version = 0
+        self.features: frozenset[str] = frozenset()
+        self.state: Literal["greeting", "open", "closed"] = "greeting"
+        self.calls: dict[int, Call] = {}
+        self.last_call_id = 0
+        self._decoder = Decoder(greeting.max_message)
+        # Until the peer has said its own limit, ours holds: HELLO is far below either.
+        self._outbox = Outbox(doorbell, greeting.max_message)
+        self._send_window = 0
+
+    # -- saying ------------------------------------------------------------------------------
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self._outbox)
+
+    def take_output(self) -> bytes:
+        """The next batch of bytes to write, b"" when there is none."""
+        return self._outbox.take()
+
+    def greet(self) -> None:
+        """Says HELLO: the first thing on a new link."""
+        self._outbox.put(self.ours.message())
+
+    def bye(self, code: int, reason: str) -> None:
+        """Ends the link: what is queued still goes out, then the driver closes the socket."""
+        if self.state != "closed":
+            self.state = "closed"
+            self._outbox.put((BYE, code, reason))
+
+    def ping(self, token: int) -> None:
+        self._outbox.put((PING, token))
+
+    def pong(self, token: int, vitals: dict[str, object]) -> None:
+        self._outbox.put((PONG, token, vitals))
+
+    def drain(self, reason: str) -> None:
+        """Worker: send me nothing new, I still serve what I have. Gateway: finish and go."""
+        self._outbox.put((DRAIN, reason))
+
+    def event(self, call: Call, event: dict[str, object]) -> None:
+        """Any ASGI event in its general form."""
+        self._move(call, EVENT)
+        self._outbox.put_after(call.call_id, (EVENT, call.call_id, event))
+
+    def send_ws_message(self, call: Call, data: bytes | str) -> None:
+        """A WebSocket message of at most `max_message`; it spends credit by its size in bytes,
+        and may overdraw it, since a message cannot be cut: wait while `send_credit` is not
+        positive."""
+        self._move(call, WS_MESSAGE)
+        call.send_credit -= len(data) if isinstance(data, bytes) else len(data.encode())
+        self._outbox.put_body(call.call_id, (WS_MESSAGE, call.call_id, data))
+
+    def reset(self, call: Call, code: int, reason: str) -> None:
+        """Gives a call up. Its bodies that still wait are dropped."""
+        self._move(call, RESET)
+        self._outbox.drop(call.call_id)
+        self._outbox.put((RESET, call.call_id, code, reason))
+
+    def taken(self, call: Call, count: int) -> None:
+        """The consumer took `count` bytes of body; the peer hears of it in half windows."""
+        window = call.receive_window
+        if window is not None and (grant := window.taken(count)):
+            self._grant(call, grant)
+
+    def wanted(self, call: Call) -> None:
+        """The consumer waits for body bytes: what is owed is announced at once."""
+        window = call.receive_window
+        if window is not None and (grant := window.open()):
+            self._grant(call, grant)
+
+    def _grant(self, call: Call, grant: int) -> None:
+        if self._may(call, CREDIT):
+            self._outbox.put((CREDIT, call.call_id, grant))
+
+    def _spend(self, call: Call, count: int) -> None:
+        if count > MAX_BODY:
+            raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
+        if count > call.send_credit:
+            raise LocalProtocolError(f"{count} bytes with credit for {call.send_credit}")
+        call.send_credit -= count
+
+    @abstractmethod
+    def _may(self, call: Call, move: int) -> bool:
+        """Whether our half of the call allows the move."""
+
+    @abstractmethod
+    def _move(self, call: Call, move: int) -> None:
+        """Makes our move. Raises LocalProtocolError where the table has none."""
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def receive(self, data: bytes) -> Iterator[Received]:
+        """Messages that `data` completes, each lawful in its link's and call's state.
+
+        Raises RemoteProtocolError at the first that is not, after the good ones before it; the
+        driver then says `bye(error.code, error.reason)` and closes. After the link's end
+        everything is ignored: it was on its way.
+        """
+
+    def _link_message(self, message: Message) -> Iterable[Received]:
+        """The link's own small table: HELLO first and once, then what the peer may say."""
+        if self.state == "closed":
+            return ()
+        if message[0] == HELLO:
+            if self.state != "greeting":
+                raise RemoteProtocolError("a second HELLO")
+            theirs = Greeting.read(message)
+            self.version, self.features = negotiate(self.ours, theirs)
+            self.theirs = theirs
+            self._send_window = theirs.window
+            self._outbox.max_message = theirs.max_message
+            self.state = "open"
+        elif message[0] == BYE:
+            self.state = "closed"
+        elif self.state == "greeting":
+            raise RemoteProtocolError(f"{name_of(message[0])} before HELLO")
+        elif message[0] not in self.peer_kinds:
+            raise RemoteProtocolError(f"{name_of(message[0])} comes from the wrong side")
+        return ((None, message),)
+
+    def _body_arrived(self, call: Call, size: int, *, last: bool) -> None:
+        if size > MAX_BODY:
+            raise RemoteProtocolError(f"a body message of {size} bytes")
+        window = call.receive_window
+        if window is None:
+            if last:  # whole in one piece, and every window holds that: no account to keep
+                return
+            window = call.receive_window = ReceiveWindow(self.ours.window)
+        window.arrived(size)
+
+    def _ws_message_arrived(self, call: Call, data: bytes | str) -> None:
+        """A message may overdraw the window once, as it cannot be cut: the next one may not."""
+        window = call.receive_window
+        if window is None:
+            window = call.receive_window = ReceiveWindow(self.ours.window)
+        window.overdrawn(len(data) if isinstance(data, bytes) else len(data.encode()))
+
+    def _credit_arrived(self, call: Call, count: int) -> None:
+        if count <= 0 or call.send_credit + count > 2**31 - 1:
+            raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {call.send_credit}")
+        call.send_credit += count
+
+
+def unlawful(move: int, state: str, call: Call) -> str:
+    """The sentence for a move that its table does not have."""
+    return f"{name_of(move & 31)} about call {call.call_id}, whose half is {state!r}"

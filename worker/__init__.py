@@ -1,0 +1,6 @@
+"""The worker: one process that hosts one ASGI or WSGI app and answers the calls of its gateways.
+
+It lives in the user's environment: standard library, msgpack, uvloop and `protocol` only, no trio
+in an asyncio or WSGI worker, nothing of the gateway. Reading order: `settings` -> `load_app` ->
+`asgi_call`, `wsgi_call` -> `host_asyncio`, `host_trio`, `host_threads` -> `run`.
+"""
