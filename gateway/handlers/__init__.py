@@ -1,1 +1,1 @@
-"""What answers an exchange: the route decides which pool, forward sends it there."""
+"""What answers an exchange, whatever HTTP version it came in: today, the route to a pool."""

@@ -1,1 +1,5 @@
-"""HTTP/1.1 without I/O: raw heads checked, parsed by h11 or httptools, bodies framed, responses rendered."""
+"""HTTP/1.1 without I/O: heads checked and parsed, bodies framed, responses rendered.
+
+Reading order: `grammar` (what may pass) -> `parse_httptools`, `parse_h11` (the two parsers) ->
+`heads` (a raw head becomes a Request) -> `body` -> `responses` -> `machine`.
+"""

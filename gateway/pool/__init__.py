@@ -1,1 +1,4 @@
-"""The workers of one app: members, their slots, the queue, and the driver of each link."""
+"""The workers of one app: members, their slots, the queue, and the driver of each link.
+
+Reading order: `call` -> `retry` -> `pool` -> `member` -> `door`.
+"""

@@ -1,1 +1,1 @@
-"""A client connection's life: bytes meet exchanges; the accept loop; the sweeper of deadlines."""
+"""A client connection's life: bytes meet exchanges. `connection` -> `outgoing` -> `service`."""

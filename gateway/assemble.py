@@ -1,0 +1,122 @@
+"""The one file that knows all rooms: a gateway process, put together from its settings."""
+
+import gc
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+from time import time
+
+import trio
+
+from .exchange import Exchange
+from .handlers.route import Router
+from .http.heads import choose_parser
+from .http.machine import HttpContext
+from .http.responses import ResponseHeads
+from .observe.access_log import AccessLog
+from .pool.door import bind, welcome_workers
+from .pool.pool import Pool
+from .serve.connection import ServiceState
+from .serve.service import Listener, Service
+from .settings import GatewaySettings
+
+log = getLogger("propylon.gateway")
+
+WORKERS_LEAVE = 0.5
+"""Seconds that workers have to hear that the gateway ends."""
+
+
+async def run_gateway(
+    settings: GatewaySettings,
+    report: Callable[[dict[str, object]], None],
+    wait_for_stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
+
+    `report` takes what the supervisor wants to know: {"event": "listening"} and {"event": "pool",
+    "pool": name, "ready": workers}. Raises OSError or ValueError if it cannot start.
+    """
+    pools: dict[str, Pool] = {}
+    workers_left = trio.Event()
+
+    def pool_changed(name: str, ready: int) -> None:
+        report({"event": "pool", "pool": name, "ready": ready})
+        if state.draining and not any(pool.members for pool in pools.values()):
+            workers_left.set()
+
+    for pool_settings in settings.pools:
+        pools[pool_settings.name] = Pool(
+            pool_settings, settings.serve.request_timeout, pool_changed
+        )
+    router = Router(
+        settings.routes, {name: pool.submit for name, pool in pools.items()}, settings.root_path
+    )
+    access_log = _open_access_log(settings)
+    doors = {
+        name: bind(os.path.join(settings.run_dir, name, f"{settings.gateway}.sock"))
+        for name in pools
+    }
+    listeners = [_listener(listener.fd, listener.address) for listener in settings.listeners]
+    async with trio.open_nursery() as background, trio.open_nursery() as connections:
+        state = ServiceState(
+            http=HttpContext(
+                settings.http,
+                choose_parser(settings.http.parser),
+                ResponseHeads(b"propylon" if settings.serve.server_header else b"", time()),
+            ),
+            settings=settings.serve,
+            answer=router.answer,
+            finished=access_log.finished if access_log else _unlogged,
+            nursery=connections,
+            now=trio.current_time(),
+        )
+        service = Service(state, [pool.sweep for pool in pools.values()])
+        background.start_soon(service.sweep)
+        if access_log is not None:
+            background.start_soon(access_log.run)
+        for name, door in doors.items():
+            background.start_soon(welcome_workers, door, pools[name], settings.gateway)
+        # What lives now lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        background.start_soon(service.accept, listeners)
+        report({"event": "listening"})
+        try:
+            await wait_for_stop()
+            await service.drain()
+            for pool in pools.values():
+                pool.drain()
+            if any(pool.members for pool in pools.values()):
+                with trio.move_on_after(WORKERS_LEAVE):
+                    await workers_left.wait()
+        finally:
+            connections.cancel_scope.cancel()
+            background.cancel_scope.cancel()
+            if access_log is not None:
+                access_log.close()
+            for door in doors.values():
+                _remove(door)
+
+
+def _unlogged(exchange: Exchange, seconds: float) -> None:
+    """The access log is off."""
+
+
+def _open_access_log(settings: GatewaySettings) -> AccessLog | None:
+    path = settings.log.access_log
+    return AccessLog(path, settings.log.access_logformat) if path else None
+
+
+def _listener(fd: int, address: str) -> Listener:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return Listener(sock, address)
+
+
+def _remove(door: socket.socket) -> None:
+    path = door.getsockname()
+    door.close()
+    try:
+        os.unlink(path)
+    except OSError as error:
+        log.debug("%s was not removed: %s", path, error)

@@ -1,0 +1,227 @@
+"""One client connection in HTTP/1.1, without its socket.
+
+Reading: `receive` bytes, then ask for the `next_request`, then for pieces of its body. Nothing is
+parsed ahead: the next head waits, as bytes, until the exchange before it is over, so a pipelined
+request is never looked at by a connection that will close.
+Writing: `respond`, or `start`, `body`..., `end`; each gives the bytes to send.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ...protocol.messages import Pairs
+from ..errors import RequestError
+from ..exchange import Request
+from ..settings import HttpSettings
+from .body import BodyFraming, ChunkedBody, LengthBody
+from .heads import ParseFields, read_head, why_malformed
+from .responses import BODILESS, ResponseHeads
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpContext:
+    """What all connections of a process share."""
+
+    settings: HttpSettings
+    parse_fields: ParseFields
+    heads: ResponseHeads
+
+
+class HttpMachine:
+    __slots__ = (
+        "_buffer",
+        "_context",
+        "_framing",
+        "_left",
+        "_request",
+        "_searched",
+        "_send_framing",
+        "fault",
+        "keep_alive",
+    )
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._buffer: bytes = b""
+        self._searched = 0
+        self._framing: BodyFraming | None = None
+        self._request: Request | None = None
+        self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
+        self._left = 0
+        self.keep_alive = True
+        """Whether another request may follow; final once a response's head was rendered."""
+        self.fault = ""
+        """What the app did wrong in a response that could not be taken back; "" for nothing."""
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet asked for."""
+        return len(self._buffer)
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether the current request's body was received to its end."""
+        return self._framing is None or self._framing.complete
+
+    def receive(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def next_request(self) -> Request | None:
+        """The next request, once its head is whole. Raises RequestError: answer, then close."""
+        buffer = self._buffer
+        if not buffer:
+            return None
+        end = buffer.find(b"\r\n\r\n", self._searched)
+        if end != 0 and buffer.startswith(b"\r\n") and buffer[2:3] not in (b"\r", b"\n"):
+            # RFC 9112 section 2.2: one empty line before a request is from sloppy clients.
+            if len(buffer) == 2:
+                return None
+            self._buffer, self._searched = buffer[2:], 0
+            return self.next_request()
+        if end < 0:
+            self._check_unfinished(buffer)
+            self._searched = max(0, len(buffer) - 3)
+            return None
+        limit = self._context.settings.limit_request_head
+        if end + 4 > limit:
+            raise RequestError(431, f"The request's head is over the limit of {limit} bytes.")
+        end += 4
+        if end == len(buffer):
+            head, self._buffer = buffer, b""
+        else:
+            head, self._buffer = buffer[:end], buffer[end:]
+        self._searched = 0
+        request = read_head(head, self._context.settings, self._context.parse_fields)
+        length = request.content_length
+        if length is None:
+            self._framing = ChunkedBody(self._context.settings.max_request_body_size)
+        elif length:
+            self._framing = LengthBody(length)
+        else:
+            self._framing = None
+            request.expects_continue = False
+        self._request = request
+        self.keep_alive = request.keep_alive
+        return request
+
+    def _check_unfinished(self, buffer: bytes) -> None:
+        """Refuses early what no further byte can make a head, or what is too long already."""
+        settings = self._context.settings
+        if buffer.startswith(b"\x16\x03"):
+            raise why_malformed(buffer, settings)
+        line_end = buffer.find(b"\n")
+        if line_end < 0:
+            line_end = len(buffer)
+        elif buffer[line_end - 1 : line_end] != b"\r":
+            raise RequestError(400, "A line of the request's head ends in a bare LF.")
+        if line_end > settings.limit_request_line + 2:
+            raise RequestError(
+                414, f"The request line is over {settings.limit_request_line} bytes."
+            )
+        if len(buffer) > settings.limit_request_head:
+            raise RequestError(
+                431,
+                f"The request's head is over the limit of {settings.limit_request_head} bytes.",
+            )
+
+    def next_body(self) -> tuple[bytes, bool]:
+        """What has come of the request's body, and whether more of it is to come.
+
+        Raises RequestError: the body can't be read to its end.
+        """
+        framing = self._framing
+        if framing is None:
+            return b"", False
+        buffer = self._buffer
+        if not buffer:
+            return b"", not framing.complete
+        self._buffer = b""
+        body, self._buffer = framing.decode(buffer)
+        return body, not framing.complete
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
+        """A complete response. Raises ResponseError with nothing sent."""
+        request = self._request
+        lines, length = self._context.heads.lines(status, headers)
+        if status in BODILESS or (request is not None and request.method == "HEAD"):
+            if status != 204 and (length is not None or (body and status != 304)):
+                lines.append(b"content-length: %d\r\n" % (len(body) if length is None else length))
+            body = b""
+        else:
+            size = len(body)
+            if length is None:
+                length = size
+            elif length < size:
+                body = body[:length]
+                self._app_fault(f"a body of {size} bytes was cut to its content-length {length}")
+            elif length > size:
+                self._app_fault(f"the body ended after {size} of {length} bytes")
+            lines.append(b"content-length: %d\r\n" % length)
+        self._end_head(lines, close)
+        lines.append(body)
+        return b"".join(lines)
+
+    def start(self, status: int, headers: Pairs, *, close: bool = False) -> bytes:
+        """The head of a response whose body follows. Raises ResponseError with nothing sent."""
+        request = self._request
+        lines, length = self._context.heads.lines(status, headers)
+        if status in BODILESS or (request is not None and request.method == "HEAD"):
+            self._send_framing = "none"
+            if length is not None and status != 204:
+                lines.append(b"content-length: %d\r\n" % length)
+        elif length is not None:
+            self._send_framing, self._left = "length", length
+            lines.append(b"content-length: %d\r\n" % length)
+        elif request is None or request.http_version == "1.1":
+            self._send_framing = "chunked"
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            self._send_framing, self.keep_alive = "close", False
+        self._end_head(lines, close)
+        return b"".join(lines)
+
+    def body(self, data: bytes) -> bytes:
+        """A piece of the body, framed."""
+        framing = self._send_framing
+        if framing == "chunked":
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if framing == "length":
+            if len(data) > self._left:
+                self._app_fault(f"the body went {len(data) - self._left} bytes over")
+                data = data[: self._left]
+            self._left -= len(data)
+            return data
+        return data if framing == "close" else b""
+
+    def end(self) -> bytes:
+        """The end of the body."""
+        if self._send_framing == "chunked":
+            return b"0\r\n\r\n"
+        if self._send_framing == "length" and self._left:
+            self._app_fault(f"the body ended {self._left} bytes before its content-length")
+        return b""
+
+    @property
+    def end_shows(self) -> bool:
+        """Whether a client can tell a cut body from a whole one when the connection just closes."""
+        return self._send_framing != "close"
+
+    def _end_head(self, lines: list[bytes], close: bool) -> None:
+        """The Connection field and the empty line (RFC 9112 section 9.3)."""
+        if close or not self.keep_alive:
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n\r\n")
+        elif self._request is not None and self._request.http_version == "1.0":
+            lines.append(b"connection: keep-alive\r\n\r\n")
+        else:
+            lines.append(b"\r\n")
+
+    def _app_fault(self, sentence: str) -> None:
+        self.fault = sentence
+        self.keep_alive = False

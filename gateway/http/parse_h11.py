@@ -1,0 +1,28 @@
+"""h11's only door: one raw head in, its fields out. Pure Python: runs where no wheel does."""
+
+import re
+from typing import Final
+
+import h11
+
+_LENGTHS: Final = re.compile(rb"\ncontent-length:[ \t]*([^\r]*)\r", re.IGNORECASE)
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def parse_fields(head: bytes) -> Fields:
+    """The fields of one checked head: lower-case names, trimmed values. ValueError if refused."""
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))
+    connection.receive_data(head)
+    try:
+        event = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(event, h11.Request):
+        raise ValueError("not a whole request head")
+    fields = list(event.headers)
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if lengths != [value.rstrip(b" \t") for value in _LENGTHS.findall(head)]:
+        # h11 makes one of "5, 5" and of a repeated field; two readers could see two bodies.
+        raise ValueError("repeated Content-Length")
+    return fields

@@ -1,0 +1,95 @@
+"""Response heads as bytes, and what may not become one.
+
+Apps repeat themselves: most header fields of a response were in an earlier one too. A field that
+was checked once is kept as a ready line, so the hot path looks lines up and joins them. One
+`ResponseHeads` serves all connections of a process.
+"""
+
+from email.utils import formatdate
+from typing import Final
+
+from ...protocol.messages import Pairs
+from ..errors import REASONS, ResponseError
+from .grammar import FIELD_NAME, FIELD_VALUE
+
+_MEANINGFUL: Final = frozenset({
+    b"content-length", b"date", b"server",
+    # The hop to the client is ours (RFC 9110 section 7.6.1).
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te",
+})  # fmt: skip
+
+_MOST_LINES: Final = 2_048
+_LONGEST_LINE: Final = 256
+"""A longer line is hardly ever seen twice (cookies, policies with nonces)."""
+
+BODILESS: Final = frozenset({204, 304})
+"""RFC 9110 section 6.4.1: these end with their head, as does every answer to HEAD."""
+
+
+class ResponseHeads:
+    __slots__ = ("_date_line", "_lines", "_server_line", "_status_lines")
+
+    def __init__(self, server: bytes, now: float) -> None:
+        """`server`: value of the Server field, b"" for none. `now`: seconds since the epoch."""
+        self._server_line = b"server: " + server + b"\r\n" if server else b""
+        self._date_line = b""
+        self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        self._status_lines = {
+            status: f"HTTP/1.1 {status} {reason}\r\n".encode()
+            for status, reason in REASONS.items()
+            if status >= 200
+        }
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Called about once a second with the seconds since the epoch."""
+        self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+
+    def lines(self, status: int, headers: Pairs) -> tuple[list[bytes], int | None]:
+        """Status line and fields, and the Content-Length that the app has set, not yet as a line.
+
+        Raises ResponseError for what may not leak onto the wire.
+        """
+        out = [self._status_lines.get(status) or self._unusual_status(status)]
+        length: int | None = None
+        date, server = self._date_line, self._server_line
+        known = self._lines
+        for field in headers:
+            name, value = field
+            if name in _MEANINGFUL:
+                if name == b"content-length":
+                    if not value.isdigit() or len(value) > 18 or length not in (None, int(value)):
+                        raise ResponseError(f"content-length is {value!r}")
+                    length = int(value)
+                elif name == b"date":
+                    date = self._line(field)
+                elif name == b"server":
+                    server = self._line(field)
+            elif (line := known.get(field)) is not None:
+                out.append(line)
+            elif name != name.lower():
+                return self.lines(status, tuple((n.lower(), v) for n, v in headers))
+            else:
+                out.append(self._line(field))
+        out.append(date)
+        out.append(server)
+        return out, length
+
+    def _line(self, field: tuple[bytes, bytes]) -> bytes:
+        """A field checked and rendered; kept if it is likely to come again."""
+        name, value = field
+        if FIELD_NAME.fullmatch(name) is None:
+            raise ResponseError(f"{name!r} is no name for a header field")
+        if FIELD_VALUE.fullmatch(value) is None:
+            raise ResponseError(f"the header field {name.decode()} has a control character in it")
+        line = name + b": " + value + b"\r\n"
+        if len(line) <= _LONGEST_LINE:
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            self._lines[field] = line
+        return line
+
+    def _unusual_status(self, status: int) -> bytes:
+        if not 200 <= status <= 999:
+            raise ResponseError(f"{status} is no status of a final response")
+        return b"HTTP/1.1 %d \r\n" % status

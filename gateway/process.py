@@ -1,0 +1,106 @@
+"""A gateway process: `python -m propylon.gateway.process --settings-fd N --leash-fd M`.
+
+The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
+pipe, and a leash: one end of a socket pair. What happens is reported on the leash as JSON lines;
+its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from functools import partial
+
+import msgspec
+import trio
+
+from .assemble import run_gateway
+from .settings import GatewaySettings
+
+log = logging.getLogger("propylon.gateway")
+
+
+class Stop:
+    """The wish to stop: SIGTERM or the leash's end; a second SIGTERM means now."""
+
+    def __init__(self, leash: int) -> None:
+        self._leash = leash
+        self._wished = trio.Event()
+        self._at_once = trio.CancelScope()
+
+    @property
+    def at_once(self) -> trio.CancelScope:
+        return self._at_once
+
+    async def wait(self) -> None:
+        await self._wished.wait()
+
+    async def watch_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                if number == signal.SIGINT:
+                    continue  # Ctrl-C reaches the whole group; the supervisor is in charge
+                if self._wished.is_set():
+                    self._at_once.cancel()
+                self._wished.set()
+
+    async def watch_leash(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._leash)
+            try:
+                if os.read(self._leash, 4096):
+                    continue
+            except BlockingIOError:
+                continue
+            except OSError:
+                pass  # reset: the supervisor was killed with reports unread
+            log.error("the supervisor is gone: finishing what is here")
+            self._wished.set()
+            return
+
+
+async def serve(settings: GatewaySettings, leash: int) -> None:
+    """Runs the gateway for as long as nobody wishes it to stop."""
+    os.set_blocking(leash, False)
+    stop = Stop(leash)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop.watch_signals)
+        nursery.start_soon(stop.watch_leash)
+        with stop.at_once:
+            await run_gateway(settings, partial(report, leash), stop.wait)
+        nursery.cancel_scope.cancel()
+
+
+def report(leash: int, event: dict[str, object]) -> None:
+    """One line for the supervisor; small enough to fit into a socket that it reads."""
+    try:
+        os.write(leash, json.dumps(event).encode() + b"\n")
+    except OSError as error:
+        log.debug("the supervisor did not hear %s: %s", event, error)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
+    parser.add_argument("--settings-fd", type=int, required=True)
+    parser.add_argument("--leash-fd", type=int, required=True)
+    arguments = parser.parse_args()
+    with open(arguments.settings_fd, "rb") as pipe:
+        settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log.level.upper(),
+        format="%(asctime)s [%(process)d] %(levelname)s %(message)s",
+    )
+    failed = 0
+    try:
+        trio.run(serve, settings, arguments.leash_fd)
+    except* (OSError, ValueError) as group:
+        report(arguments.leash_fd, {"event": "failed", "error": str(group.exceptions[0])})
+        failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,476 @@
+"""A client connection's life: bytes in, exchanges, bytes out.
+
+One task for each connection reads; all else happens in whatever task brings it about (the link's
+reader brings a response, the sweeper a deadline) and never waits. A connection is the sink of its
+one current exchange.
+
+States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`,
+`flushing` when all that is left is to send what is kept, `lingering` when our side is shut and the
+client may still be writing (RFC 9112 section 9.6), `closed`.
+"""
+
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from logging import getLogger
+from time import monotonic
+from typing import Final, Literal
+
+import trio
+
+from ...protocol.messages import CLIENT_GONE, MAX_BODY, Address, Pairs
+from ..errors import RequestError, ResponseError, error_page
+from ..exchange import Exchange, Request
+from ..http.machine import CONTINUE, HttpContext, HttpMachine
+from ..settings import ServeSettings
+from .outgoing import Outgoing
+
+log = getLogger("propylon.gateway")
+
+READ_SIZE: Final = 65_536
+TURNS: Final = 8
+"""Successful reads in a row before other tasks get their turn."""
+MOST_BUFFERED: Final = 65_536
+"""Pipelined bytes, or response bytes not taken by the client, at which reading pauses."""
+LINGER: Final = 2.0
+"""Seconds that a client has to hear the end of a response before the socket goes."""
+FIRST_BYTE_OF_NEXT: Final = 1.0
+"""Seconds that an idle connection keeps when the service drains: a request may be crossing."""
+
+
+@dataclass(kw_only=True)
+class ServiceState:
+    """What all connections of a gateway process share."""
+
+    http: HttpContext
+    settings: ServeSettings
+    answer: Callable[[Exchange], None]
+    """Has an exchange answered (the router)."""
+    finished: Callable[[Exchange, float], None]
+    """Told of every exchange at its end (the access log): the exchange and its seconds."""
+    nursery: trio.Nursery
+    connections: "set[ClientConnection]" = field(default_factory=lambda: set[ClientConnection]())
+    draining: bool = False
+    now: float = 0.0
+    """Monotonic seconds as of the last sweep: exact enough for deadlines."""
+
+
+State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
+
+
+class ClientConnection:
+    __slots__ = (
+        "_advancing",
+        "_client",
+        "_continued",
+        "_deadline",
+        "_exchange",
+        "_machine",
+        "_outgoing",
+        "_owed",
+        "_reader",
+        "_reading_paused",
+        "_reset_at_end",
+        "_server",
+        "_service",
+        "_sock",
+        "_state",
+        "_unsent_body",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        client: Address | None,
+        server: Address | None,
+        service: ServiceState,
+    ) -> None:
+        self._sock = sock
+        self._client = client
+        self._server = server
+        self._service = service
+        self._machine = HttpMachine(service.http)
+        self._outgoing = Outgoing(sock, service.nursery, self._progress)
+        self._exchange: Exchange | None = None
+        self._state: State = "idle"
+        self._deadline = service.now + service.settings.header_timeout
+        """Monotonic seconds at which the state has lasted too long; 0.0 for never."""
+        self._unsent_body = b""
+        """Request body that its source has no credit for yet."""
+        self._owed = 0
+        """Response body bytes kept, for which the source has not been given credit again."""
+        self._continued = False
+        self._reading_paused = False
+        self._reader: trio.lowlevel.Task | None = None
+        """The reading task while it is parked."""
+        self._advancing = False
+        self._reset_at_end = False
+
+    # -- reading -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Reads until the connection's end. The barrier: one connection's trouble stays here."""
+        service = self._service
+        service.connections.add(self)
+        try:
+            await self._read()
+        except (OSError, trio.ClosedResourceError):
+            self._client_gone()
+        except Exception:
+            log.exception("a connection failed")
+            self._client_gone()
+        finally:
+            service.connections.discard(self)
+            self._close()
+
+    async def _read(self) -> None:
+        sock = self._sock
+        turns = 0
+        while self._state != "closed":
+            if self._reading_paused:
+                self._reader = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._unpark)
+                continue
+            try:
+                data = sock.recv(READ_SIZE)
+            except BlockingIOError:
+                turns = 0
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            if not data:
+                # A half-closed client counts as gone, as with nginx.
+                self._client_gone()
+                return
+            if self._state != "lingering" and self._state != "flushing":
+                self._machine.receive(data)
+                self._advance()
+            turns += 1
+            if turns >= TURNS:
+                turns = 0
+                await trio.lowlevel.checkpoint()
+
+    def _unpark(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _resume_reading(self) -> None:
+        self._reading_paused = False
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            trio.lowlevel.reschedule(reader)
+
+    def _advance(self) -> None:
+        """Goes as far as the received bytes allow: the next exchange, or the current one's body."""
+        if self._advancing:
+            return  # an exchange was answered at once: the loop below goes on
+        self._advancing = True
+        try:
+            while self._state in ("idle", "head", "exchange"):
+                exchange = self._exchange
+                if exchange is not None:
+                    if exchange.more_body:
+                        self._push_body(exchange)
+                    elif self._machine.buffered >= MOST_BUFFERED:
+                        self._reading_paused = True
+                    if self._exchange is exchange:
+                        break
+                elif self._outgoing.size >= MOST_BUFFERED:
+                    self._reading_paused = True
+                    break
+                elif not self._next_exchange():
+                    break
+        except RequestError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+
+    def _next_exchange(self) -> bool:
+        """Opens the next exchange if its head is there."""
+        machine = self._machine
+        request = machine.next_request()
+        if request is None:
+            if machine.buffered and self._state == "idle":
+                self._state = "head"
+                self._deadline = self._service.now + self._service.settings.header_timeout
+            return False
+        exchange = Exchange(request, self, self._client, self._server)
+        exchange.opened = monotonic()
+        self._exchange = exchange
+        self._state = "exchange"
+        self._deadline = 0.0
+        self._continued = False
+        if request.content_length != 0:
+            body, more = machine.next_body()
+            exchange.body = body[:MAX_BODY]
+            self._unsent_body = body[MAX_BODY:]
+            exchange.more_body = more or bool(self._unsent_body)
+            if exchange.more_body:
+                self._deadline = self._service.now + self._service.settings.body_timeout
+        self._service.answer(exchange)
+        return True
+
+    def _push_body(self, exchange: Exchange) -> None:
+        """Hands request body to the source, as far as its credit goes; then reading pauses."""
+        source = exchange.source
+        while source is not None and exchange.more_body and self._exchange is exchange:
+            data = self._unsent_body
+            if data:
+                more = not self._machine.body_complete
+            else:
+                data, more = self._machine.next_body()
+                if not data and more:
+                    self._deadline = self._service.now + self._service.settings.body_timeout
+                    return
+            count = min(len(data), source.send_credit, MAX_BODY)
+            if data and not count:
+                self._unsent_body = data
+                self._reading_paused = True
+                self._deadline = 0.0  # it is the app that makes the client wait
+                return
+            self._unsent_body = data[count:]
+            exchange.more_body = more or count < len(data)
+            source.send_body(data[:count] if count < len(data) else data, exchange.more_body)
+            if not exchange.more_body:
+                self._deadline = 0.0
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange or not exchange.more_body:
+            return
+        if exchange.request.expects_continue and not self._continued:
+            self._continued = True
+            if not exchange.status and not exchange.body and not self._machine.buffered:
+                self._send(CONTINUE)
+        self._resume_reading()
+        self._advance()
+
+    # -- the sink ----------------------------------------------------------------------------
+
+    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
+        if exchange is not self._exchange:
+            return
+        machine = self._machine
+        close = self._service.draining or not machine.body_complete
+        try:
+            data = machine.respond(status, headers, body, close=close)
+        except (ResponseError, ValueError, TypeError, AttributeError) as error:
+            self._refuse_response(exchange, error)
+            return
+        exchange.status = status
+        exchange.response_headers = headers
+        exchange.body_sent = len(body)
+        self._send(data)
+        self._finish(exchange)
+
+    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
+        if exchange is not self._exchange:
+            return
+        machine = self._machine
+        close = self._service.draining or not machine.body_complete
+        try:
+            data = machine.start(status, headers, close=close)
+        except (ResponseError, ValueError, TypeError, AttributeError) as error:
+            self._refuse_response(exchange, error)
+            return
+        exchange.status = status
+        exchange.response_headers = headers
+        self._send(data)
+
+    def body(self, exchange: Exchange, data: bytes) -> None:
+        if exchange is not self._exchange:
+            return
+        exchange.body_sent += len(data)
+        framed = self._machine.body(data)
+        if framed:
+            self._send(framed)
+        if self._outgoing.size:
+            self._owed += len(data)
+        elif exchange.source is not None:
+            exchange.source.consumed(len(data))
+
+    def end(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange:
+            return
+        data = self._machine.end()
+        if data:
+            self._send(data)
+        self._finish(exchange)
+
+    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+        if exchange is not self._exchange:
+            return
+        if exchange.status == 0:
+            headers, body = error_page(status, sentence, 1 if status == 503 else None)
+            self.respond(exchange, status, headers, body)
+            return
+        # The head is out: what the client gets must not look like a whole response.
+        self._exchange = None
+        self._log(exchange)
+        self._reset_at_end = not self._machine.end_shows
+        self._close_when_sent()
+
+    def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
+        """The app's response may not reach the wire; nothing of it has."""
+        log.error(
+            "the app's response to %s %s was refused: %s",
+            exchange.request.method,
+            exchange.request.path.decode("ascii"),
+            error,
+        )
+        if exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, "the response was refused")
+        self.fail(exchange, 500, "The app's response was not valid HTTP.")
+
+    def _finish(self, exchange: Exchange) -> None:
+        """The response is complete, as far as the app is concerned."""
+        if exchange is not self._exchange:
+            return  # the client was gone when the last bytes were sent
+        self._exchange = None
+        self._log(exchange)
+        machine = self._machine
+        if machine.fault:
+            log.error(
+                "the app's response to %s %s: %s",
+                exchange.request.method,
+                exchange.request.path.decode("ascii"),
+                machine.fault,
+            )
+        if not machine.keep_alive:
+            self._close_when_sent()
+            return
+        self._state = "idle"
+        self._deadline = self._service.now + self._service.settings.timeout_keep_alive
+        self._owed = 0
+        if self._reading_paused:
+            self._resume_reading()
+        if machine.buffered:
+            self._advance()
+
+    def _log(self, exchange: Exchange) -> None:
+        self._service.finished(exchange, monotonic() - exchange.opened)
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        outgoing = self._outgoing
+        if not outgoing.send(data):
+            self._client_gone()
+        elif outgoing.size and not self._deadline:
+            self._deadline = self._service.now + self._service.settings.send_timeout
+
+    def _progress(self, count: int) -> None:
+        """Kept bytes have gone out."""
+        if count < 0:
+            self._client_gone()
+            return
+        sending = self._outgoing.size > 0
+        settings = self._service.settings
+        if self._state == "flushing":
+            self._deadline = self._service.now + settings.send_timeout
+        elif self._state == "idle":
+            self._deadline = self._service.now + settings.timeout_keep_alive
+        elif self._state == "exchange" and self._machine.body_complete:
+            self._deadline = self._service.now + settings.send_timeout if sending else 0.0
+        if self._owed:
+            taken = min(self._owed, count) if sending else self._owed
+            self._owed -= taken
+            exchange = self._exchange
+            if exchange is not None and exchange.source is not None:
+                exchange.source.consumed(taken)
+        if not sending:
+            if self._state == "flushing":
+                self._close_gently()
+            elif self._state == "idle":
+                if self._reading_paused:
+                    self._resume_reading()
+                self._advance()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _refuse(self, error: RequestError) -> None:
+        """The client's request can't be taken (further): an answer if there is room, then close."""
+        exchange = self._exchange
+        if exchange is None:
+            exchange = Exchange(Request("-", b"-", "1.1"), self, self._client, self._server)
+            exchange.opened = monotonic()
+            self._exchange = exchange
+        elif exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, error.sentence)
+        self._machine.keep_alive = False
+        self.fail(exchange, error.status, error.sentence)
+
+    def _client_gone(self) -> None:
+        """Nobody is there any more: the app is told, the log says 499 where nothing was sent."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            if exchange.source is not None:
+                exchange.source.give_up(CLIENT_GONE, "the client went away")
+            exchange.status = exchange.status or 499
+            self._log(exchange)
+        self._close()
+
+    def _close_when_sent(self) -> None:
+        if self._state == "closed":
+            return
+        self._resume_reading()
+        if self._outgoing.size:
+            self._state = "flushing"
+            self._deadline = self._service.now + self._service.settings.send_timeout
+        else:
+            self._close_gently()
+
+    def _close_gently(self) -> None:
+        """Closes so that the client gets all that was sent: closing over bytes that it is still
+        sending would reset the connection and take the response with it (RFC 9112 9.6)."""
+        machine = self._machine
+        if self._reset_at_end:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._close()
+        elif machine.body_complete and not machine.buffered:
+            self._close()
+        else:
+            self._state = "lingering"
+            self._deadline = self._service.now + LINGER
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                self._close()
+
+    def _close(self) -> None:
+        """Closes at once; harmless when done twice."""
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        self._outgoing.forget()
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+        self._resume_reading()
+
+    # -- deadlines ---------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Ends the state if it has lasted too long. Called a few times a second."""
+        if not self._deadline or now < self._deadline:
+            return
+        state = self._state
+        if state == "head":
+            self._refuse(RequestError(408, "The request's head did not arrive in time."))
+        elif state == "exchange" and not self._machine.body_complete and not self._outgoing.size:
+            self._refuse(RequestError(408, "The request's body did not arrive in time."))
+        elif state == "exchange" or state == "flushing":
+            # Sent bytes that the client does not take: nothing more can be said to it.
+            self._client_gone()
+        else:
+            self._close()
+
+    def drain(self) -> None:
+        """The service ends. Responses from now on say `Connection: close`; an idle connection
+        stays for a moment, since a request may be on its way."""
+        if self._state == "idle":
+            self._deadline = min(
+                self._deadline or float("inf"), self._service.now + FIRST_BYTE_OF_NEXT
+            )
+
+    def cut(self) -> None:
+        """The deadline for draining has passed."""
+        self._client_gone()
