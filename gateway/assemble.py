@@ -15,6 +15,7 @@ from .http.heads import choose_parser
 from .http.machine import HttpContext
 from .http.responses import ResponseHeads
 from .observe.access_log import AccessLog
+from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
 from .serve.connection import ServiceState
@@ -58,7 +59,8 @@ async def run_gateway(
         for name in pools
     }
     listeners = [_listener(listener.fd, listener.address) for listener in settings.listeners]
-    async with trio.open_nursery() as background, trio.open_nursery() as connections:
+    poller = Poller()
+    async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(
                 settings.http,
@@ -68,15 +70,16 @@ async def run_gateway(
             settings=settings.serve,
             answer=router.answer,
             finished=access_log.finished if access_log else _unlogged,
-            nursery=connections,
+            poller=poller,
             now=trio.current_time(),
         )
         service = Service(state, [pool.sweep for pool in pools.values()])
+        background.start_soon(poller.run)
         background.start_soon(service.sweep)
         if access_log is not None:
             background.start_soon(access_log.run)
         for name, door in doors.items():
-            background.start_soon(welcome_workers, door, pools[name], settings.gateway)
+            background.start_soon(welcome_workers, door, pools[name], settings.gateway, poller)
         # What lives now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         background.start_soon(service.accept, listeners)
@@ -90,7 +93,6 @@ async def run_gateway(
                 with trio.move_on_after(WORKERS_LEAVE):
                     await workers_left.wait()
         finally:
-            connections.cancel_scope.cancel()
             background.cancel_scope.cancel()
             if access_log is not None:
                 access_log.close()

@@ -72,16 +72,21 @@ _SHAPES: Final[dict[int, frozenset[tuple[type, ...]]]] = {
 _msgpack: Any = msgpack  # it ships no types
 
 encode = cast("Callable[[Message], bytes]", _msgpack.Packer(use_bin_type=True, autoreset=True).pack)
-"""One message as bytes. Raises TypeError or ValueError for what msgpack cannot carry. Not for two
-threads at once: a link that several threads use holds its lock around every call."""
+"""One message as bytes. Raises TypeError, ValueError or OverflowError for what msgpack cannot
+carry. Not for two threads at once: a link that several threads use holds its lock around every
+call."""
 
 
 class Decoder:
     """Turns received bytes into messages. A message may come in any number of pieces."""
 
-    __slots__ = ("_unpacker",)
+    __slots__ = ("_max_message", "_unfinished", "_unpacker")
 
     def __init__(self, max_message: int = MAX_MESSAGE) -> None:
+        self._max_message = max_message
+        # Bytes fed since a message last ended. The unpacker's own limits are per value, and it
+        # frees its buffer as it goes: a message of many values could grow without end.
+        self._unfinished = 0
         self._unpacker: Any = _msgpack.Unpacker(
             use_list=False,
             raw=False,
@@ -101,7 +106,9 @@ class Decoder:
         shapes = _SHAPES
         try:
             unpacker.feed(data)
+            unfinished = self._unfinished + len(data)
             for raw in unpacker:
+                unfinished = 0
                 if (
                     type(raw) is not tuple
                     or not raw
@@ -109,6 +116,11 @@ class Decoder:
                 ):
                     raise RemoteProtocolError(_misshapen(cast("object", raw)))
                 yield cast("Message", raw)
+            if unfinished > self._max_message:
+                raise RemoteProtocolError(
+                    f"a message of more than {self._max_message} bytes, which is our limit"
+                )
+            self._unfinished = unfinished
         except (
             ValueError,  # limits, bad UTF-8, extra data, too deep (msgpack's own are subclasses)
             TypeError,  # an array or a map that cannot be hashed: raw[0], or a map's key
@@ -121,8 +133,9 @@ class Decoder:
 
 
 def _misshapen(raw: object) -> str:
+    kind = type(raw).__name__
     if type(raw) is not tuple or not raw:
-        return f"a message is a non-empty array, not {raw.__class__.__name__}"
+        return f"a message is a non-empty array, not {'an empty one' if kind == 'tuple' else kind}"
     fields = cast("tuple[object, ...]", raw)
     found = ", ".join(type(field).__name__ for field in fields[1:])
     if isinstance(fields[0], int) and fields[0] in _SHAPES:

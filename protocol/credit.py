@@ -22,7 +22,7 @@ class ReceiveWindow:
 
     def arrived(self, count: int) -> None:
         """`count` bytes came in. Raises RemoteProtocolError if they were never allowed."""
-        if count > self._allowed:
+        if count > self._allowed and count:
             raise RemoteProtocolError(f"{count} bytes came where {self._allowed} were allowed")
         self._allowed -= count
 

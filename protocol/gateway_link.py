@@ -49,7 +49,7 @@ class GatewayLink(LinkMachine):
         call_id = self.last_call_id + 1
         if call_id > MAX_CALL_ID:
             raise LocalProtocolError("call ids are used up")
-        self._outbox.put((OPEN, call_id, scope, body, more, flags))
+        self._put((OPEN, call_id, scope, body, more, flags))
         self.last_call_id = call_id
         self.calls[call_id] = call
         call.call_id = call_id
@@ -62,7 +62,8 @@ class GatewayLink(LinkMachine):
         """Request body: at most MAX_BODY and at most `call.send_credit` bytes."""
         self._spend(call, len(body))
         self._move(call, REQUEST_BODY if more else REQUEST_BODY | LAST)
-        self._outbox.put_body(call.call_id, (REQUEST_BODY, call.call_id, body, more))
+        data = self._outbox.encode((REQUEST_BODY, call.call_id, body, more))
+        self._outbox.put_body(call.call_id, data)
 
     def _may(self, call: Call, move: int) -> bool:
         return call.response != "ended" and move in REQUEST_TABLE[call.request]
@@ -77,16 +78,19 @@ class GatewayLink(LinkMachine):
 
     def receive(self, data: bytes) -> Iterator[Received]:
         calls = self.calls
+        if self.state == "closed":
+            return
         for message in self._decoder.feed(data):
             if message[0] != RESPONSE:
                 yield from self._hear(message)
+                if self.state == "closed":  # pyright: ignore[reportUnnecessaryComparison]
+                    return
                 continue
             # The commonest message, kept in one place: a complete response.
             _, call_id, _, _, body, ended = message
             call = calls.get(call_id)
             if call is None:
-                self._forgotten(message[0], call_id)
-                continue
+                raise self._forgotten(RESPONSE, call_id)
             move = RESPONSE | LAST | ENDS if ended else RESPONSE | LAST
             after = RESPONSE_TABLE[call.response].get(move)
             if after is None:
@@ -96,6 +100,7 @@ class GatewayLink(LinkMachine):
                 raise RemoteProtocolError(f"a body message of {len(body)} bytes")
             if ended:
                 del calls[call_id]
+                self._outbox.drop(call_id)
             if call.request != "reset":
                 yield call, message
             elif ended:
@@ -108,18 +113,15 @@ class GatewayLink(LinkMachine):
             if ended:
                 move |= ENDS
             call = self._moved(call_id, move)
-            if call is not None:
-                self._body_arrived(call, len(body), last=not more)
+            self._body_arrived(call, len(body), last=not more)
         elif message[0] == STARTED:
             return self._hear_started(message[1])
         elif message[0] == CREDIT:
             call = self._moved(message[1], CREDIT)
-            if call is not None:
-                self._credit_arrived(call, message[2])
+            self._credit_arrived(call, message[2])
         elif message[0] == WS_MESSAGE:
             call = self._moved(message[1], WS_MESSAGE)
-            if call is not None:
-                self._ws_message_arrived(call, message[2])
+            self._ws_message_arrived(call, message[2])
         elif (
             message[0] == RESPONSE_START
             or message[0] == END
@@ -129,8 +131,6 @@ class GatewayLink(LinkMachine):
             call = self._moved(message[1], message[0])
         else:
             return self._link_message(message)
-        if call is None:
-            return ()
         if call.response == "ended":
             del self.calls[call.call_id]
             self._outbox.drop(call.call_id)
@@ -145,28 +145,25 @@ class GatewayLink(LinkMachine):
             if type(call_id) is not int:
                 raise RemoteProtocolError("STARTED carries call ids")
             call = self._moved(call_id, STARTED)
-            if call is not None and call.request != "reset":
+            if call.request != "reset":
                 yield call, (STARTED, (call_id,))
 
-    def _moved(self, call_id: int, move: int) -> Call | None:
-        """The worker's move in the table of its half; None when the link is over."""
+    def _moved(self, call_id: int, move: int) -> Call:
+        """The worker's move in the table of its half."""
         call = self.calls.get(call_id)
         if call is None:
-            self._forgotten(move & 31, call_id)
-            return None
+            raise self._forgotten(move & 31, call_id)
         after = RESPONSE_TABLE[call.response].get(move)
         if after is None:
             raise RemoteProtocolError(unlawful(move, call.response, call))
         call.response = after
         return call
 
-    def _forgotten(self, kind: int, call_id: int) -> None:
+    def _forgotten(self, kind: int, call_id: int) -> RemoteProtocolError:
         """A call that is not open. Ids are never used twice, so nothing can reach a wrong call;
         but a worker that speaks of a call after its END is broken."""
-        if self.state == "closed":
-            return
         known = 0 < call_id <= self.last_call_id
-        raise RemoteProtocolError(
+        return RemoteProtocolError(
             f"{name_of(kind)} about call {call_id}, which "
             + ("has ended" if known else "was never opened")
         )

@@ -16,6 +16,7 @@ from .errors import LocalProtocolError, RemoteProtocolError
 from .hello import Greeting, negotiate
 from .messages import (
     BYE,
+    BYE_NORMAL,
     CREDIT,
     DRAIN,
     EVENT,
@@ -24,6 +25,7 @@ from .messages import (
     PING,
     PONG,
     RESET,
+    SLOTS,
     WS_MESSAGE,
     Message,
     name_of,
@@ -66,42 +68,51 @@ class LinkMachine(ABC):
 
     def greet(self) -> None:
         """Says HELLO: the first thing on a new link."""
-        self._outbox.put(self.ours.message())
+        self._put(self.ours.message())
 
     def bye(self, code: int, reason: str) -> None:
         """Ends the link: what is queued still goes out, then the driver closes the socket."""
         if self.state != "closed":
             self.state = "closed"
-            self._outbox.put((BYE, code, reason))
+            data = self._outbox.encode((BYE, code, reason))
+            if code == BYE_NORMAL:
+                self._outbox.put_last(data)  # the peer hears nothing behind it
+            else:
+                self._outbox.put(data)
 
     def ping(self, token: int) -> None:
-        self._outbox.put((PING, token))
+        self._put((PING, token))
 
     def pong(self, token: int, vitals: dict[str, object]) -> None:
-        self._outbox.put((PONG, token, vitals))
+        self._put((PONG, token, vitals))
 
     def drain(self, reason: str) -> None:
         """Worker: send me nothing new, I still serve what I have. Gateway: finish and go."""
-        self._outbox.put((DRAIN, reason))
+        self._put((DRAIN, reason))
 
     def event(self, call: Call, event: dict[str, object]) -> None:
-        """Any ASGI event in its general form."""
+        """Any ASGI event in its general form. One that cannot travel (too large, of types that
+        msgpack lacks: see `codec.encode`) is refused and leaves no trace."""
+        data = self._outbox.encode((EVENT, call.call_id, event))
         self._move(call, EVENT)
-        self._outbox.put_after(call.call_id, (EVENT, call.call_id, event))
+        self._outbox.put_after(call.call_id, data)
 
     def send_ws_message(self, call: Call, data: bytes | str) -> None:
         """A WebSocket message of at most `max_message`; it spends credit by its size in bytes,
         and may overdraw it, since a message cannot be cut: wait while `send_credit` is not
         positive."""
+        encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data))
+        if call.send_credit <= 0:
+            raise LocalProtocolError(f"a message with credit for {call.send_credit} bytes")
         self._move(call, WS_MESSAGE)
         call.send_credit -= len(data) if isinstance(data, bytes) else len(data.encode())
-        self._outbox.put_body(call.call_id, (WS_MESSAGE, call.call_id, data))
+        self._outbox.put_body(call.call_id, encoded)
 
     def reset(self, call: Call, code: int, reason: str) -> None:
         """Gives a call up. Its bodies that still wait are dropped."""
         self._move(call, RESET)
+        self._put((RESET, call.call_id, code, reason))
         self._outbox.drop(call.call_id)
-        self._outbox.put((RESET, call.call_id, code, reason))
 
     def taken(self, call: Call, count: int) -> None:
         """The consumer took `count` bytes of body; the peer hears of it in half windows."""
@@ -117,12 +128,15 @@ class LinkMachine(ABC):
 
     def _grant(self, call: Call, grant: int) -> None:
         if self._may(call, CREDIT):
-            self._outbox.put((CREDIT, call.call_id, grant))
+            self._put((CREDIT, call.call_id, grant))
+
+    def _put(self, message: Message) -> None:
+        self._outbox.put(self._outbox.encode(message))
 
     def _spend(self, call: Call, count: int) -> None:
         if count > MAX_BODY:
             raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
-        if count > call.send_credit:
+        if count > call.send_credit and count:  # nothing may be said even when overdrawn
             raise LocalProtocolError(f"{count} bytes with credit for {call.send_credit}")
         call.send_credit -= count
 
@@ -147,8 +161,6 @@ class LinkMachine(ABC):
 
     def _link_message(self, message: Message) -> Iterable[Received]:
         """The link's own small table: HELLO first and once, then what the peer may say."""
-        if self.state == "closed":
-            return ()
         if message[0] == HELLO:
             if self.state != "greeting":
                 raise RemoteProtocolError("a second HELLO")
@@ -164,6 +176,8 @@ class LinkMachine(ABC):
             raise RemoteProtocolError(f"{name_of(message[0])} before HELLO")
         elif message[0] not in self.peer_kinds:
             raise RemoteProtocolError(f"{name_of(message[0])} comes from the wrong side")
+        elif message[0] == SLOTS and message[1] < 0:
+            raise RemoteProtocolError(f"SLOTS of {message[1]}")
         return ((None, message),)
 
     def _body_arrived(self, call: Call, size: int, *, last: bool) -> None:

@@ -18,41 +18,62 @@ BATCH: Final = 262_144
 
 
 class Outbox:
-    __slots__ = ("_bodies", "_doorbell", "_ready", "_size", "max_message")
+    __slots__ = ("_bodies", "_doorbell", "_last", "_ready", "_size", "max_message")
 
     def __init__(self, doorbell: Callable[[], None], max_message: int) -> None:
-        """`doorbell` is called whenever the outbox goes from empty to not empty."""
+        """`doorbell` is called whenever the outbox has gone from empty to not empty; it may `take`
+        at once."""
         self._doorbell = doorbell
         self._ready: list[bytes] = []
         self._size = 0
         self._bodies: dict[int, deque[bytes]] = {}
+        self._last = b""
         self.max_message = max_message
 
     def __bool__(self) -> bool:
-        return bool(self._ready or self._bodies)
+        return bool(self._ready or self._bodies or self._last)
 
-    def put(self, message: Message) -> None:
+    def encode(self, message: Message) -> bytes:
+        """The message as the peer can take it. Raises LocalProtocolError where it is too large,
+        and what `codec.encode` raises. Every put takes what this gave, so that whoever puts can
+        encode first and change its own state after."""
+        data = encode(message)
+        if len(data) > self.max_message:
+            raise LocalProtocolError(
+                f"{name_of(message[0])} takes {len(data)} bytes, "
+                f"the peer's limit is {self.max_message}"
+            )
+        return data
+
+    def put(self, data: bytes) -> None:
         """Queues a message that overtakes bodies."""
-        data = self._encode(message)
-        if not self._ready and not self._bodies:
-            self._doorbell()
-        self._ready.append(data)
+        ready = self._ready
+        ready.append(data)
         self._size += len(data)
+        if len(ready) == 1 and not self._bodies and not self._last:
+            self._doorbell()
 
-    def put_body(self, call_id: int, message: Message) -> None:
+    def put_body(self, call_id: int, data: bytes) -> None:
         """Queues a message that carries a body. While little waits, bodies are not set apart."""
         if not self._bodies and self._size < BATCH:
-            self.put(message)
+            self.put(data)
         else:
-            self._bodies.setdefault(call_id, deque()).append(self._encode(message))
+            self._bodies.setdefault(call_id, deque()).append(data)
 
-    def put_after(self, call_id: int, message: Message) -> None:
+    def put_after(self, call_id: int, data: bytes) -> None:
         """Queues a message behind what waits for the same call."""
         queue = self._bodies.get(call_id)
         if queue is None:
-            self.put(message)
+            self.put(data)
         else:
-            queue.append(self._encode(message))
+            queue.append(data)
+
+    def put_last(self, data: bytes) -> None:
+        """Queues a message behind everything that waits for any call."""
+        was_empty = not self
+        self._last = data
+        if was_empty:
+            self._doorbell()
 
     def drop(self, call_id: int) -> None:
         """Forgets the waiting bodies of a call that was given up."""
@@ -63,6 +84,9 @@ class Outbox:
         ready = self._ready
         if self._bodies:
             self._take_turns()
+        if self._last and not self._bodies:
+            ready.append(self._last)
+            self._last = b""
         self._size = 0
         output = ready[0] if len(ready) == 1 else b"".join(ready)
         ready.clear()
@@ -79,12 +103,3 @@ class Outbox:
             self._size += len(data)
             if queue:
                 bodies[call_id] = queue  # to the end of the row
-
-    def _encode(self, message: Message) -> bytes:
-        data = encode(message)
-        if len(data) > self.max_message:
-            raise LocalProtocolError(
-                f"{name_of(message[0])} takes {len(data)} bytes, "
-                f"the peer's limit is {self.max_message}"
-            )
-        return data

@@ -1,8 +1,10 @@
 """The worker's end of a link: it hears calls and answers them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from .calls import LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
+from .codec import MAX_ARRAY
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hello import Greeting
@@ -30,10 +32,11 @@ from .messages import (
     Message,
     Open,
     Pairs,
-    Response,
-    ResponseBody,
     name_of,
 )
+
+TRUE: Final = b"\xc3"
+"""msgpack's true."""
 
 
 class WorkerLink(LinkMachine):
@@ -46,12 +49,12 @@ class WorkerLink(LinkMachine):
         new_call: Callable[[], Call] = Call,
     ) -> None:
         """`new_call` makes the host's own kind of Call for each OPEN."""
-        super().__init__(greeting, doorbell)
+        super().__init__(greeting, self._ring)
         self._doorbell = doorbell
         self._new_call = new_call
-        # Last pieces of responses, held back until the batch goes out: an app that returns right
-        # after its last send (nearly all do) then needs no END of its own.
-        self._held: dict[int, Response | ResponseBody] = {}
+        # Last pieces of responses, encoded, held back until the batch goes out: an app that
+        # returns right after its last send (nearly all do) then needs no END of its own.
+        self._held: dict[int, bytes] = {}
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -60,25 +63,32 @@ class WorkerLink(LinkMachine):
         return bool(self._held or self._outbox)
 
     def take_output(self) -> bytes:
-        if self._held:
-            held = self._held
-            # The bell has rung for these already; what they put must not ring it again.
-            self._held = {}
-            for call_id, message in held.items():
-                self._outbox.put_after(call_id, message)
+        self._release()
         return self._outbox.take()
+
+    def _ring(self) -> None:
+        """The outbox was empty. Nothing new if the bell has rung for what is held."""
+        if not self._held:
+            self._doorbell()
+
+    def _release(self) -> None:
+        """What is held goes to the outbox, which must not ring for it."""
+        if self._held:
+            for call_id, data in self._held.items():
+                self._outbox.put_after(call_id, data)
+            self._held.clear()
 
     def ready(self, about: dict[str, object]) -> None:
         """The app has started. `about` is for people: app, interface, versions."""
-        self._outbox.put((READY, about))
+        self._put((READY, about))
 
     def not_ready(self, step: str, error: str, log_tail: str) -> None:
         """The app could not start: at which step ("import", "lifespan", ...) and why."""
-        self._outbox.put((NOT_READY, step, error, log_tail))
+        self._put((NOT_READY, step, error, log_tail))
 
     def slots(self, count: int) -> None:
         """How many calls this worker is willing to run at once on this link."""
-        self._outbox.put((SLOTS, count))
+        self._put((SLOTS, count))
 
     def started(self, calls: Iterable[Call]) -> None:
         """These calls are about to enter the app. Have it on the wire before they do."""
@@ -86,50 +96,70 @@ class WorkerLink(LinkMachine):
         for call in calls:
             self._move(call, STARTED)
             ids.append(call.call_id)
-        self._outbox.put((STARTED, tuple(ids)))
+        self._put((STARTED, tuple(ids)))
 
     def respond(self, call: Call, status: int, headers: Pairs, body: bytes) -> None:
-        """A complete response in one message: a body of at most MAX_BODY bytes."""
+        """A complete response in one message: a body of at most MAX_BODY bytes.
+
+        A refused head (too large for the peer, of types that msgpack lacks: see `codec.encode`)
+        leaves no trace, so that another response may take its place.
+        """
+        data = self._outbox.encode(
+            (RESPONSE, call.call_id, status, _countable(headers), body, False)
+        )
         self._spend(call, len(body))
         self._move(call, RESPONSE | LAST)
-        self._hold(call, (RESPONSE, call.call_id, status, headers, body, False))
+        self._hold(call, data)
 
     def start_response(self, call: Call, status: int, headers: Pairs) -> None:
+        """The head alone, refused as in `respond`."""
+        data = self._outbox.encode((RESPONSE_START, call.call_id, status, _countable(headers)))
         self._move(call, RESPONSE_START)
-        self._outbox.put((RESPONSE_START, call.call_id, status, headers))
+        self._outbox.put_after(call.call_id, data)
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
         """Response body: at most MAX_BODY and at most `call.send_credit` bytes."""
         self._spend(call, len(body))
         if more:
             self._move(call, RESPONSE_BODY)
-            self._outbox.put_body(call.call_id, (RESPONSE_BODY, call.call_id, body, True, False))
         else:
             self._move(call, RESPONSE_BODY | LAST)
-            if body:
-                # Bodies take turns in the outbox; only the bare end can be held.
-                self._outbox.put_body(
-                    call.call_id, (RESPONSE_BODY, call.call_id, body, False, False)
-                )
-            else:
-                self._hold(call, (RESPONSE_BODY, call.call_id, b"", False, False))
+        data = self._outbox.encode((RESPONSE_BODY, call.call_id, body, more, False))
+        if body or more:
+            # Bodies take turns in the outbox; only the bare end can be held.
+            self._outbox.put_body(call.call_id, data)
+        else:
+            self._hold(call, data)
+
+    def event(self, call: Call, event: dict[str, object]) -> None:
+        held = self._held.get(call.call_id)
+        if held is not None:  # an event behind the response must not overtake it
+            self._outbox.put_after(call.call_id, held)
+            del self._held[call.call_id]
+        super().event(call, event)
+
+    def bye(self, code: int, reason: str) -> None:
+        self._release()
+        super().bye(code, reason)
 
     def end(self, call: Call) -> None:
         """The call has left the app: its slot is free."""
         self._move(call, END)
-        self.calls.pop(call.call_id, None)
-        held = self._held.pop(call.call_id, None)
+        call_id = call.call_id
+        self.calls.pop(call_id, None)
+        held = self._held.get(call_id)
         if held is None:
-            self._outbox.put_after(call.call_id, (END, call.call_id))
-        elif held[0] == RESPONSE:
-            self._outbox.put((*held[:5], True))
+            self._outbox.put_after(call_id, self._outbox.encode((END, call_id)))
         else:
-            self._outbox.put_after(call.call_id, (*held[:4], True))
+            # `ended` is the last byte of either kind.
+            self._outbox.put_after(call_id, held[:-1] + TRUE)
+            del self._held[call_id]
 
-    def _hold(self, call: Call, message: Response | ResponseBody) -> None:
-        if not self.has_output:
+    def _hold(self, call: Call, data: bytes) -> None:
+        was_empty = not self._held and not self._outbox
+        self._held[call.call_id] = data
+        if was_empty:
             self._doorbell()
-        self._held[call.call_id] = message
 
     def _may(self, call: Call, move: int) -> bool:
         return call.request != "reset" and move in RESPONSE_TABLE[call.response]
@@ -143,14 +173,17 @@ class WorkerLink(LinkMachine):
     # -- hearing -----------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> Iterator[Received]:
+        if self.state == "closed":
+            return
         for message in self._decoder.feed(data):
-            if message[0] == OPEN:
-                if self.state == "open":
-                    yield self._opened(message), message
-                elif self.state == "greeting":
-                    raise RemoteProtocolError("OPEN before HELLO")
-            else:
+            if message[0] != OPEN:
                 yield from self._hear(message)
+            elif self.state == "open":
+                yield self._opened(message), message
+            elif self.state == "greeting":
+                raise RemoteProtocolError("OPEN before HELLO")
+            if self.state == "closed":  # pyright: ignore[reportUnnecessaryComparison]
+                return
 
     def _opened(self, message: Open) -> Call:
         _, call_id, _, body, more, flags = message
@@ -196,7 +229,7 @@ class WorkerLink(LinkMachine):
         """The gateway's move in the table of its half; None for what crossed our END."""
         call = self.calls.get(call_id)
         if call is None:
-            if self.state == "closed" or 0 < call_id <= self.last_call_id:
+            if 0 < call_id <= self.last_call_id:
                 return None
             raise RemoteProtocolError(
                 f"{name_of(move & 31)} about call {call_id}, which was never opened"
@@ -206,3 +239,9 @@ class WorkerLink(LinkMachine):
             raise RemoteProtocolError(unlawful(move, call.request, call))
         call.request = after
         return call
+
+
+def _countable(headers: Pairs) -> Pairs:
+    if len(headers) > MAX_ARRAY:
+        raise LocalProtocolError(f"{len(headers)} header fields, {MAX_ARRAY} travel at most")
+    return headers

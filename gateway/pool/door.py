@@ -11,6 +11,7 @@ from logging import getLogger
 
 import trio
 
+from ..poller import Poller
 from .member import Member
 from .pool import Pool
 
@@ -42,20 +43,21 @@ def is_welcome(sock: socket.socket) -> bool:
     return uid in (0, os.geteuid()) or gid in (os.getegid(), *os.getgroups())
 
 
-async def welcome_workers(listener: socket.socket, pool: Pool, gateway: int) -> None:
+async def welcome_workers(
+    listener: socket.socket, pool: Pool, gateway: int, poller: Poller
+) -> None:
     """Accepts workers for ever. A worker's trouble stays on its own link."""
-    async with trio.open_nursery() as nursery:
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            try:
-                sock, _ = listener.accept()
-            except OSError as error:
-                log.error("pool %s cannot take a worker in: %s", pool.settings.name, error)
-                await trio.sleep(0.1)
-                continue
-            sock.setblocking(False)
-            if not is_welcome(sock):
-                log.error("pool %s refused a peer of another user", pool.settings.name)
-                sock.close()
-                continue
-            nursery.start_soon(Member(pool, sock, gateway).run)
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        try:
+            sock, _ = listener.accept()
+        except OSError as error:
+            log.error("pool %s cannot take a worker in: %s", pool.settings.name, error)
+            await trio.sleep(0.1)
+            continue
+        sock.setblocking(False)
+        if is_welcome(sock):
+            Member(pool, sock, gateway, poller)
+        else:
+            log.error("pool %s refused a peer of another user", pool.settings.name)
+            sock.close()

@@ -1,14 +1,12 @@
 """One worker, over one link: the driver of its socket.
 
-Two tasks for each link: one reads until the end and hands every message on in the same turn, one
-writes what the outbox holds, all that one turn of the scheduler has put there in one `send`.
+Every message is handed on in the turn that received it. What one turn of the poller has put into
+the outbox goes out at its end in one `send`.
 """
 
 import socket
 from logging import getLogger
 from typing import cast
-
-import trio
 
 from ...protocol.codec import RECEIVE_SIZE
 from ...protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -34,6 +32,7 @@ from ...protocol.messages import (
     Message,
 )
 from ..exchange import Exchange
+from ..poller import READ, WRITE, Poller
 from .call import PoolCall
 from .pool import Pool, needs_confirmation
 
@@ -42,12 +41,11 @@ log = getLogger("propylon.gateway")
 EAGER = 16
 """Calls in the outbox at which it is sent without waiting for the turn's end: the worker should
 begin while we still read; one `send` for so many calls costs next to nothing."""
-TURNS = 8
-"""Successful reads in a row before other tasks get their turn."""
 
 
 class Member:
-    def __init__(self, pool: Pool, sock: socket.socket, gateway: int) -> None:
+    def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
+        """Takes the link up at once: the worker is greeted and watched."""
         self.machine = GatewayLink(Greeting(who={"gateway": gateway}), self._ring)
         self.running = 0
         self.slots = 0
@@ -58,9 +56,13 @@ class Member:
         self._unsent = memoryview(b"")
         self._opened = 0
         """Calls opened since the last flush."""
-        self._parked: trio.lowlevel.Task | None = None
         self._draining = False
+        self._ended = False
         self._why_ended = "closed its link"
+        self._poller = poller
+        poller.add(sock.fileno(), self, READ)
+        pool.join(self)
+        self.machine.greet()
 
     # -- calls -------------------------------------------------------------------------------
 
@@ -105,72 +107,45 @@ class Member:
 
     # -- the socket --------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """The whole life of the link. Calls that are still on it at its end are lost."""
-        self._pool.join(self)
+    def readable(self) -> None:
+        """One read of many messages."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
-                self.machine.greet()
-                await self._read()
-                nursery.cancel_scope.cancel()
+            data = self._sock.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return
         except OSError as error:
-            self._why_ended = f"lost its link ({error})"
-        finally:
-            self._sock.close()
-            calls = [cast("PoolCall", call) for call in self.machine.calls.values()]
-            reason = f"{self.name} {self._why_ended}"
-            if calls:
-                log.warning("%s with %d calls running", reason, len(calls))
-            self._pool.leave(self, calls, reason)
+            self._end(f"lost its link ({error})")
+            return
+        if not data:
+            self._end()
+            return
+        try:
+            for call, message in self.machine.receive(data):
+                if call is None:
+                    self._hear(message)
+                else:
+                    self._deliver(cast("PoolCall", call), message)
+        except RemoteProtocolError as error:
+            reason = f"broke the link protocol ({error.reason})"
+            log.error("%s %s", self.name, reason)
+            self.machine.bye(error.code, error.reason)
+            self._flush()
+            self._end(reason)
 
-    async def _read(self) -> None:
-        sock, receive = self._sock, self.machine.receive
-        turns = 0
-        while self.machine.state != "closed":
-            try:
-                data = sock.recv(RECEIVE_SIZE)
-            except BlockingIOError:
-                turns = 0
-                await trio.lowlevel.wait_readable(sock)
-                continue
-            if not data:
-                return
-            try:
-                for call, message in receive(data):
-                    if call is None:
-                        self._hear(message)
-                    else:
-                        self._deliver(cast("PoolCall", call), message)
-            except RemoteProtocolError as error:
-                self._why_ended = f"broke the link protocol ({error.reason})"
-                log.error("%s %s", self.name, self._why_ended)
-                self._close_door()
-                self.machine.bye(error.code, error.reason)
-                self._send_last()
-                return
-            turns += 1
-            if turns >= TURNS:
-                turns = 0
-                await trio.lowlevel.checkpoint()
+    def writable(self) -> None:
+        self._flush()
+        if not self._unsent and not self._ended:
+            self._poller.want(self._sock.fileno(), READ)
 
-    async def _write(self) -> None:
-        """Sends what one turn of the scheduler has put into the outbox, and what is left over
-        when the socket takes no more."""
-        sock, machine = self._sock, self.machine
-        while True:
-            if not machine.has_output and not self._unsent:
-                self._parked = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._unpark)
-            if not self._flush():
-                return
-            if self._unsent:
-                await trio.lowlevel.wait_writable(sock)
+    def _ring(self) -> None:
+        self._poller.at_end_of_turn(self._flush)
 
-    def _flush(self) -> bool:
-        """Sends as much as the socket takes. False: the link is broken, and the reader meets its
-        end behind what it still brings."""
+    def _flush(self) -> None:
+        """Sends as much as the socket takes; the poller tells when it takes more."""
+        if self._ended:
+            return
         self._opened = 0
+        was_blocked = bool(self._unsent)
         data = self._unsent or memoryview(self.machine.take_output())
         try:
             while data:
@@ -178,27 +153,27 @@ class Member:
                 data = data[sent:] if sent < len(data) else memoryview(self.machine.take_output())
         except BlockingIOError:
             pass
-        except OSError:
-            return False
-        self._unsent = data
-        return True
-
-    def _ring(self) -> None:
-        task = self._parked
-        if task is not None:
-            self._parked = None
-            trio.lowlevel.reschedule(task)
-
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        self._parked = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _send_last(self) -> None:
-        """BYE, if it fits into the socket: the peer may be gone or stuck."""
-        try:
-            self._sock.send(self.machine.take_output())
         except OSError as error:
-            log.debug("%s did not hear BYE: %s", self.name, error)
+            # The worker is gone, but what it has sent is still to be read: the end is met there.
+            log.debug("%s takes nothing more: %s", self.name, error)
+            data = memoryview(b"")
+        self._unsent = data
+        if data and not was_blocked:
+            self._poller.want(self._sock.fileno(), READ | WRITE)
+
+    def _end(self, reason: str = "") -> None:
+        """The link was read to its end. The calls that are still on it are lost."""
+        if self._ended:
+            return
+        self._ended = True
+        self._close_door()
+        self._poller.remove(self._sock.fileno())
+        self._sock.close()
+        calls = [cast("PoolCall", call) for call in self.machine.calls.values()]
+        reason = f"{self.name} {reason or self._why_ended}"
+        if calls:
+            log.warning("%s with %d calls running", reason, len(calls))
+        self._pool.leave(self, calls, reason)
 
     # -- messages ----------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """A client connection's life: bytes in, exchanges, bytes out.
 
-One task for each connection reads; all else happens in whatever task brings it about (the link's
-reader brings a response, the sweeper a deadline) and never waits. A connection is the sink of its
-one current exchange.
+No task: whatever happens to a connection is a call (the poller brings bytes, a link a response,
+the sweeper a deadline), and none of them waits. A connection is the sink of its one current
+exchange.
 
 States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`,
 `flushing` when all that is left is to send what is kept, `lingering` when our side is shut and the
@@ -17,20 +17,17 @@ from logging import getLogger
 from time import monotonic
 from typing import Final, Literal
 
-import trio
-
 from ...protocol.messages import CLIENT_GONE, MAX_BODY, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
 from ..http.machine import CONTINUE, HttpContext, HttpMachine
+from ..poller import HANGUP, READ, WRITE, Poller
 from ..settings import ServeSettings
 from .outgoing import Outgoing
 
 log = getLogger("propylon.gateway")
 
 READ_SIZE: Final = 65_536
-TURNS: Final = 8
-"""Successful reads in a row before other tasks get their turn."""
 MOST_BUFFERED: Final = 65_536
 """Pipelined bytes, or response bytes not taken by the client, at which reading pauses."""
 LINGER: Final = 2.0
@@ -49,7 +46,7 @@ class ServiceState:
     """Has an exchange answered (the router)."""
     finished: Callable[[Exchange, float], None]
     """Told of every exchange at its end (the access log): the exchange and its seconds."""
-    nursery: trio.Nursery
+    poller: Poller
     connections: "set[ClientConnection]" = field(default_factory=lambda: set[ClientConnection]())
     draining: bool = False
     now: float = 0.0
@@ -69,14 +66,14 @@ class ClientConnection:
         "_machine",
         "_outgoing",
         "_owed",
-        "_reader",
-        "_reading_paused",
+        "_paused",
         "_reset_at_end",
         "_server",
         "_service",
         "_sock",
         "_state",
         "_unsent_body",
+        "_watched_for",
     )
 
     def __init__(
@@ -91,7 +88,7 @@ class ClientConnection:
         self._server = server
         self._service = service
         self._machine = HttpMachine(service.http)
-        self._outgoing = Outgoing(sock, service.nursery, self._progress)
+        self._outgoing = Outgoing(sock)
         self._exchange: Exchange | None = None
         self._state: State = "idle"
         self._deadline = service.now + service.settings.header_timeout
@@ -101,64 +98,62 @@ class ClientConnection:
         self._owed = 0
         """Response body bytes kept, for which the source has not been given credit again."""
         self._continued = False
-        self._reading_paused = False
-        self._reader: trio.lowlevel.Task | None = None
-        """The reading task while it is parked."""
+        self._paused = False
+        """Whether reading waits: for credit, for a slow reader, or for the exchange to end."""
+        self._watched_for = READ
         self._advancing = False
         self._reset_at_end = False
 
     # -- reading -----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Reads until the connection's end. The barrier: one connection's trouble stays here."""
-        service = self._service
-        service.connections.add(self)
+    def open(self) -> None:
+        """Joins the service: from here on the poller brings what the client sends."""
+        self._service.connections.add(self)
+        self._service.poller.add(self._sock.fileno(), self, READ)
+
+    def readable(self) -> None:
+        """One read; the poller comes again for more. The barrier: trouble stays here."""
         try:
-            await self._read()
-        except (OSError, trio.ClosedResourceError):
+            try:
+                data = self._sock.recv(READ_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                # A half-closed client counts as gone, as with nginx.
+                self._client_gone()
+            elif self._state not in ("lingering", "flushing"):
+                self._machine.receive(data)
+                self._advance()
+        except OSError:
             self._client_gone()
         except Exception:
             log.exception("a connection failed")
             self._client_gone()
-        finally:
-            service.connections.discard(self)
-            self._close()
 
-    async def _read(self) -> None:
-        sock = self._sock
-        turns = 0
-        while self._state != "closed":
-            if self._reading_paused:
-                self._reader = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._unpark)
-                continue
-            try:
-                data = sock.recv(READ_SIZE)
-            except BlockingIOError:
-                turns = 0
-                await trio.lowlevel.wait_readable(sock)
-                continue
-            if not data:
-                # A half-closed client counts as gone, as with nginx.
-                self._client_gone()
-                return
-            if self._state != "lingering" and self._state != "flushing":
-                self._machine.receive(data)
-                self._advance()
-            turns += 1
-            if turns >= TURNS:
-                turns = 0
-                await trio.lowlevel.checkpoint()
+    def writable(self) -> None:
+        """Kept bytes can go out."""
+        try:
+            if self._outgoing.size:
+                self._progress(self._outgoing.send_kept())
+        except OSError:
+            self._client_gone()
 
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._watch()
 
-    def _resume_reading(self) -> None:
-        self._reading_paused = False
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            trio.lowlevel.reschedule(reader)
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._watch()
+
+    def _watch(self) -> None:
+        """Tells the poller what this connection waits for, if that has changed."""
+        events = (HANGUP if self._paused else READ) | (WRITE if self._outgoing.size else 0)
+        if events != self._watched_for and self._state != "closed":
+            self._watched_for = events
+            self._service.poller.want(self._sock.fileno(), events)
 
     def _advance(self) -> None:
         """Goes as far as the received bytes allow: the next exchange, or the current one's body."""
@@ -172,11 +167,11 @@ class ClientConnection:
                     if exchange.more_body:
                         self._push_body(exchange)
                     elif self._machine.buffered >= MOST_BUFFERED:
-                        self._reading_paused = True
+                        self._pause()
                     if self._exchange is exchange:
                         break
                 elif self._outgoing.size >= MOST_BUFFERED:
-                    self._reading_paused = True
+                    self._pause()
                     break
                 elif not self._next_exchange():
                     break
@@ -225,7 +220,7 @@ class ClientConnection:
             count = min(len(data), source.send_credit, MAX_BODY)
             if data and not count:
                 self._unsent_body = data
-                self._reading_paused = True
+                self._pause()
                 self._deadline = 0.0  # it is the app that makes the client wait
                 return
             self._unsent_body = data[count:]
@@ -241,7 +236,7 @@ class ClientConnection:
             self._continued = True
             if not exchange.status and not exchange.body and not self._machine.buffered:
                 self._send(CONTINUE)
-        self._resume_reading()
+        self._resume()
         self._advance()
 
     # -- the sink ----------------------------------------------------------------------------
@@ -341,8 +336,7 @@ class ClientConnection:
         self._state = "idle"
         self._deadline = self._service.now + self._service.settings.timeout_keep_alive
         self._owed = 0
-        if self._reading_paused:
-            self._resume_reading()
+        self._resume()
         if machine.buffered:
             self._advance()
 
@@ -353,16 +347,18 @@ class ClientConnection:
 
     def _send(self, data: bytes) -> None:
         outgoing = self._outgoing
-        if not outgoing.send(data):
-            self._client_gone()
-        elif outgoing.size and not self._deadline:
-            self._deadline = self._service.now + self._service.settings.send_timeout
-
-    def _progress(self, count: int) -> None:
-        """Kept bytes have gone out."""
-        if count < 0:
+        try:
+            outgoing.send(data)
+        except OSError:
             self._client_gone()
             return
+        if outgoing.size:
+            self._watch()
+            if not self._deadline:
+                self._deadline = self._service.now + self._service.settings.send_timeout
+
+    def _progress(self, count: int) -> None:
+        """`count` kept bytes have gone out."""
         sending = self._outgoing.size > 0
         settings = self._service.settings
         if self._state == "flushing":
@@ -378,11 +374,11 @@ class ClientConnection:
             if exchange is not None and exchange.source is not None:
                 exchange.source.consumed(taken)
         if not sending:
+            self._watch()
             if self._state == "flushing":
                 self._close_gently()
             elif self._state == "idle":
-                if self._reading_paused:
-                    self._resume_reading()
+                self._resume()
                 self._advance()
 
     # -- the end -----------------------------------------------------------------------------
@@ -412,7 +408,7 @@ class ClientConnection:
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        self._resume_reading()
+        self._resume()
         if self._outgoing.size:
             self._state = "flushing"
             self._deadline = self._service.now + self._service.settings.send_timeout
@@ -442,9 +438,9 @@ class ClientConnection:
             return
         self._state = "closed"
         self._outgoing.forget()
-        trio.lowlevel.notify_closing(self._sock)
+        self._service.connections.discard(self)
+        self._service.poller.remove(self._sock.fileno())
         self._sock.close()
-        self._resume_reading()
 
     # -- deadlines ---------------------------------------------------------------------------
 

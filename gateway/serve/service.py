@@ -69,8 +69,7 @@ class Service:
                 client = peer[:2]
                 if wildcard:
                     local = client_sock.getsockname()[:2]
-            connection = ClientConnection(client_sock, client, local, state)
-            state.nursery.start_soon(connection.run)
+            ClientConnection(client_sock, client, local, state).open()
 
     async def sweep(self) -> None:
         """Looks at every deadline a few times a second, for ever."""
