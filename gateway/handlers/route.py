@@ -52,7 +52,7 @@ class Router:
         for candidate in _host_patterns(host):
             for route in self._hosts.get(candidate, ()):
                 prefix = route[0]
-                if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in (b"", b"/"):
+                if not prefix or path == prefix or path.startswith(prefix + b"/"):
                     return route
         return None
 

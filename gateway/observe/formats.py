@@ -87,17 +87,18 @@ def compile_format(logformat: str) -> Callable[[Entry], str]:
     """A function that formats one entry. Raises ValueError naming an unknown atom."""
     if logformat == "json":
         return _json_line
-    atoms: list[Callable[[Entry], str]] = []
+    parts: list[Callable[[Entry], str]] = []
+    end = 0
+    for match in _ATOM.finditer(logformat):
+        parts.append(_literal(logformat[end : match.start()]))
+        parts.append(_atom(match[1]) if match[1] else _literal("%"))
+        end = match.end()
+    parts.append(_literal(logformat[end:]))
+    return lambda entry: "".join([part(entry) for part in parts])
 
-    def place(match: re.Match[str]) -> str:
-        name = match[1]
-        if name is None:
-            return "%%"
-        atoms.append(_atom(name))
-        return "%s"
 
-    template = _ATOM.sub(place, re.sub(r"%(?!\(|%)", "%%", logformat))
-    return lambda entry: template % tuple([atom(entry) for atom in atoms])
+def _literal(text: str) -> Callable[[Entry], str]:
+    return lambda _: text
 
 
 def _atom(name: str) -> Callable[[Entry], str]:

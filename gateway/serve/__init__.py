@@ -1,1 +1,4 @@
-"""A client connection's life: bytes meet exchanges. `connection` -> `outgoing` -> `service`."""
+"""A client connection's life: bytes meet exchanges.
+
+Reading order: `state` -> `outgoing`, `upload` -> `connection` -> `service`.
+"""

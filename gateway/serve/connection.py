@@ -11,19 +11,18 @@ client may still be writing (RFC 9112 section 9.6), `closed`.
 
 import socket
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from logging import getLogger
 from time import monotonic
 from typing import Final, Literal
 
-from ...protocol.messages import CLIENT_GONE, MAX_BODY, Address, Pairs
+from ...protocol.messages import CLIENT_GONE, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
-from ..http.machine import CONTINUE, HttpContext, HttpMachine
-from ..poller import HANGUP, READ, WRITE, Poller
-from ..settings import ServeSettings
+from ..http.machine import CONTINUE, HttpMachine
+from ..poller import HANGUP, READ, WRITE
 from .outgoing import Outgoing
+from .state import ServiceState
+from .upload import Upload
 
 log = getLogger("propylon.gateway")
 
@@ -36,23 +35,6 @@ FIRST_BYTE_OF_NEXT: Final = 1.0
 """Seconds that an idle connection keeps when the service drains: a request may be crossing."""
 
 
-@dataclass(kw_only=True)
-class ServiceState:
-    """What all connections of a gateway process share."""
-
-    http: HttpContext
-    settings: ServeSettings
-    answer: Callable[[Exchange], None]
-    """Has an exchange answered (the router)."""
-    finished: Callable[[Exchange, float], None]
-    """Told of every exchange at its end (the access log): the exchange and its seconds."""
-    poller: Poller
-    connections: "set[ClientConnection]" = field(default_factory=lambda: set[ClientConnection]())
-    draining: bool = False
-    now: float = 0.0
-    """Monotonic seconds as of the last sweep: exact enough for deadlines."""
-
-
 State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
 
 
@@ -60,7 +42,6 @@ class ClientConnection:
     __slots__ = (
         "_advancing",
         "_client",
-        "_continued",
         "_deadline",
         "_exchange",
         "_machine",
@@ -72,7 +53,7 @@ class ClientConnection:
         "_service",
         "_sock",
         "_state",
-        "_unsent_body",
+        "_upload",
         "_watched_for",
     )
 
@@ -93,11 +74,9 @@ class ClientConnection:
         self._state: State = "idle"
         self._deadline = service.now + service.settings.header_timeout
         """Monotonic seconds at which the state has lasted too long; 0.0 for never."""
-        self._unsent_body = b""
-        """Request body that its source has no credit for yet."""
+        self._upload = Upload(self._machine)
         self._owed = 0
         """Response body bytes kept, for which the source has not been given credit again."""
-        self._continued = False
         self._paused = False
         """Whether reading waits: for credit, for a slow reader, or for the exchange to end."""
         self._watched_for = READ
@@ -194,48 +173,28 @@ class ClientConnection:
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
-        self._continued = False
         if request.content_length != 0:
-            body, more = machine.next_body()
-            exchange.body = body[:MAX_BODY]
-            self._unsent_body = body[MAX_BODY:]
-            exchange.more_body = more or bool(self._unsent_body)
+            self._upload.begin(exchange)
             if exchange.more_body:
                 self._deadline = self._service.now + self._service.settings.body_timeout
         self._service.answer(exchange)
         return True
 
     def _push_body(self, exchange: Exchange) -> None:
-        """Hands request body to the source, as far as its credit goes; then reading pauses."""
-        source = exchange.source
-        while source is not None and exchange.more_body and self._exchange is exchange:
-            data = self._unsent_body
-            if data:
-                more = not self._machine.body_complete
-            else:
-                data, more = self._machine.next_body()
-                if not data and more:
-                    self._deadline = self._service.now + self._service.settings.body_timeout
-                    return
-            count = min(len(data), source.send_credit, MAX_BODY)
-            if data and not count:
-                self._unsent_body = data
-                self._pause()
-                self._deadline = 0.0  # it is the app that makes the client wait
-                return
-            self._unsent_body = data[count:]
-            exchange.more_body = more or count < len(data)
-            source.send_body(data[:count] if count < len(data) else data, exchange.more_body)
-            if not exchange.more_body:
-                self._deadline = 0.0
+        wants = self._upload.push(exchange)
+        if wants == "bytes":
+            self._deadline = self._service.now + self._service.settings.body_timeout
+            return
+        if not self._outgoing.size:
+            self._deadline = 0.0  # whatever it waits for, it is not the client
+        if wants == "credit":
+            self._pause()
 
     def credit_arrived(self, exchange: Exchange) -> None:
         if exchange is not self._exchange or not exchange.more_body:
             return
-        if exchange.request.expects_continue and not self._continued:
-            self._continued = True
-            if not exchange.status and not exchange.body and not self._machine.buffered:
-                self._send(CONTINUE)
+        if self._upload.owes_continue(exchange):
+            self._send(CONTINUE)
         self._resume()
         self._advance()
 
@@ -306,12 +265,7 @@ class ClientConnection:
 
     def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
         """The app's response may not reach the wire; nothing of it has."""
-        log.error(
-            "the app's response to %s %s was refused: %s",
-            exchange.request.method,
-            exchange.request.path.decode("ascii"),
-            error,
-        )
+        self._blame_app(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, "the response was refused")
         self.fail(exchange, 500, "The app's response was not valid HTTP.")
@@ -324,12 +278,7 @@ class ClientConnection:
         self._log(exchange)
         machine = self._machine
         if machine.fault:
-            log.error(
-                "the app's response to %s %s: %s",
-                exchange.request.method,
-                exchange.request.path.decode("ascii"),
-                machine.fault,
-            )
+            self._blame_app(exchange, machine.fault)
         if not machine.keep_alive:
             self._close_when_sent()
             return
@@ -339,6 +288,11 @@ class ClientConnection:
         self._resume()
         if machine.buffered:
             self._advance()
+
+    def _blame_app(self, exchange: Exchange, fault: str) -> None:
+        request = exchange.request
+        path = request.path.decode("ascii")
+        log.error("the app's response to %s %s: %s", request.method, path, fault)
 
     def _log(self, exchange: Exchange) -> None:
         self._service.finished(exchange, monotonic() - exchange.opened)

@@ -10,7 +10,8 @@ from time import monotonic, time
 import trio
 
 from ...protocol.messages import Address
-from .connection import ClientConnection, ServiceState
+from .connection import ClientConnection
+from .state import ServiceState
 
 log = getLogger("propylon.gateway")
 

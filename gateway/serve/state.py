@@ -1,0 +1,35 @@
+"""What all connections of a gateway process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..exchange import Exchange
+from ..http.machine import HttpContext
+from ..poller import Poller
+from ..settings import ServeSettings
+
+
+class Connection(Protocol):
+    """What the service does with a connection."""
+
+    def sweep(self, now: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+
+@dataclass(kw_only=True)
+class ServiceState:
+    http: HttpContext
+    settings: ServeSettings
+    answer: Callable[[Exchange], None]
+    """Has an exchange answered (the router)."""
+    finished: Callable[[Exchange, float], None]
+    """Told of every exchange at its end (the access log): the exchange and its seconds."""
+    poller: Poller
+    connections: set[Connection] = field(default_factory=lambda: set[Connection]())
+    draining: bool = False
+    now: float = 0.0
+    """Monotonic seconds as of the last sweep: exact enough for deadlines."""

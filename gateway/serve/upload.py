@@ -1,0 +1,60 @@
+"""A request's body on its way from the client to the exchange's source.
+
+Bytes go on as far as the source gives credit. What it gives none for waits here, and then the
+connection stops reading: a slow app makes its own client wait and costs no memory.
+"""
+
+from typing import Literal
+
+from ...protocol.messages import MAX_BODY
+from ..exchange import Exchange
+from ..http.machine import HttpMachine
+
+Wants = Literal["nothing", "bytes", "credit"]
+"""Why an upload stands still: it is complete, the client is late, or the app is."""
+
+
+class Upload:
+    """One connection's uploads, one after the other."""
+
+    __slots__ = ("_continued", "_machine", "_unsent")
+
+    def __init__(self, machine: HttpMachine) -> None:
+        self._machine = machine
+        self._unsent = b""
+        """Body that has come and that the source has no credit for yet."""
+        self._continued = False
+
+    def begin(self, exchange: Exchange) -> None:
+        """What has come with the head travels with the head."""
+        body, more = self._machine.next_body()
+        exchange.body = body[:MAX_BODY]
+        self._unsent = body[MAX_BODY:]
+        self._continued = bool(body)
+        exchange.more_body = more or bool(self._unsent)
+
+    def push(self, exchange: Exchange) -> Wants:
+        """Hands on what may go on. Raises RequestError for a body that can't be read further."""
+        source = exchange.source
+        while exchange.more_body and source is not None:
+            data, more = self._unsent, not self._machine.body_complete
+            if not data:
+                data, more = self._machine.next_body()
+                if more and not data:
+                    return "bytes"
+            count = min(len(data), source.send_credit, MAX_BODY)
+            if data and count <= 0:
+                self._unsent = data
+                return "credit"
+            self._unsent = data[count:]
+            exchange.more_body = more or count < len(data)
+            source.send_body(data[:count] if count < len(data) else data, exchange.more_body)
+        return "nothing"
+
+    def owes_continue(self, exchange: Exchange) -> bool:
+        """Whether the client waits for `100 Continue` and the app now wants its body; true once
+        (RFC 9110 section 10.1.1)."""
+        if not exchange.request.expects_continue or self._continued:
+            return False
+        self._continued = True
+        return exchange.status == 0 and not self._unsent and not self._machine.buffered

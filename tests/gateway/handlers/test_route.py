@@ -1,0 +1,94 @@
+"""Which pool answers, and what the app is told of its place."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.handlers.route import Router
+from propylon.gateway.settings import RouteSettings
+from propylon.protocol.messages import Pairs
+
+
+@dataclass
+class Recorder:
+    """A sink that keeps the status that it was failed with."""
+
+    failed: list[int] = field(default_factory=list)
+
+    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None: ...
+
+    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None: ...
+
+    def body(self, exchange: Exchange, data: bytes) -> None: ...
+
+    def end(self, exchange: Exchange) -> None: ...
+
+    def credit_arrived(self, exchange: Exchange) -> None: ...
+
+    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+        self.failed.append(status)
+
+
+ROUTES = (
+    RouteSettings(pool="site"),
+    RouteSettings(pool="api", prefix="/api"),
+    RouteSettings(pool="v2", prefix="/api/v2/"),
+    RouteSettings(pool="admin", host="admin.example.com"),
+    RouteSettings(pool="tenant", host="*.example.com"),
+    RouteSettings(pool="deep", host="*.a.example.com", prefix="/x"),
+)
+
+
+def route(
+    path: bytes, host: str = "h", routes: tuple[RouteSettings, ...] = ROUTES, root_path: str = ""
+) -> tuple[str | int, Exchange]:
+    """(pool, or the status of the gateway's own answer; the exchange)."""
+    chosen: list[str | int] = []
+    sink = Recorder()
+    pools = {r.pool: lambda _, name=r.pool: chosen.append(name) for r in routes}
+    request = Request("GET", path, "1.1")
+    request.host = host
+    exchange = Exchange(request, sink, None, None)
+    Router(routes, pools, root_path).answer(exchange)
+    (answer,) = [*chosen, *sink.failed]
+    return answer, exchange
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "pool", "root_path"),
+    [
+        (b"/", "h", "site", ""),
+        (b"*", "h", "site", ""),
+        (b"/api", "h", "api", "/api"),
+        (b"/api/", "h", "api", "/api"),
+        (b"/api/x", "h", "api", "/api"),
+        (b"/apiary", "h", "site", ""),
+        (b"/api/v2/x", "h", "v2", "/api/v2"),
+        (b"/api/v2", "h", "v2", "/api/v2"),
+        (b"/%61pi/x", "h", "api", "/api"),
+        (b"/other/../api/x", "h", 400, ""),
+        (b"//api/x", "h", 400, ""),
+        (b"/api/../x", "h", "site", ""),
+        (b"/api/x", "admin.example.com", "admin", ""),
+        (b"/", "b.example.com", "tenant", ""),
+        (b"/", "example.com", "site", ""),
+        (b"/x/y", "b.a.example.com", "deep", "/x"),
+        (b"/y", "b.a.example.com", "tenant", ""),
+    ],
+)
+def test_the_most_exact_route_wins(path: bytes, host: str, pool: str | int, root_path: str) -> None:
+    answer, exchange = route(path, host)
+    assert (answer, exchange.root_path) == (pool, root_path)
+    assert exchange.path == path
+
+
+def test_without_a_route_it_is_404() -> None:
+    assert route(b"/x", routes=(RouteSettings(prefix="/api"),))[0] == 404
+
+
+def test_a_proxys_prefix_is_put_back() -> None:
+    answer, exchange = route(b"/api/x", root_path="/site")
+    assert (answer, exchange.root_path, exchange.path) == ("api", "/site/api", b"/site/api/x")
+    assert exchange.request.path == b"/api/x"
+    _, exchange = route(b"/x", routes=(RouteSettings(),), root_path="/site")
+    assert (exchange.root_path, exchange.path) == ("/site", b"/site/x")

@@ -1,0 +1,58 @@
+"""Lines of the access log: every atom, and nothing that a client could forge."""
+
+import json
+
+import pytest
+from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.observe.formats import compile_format
+
+
+def entry(target: bytes = b"/a%20b?q=1", headers=()) -> tuple[Exchange, float]:
+    request = Request("GET", target, "1.1")
+    request.headers = headers
+    request.host = "example.com"
+    exchange = Exchange(request, None, ("127.0.0.1", 4711), None)  # type: ignore[arg-type]
+    exchange.status = 200
+    exchange.body_sent = 13
+    exchange.response_headers = ((b"x-id", b"7"),)
+    return exchange, 1.234567
+
+
+@pytest.mark.parametrize(
+    ("atom", "expected"),
+    [
+        ("h", "127.0.0.1"), ("l", "-"), ("u", "-"), ("r", "GET /a%20b?q=1 HTTP/1.1"), ("m", "GET"),
+        ("U", "/a%20b"), ("q", "q=1"), ("H", "HTTP/1.1"), ("s", "200"), ("B", "13"), ("b", "13"),
+        ("f", "-"), ("a", "-"), ("T", "1"), ("M", "1234"), ("D", "1234567"), ("L", "1.234567"),
+        ("p", "-"), ("{X-Token}i", "abc"), ("{x-none}i", "-"), ("{X-Id}o", "7"),
+    ],
+)  # fmt: skip
+def test_atoms(atom: str, expected: str) -> None:
+    line = compile_format(f"<%({atom})s>")(entry(headers=((b"x-token", b"abc"),)))
+    assert line == f"<{expected}>"
+
+
+def test_percent_signs_are_kept() -> None:
+    assert compile_format("100%% %(s)s 5% %d")(entry()) == "100% 200 5% %d"
+
+
+def test_an_unknown_atom_is_named() -> None:
+    with pytest.raises(ValueError, match=r"unknown atom %\(x\)s"):
+        compile_format("%(h)s %(x)s")
+
+
+def test_a_client_cannot_forge_a_line() -> None:
+    agent = b'evil" 200 -\t\x1b[31m \\ \xc3\xa4'
+    line = compile_format('"%(a)s"')(entry(headers=((b"user-agent", agent),)))
+    assert line == r'"evil\x22 200 -\x09\x1b[31m \x5c \xc3\xa4"'
+
+
+def test_json() -> None:
+    line = compile_format("json")(entry(headers=((b"user-agent", b'a"b'),)))
+    record = json.loads(line)
+    assert record["path"] == "/a%20b"
+    assert record["query"] == "q=1"
+    assert record["status"] == 200
+    assert record["bytes"] == 13
+    assert record["duration"] == pytest.approx(1.234567)
+    assert record["user_agent"] == r"a\x22b"
