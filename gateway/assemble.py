@@ -18,8 +18,8 @@ from .observe.access_log import AccessLog
 from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
-from .serve.connection import ServiceState
 from .serve.service import Listener, Service
+from .serve.state import ServiceState
 from .settings import GatewaySettings
 
 log = getLogger("propylon.gateway")

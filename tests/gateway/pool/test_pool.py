@@ -1,0 +1,174 @@
+"""The queue, the choice of a worker, and what becomes of the calls of one that died."""
+
+import pytest
+from propylon.protocol.messages import CLIENT_GONE
+
+from .linked import LinkedMember, pool, submit
+
+
+def test_least_loaded_first() -> None:
+    p = pool()
+    one, two = LinkedMember(p, slots=3), LinkedMember(p, slots=3)
+    for _ in range(4):
+        submit(p)
+    assert (one.running, two.running) == (2, 2)
+    one.answer(one.calls[0])
+    submit(p)
+    assert (one.running, two.running) == (2, 2)
+
+
+def test_the_queue_is_in_order_and_a_free_slot_empties_it() -> None:
+    p = pool()
+    member = LinkedMember(p)
+    clients = [submit(p) for _ in range(3)]
+    assert len(member.calls) == 1
+    for _ in clients:
+        assert len(member.calls) == 1
+        member.answer(member.calls[0])
+    assert member.running == 0
+    assert all(client.failed is None for _, client in clients)
+
+
+def test_a_full_queue_is_503_at_once() -> None:
+    p = pool(queue_size=1)
+    LinkedMember(p)
+    submit(p)
+    waiting = submit(p)[1]
+    refused = submit(p)[1]
+    assert waiting.failed is None
+    assert refused.failed is not None
+    assert refused.failed[0] == 503
+
+
+def test_who_left_the_queue_makes_room() -> None:
+    p = pool(queue_size=1)
+    member = LinkedMember(p)
+    submit(p)
+    gone, _ = submit(p)
+    assert gone.source is not None
+    gone.source.give_up(CLIENT_GONE, "the client went away")
+    third = submit(p)[1]
+    assert third.failed is None
+    member.answer(member.calls[0])
+    assert len(member.calls) == 1, "the one that left was not handed over"
+
+
+def test_waiting_too_long_is_503() -> None:
+    p = pool(queue_timeout=5.0)
+    p.sweep(100.0)
+    client = submit(p)[1]
+    p.sweep(105.0)
+    assert client.failed is None
+    p.sweep(105.1)
+    assert client.failed == (503, "No worker of this app is ready.")
+
+
+def test_an_app_that_is_too_slow_is_504_and_keeps_its_slot() -> None:
+    p = pool()
+    p.sweep(100.0)
+    member = LinkedMember(p)
+    client = submit(p)[1]
+    p.sweep(160.5)
+    assert client.failed is not None
+    assert client.failed[0] == 504
+    member.exchange_bytes()
+    assert member.calls[0].request == "reset"
+    assert member.running == 1, "the slot is free when the worker says so"
+    member.worker.end(member.calls[0])
+    member.exchange_bytes()
+    assert member.running == 0
+
+
+def test_a_late_client_is_not_the_apps_fault() -> None:
+    p = pool()
+    p.sweep(100.0)
+    LinkedMember(p)
+    client = submit(p, "POST", body=b"x", more=True)[1]
+    p.sweep(1_000.0)
+    assert client.failed is None
+
+
+@pytest.mark.parametrize(
+    ("method", "started", "retried"),
+    [
+        ("GET", False, True),
+        ("PUT", False, True),
+        ("DELETE", False, True),
+        ("POST", False, True),
+        ("POST", True, False),
+        ("PATCH", True, False),
+        ("FROBNICATE", True, False),
+        ("TRACE", True, True),
+    ],
+)
+def test_a_dead_workers_calls(method: str, started: bool, retried: bool) -> None:
+    p = pool()
+    one = LinkedMember(p, slots=8)
+    client = submit(p, method)[1]
+    if started:
+        one.start(one.calls[0])
+    two = LinkedMember(p, slots=8)
+    one.die()
+    assert (len(two.calls) == 1) is retried
+    assert (client.failed is None) is retried
+    if not retried:
+        assert client.failed is not None
+        assert client.failed[0] == 502
+
+
+def test_two_dead_workers_are_enough() -> None:
+    p = pool()
+    client = None
+    members = [LinkedMember(p, slots=8)]
+    client = submit(p)[1]
+    for _ in range(2):
+        members.append(LinkedMember(p, slots=8))
+        members[-2].die()
+    assert client.failed is not None
+    assert client.failed[0] == 502
+    assert not members[-1].calls
+
+
+def test_a_body_that_went_on_cannot_be_sent_again() -> None:
+    p = pool()
+    one = LinkedMember(p, slots=8)
+    exchange, client = submit(p, "PUT", body=b"first", more=True)
+    assert exchange.source is not None
+    exchange.source.send_body(b"second", True)
+    LinkedMember(p, slots=8)
+    one.die()
+    assert client.failed is not None
+    assert client.failed[0] == 502
+
+
+def test_after_the_head_no_worker_is_asked_again() -> None:
+    p = pool()
+    one, two = LinkedMember(p, slots=8), LinkedMember(p, slots=0)
+    exchange, client = submit(p)
+    exchange.status = 200  # the sink has seen a head
+    two.slots = 8
+    one.die()
+    assert client.failed is not None
+    assert not two.calls
+
+
+def test_a_retry_that_waits_is_handed_over_later() -> None:
+    p = pool()
+    one = LinkedMember(p)
+    client = submit(p)[1]
+    one.die()
+    assert client.failed is None
+    two = LinkedMember(p)
+    assert len(two.calls) == 1
+    two.answer(two.calls[0])
+    assert two.running == 0
+
+
+def test_the_end_of_a_body_may_come_while_the_call_waits() -> None:
+    p = pool()
+    exchange, _ = submit(p, "POST", body=b"all", more=True)
+    assert exchange.source is not None
+    exchange.more_body = False
+    exchange.source.send_body(b"", False)
+    member = LinkedMember(p)
+    assert member.calls[0].request == "complete"
