@@ -1,0 +1,261 @@
+"""ASGI apps that the worker's tests call; each path is a way to behave."""
+
+import contextvars
+import json
+import sys
+import time
+
+import sniffio
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
+seen = {"disconnects": 0, "errors": [], "sent": 0, "cancelled": 0}
+routes = {}
+
+
+def route(function):
+    routes["/" + function.__name__] = function
+    return function
+
+
+async def answer(send, body, status=200, headers=((b"content-type", b"text/plain"),)):
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def sleep(seconds):
+    if sniffio.current_async_library() == "trio":
+        import trio
+
+        await trio.sleep(seconds)
+    else:
+        import asyncio
+
+        await asyncio.sleep(seconds)
+
+
+async def read_body(receive):
+    body = b""
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return body, "disconnect"
+        body += event["body"]
+        if not event["more_body"]:
+            return body, "end"
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        assert (await receive())["type"] == "lifespan.startup"
+        scope["state"]["greeting"] = "hello"
+        await send({"type": "lifespan.startup.complete"})
+        assert (await receive())["type"] == "lifespan.shutdown"
+        print("shutdown seen", file=sys.stderr)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await routes.get(scope["path"], show_scope)(scope, receive, send)
+
+
+async def show_scope(scope, receive, send):
+    await answer(send, repr(scope).encode())
+
+
+@route
+async def hello(scope, receive, send):
+    await answer(send, b"hello")
+
+
+@route
+async def library(scope, receive, send):
+    await answer(send, sniffio.current_async_library().encode())
+
+
+@route
+async def modules(scope, receive, send):
+    await answer(send, json.dumps(sorted(sys.modules)).encode())
+
+
+@route
+async def state(scope, receive, send):
+    mine = dict(scope["state"])
+    scope["state"]["greeting"] = "spoiled"
+    await answer(send, json.dumps(mine).encode())
+
+
+@route
+async def echo(scope, receive, send):
+    body, end = await read_body(receive)
+    await answer(send, body, headers=[(b"x-end", end.encode())])
+
+
+@route
+async def stats(scope, receive, send):
+    await answer(send, json.dumps(seen).encode())
+
+
+@route
+async def context(scope, receive, send):
+    before = VARIABLE.get()
+    VARIABLE.set("set by another call")
+    await sleep(0.05)
+    await answer(send, before.encode())
+
+
+@route
+async def large(scope, receive, send):
+    """5 MB in pieces of 100,000 bytes; counts what it has got rid of."""
+    seen["sent"] = 0
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(50):
+        piece = bytes([number]) * 100_000
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        seen["sent"] += len(piece)
+    await send({"type": "http.response.body", "body": b""})
+
+
+@route
+async def large_at_once(scope, receive, send):
+    await answer(send, b"x" * 5_000_000)
+
+
+@route
+async def ignores_body(scope, receive, send):
+    event = await receive()
+    while not seen.get("go"):
+        await sleep(0.01)
+    rest, _ = await read_body(receive) if event["more_body"] else (b"", "end")
+    await answer(send, str(len(event["body"]) + len(rest)).encode())
+
+
+@route
+async def go(scope, receive, send):
+    seen["go"] = True
+    await answer(send, b"")
+
+
+@route
+async def waits_for_disconnect(scope, receive, send):
+    _, end = await read_body(receive)
+    event = await receive() if end == "end" else {"type": "http.disconnect"}
+    seen["disconnects"] += event["type"] == "http.disconnect"
+    try:
+        await answer(send, b"too late")
+    except OSError as error:
+        seen["errors"].append(type(error).__name__)
+        raise
+
+
+@route
+async def stubborn(scope, receive, send):
+    import anyio
+
+    try:
+        await sleep(60)
+    except anyio.get_cancelled_exc_class():
+        seen["cancelled"] += 1
+        raise
+
+
+@route
+async def slow(scope, receive, send):
+    await sleep(0.2)
+    await answer(send, b"slow")
+
+
+@route
+async def slow_sync(scope, receive, send):
+    time.sleep(0.15)  # noqa: ASYNC251 - it is there to hold the loop
+    await answer(send, b"slow")
+
+
+@route
+async def blocks_while_sending(scope, receive, send):
+    try:
+        await routes["/large"](scope, receive, send)
+    except OSError as error:
+        seen["errors"].append(type(error).__name__)
+
+
+@route
+async def after_response(scope, receive, send):
+    await read_body(receive)
+    await answer(send, b"done")
+    event = await receive()
+    seen["errors"].append(event["type"])
+
+
+@route
+async def raises_before(scope, receive, send):
+    raise ValueError("before the head")
+
+
+@route
+async def raises_with_head(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise ValueError("with a head that nobody saw")
+
+
+@route
+async def raises_after(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+    raise ValueError("after the head")
+
+
+@route
+async def raises_when_complete(scope, receive, send):
+    await answer(send, b"whole")
+    raise ValueError("after everything")
+
+
+@route
+async def returns_nothing(scope, receive, send):
+    pass
+
+
+@route
+async def returns_half(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+
+
+@route
+async def exits(scope, receive, send):
+    sys.exit("the app wants to exit")
+
+
+BAD = {
+    "body_first": [{"type": "http.response.body", "body": b""}],
+    "two_starts": [{"type": "http.response.start", "status": 200}] * 2,
+    "unknown": [{"type": "http.response.nonsense"}],
+    "str_body": [
+        {"type": "http.response.start", "status": 200},
+        {"type": "http.response.body", "body": "text"},
+    ],
+    "str_header": [{"type": "http.response.start", "status": 200, "headers": [("a", b"b")]}],
+    "bad_name": [{"type": "http.response.start", "status": 200, "headers": [(b"a b", b"c")]}],
+    "bad_value": [
+        {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\r\nx: y")]}
+    ],
+    "smuggled": [{"type": "http.response.start", "status": 200, "headers": [(b"a", b"b\nx:y")]}],
+    "no_pair": [{"type": "http.response.start", "status": 200, "headers": [(b"a", b"b", b"c")]}],
+    "str_status": [{"type": "http.response.start", "status": "200"}],
+    "informational": [{"type": "http.response.start", "status": 103}],
+}
+
+
+@route
+async def bad(scope, receive, send):
+    for event in BAD[scope["query_string"].decode()]:
+        await send(event)
+
+
+@route
+async def twice(scope, receive, send):
+    await answer(send, b"first")
+    await answer(send, b"second")
+
+
+@route
+async def title_case(scope, receive, send):
+    await answer(send, b"", headers=[[b"Content-Type", b" text/html "], [b"X-Empty", b""]])

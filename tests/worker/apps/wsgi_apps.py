@@ -1,0 +1,290 @@
+"""WSGI apps that the worker's tests call; each path is a way to behave."""
+
+import json
+import sys
+import threading
+import time
+from wsgiref.validate import validator
+
+seen = {"closed": [], "errors": [], "sent": 0}
+barrier = threading.Barrier(3)
+routes = {}
+
+
+def route(function):
+    routes["/" + function.__name__] = function
+    return function
+
+
+def application(environ, start_response):
+    return routes.get(environ["PATH_INFO"], show_environ)(environ, start_response)
+
+
+def answer(start_response, body, status="200 OK", headers=()):
+    start_response(status, [("Content-Type", "text/plain"), *headers])
+    return [body]
+
+
+class Closing:
+    """An iterable that tells whether it was closed."""
+
+    def __init__(self, name, parts):
+        self.name, self.parts = name, parts
+
+    def __iter__(self):
+        return iter(self.parts)
+
+    def close(self):
+        seen["closed"].append(self.name)
+
+
+def show_environ(environ, start_response):
+    plain = {k: v for k, v in environ.items() if isinstance(v, (str, bool, tuple))}
+    return answer(start_response, json.dumps(plain).encode())
+
+
+@route
+def hello(environ, start_response):
+    return answer(start_response, b"hello")
+
+
+@route
+def go(environ, start_response):
+    seen["go"] = True
+    return answer(start_response, b"")
+
+
+@route
+def modules(environ, start_response):
+    return answer(start_response, json.dumps(sorted(sys.modules)).encode())
+
+
+@route
+def stats(environ, start_response):
+    return answer(start_response, json.dumps(seen).encode())
+
+
+@route
+def echo(environ, start_response):
+    return answer(start_response, environ["wsgi.input"].read())
+
+
+@route
+def lines(environ, start_response):
+    source = environ["wsgi.input"]
+    found = [
+        source.readline(),
+        source.readline(3),
+        source.read(2),
+        *source.readlines(),
+        source.read(),
+    ]
+    return answer(start_response, json.dumps([line.decode() for line in found]).encode())
+
+
+@route
+def copies(environ, start_response):
+    """Streams the body back while it arrives."""
+    start_response("200 OK", [])
+    while block := environ["wsgi.input"].read(1000):
+        yield block
+
+
+@route
+def lazy_body(environ, start_response):
+    time.sleep(0.25)
+    return answer(start_response, str(len(environ["wsgi.input"].read())).encode())
+
+
+@route
+def broken_body(environ, start_response):
+    try:
+        environ["wsgi.input"].read()
+    except OSError as error:
+        seen["errors"].append(type(error).__name__)
+        raise
+    return answer(start_response, b"whole")
+
+
+@route
+def generator(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        for number in range(3):
+            yield b"part %d;" % number
+    finally:
+        seen["closed"].append("generator")
+
+
+@route
+def sized(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return Closing("sized", [b"whole"])
+
+
+class SlowToClose(Closing):
+    def close(self):
+        time.sleep(0.2)
+        super().close()
+
+
+@route
+def sized_parts(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return SlowToClose("sized_parts", [b"who", b"le"])
+
+
+@route
+def too_long(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return Closing("too_long", [b"whole", b" and more"])
+
+
+@route
+def many_parts(environ, start_response):
+    start_response("200 OK", [])
+    return [b"a", b"b", b"c"]
+
+
+@route
+def large(environ, start_response):
+    seen["sent"] = 0
+    start_response("200 OK", [])
+    for number in range(50):
+        yield bytes([number]) * 100_000
+        seen["sent"] += 100_000
+
+
+@route
+def large_list(environ, start_response):
+    return answer(start_response, b"x" * 1_000_000)
+
+
+@route
+def writes(environ, start_response):
+    write = start_response("200 OK", [])
+    write(b"written;")
+    write(b"again;")
+    return [b"returned"]
+
+
+@route
+def replaces_head(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        raise ValueError("found before the head was sent")
+    except ValueError:
+        return answer_again(start_response, sys.exc_info())
+
+
+@route
+def replaces_late(environ, start_response):
+    write = start_response("200 OK", [])
+    write(b"part")
+    try:
+        raise ValueError("found after the head was sent")
+    except ValueError:
+        return answer_again(start_response, sys.exc_info())
+
+
+def answer_again(start_response, exc_info):
+    start_response("500 Oops", [("X-Error", "yes")], exc_info)
+    return [b"error page"]
+
+
+@route
+def starts_twice(environ, start_response):
+    start_response("200 OK", [])
+    start_response("200 OK", [])
+    return []
+
+
+@route
+def never_starts(environ, start_response):
+    return Closing("never_starts", [])
+
+
+@route
+def body_without_start(environ, start_response):
+    return [b"body"]
+
+
+@route
+def raises(environ, start_response):
+    raise ValueError("before anything")
+
+
+@route
+def raises_in_iteration(environ, start_response):
+    def parts():
+        yield b"part"
+        raise ValueError("in the middle")
+
+    start_response("200 OK", [])
+    return Closing("raises_in_iteration", parts())
+
+
+@route
+def bad_header(environ, start_response):
+    start_response("200 OK", [("X-Bad", "a\r\nb: c")])
+    return []
+
+
+@route
+def bytes_header(environ, start_response):
+    start_response("200 OK", [(b"x", b"y")])
+    return []
+
+
+@route
+def bad_status(environ, start_response):
+    start_response("OK", [])
+    return []
+
+
+@route
+def text_body(environ, start_response):
+    start_response("200 OK", [])
+    return ["text"]
+
+
+@route
+def empty(environ, start_response):
+    start_response("204 No Content", [])
+    return []
+
+
+@route
+def meets(environ, start_response):
+    """Answers only when three of its kind are in the app at the same time."""
+    barrier.wait(5)
+    return answer(start_response, threading.current_thread().name.encode())
+
+
+@route
+def slow(environ, start_response):
+    time.sleep(0.25)
+    return answer(start_response, b"slow")
+
+
+@route
+def file(environ, start_response):
+    start_response("200 OK", [])
+    return environ["wsgi.file_wrapper"](open(__file__, "rb"), 100)
+
+
+@validator
+def validated(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+@validator
+def validated_generator(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return (part for part in (b"a", b"b"))
+
+
+def stuck(environ, start_response):
+    time.sleep(30)

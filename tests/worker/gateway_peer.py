@@ -1,0 +1,280 @@
+"""A gateway of a test's own: a listening Unix socket, blocking reads, and the real GatewayLink.
+
+Everything waits for a condition with a timeout; nothing sleeps. The machine on this side is the
+one that gateways use, so what a worker says here is lawful or the test fails.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from propylon.protocol.calls import Call
+from propylon.protocol.gateway_link import GatewayLink
+from propylon.protocol.hello import Greeting
+from propylon.protocol.messages import (
+    BYE,
+    DRAIN,
+    END,
+    HELLO,
+    NOT_READY,
+    PONG,
+    READY,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    SLOTS,
+    STARTED,
+    Message,
+    Scope,
+)
+
+TIMEOUT = 10.0
+
+
+def scope(
+    method: str = "GET",
+    path: bytes = b"/",
+    *,
+    headers: Sequence[tuple[bytes, bytes]] = ((b"host", b"test"),),
+    query: bytes = b"",
+    root_path: str = "",
+    kind: str = "http",
+) -> Scope:
+    return (
+        kind, "1.1", method, "http", path, query, root_path, tuple(headers),
+        ("192.0.2.1", 40000), ("192.0.2.2", 80), None,
+    )  # fmt: skip
+
+
+class PeerCall(Call):
+    """A call and all that the worker said about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.complete = False
+        self.ended = False
+        self.started = False
+        self.reset: tuple[int, str] | None = None
+        self.kinds: list[int] = []
+
+    @property
+    def header(self) -> dict[bytes, bytes]:
+        return dict(self.headers)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class GatewayPeer:
+    """One link, from accept to its end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.link = GatewayLink(Greeting(who={"gateway": 1, "pid": os.getpid()}), lambda: None)
+        self.hello: Any = None
+        self.ready: Any = None
+        self.not_ready: Any = None
+        self.slots = 0
+        self.pongs: list[dict[str, Any]] = []
+        self.drained = False
+        self.bye: tuple[int, str] | None = None
+        self.eof = False
+        self.worker: Any = None
+        self.loop = ""
+        self.take_bodies = True
+        """Whether arriving response bodies are taken, which gives the worker credit."""
+        self.link.greet()
+        self.flush()
+
+    def flush(self) -> None:
+        self.sock.settimeout(TIMEOUT)
+        while data := self.link.take_output():
+            self.sock.sendall(data)
+
+    def pump(self, timeout: float) -> bool:
+        """Hears what comes within the time; False if nothing did."""
+        self.sock.settimeout(max(timeout, 0.0001))
+        try:
+            data = self.sock.recv(262_144)
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self.eof = True
+            return False
+        for call, message in self.link.receive(data):
+            self._hear(call, message)
+        self.flush()
+        return True
+
+    def until(self, condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            rest = deadline - time.monotonic()
+            assert rest > 0, "the condition did not come true in time"
+            assert not self.eof, "the worker closed the link before the condition came true"
+            self.pump(rest)
+
+    def quiet(self, seconds: float = 0.15) -> None:
+        """Hears until nothing comes for so long."""
+        while self.pump(seconds):
+            pass
+
+    def open(
+        self, about: Scope | None = None, body: bytes = b"", *, more: bool = False, flags: int = 0
+    ) -> PeerCall:
+        call = PeerCall()
+        self.link.open(call, about or scope(), body, more, flags)
+        return call
+
+    def call(self, about: Scope | None = None, body: bytes = b"", *, flags: int = 0) -> PeerCall:
+        """Opens, and waits for the end."""
+        call = self.open(about, body, flags=flags)
+        self.flush()
+        self.until(lambda: call.ended)
+        return call
+
+    def get(self, path: str) -> PeerCall:
+        return self.call(scope(path=path.encode()))
+
+    def ping(self) -> dict[str, Any]:
+        count = len(self.pongs)
+        self.link.ping(7)
+        self.flush()
+        self.until(lambda: len(self.pongs) > count)
+        return self.pongs[-1]
+
+    def _hear(self, call: Any, message: Message) -> None:
+        if call is not None:
+            self._hear_call(call, message)
+        elif message[0] == HELLO:
+            self.hello = message
+        elif message[0] == READY:
+            self.ready = message[1]
+        elif message[0] == NOT_READY:
+            self.not_ready = message[1:]
+        elif message[0] == SLOTS:
+            self.slots = message[1]
+        elif message[0] == PONG:
+            self.pongs.append(message[2])
+        elif message[0] == DRAIN:
+            self.drained = True
+        elif message[0] == BYE:
+            self.bye = message[1:]
+
+    def _hear_call(self, call: PeerCall, message: Message) -> None:
+        call.kinds.append(message[0])
+        if message[0] == RESPONSE:
+            _, _, call.status, headers, call.body, call.ended = message
+            call.headers = list(headers)
+            call.complete = True
+        elif message[0] == RESPONSE_START:
+            call.status, call.headers = message[2], list(message[3])
+        elif message[0] == RESPONSE_BODY:
+            call.body += message[2]
+            call.complete = not message[3]
+            call.ended = message[4]
+            if self.take_bodies and not call.ended:
+                self.link.taken(call, len(message[2]))
+        elif message[0] == RESET:
+            call.reset = (message[2], message[3])
+        elif message[0] == STARTED:
+            call.started = True
+        elif message[0] == END:
+            call.ended = True
+
+
+class Listener:
+    """The listening socket of one gateway in a pool's directory."""
+
+    def __init__(self, run_dir: Path, pool: str = "default", name: str = "1") -> None:
+        directory = run_dir / pool
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / f"{name}.sock"
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.bind(str(self.path))
+        self.sock.listen(16)
+
+    def accept(self, timeout: float = TIMEOUT, *, ready: bool = True) -> GatewayPeer:
+        self.sock.settimeout(timeout)
+        peer = GatewayPeer(self.sock.accept()[0])
+        if ready:
+            peer.until(lambda: peer.slots)
+        return peer
+
+    def close(self) -> None:
+        self.sock.close()
+        self.path.unlink(missing_ok=True)
+
+
+class WorkerProcess:
+    """A real `python -m propylon.worker`, on a leash."""
+
+    def __init__(self, app: str, run_dir: Path, *options: str, leash: bool = True) -> None:
+        ours, theirs = socket.socketpair()
+        self.leash = ours
+        self._lines = b""
+        command = [sys.executable, "-m", "propylon.worker", app, "--run-dir", str(run_dir)]
+        if "--app-dir" not in options:
+            command += ["--app-dir", str(Path(__file__).parent / "apps")]
+        if leash:
+            command += ["--leash-fd", str(theirs.fileno())]
+        self.log = run_dir / f"worker-{time.monotonic_ns()}.log"
+        with theirs, self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--log-level", "debug", *options],
+                stderr=log, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()] if leash else [],
+            )  # fmt: skip
+
+    def report(self) -> dict[str, Any]:
+        """The next line on the leash."""
+        self.leash.settimeout(TIMEOUT)
+        while b"\n" not in self._lines:
+            data = self.leash.recv(65_536)
+            assert data, f"the leash was cut:\n{self.errors}"
+            self._lines += data
+        line, _, self._lines = self._lines.partition(b"\n")
+        return json.loads(line)
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        return self.process.wait(timeout)
+
+    @property
+    def errors(self) -> str:
+        return self.log.read_text()
+
+    def close(self) -> None:
+        self.leash.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def running(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
+    """A worker that is ready, and its link to one gateway."""
+    listener = Listener(run_dir)
+    worker = WorkerProcess(app, run_dir, *options)
+    peer = None
+    try:
+        assert (report := worker.report())["event"] == "ready", report
+        peer = listener.accept()
+        yield worker, peer
+    finally:
+        worker.close()
+        listener.close()
+        if peer is not None:
+            peer.sock.close()

@@ -1,0 +1,252 @@
+"""From `module:attr` to an app, and every sentence that says why not."""
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from propylon.worker.app_kind import interface_of
+from propylon.worker.load_app import AppLoadError, LoadedApp, load_app
+from propylon.worker.settings import WorkerSettings
+
+from .gateway_peer import WorkerProcess
+
+SOURCE = """
+async def app(scope, receive, send): ...
+def application(environ, start_response): return []
+def make_app(): return app
+def make_with_argument(config): return app
+def make_broken(): raise RuntimeError("no settings")
+def make_nothing(): return None
+def asgi2(scope): return app
+def odd(a, b, c, d): ...
+def anything(*args): ...
+class Holder:
+    app = application
+holder = Holder()
+number = 5
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = set(sys.modules)
+    (tmp_path / "main.py").write_text(SOURCE)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def load(project: Path, app: str, **options: Any) -> LoadedApp:
+    return load_app(WorkerSettings(app=app, run_dir="", app_dir=str(project), **options))
+
+
+def refusal(project: Path, app: str, **options: Any) -> AppLoadError:
+    with pytest.raises(AppLoadError) as caught:
+        load(project, app, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("app", "options", "name", "interface"),
+    [
+        ("main:app", {}, "main:app", "asgi"),
+        ("main", {}, "main:app", "asgi"),
+        ("main:application", {}, "main:application", "wsgi"),
+        ("main:Holder.app", {}, "main:Holder.app", "wsgi"),
+        ("main:make_app", {"factory": True}, "main:make_app", "asgi"),
+        ("main:anything", {"interface": "wsgi"}, "main:anything", "wsgi"),
+    ],
+)
+def test_found(project: Path, app: str, options: Any, name: str, interface: str) -> None:
+    loaded = load(project, app, **options)
+    assert (loaded.name, loaded.interface) == (name, interface)
+
+
+def test_application_is_the_second_choice(project: Path) -> None:
+    (project / "second.py").write_text("def application(environ, start_response): ...")
+    assert load(project, "second").name == "second:application"
+
+
+@pytest.mark.parametrize(
+    ("app", "options", "step", "words"),
+    [
+        ("mian:app", {}, "import", "there is no module 'mian' in {dir} nor among the installed "
+         "packages; found there: main"),
+        ("main.py:app", {}, "import", "a module is named with dots and without .py: main"),
+        ("src/main.py:app", {}, "import", "without .py: src.main"),
+        ("main.sub:app", {}, "import", "there is no module 'main.sub'"),
+        ("main:", {}, "import", "'main:' is not of the form module:attribute"),
+        (":app", {}, "import", "':app' is not of the form module:attribute"),
+        ("..main:app", {}, "import", "'..main' is no module name"),
+        ("main:ap", {}, "attribute", "module main has no attribute 'ap'; did you mean app"),
+        ("main:zzz", {}, "attribute", "module main has no attribute 'zzz'; its callables are: app, "
+         "application, make_app"),
+        ("main:Holder.zzz", {}, "attribute", "Holder.zzz has no attribute 'zzz'"),
+        ("main:number", {}, "attribute", "main:number is an int, which cannot be called; its "
+         "callables are: app"),
+        ("empty", {}, "attribute", "module empty has neither 'app' nor 'application'; it has no "
+         "callables"),
+        ("main:make_app", {}, "interface", "main:make_app takes no arguments: if it builds the "
+         "app, say --factory"),
+        ("main:asgi2", {}, "interface", "main:asgi2 speaks ASGI 2"),
+        ("main:odd", {}, "interface", "takes neither (scope, receive, send) nor"),
+        ("main:anything", {}, "interface", "say --interface asgi or --interface wsgi"),
+        ("main:number", {"factory": True}, "factory", "main:number is an int, which builds no app"),
+        ("main:make_with_argument", {"factory": True}, "factory", "cannot be called without "
+         "arguments as a factory"),
+        ("main:make_broken", {"factory": True}, "factory", "the factory main:make_broken raised "
+         "RuntimeError: no settings"),
+        ("main:make_nothing", {"factory": True}, "factory", "main:make_nothing gave a NoneType"),
+        ("exits", {}, "import", "module exits raised SystemExit: 4"),
+        ("wrong_syntax", {}, "import", "module wrong_syntax raised"),
+        ("divides", {}, "import", "module divides raised ZeroDivisionError: division by zero"),
+        ("needs", {}, "import", "module needs was found, but imports 'no_such_package', which is "
+         "not installed here"),
+    ],
+)  # fmt: skip
+def test_refused(project: Path, app: str, options: Any, step: str, words: str) -> None:
+    (project / "empty.py").write_text("")
+    (project / "exits.py").write_text("import sys\nsys.exit(4)")
+    (project / "wrong_syntax.py").write_text("def (")
+    (project / "divides.py").write_text("def half():\n    return 1 / 0\nhalf()")
+    (project / "needs.py").write_text("import no_such_package")
+    error = refusal(project, app, **options)
+    assert error.step == step
+    assert words.format(dir=project) in error.message
+    assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("app", "source", "options"),
+    [
+        ("divides:app", "def half():\n    return 1 / 0\nhalf()", {}),
+        ("divides:app", "import no_such_package", {}),
+        ("divides:app", "def app():\n    raise ValueError", {"factory": True}),
+    ],
+)
+def test_the_traceback_is_the_apps_own(project: Path, app: str, source: str, options: Any) -> None:
+    (project / "divides.py").write_text(source)
+    detail = refusal(project, app, **options).detail
+    assert detail.startswith("Traceback")
+    frames = [line for line in detail.splitlines() if line.startswith("  File ")]
+    assert frames
+    assert all(str(project) in frame for frame in frames)
+
+
+def test_a_loaded_directory_is_first_on_the_path(project: Path) -> None:
+    load(project, "main:app")
+    assert sys.path[0] == str(project)
+
+
+# -- interfaces --------------------------------------------------------------------------------
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+def wsgi(environ: Any, start_response: Any) -> list[bytes]: ...
+def passes_on(scope: Any, receive: Any, send: Any) -> Any: ...
+async def bound(extra: Any, scope: Any, receive: Any, send: Any) -> None: ...
+def wsgi_with_option(environ: Any, start_response: Any, debug: bool = False) -> Any: ...
+
+
+class AsyncCall:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class PlainCall:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any: ...
+
+
+class WsgiCall:
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
+class Asgi3Class:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None: ...
+    def __await__(self) -> Any: ...
+
+
+class Asgi2Class:
+    def __init__(self, scope: Any) -> None: ...
+    async def __call__(self, receive: Any, send: Any) -> None: ...
+
+
+class WsgiClass:
+    def __init__(self, environ: Any, start_response: Any) -> None: ...
+    def __iter__(self) -> Any: ...
+
+
+@functools.wraps(wsgi)
+def wrapped(*args: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "kind"),
+    [
+        (asgi, "asgi"), (wsgi, "wsgi"), (passes_on, "asgi"), (AsyncCall(), "asgi"),
+        (functools.partial(bound, 1), "asgi"), (functools.partial(passes_on, 1), "wsgi"),
+        (PlainCall(), "asgi"), (WsgiCall(), "wsgi"), (wsgi_with_option, "wsgi"),
+        (AsyncCall().__call__, "asgi"), (WsgiCall().__call__, "wsgi"), (Asgi3Class, "asgi"),
+        (Asgi2Class, "asgi2"), (WsgiClass, "wsgi"), (WsgiCall, "factory"), (wrapped, "wsgi"),
+        (lambda scope: asgi, "asgi2"), (lambda: asgi, "factory"), (lambda *args: [], "unknown"),
+    ],
+)  # fmt: skip
+def test_interfaces(app: Any, kind: str) -> None:
+    assert interface_of(app) == kind
+
+
+@pytest.mark.parametrize(
+    ("source", "interface"),
+    [
+        ("import flask; app = flask.Flask('x')", "wsgi"),
+        ("import quart; app = quart.Quart('x')", "asgi"),
+        ("import fastapi; app = fastapi.FastAPI()", "asgi"),
+        ("import starlette.applications as s; app = s.Starlette()", "asgi"),
+        (
+            "from django.conf import settings; settings.configure(); "
+            "from django.core.wsgi import get_wsgi_application; app = get_wsgi_application()",
+            "wsgi",
+        ),
+        (
+            "from django.conf import settings; settings.configure(); "
+            "from django.core.asgi import get_asgi_application; app = get_asgi_application()",
+            "asgi",
+        ),
+    ],
+    ids=["flask", "quart", "fastapi", "starlette", "django-wsgi", "django-asgi"],
+)
+def test_frameworks(tmp_path: Path, source: str, interface: str) -> None:
+    (tmp_path / "framework.py").write_text(source)
+    worker = WorkerProcess("framework", tmp_path, "--app-dir", str(tmp_path))
+    report = worker.report()
+    worker.close()
+    assert (report["event"], report.get("interface")) == ("ready", interface), report
+
+
+# -- as a process ------------------------------------------------------------------------------
+
+
+def test_a_worker_that_cannot_load_reports_and_prints_nothing(tmp_path: Path) -> None:
+    worker = WorkerProcess("no_such_module:app", tmp_path)
+    report = worker.report()
+    assert (report["event"], report["step"], report["detail"]) == ("not_ready", "import", "")
+    assert report["error"].startswith("there is no module 'no_such_module' in ")
+    assert worker.wait() == 3
+    assert worker.errors == ""
+    worker.close()
+
+
+def test_without_a_leash_it_says_so_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "divides.py").write_text("1 / 0")
+    worker = WorkerProcess("divides", tmp_path, "--app-dir", str(tmp_path), leash=False)
+    assert worker.wait() == 3
+    assert worker.errors.startswith("Traceback")
+    assert worker.errors.endswith(
+        "ZeroDivisionError: division by zero\nmodule divides raised ZeroDivisionError: "
+        "division by zero\n"
+    )
+    assert "propylon" not in worker.errors
+    worker.close()

@@ -1,0 +1,7 @@
+"""`python -m propylon.worker`."""
+
+import sys
+
+from .run import main
+
+sys.exit(main())

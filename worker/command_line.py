@@ -1,0 +1,38 @@
+"""The worker's command line. People use `propylon worker`; this one is spoken by the supervisor."""
+
+import argparse
+from collections.abc import Sequence
+
+from .settings import WorkerSettings
+
+
+def parse(arguments: Sequence[str] | None) -> WorkerSettings:
+    parser = argparse.ArgumentParser(
+        prog="python -m propylon.worker", description="One worker process, hosting one app."
+    )
+    add = parser.add_argument
+    add(
+        "app", metavar="APP", help="module:attribute; the attribute is app or application if absent"
+    )
+    add("--run-dir", required=True, help="gateways listen in its subdirectory named as the pool")
+    add("--pool", default="default")
+    add("--worker-id", type=int, default=1)
+    add("--generation", type=int, default=1)
+    add("--interface", choices=("auto", "asgi", "wsgi"), default="auto")
+    add("--factory", action="store_true", help="APP is called without arguments to give the app")
+    add("--app-dir", default="", help="put first on sys.path; the current directory if absent")
+    add("--loop", choices=("auto", "asyncio", "uvloop", "trio"), default="auto")
+    add("--threads", type=_positive, default=4, help="app threads of a WSGI worker")
+    add("--slots", type=int, default=0, help="calls at once per link; 0: by the interface")
+    add("--lifespan", choices=("auto", "on", "off"), default="auto")
+    add("--graceful-timeout", type=float, default=30.0, help="seconds that calls have to end")
+    add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
+    add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")
+    return WorkerSettings(**vars(parser.parse_args(arguments)))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number

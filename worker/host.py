@@ -1,0 +1,229 @@
+"""What every host does, whichever way it runs the app: dial the gateways, keep their links, sweep,
+drain and stop.
+
+No timers and no signal plumbing of any event loop: signals set a number, and a tick several times
+a second looks at all there is to look at (signals, leash, directory, graces, deadlines). Ticks are
+what the three hosts have in common, so they hold nearly all the rules.
+"""
+
+import gc
+import logging
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from ..protocol.hello import Greeting
+from ..protocol.messages import BYE_NORMAL, CLIENT_GONE
+from .dial import DialPlan, connect
+from .leash import Leash
+from .load_app import LoadedApp
+from .session import LOST, HostedCall, LinkSession
+from .settings import WorkerSettings
+from .vitals import LagMeter, rss_bytes
+
+logger = logging.getLogger("propylon.worker")
+
+TICK: Final = 0.1
+"""Seconds between two looks at everything; a new gateway is dialled within it."""
+STOPPING_TICK: Final = 0.02
+"""Seconds, while stopping: calls that end should not wait for the next look."""
+RELEASE_TIMEOUT: Final = 2.0
+"""Seconds that gateways have to answer our DRAIN once no call is running."""
+CLIENT_GRACE: Final = 30.0
+"""Seconds from http.disconnect to cancellation when the client, or the link, is gone."""
+DEADLINE_GRACE: Final = 5.0
+"""Seconds, when the gateway gave the call up for its deadline or a shutdown."""
+SHUTDOWN_TIMEOUT: Final = 10.0
+"""Seconds that the app's lifespan shutdown may take."""
+CANCEL_TIMEOUT: Final = 1.0
+"""Seconds that cancelled calls have to end at the graceful deadline."""
+
+
+def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
+    return Greeting(
+        who={
+            "pool": settings.pool,
+            "worker": settings.worker_id,
+            "pid": os.getpid(),
+            "generation": settings.generation,
+            "interface": interface,
+        }
+    )
+
+
+class Host(ABC):
+    """The part of a host that knows no event loop."""
+
+    loop_name: str
+
+    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+        self.settings = settings
+        self.loaded = loaded
+        self.leash = leash
+        self.greeting = worker_greeting(settings, loaded.interface)
+        self.slots = settings.slots_for(loaded.interface)
+        self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
+        self.sessions: dict[str, LinkSession] = {}
+        self.running: set[HostedCall] = set()
+        """Calls inside of the app; on asyncio only those that did not return at once."""
+        self.state: Literal["serving", "draining", "cancelling", "stopped"] = "serving"
+        self._signals = 0
+        self._since = 0.0
+        """When the state was entered."""
+        self._overdue: list[tuple[float, HostedCall]] = []
+        self._plan = DialPlan(settings.pool_dir)
+        self._lag = LagMeter()
+
+    # -- what the kinds of host add ----------------------------------------------------------
+
+    @abstractmethod
+    def new_call(self, session: LinkSession) -> HostedCall: ...
+
+    @abstractmethod
+    def start(self, call: HostedCall) -> None: ...
+
+    @abstractmethod
+    def cancel(self, call: HostedCall) -> None:
+        """Brings a running call to its end as hard as the interface allows."""
+
+    @abstractmethod
+    def watch(self, session: LinkSession) -> None:
+        """Has `session.readable` called whenever its socket has bytes, from now on."""
+
+    @abstractmethod
+    def ring(self, session: LinkSession) -> None: ...
+
+    @abstractmethod
+    def watch_writable(self, session: LinkSession) -> None: ...
+
+    def closing(self, session: LinkSession) -> None:
+        if self.sessions.get(session.path) is session:
+            del self.sessions[session.path]
+        if session.greeted:
+            self._plan.succeeded(session.path)
+        self._plan.ended(session.path, time.monotonic(), for_long=session.released)
+
+    # -- the life of a host ------------------------------------------------------------------
+
+    def take_signals(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        # Ctrl-C goes to the whole process group; a supervisor decides what it means.
+        signal.signal(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
+
+    def announce(self) -> None:
+        """The app has started."""
+        self.about["loop"] = self.loop_name
+        gc.collect()
+        gc.freeze()  # what the app made at start stays for good: collections need not look at it
+        logger.info(
+            "worker %s/%d of generation %d serves %s (%s, %s)",
+            self.settings.pool,
+            self.settings.worker_id,
+            self.settings.generation,
+            self.loaded.name,
+            self.loaded.interface,
+            self.loop_name,
+        )
+        self.leash.say(event="ready", pid=os.getpid(), **self.about)
+
+    def tick(self) -> float | None:
+        """Looks at everything; seconds until the next look, None when the host has stopped."""
+        now = time.monotonic()
+        self._lag.arrived(now)
+        if self.state == "serving" and (self._signals or self.leash.is_cut()):
+            self._drain(now)
+        self._sweep(now)
+        if self.state == "serving":
+            self._dial(now)
+            delay = TICK
+        elif self._has_stopped(now):
+            self.state = "stopped"
+            for session in list(self.sessions.values()):
+                session.finish(BYE_NORMAL, "the worker stops")
+                session.close()
+            return None
+        else:
+            delay = STOPPING_TICK
+        self._lag.expect(now + delay)
+        return delay
+
+    def given_up(self, call: HostedCall, code: int) -> None:
+        grace = CLIENT_GRACE if code in (LOST, CLIENT_GONE) else DEADLINE_GRACE
+        self._overdue.append((time.monotonic() + grace, call))
+
+    def left(self, call: HostedCall) -> None:
+        self.running.discard(call)
+
+    def vitals(self) -> dict[str, object]:
+        return {
+            "rss": rss_bytes(),
+            "calls": len(self.running),
+            "lag": self._lag.read(time.monotonic()),
+        }
+
+    # -- the looks ---------------------------------------------------------------------------
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._signals += 1
+
+    def _dial(self, now: float) -> None:
+        for path in self._plan.due(now, self.sessions):
+            try:
+                sock = connect(path)
+            except OSError as error:
+                logger.debug("no link to %s: %s", path, error)
+                self._plan.ended(path, now)
+                continue
+            session = self.sessions[path] = LinkSession(sock, path, self)
+            self.watch(session)
+            session.flush()
+
+    def _sweep(self, now: float) -> None:
+        """Cancels the calls whose grace is over."""
+        if not self._overdue:
+            return
+        kept: list[tuple[float, HostedCall]] = []
+        for when, call in self._overdue:
+            if call not in self.running:
+                continue
+            if when <= now:
+                logger.warning("a call outlived its disconnect and is cancelled")
+                self.cancel(call)
+            else:
+                kept.append((when, call))
+        self._overdue = kept
+
+    def _drain(self, now: float) -> None:
+        self.state = "draining"
+        self._since = now
+        logger.info("draining: %d calls are running", len(self.running))
+        for session in list(self.sessions.values()):
+            session.link.drain("the worker stops")
+            session.flush()
+
+    def _has_stopped(self, now: float) -> bool:
+        if self.state == "cancelling":
+            return not self.running or now - self._since > CANCEL_TIMEOUT
+        idle = not self.running and not any(s.link.calls for s in self.sessions.values())
+        # A gateway that has answered closes its link, or has it closed by us, when no call is left.
+        let_go = all(session.released for session in self.sessions.values())
+        if idle and (let_go or now - self._since > RELEASE_TIMEOUT):
+            return True
+        if self._signals > 1 or now - self._since > self.settings.graceful_timeout:
+            self.state = "cancelling"
+            self._since = now
+            self._cancel_all(list(self.running))
+            return not self.running
+        return False
+
+    def _cancel_all(self, calls: Iterable[HostedCall]) -> None:
+        for call in calls:
+            logger.warning("a call outlived the graceful timeout and is cancelled")
+            self.cancel(call)
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A handler, not SIG_IGN: that would be inherited by the app's own children."""

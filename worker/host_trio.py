@@ -1,0 +1,115 @@
+"""Hosts an ASGI app on trio. Only loaded with `--loop trio`: nothing else here imports trio."""
+
+import logging
+from typing import cast
+
+import trio
+
+from .asgi_call import AsgiApp, AsgiCall
+from .host import SHUTDOWN_TIMEOUT, Host
+from .leash import Leash
+from .lifespan import Lifespan
+from .load_app import AppLoadError, LoadedApp
+from .session import HostedCall, LinkSession
+from .settings import WorkerSettings
+
+logger = logging.getLogger("propylon.worker")
+
+
+def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    """Runs until told to stop. Raises AppLoadError if the app cannot start."""
+    failure = trio.run(TrioHost(settings, loaded, leash).main)
+    if failure is not None:
+        raise failure
+
+
+class TrioHost(Host):
+    loop_name = "trio"
+
+    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+        super().__init__(settings, loaded, leash)
+        self._app = cast("AsgiApp", loaded.app)
+        self._nursery: trio.Nursery  # known in main
+        self._rung: list[LinkSession] = []
+        self._bell = trio.lowlevel.ParkingLot()
+        self._state: dict[str, object] = {}
+
+    async def main(self) -> AppLoadError | None:
+        """Returns why the app could not start: raised, it would come wrapped in a group."""
+        lifespan = Lifespan(self._app, self.settings.lifespan, trio.Event)
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(lifespan.run)
+            try:
+                await lifespan.startup()
+            except AppLoadError as failure:
+                nursery.cancel_scope.cancel()
+                return failure
+            self._state = lifespan.state
+            self.take_signals()
+            self.announce()
+            nursery.start_soon(self._flush_rung)
+            while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
+                await trio.sleep(delay)
+            with trio.move_on_after(SHUTDOWN_TIMEOUT) as limit:
+                await lifespan.shutdown()
+            if limit.cancelled_caught:
+                logger.error("the app's lifespan shutdown took over %g s", SHUTDOWN_TIMEOUT)
+            nursery.cancel_scope.cancel()
+        return None
+
+    def new_call(self, session: LinkSession) -> AsgiCall:
+        return AsgiCall(session, trio.Event, self._state)
+
+    def start(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task = trio.CancelScope()
+        self.running.add(call)
+        self._nursery.start_soon(self._run, call, call.task)
+
+    async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:
+        with scope:
+            await call.run(self._app)
+
+    def cancel(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task.cancel()
+
+    def watch(self, session: LinkSession) -> None:
+        self._nursery.start_soon(self._read, session)
+
+    async def _read(self, session: LinkSession) -> None:
+        try:
+            while not session.closed:
+                await trio.lowlevel.wait_readable(session.sock)
+                session.readable()
+        except trio.ClosedResourceError:
+            return  # the session closed itself
+
+    def ring(self, session: LinkSession) -> None:
+        self._rung.append(session)
+        self._bell.unpark()
+
+    async def _flush_rung(self) -> None:
+        while True:
+            if not self._rung:
+                await self._bell.park()
+            # Once round the scheduler: what else runs in this turn goes out in the same `send`.
+            await trio.lowlevel.checkpoint()
+            rung, self._rung = self._rung, []
+            for session in rung:
+                session.flush()
+
+    def watch_writable(self, session: LinkSession) -> None:
+        self._nursery.start_soon(self._wait_writable, session)
+
+    async def _wait_writable(self, session: LinkSession) -> None:
+        try:
+            await trio.lowlevel.wait_writable(session.sock)
+        except trio.ClosedResourceError:
+            return
+        session.writable()
+
+    def closing(self, session: LinkSession) -> None:
+        trio.lowlevel.notify_closing(session.sock)
+        super().closing(session)

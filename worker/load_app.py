@@ -1,0 +1,187 @@
+"""From `module:attr` to an app, or to a sentence that says why not."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final, Literal
+
+from .app_kind import interface_of
+from .settings import Interface, WorkerSettings
+from .tracebacks import app_traceback, strip_frames, summary
+
+DEFAULT_ATTRIBUTES: Final = ("app", "application")
+
+
+class AppLoadError(Exception):
+    """The app cannot be served. `step` is where it failed ("import", "attribute", "factory",
+    "interface", "lifespan"), `message` one sentence, `detail` the app's traceback or ""."""
+
+    def __init__(self, step: str, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.step = step
+        self.message = message
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedApp:
+    app: Callable[..., Any]
+    name: str
+    """`module:attr`, as it was found."""
+    interface: Interface
+
+
+def load_app(settings: WorkerSettings) -> LoadedApp:
+    app_dir = os.path.abspath(settings.app_dir or os.getcwd())
+    if app_dir not in sys.path[:1]:
+        sys.path.insert(0, app_dir)
+    module_name, _, attribute = settings.app.partition(":")
+    if not module_name or settings.app.endswith(":"):
+        raise AppLoadError("import", f"{settings.app!r} is not of the form module:attribute")
+    module = _import(module_name, app_dir)
+    app, attribute = _find(module, attribute)
+    name = f"{module_name}:{attribute}"
+    if settings.factory:
+        app = _build(app, name)
+    if not callable(app) and settings.factory:
+        raise AppLoadError(
+            "factory", f"the factory {name} gave {_article(app)}, which cannot be called"
+        )
+    if not callable(app):
+        raise AppLoadError(
+            "attribute",
+            f"{name} is {_article(app)}, which cannot be called" + _found_instead(module),
+        )
+    return LoadedApp(app, name, _interface(app, name, settings.interface))
+
+
+def _import(name: str, app_dir: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if strip_frames(error).__traceback__ is None and (
+            missing == name or name.startswith(missing + ".")
+        ):
+            raise AppLoadError("import", _no_module(name, missing, app_dir)) from None
+        raise AppLoadError(
+            "import",
+            f"module {name} was found, but imports {missing!r}, which is not installed here",
+            app_traceback(error),
+        ) from None
+    except (Exception, SystemExit) as error:
+        if isinstance(error, (TypeError, ValueError)) and strip_frames(error).__traceback__ is None:
+            raise AppLoadError("import", f"{name!r} is no module name: {error}") from None
+        raise AppLoadError(
+            "import", f"module {name} raised {summary(error)}", app_traceback(error)
+        ) from None
+
+
+def _no_module(name: str, missing: str, app_dir: str) -> str:
+    message = f"there is no module {missing!r} in {app_dir} nor among the installed packages"
+    if "/" in name or name.endswith(".py"):
+        stem = name.removesuffix(".py").strip("./").replace("/", ".")
+        return f"{message}; a module is named with dots and without .py: {stem}"
+    try:
+        entries = sorted(os.listdir(app_dir))
+    except OSError as error:
+        return f"{message}; the directory cannot be read: {error.strerror}"
+    modules = [
+        entry.removesuffix(".py")
+        for entry in entries
+        if entry.endswith(".py") or os.path.isfile(os.path.join(app_dir, entry, "__init__.py"))
+    ]
+    near = difflib.get_close_matches(missing, modules, 3) or modules[:5]
+    return f"{message}; found there: {', '.join(near)}" if near else message
+
+
+def _find(module: ModuleType, attribute: str) -> tuple[object, str]:
+    if not attribute:
+        for candidate in DEFAULT_ATTRIBUTES:
+            if hasattr(module, candidate):
+                return getattr(module, candidate), candidate
+        raise AppLoadError(
+            "attribute",
+            f"module {module.__name__} has neither 'app' nor 'application'"
+            + _found_instead(module),
+        )
+    found: object = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            names = [n for n in dir(found) if not n.startswith("_")]
+            near = difflib.get_close_matches(part, names, 3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else _found_instead(module)
+            where = f"module {module.__name__}" if found is module else attribute
+            raise AppLoadError("attribute", f"{where} has no attribute {part!r}{hint}") from None
+    return found, attribute
+
+
+def _found_instead(module: ModuleType) -> str:
+    """`; it has these callables: …`, those that the module defines itself first."""
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and callable(value)
+        and getattr(value, "__module__", module.__name__) in (module.__name__, None)
+    ]
+    others = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and name not in own
+        and callable(value)
+        and not isinstance(value, type)
+    ]
+    names = (own + others)[:5]
+    return f"; its callables are: {', '.join(names)}" if names else "; it has no callables"
+
+
+def _build(factory: object, name: str) -> object:
+    if not callable(factory):
+        raise AppLoadError("factory", f"{name} is {_article(factory)}, which builds no app")
+    try:
+        return factory()
+    except (Exception, SystemExit) as error:
+        detail = app_traceback(error)
+        if error.__traceback__ is None and isinstance(error, TypeError):
+            message = f"{name} cannot be called without arguments as a factory: {error}"
+        else:
+            message = f"the factory {name} raised {summary(error)}"
+        raise AppLoadError("factory", message, detail) from None
+
+
+def _interface(
+    app: Callable[..., object], name: str, wanted: Literal["auto", "asgi", "wsgi"]
+) -> Interface:
+    found = interface_of(app)
+    if found == "asgi2" and wanted != "wsgi":
+        raise AppLoadError(
+            "interface",
+            f"{name} speaks ASGI 2 (a call with the scope alone gives the app); wrap it with "
+            "asgiref.compatibility.guarantee_single_callable",
+        )
+    if wanted != "auto":
+        return wanted
+    if found == "asgi" or found == "wsgi":
+        return found
+    if found == "factory":
+        raise AppLoadError(
+            "interface", f"{name} takes no arguments: if it builds the app, say --factory"
+        )
+    raise AppLoadError(
+        "interface",
+        f"{name} takes neither (scope, receive, send) nor (environ, start_response); "
+        "if it is an app, say --interface asgi or --interface wsgi",
+    )
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

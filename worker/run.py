@@ -1,0 +1,121 @@
+"""`python -m propylon.worker APP ...`: one worker process, from its command line to its end.
+
+Started by the supervisor, it reports on its leash and prints no traceback; started by hand, it
+says on stderr what went wrong.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from ..protocol.messages import BYE_NORMAL
+from ..protocol.worker_link import WorkerLink
+from .command_line import parse
+from .dial import sockets_in
+from .host import worker_greeting
+from .leash import Leash
+from .load_app import AppLoadError, LoadedApp, load_app
+from .settings import WorkerSettings
+from .tracebacks import summary
+
+logger = logging.getLogger("propylon.worker")
+
+EXIT_NOT_READY: Final = 3
+"""The app could not be started. Other codes are Python's own."""
+FAREWELL_TIMEOUT: Final = 0.5
+"""Seconds that a gateway has to take a NOT_READY."""
+EXIT_TIMEOUT: Final = 5.0
+"""Seconds that the app's own threads have to end after the worker has."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    settings = parse(arguments)
+    _log_to_stderr(settings.log_level)
+    faulthandler.enable()  # SIGABRT, as any crash, leaves the stacks of all threads in the log
+    leash = Leash(settings.leash_fd)
+    if leash.held:
+        signal.signal(signal.SIGINT, _ignore)
+    try:
+        loaded = load_app(settings)
+        logger.disabled = False  # an app's dictConfig disables loggers that it does not know
+        _serve(settings, loaded, leash)
+    except AppLoadError as error:
+        _not_ready(settings, leash, error)
+        return EXIT_NOT_READY
+    except Exception as error:  # a fault of ours: here our own frames are what matters
+        detail = traceback.format_exc()
+        _not_ready(settings, leash, AppLoadError("worker", summary(error), detail))
+        return 1
+    logger.info("stopped")
+    _exit_within(EXIT_TIMEOUT)
+    return 0
+
+
+def _serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    # One host is imported, and what it needs: a WSGI worker never loads asyncio, an asyncio
+    # worker never loads trio.
+    if loaded.interface == "wsgi":
+        from .host_threads import serve
+    elif settings.loop == "trio":
+        from .host_trio import serve
+    else:
+        from .host_asyncio import serve
+    serve(settings, loaded, leash)
+
+
+def _log_to_stderr(level: str) -> None:
+    """Our logger has its own handler and stays out of the root logger, which is the app's."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s [%(process)d] %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+
+
+def _not_ready(settings: WorkerSettings, leash: Leash, error: AppLoadError) -> None:
+    leash.say(event="not_ready", step=error.step, error=error.message, detail=error.detail)
+    if not leash.held:
+        print(f"{error.detail}{error.message}", file=sys.stderr)
+    for path in sockets_in(settings.pool_dir):
+        try:
+            _tell(path, settings, error)
+        except OSError as problem:
+            logger.debug("%s was not told: %s", path, problem)
+
+
+def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:
+    """HELLO, NOT_READY and BYE, in a breath."""
+    link = WorkerLink(worker_greeting(settings, settings.interface), lambda: None)
+    link.greet()
+    link.not_ready(error.step, error.message, error.detail[-16_384:])
+    link.bye(BYE_NORMAL, "the app could not be started")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(FAREWELL_TIMEOUT)
+        sock.connect(path)
+        sock.sendall(link.take_output())
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65_536):  # closing over unread bytes would reset what we said
+            pass
+
+
+def _exit_within(seconds: float) -> None:
+    """The interpreter waits for the app's threads before it exits; not for ever."""
+
+    def leave() -> None:
+        time.sleep(seconds)
+        logger.warning("threads of the app did not end, leaving without them")
+        os._exit(0)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Ctrl-C reaches the whole process group; the supervisor decides what it means."""

@@ -1,0 +1,306 @@
+"""One link of this worker: a non-blocking Unix socket and the WorkerLink around it.
+
+Knows no event loop. Whoever watches the socket calls `readable` and `writable`; what the session
+needs of its host is the `Owner` below. All that is said on the link in one turn of the loop goes
+out in one `send`, tried at once on the socket itself: only when it would block is the loop asked.
+"""
+
+import logging
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Final, Protocol, cast
+
+from ..protocol.calls import Call
+from ..protocol.codec import RECEIVE_SIZE
+from ..protocol.errors import RemoteProtocolError
+from ..protocol.hello import Greeting
+from ..protocol.messages import (
+    BYE,
+    BYE_NORMAL,
+    CONFIRM_START,
+    CREDIT,
+    DRAIN,
+    HELLO,
+    OPEN,
+    PING,
+    REFUSED,
+    REQUEST_BODY,
+    RESET,
+    Message,
+    Open,
+)
+from ..protocol.worker_link import WorkerLink
+from .request_scope import UnknownCallType
+
+logger = logging.getLogger("propylon.worker")
+
+_MOST_STARTED: Final = 1_024
+"""Ids in one STARTED: the codec's arrays are bounded."""
+LOST: Final = 0
+"""Why a call was given up, beside the codes of RESET: its link is gone."""
+
+
+class HostedCall(Call, ABC):
+    """What a session tells a call, whichever interface the app speaks."""
+
+    __slots__ = ("disconnected", "session")
+
+    def __init__(self, session: "LinkSession") -> None:
+        super().__init__()
+        self.session = session
+        self.disconnected = False
+        """Nobody waits for the response any more, or the call has left the app."""
+
+    @abstractmethod
+    def opened(self, message: Open) -> None:
+        """Takes what OPEN carries. Raises ValueError or TypeError for a scope that is none."""
+
+    @abstractmethod
+    def body_arrived(self, body: bytes, more: bool) -> None: ...
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Whoever is parked in this call looks again: there is credit, a body or an end."""
+
+    def disconnect(self) -> None:
+        self.disconnected = True
+        self.wake()
+
+
+class Owner(Protocol):
+    """What a session needs of its host."""
+
+    greeting: Greeting
+    about: dict[str, object]
+    slots: int
+
+    def new_call(self, session: "LinkSession") -> HostedCall: ...
+    def start(self, call: HostedCall) -> None:
+        """Runs the app for this call, now or soon; `session.leave(call)` when it is done."""
+        ...
+
+    def given_up(self, call: HostedCall, code: int) -> None:
+        """The call was told of its disconnect: bring it to an end after a grace."""
+        ...
+
+    def ring(self, session: "LinkSession") -> None:
+        """Has `session.flush` called before the loop waits again."""
+        ...
+
+    def watch_writable(self, session: "LinkSession") -> None:
+        """Has `session.writable` called once, when the socket takes bytes again."""
+        ...
+
+    def closing(self, session: "LinkSession") -> None:
+        """The socket will be closed as soon as this returns: forget it."""
+        ...
+
+    def left(self, call: HostedCall) -> None:
+        """The call has left the app."""
+        ...
+
+    def vitals(self) -> dict[str, object]: ...
+
+
+class LinkSession:
+    __slots__ = (
+        "_corked", "_rest", "_rung", "_unconfirmed", "blocked", "closed", "greeted", "link",
+        "owner", "path", "released", "sock",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
+        self.sock = sock
+        self.path = path
+        self.owner = owner
+        self.link = WorkerLink(owner.greeting, self._ring, lambda: owner.new_call(self))
+        self.blocked = False
+        """The socket takes no bytes now; `writable` will say when it does."""
+        self.closed = False
+        self.greeted = False
+        self.released = False
+        """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
+        self._corked = False
+        self._rung = False
+        self._rest: bytes | memoryview = b""
+        self._unconfirmed: list[HostedCall] = []
+        self.link.greet()
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """The socket has bytes: hears all messages that one `recv` gives."""
+        if self.closed:
+            return
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.lose(str(error))
+            return
+        if not data:
+            self.lose("the gateway closed it")
+            return
+        opened: list[HostedCall] = []
+        confirm: list[HostedCall] = []
+        self._corked = True
+        try:
+            received = cast("Iterator[tuple[HostedCall, Message]]", self.link.receive(data))
+            for call, message in received:
+                if message[0] == OPEN:
+                    _open(call, message)
+                    (confirm if message[5] & CONFIRM_START else opened).append(call)
+                else:
+                    self._hear(call, message)
+        except RemoteProtocolError as error:
+            logger.error("link %s: the gateway broke the protocol: %s", self.path, error.reason)
+            self.finish(error.code, error.reason)
+        finally:
+            self._corked = False
+        if confirm:
+            self._confirm(confirm)
+        for call in opened:
+            self._start(call)
+        if self.link.has_output:
+            self.flush()
+        elif opened:
+            # Behind the first steps of these calls, which the loop takes up next: what they
+            # answer at once goes out together, with no further turn of the loop.
+            self._ring()
+
+    def _hear(self, call: HostedCall, message: Message) -> None:
+        if message[0] == REQUEST_BODY:
+            call.body_arrived(message[2], message[3])
+        elif message[0] == CREDIT:
+            call.wake()
+        elif message[0] == RESET:
+            call.disconnect()
+            self.owner.given_up(call, message[2])
+        elif message[0] == PING:
+            self.link.pong(message[1], self.owner.vitals())
+        elif message[0] == HELLO:
+            self.greeted = True
+            self.link.ready(self.owner.about)
+            self.link.slots(self.owner.slots)
+        elif message[0] == DRAIN:
+            self.released = True
+            if not self.link.calls:
+                self.finish(BYE_NORMAL, "drained")
+        elif message[0] == BYE:
+            self.lose(f"the gateway said BYE: {message[2]}")
+        # EVENT and WS_MESSAGE: no call that we accept has a use for them.
+
+    def _confirm(self, calls: list[HostedCall]) -> None:
+        """STARTED has to be on the wire before these calls are started."""
+        for first in range(0, len(calls), _MOST_STARTED):
+            self.link.started(calls[first : first + _MOST_STARTED])
+        self.flush()
+        if self.blocked:
+            self._unconfirmed += calls
+            return
+        for call in calls:
+            self._start(call)
+
+    def _start(self, call: HostedCall) -> None:
+        if call.disconnected:
+            self.leave(call)  # given up in the same batch: the app never hears of it
+        else:
+            self.owner.start(call)
+
+    # -- saying ------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        if not (self._rung or self._corked or self.blocked or self.closed):
+            self._rung = True
+            self.owner.ring(self)
+
+    def flush(self) -> None:
+        """Sends what waits, as far as the socket takes it."""
+        self._rung = False
+        if self.blocked or self.closed:
+            return
+        data = self._rest or self.link.take_output()
+        while data:
+            try:
+                sent = self.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                self.lose(str(error))
+                return
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+                self.blocked = True
+                self.owner.watch_writable(self)
+                return
+            self._rest = b""
+            data = self.link.take_output() if self.link.has_output else b""
+        if self._unconfirmed:
+            calls, self._unconfirmed = self._unconfirmed, []
+            for call in calls:
+                self._start(call)
+        if self.link.state == "closed":
+            self.close()
+
+    def writable(self) -> None:
+        self.blocked = False
+        self.flush()
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def leave(self, call: HostedCall) -> None:
+        """The call has left the app."""
+        call.disconnected = True
+        self.owner.left(call)
+        if self.link.state != "open":
+            self.link.calls.pop(call.call_id, None)
+            return
+        self.link.end(call)
+        if self.released and not self.link.calls:
+            self.finish(BYE_NORMAL, "drained")
+
+    def finish(self, code: int, reason: str) -> None:
+        """Says BYE, and closes when that is out."""
+        self.link.bye(code, reason)
+        self._disconnect_calls()
+        if not self._corked:
+            self.flush()
+
+    def lose(self, reason: str) -> None:
+        """The link ended without us."""
+        if self.closed:
+            return
+        log = logger.info if self.link.calls else logger.debug
+        log("link %s ended, %d calls with it: %s", self.path, len(self.link.calls), reason)
+        self.close()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self.link.state != "closed":
+            self.link.state = "closed"
+        self.owner.closing(self)
+        self.sock.close()
+        self._disconnect_calls()
+        for call in self._unconfirmed:
+            self.leave(call)
+        self._unconfirmed.clear()
+
+    def _disconnect_calls(self) -> None:
+        for each in list(self.link.calls.values()):
+            call = cast("HostedCall", each)
+            if not call.disconnected:
+                call.disconnect()
+                self.owner.given_up(call, LOST)
+
+
+def _open(call: HostedCall, message: Open) -> None:
+    try:
+        call.opened(message)
+    except UnknownCallType as error:
+        call.session.link.reset(call, REFUSED, str(error))
+        call.disconnected = True
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RemoteProtocolError(f"OPEN of call {message[1]} has no scope: {error}") from error

@@ -1,0 +1,46 @@
+"""What a worker process is told when it starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+AUTO_SLOTS: Final = 10_000
+"""Calls that an ASGI worker is willing to run at once on one link, unless told otherwise: a call
+that waits costs a few kilobytes, so the gateway's own limits are the ones that count."""
+
+Interface = Literal["asgi", "wsgi"]
+Loop = Literal["auto", "asyncio", "uvloop", "trio"]
+LifespanMode = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    app: str
+    """`module:attr`, `module:attr.attr` or `module`."""
+    run_dir: str
+    """Gateways listen on `<run_dir>/<pool>/*.sock`."""
+    pool: str = "default"
+    worker_id: int = 1
+    generation: int = 1
+    interface: Literal["auto", "asgi", "wsgi"] = "auto"
+    factory: bool = False
+    app_dir: str = ""
+    """Put first on sys.path; "" is the current directory."""
+    loop: Loop = "auto"
+    threads: int = 4
+    """App threads of a WSGI worker."""
+    slots: int = 0
+    """Calls at once, per link; 0: AUTO_SLOTS for ASGI, the number of threads for WSGI."""
+    lifespan: LifespanMode = "auto"
+    graceful_timeout: float = 30.0
+    """Seconds that calls have to end after SIGTERM."""
+    log_level: str = "info"
+    leash_fd: int | None = None
+    """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""
+
+    @property
+    def pool_dir(self) -> Path:
+        return Path(self.run_dir, self.pool)
+
+    def slots_for(self, interface: Interface) -> int:
+        return self.slots or (AUTO_SLOTS if interface == "asgi" else self.threads)

@@ -1,0 +1,276 @@
+"""One call of a WSGI app (PEP 3333), run by a thread of its own for as long as it lasts.
+
+What touches the link, and the fields that the I/O thread writes too, happens under the host's one
+lock. Whoever says something on the link also sends it before it lets go of the lock: a thread that
+has finished answers through the socket itself and wakes nobody, unless the socket would block.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, cast
+
+from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs, Scope
+from .request_scope import METHOD, call_name
+from .response_head import checked_headers, checked_status
+from .session import HostedCall, LinkSession
+from .tracebacks import strip_frames, summary
+from .wsgi_environ import wsgi_environ
+from .wsgi_input import WsgiInput
+
+logger = logging.getLogger("propylon.worker")
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+StartResponse = Callable[..., Callable[[bytes], None]]
+WsgiApp = Callable[[dict[str, object], StartResponse], Iterable[bytes]]
+
+_NO_CONTENT: Final = frozenset({204, 304})
+
+
+class ClientDisconnected(OSError):
+    """The client is gone: there is nobody to read from or to write to."""
+
+
+class WsgiCall(HostedCall):
+    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "began", "environ",
+                 "message")  # fmt: skip
+
+    def __init__(self, session: LinkSession, lock: threading.Lock) -> None:
+        super().__init__(session)
+        self._lock = lock
+        self._condition: threading.Condition | None = None
+        self._chunks: deque[bytes] | None = None
+        self._more = False
+        self._head: tuple[int, Pairs] | None = None
+        """From start_response until the first bytes of the body."""
+        self._left: int | None = None
+        """Bytes still to come by the response's content-length; None if it has none."""
+        self.began = 0.0
+        """When a thread took the call up, by the monotonic clock; 0.0 while it waits for one."""
+        self.environ: dict[str, object]
+        self.message: Scope
+
+    # -- the link's side: the I/O thread, under the lock -------------------------------------
+
+    def opened(self, message: Open) -> None:
+        _, _, self.message, body, self._more, _ = message
+        self.environ = wsgi_environ(self.message)
+        self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
+        if body and self._more:
+            self.session.link.taken(self, len(body))
+
+    def body_arrived(self, body: bytes, more: bool) -> None:
+        self._more = more
+        if self._chunks is None:
+            self._chunks = deque()
+        self._chunks.append(body)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._condition is not None:
+            self._condition.notify_all()
+
+    # -- the app's side: its thread ----------------------------------------------------------
+
+    def run(self, app: WsgiApp) -> None:
+        """Calls the app. Raises nothing."""
+        try:
+            whole = None if self.disconnected else self._call(app)
+            if whole is not None:
+                with self._lock:  # held throughout: response and end go as one message
+                    if not self.disconnected:
+                        self.session.link.respond(self, *whole)
+                    self.session.leave(self)
+                    self.session.flush()
+                return
+        except BaseException as error:  # a thread has no cancellation to pass on
+            self._raised(error)
+        with self._lock:
+            self.session.leave(self)
+            self.session.flush()
+
+    def _call(self, app: WsgiApp) -> tuple[int, Pairs, bytes] | None:
+        """A response that is whole and still to be sent, None if it went out on the way."""
+        result = app(self.environ, self._start_response)
+        if type(result) is list or type(result) is tuple:  # a subclass may have a close()
+            return self._whole(cast("list[bytes]", result))
+        try:
+            for chunk in result:
+                if chunk:
+                    self._write(chunk)
+            self._finish()
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        return None
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        if exc_info is not None:
+            try:
+                if self.response not in ("opened", "started") and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # PEP 3333: no circular reference through the traceback
+        elif self._head is not None or self.response not in ("opened", "started"):
+            raise AssertionError("start_response was called already, and without exc_info")
+        if type(status) is not str:
+            raise TypeError(f"status is a string such as '200 OK', not {status!r}")
+        number = checked_status(int(status[:3])) if status[:3].isdecimal() else 0
+        if not number or status[3:4].strip():
+            raise ValueError(f"status is a string such as '200 OK', not {status!r}")
+        pairs = checked_headers([_encoded(field) for field in headers])
+        self._left = _content_length(pairs)
+        self._head = (number, pairs)
+        return self._write
+
+    def _whole(self, parts: list[bytes]) -> tuple[int, Pairs, bytes] | None:
+        """A list is complete, so its length is known; one message takes it unless it is large."""
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        if self._head is not None and self._left is None:
+            self._add_length(len(body))
+        if self._head is not None and len(body) <= MAX_BODY and self._left in (None, len(body)):
+            return (*self._head, body)
+        if body:
+            self._write(body)
+        self._finish()
+        return None
+
+    def _add_length(self, size: int) -> None:
+        if self._head is None or self._head[0] in _NO_CONTENT:
+            return
+        if not size and self.message[METHOD] == "HEAD":
+            return  # an app may leave the body of HEAD out; GET's length is not 0 for that
+        status, pairs = self._head
+        self._left = size
+        self._head = (status, (*pairs, (b"content-length", b"%d" % size)))
+
+    def _write(self, data: bytes) -> None:
+        """Sends a part of the body, at once (PEP 3333 forbids to keep any back)."""
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        link = self.session.link
+        with self._lock:
+            self._check_connected()
+            if self.response == "complete":
+                if data:
+                    raise RuntimeError("the response is longer than its content-length")
+                return
+            if not data and self._head is None:
+                return
+            if self._head is not None:
+                head, self._head = self._head, None
+                if len(data) == self._left and data and len(data) <= MAX_BODY:
+                    link.respond(self, *head, data)
+                    self.session.flush()
+                    return
+                link.start_response(self, *head)
+            elif self.response != "body":
+                raise AssertionError("write() or a body before start_response")
+            self._send_pieces(data)
+            self.session.flush()
+
+    def _send_pieces(self, data: bytes) -> None:
+        done, size = 0, len(data)
+        while done < size:
+            if self.send_credit <= 0:
+                self.session.flush()
+                self._park()
+                self._check_connected()
+                continue
+            piece = data[done : done + min(self.send_credit, MAX_BODY)]
+            done += len(piece)
+            more = True
+            if self._left is not None:
+                self._left -= len(piece)
+                # Complete by its own word: the client need not wait for close(). A body that is
+                # longer still goes out, as an error of the app's that the next write names.
+                more = self._left != 0 or done < size
+            self.session.link.send_body(self, piece, more)
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self.response == "complete":
+                return
+            self._check_connected()
+            if self._head is not None:
+                head, self._head = self._head, None
+                self.session.link.respond(self, *head, b"")
+            elif self.response == "body":
+                self.session.link.send_body(self, b"", False)
+            else:
+                self._give_up(BAD_RESPONSE, "the app returned without calling start_response")
+            self.session.flush()
+
+    def _next_chunk(self) -> bytes:
+        with self._lock:
+            while not self._chunks:
+                if not self._more:
+                    return b""
+                self._check_connected()
+                self.session.link.wanted(self)
+                self.session.flush()
+                self._park()
+            chunk = self._chunks.popleft()
+            if not self.disconnected and self.receive_window is not None:
+                self.session.link.taken(self, len(chunk))
+                self.session.flush()
+            return chunk
+
+    def _park(self) -> None:
+        """Waits, without the lock, until the I/O thread has news."""
+        if self._condition is None:
+            self._condition = threading.Condition(self._lock)
+        self._condition.wait()
+
+    def _check_connected(self) -> None:
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def _raised(self, error: BaseException) -> None:
+        strip_frames(error)
+        if self.disconnected and isinstance(error, ClientDisconnected):
+            logger.debug("%s: the app left on the disconnect", call_name(self.message))
+            return
+        logger.error(
+            "%s: the app raised %s",
+            call_name(self.message),
+            type(error).__name__,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        with self._lock:
+            if self.response != "complete" and not self.disconnected:
+                self.session.link.reset(self, APP_FAILED, summary(error)[:500])
+
+    def _give_up(self, code: int, reason: str) -> None:
+        logger.error("%s: %s", call_name(self.message), reason)
+        self.session.link.reset(self, code, reason)
+
+
+def _encoded(field: Any) -> tuple[bytes, bytes]:
+    try:
+        name, value = field
+        return name.encode("latin-1").lower(), value.encode("latin-1")
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"a header is a pair of latin-1 strings, not {field!r}") from None
+
+
+def _content_length(pairs: Pairs) -> int | None:
+    for name, value in pairs:
+        if name == b"content-length" and value.isdigit() and len(value) < 19:
+            return int(value)
+    return None
+
+
+def _as_bytes(data: object) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)  # pyright: ignore[reportUnknownArgumentType]
+    raise TypeError(f"a WSGI body is bytes, not {type(data).__name__}")
