@@ -1,0 +1,116 @@
+"""The command line. Every fault is a sentence on stderr: exit code 2 for what was asked for, 1 for
+what could not be started, 3 for an app that cannot be served."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, Final
+
+import click
+
+from .config.faults import ConfigError
+from .config.flags import flags
+from .config.load import Loaded, load
+from .config.options import Verb
+
+EXIT_USAGE: Final = 2
+
+CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Verbs(click.Group):
+    """The verbs; `propylon main:app` is told of `propylon serve main:app`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if ":" in word and self.get_command(ctx, word) is None:
+            ctx.fail(f"to serve an app, say: propylon serve {word}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings=CONTEXT)
+@click.version_option(version("propylon"), prog_name="propylon", message="%(prog)s %(version)s")
+def propylon() -> None:
+    """An HTTP gateway in front of worker processes that host your ASGI or WSGI app."""
+
+
+def _verb(verb: Verb) -> Callable[[Callable[[Loaded], None]], click.Command]:
+    """A command that has the verb's flags and is called with what was loaded."""
+
+    def make(run: Callable[[Loaded], None]) -> click.Command:
+        @flags(verb)
+        @click.option(
+            "-c",
+            "--config",
+            "config_file",
+            metavar="FILE",
+            help="TOML file.  [default: propylon.toml in the current directory, if there is one]",
+        )
+        def command(config_file: str | None, **values: Any) -> None:
+            run(load(verb, values, os.environ, config_file))
+
+        return propylon.command(verb, help=run.__doc__)(command)
+
+    return make
+
+
+@_verb("serve")
+def serve(loaded: Loaded) -> None:
+    """Serve APP: gateway and workers together."""
+    _supervise("serve", loaded)
+
+
+@_verb("gateway")
+def gateway(loaded: Loaded) -> None:
+    """Run the gateway alone; workers come by way of --run-dir."""
+    _supervise("gateway", loaded)
+
+
+@_verb("worker")
+def worker(loaded: Loaded) -> None:
+    """Run workers of APP alone, for the gateway at --run-dir."""
+    _supervise("worker", loaded)
+
+
+@_verb("check")
+def check(loaded: Loaded) -> None:
+    """Check the configuration; print every value and where it came from."""
+    from .config.report import report
+
+    if loaded.file:
+        click.echo(f"Read {loaded.file}\n")
+    click.echo(report(loaded))
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _supervise(verb: Verb, loaded: Loaded) -> None:
+    from .supervisor.run import run  # trio is not needed to say --help or to check
+
+    sys.exit(run(verb, loaded.config, loaded.notes))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point `propylon`. Ends by SystemExit."""
+    try:
+        code = propylon.main(arguments, prog_name="propylon", standalone_mode=False)
+    except ConfigError as error:
+        for fault in error.faults:
+            click.echo(f"propylon: {fault}", err=True)
+        sys.exit(EXIT_USAGE)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
+    except click.NoSuchOption as error:
+        hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        click.echo(f"propylon: there is no option {error.option_name}{hint}", err=True)
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        click.echo(f"propylon: {error.format_message()}", err=True)
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

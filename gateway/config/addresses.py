@@ -1,0 +1,57 @@
+"""Five options that all say where to listen become one list of addresses."""
+
+from ..listen.address import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Address,
+    InheritedAddress,
+    TcpAddress,
+    parse_address,
+    tcp_address,
+    unix_address,
+)
+from .faults import Fault
+from .options import Options
+from .reading import Reading
+from .sources import DEFAULT, Sources
+
+
+def listen_addresses(options: Options, found: Sources, reading: Reading) -> tuple[Address, ...]:
+    """The addresses of the highest layer that names any; --host and --port complete each other
+    across layers, so that a flag --port goes with a variable PROPYLON_HOST."""
+    layers = {
+        name: found[name].layer for name in ("bind", "host", "port", "uds", "fd") if name in found
+    }
+    top = max(layers.values(), default=DEFAULT)
+    named = {name for name, layer in layers.items() if layer == top}
+    wanted: list[Address] = []
+    if "bind" in named:
+        for name in sorted(named & {"host", "port"}):
+            problem = f"{found['bind'].origin} is given too; use one or the other"
+            reading.faults.append(Fault(found[name].origin, problem))
+        wanted += [parse_address(text) for text in options.bind]
+    elif named & {"host", "port"}:
+        wanted.append(_of_host_and_port(options, found, reading))
+    if "uds" in named and options.uds is not None:
+        try:
+            wanted.append(unix_address(options.uds.removeprefix("unix:")))
+        except ValueError as exc:
+            reading.faults.append(Fault(found["uds"].origin, str(exc)))
+    if "fd" in named and options.fd is not None:
+        wanted.append(InheritedAddress(options.fd))
+    for index, address in enumerate(wanted):
+        # Port 0 is a new port each time.
+        if address in wanted[:index] and not (isinstance(address, TcpAddress) and not address.port):
+            origin = found["bind" if "bind" in named else min(named)].origin
+            reading.faults.append(Fault(origin, f"{address} is given twice"))
+    return tuple(wanted) or (TcpAddress(DEFAULT_HOST, DEFAULT_PORT),)
+
+
+def _of_host_and_port(options: Options, found: Sources, reading: Reading) -> Address:
+    host = DEFAULT_HOST if options.host is None else options.host
+    port = DEFAULT_PORT if options.port is None else options.port
+    try:
+        return tcp_address(host, port)
+    except ValueError as exc:
+        reading.faults.append(Fault(found["host"].origin, f"found {host!r}; {exc}"))
+        return TcpAddress(DEFAULT_HOST, DEFAULT_PORT)

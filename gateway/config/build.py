@@ -1,0 +1,60 @@
+"""What a `Config` means to each child process: settings for a gateway, arguments for a worker."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..settings import GatewaySettings, ListenerSettings, PoolSettings
+from .schema import Config, PoolConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSeat:
+    """Which worker it is."""
+
+    number: int
+    generation: int
+    run_dir: str
+    leash_fd: int
+
+
+def gateway_settings(
+    config: Config, gateway: int, run_dir: str, listeners: Sequence[ListenerSettings]
+) -> GatewaySettings:
+    return GatewaySettings(
+        gateway=gateway,
+        run_dir=run_dir,
+        listeners=tuple(listeners),
+        pools=tuple(
+            PoolSettings(
+                name=pool.name, queue_size=pool.queue_size, queue_timeout=pool.queue_timeout
+            )
+            for pool in config.pools
+        ),
+        routes=config.routes,
+        root_path=config.root_path,
+        http=config.http,
+        serve=config.serve,
+        log=config.log,
+    )
+
+
+def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list[str]:
+    """Arguments of `python -m propylon.worker`."""
+    return [
+        pool.app,
+        f"--pool={pool.name}",
+        f"--worker-id={seat.number}",
+        f"--generation={seat.generation}",
+        f"--run-dir={seat.run_dir}",
+        f"--interface={pool.interface}",
+        *(["--factory"] if pool.factory else []),
+        f"--app-dir={os.path.abspath(pool.app_dir)}",
+        f"--loop={pool.loop}",
+        f"--threads={pool.threads}",
+        f"--slots={pool.limit_concurrency}",
+        f"--lifespan={pool.lifespan}",
+        f"--graceful-timeout={config.serve.graceful_timeout}",
+        f"--log-level={config.log.level}",
+        f"--leash-fd={seat.leash_fd}",
+    ]

@@ -1,0 +1,114 @@
+"""What no single value can tell: whether the values agree with each other."""
+
+import dataclasses
+import os
+from importlib.util import find_spec
+
+from ..settings import RouteSettings
+from .faults import Fault
+from .options import GATEWAY_SIDE, WORKER_SIDE, Options, Verb
+from .schema import PoolConfig
+from .sources import FILE, Sources
+from .words import WORKER_CLASSES
+
+
+def apply_worker_class(options: Options, found: Sources) -> Options:
+    """-k speaks for --interface and --loop, and `sync` for one thread, where these are not given
+    at its own layer or above."""
+    if options.worker_class is None:
+        return options
+    interface, loop = WORKER_CLASSES[options.worker_class]
+    means = {
+        "interface": interface,
+        "loop": loop,
+        "threads": 1 if options.worker_class == "sync" else "auto",
+    }
+    layer = found["worker_class"].layer
+    spoken = {
+        name: value
+        for name, value in means.items()
+        if value != "auto" and (name not in found or found[name].layer < layer)
+    }
+    return dataclasses.replace(options, **spoken)
+
+
+def check(
+    verb: Verb,
+    options: Options,
+    found: Sources,
+    pools: list[PoolConfig],
+    routes: list[RouteSettings],
+) -> list[Fault]:
+    """Every fault in how the values go together."""
+    faults = _check_pools(pools)
+    if verb in WORKER_SIDE:
+        faults += _check_apps(verb, options, found, pools)
+        faults += _check_reload(options, found)
+    if verb in GATEWAY_SIDE and len(pools) > 1 and not routes:
+        problem = f"{len(pools)} pools, but no [[routes]] to say which requests go where"
+        faults.append(Fault("", problem))
+    if verb in ("worker", "gateway") and options.run_dir is None:
+        problem = f"propylon {verb} needs it: the directory that gateway and workers share"
+        faults.append(Fault("--run-dir", problem))
+    return faults
+
+
+def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Options) -> list[str]:
+    """What is allowed, but perhaps not meant."""
+    notes: list[str] = []
+    if routes:
+        routed = {route.pool for route in routes}
+        notes += [
+            f"pool {pool.name} gets no requests: no route names it"
+            for pool in pools
+            if pool.name not in routed
+        ]
+    if not options.reload and (options.reload_dir or options.reload_include):
+        notes.append("files are not watched: --reload is not given")
+    return notes
+
+
+def _check_pools(pools: list[PoolConfig]) -> list[Fault]:
+    return [
+        Fault(
+            "--loop" if len(pools) == 1 else f"pool {pool.name}",
+            "found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
+        )
+        for pool in pools
+        if pool.loop == "trio" and pool.interface == "wsgi"
+    ]
+
+
+def _check_apps(
+    verb: Verb, options: Options, found: Sources, pools: list[PoolConfig]
+) -> list[Fault]:
+    faults: list[Fault] = []
+    for pool in pools:
+        if not pool.app and "app" not in found:
+            faults.append(
+                Fault("", f"no app is named; say which: propylon {verb} main:app")
+                if len(pools) == 1
+                else Fault(f"pool {pool.name}", "it has no app")
+            )
+        if not os.path.isdir(pool.app_dir):
+            origin = found["app_dir"].origin if "app_dir" in found else f"pool {pool.name}"
+            faults.append(Fault(origin, f"found {pool.app_dir!r}, which is no directory"))
+    given = found.get("app")
+    if given and given.layer > FILE and all(pool.app != options.app for pool in pools):
+        problem = f"found {given.value!r}, but every one of the [[pools]] has an app of its own"
+        faults.append(Fault(given.origin, problem))
+    return faults
+
+
+def _check_reload(options: Options, found: Sources) -> list[Fault]:
+    if not options.reload:
+        return []
+    faults = [
+        Fault(found["reload_dir"].origin, f"found {path!r}, which is no directory")
+        for path in options.reload_dir
+        if not os.path.isdir(path)
+    ]
+    if find_spec("watchfiles") is None:
+        problem = "it needs the package watchfiles: pip install propylon[reload]"
+        faults.append(Fault(found["reload"].origin, problem))
+    return faults

@@ -1,0 +1,153 @@
+"""Flags, environment and TOML become one `Config`, or every fault at once.
+
+Precedence: flags, then environment, then TOML, then the default. A key of a [[pools]] entry is
+nearer to its pool than any of these and wins for that pool.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..listen.address import Address
+from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings
+from .addresses import listen_addresses
+from .cross_check import apply_worker_class, check, notes_on
+from .faults import ConfigError, Fault, nearest
+from .options import GATEWAY_SIDE, Options, Verb, table
+from .reading import Reading
+from .schema import Config, PoolConfig, ReloadConfig
+from .sections import read_pools, read_routes, top_level_pool
+from .sources import (
+    DEFAULT_FILE,
+    REFUSED,
+    Found,
+    Sources,
+    TomlFile,
+    from_environ,
+    from_flags,
+    from_toml,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    config: Config
+    options: Options
+    """Every top-level value."""
+    origins: Mapping[str, Found]
+    """Field -> where its value came from; fields that have their default are absent."""
+    file: str = ""
+    """The TOML file that was read; "" none."""
+    notes: tuple[str, ...] = ()
+    """What is allowed but worth a word."""
+
+
+def load(
+    verb: Verb,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    file: str | None = None,
+) -> Loaded:
+    """`flags` by field name, as texts; `file` as named by -c. Raises ConfigError."""
+    reading = Reading()
+    path = file or environ.get("PROPYLON_CONFIG") or ""
+    if not path and os.path.exists(DEFAULT_FILE):
+        path = DEFAULT_FILE
+    toml = from_toml(path, reading.faults) if path else TomlFile()
+    found = toml.values | from_environ(environ, reading.notes) | from_flags(flags)
+    _refuse(found, reading)
+    options = Options(
+        **{
+            name: reading.value(row, found[name]) if name in found else row.default
+            for name, row in table().items()
+        }
+    )
+    options = apply_worker_class(options, found)
+    pools = _pools(verb, toml, options, found, reading)
+    routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
+    addresses = listen_addresses(options, found, reading)
+    reading.faults += check(verb, options, found, pools, routes)
+    if reading.faults:
+        raise ConfigError(reading.faults)
+    reading.notes += notes_on(pools, routes, options)
+    config = _config(options, pools, routes, addresses)
+    return Loaded(config, options, found, path, tuple(reading.notes))
+
+
+def _pools(
+    verb: Verb, toml: TomlFile, options: Options, found: Sources, reading: Reading
+) -> list[PoolConfig]:
+    """All pools, or the one that `propylon worker --pool` picks."""
+    if not toml.pools:
+        return [top_level_pool(options)]
+    pools = read_pools(toml.pools, options, reading)
+    if "pool" not in found:
+        return pools
+    picked = [pool for pool in pools if pool.name == options.pool]
+    if verb == "worker" and picked:
+        return picked
+    if verb == "worker":
+        hint = nearest(options.pool, [pool.name for pool in pools])
+        problem = f"found {options.pool!r}, which is none of the [[pools]]{hint}"
+    else:
+        problem = "it names the one pool, but there are [[pools]]"
+    reading.faults.append(Fault(found["pool"].origin, problem))
+    return pools
+
+
+def _config(
+    options: Options,
+    pools: list[PoolConfig],
+    routes: list[RouteSettings],
+    addresses: tuple[Address, ...],
+) -> Config:
+    reload_dirs = options.reload_dir or tuple(dict.fromkeys(pool.app_dir for pool in pools))
+    return Config(
+        pools=tuple(pools),
+        routes=tuple(routes) or (RouteSettings(pool=pools[0].name),),
+        addresses=addresses,
+        backlog=options.backlog,
+        gateways=options.gateways,
+        root_path=options.root_path,
+        run_dir=options.run_dir,
+        pid_file=options.pid,
+        umask=options.umask if isinstance(options.umask, int) else None,
+        startup_timeout=options.startup_timeout,
+        http=HttpSettings(
+            parser=options.http,
+            limit_request_line=options.limit_request_line,
+            limit_request_fields=options.limit_request_fields,
+            limit_request_field_size=options.limit_request_field_size,
+            limit_request_head=max(
+                HttpSettings().limit_request_head,
+                options.limit_request_line + options.limit_request_field_size,
+            ),
+            max_request_body_size=options.max_request_body_size,
+        ),
+        serve=ServeSettings(
+            header_timeout=options.header_timeout,
+            body_timeout=options.body_timeout,
+            send_timeout=options.send_timeout,
+            timeout_keep_alive=options.timeout_keep_alive,
+            request_timeout=options.request_timeout,
+            graceful_timeout=options.timeout_graceful_shutdown,
+            server_header=options.server_header,
+        ),
+        log=LogSettings(
+            level=options.log_level,
+            access_log=options.access_logfile if options.access_log else "",
+            access_logformat=options.access_logformat,
+        ),
+        reload=ReloadConfig(
+            dirs=reload_dirs, include=options.reload_include, exclude=options.reload_exclude
+        )
+        if options.reload
+        else None,
+    )
+
+
+def _refuse(found: Sources, reading: Reading) -> None:
+    for name, reason in REFUSED.items():
+        if name in found:
+            reading.faults.append(Fault(found.pop(name).origin, reason))

@@ -1,0 +1,330 @@
+"""The one table of options.
+
+Each field of `Options` is an option: its type (with its range), default, help, the other names it
+answers to. From this table come the flags, the environment variables, the TOML keys, the faults
+and what `propylon check` prints.
+"""
+
+# ruff: noqa: RUF009  option() makes a field
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+from msgspec import Meta
+
+from ..listen.address import Address, parse_address
+from ..settings import HttpSettings, LogSettings, PoolSettings, ServeSettings
+from .words import (
+    INTERFACES,
+    LEVELS,
+    read_app,
+    read_bind,
+    read_pool_name,
+    read_prefix,
+    read_umask,
+    read_worker_class,
+)
+
+T = TypeVar("T")
+
+_HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
+"""The rooms' own defaults are the options' defaults."""
+
+Count = Annotated[int, Meta(ge=1, le=4096)]
+Size = Annotated[int, Meta(ge=1, le=2**40)]
+SizeOrNone = Annotated[int, Meta(ge=0, le=2**50)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=31_536_000)]
+
+Verb = Literal["serve", "check", "worker", "gateway"]
+GATEWAY_SIDE: frozenset[Verb] = frozenset({"serve", "check", "gateway"})
+WORKER_SIDE: frozenset[Verb] = frozenset({"serve", "check", "worker"})
+EVERYWHERE: frozenset[Verb] = GATEWAY_SIDE | WORKER_SIDE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """What the table says of one option besides its type and default."""
+
+    help: str
+    section: str = ""
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    """Environment variables besides PROPYLON_NAME."""
+    verbs: frozenset[Verb] = EVERYWHERE
+    words: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Other tools' words for a value: theirs -> ours."""
+    read: Callable[[Any], Any] | None = None
+    """Makes the final value of what the type let through; ValueError carries a sentence."""
+    name: str = ""
+    type: Any = str
+    default: Any = None
+
+    @property
+    def field(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (f"PROPYLON_{self.field.upper()}", *self.env)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+def option(default: T, help: str, **more: Any) -> T:
+    """One row of the table."""
+    # To dataclass() a field, which puts the default in its place; to the type checker the default.
+    return dataclasses.field(default=default, metadata={"option": Option(help=help, **more)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Every option with its final value."""
+
+    app: str = option(
+        "", "The app: module:attribute.", section="app", verbs=WORKER_SIDE, read=read_app
+    )
+    factory: bool = option(
+        False, "The attribute is a function that makes the app.", section="app", verbs=WORKER_SIDE
+    )
+    app_dir: str = option(
+        ".",
+        "Directory to import the app from.",
+        section="app",
+        aliases=("chdir",),
+        verbs=WORKER_SIDE,
+    )
+    interface: Literal["auto", "asgi", "wsgi"] = option(
+        "auto",
+        "What the app speaks; auto looks at it.",
+        section="app",
+        words=INTERFACES,
+        verbs=WORKER_SIDE,
+    )
+    lifespan: Literal["auto", "on", "off"] = option(
+        "auto", "ASGI lifespan; auto tries it.", section="app", verbs=WORKER_SIDE
+    )
+    pool: str = option(
+        "default",
+        "Name of the one pool, where no [[pools]] are given.",
+        section="app",
+        read=read_pool_name,
+    )
+
+    bind: tuple[str, ...] = option(
+        (),
+        "Address to listen on: HOST:PORT, [::1]:PORT, unix:PATH or fd://N; may be repeated.",
+        section="address",
+        short="-b",
+        verbs=GATEWAY_SIDE,
+        read=read_bind,
+    )
+    host: str | None = option(None, "Host to listen on.", section="address", verbs=GATEWAY_SIDE)
+    port: Annotated[int, Meta(ge=0, le=65_535)] | None = option(
+        None, "Port to listen on; 0: any free one.", section="address", verbs=GATEWAY_SIDE
+    )
+    uds: str | None = option(
+        None, "Unix socket to listen on.", section="address", verbs=GATEWAY_SIDE
+    )
+    fd: Annotated[int, Meta(ge=0, le=999_999)] | None = option(
+        None, "Inherited listening socket, by number.", section="address", verbs=GATEWAY_SIDE
+    )
+    backlog: Annotated[int, Meta(ge=1, le=65_535)] = option(
+        2048,
+        "Connections the kernel holds before they are accepted.",
+        section="address",
+        verbs=GATEWAY_SIDE,
+    )
+    root_path: str = option(
+        "",
+        "Prefix that a proxy in front has taken off every path.",
+        section="address",
+        aliases=("url-path-prefix",),
+        verbs=GATEWAY_SIDE,
+        read=read_prefix,
+    )
+
+    workers: Literal["auto"] | Count = option(
+        1,
+        "Worker processes per pool; auto: one per CPU.",
+        section="processes",
+        short="-w",
+        aliases=("processes",),
+        env=("WEB_CONCURRENCY",),
+    )
+    threads: Count = option(
+        4,
+        "Threads of a WSGI worker.",
+        section="processes",
+        aliases=("blocking-threads",),
+        verbs=WORKER_SIDE,
+    )
+    loop: Literal["auto", "asyncio", "uvloop", "trio"] = option(
+        "auto", "Event loop of an ASGI worker.", section="processes", verbs=WORKER_SIDE
+    )
+    worker_class: str | None = option(
+        None,
+        "gunicorn's and hypercorn's word for --loop and --interface.",
+        section="processes",
+        short="-k",
+        verbs=WORKER_SIDE,
+        read=read_worker_class,
+    )
+    limit_concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = option(
+        0,
+        "Requests that one worker runs at once; 0: the worker decides.",
+        section="processes",
+        aliases=("worker-connections", "backpressure"),
+        verbs=WORKER_SIDE,
+    )
+    gateways: Annotated[int, Meta(ge=1, le=256)] = option(
+        1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
+    )
+    run_dir: str | None = option(None, "Directory of the pools' sockets.", section="processes")
+    pid: str | None = option(None, "File to write the supervisor's pid to.", section="processes")
+    umask: str | int | None = option(
+        None, "umask of every process, in octal.", section="processes", read=read_umask
+    )
+
+    timeout_keep_alive: SecondsOrNone = option(
+        _SERVE.timeout_keep_alive,
+        "Seconds that an idle connection is kept.",
+        section="time",
+        aliases=("keep-alive",),
+        verbs=GATEWAY_SIDE,
+    )
+    timeout_graceful_shutdown: SecondsOrNone = option(
+        _SERVE.graceful_timeout,
+        "Seconds that running requests get to finish at a stop.",
+        section="time",
+        aliases=("graceful-timeout",),
+    )
+    request_timeout: SecondsOrNone = option(
+        _SERVE.request_timeout,
+        "Seconds from a request's hand-over to the head of its response; 0: no limit.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    queue_timeout: Seconds = option(
+        _POOL.queue_timeout,
+        "Seconds that a request waits for a worker.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    header_timeout: Seconds = option(
+        _SERVE.header_timeout,
+        "Seconds for a request's head, from its first byte to its last.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    body_timeout: Seconds = option(
+        _SERVE.body_timeout,
+        "Seconds between two pieces of a request's body.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    send_timeout: Seconds = option(
+        _SERVE.send_timeout,
+        "Seconds that a client may take none of its response.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    startup_timeout: Seconds = option(
+        60.0, "Seconds that a worker may take to start.", section="time"
+    )
+
+    queue_size: Annotated[int, Meta(ge=0, le=10_000_000)] = option(
+        _POOL.queue_size,
+        "Requests that wait for a worker, per pool and gateway process.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+    )
+    limit_request_line: Size = option(
+        _HTTP.limit_request_line, "Bytes.", section="limits", verbs=GATEWAY_SIDE
+    )
+    limit_request_fields: Size = option(
+        _HTTP.limit_request_fields, "Header fields.", section="limits", verbs=GATEWAY_SIDE
+    )
+    limit_request_field_size: Size = option(
+        _HTTP.limit_request_field_size, "Bytes.", section="limits", verbs=GATEWAY_SIDE
+    )
+    max_request_body_size: SizeOrNone = option(
+        _HTTP.max_request_body_size,
+        "Bytes; 0: no limit.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+    )
+    http: Literal["auto", "httptools", "h11"] = option(
+        "auto", "Parser of HTTP/1.1.", section="limits", verbs=GATEWAY_SIDE
+    )
+
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = option(
+        "info", "Least level that is logged.", section="log", words=LEVELS
+    )
+    access_log: bool = option(True, "Log every request.", section="log", verbs=GATEWAY_SIDE)
+    access_logfile: str = option(
+        _LOG.access_log,
+        "Where to: a path, or - for standard output.",
+        section="log",
+        verbs=GATEWAY_SIDE,
+    )
+    access_logformat: str = option(
+        _LOG.access_logformat,
+        "gunicorn's atoms, or the word json.",
+        section="log",
+        aliases=("access-log-fmt",),
+        verbs=GATEWAY_SIDE,
+    )
+    server_header: bool = option(True, "Send the Server field.", section="log", verbs=GATEWAY_SIDE)
+
+    reload: bool = option(
+        False, "Start new workers when a file changes.", section="development", verbs=WORKER_SIDE
+    )
+    reload_dir: tuple[str, ...] = option(
+        (),
+        "Directory to watch, instead of --app-dir; may be repeated.",
+        section="development",
+        verbs=WORKER_SIDE,
+    )
+    reload_include: tuple[str, ...] = option(
+        (),
+        "Pattern of files to watch besides *.py; may be repeated.",
+        section="development",
+        verbs=WORKER_SIDE,
+    )
+    reload_exclude: tuple[str, ...] = option(
+        (),
+        "Pattern of files or directory not to watch; may be repeated.",
+        section="development",
+        verbs=WORKER_SIDE,
+    )
+
+    def addresses(self) -> tuple[Address, ...]:
+        return tuple(parse_address(text) for text in self.bind)
+
+
+@cache
+def table() -> Mapping[str, Option]:
+    """Every option by its field's name, in the table's order."""
+    hints = get_type_hints(Options, include_extras=True)
+    return {
+        field.name: dataclasses.replace(
+            field.metadata["option"],
+            name=field.name.replace("_", "-"),
+            type=hints[field.name],
+            default=field.default,
+        )
+        for field in dataclasses.fields(Options)
+    }
+
+
+@cache
+def names() -> Mapping[str, Option]:
+    """Every option by each name and alias, with dashes."""
+    return {name: row for row in table().values() for name in row.names}

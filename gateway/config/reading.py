@@ -1,0 +1,44 @@
+"""One load under way: values become their types, and what is wrong is collected."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from .faults import Fault, shown
+from .options import Option
+from .sources import Found
+from .words import TRUTH, expected, is_switch
+
+
+@dataclass(slots=True)
+class Reading:
+    """The state of one load: what was found, and what was wrong with it."""
+
+    faults: list[Fault] = field(default_factory=list[Fault])
+    notes: list[str] = field(default_factory=list[str])
+
+    def value(self, row: Option, found: Found) -> Any:
+        """The value of an option as its type; the default, and a fault, where it has none."""
+        raw = found.value
+        if found.is_text and isinstance(raw, str) and is_switch(row.type):
+            raw = TRUTH.get(raw.lower(), raw)
+        if isinstance(raw, str):
+            raw = row.words.get(raw.lower(), raw)
+        try:
+            value = msgspec.convert(raw, row.type, strict=not found.is_text)
+        except msgspec.ValidationError:
+            problem = f"found {shown(found.value)}; expected {expected(row.type)}"
+            self.faults.append(Fault(found.origin, problem))
+            return row.default
+        if isinstance(value, float) and not math.isfinite(value):
+            self.faults.append(Fault(found.origin, f"found {value}; expected a finite number"))
+            return row.default
+        if row.read is None or value is None:
+            return value
+        try:
+            return row.read(value)
+        except ValueError as exc:
+            self.faults.append(Fault(found.origin, f"found {shown(found.value)}; {exc}"))
+            return row.default

@@ -1,0 +1,60 @@
+"""What `propylon check` prints: every value with where it came from."""
+
+from collections.abc import Iterator
+
+from .faults import shown
+from .load import Loaded
+from .options import table
+
+SECTIONS = {
+    "app": "App",
+    "address": "Address",
+    "processes": "Processes",
+    "time": "Times (seconds)",
+    "limits": "Limits",
+    "log": "Log",
+    "development": "Development",
+}
+
+
+def report(loaded: Loaded) -> str:
+    return "\n".join(_lines(loaded))
+
+
+def _lines(loaded: Loaded) -> Iterator[str]:
+    for section, title in SECTIONS.items():
+        yield title
+        for name, row in table().items():
+            if row.section != section or (name == "worker_class" and name not in loaded.origins):
+                continue
+            found = loaded.origins.get(name)
+            origin = found.origin if found is not None else "default"
+            yield _line(row.name, _value(getattr(loaded.options, name), name), origin)
+        yield ""
+    yield "Listens on"
+    yield from (f"  {address.url}" for address in loaded.config.addresses)
+    yield ""
+    yield "Pools"
+    for pool in loaded.config.pools:
+        count = f"{pool.workers} worker{'' if pool.workers == 1 else 's'}"
+        yield f"  {pool.name}: {pool.app or '(no app)'}, {count}, {pool.interface}, {pool.loop}"
+    yield ""
+    yield "Routes"
+    for route in loaded.config.routes:
+        yield f"  {route.host or '*'}{route.prefix or '/'} -> {route.pool}"
+
+
+def _value(value: object, name: str) -> str:
+    if value is None or value in ("", ()):
+        return "-"
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, bool):
+        return shown(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:03o}" if name == "umask" and isinstance(value, int) else str(value)
+
+
+def _line(name: str, value: str, origin: str) -> str:
+    return f"  {name:<26} {value:<28} {origin}"

@@ -1,0 +1,58 @@
+"""The configuration when it is right: one frozen `Config`, the same for every verb."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..listen.address import Address
+from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """One app, the workers that host it and the queue in front of them."""
+
+    name: str = "default"
+    app: str = ""
+    """"" where this process starts no workers."""
+    factory: bool = False
+    app_dir: str = "."
+    interface: Literal["auto", "asgi", "wsgi"] = "auto"
+    lifespan: Literal["auto", "on", "off"] = "auto"
+    loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto"
+    threads: int = 4
+    workers: int = 1
+    limit_concurrency: int = 0
+    """Calls per worker; 0: the worker decides."""
+    queue_size: int = 1_024
+    queue_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadConfig:
+    """Which files a change of starts new workers."""
+
+    dirs: tuple[str, ...]
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Times are seconds, sizes bytes."""
+
+    pools: tuple[PoolConfig, ...]
+    routes: tuple[RouteSettings, ...]
+    addresses: tuple[Address, ...]
+    backlog: int = 2_048
+    gateways: int = 1
+    root_path: str = ""
+    run_dir: str | None = None
+    """None: one is made for this instance."""
+    pid_file: str | None = None
+    umask: int | None = None
+    """None: as it was inherited."""
+    startup_timeout: float = 60.0
+    http: HttpSettings
+    serve: ServeSettings
+    log: LogSettings
+    reload: ReloadConfig | None = None

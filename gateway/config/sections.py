@@ -1,0 +1,99 @@
+"""[[pools]] and [[routes]]: entries become settings, each fault with its key path."""
+
+import os
+from typing import Any, cast
+
+from ..settings import RouteSettings
+from .faults import Fault, nearest
+from .options import Option, Options, table
+from .reading import Reading
+from .schema import PoolConfig
+from .sources import POOL_KEYS, Found, Section
+from .words import one_of, read_host, read_pool_name, read_prefix
+
+_NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
+_HOST = Option(help="", name="host", type=str, default="", read=read_host)
+_PREFIX = Option(help="", name="prefix", type=str, default="", read=read_prefix)
+_POOL = Option(help="", name="pool", type=str, default="")
+
+
+def read_pools(sections: list[Section], options: Options, reading: Reading) -> list[PoolConfig]:
+    """The pools that the file names; what an entry leaves out is the top level's."""
+    pools: list[PoolConfig] = []
+    seen: dict[str, str] = {}
+    for section in sections:
+        values: dict[str, Any] = {key: getattr(options, key) for key in POOL_KEYS}
+        for key in POOL_KEYS:
+            if key in section.values:
+                values[key] = reading.value(table()[key], section.values[key])
+        if "name" in section.values:
+            values["name"] = reading.value(_NAME, section.values["name"])
+        else:
+            reading.faults.append(Fault(f"{section.where}.name", "a pool needs a name"))
+            values["name"] = f"[{len(pools)}]"  # no pool can be called so
+        name: str = values["name"]
+        if name and name in seen:
+            problem = f"found {name!r}, which {seen[name]} is called already"
+            reading.faults.append(Fault(f"{section.where}.name", problem))
+        seen.setdefault(name, section.where)
+        pools.append(_pool(values))
+    return pools
+
+
+def top_level_pool(options: Options) -> PoolConfig:
+    """The one pool, where no [[pools]] are given."""
+    return _pool({key: getattr(options, key) for key in POOL_KEYS} | {"name": options.pool})
+
+
+def _pool(values: dict[str, Any]) -> PoolConfig:
+    workers = cast("int | str", values["workers"])
+    complete = values | {"workers": cpus() if workers == "auto" else workers}
+    return PoolConfig(**cast("dict[str, Any]", complete))
+
+
+def cpus() -> int:
+    """CPUs that this process may run on, not those that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def read_routes(
+    sections: list[Section], pools: list[PoolConfig], reading: Reading
+) -> list[RouteSettings]:
+    names = list(dict.fromkeys(pool.name for pool in pools if pool.name[:1] not in ("", "[")))
+    routes: list[RouteSettings] = []
+    seen: dict[tuple[str, str], str] = {}
+    for section in sections:
+        found, faults = section.values, len(reading.faults)
+        if "prefix" in found and "path" in found:
+            problem = "given twice: also as prefix"
+            reading.faults.append(Fault(found["path"].origin, problem))
+        prefix = found.get("prefix") or found.get("path")
+        route = RouteSettings(
+            pool=_pool_of(section, names, reading),
+            host=reading.value(_HOST, found["host"]) if "host" in found else "",
+            prefix=reading.value(_PREFIX, prefix) if prefix else "",
+        )
+        routes.append(route)
+        if len(reading.faults) > faults:
+            continue  # its defaults are not what was meant, and equal to nothing
+        key = (route.host, route.prefix)
+        if key in seen:
+            reading.faults.append(Fault(section.where, f"matches the same requests as {seen[key]}"))
+        seen.setdefault(key, section.where)
+    return routes
+
+
+def _pool_of(section: Section, names: list[str], reading: Reading) -> str:
+    found: Found | None = section.values.get("pool")
+    if found is None:
+        if len(names) != 1:
+            problem = f"a route needs a pool: {one_of(names)}"
+            reading.faults.append(Fault(f"{section.where}.pool", problem))
+        return "".join(names[:1])
+    name: str = reading.value(_POOL, found)
+    if name and name not in names:
+        problem = f"found {name!r}, which is no pool{nearest(name, names)}"
+        reading.faults.append(Fault(found.origin, problem))
+    return name

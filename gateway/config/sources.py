@@ -1,0 +1,182 @@
+"""Where values come from: flags, environment, TOML. Each is read as it stands, with its origin."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from .faults import Fault, nearest, shown
+from .options import Option, names, table
+from .words import is_many
+
+DEFAULT_FILE: Final = "propylon.toml"
+"""Read from the current directory where it exists and no other file is named."""
+
+REFUSED: Final = {
+    "timeout": "gunicorn's --timeout ends a worker that hangs, and hang detection is not there "
+    "yet; to limit how long a response may take, use request-timeout",
+}
+"""Names that are known but mean nothing here yet."""
+
+OTHER_VARIABLES: Final = frozenset(
+    {"PROPYLON_CONFIG", *(f"PROPYLON_{name.upper()}" for name in REFUSED)}
+)
+
+POOL_KEYS: Final = (
+    "app",
+    "factory",
+    "app_dir",
+    "interface",
+    "lifespan",
+    "workers",
+    "threads",
+    "loop",
+    "limit_concurrency",
+    "queue_size",
+    "queue_timeout",
+)
+"""The options that a pool may set for itself, by field."""
+ROUTE_KEYS: Final = ("host", "prefix", "path", "pool")
+
+DEFAULT, FILE, ENVIRONMENT, FLAG = range(4)
+"""The layers; a higher one wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value as it was written, and where."""
+
+    value: Any
+    origin: str
+    layer: int = DEFAULT
+
+    @property
+    def is_text(self) -> bool:
+        """Flags and variables are texts; TOML has types of its own."""
+        return self.layer in (FLAG, ENVIRONMENT)
+
+
+Sources = dict[str, Found]
+"""Field name -> what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One [[pools]] or [[routes]] entry; keys are fields."""
+
+    where: str
+    values: Sources
+
+
+@dataclass(slots=True)
+class TomlFile:
+    values: Sources = field(default_factory=dict[str, Found])
+    pools: list[Section] = field(default_factory=list[Section])
+    routes: list[Section] = field(default_factory=list[Section])
+
+
+def from_flags(flags: Mapping[str, Any]) -> Sources:
+    """Flags by field; None and () are flags that were not given."""
+    return {
+        name: Found(value, "argument" if name == "app" else f"--{name.replace('_', '-')}", FLAG)
+        for name, value in flags.items()
+        if value is not None and value != ()
+    }
+
+
+def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
+    found: Sources = {}
+    known: set[str] = set()
+    for row in table().values():
+        known.update(row.variables)
+        for variable in row.variables:
+            text = environ.get(variable, "")
+            # Kubernetes gives every container PROPYLON_PORT=tcp://... for a Service "propylon".
+            if text and not text.startswith("tcp://") and row.field not in found:
+                found[row.field] = Found(_of_text(row, text), variable, ENVIRONMENT)
+    for name in REFUSED:
+        if text := environ.get(f"PROPYLON_{name.upper()}"):
+            found[name] = Found(text, f"PROPYLON_{name.upper()}", ENVIRONMENT)
+    for variable in sorted(environ):
+        # PROPYLON_* may also be somebody else's: only a likely slip of the pen is worth a word.
+        if variable.startswith("PROPYLON_") and variable not in known | OTHER_VARIABLES:
+            hint = nearest(variable, known, likeness=0.85)
+            if hint:
+                notes.append(f"{variable} is not a variable that is read{hint}")
+    return found
+
+
+def _of_text(row: Option, text: str) -> Any:
+    if is_many(row.type):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def from_toml(path: str, faults: list[Fault]) -> TomlFile:
+    """What the file says; unknown keys and wrong shapes go to `faults`."""
+    file = TomlFile()
+    try:
+        with open(path, "rb") as handle:
+            content = tomllib.load(handle)
+    except tomllib.TOMLDecodeError as exc:
+        faults.append(Fault(path, f"not TOML: {exc}"))
+        return file
+    except UnicodeDecodeError:
+        faults.append(Fault(path, "not TOML: not UTF-8"))
+        return file
+    except OSError as exc:
+        faults.append(Fault(path, f"cannot be read: {exc.strerror}"))
+        return file
+    for key, sections, fields in (
+        ("pools", file.pools, ("name", *_with_aliases(POOL_KEYS))),
+        ("routes", file.routes, ROUTE_KEYS),
+    ):
+        entries: list[Any] = _entries(path, key, content.pop(key, []), faults)
+        for index, entry in enumerate(entries):
+            where = f"{path}: {key}[{index}]"
+            values = _keys(f"{where}.", entry, fields, faults)
+            sections.append(Section(where, values))
+    known = [*_with_aliases(table()), *REFUSED]
+    file.values = _keys(f"{path}: ", content, known, faults, also=("pools", "routes"))
+    return file
+
+
+def _with_aliases(fields: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for key in fields for name in table()[key].names)
+
+
+def _entries(path: str, key: str, value: Any, faults: list[Fault]) -> list[Any]:
+    if isinstance(value, list) and all(isinstance(x, dict) for x in cast("list[Any]", value)):
+        return cast("list[Any]", value)
+    faults.append(
+        Fault(f"{path}: {key}", f"found {shown(cast('object', value))}; expected [[{key}]] tables")
+    )
+    return []
+
+
+def _keys(
+    where: str,
+    content: Mapping[str, Any],
+    known: Iterable[str],
+    faults: list[Fault],
+    also: tuple[str, ...] = (),
+) -> Sources:
+    dashed = [name.replace("_", "-") for name in known]
+    found: Sources = {}
+    spelled: dict[str, str] = {}
+    for key, value in content.items():
+        name = key.replace("_", "-")
+        if name not in dashed:
+            hint = nearest(name, [*dashed, *also])
+            faults.append(Fault(f"{where}{key}", f"there is no such key{hint}"))
+            continue
+        row = names().get(name)
+        field_name = row.field if row is not None else name
+        if field_name in found:
+            faults.append(Fault(f"{where}{key}", f"given twice: also as {spelled[field_name]}"))
+            continue
+        if row is not None and is_many(row.type) and isinstance(value, str):
+            value = [value]
+        spelled[field_name] = key
+        found[field_name] = Found(value, f"{where}{key}", FILE)
+    return found

@@ -1,0 +1,222 @@
+"""Binds the listening sockets, which the supervisor holds for as long as it lives.
+
+With several gateway processes each has its own TCP socket with SO_REUSEPORT, so that the kernel
+spreads connections; Unix and inherited sockets are shared. The first TCP socket of an address is
+tried without SO_REUSEPORT: with it the kernel would let two servers of one user share a port.
+"""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .address import SUN_PATH, Address, InheritedAddress, TcpAddress, UnixAddress
+from .owner import owner_of_port
+
+
+class ListenError(Exception):
+    """An address that cannot be listened on, as a sentence."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """One address with its sockets: one per gateway process, or one for all of them."""
+
+    address: Address
+    """With port 0 resolved to the port that the kernel gave."""
+    sockets: list[socket.socket]
+    inode: tuple[int, int] | None = None
+    """Device and inode of a Unix socket's file: only our own is unlinked."""
+
+    def socket_for(self, gateway: int) -> socket.socket:
+        """Gateways are numbered from 1."""
+        return self.sockets[(gateway - 1) % len(self.sockets)]
+
+
+@dataclass(slots=True)
+class Listeners:
+    """All of them; close() also removes the Unix sockets' files."""
+
+    items: list[Listener] = field(default_factory=list[Listener])
+
+    def for_gateway(self, gateway: int) -> list[tuple[int, str]]:
+        """(fd, address) of each."""
+        return [(item.socket_for(gateway).fileno(), str(item.address)) for item in self.items]
+
+    def close(self) -> None:
+        for item in self.items:
+            for sock in item.sockets:
+                sock.close()
+            if isinstance(item.address, UnixAddress) and _inode(item.address.path) == item.inode:
+                os.unlink(item.address.path)
+
+
+def open_listeners(addresses: Sequence[Address], backlog: int, gateways: int) -> Listeners:
+    """Binds and listens on all of them, or none. Raises ListenError."""
+    listeners = Listeners()
+    try:
+        for address in addresses:
+            match address:
+                case TcpAddress():
+                    v6only = any(
+                        isinstance(other, TcpAddress)
+                        and ":" not in other.host
+                        and other.port == address.port
+                        for other in addresses
+                    )
+                    item = _listen_tcp(address, backlog, gateways, v6only)
+                case UnixAddress():
+                    item = _listen_unix(address, backlog)
+                case InheritedAddress():
+                    item = _inherited(address, backlog)
+            listeners.items.append(item)
+    except BaseException:
+        listeners.close()
+        raise
+    return listeners
+
+
+def _listen_tcp(address: TcpAddress, backlog: int, gateways: int, v6only: bool) -> Listener:
+    family, target = _resolve(address)
+    sockets: list[socket.socket] = []
+    try:
+        first = _bind_tcp(family, target, reuse_port=False, v6only=v6only)
+        port: int = first.getsockname()[1]
+        if gateways == 1:
+            sockets.append(first)
+        else:
+            first.close()  # it has proved that nobody else is there
+            for _ in range(gateways):
+                spot = (target[0], port, *target[2:])
+                sockets.append(_bind_tcp(family, spot, reuse_port=True, v6only=v6only))
+        for sock in sockets:
+            sock.listen(backlog)
+    except OSError as exc:
+        for sock in sockets:
+            sock.close()
+        raise ListenError(_tcp_sentence(address, exc)) from None
+    return Listener(TcpAddress(address.host, port), sockets)
+
+
+def _bind_tcp(
+    family: socket.AddressFamily, target: tuple[str | int, ...], *, reuse_port: bool, v6only: bool
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Connections of a server that has ended must not keep the port in TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6 and v6only:
+            # [::] takes IPv4 too, unless IPv4 has an address of its own.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit it on Linux: one system call less for each connection.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind(target)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _resolve(address: TcpAddress) -> tuple[socket.AddressFamily, tuple[str | int, ...]]:
+    """The first IPv4 address of a name, else the first IPv6 one: `localhost` is 127.0.0.1."""
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (OSError, UnicodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not a host name"
+        raise ListenError(f"cannot listen on {address}: host {address.host}: {reason}") from None
+    found.sort(key=lambda info: info[0] != socket.AF_INET)
+    family, _, _, _, target = found[0]
+    return family, (str(target[0]), *target[1:])  # pyright: ignore[reportReturnType]
+
+
+def _tcp_sentence(address: TcpAddress, exc: OSError) -> str:
+    start = f"cannot listen on {address}"
+    match exc.errno:
+        case errno.EADDRINUSE:
+            owner = owner_of_port(address.port)
+            return f"{start}: {owner or 'another process'} listens there already"
+        case errno.EACCES if address.port < 1024:
+            return (
+                f"{start}: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
+                "use a higher port, or let systemd open the socket (fd://3)"
+            )
+        case errno.EADDRNOTAVAIL:
+            return f"{start}: this machine has no address {address.host}"
+        case _:
+            return f"{start}: {exc.strerror}"
+
+
+def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
+    path = os.path.abspath(address.path)
+    start = f"cannot listen on {address}"
+    if len(os.fsencode(path)) > SUN_PATH:
+        length = len(os.fsencode(path))
+        raise ListenError(f"{start}: the path has {length} bytes; a Unix socket's has {SUN_PATH}")
+    _remove_stale(path, start)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        if exc.errno == errno.ENOENT:
+            raise ListenError(f"{start}: there is no directory {os.path.dirname(path)}") from None
+        raise ListenError(f"{start}: {exc.strerror}") from None
+    return Listener(UnixAddress(path), [sock], _inode(path))
+
+
+def _remove_stale(path: str, start: str) -> None:
+    """A socket file that nobody listens on was left behind by a server that died."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # none there; or bind will say what is wrong
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"{start}: a file that is no socket is there")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError as exc:
+            raise ListenError(f"{start}: {exc.strerror or exc}") from None
+        else:
+            raise ListenError(f"{start}: another process listens there already")
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _inherited(address: InheritedAddress, backlog: int) -> Listener:
+    try:
+        # A duplicate: closing ours leaves the number that we were given as it is.
+        sock = socket.socket(fileno=os.dup(address.fd))
+    except OSError as exc:
+        problem = "is not open" if exc.errno == errno.EBADF else "is no socket"
+        raise ListenError(f"cannot listen on {address}: file descriptor {problem}") from None
+    try:
+        if sock.type != socket.SOCK_STREAM:
+            raise ListenError(f"cannot listen on {address}: it is no stream socket")
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        raise ListenError(f"cannot listen on {address}: {exc.strerror}") from None
+    except ListenError:
+        sock.close()
+        raise
+    return Listener(address, [sock])

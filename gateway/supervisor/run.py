@@ -1,0 +1,62 @@
+"""A supervisor from its configuration to its exit code: what it needs is opened, then closed."""
+
+import gc
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from importlib.metadata import version
+from typing import Literal
+
+import trio
+
+from ..config.schema import Config
+from ..listen.sockets import ListenError, Listeners, open_listeners
+from .children import EXIT_NOT_STARTED
+from .console import log_to_stderr, logger
+from .pid_file import PidFile, PidFileError
+from .run_dir import RunDirError, open_run_dir
+from .supervisor import Plan, Supervisor
+
+
+def run(
+    verb: Literal["serve", "worker", "gateway", "check"], config: Config, notes: Iterable[str] = ()
+) -> int:
+    """Returns when everything has ended."""
+    log_to_stderr(config.log.level)
+    if config.umask is not None:
+        os.umask(config.umask)
+    with ExitStack() as stack:
+        try:
+            plan = _open(verb, config, stack)
+        except (ListenError, RunDirError, PidFileError) as error:
+            logger.error("%s", error)
+            return EXIT_NOT_STARTED
+        what = ", ".join(pool.app for pool in config.pools) if plan.with_workers else "gateway only"
+        logger.info("Propylon %s, %s", version("propylon"), what)
+        logger.debug("Run directory %s", plan.run_dir)
+        for note in notes:
+            logger.warning("%s", note)
+        gc.freeze()
+        code = trio.run(Supervisor(plan).run)
+        logger.info("Stopped")
+    return code
+
+
+def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
+    gateways = 0 if verb == "worker" else config.gateways
+    pools = [pool.name for pool in config.pools]
+    run_dir = open_run_dir(config.run_dir, pools, config.gateways, with_gateway=gateways > 0)
+    stack.callback(run_dir.close)
+    listeners = Listeners()
+    if gateways:
+        listeners = open_listeners(config.addresses, config.backlog, gateways)
+        stack.callback(listeners.close)
+    if config.pid_file is not None:
+        stack.callback(PidFile(config.pid_file).close)
+    return Plan(
+        config=config,
+        run_dir=run_dir.path,
+        listeners=listeners,
+        gateways=gateways,
+        with_workers=verb != "gateway",
+    )

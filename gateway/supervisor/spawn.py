@@ -1,0 +1,126 @@
+"""Starts a child process and holds its leash.
+
+The leash is a socket pair: the child writes JSON lines, what became of its start; the end of file
+tells it that the supervisor is gone, and it must not outlive it. A gateway gets its settings on a
+pipe. Children share the process group, so that an app's debugger keeps the terminal; what Ctrl-C
+means is the supervisor's to say, and they ignore it from their first instruction on.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import trio
+
+LONGEST_LINE: Final = 4 * 1024 * 1024
+"""Of a leash, in bytes: a report carries at most a traceback."""
+
+Event = dict[str, Any]
+
+
+class ChildProcess:
+    """A running child."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", leash: socket.socket) -> None:
+        self._process = process
+        self._leash = leash
+        self._buffer = b""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)  # not sent to a pid that has been waited for
+
+    async def run(self, report: Callable[[Event], None]) -> int:
+        """Reports what it says until it has ended; its return code. Once per process."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, report)
+            try:
+                code = await self._wait()
+            finally:
+                nursery.cancel_scope.cancel()
+        # All it said is in the socket by now, while a grandchild may hold the other end open.
+        self._read_all(report)
+        self._leash.close()
+        return code
+
+    async def _listen(self, report: Callable[[Event], None]) -> None:
+        while self._read_all(report):
+            await trio.lowlevel.wait_readable(self._leash)
+
+    def _read_all(self, report: Callable[[Event], None]) -> bool:
+        """False at the end of file."""
+        while True:
+            try:
+                data = self._leash.recv(65_536)
+            except (BlockingIOError, InterruptedError):
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            *lines, self._buffer = (self._buffer + data).split(b"\n")
+            self._buffer = self._buffer[:LONGEST_LINE]
+            for line in lines:
+                event = _decode(line)
+                if event is not None:
+                    report(event)
+
+    async def _wait(self) -> int:
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not on Linux, or an old or a sandboxed kernel
+            return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        try:
+            await trio.lowlevel.wait_readable(pidfd)
+        finally:
+            os.close(pidfd)
+        return self._process.wait()
+
+
+def _decode(line: bytes) -> Event | None:
+    """What is no JSON object with an event is not ours: an app may write to any descriptor."""
+    try:
+        event: object = json.loads(line)
+    except ValueError:
+        return None
+    return cast("Event", event) if isinstance(event, dict) and "event" in event else None
+
+
+def spawn(
+    module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
+) -> ChildProcess:
+    """`python -m module`, with `arguments` made of the leash's number. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the
+        # worker puts the app's directory on the path itself.
+        command = [sys.executable, "-P", "-m", module, *arguments(theirs.fileno())]
+        # What is ignored stays so across exec. The supervisor itself misses a Ctrl-C here for a
+        # millisecond, and is pressed again.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process = subprocess.Popen(command, pass_fds=(theirs.fileno(), *pass_fds))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return ChildProcess(process, ours)
+
+
+async def send_settings(pipe: int, settings: bytes) -> None:
+    """Writes and closes; a child that has died meanwhile is reported by its end."""
+    async with trio.lowlevel.FdStream(pipe) as stream:
+        try:
+            await stream.send_all(settings)
+        except trio.BrokenResourceError:
+            pass

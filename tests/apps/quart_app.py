@@ -1,0 +1,95 @@
+"""Quart, as its documentation shows it."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from quart import Quart, Response, jsonify, redirect, request
+
+app = Quart(__name__)
+greeting = {}
+
+
+@app.before_serving
+async def start() -> None:
+    greeting["to"] = "world"
+
+
+@app.get("/json")
+async def json() -> Response:
+    return jsonify(hello=greeting["to"])
+
+
+@app.get("/query")
+async def query() -> Response:
+    return Response(request.args["name"], mimetype="text/plain")
+
+
+@app.post("/form")
+async def form() -> Response:
+    return jsonify(await request.form)
+
+
+@app.post("/upload")
+async def upload() -> Response:
+    file = (await request.files)["file"]
+    data = file.read()
+    digest = hashlib.sha256(data).hexdigest()
+    return jsonify(name=file.filename, size=len(data), sha256=digest)
+
+
+@app.get("/stream")
+async def stream() -> Response:
+    left = int(request.args["n"])
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, left, 10_000):
+            yield b"x" * min(10_000, left - start)
+
+    return Response(pieces(), mimetype="application/octet-stream")
+
+
+@app.get("/events")
+async def events() -> Response:
+    async def three() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield f"data: {number}\n\n".encode()
+
+    return Response(three(), mimetype="text/event-stream")
+
+
+@app.post("/background")
+async def background() -> Response:
+    app.add_background_task(Path(request.args["file"]).write_text, "done")
+    return Response("accepted", status=202)
+
+
+@app.get("/cookies")
+async def cookies() -> Response:
+    response = jsonify(request.cookies)
+    response.set_cookie("seen", "yes")
+    response.set_cookie("second", "too")
+    return response
+
+
+@app.get("/redirect")
+async def to_json() -> Response:
+    return redirect("/json")
+
+
+@app.get("/boom")
+async def boom() -> Response:
+    raise RuntimeError("boom")
+
+
+@app.get("/client")
+async def client() -> Response:
+    return jsonify(
+        scheme=request.scheme,
+        client=request.remote_addr,
+        method=request.method,
+        path=request.scope["path"],
+        root_path=request.root_path,
+        interface=type(asyncio.get_running_loop()).__module__.split(".")[0],
+    )

@@ -1,0 +1,80 @@
+"""What the children are told."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from propylon.gateway.config.build import WorkerSeat, gateway_settings, worker_arguments
+from propylon.gateway.config.load import load
+from propylon.gateway.config.report import report
+from propylon.gateway.settings import GatewaySettings, ListenerSettings
+from propylon.worker.command_line import parse
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
+    flags = {
+        "app": "main:make",
+        "factory": True,
+        "interface": "asgi",
+        "loop": "trio",
+        "threads": "9",
+        "limit_concurrency": "5",
+        "lifespan": "off",
+        "timeout_graceful_shutdown": "7",
+        "log_level": "debug",
+    }
+    config = load("serve", flags, {}).config
+    seat = WorkerSeat(number=3, generation=2, run_dir="/run/p", leash_fd=9)
+    told = parse(worker_arguments(config, config.pools[0], seat))
+    assert (told.app, told.factory, told.app_dir) == ("main:make", True, str(tmp_path))
+    assert (told.pool, told.worker_id, told.generation) == ("default", 3, 2)
+    assert (told.run_dir, told.leash_fd) == ("/run/p", 9)
+    assert (told.interface, told.loop, told.lifespan) == ("asgi", "trio", "off")
+    assert (told.threads, told.slots, told.graceful_timeout) == (9, 5, 7)
+    assert told.log_level == "debug"
+
+
+def test_gateway_settings_survive_json() -> None:
+    flags = {
+        "app": "main:app",
+        "header_timeout": "3",
+        "queue_size": "8",
+        "limit_request_line": "100000",
+        "http": "h11",
+        "server_header": False,
+        "access_logformat": "json",
+    }
+    config = load("serve", flags, {}).config
+    listener = ListenerSettings(fd=5, address="127.0.0.1:8000")
+    settings = gateway_settings(config, 2, "/run/p", [listener])
+    assert msgspec.json.decode(msgspec.json.encode(settings), type=GatewaySettings) == settings
+    assert (settings.gateway, settings.run_dir, settings.listeners) == (2, "/run/p", (listener,))
+    assert settings.pools[0].queue_size == 8
+    assert (settings.serve.header_timeout, settings.serve.server_header) == (3, False)
+    assert settings.http.parser == "h11"
+    assert settings.http.limit_request_head >= settings.http.limit_request_line
+    assert settings.log.access_logformat == "json"
+
+
+def test_report_names_every_value_and_its_origin() -> None:
+    Path("propylon.toml").write_text("threads = 2\n")
+    lines = report(
+        load("check", {"app": "main:app", "port": "9"}, {"WEB_CONCURRENCY": "3"})
+    ).splitlines()
+    for line in (
+        "  app                        main:app                     argument",
+        "  port                       9                            --port",
+        "  workers                    3                            WEB_CONCURRENCY",
+        "  threads                    2                            propylon.toml: threads",
+        "  loop                       auto                         default",
+        "  access-log                 true                         default",
+        "  http://127.0.0.1:9",
+        "  default: main:app, 3 workers, auto, auto",
+        "  */ -> default",
+    ):
+        assert line in lines

@@ -1,0 +1,212 @@
+"""Every fault is a sentence with its place, and all of them come at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from propylon.gateway.config.faults import ConfigError
+from propylon.gateway.config.load import load
+from propylon.gateway.config.options import Verb
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def faults(
+    flags: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+    toml: str = "",
+    verb: Verb = "serve",
+) -> list[str]:
+    if toml:
+        Path("propylon.toml").write_text(toml)
+    with pytest.raises(ConfigError) as caught:
+        load(verb, {"app": "main:app"} | (flags or {}), env or {})
+    return [str(fault) for fault in caught.value.faults]
+
+
+WORDS = "found 'gevent'; there are no greenlet workers; a WSGI app runs in --threads, an ASGI app "
+TIMEOUT = (
+    "gunicorn's --timeout ends a worker that hangs, and hang detection is not there yet; to limit "
+    "how long a response may take, use request-timeout"
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"workers": "x"}, "--workers: found 'x'; expected auto or a whole number from 1 to 4096"),
+        ({"workers": "0"}, "--workers: found '0'; expected auto or a whole number from 1 to 4096"),
+        ({"workers": "٣"}, "--workers: found '٣'; expected auto or a whole number from 1 to 4096"),
+        ({"gateways": "1_0"}, "--gateways: found '1_0'; expected a whole number from 1 to 256"),
+        (
+            {"loop": "gevent"},
+            "--loop: found 'gevent'; expected one of auto, asyncio, uvloop or trio",
+        ),
+        (
+            {"queue_timeout": "0"},
+            "--queue-timeout: found '0'; expected a number of seconds above 0 and up to 31536000",
+        ),
+        (
+            {"request_timeout": "nan"},
+            "--request-timeout: found 'nan'; expected a number of seconds from 0 to 31536000",
+        ),
+        (
+            {"request_timeout": "inf"},
+            "--request-timeout: found 'inf'; expected a number of seconds from 0 to 31536000",
+        ),
+        ({"worker_class": "gevent"}, f"--worker-class: {WORDS}on --loop"),
+        (
+            {"worker_class": "tornado"},
+            "--worker-class: found 'tornado'; the worker classes known here are asyncio, uvloop, "
+            "trio, sync, gthread and uvicorn.workers.UvicornWorker",
+        ),
+        ({"timeout": "30"}, f"--timeout: {TIMEOUT}"),
+        (
+            {"bind": ("::1",)},
+            "--bind: found '::1'; an IPv6 address is written in brackets: [::1]:8000",
+        ),
+        ({"bind": ("a:1", "a:1")}, "--bind: a:1 is given twice"),
+        (
+            {"bind": ("a:1",), "port": "2"},
+            "--port: --bind is given too; use one or the other",
+        ),
+        ({"port": "65536"}, "--port: found '65536'; expected a whole number from 0 to 65535"),
+        ({"umask": "9"}, "--umask: found '9'; a umask is written in octal, as in 027"),
+        ({"root_path": "api"}, "--root-path: found 'api'; a prefix begins with a slash: /api"),
+        (
+            {"app": "main.py"},
+            "argument: found 'main.py'; an app is written module:attribute, as in main:app",
+        ),
+        ({"app": None}, "no app is named; say which: propylon serve main:app"),
+        ({"app_dir": "gone"}, "--app-dir: found 'gone', which is no directory"),
+        (
+            {"reload": True, "reload_dir": ("gone",)},
+            "--reload-dir: found 'gone', which is no directory",
+        ),
+        (
+            {"loop": "trio", "interface": "wsgi"},
+            "--loop: found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
+        ),
+        (
+            {"pool": "a/b"},
+            "--pool: found 'a/b'; a pool's name is up to 40 letters, digits, dots, dashes and "
+            "underscores",
+        ),
+    ],
+)
+def test_flags(flags: dict[str, Any], sentence: str) -> None:
+    assert faults(flags) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentences"),
+    [
+        ("wrokers = 2", ["propylon.toml: wrokers: there is no such key; did you mean workers?"]),
+        ("zzz = 2", ["propylon.toml: zzz: there is no such key"]),
+        ("pool = 1\n", ["propylon.toml: pool: found 1; expected a text"]),
+        (
+            'workers = "2"',
+            [
+                "propylon.toml: workers: found '2'; expected auto or a whole number from 1 to 4096",
+            ],
+        ),
+        ("access-log = 1", ["propylon.toml: access-log: found 1; expected true or false"]),
+        (
+            "gateways = true",
+            ["propylon.toml: gateways: found true; expected a whole number from 1 to 256"],
+        ),
+        ("bind = [8000]", ["propylon.toml: bind: found [8000]; expected a list of texts"]),
+        (
+            "workers = 2\nprocesses = 3",
+            ["propylon.toml: processes: given twice: also as workers"],
+        ),
+        ("timeout = 30", [f"propylon.toml: timeout: {TIMEOUT}"]),
+        ("pools = 3", ["propylon.toml: pools: found 3; expected [[pools]] tables"]),
+        ("workers = ", ["propylon.toml: not TOML: Invalid value (at end of document)"]),
+    ],
+)
+def test_toml(toml: str, sentences: list[str]) -> None:
+    assert faults(toml=toml) == sentences
+
+
+def test_environment() -> None:
+    assert faults(env={"WEB_CONCURRENCY": "many", "PROPYLON_RELOAD": "perhaps"}) == [
+        "WEB_CONCURRENCY: found 'many'; expected auto or a whole number from 1 to 4096",
+        "PROPYLON_RELOAD: found 'perhaps'; expected true or false",
+    ]
+
+
+def test_a_file_that_is_not_there() -> None:
+    assert faults(env={"PROPYLON_CONFIG": "gone.toml"}) == [
+        "gone.toml: cannot be read: No such file or directory"
+    ]
+
+
+def test_pools_and_routes_all_at_once() -> None:
+    toml = """
+    [[pools]]
+    name = "web"
+    app = "a:app"
+    worker = 2
+    [[pools]]
+    app = "b:app"
+    loop = "trio"
+    interface = "wsgi"
+    [[pools]]
+    name = "web"
+    threads = 0
+    [[routes]]
+    prefix = "api"
+    pool = "wed"
+    [[routes]]
+    pool = "web"
+    host = "example.com:80"
+    [[routes]]
+    prefix = "/x"
+    path = "/x"
+    [[routes]]
+    pool = "web"
+    prefix = "/x/"
+    [[routes]]
+    pool = "web"
+    prefix = "/x"
+    """
+    assert faults({"app": None}, toml=toml) == [
+        "propylon.toml: pools[0].worker: there is no such key; did you mean workers?",
+        "propylon.toml: pools[1].name: a pool needs a name",
+        "propylon.toml: pools[2].threads: found 0; expected a whole number from 1 to 4096",
+        "propylon.toml: pools[2].name: found 'web', "
+        "which propylon.toml: pools[0] is called already",
+        "propylon.toml: routes[0].pool: found 'wed', which is no pool; did you mean web?",
+        "propylon.toml: routes[0].prefix: found 'api'; a prefix begins with a slash: /api",
+        "propylon.toml: routes[1].host: found 'example.com:80'; a route's host has no port",
+        "propylon.toml: routes[2].path: given twice: also as prefix",
+        "propylon.toml: routes[4]: matches the same requests as propylon.toml: routes[3]",
+        "pool [1]: found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
+        "pool web: it has no app",
+    ]
+
+
+def test_pools_without_routes_or_use_for_the_app() -> None:
+    toml = '[[pools]]\nname="a"\napp="a:app"\n[[pools]]\nname="b"\napp="b:app"\n'
+    assert faults(toml=toml) == [
+        "argument: found 'main:app', but every one of the [[pools]] has an app of its own",
+        "2 pools, but no [[routes]] to say which requests go where",
+    ]
+
+
+@pytest.mark.parametrize("verb", ["worker", "gateway"])
+def test_verbs_that_need_a_run_dir(verb: Verb) -> None:
+    assert faults(verb=verb) == [
+        f"--run-dir: propylon {verb} needs it: the directory that gateway and workers share"
+    ]
+
+
+def test_worker_names_a_pool_that_is_not_there() -> None:
+    toml = '[[pools]]\nname="web"\napp="a:app"\n'
+    assert faults({"app": None, "pool": "wed", "run_dir": "/r"}, toml=toml, verb="worker") == [
+        "--pool: found 'wed', which is none of the [[pools]]; did you mean web?"
+    ]

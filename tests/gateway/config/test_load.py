@@ -1,0 +1,232 @@
+"""Where values come from and which wins; other tools' names; the Config that results."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from propylon.gateway.config.load import Loaded, load
+from propylon.gateway.config.options import EVERYWHERE, Verb, names, table
+from propylon.gateway.config.schema import PoolConfig
+from propylon.gateway.listen.address import InheritedAddress, TcpAddress, UnixAddress
+from propylon.gateway.settings import RouteSettings
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def loaded(
+    flags: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+    toml: str = "",
+    verb: Verb = "serve",
+) -> Loaded:
+    if toml:
+        Path("propylon.toml").write_text(toml)
+    return load(verb, {"app": "main:app"} | (flags or {}), env or {})
+
+
+def test_defaults() -> None:
+    config = loaded().config
+    assert config.addresses == (TcpAddress("127.0.0.1", 8000),)
+    assert config.pools == (PoolConfig(app="main:app"),)
+    assert config.routes == (RouteSettings(pool="default"),)
+    assert (config.gateways, config.backlog, config.startup_timeout) == (1, 2048, 60)
+    assert config.serve.timeout_keep_alive == 75
+    assert config.reload is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "toml", "value", "origin"),
+    [
+        ({"workers": "4"}, {"PROPYLON_WORKERS": "3"}, "workers = 2", 4, "--workers"),
+        ({}, {"PROPYLON_WORKERS": "3"}, "workers = 2", 3, "PROPYLON_WORKERS"),
+        ({}, {"WEB_CONCURRENCY": "3"}, "workers = 2", 3, "WEB_CONCURRENCY"),
+        (
+            {},
+            {"PROPYLON_WORKERS": "3", "WEB_CONCURRENCY": "5"},
+            "workers = 2",
+            3,
+            "PROPYLON_WORKERS",
+        ),
+        ({}, {}, "workers = 2", 2, "propylon.toml: workers"),
+        ({}, {}, "processes = 2", 2, "propylon.toml: processes"),
+        ({}, {"WEB_CONCURRENCY": ""}, "", 1, None),
+    ],
+)
+def test_flags_before_environment_before_toml_before_default(
+    flags: dict[str, Any], env: dict[str, str], toml: str, value: int, origin: str | None
+) -> None:
+    result = loaded(flags, env, toml)
+    assert result.config.pools[0].workers == value
+    found = result.origins.get("workers")
+    assert (found.origin if found else None) == origin
+
+
+@pytest.mark.parametrize("key", ["timeout-keep-alive", "timeout_keep_alive", "keep-alive"])
+def test_a_toml_key_is_written_with_dashes_or_underscores(key: str) -> None:
+    assert loaded(toml=f"{key} = 9").config.serve.timeout_keep_alive == 9.0
+
+
+def test_the_file_in_the_current_directory_is_read_unless_another_is_named() -> None:
+    Path("other.toml").write_text("workers = 5")
+    Path("propylon.toml").write_text("workers = 2")
+    flags = {"app": "main:app"}
+    assert load("serve", flags, {}).file == "propylon.toml"
+    assert load("serve", flags, {}, "other.toml").config.pools[0].workers == 5
+    assert load("serve", flags, {"PROPYLON_CONFIG": "other.toml"}).config.pools[0].workers == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "toml", "addresses"),
+    [
+        ({"host": "::1"}, {}, "", (TcpAddress("::1", 8000),)),
+        ({"port": "0"}, {}, "", (TcpAddress("127.0.0.1", 0),)),
+        ({"port": "9000"}, {"PROPYLON_HOST": "0.0.0.0"}, "", (TcpAddress("0.0.0.0", 9000),)),
+        ({"port": "9000"}, {}, 'bind = ":80"', (TcpAddress("127.0.0.1", 9000),)),
+        ({}, {}, 'bind = ":80"', (TcpAddress("0.0.0.0", 80),)),
+        ({"uds": "/run/a.sock"}, {}, "", (UnixAddress("/run/a.sock"),)),
+        ({"fd": "3"}, {}, "", (InheritedAddress(3),)),
+        (
+            {"bind": ("[::1]:1", "unix:/a", "fd://4")},
+            {},
+            "",
+            (TcpAddress("::1", 1), UnixAddress("/a"), InheritedAddress(4)),
+        ),
+        (
+            {},
+            {"PROPYLON_BIND": "a:1, b:2"},
+            "",
+            (TcpAddress("a", 1), TcpAddress("b", 2)),
+        ),
+        # A Kubernetes Service called "propylon" puts this into every container's environment.
+        ({}, {"PROPYLON_PORT": "tcp://10.3.240.1:80"}, "", (TcpAddress("127.0.0.1", 8000),)),
+    ],
+)
+def test_addresses(
+    flags: dict[str, Any], env: dict[str, str], toml: str, addresses: tuple[object, ...]
+) -> None:
+    assert loaded(flags, env, toml).config.addresses == addresses
+
+
+@pytest.mark.parametrize(
+    ("word", "more", "interface", "loop", "threads"),
+    [
+        ("uvicorn.workers.UvicornWorker", {}, "asgi", "auto", 4),
+        ("uvicorn.workers.UvicornH11Worker", {}, "asgi", "asyncio", 4),
+        ("gthread", {}, "wsgi", "auto", 4),
+        ("sync", {}, "wsgi", "auto", 1),
+        ("sync", {"threads": "8"}, "wsgi", "auto", 8),
+        ("trio", {}, "auto", "trio", 4),
+        ("uvloop", {"loop": "asyncio"}, "auto", "asyncio", 4),
+    ],
+)
+def test_worker_class(
+    word: str, more: dict[str, str], interface: str, loop: str, threads: int
+) -> None:
+    pool = loaded({"worker_class": word} | more).config.pools[0]
+    assert (pool.interface, pool.loop, pool.threads) == (interface, loop, threads)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("interface", "ASGI3", "asgi"),
+        ("log_level", "WARN", "warning"),
+        ("log_level", "trace", "debug"),
+        ("root_path", "/api/", "/api"),
+        ("root_path", "/", ""),
+        ("umask", "0o027", 0o027),
+        ("umask", "27", 0o027),
+        ("access_log", "off", False),
+        ("access_log", "1", True),
+        ("request_timeout", "1.5", 1.5),
+    ],
+)
+def test_words_of_values(field: str, text: str, value: object) -> None:
+    options = loaded(env={f"PROPYLON_{field.upper()}": text}).options
+    assert getattr(options, field) == value
+
+
+def test_workers_auto_is_a_number() -> None:
+    assert loaded({"workers": "auto"}).config.pools[0].workers >= 1
+
+
+def test_no_access_log_wins_over_its_file() -> None:
+    assert loaded({"access_log": False, "access_logfile": "/x"}).config.log.access_log == ""
+
+
+def test_pools_and_routes() -> None:
+    config = loaded(
+        {"app": None, "threads": "9"},
+        toml="""
+        workers = 3
+        [[pools]]
+        name = "web"
+        app = "site.asgi:application"
+        [[pools]]
+        name = "admin"
+        app = "site.wsgi:application"
+        workers = 1
+        limit-concurrency = 7
+        [[routes]]
+        host = "Admin.Example.com"
+        pool = "admin"
+        [[routes]]
+        path = "/admin/"
+        pool = "admin"
+        [[routes]]
+        pool = "web"
+        """,
+    ).config
+    assert config.pools == (
+        PoolConfig(name="web", app="site.asgi:application", workers=3, threads=9),
+        PoolConfig(
+            name="admin",
+            app="site.wsgi:application",
+            workers=1,
+            threads=9,
+            limit_concurrency=7,
+        ),
+    )
+    assert config.routes == (
+        RouteSettings(pool="admin", host="admin.example.com"),
+        RouteSettings(pool="admin", prefix="/admin"),
+        RouteSettings(pool="web"),
+    )
+
+
+def test_worker_verb_can_pick_one_of_the_pools() -> None:
+    toml = '[[pools]]\nname="a"\napp="a:app"\n[[pools]]\nname="b"\napp="b:app"\n'
+    result = loaded({"app": None, "pool": "b", "run_dir": "/r"}, toml=toml, verb="worker")
+    assert [pool.name for pool in result.config.pools] == ["b"]
+
+
+def test_gateway_verb_needs_no_app() -> None:
+    assert loaded({"app": None, "run_dir": "/r"}, verb="gateway").config.pools[0].app == ""
+
+
+def test_notes_say_what_may_not_be_meant() -> None:
+    result = loaded(
+        {"app": None, "reload_dir": (".",)},
+        {"PROPYLON_WORKER": "3", "PROPYLON_SERVICE_HOST": "10.0.0.1"},
+        '[[pools]]\nname="a"\napp="a:a"\n[[pools]]\nname="b"\napp="b:b"\n[[routes]]\npool="a"\n',
+    )
+    assert result.notes == (
+        "PROPYLON_WORKER is not a variable that is read; did you mean PROPYLON_WORKERS?",
+        "pool b gets no requests: no route names it",
+        "files are not watched: --reload is not given",
+    )
+
+
+def test_the_table_is_sound() -> None:
+    spelled = [name for row in table().values() for name in row.names]
+    assert len(spelled) == len(set(spelled))
+    shorts = [row.short for row in table().values() if row.short]
+    assert len(shorts) == len(set(shorts))
+    assert set(names()) == set(spelled)
+    for row in table().values():
+        assert row.help.endswith("."), row.name
+        assert row.section, row.name
+        assert row.verbs <= EVERYWHERE

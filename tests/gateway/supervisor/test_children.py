@@ -1,0 +1,381 @@
+"""The children table, as a table: what it is told and what it decides."""
+
+from collections.abc import Iterable
+
+import pytest
+from propylon.gateway.supervisor.backoff import Backoff
+from propylon.gateway.supervisor.children import (
+    APP_SHUTDOWN,
+    FAILED_GRACE,
+    HURRIED_GRACE,
+    LINK_TIMEOUT,
+    MARGIN,
+    ChildrenSettings,
+    ChildTable,
+)
+from propylon.gateway.supervisor.messages import (
+    Decision,
+    Exited,
+    Finish,
+    Kill,
+    Linked,
+    NotReady,
+    Place,
+    Ready,
+    Reload,
+    Say,
+    Spawn,
+    Spawned,
+    Start,
+    Stop,
+    Terminate,
+    Tick,
+    Told,
+)
+
+G = Place("gateway", 1)
+W1 = Place("worker", 1, "default")
+W2 = Place("worker", 2, "default")
+KILLED = ("was killed by SIGKILL", "out of memory?")
+
+
+def table(*places: Place, **settings: object) -> ChildTable:
+    return ChildTable(ChildrenSettings(**settings), places or (G, W1, W2))  # type: ignore[arg-type]
+
+
+def serving(*places: Place, **settings: object) -> ChildTable:
+    """Children 1, 2, 3 hold the places, with pids 101, 102, 103."""
+    children = table(*places, **settings)
+    spawned = children.tell(Start(), 0)
+    for decision in spawned:
+        assert isinstance(decision, Spawn)
+        assert children.tell(Spawned(decision.child, 100 + decision.child), 0) == []
+        assert children.tell(Ready(decision.child), 0) == []
+    assert children.phase == "serving"
+    return children
+
+
+def told(children: ChildTable, *steps: tuple[float, Told]) -> list[Decision]:
+    """Everything that is decided in these steps."""
+    return [decision for now, message in steps for decision in children.tell(message, now)]
+
+
+def said(decisions: Iterable[Decision]) -> list[str]:
+    return [decision.text for decision in decisions if isinstance(decision, Say)]
+
+
+def done(decisions: Iterable[Decision]) -> list[Decision]:
+    return [decision for decision in decisions if not isinstance(decision, Say)]
+
+
+def test_start_fills_every_place() -> None:
+    assert table().tell(Start(), 0) == [Spawn(1, G, 1), Spawn(2, W1, 1), Spawn(3, W2, 1)]
+
+
+def test_serving_is_when_every_place_has_been_ready() -> None:
+    children = table()
+    children.tell(Start(), 0)
+    for child in (1, 3):
+        children.tell(Ready(child), 0)
+        assert children.phase == "starting"
+    children.tell(Ready(2), 0)
+    assert children.phase == "serving"
+
+
+def test_an_app_that_cannot_boot_ends_everything_with_the_reason() -> None:
+    children = table()
+    decisions = told(
+        children,
+        (0, Start()),
+        (0, Ready(1)),
+        (1, NotReady(2, "there is no module 'x'", "Traceback ...")),
+    )
+    assert decisions[3] == Terminate(2)
+    assert decisions[4] == Say(
+        "error",
+        "worker 1 of pool default could not start: there is no module 'x'",
+        "Traceback ...",
+    )
+    assert {d.child for d in decisions if isinstance(d, Terminate)} == {1, 2, 3}
+    # The other worker's failure is the same one, and is not said again.
+    ended = told(
+        children,
+        (1, NotReady(3, "there is no module 'x'")),
+        (1, Exited(2, "exited with code 3")),
+        (1, Exited(3, "exited with code 3")),
+        (1, Exited(1, "exited with code 0")),
+    )
+    assert ended == [Finish(3)]
+
+
+@pytest.mark.parametrize(
+    ("child", "code", "sentence"),
+    [
+        (1, 1, "gateway 1 exited with code 1 before it was ready"),
+        (2, 3, "worker 1 of pool default exited with code 1 before it was ready"),
+    ],
+)
+def test_a_first_child_that_ends_without_a_word(child: int, code: int, sentence: str) -> None:
+    children = table()
+    children.tell(Start(), 0)
+    assert said(children.tell(Exited(child, "exited with code 1"), 1)) == [sentence]
+    rest = {1, 2, 3} - {child}
+    decisions = told(children, *((2, Exited(other, "exited with code 0")) for other in rest))
+    assert decisions == [Finish(code)]
+
+
+def test_a_first_start_that_takes_too_long() -> None:
+    children = table(startup_timeout=40)
+    told(children, (0, Start()), (0, Ready(1)), (0, Ready(2)))
+    assert children.next_tick == 40
+    decisions = children.tell(Tick(), 40)
+    assert said(decisions) == ["worker 2 of pool default was not ready within 40 s"]
+    assert Terminate(3) in decisions
+    assert children.tell(Tick(), 40 + HURRIED_GRACE)[1::2] == [Kill(1), Kill(2), Kill(3)]
+
+
+def test_a_failed_boot_can_wait_for_new_code() -> None:
+    children = table(failed_boot="wait")
+    told(children, (0, Start()), (0, Ready(1)))
+    [terminate, sentence] = children.tell(NotReady(2, "no"), 1)
+    assert terminate == Terminate(2)
+    assert sentence == Say(
+        "error", "worker 1 of pool default could not start: no; waiting for a file to change"
+    )
+    assert said(children.tell(NotReady(3, "no"), 1)) == []
+    told(children, (1, Exited(2, "exited with code 3")), (1, Exited(3, "exited with code 3")))
+    assert children.next_tick is None
+    assert children.tell(Reload(), 9) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
+    told(children, (9, Ready(4)), (9, Ready(5)))
+    assert children.phase == "serving"
+
+
+def test_a_crash_is_replaced_at_once_with_its_reason() -> None:
+    children = serving()
+    assert children.tell(Exited(2, *KILLED), 12) == [
+        Say(
+            "error",
+            "worker 1 (pid 102) of pool default was killed by SIGKILL after 12 s "
+            "(out of memory?); starting another",
+        ),
+        Spawn(4, W1, 1),
+    ]
+
+
+def test_a_crashed_gateway_is_replaced() -> None:
+    assert serving().tell(Exited(1, "exited with code 1"), 3) == [
+        Say("error", "gateway 1 (pid 101) exited with code 1 after 3 s; starting another"),
+        Spawn(4, G, 1),
+    ]
+
+
+def test_crash_loops_back_off() -> None:
+    children = serving(W1)
+    child, now, waits = 1, 0.0, list[float]()
+    for _ in range(12):
+        now += 1  # each lives for a second
+        [_, *spawn] = children.tell(Exited(child, "exited with code 1"), now)
+        if not spawn:
+            assert children.next_tick is not None
+            waits.append(children.next_tick - now)
+            assert children.tell(Tick(), children.next_tick - 0.01) == []
+            now = children.next_tick
+            spawn = children.tell(Tick(), now)
+        child += 1
+        assert spawn == [Spawn(child, W1, 1)]
+        children.tell(Ready(child), now)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    # One that lives long enough starts afresh.
+    assert Spawn(child + 1, W1, 1) in children.tell(Exited(child, "exited with code 1"), now + 60)
+
+
+def test_a_replacement_that_cannot_start_is_tried_again() -> None:
+    children = serving(W1)
+    told(children, (20, Exited(1, *KILLED)), (20, Spawned(2, 9)))
+    decisions = told(children, (21, NotReady(2, "no db")), (21, Exited(2, "exited with code 3")))
+    assert decisions == [
+        Terminate(2),
+        Say("error", "worker 1 of pool default could not start: no db; trying again in 0.5 s"),
+    ]
+    assert children.tell(Tick(), 21.5) == [Spawn(3, W1, 1)]
+
+
+def test_a_failed_child_that_does_not_exit_is_killed() -> None:
+    children = serving(W1)
+    told(children, (20, Exited(1, *KILLED)), (21, NotReady(2, "no")))
+    told(children, (21.5, Tick()))
+    assert Kill(2) in children.tell(Tick(), 21 + FAILED_GRACE)
+
+
+def test_delays() -> None:
+    backoff = Backoff()
+    assert [backoff.after_failed_start() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert backoff.after_crash(lived=60) == 0
+
+
+# Stop.
+
+
+def test_gateways_finish_first_and_then_the_workers() -> None:
+    children = serving()
+    assert children.tell(Stop(), 100) == [Terminate(1)]
+    assert children.tell(Exited(1, "exited with code 0"), 105) == [Terminate(2), Terminate(3)]
+    assert told(
+        children,
+        (106, Exited(2, "exited with code 0")),
+        (106, Exited(3, "exited with code 0")),
+    ) == [Finish(0)]
+    assert children.phase == "ended"
+    assert children.next_tick is None
+
+
+def test_workers_alone_stop_at_once() -> None:
+    assert serving(W1, W2).tell(Stop(), 5) == [Terminate(1), Terminate(2)]
+
+
+def test_a_gateway_past_the_deadline_is_asked_again_and_killed() -> None:
+    children = serving(graceful_timeout=10)
+    children.tell(Stop(), 100)
+    assert children.next_tick == 110 + MARGIN
+    assert children.tell(Tick(), 111) == [Terminate(1)]
+    assert done(children.tell(Tick(), 111 + HURRIED_GRACE)) == [Kill(1)]
+    assert children.tell(Exited(1, *KILLED), 112) == [Terminate(2), Terminate(3)]
+    assert children.next_tick == 112 + APP_SHUTDOWN
+
+
+def test_a_worker_past_the_deadline_is_killed() -> None:
+    children = serving(W1, graceful_timeout=10)
+    children.tell(Stop(), 100)
+    assert children.next_tick is not None
+    told(children, (111, Tick()))
+    assert said(children.tell(Tick(), 111 + APP_SHUTDOWN)) == [
+        "worker 1 (pid 101) of pool default did not stop in time; killing it"
+    ]
+
+
+def test_a_second_stop_means_now() -> None:
+    children = serving()
+    children.tell(Stop(), 100)
+    assert done(children.tell(Stop(), 101)) == [Terminate(1), Terminate(2), Terminate(3)]
+    assert done(children.tell(Tick(), 101 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
+
+
+def test_nothing_is_started_while_stopping() -> None:
+    children = serving()
+    told(children, (50, Exited(3, *KILLED)))  # replaced by 4, which is starting
+    assert children.tell(Stop(), 51) == [Terminate(1), Terminate(4)]
+    decisions = told(
+        children, (52, Exited(2, *KILLED)), (52, Reload()), (52, Exited(4, "exited with code 0"))
+    )
+    assert said(decisions) == [
+        "worker 1 (pid 102) of pool default was killed by SIGKILL while stopping (out of memory?)"
+    ]
+    assert done(decisions) == []
+    assert children.tell(Exited(1, "exited with code 0"), 53) == [Finish(0)]
+
+
+def test_a_stop_forgets_what_was_to_be_tried_again() -> None:
+    children = serving(W1)
+    told(children, (1, Exited(1, *KILLED)), (2, NotReady(2, "no")), (2, Exited(2, "x")))
+    assert children.tell(Stop(), 2.1) == [Finish(0)]
+    assert children.next_tick is None
+
+
+# Reload.
+
+
+def test_the_old_go_when_all_of_the_new_are_ready_and_linked() -> None:
+    children = serving()
+    assert children.tell(Linked("default", 2, 2), 1) == []
+    assert children.tell(Reload(), 10) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
+    assert children.tell(Ready(5), 11) == []
+    assert children.tell(Linked("default", 3, 3), 11) == []
+    assert children.tell(Ready(4), 12) == []
+    assert children.tell(Linked("default", 3, 4), 12) == []  # one gateway knows all of them
+    assert children.tell(Linked("default", 4, 4), 12) == [Terminate(2), Terminate(3)]
+    # New requests may still go to the old.
+    assert children.tell(Linked("default", 2, 3), 12) == []
+    assert children.tell(Linked("default", 2, 2), 12) == [
+        Say("info", "Reloaded: 2 new workers took over")
+    ]
+    # The new ones hold the places now.
+    told(children, (12, Exited(2, "exited with code 0")), (12, Exited(3, "exited with code 0")))
+    assert Spawn(6, W1, 2) in children.tell(Exited(4, *KILLED), 40)
+
+
+def test_workers_alone_do_not_know_of_links() -> None:
+    children = serving(W1)
+    told(children, (10, Reload()))
+    assert children.tell(Ready(2), 11) == [
+        Terminate(1),
+        Say("info", "Reloaded: 1 new worker took over"),
+    ]
+
+
+def test_new_workers_that_no_gateway_can_reach_take_over_all_the_same() -> None:
+    children = serving(G, W1)
+    told(children, (1, Linked("default", 1, 1)), (10, Reload()), (11, Ready(3)))
+    assert children.next_tick == 11 + LINK_TIMEOUT
+    assert Terminate(2) in children.tell(Tick(), 11 + LINK_TIMEOUT)
+
+
+def test_nothing_is_left_to_wait_for_when_the_holder_dies_before_the_links() -> None:
+    children = serving(G, W1)
+    told(children, (10, Reload()), (11, Ready(3)))
+    told(children, (12, Exited(2, *KILLED)))
+    assert children.next_tick is None
+    assert [child.id for child in children.children()] == [1, 3]
+
+
+def test_a_stop_in_the_middle_of_a_reload() -> None:
+    children = serving(G, W1)
+    told(children, (10, Reload()), (11, Ready(3)))
+    assert children.tell(Stop(), 12) == [Terminate(1)]
+    assert children.tell(Linked("default", 2, 2), 12) == []  # both still serve
+    assert children.tell(Exited(1, "exited with code 0"), 13) == [Terminate(2), Terminate(3)]
+
+
+def test_new_code_that_fails_leaves_the_old_in_place() -> None:
+    children = serving()
+    children.tell(Reload(), 10)
+    decisions = told(
+        children,
+        (11, Ready(4)),
+        (12, NotReady(5, "SyntaxError", "Traceback ...")),
+        (12, Exited(5, "exited with code 3")),
+        (12, Exited(4, "exited with code 0")),
+    )
+    assert done(decisions) == [Terminate(5), Terminate(4)]
+    assert said(decisions) == [
+        "worker 2 of pool default could not start: SyntaxError; not reloaded, the old workers stay"
+    ]
+    assert {child.id: child.state for child in children.children()} == {
+        1: "ready",
+        2: "ready",
+        3: "ready",
+    }
+
+
+def test_the_latest_reload_wins() -> None:
+    children = serving(W1)
+    children.tell(Reload(), 10)
+    assert children.tell(Reload(), 11) == [Terminate(2), Spawn(3, W1, 3)]
+    assert Terminate(1) in children.tell(Ready(3), 12)
+
+
+def test_a_holder_that_dies_during_a_reload_is_succeeded() -> None:
+    children = serving(W1)
+    children.tell(Reload(), 10)
+    assert said(children.tell(Exited(1, *KILLED), 11)) == [
+        "worker 1 (pid 101) of pool default was killed by SIGKILL after 11 s (out of memory?); "
+        "the new worker takes its place"
+    ]
+    children.tell(Ready(2), 12)
+    assert [child.id for child in children.children()] == [2]
+
+
+def test_a_reload_does_not_wait_for_a_retry() -> None:
+    children = serving(W1)
+    told(children, (1, Exited(1, *KILLED)), (2, NotReady(2, "no")), (2, Exited(2, "x")))
+    assert children.tell(Reload(), 2.1) == [Spawn(3, W1, 2)]
+    assert children.next_tick == 62.1

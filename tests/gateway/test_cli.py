@@ -1,0 +1,121 @@
+"""The command as it is typed: what it prints and its exit code."""
+
+import os
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from .running import COMMAND
+
+
+def run(*arguments: str, cwd: Path, **env: str) -> tuple[int, str, str]:
+    clean = {name: value for name, value in os.environ.items() if "PROPYLON" not in name}
+    ended = subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, env=clean | env, capture_output=True, text=True, timeout=20
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    assert run("--version", cwd=tmp_path) == (0, f"propylon {version('propylon')}\n", "")
+
+
+@pytest.mark.parametrize("verb", ["serve", "worker", "gateway", "check"])
+def test_help(tmp_path: Path, verb: str) -> None:
+    code, out, err = run(verb, "-h", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert "--workers" in out
+    assert ("--bind" in out) == (verb != "worker")
+    assert ("--loop" in out) == (verb != "gateway")
+    assert "--timeout " not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["main:app"], "to serve an app, say: propylon serve main:app"),
+        (["serv"], "No such command 'serv'."),
+        (
+            ["serve", "main:app", "--worker", "2"],
+            "there is no option --worker; did you mean --workers?",
+        ),
+        (["serve", "main:app", "other:app"], "Got unexpected extra argument (other:app)"),
+        (["serve"], "no app is named; say which: propylon serve main:app"),
+        (["serve", "a:b", "-w"], "Option '-w' requires an argument."),
+        (["serve", "a:b", "-c", "x.toml"], "x.toml: cannot be read: No such file or directory"),
+        (
+            ["worker", "a:b"],
+            "--run-dir: propylon worker needs it: the directory that gateway and workers share",
+        ),
+    ],
+)
+def test_faults_are_one_sentence_and_code_2(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = run(*arguments, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"propylon: {sentence}")
+    assert err.count("\n") == 1
+
+
+def test_all_faults_at_once(tmp_path: Path) -> None:
+    (tmp_path / "propylon.toml").write_text("wokers = 3\n")
+    code, out, err = run(
+        "serve", "main:app", "-t", "30", "--port", "x", cwd=tmp_path, WEB_CONCURRENCY="y"
+    )
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "propylon.toml",
+        "--timeout",
+        "--port",
+        "WEB_CONCURRENCY",
+    ]
+    assert "use request-timeout" in lines[1]
+
+
+def test_check(tmp_path: Path) -> None:
+    (tmp_path / "propylon.toml").write_text('app = "main:app"\nwrite = 1\n')
+    code, out, err = run("check", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == "propylon: propylon.toml: write: there is no such key\n"
+
+    (tmp_path / "propylon.toml").write_text('app = "main:app"\n')
+    code, out, err = run("check", "--processes", "2", cwd=tmp_path, PROPYLON_RELOAD_DIR=".")
+    assert code == 0
+    assert out.startswith("Read propylon.toml\n")
+    assert "  workers                    2                            --workers\n" in out
+    assert err == "note: files are not watched: --reload is not given\n"
+
+
+def test_every_alias_is_a_flag(tmp_path: Path) -> None:
+    arguments = (
+        "--processes=2 --chdir=. --blocking-threads=3 --keep-alive=4 --graceful-timeout=5 "
+        "--worker-connections=6 --url-path-prefix=/x --access-log-fmt=json -k trio -b [::1]:9"
+    )
+    code, out, _ = run("check", "main:app", *arguments.split(), cwd=tmp_path)
+    assert code == 0
+    for name, value in (
+        ("workers", "2"),
+        ("threads", "3"),
+        ("timeout-keep-alive", "4"),
+        ("timeout-graceful-shutdown", "5"),
+        ("limit-concurrency", "6"),
+        ("root-path", "/x"),
+        ("access-logformat", "json"),
+        ("bind", "[::1]:9"),
+    ):
+        assert f"  {name:<26} {value:<28} --{name}\n" in out
+    assert "  default: main:app, 2 workers, auto, trio\n" in out
+
+
+def test_the_command_is_light(tmp_path: Path) -> None:
+    """Help and check load neither trio nor what serves."""
+    code = (
+        "import sys; import propylon.gateway.cli; "
+        "print([name for name in ('trio', 'h11', 'asyncio', 'watchfiles') if name in sys.modules])"
+    )
+    ended = subprocess.run([COMMAND[0], "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.stdout == "[]\n"

@@ -1,0 +1,316 @@
+"""The house rules, checked by reading the source: who may import whom, and what lies where.
+
+Each rule has snippets that break it; the last tests prove that they are caught.
+"""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("gateway", "worker", "protocol")
+
+FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
+PURE = re.compile(
+    r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff)"
+    r"|.*(balance|retry|table|policy)[a-z_]*"
+)
+DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
+"""Third-party protocol libraries (and ssl): one file of the house imports each."""
+LEAVES = {
+    f"gateway.{name}" for name in ("exchange", "headers", "errors", "settings", "metrics", "poller")
+}
+ASSEMBLERS = {"gateway.assemble", "gateway.process"}
+REQUEST_ROOMS = {"http", "serve", "pool", "handlers"}
+MAY_IMPORT = {
+    # room of the gateway -> rooms (or files at its top, leaves aside) that it may import
+    "http": set[str](),
+    "pool": set[str](),
+    "observe": set[str](),
+    "config": {"listen"},
+    "listen": set[str](),
+    "handlers": {"pool", "observe"},
+    "serve": {"http", "handlers", "listen", "observe"},
+    "supervisor": {"config", "listen", "observe"},
+    "cli": {"config", "supervisor"},
+}
+WORKER_MAY_USE = {"msgpack", "uvloop"}
+STANDARD_LIBRARY = frozenset(__import__("sys").stdlib_module_names)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import, as dotted names below `propylon` for our own code."""
+
+    of: str
+    """The importing module: "gateway.pool.member"."""
+    name: str
+    """What is imported: "gateway.pool" or "trio"."""
+    ours: bool
+    relative: bool
+
+
+def imports_of(module: str, source: str, package: bool = False) -> Iterator[Import]:
+    """Every import in the source, wherever it stands: functions, TYPE_CHECKING."""
+    here = module.split(".") if package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _import(module, alias.name, relative=False)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield _import(module, node.module or "", relative=False)
+        elif isinstance(node, ast.ImportFrom):
+            # One dot is the package itself; `..x` from a file at the top reaches another part.
+            base = ["propylon", *here][: len(here) + 2 - node.level]
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                name = ".".join([*base, alias.name])
+                # `from .room import name`: a module if there is such a file, else its attribute.
+                known = name.removeprefix("propylon.") in modules()
+                yield _import(module, name if known else ".".join(base), relative=True)
+
+
+def _import(module: str, name: str, *, relative: bool) -> Import:
+    ours = name == "propylon" or name.startswith("propylon.")
+    return Import(module, name.removeprefix("propylon."), ours, relative)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name below `propylon`."""
+    found: dict[str, Path] = {}
+    for part in PARTS:
+        for path in (ROOT / part).rglob("*.py"):
+            names = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    return found
+
+
+@cache
+def all_imports() -> tuple[Import, ...]:
+    return tuple(
+        one
+        for module, path in modules().items()
+        for one in imports_of(module, path.read_text("utf-8"), path.name == "__init__.py")
+    )
+
+
+def top(name: str) -> str:
+    return name.split(".")[0]
+
+
+def room(module: str) -> str:
+    """The room of a gateway's module, or the name of a file at its top."""
+    return [*module.split("."), ""][1]
+
+
+# -- the rules: each gives a sentence for each import that breaks it ---------------------------
+
+
+def own_code_is_imported_relatively(one: Import) -> str | None:
+    if one.ours and not one.relative:
+        return "own code is imported relatively"
+    return None
+
+
+def parts_keep_apart(one: Import) -> str | None:
+    allowed = {"protocol": {"protocol"}, "worker": {"worker", "protocol"}}
+    reach = allowed.get(top(one.of), {"gateway", "protocol"})
+    if one.ours and top(one.name) not in reach:
+        return f"{top(one.of)} may import {' and '.join(sorted(reach))} only"
+    return None
+
+
+def rooms_know_their_neighbours(one: Import) -> str | None:
+    if not one.ours or not one.name.startswith("gateway.") or not one.of.startswith("gateway."):
+        return None
+    if one.of in ASSEMBLERS or any(one.name.startswith(leaf) for leaf in LEAVES):
+        return None
+    here, there = room(one.of), room(one.name)
+    if one.of in LEAVES:
+        return "a leaf imports leaves only"
+    if here != there and there not in MAY_IMPORT.get(here, set()):
+        return f"{here} may not import {there}"
+    return None
+
+
+def pure_files_are_pure(one: Import) -> str | None:
+    if PURE.fullmatch(one.of) and not one.ours and top(one.name) in FREE_OF_IO:
+        return f"a pure file imports no {top(one.name)}"
+    return None
+
+
+def workers_stay_light(one: Import) -> str | None:
+    if top(one.of) != "worker" or one.ours:
+        return None
+    extra = {"trio"} if one.of == "worker.host_trio" else set[str]()
+    if top(one.name) not in STANDARD_LIBRARY | WORKER_MAY_USE | extra:
+        return f"the worker lives in the user's process: no {top(one.name)}"
+    return None
+
+
+def protocol_stands_on_msgpack_alone(one: Import) -> str | None:
+    may = STANDARD_LIBRARY | {"msgpack"}
+    if top(one.of) == "protocol" and not one.ours and top(one.name) not in may:
+        return f"the protocol imports no {top(one.name)}"
+    return None
+
+
+RULES = [
+    own_code_is_imported_relatively,
+    parts_keep_apart,
+    rooms_know_their_neighbours,
+    pure_files_are_pure,
+    workers_stay_light,
+    protocol_stands_on_msgpack_alone,
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_imports(rule) -> None:
+    broken = [f"{one.of} imports {one.name}: {why}" for one in all_imports() if (why := rule(one))]
+    assert not broken, "\n".join(broken)
+
+
+CAUGHT = [
+    # module, a snippet that breaks a rule, the rule
+    ("gateway.pool.member", "import propylon.protocol", own_code_is_imported_relatively),
+    ("worker.run", "from propylon.protocol import link", own_code_is_imported_relatively),
+    ("protocol.link", "from ..worker import run", parts_keep_apart),
+    ("worker.run", "from ..gateway.errors import X", parts_keep_apart),
+    ("gateway.pool.member", "from ...worker import run", parts_keep_apart),
+    ("gateway.handlers.forward", "from ..http.machine import X", rooms_know_their_neighbours),
+    ("gateway.handlers.forward", "from ..serve import connection", rooms_know_their_neighbours),
+    ("gateway.handlers.forward", "def f():\n  from .. import http", rooms_know_their_neighbours),
+    ("gateway.supervisor.run", "from ..pool.pool import Pool", rooms_know_their_neighbours),
+    ("gateway.supervisor.run", "from ..assemble import x", rooms_know_their_neighbours),
+    ("gateway.http.machine", "from ..serve import x", rooms_know_their_neighbours),
+    ("gateway.exchange", "from .pool import x", rooms_know_their_neighbours),
+    ("gateway.settings", "from .http.machine import x", rooms_know_their_neighbours),
+    ("gateway.http.parse_h11", "import time", pure_files_are_pure),
+    ("gateway.pool.balance", "from os import path", pure_files_are_pure),
+    ("gateway.pool.retry", "import trio", pure_files_are_pure),
+    ("gateway.supervisor.children", "import socket", pure_files_are_pure),
+    ("protocol.codec", "if TYPE_CHECKING:\n  import asyncio", pure_files_are_pure),
+    ("worker.host_asyncio", "import trio", workers_stay_light),
+    ("worker.wsgi_call", "def f():\n  import msgspec", workers_stay_light),
+    ("protocol.codec", "import msgspec", protocol_stands_on_msgpack_alone),
+]
+
+
+@pytest.mark.parametrize(("module", "snippet", "rule"), CAUGHT)
+def test_a_violation_is_caught(module: str, snippet: str, rule) -> None:
+    assert any(rule(one) for one in imports_of(module, snippet))
+
+
+ALLOWED = [
+    ("worker.host_trio", "import trio\nfrom ..protocol.link import LinkMachine"),
+    ("gateway.assemble", "from .http import x\nfrom .pool import y\nfrom ..protocol import z"),
+    ("gateway.handlers.forward", "from ..pool.pool import Pool\nfrom ..exchange import Exchange"),
+    ("gateway.serve.connection", "from ..http.machine import x\nimport trio, socket, time"),
+    ("gateway.pool.member", "from .retry import x\nfrom ...protocol.calls import Call"),
+    ("protocol.link", "from . import calls\nimport collections.abc"),
+]
+
+
+@pytest.mark.parametrize(("module", "snippet"), ALLOWED)
+def test_what_is_allowed_is_not_caught(module: str, snippet: str) -> None:
+    assert not [rule(one) for one in imports_of(module, snippet) for rule in RULES if rule(one)]
+
+
+# -- one door --------------------------------------------------------------------------------
+
+
+def doors(imports: tuple[Import, ...]) -> dict[str, set[str]]:
+    return {
+        library: {one.of for one in imports if not one.ours and top(one.name) == library}
+        for library in DOORS
+    }
+
+
+def test_one_door_for_each_protocol_library() -> None:
+    several = {library: files for library, files in doors(all_imports()).items() if len(files) > 1}
+    assert not several
+    assert doors(all_imports())["msgpack"] == {"protocol.codec"}
+
+
+def test_a_second_door_is_caught() -> None:
+    second = (*all_imports(), *imports_of("gateway.pool.x", "from msgpack import packb"))
+    assert len(doors(second)["msgpack"]) == 2
+
+
+# -- cycles ----------------------------------------------------------------------------------
+
+
+def cycle(imports: tuple[Import, ...]) -> list[str]:
+    """The modules that are left when whatever imports nothing of the rest is taken away."""
+    names = modules()
+    edges = {
+        module: {one.name for one in imports if one.of == module and one.name in names} - {module}
+        for module in {one.of for one in imports} | set(names)
+    }
+    while leaves := {module for module, uses in edges.items() if not uses & edges.keys()}:
+        for module in leaves:
+            del edges[module]
+    return sorted(edges)
+
+
+def test_no_import_cycles() -> None:
+    assert cycle(all_imports()) == []
+
+
+def test_a_cycle_is_caught() -> None:
+    back = imports_of("protocol.codec", "if TYPE_CHECKING:\n  from .link import LinkMachine")
+    assert "protocol.codec" in cycle((*all_imports(), *back))
+
+
+# -- packaging -------------------------------------------------------------------------------
+
+
+def test_the_package_list_is_complete() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    listed = {
+        name.removeprefix("propylon.") for name in pyproject["tool"]["setuptools"]["packages"]
+    }
+    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
+    folders = {
+        ".".join(path.relative_to(ROOT).parent.parts)
+        for part in PARTS
+        for path in (ROOT / part).rglob("*.py")
+    }
+    assert listed == packages == folders
+
+
+@pytest.mark.parametrize(
+    "module", [name for name, path in modules().items() if path.name == "__init__.py"]
+)
+def test_every_room_says_its_purpose(module: str) -> None:
+    assert ast.get_docstring(ast.parse(modules()[module].read_text("utf-8")))
+
+
+ABSOLUTE = re.compile(r"(?<![\w.:])/(root|work|home/\w+)/[\w.]")
+
+
+def test_no_path_of_one_machine() -> None:
+    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found: list[str] = []
+    for name in filter(None, files.split("\0")):
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file():
+            continue
+        text = path.read_text("utf-8", errors="replace")
+        found += [f"{name}: {match.group()}" for match in ABSOLUTE.finditer(text)]
+    assert not found
+
+
+@pytest.mark.parametrize("text", ["x = '/root/main'", "cd /work/main", "/home/me/x"])
+def test_a_path_of_one_machine_is_caught(text: str) -> None:
+    assert ABSOLUTE.search(text)
