@@ -18,6 +18,7 @@ import trio
 
 from .assemble import run_gateway
 from .settings import GatewaySettings
+from .supervisor.console import log_to_stderr
 
 log = logging.getLogger("propylon.gateway")
 
@@ -88,11 +89,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
         settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log.level.upper(),
-        format="%(asctime)s [%(process)d] %(levelname)s %(message)s",
-    )
+    log_to_stderr(settings.log.level)
     failed = 0
     try:
         trio.run(serve, settings, arguments.leash_fd)

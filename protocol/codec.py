@@ -58,7 +58,7 @@ _SHAPES: Final[dict[int, frozenset[tuple[type, ...]]]] = {
         RESPONSE_START: [(int, int, tuple)],
         RESPONSE_BODY: [(int, bytes, bool, bool)],
         RESPONSE: [(int, int, tuple, bytes, bool)],
-        WS_MESSAGE: [(int, bytes), (int, str)],
+        WS_MESSAGE: [(int, bytes, bool), (int, str, bool)],
         CREDIT: [(int, int)],
         RESET: [(int, int, str)],
         END: [(int,)],

@@ -22,15 +22,8 @@ class ReceiveWindow:
 
     def arrived(self, count: int) -> None:
         """`count` bytes came in. Raises RemoteProtocolError if they were never allowed."""
-        if count > self._allowed and count:
+        if count > self._allowed:
             raise RemoteProtocolError(f"{count} bytes came where {self._allowed} were allowed")
-        self._allowed -= count
-
-    def overdrawn(self, count: int) -> None:
-        """As `arrived`, for a WebSocket message: it cannot be cut, so one may cross the line, but
-        none may start beyond it."""
-        if self._allowed <= 0:
-            raise RemoteProtocolError(f"a message of {count} bytes came without credit")
         self._allowed -= count
 
     def taken(self, count: int) -> int:

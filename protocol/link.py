@@ -36,6 +36,11 @@ Received = tuple[Call | None, Message]
 """A message and the call that it is about, None for the link's own messages."""
 
 
+def utf8_size(text: str) -> int:
+    """What a text costs in credit, in bytes."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 class LinkMachine(ABC):
     """What both ends share: the greeting, the output, the walk through the tables."""
 
@@ -97,15 +102,13 @@ class LinkMachine(ABC):
         self._move(call, EVENT)
         self._outbox.put_after(call.call_id, data)
 
-    def send_ws_message(self, call: Call, data: bytes | str) -> None:
-        """A WebSocket message of at most `max_message`; it spends credit by its size in bytes,
-        and may overdraw it, since a message cannot be cut: wait while `send_credit` is not
-        positive."""
-        encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data))
-        if call.send_credit <= 0:
-            raise LocalProtocolError(f"a message with credit for {call.send_credit} bytes")
+    def send_ws_message(self, call: Call, data: bytes | str, more: bool) -> None:
+        """A piece of a WebSocket message: at most MAX_BODY and `call.send_credit` bytes, a text
+        by its UTF-8 length. `more`: the message goes on in the next piece."""
+        size = len(data) if isinstance(data, bytes) else utf8_size(data)
+        encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data, more))
+        self._spend(call, size)
         self._move(call, WS_MESSAGE)
-        call.send_credit -= len(data) if isinstance(data, bytes) else len(data.encode())
         self._outbox.put_body(call.call_id, encoded)
 
     def reset(self, call: Call, code: int, reason: str) -> None:
@@ -136,7 +139,7 @@ class LinkMachine(ABC):
     def _spend(self, call: Call, count: int) -> None:
         if count > MAX_BODY:
             raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
-        if count > call.send_credit and count:  # nothing may be said even when overdrawn
+        if count > call.send_credit:
             raise LocalProtocolError(f"{count} bytes with credit for {call.send_credit}")
         call.send_credit -= count
 
@@ -191,11 +194,8 @@ class LinkMachine(ABC):
         window.arrived(size)
 
     def _ws_message_arrived(self, call: Call, data: bytes | str) -> None:
-        """A message may overdraw the window once, as it cannot be cut: the next one may not."""
-        window = call.receive_window
-        if window is None:
-            window = call.receive_window = ReceiveWindow(self.ours.window)
-        window.overdrawn(len(data) if isinstance(data, bytes) else len(data.encode()))
+        size = len(data) if isinstance(data, bytes) else utf8_size(data)
+        self._body_arrived(call, size, last=False)
 
     def _credit_arrived(self, call: Call, count: int) -> None:
         if count <= 0 or call.send_credit + count > 2**31 - 1:

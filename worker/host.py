@@ -118,7 +118,7 @@ class Host(ABC):
         self.about["loop"] = self.loop_name
         gc.collect()
         gc.freeze()  # what the app made at start stays for good: collections need not look at it
-        logger.info(
+        logger.debug(
             "worker %s/%d of generation %d serves %s (%s, %s)",
             self.settings.pool,
             self.settings.worker_id,
@@ -199,7 +199,7 @@ class Host(ABC):
     def _drain(self, now: float) -> None:
         self.state = "draining"
         self._since = now
-        logger.info("draining: %d calls are running", len(self.running))
+        logger.debug("draining: %d calls are running", len(self.running))
         for session in list(self.sessions.values()):
             session.link.drain("the worker stops")
             session.flush()

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         detail = traceback.format_exc()
         _not_ready(settings, leash, AppLoadError("worker", summary(error), detail))
         return 1
-    logger.info("stopped")
+    logger.debug("stopped")
     _exit_within(EXIT_TIMEOUT)
     return 0
 
@@ -71,10 +71,20 @@ def _serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
     serve(settings, loaded, leash)
 
 
+class _LineFormatter(logging.Formatter):
+    """`time level message`, as the supervisor's and the gateway's lines are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.levelname = record.levelname.lower()
+        return super().format(record)
+
+
 def _log_to_stderr(level: str) -> None:
     """Our logger has its own handler and stays out of the root logger, which is the app's."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(process)d] %(levelname)s %(message)s"))
+    handler.setFormatter(
+        _LineFormatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+    )
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from msgspec import Meta
 
-from ..listen.address import Address, parse_address
 from ..settings import HttpSettings, LogSettings, PoolSettings, ServeSettings
 from .words import (
     INTERFACES,
@@ -304,9 +303,6 @@ class Options:
         section="development",
         verbs=WORKER_SIDE,
     )
-
-    def addresses(self) -> tuple[Address, ...]:
-        return tuple(parse_address(text) for text in self.bind)
 
 
 @cache

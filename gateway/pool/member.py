@@ -14,6 +14,7 @@ from ...protocol.gateway_link import GatewayLink
 from ...protocol.hello import Greeting
 from ...protocol.messages import (
     APP_FAILED,
+    BAD_RESPONSE,
     BYE,
     BYE_NORMAL,
     CONFIRM_START,
@@ -211,7 +212,7 @@ class Member:
             sink.credit_arrived(exchange)
         elif message[0] == RESET:
             call.exchange = None
-            status = 500 if message[2] == APP_FAILED else 502
+            status = 500 if message[2] in (APP_FAILED, BAD_RESPONSE) else 502
             sink.fail(exchange, status, "The app failed to answer this request.")
         elif message[0] == END and exchange.status:
             call.exchange = None

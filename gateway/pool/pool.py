@@ -69,6 +69,7 @@ class Pool:
         else:
             self._drop_unwanted()
             if len(self._queue) < self.settings.queue_size:
+                call.since = self.now
                 self._queue.append(call)
             else:
                 self._fail(call, 503, "The server is at its limit and its queue is full.")

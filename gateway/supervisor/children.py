@@ -14,7 +14,6 @@ A stop ends the gateways first, which finish what is under way, and then the wor
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from .backoff import Backoff
@@ -37,6 +36,7 @@ from .messages import (
     Tick,
     Told,
 )
+from .seats import Child, ChildrenSettings, Seat
 from .spans import span
 
 GATEWAY_STARTUP: Final = 30.0
@@ -46,47 +46,16 @@ MARGIN: Final = 1.0
 """Seconds that gateways are given beyond the deadline that they keep themselves."""
 APP_SHUTDOWN: Final = 12.0
 """The same for workers: an app's lifespan shutdown may take 10 seconds after its last call."""
-HURRIED_GRACE: Final = 1.0
+HURRIED_GRACE: Final = 1.5
+"""Seconds from `now` to SIGKILL."""
+ASK_AGAIN: Final = 0.3
+"""Seconds to a second SIGTERM, which means `at once`; two in a breath may arrive as one."""
 LINK_TIMEOUT: Final = 5.0
 """Seconds that new workers wait for every gateway to be linked to them; then they take over."""
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_NOT_READY: Final = 3
 """The app cannot be served; a worker exits with the same code."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildrenSettings:
-    startup_timeout: float = 60.0
-    graceful_timeout: float = 30.0
-    failed_boot: Literal["exit", "wait"] = "exit"
-    """wait: for the next Reload, as suits development."""
-
-
-@dataclass(slots=True, eq=False)
-class Child:
-    id: int
-    place: Place
-    generation: int
-    since: float
-    """When it was spawned; from Ready on, when it was ready."""
-    deadline: float | None
-    """When it must be ready; stopping, when it is killed."""
-    state: Literal["starting", "ready", "stopping"] = "starting"
-    pid: int = 0
-
-    def __str__(self) -> str:
-        return self.place.called(f"pid {self.pid}" if self.pid else "")
-
-
-@dataclass(slots=True)
-class Seat:
-    holder: Child | None = None
-    successor: Child | None = None
-    proven: bool = False
-    """A child of this place has been ready."""
-    backoff: Backoff = field(default_factory=Backoff)
-    retry_at: float | None = None
 
 
 class ChildTable:
@@ -128,6 +97,7 @@ class ChildTable:
     def next_tick(self) -> float | None:
         """When time alone will change something."""
         times = [child.deadline for child in self._children.values()]
+        times += [child.ask_again_at for child in self._children.values()]
         times += [seat.retry_at for seat in self._seats.values()]
         times += [self._hurry_at, self._link_by]
         return min((time for time in times if time is not None), default=None)
@@ -252,6 +222,9 @@ class ChildTable:
 
     def _tick(self, now: float) -> None:
         for child in list(self._children.values()):
+            if child.ask_again_at is not None and now >= child.ask_again_at:
+                child.ask_again_at = None
+                self._decide(Terminate(child.id))
             if child.deadline is None or now < child.deadline:
                 continue
             if child.state == "starting":
@@ -376,6 +349,8 @@ class ChildTable:
         """No more time: what has been asked once is asked again, and killed soon."""
         self._hurry_at = None
         for child in children:
+            if child.state != "stopping":
+                child.ask_again_at = now + ASK_AGAIN
             self._terminate(child, now + HURRIED_GRACE)
 
     def _terminate(self, child: Child, deadline: float | None) -> None:

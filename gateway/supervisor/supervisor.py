@@ -17,7 +17,7 @@ from ..config.build import WorkerSeat, gateway_settings, worker_arguments
 from ..config.schema import Config, PoolConfig
 from ..listen.sockets import Listeners
 from ..settings import ListenerSettings
-from .children import ChildrenSettings, ChildTable
+from .children import ChildTable
 from .console import logger
 from .exit_reason import exit_hint, exit_words
 from .messages import (
@@ -40,6 +40,7 @@ from .messages import (
     Told,
 )
 from .readiness import Readiness
+from .seats import ChildrenSettings
 from .spawn import ChildProcess, Event, send_settings, spawn
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -24,6 +24,7 @@ from propylon.protocol.messages import (
     END,
     EVENT,
     HOLD_BODY,
+    MAX_BODY,
     OPEN,
     REQUEST_BODY,
     RESET,
@@ -264,9 +265,9 @@ class Conversation(RuleBasedStateMachine):
         may = (self.may if by_gateway else self.can)(WS_MESSAGE)
         call = self.pick(data, calls, lambda call: call.send_credit > 0 and may(call))
         if call is not None:
-            body = b"%d " % call.call_id * (size // 2 + 1)  # may be beyond what is left
+            body = (b"%d " % call.call_id * (size // 2 + 1))[: min(call.send_credit, MAX_BODY)]
             with side.speaking():
-                side.link.send_ws_message(call, body)
+                side.link.send_ws_message(call, body, size % 2 == 0)
             side.say(call, body, len(body))
 
     @rule(data=st.data(), by_gateway=st.booleans())

@@ -111,20 +111,28 @@ def test_a_peer_that_does_not_hold_the_body() -> None:
         hear(worker, (REQUEST_BODY, 1, b"x", True))
 
 
-def test_a_message_crosses_the_line_once() -> None:
+def test_messages_cost_their_utf8_length() -> None:
     gateway, call, worker, worker_call = opened()
-    gateway.send_ws_message(call, "x" * (WINDOW - 1))
-    gateway.send_ws_message(call, "é" * 100_000)
-    assert call.send_credit == 1 - 200_000
+    gateway.send_ws_message(call, "é" * 1_000, True)
+    assert call.send_credit == WINDOW - 2_000
+    gateway.send_ws_message(call, b"x" * (WINDOW - 2_001), False)
     with pytest.raises(LocalProtocolError):
-        gateway.send_ws_message(call, "")
+        gateway.send_ws_message(call, "é", False)
+    assert call.send_credit == 1
     exchange(gateway, worker)
+    worker.taken(worker_call, WINDOW - 1)
+    exchange(gateway, worker)
+    assert call.send_credit == WINDOW
+    with pytest.raises(LocalProtocolError):
+        gateway.send_ws_message(call, "é" * (MAX_BODY // 2) + "x", False)
+
+
+def test_a_peer_that_sends_messages_without_credit() -> None:
+    _, _, worker, _ = opened()
+    for _ in range(WINDOW // MAX_BODY):
+        hear(worker, (WS_MESSAGE, 1, bytes(MAX_BODY), True))
     with pytest.raises(RemoteProtocolError):
-        hear(worker, (WS_MESSAGE, 1, b""))
-    worker.taken(worker_call, 200_000)
-    exchange(gateway, worker)
-    gateway.send_ws_message(call, "back above nothing")
-    exchange(gateway, worker)
+        hear(worker, (WS_MESSAGE, 1, b"x", False))
 
 
 def test_a_whole_body_needs_no_account() -> None:

@@ -6,11 +6,11 @@ import pytest
 from propylon.gateway.supervisor.backoff import Backoff
 from propylon.gateway.supervisor.children import (
     APP_SHUTDOWN,
+    ASK_AGAIN,
     FAILED_GRACE,
     HURRIED_GRACE,
     LINK_TIMEOUT,
     MARGIN,
-    ChildrenSettings,
     ChildTable,
 )
 from propylon.gateway.supervisor.messages import (
@@ -32,6 +32,7 @@ from propylon.gateway.supervisor.messages import (
     Tick,
     Told,
 )
+from propylon.gateway.supervisor.seats import ChildrenSettings
 
 G = Place("gateway", 1)
 W1 = Place("worker", 1, "default")
@@ -131,7 +132,8 @@ def test_a_first_start_that_takes_too_long() -> None:
     decisions = children.tell(Tick(), 40)
     assert said(decisions) == ["worker 2 of pool default was not ready within 40 s"]
     assert Terminate(3) in decisions
-    assert children.tell(Tick(), 40 + HURRIED_GRACE)[1::2] == [Kill(1), Kill(2), Kill(3)]
+    told(children, (40 + ASK_AGAIN, Tick()))
+    assert done(children.tell(Tick(), 40 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 
 def test_a_failed_boot_can_wait_for_new_code() -> None:
@@ -257,6 +259,9 @@ def test_a_second_stop_means_now() -> None:
     children = serving()
     children.tell(Stop(), 100)
     assert done(children.tell(Stop(), 101)) == [Terminate(1), Terminate(2), Terminate(3)]
+    # The gateway has had its second SIGTERM, which means at once; the workers only one.
+    assert children.next_tick == 101 + ASK_AGAIN
+    assert children.tell(Tick(), 101 + ASK_AGAIN) == [Terminate(2), Terminate(3)]
     assert done(children.tell(Tick(), 101 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from propylon.gateway.supervisor.children import ChildrenSettings, ChildTable
+from propylon.gateway.supervisor.children import ChildTable
 from propylon.gateway.supervisor.messages import (
     Decision,
     Exited,
@@ -22,6 +22,7 @@ from propylon.gateway.supervisor.messages import (
     Terminate,
     Tick,
 )
+from propylon.gateway.supervisor.seats import ChildrenSettings
 
 PLACES = (Place("gateway", 1), Place("worker", 1, "a"), Place("worker", 2, "a"))
 NEVER_KNOWN = 10_000

@@ -1,0 +1,42 @@
+"""What the children table keeps: processes, and the seats that they hold. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .backoff import Backoff
+from .messages import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildrenSettings:
+    startup_timeout: float = 60.0
+    graceful_timeout: float = 30.0
+    failed_boot: Literal["exit", "wait"] = "exit"
+    """wait: for the next Reload, as suits development."""
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    id: int
+    place: Place
+    generation: int
+    since: float
+    """When it was spawned; from Ready on, when it was ready."""
+    deadline: float | None
+    """When it must be ready; stopping, when it is killed."""
+    ask_again_at: float | None = None
+    state: Literal["starting", "ready", "stopping"] = "starting"
+    pid: int = 0
+
+    def __str__(self) -> str:
+        return self.place.called(f"pid {self.pid}" if self.pid else "")
+
+
+@dataclass(slots=True)
+class Seat:
+    holder: Child | None = None
+    successor: Child | None = None
+    proven: bool = False
+    """A child of this place has been ready."""
+    backoff: Backoff = field(default_factory=Backoff)
+    retry_at: float | None = None
