@@ -68,6 +68,10 @@ async def run_gateway(
                 ResponseHeads(b"propylon" if settings.serve.server_header else b"", time()),
             ),
             settings=settings.serve,
+            websocket=settings.websocket,
+            allowed_origins=frozenset(
+                origin.lower().encode() for origin in settings.websocket.allowed_origins
+            ),
             answer=router.answer,
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,

@@ -8,14 +8,16 @@ from ..protocol.messages import Pairs
 class ExchangeError(Exception):
     """An exchange that the gateway itself answers: a status and one sentence for the client."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, headers: Pairs = ()) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+        self.headers = headers
+        """What the answer carries besides the page's own."""
 
 
 class RequestError(ExchangeError):
-    """The client's fault: 400, 408, 413, 414, 417, 431, 501 or 505. The connection closes."""
+    """The client's fault: 4xx, 501 or 505. The connection closes."""
 
 
 class ResponseError(Exception):

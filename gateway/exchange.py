@@ -5,7 +5,7 @@ A *source* (a call on a worker, later a file or a cached response) pushes the re
 runs the other way: the sink tells the source what the client has taken.
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..protocol.messages import Address, Pairs
 
@@ -27,6 +27,7 @@ class Request:
         "path",
         "query",
         "target",
+        "upgrade",
     )
 
     def __init__(self, method: str, target: bytes, http_version: str) -> None:
@@ -44,6 +45,8 @@ class Request:
         """Body size in bytes; None when only its end will tell."""
         self.expects_continue = False
         self.keep_alive = True
+        self.upgrade: Literal["", "websocket"] = ""
+        """What the client wants this connection to become."""
 
 
 class Source(Protocol):
@@ -60,6 +63,14 @@ class Source(Protocol):
 
     def consumed(self, count: int) -> None:
         """The client's kernel took `count` bytes of the response's body."""
+        ...
+
+    def send_message(self, data: bytes | str, more: bool) -> None:
+        """A piece of a WebSocket message, at most `send_credit` bytes."""
+        ...
+
+    def hang_up(self, event: dict[str, object]) -> None:
+        """The WebSocket is closed, as `event` says; the app may still run on."""
         ...
 
     def give_up(self, code: int, reason: str) -> None:
@@ -85,6 +96,14 @@ class Sink(Protocol):
     def fail(self, exchange: "Exchange", status: int, sentence: str) -> None:
         """No (whole) response will come: an error page, or where the head is out already a
         truncation that the client can see."""
+        ...
+
+    def event(self, exchange: "Exchange", event: dict[str, object]) -> None:
+        """An ASGI event in its general form: `websocket.accept`, `websocket.close`."""
+        ...
+
+    def message(self, exchange: "Exchange", data: bytes | str, more: bool) -> None:
+        """A piece of a WebSocket message."""
         ...
 
     def credit_arrived(self, exchange: "Exchange") -> None:

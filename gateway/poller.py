@@ -50,6 +50,10 @@ class Poller:
         self._epoll.register(fd, events)
         self._watched[fd] = owner
 
+    def take_over(self, fd: int, owner: Watched) -> None:
+        """A watched socket has another owner from now on."""
+        self._watched[fd] = owner
+
     def want(self, fd: int, events: int) -> None:
         """Changes what a watched socket waits for; 0 for nothing but errors."""
         self._epoll.modify(fd, events)

@@ -50,6 +50,25 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketSettings:
+    """Rooms `http` and `serve`: WebSockets."""
+
+    max_size: int = 16_777_216
+    """Of one message, after decompression."""
+    ping_interval: float = 20.0
+    """0: no pings."""
+    ping_timeout: float = 20.0
+    """From a ping to the close of a silent client; 0: never."""
+    per_message_deflate: bool = True
+    deflate_window_bits: int = 12
+    """9 to 15. A window takes 2**bits bytes in each direction, a compressor four times that."""
+    deflate_context_takeover: bool = True
+    """False: each message is compressed on its own, which frees the memory in between."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of the pages that may connect; none: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """Room `pool`: the queue of one pool."""
 
@@ -95,4 +114,5 @@ class GatewaySettings:
     """A prefix that a proxy in front has taken off; put back in front of every path."""
     http: HttpSettings = HttpSettings()
     serve: ServeSettings = ServeSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()

@@ -32,6 +32,7 @@ from .messages import (
     Message,
     Open,
     Pairs,
+    Scope,
     name_of,
 )
 
@@ -46,7 +47,7 @@ class WorkerLink(LinkMachine):
         self,
         greeting: Greeting,
         doorbell: Callable[[], None],
-        new_call: Callable[[], Call] = Call,
+        new_call: Callable[[Scope], Call] = lambda _: Call(),
     ) -> None:
         """`new_call` makes the host's own kind of Call for each OPEN."""
         super().__init__(greeting, self._ring)
@@ -186,11 +187,11 @@ class WorkerLink(LinkMachine):
                 return
 
     def _opened(self, message: Open) -> Call:
-        _, call_id, _, body, more, flags = message
+        _, call_id, scope, body, more, flags = message
         if call_id <= self.last_call_id:
             raise RemoteProtocolError(f"OPEN of call {call_id} after {self.last_call_id}")
         self.last_call_id = call_id
-        call = self._new_call()
+        call = self._new_call(scope)
         call.call_id = call_id
         call.send_credit = self._send_window
         if len(body) > MAX_BODY or (body and flags & HOLD_BODY):

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs, Scope
 from .asgi_scope import http_scope
-from .request_scope import call_name
+from .request_scope import UnknownCallType, call_name
 from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
 from .tracebacks import strip_frames, summary
@@ -68,6 +68,8 @@ class AsgiCall(HostedCall):
 
     def opened(self, message: Open) -> None:
         _, _, self.message, body, self._more, _ = message
+        if self.message[0] != "http":
+            raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
         self.scope = http_scope(self.message, self._state)
         if body or not self._more:
             self._body = body

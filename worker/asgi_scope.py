@@ -1,7 +1,11 @@
-"""The ASGI HTTP scope of a call."""
+"""The ASGI scopes of calls: HTTP and WebSocket."""
+
+from typing import Final
 
 from ..protocol.messages import Scope
-from .request_scope import UnknownCallType, below_root, path_bytes
+from .request_scope import below_root, path_bytes
+
+_VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
 def http_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
@@ -10,16 +14,11 @@ def http_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
     `path` holds the whole path, mount point included, as `raw_path` does; a mount point that a
     proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD.
     """
-    kind, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
-    if kind != "http":
-        raise UnknownCallType(f"a worker of this release serves no {kind!r} calls")
-    path = path_bytes(raw_path).decode("utf-8", "replace")
-    if root and below_root(path, root) is None:
-        path = root + path
-        raw_path = root.encode() + raw_path
+    _, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
+    path, raw_path = _paths(raw_path, root)
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": _VERSION.copy(),
         "http_version": version,
         "method": method,
         "scheme": scheme,
@@ -34,3 +33,40 @@ def http_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
         "state": state.copy(),
         "extensions": more or {},
     }
+
+
+def websocket_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
+    """As `http_scope`, with the subprotocols that the client offers, and `ws` for `http`."""
+    _, version, _, scheme, raw_path, query, root, headers, client, server, more = scope
+    path, raw_path = _paths(raw_path, root)
+    return {
+        "type": "websocket",
+        "asgi": _VERSION.copy(),
+        "http_version": version,
+        "scheme": "wss" if scheme == "https" else "ws",
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": root,
+        "headers": list(headers),
+        "client": client,
+        "server": server,
+        "subprotocols": [
+            # Bytes of a client's, never assumed to be ASCII.
+            name.strip(b" \t").decode("latin-1")
+            for field, value in headers
+            if field == b"sec-websocket-protocol"
+            for name in value.split(b",")
+            if name.strip(b" \t")
+        ],
+        "state": state.copy(),
+        "extensions": {"websocket.http.response": {}, **(more or {})},
+    }
+
+
+def _paths(raw_path: bytes, root: str) -> tuple[str, bytes]:
+    """The decoded and the raw path, both with the mount point in front."""
+    path = path_bytes(raw_path).decode("utf-8", "replace")
+    if root and below_root(path, root) is None:
+        return root + path, root.encode() + raw_path
+    return path, raw_path

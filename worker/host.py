@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from ..protocol.hello import Greeting
-from ..protocol.messages import BYE_NORMAL, CLIENT_GONE
+from ..protocol.messages import BYE_NORMAL, CLIENT_GONE, Scope
 from .dial import DialPlan, connect
 from .leash import Leash
 from .load_app import LoadedApp
@@ -80,7 +80,7 @@ class Host(ABC):
     # -- what the kinds of host add ----------------------------------------------------------
 
     @abstractmethod
-    def new_call(self, session: LinkSession) -> HostedCall: ...
+    def new_call(self, session: LinkSession, scope: Scope) -> HostedCall: ...
 
     @abstractmethod
     def start(self, call: HostedCall) -> None: ...

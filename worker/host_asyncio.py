@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from ..protocol.messages import Scope
 from .asgi_call import AsgiApp, AsgiCall
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
@@ -17,6 +18,7 @@ from .lifespan import Lifespan
 from .load_app import AppLoadError, LoadedApp
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
+from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
 
@@ -69,8 +71,9 @@ class AsyncioHost(Host):
         finally:
             task.cancel()
 
-    def new_call(self, session: LinkSession) -> AsgiCall:
-        return AsgiCall(session, asyncio.Event, self._state)
+    def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
+        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        return kind(session, asyncio.Event, self._state)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

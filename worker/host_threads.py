@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Final, cast
 
+from ..protocol.messages import Scope
 from .host import Host
 from .leash import Leash
 from .load_app import LoadedApp
@@ -87,7 +88,7 @@ class ThreadHost(Host):
 
     # -- what the sessions ask for, under the lock -------------------------------------------
 
-    def new_call(self, session: LinkSession) -> WsgiCall:
+    def new_call(self, session: LinkSession, scope: Scope) -> WsgiCall:
         return WsgiCall(session, self._lock)
 
     def start(self, call: HostedCall) -> None:

@@ -5,6 +5,7 @@ from typing import cast
 
 import trio
 
+from ..protocol.messages import Scope
 from .asgi_call import AsgiApp, AsgiCall
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
@@ -12,6 +13,7 @@ from .lifespan import Lifespan
 from .load_app import AppLoadError, LoadedApp
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
+from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
 
@@ -58,8 +60,9 @@ class TrioHost(Host):
             nursery.cancel_scope.cancel()
         return None
 
-    def new_call(self, session: LinkSession) -> AsgiCall:
-        return AsgiCall(session, trio.Event, self._state)
+    def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
+        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        return kind(session, trio.Event, self._state)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

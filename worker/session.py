@@ -18,17 +18,21 @@ from ..protocol.hello import Greeting
 from ..protocol.messages import (
     BYE,
     BYE_NORMAL,
+    CLIENT_GONE,
     CONFIRM_START,
     CREDIT,
     DRAIN,
+    EVENT,
     HELLO,
     OPEN,
     PING,
     REFUSED,
     REQUEST_BODY,
     RESET,
+    WS_MESSAGE,
     Message,
     Open,
+    Scope,
 )
 from ..protocol.worker_link import WorkerLink
 from .request_scope import UnknownCallType
@@ -59,6 +63,14 @@ class HostedCall(Call, ABC):
     @abstractmethod
     def body_arrived(self, body: bytes, more: bool) -> None: ...
 
+    def piece_arrived(self, data: bytes | str, more: bool) -> None:
+        """Part of a WebSocket message. Only a WebSocket's call has a use for it."""
+
+    def event_arrived(self, event: dict[str, object]) -> bool:
+        """An ASGI event in its general form; whether it ends the call. What nobody offered in the
+        scope's extensions is ignored."""
+        return False
+
     @abstractmethod
     def wake(self) -> None:
         """Whoever is parked in this call looks again: there is credit, a body or an end."""
@@ -75,7 +87,7 @@ class Owner(Protocol):
     about: dict[str, object]
     slots: int
 
-    def new_call(self, session: "LinkSession") -> HostedCall: ...
+    def new_call(self, session: "LinkSession", scope: Scope) -> HostedCall: ...
     def start(self, call: HostedCall) -> None:
         """Runs the app for this call, now or soon; `session.leave(call)` when it is done."""
         ...
@@ -113,7 +125,7 @@ class LinkSession:
         self.sock = sock
         self.path = path
         self.owner = owner
-        self.link = WorkerLink(owner.greeting, self._ring, lambda: owner.new_call(self))
+        self.link = WorkerLink(owner.greeting, self._ring, self._new_call)
         self.blocked = False
         """The socket takes no bytes now; `writable` will say when it does."""
         self.closed = False
@@ -125,6 +137,9 @@ class LinkSession:
         self._rest: bytes | memoryview = b""
         self._unconfirmed: list[HostedCall] = []
         self.link.greet()
+
+    def _new_call(self, scope: Scope) -> HostedCall:
+        return self.owner.new_call(self, scope)
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -174,6 +189,11 @@ class LinkSession:
             call.body_arrived(message[2], message[3])
         elif message[0] == CREDIT:
             call.wake()
+        elif message[0] == WS_MESSAGE:
+            call.piece_arrived(message[2], message[3])
+        elif message[0] == EVENT:
+            if call.event_arrived(message[2]):
+                self.owner.given_up(call, CLIENT_GONE)
         elif message[0] == RESET:
             call.disconnect()
             self.owner.given_up(call, message[2])
@@ -189,7 +209,6 @@ class LinkSession:
                 self.finish(BYE_NORMAL, "drained")
         elif message[0] == BYE:
             self.lose(f"the gateway said BYE: {message[2]}")
-        # EVENT and WS_MESSAGE: no call that we accept has a use for them.
 
     def _confirm(self, calls: list[HostedCall]) -> None:
         """STARTED has to be on the wire before these calls are started."""

@@ -35,6 +35,7 @@ def gateway_settings(
         root_path=config.root_path,
         http=config.http,
         serve=config.serve,
+        websocket=config.websocket,
         log=config.log,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..listen.address import Address
-from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings
+from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings, WebSocketSettings
 from .addresses import listen_addresses
 from .cross_check import apply_worker_class, check, notes_on
 from .faults import ConfigError, Fault, nearest
@@ -133,6 +133,15 @@ def _config(
             request_timeout=options.request_timeout,
             graceful_timeout=options.timeout_graceful_shutdown,
             server_header=options.server_header,
+        ),
+        websocket=WebSocketSettings(
+            max_size=options.ws_max_size,
+            ping_interval=options.ws_ping_interval,
+            ping_timeout=options.ws_ping_timeout,
+            per_message_deflate=options.ws_per_message_deflate,
+            deflate_window_bits=options.ws_deflate_window_bits,
+            deflate_context_takeover=options.ws_deflate_context_takeover,
+            allowed_origins=options.ws_allowed_origin,
         ),
         log=LogSettings(
             level=options.log_level,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from msgspec import Meta
 
-from ..settings import HttpSettings, LogSettings, PoolSettings, ServeSettings
+from ..settings import HttpSettings, LogSettings, PoolSettings, ServeSettings, WebSocketSettings
 from .words import (
     INTERFACES,
     LEVELS,
@@ -30,6 +30,7 @@ from .words import (
 T = TypeVar("T")
 
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
+_WEBSOCKET = WebSocketSettings()
 """The rooms' own defaults are the options' defaults."""
 
 Count = Annotated[int, Meta(ge=1, le=4096)]
@@ -261,6 +262,49 @@ class Options:
     )
     http: Literal["auto", "httptools", "h11"] = option(
         "auto", "Parser of HTTP/1.1.", section="limits", verbs=GATEWAY_SIDE
+    )
+
+    ws_max_size: Size = option(
+        _WEBSOCKET.max_size,
+        "Bytes of one message, after decompression.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_ping_interval: SecondsOrNone = option(
+        _WEBSOCKET.ping_interval,
+        "Seconds between pings to a silent client; 0: none.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_ping_timeout: SecondsOrNone = option(
+        _WEBSOCKET.ping_timeout,
+        "Seconds that a client has to answer a ping; 0: no limit.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_per_message_deflate: bool = option(
+        _WEBSOCKET.per_message_deflate,
+        "Compress messages where the client offers it.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_deflate_window_bits: Annotated[int, Meta(ge=9, le=15)] = option(
+        _WEBSOCKET.deflate_window_bits,
+        "Window of the compression, as a power of two.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_deflate_context_takeover: bool = option(
+        _WEBSOCKET.deflate_context_takeover,
+        "Keep the compression's window from message to message.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+    )
+    ws_allowed_origin: tuple[str, ...] = option(
+        (),
+        "Origin whose pages may open WebSockets, as https://example.com; may be repeated.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
     )
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = option(

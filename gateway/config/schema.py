@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..listen.address import Address
-from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings
+from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings, WebSocketSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,5 +54,6 @@ class Config:
     startup_timeout: float = 60.0
     http: HttpSettings
     serve: ServeSettings
+    websocket: WebSocketSettings
     log: LogSettings
     reload: ReloadConfig | None = None

@@ -135,6 +135,7 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
     length: bytes | None = None
     coding: bytes | None = None
     options: set[bytes] = set()
+    upgrades = b""
     for name, value in meant:
         if name == b"content-length":
             if length is not None:
@@ -146,11 +147,15 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
             coding = value
         elif name == b"connection":
             options.update(_connection_options(value))
+        elif name == b"upgrade":
+            upgrades += value.lower() + b","
         elif name == b"expect":
             if value.lower() != b"100-continue":
                 raise RequestError(417, "The only expectation that is known is 100-continue.")
             request.expects_continue = request.http_version != "1.0"
     _read_framing(request, length, coding)
+    if b"upgrade" in options and b"websocket" in [u.strip(b" \t") for u in upgrades.split(b",")]:
+        request.upgrade = "websocket"
     if b"close" in options:
         request.keep_alive = False
     elif b"keep-alive" in options:

@@ -14,6 +14,7 @@ from ..errors import RequestError
 from ..exchange import Request
 from ..settings import HttpSettings
 from .body import BodyFraming, ChunkedBody, LengthBody
+from .handshake import check_handshake
 from .heads import ParseFields, read_head, why_malformed
 from .responses import BODILESS, ResponseHeads
 
@@ -106,6 +107,10 @@ class HttpMachine:
             request.expects_continue = False
         self._request = request
         self.keep_alive = request.keep_alive
+        if request.upgrade:
+            # Whatever becomes of it, no further request is parsed on this connection.
+            self.keep_alive = False
+            check_handshake(request, len(self._buffer))
         return request
 
     def _check_unfinished(self, buffer: bytes) -> None:

@@ -75,6 +75,11 @@ class ResponseHeads:
         out.append(server)
         return out, length
 
+    def fields(self, headers: Pairs) -> list[bytes]:
+        """The fields of a 101, without those that only a body or the hop to the client needs."""
+        lowered = [(name.lower(), value) for name, value in headers]
+        return [self._line(field) for field in lowered if field[0] not in _MEANINGFUL]
+
     def _line(self, field: tuple[bytes, bytes]) -> bytes:
         """A field checked and rendered; kept if it is likely to come again."""
         name, value = field

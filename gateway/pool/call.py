@@ -52,6 +52,15 @@ class PoolCall(Call):
         if self.member is not None and self.response != "ended":
             self.member.machine.taken(self, count)
 
+    def send_message(self, data: bytes | str, more: bool) -> None:
+        if self.member is not None:  # without one there is no credit, and nothing to send
+            self.member.machine.send_ws_message(self, data, more)
+
+    def hang_up(self, event: dict[str, object]) -> None:
+        self.exchange = None
+        if self.member is not None and self.request == "complete" and self.response != "ended":
+            self.member.machine.event(self, event)
+
     def give_up(self, code: int, reason: str) -> None:
         self.exchange = None
         if self.member is not None and self.request != "reset" and self.response != "ended":

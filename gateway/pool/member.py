@@ -21,15 +21,18 @@ from ...protocol.messages import (
     CREDIT,
     DRAIN,
     END,
+    EVENT,
     HELLO,
     HOLD_BODY,
     NOT_READY,
     READY,
+    REFUSED,
     RESET,
     RESPONSE,
     RESPONSE_BODY,
     RESPONSE_START,
     SLOTS,
+    WS_MESSAGE,
     Message,
 )
 from ..exchange import Exchange
@@ -76,7 +79,7 @@ class Member:
         if request.expects_continue and exchange.more_body and not exchange.body:
             flags |= HOLD_BODY
         scope = (
-            "http",
+            request.upgrade or "http",
             request.http_version,
             request.method,
             exchange.scheme,
@@ -210,10 +213,13 @@ class Member:
             sink.start(exchange, message[2], message[3])
         elif message[0] == CREDIT:
             sink.credit_arrived(exchange)
+        elif message[0] == WS_MESSAGE:
+            sink.message(exchange, message[2], message[3])
+        elif message[0] == EVENT:
+            sink.event(exchange, message[2])
         elif message[0] == RESET:
             call.exchange = None
-            status = 500 if message[2] in (APP_FAILED, BAD_RESPONSE) else 502
-            sink.fail(exchange, status, "The app failed to answer this request.")
+            sink.fail(exchange, *_blame(message[2]))
         elif message[0] == END and exchange.status:
             call.exchange = None
             sink.fail(exchange, 502, "The app ended in the middle of its response.")
@@ -245,3 +251,12 @@ class Member:
         """Nothing more can be opened on this link."""
         self.slots = 0
         self.ready = False
+
+
+def _blame(code: int) -> tuple[int, str]:
+    """Status and sentence for a call that its worker gave up."""
+    if code == REFUSED:
+        return 400, "The app behind this address takes no WebSockets."
+    if code in (APP_FAILED, BAD_RESPONSE):
+        return 500, "The app failed to answer this request."
+    return 502, "The app did not answer this request as it should."

@@ -13,16 +13,19 @@ import socket
 import struct
 from logging import getLogger
 from time import monotonic
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ...protocol.messages import CLIENT_GONE, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
+from ..http.handshake import accept_head, check_origin, extension_offers
 from ..http.machine import CONTINUE, HttpMachine
+from ..http.websocket import WebSocketMachine, negotiate_deflate
 from ..poller import HANGUP, READ, WRITE
 from .outgoing import Outgoing
 from .state import ServiceState
 from .upload import Upload
+from .websocket import WebSocketConnection
 
 log = getLogger("propylon.gateway")
 
@@ -177,6 +180,10 @@ class ClientConnection:
             self._upload.begin(exchange)
             if exchange.more_body:
                 self._deadline = self._service.now + self._service.settings.body_timeout
+        if request.upgrade:
+            if self._service.allowed_origins:
+                check_origin(request, self._service.allowed_origins)
+            self._pause()  # until the answer is out, the client has nothing to say
         self._service.answer(exchange)
         return True
 
@@ -250,12 +257,48 @@ class ClientConnection:
             self._send(data)
         self._finish(exchange)
 
-    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
+        if exchange is not self._exchange or not exchange.request.upgrade or exchange.status:
+            return
+        if event.get("type") == "websocket.accept":
+            try:
+                self._become_websocket(exchange, event)
+            except (ResponseError, ValueError, TypeError, AttributeError) as error:
+                self._refuse_response(exchange, error)
+        elif event.get("type") == "websocket.close":
+            self.fail(exchange, 403, "The app refused this WebSocket.")
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        """No WebSocket yet: the worker has no business to send this."""
+
+    def _become_websocket(self, exchange: Exchange, event: dict[str, Any]) -> None:
+        """The app has accepted: 101, and the socket is a WebSocket's from here on."""
+        service = self._service
+        request = exchange.request
+        deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
+        headers: Pairs = tuple(event.get("headers") or ())
+        head = accept_head(
+            request, event.get("subprotocol"), extension, headers, service.http.heads
+        )
+        exchange.status = 101
+        exchange.response_headers = headers
+        try:
+            self._outgoing.send(head)
+        except OSError:
+            self._client_gone()
+            return
+        self._exchange = None
+        self._state = "closed"
+        service.connections.discard(self)
+        machine = WebSocketMachine(service.websocket, deflate)
+        WebSocketConnection(self._sock, self._outgoing, exchange, machine, service)
+
+    def fail(self, exchange: Exchange, status: int, sentence: str, extra: Pairs = ()) -> None:
         if exchange is not self._exchange:
             return
         if exchange.status == 0:
             headers, body = error_page(status, sentence, 1 if status == 503 else None)
-            self.respond(exchange, status, headers, body)
+            self.respond(exchange, status, headers + extra, body)
             return
         # The head is out: what the client gets must not look like a whole response.
         self._exchange = None
@@ -347,7 +390,7 @@ class ClientConnection:
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)
         self._machine.keep_alive = False
-        self.fail(exchange, error.status, error.sentence)
+        self.fail(exchange, error.status, error.sentence, error.headers)
 
     def _client_gone(self) -> None:
         """Nobody is there any more: the app is told, the log says 499 where nothing was sent."""

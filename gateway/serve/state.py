@@ -7,7 +7,7 @@ from typing import Protocol
 from ..exchange import Exchange
 from ..http.machine import HttpContext
 from ..poller import Poller
-from ..settings import ServeSettings
+from ..settings import ServeSettings, WebSocketSettings
 
 
 class Connection(Protocol):
@@ -24,12 +24,15 @@ class Connection(Protocol):
 class ServiceState:
     http: HttpContext
     settings: ServeSettings
+    websocket: WebSocketSettings
     answer: Callable[[Exchange], None]
     """Has an exchange answered (the router)."""
     finished: Callable[[Exchange, float], None]
     """Told of every exchange at its end (the access log): the exchange and its seconds."""
     poller: Poller
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
+    allowed_origins: frozenset[bytes] = frozenset()
+    """Origins whose pages may open WebSockets, lower case; none: all."""
     draining: bool = False
     now: float = 0.0
     """Monotonic seconds as of the last sweep: exact enough for deadlines."""

@@ -15,6 +15,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 ZEROS = bytes(1 << 20)
 
 
+def mark(file: str, text: str) -> None:
+    """For a test to see, whole or not at all."""
+    Path(file + ".new").write_text(text)
+    os.replace(file + ".new", file)
+
+
 async def sleep(seconds: float) -> None:
     if sniffio.current_async_library() == "trio":
         import trio
@@ -80,7 +86,7 @@ async def slow(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answers after `s` seconds. `file` is written when the app has begun."""
     knobs = dict(parse_qsl(scope["query_string"].decode()))
     if "file" in knobs:
-        Path(knobs["file"]).write_text(str(os.getpid()))
+        mark(knobs["file"], str(os.getpid()))
     await sleep(float(knobs["s"]))
     await answer(send, b"slept")
 
@@ -121,7 +127,7 @@ async def watch(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         sent = "sent"
     except OSError:
         sent = "OSError"
-    Path(knobs["file"]).write_text(sent)
+    mark(knobs["file"], sent)
 
 
 async def nothing(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -133,7 +139,7 @@ async def background(scope: dict[str, Any], receive: Receive, send: Send) -> Non
     knobs = dict(parse_qsl(scope["query_string"].decode()))
     await answer(send, b"accepted", 202)
     await sleep(float(knobs["s"]))
-    Path(knobs["file"]).write_text("done")
+    mark(knobs["file"], "done")
 
 
 async def facts(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -145,9 +145,9 @@ def test_chunked_both_ways(server: Propylon, size: int) -> None:
 
     head, answer = post_and_read(server, "/echo", pieces())
     assert head.startswith(b"HTTP/1.1 200")
-    if size:
-        assert b"transfer-encoding: chunked" in head.lower()
-        assert unchunked(answer) == body
+    chunked = b"transfer-encoding: chunked" in head.lower()
+    assert chunked or size <= 65_536  # what an app says in one piece has a Content-Length
+    assert (unchunked(answer) if chunked else answer) == body
 
 
 def test_http_1_0(server: Propylon) -> None:

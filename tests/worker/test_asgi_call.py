@@ -327,8 +327,8 @@ def test_a_busy_loop_shows_its_lag(asgi: GatewayPeer) -> None:
     assert asgi.ping()["lag"] > 0.05
 
 
-def test_websocket_calls_are_refused(asgi: GatewayPeer) -> None:
-    call = asgi.call(scope(kind="websocket"))
+def test_calls_of_an_unknown_type_are_refused(asgi: GatewayPeer) -> None:
+    call = asgi.call(scope(kind="webtransport"))
     assert call.reset is not None
     assert call.reset[0] == REFUSED
     assert asgi.get("/hello").body == b"hello"

@@ -1,0 +1,84 @@
+"""The opening handshake of a WebSocket over HTTP/1.1, RFC 6455 section 4. Pure.
+
+`101` goes out only after the app has accepted, so the handshake has two halves: what a request
+must be, and the head that answers it.
+"""
+
+import base64
+import hashlib
+import re
+from typing import Final
+
+from ...protocol.messages import Pairs
+from ..errors import RequestError, ResponseError
+from ..exchange import Request
+from .grammar import TOKEN
+from .responses import ResponseHeads
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+"""Sixteen bytes in base64: the last of 22 digits has only two bits to say."""
+
+
+def check_handshake(request: Request, behind: int) -> None:
+    """Raises RequestError for an upgrade that no WebSocket client sends. `behind`: bytes that
+    came with the head and may not."""
+    if request.method != "GET" or request.http_version == "1.0":
+        raise RequestError(400, "A WebSocket begins with a GET in HTTP/1.1.")
+    if request.content_length != 0 or behind:
+        raise RequestError(400, "Nothing may follow a WebSocket handshake before its answer.")
+    if _only(request, b"sec-websocket-version") != b"13":
+        raise RequestError(
+            426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),)
+        )
+    key = _only(request, b"sec-websocket-key")
+    if key is None or _KEY.fullmatch(key) is None:
+        raise RequestError(400, "The Sec-WebSocket-Key is not sixteen bytes in base64.")
+
+
+def check_origin(request: Request, allowed: frozenset[bytes]) -> None:
+    """Raises RequestError 403 if a browser's page of another origin asks (RFC 6455 10.2).
+    A client that sends no Origin is no browser."""
+    origin = _only(request, b"origin")
+    if origin is not None and origin.lower() not in allowed:
+        raise RequestError(403, "WebSockets from this origin are not allowed.")
+
+
+def accept_head(
+    request: Request,
+    subprotocol: str | None,
+    extension: bytes,
+    headers: Pairs,
+    heads: ResponseHeads,
+) -> bytes:
+    """The 101 response. Raises ResponseError for a subprotocol or header that can't be sent."""
+    key = _only(request, b"sec-websocket-key")
+    assert key is not None, "the handshake was checked"
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+        b"sec-websocket-accept: " + accept + b"\r\n"
+    ]
+    if subprotocol is not None:
+        name = subprotocol.encode("latin-1", "replace")
+        if TOKEN.fullmatch(name) is None:
+            raise ResponseError(f"the subprotocol {subprotocol!r} is no token")
+        lines.append(b"sec-websocket-protocol: " + name + b"\r\n")
+    if extension:
+        lines.append(b"sec-websocket-extensions: " + extension + b"\r\n")
+    own = (b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol")
+    lines += heads.fields(tuple(field for field in headers if field[0].lower() not in own))
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def extension_offers(request: Request) -> list[bytes]:
+    """The client's Sec-WebSocket-Extensions, one entry for each offer, in its order."""
+    fields = [value for name, value in request.headers if name == b"sec-websocket-extensions"]
+    return [offer.strip(b" \t") for offer in b",".join(fields).split(b",")] if fields else []
+
+
+def _only(request: Request, name: bytes) -> bytes | None:
+    """A field's value; None if it is not there or there more than once."""
+    values = [value for field, value in request.headers if field == name]
+    return values[0] if len(values) == 1 else None

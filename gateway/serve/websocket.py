@@ -1,0 +1,303 @@
+"""A WebSocket's life after its handshake: frames in, messages to the app; and back.
+
+It takes the socket over from the HTTP connection that accepted it, and is the exchange's sink from
+then on. States: `open`, `closing` (our close frame is out, the client's is awaited), `flushing`
+(all that is left is to send what is kept), `closed`.
+"""
+
+import socket
+from collections import deque
+from logging import getLogger
+from time import monotonic
+from typing import Final, Literal
+
+from ...protocol.messages import MAX_BODY, Pairs
+from ..exchange import Exchange
+from ..http.websocket import (
+    ABNORMAL,
+    INTERNAL_ERROR,
+    NO_STATUS,
+    NORMAL,
+    SERVICE_RESTART,
+    Alive,
+    Closed,
+    Piece,
+    WebSocketMachine,
+)
+from ..poller import HANGUP, READ, WRITE
+from .outgoing import Outgoing
+from .state import ServiceState
+
+log = getLogger("propylon.gateway")
+
+READ_SIZE: Final = 65_536
+CLOSE_TIMEOUT: Final = 10.0
+"""Seconds that a client has to answer our close frame."""
+
+
+class WebSocketConnection:
+    __slots__ = (
+        "_awaits_pong",
+        "_deadline",
+        "_exchange",
+        "_machine",
+        "_next_ping",
+        "_outgoing",
+        "_owed",
+        "_service",
+        "_sock",
+        "_state",
+        "_unsent",
+        "_watched_for",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        outgoing: Outgoing,
+        exchange: Exchange,
+        machine: WebSocketMachine,
+        service: ServiceState,
+    ) -> None:
+        """Takes over a socket that is watched already."""
+        self._sock = sock
+        self._outgoing = outgoing
+        self._machine = machine
+        self._service = service
+        self._exchange: Exchange | None = exchange
+        """None once the exchange is over; the connection may still have a close to finish."""
+        self._state: Literal["open", "closing", "flushing", "closed"] = "open"
+        self._unsent: deque[Piece] = deque()
+        """Pieces for the app that it has given no credit for."""
+        self._owed = 0
+        """Bytes of messages kept for the client, for which the app has not got credit again."""
+        self._deadline = 0.0
+        self._awaits_pong = False
+        interval = service.websocket.ping_interval
+        self._next_ping = service.now + interval if interval else float("inf")
+        self._watched_for = 0
+        exchange.sink = self
+        service.connections.add(self)
+        service.poller.take_over(sock.fileno(), self)
+        self._watch()
+
+    # -- from the client ---------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """One read. The barrier: whatever goes wrong here ends this WebSocket only."""
+        try:
+            try:
+                data = self._sock.recv(READ_SIZE)
+            except BlockingIOError:
+                return
+            if not data:
+                self._gone(ABNORMAL)
+            elif self._state != "flushing":
+                self._hear(data)
+        except OSError:
+            self._gone(ABNORMAL)
+        except Exception:
+            log.exception("a WebSocket failed")
+            self._gone(ABNORMAL)
+
+    def _hear(self, data: bytes) -> None:
+        if self._awaits_pong:  # whatever it says, it is there
+            self._awaits_pong = False
+            self._next_ping = self._service.now + self._service.websocket.ping_interval
+        for event in self._machine.receive(data):
+            if isinstance(event, Piece):
+                self._unsent.append(event)
+            elif isinstance(event, Closed):
+                self._push()
+                if event.reply:
+                    self._send(event.reply)
+                self._over(event.code, event.reason)
+                self._close_when_sent()
+                return
+            elif not isinstance(event, Alive):
+                self._send(event.data)
+        self._push()
+
+    def _push(self) -> None:
+        """Hands pieces on as far as the app's credit goes; reading waits for the rest."""
+        exchange = self._exchange
+        source = None if exchange is None else exchange.source
+        unsent = self._unsent
+        while unsent and source is not None:
+            piece = unsent[0]
+            data, rest = cut(piece.data, min(source.send_credit, MAX_BODY))
+            if data is None:
+                break
+            unsent.popleft()
+            if rest:
+                unsent.appendleft(Piece(rest, piece.more))
+            source.send_message(data, bool(rest) or piece.more)
+        self._watch()
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        if exchange is self._exchange and self._unsent:
+            self._push()
+
+    # -- from the app: the sink --------------------------------------------------------------
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        if exchange is not self._exchange or self._state != "open":
+            return
+        size = len(data) if isinstance(data, bytes) else len(data.encode())
+        exchange.body_sent += size
+        self._send(self._machine.message(data, more))
+        if self._outgoing.size:
+            self._owed += size
+        elif exchange.source is not None:
+            exchange.source.consumed(size)
+
+    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
+        if exchange is not self._exchange or event.get("type") != "websocket.close":
+            return
+        code, reason = event.get("code"), event.get("reason")
+        self._close(code if isinstance(code, int) else NORMAL, str(reason or ""))
+
+    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+        """The app or its worker is gone."""
+        if exchange is self._exchange:
+            self._close(INTERNAL_ERROR, "")
+
+    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
+        self.fail(exchange, status, "")  # an HTTP response has no place here any more
+
+    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
+        self.fail(exchange, status, "")
+
+    def body(self, exchange: Exchange, data: bytes) -> None: ...
+
+    def end(self, exchange: Exchange) -> None: ...
+
+    # -- to the client -----------------------------------------------------------------------
+
+    def writable(self) -> None:
+        try:
+            if self._outgoing.size:
+                self._progress(self._outgoing.send_kept())
+        except OSError:
+            self._gone(ABNORMAL)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._outgoing.send(data)
+        except OSError:
+            self._gone(ABNORMAL)
+            return
+        if self._outgoing.size:
+            self._watch()
+            if not self._deadline:
+                self._deadline = self._service.now + self._service.settings.send_timeout
+
+    def _progress(self, count: int) -> None:
+        sending = self._outgoing.size > 0
+        if self._state != "closing":
+            timeout = self._service.settings.send_timeout
+            self._deadline = self._service.now + timeout if sending else 0.0
+        if self._owed:
+            taken = min(self._owed, count) if sending else self._owed
+            self._owed -= taken
+            exchange = self._exchange
+            if exchange is not None and exchange.source is not None:
+                exchange.source.consumed(taken)
+        if not sending:
+            self._watch()
+            if self._state == "flushing":
+                self._shut()
+
+    def _watch(self) -> None:
+        if self._state == "closed":
+            return
+        events = (HANGUP if self._unsent else READ) | (WRITE if self._outgoing.size else 0)
+        if events != self._watched_for:
+            self._watched_for = events
+            self._service.poller.want(self._sock.fileno(), events)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _close(self, code: int, reason: str) -> None:
+        """We close: say so, and wait for the client to say it too."""
+        if self._state != "open":
+            return
+        self._state = "closing"
+        self._over(code, reason)
+        self._unsent.clear()
+        self._deadline = self._service.now + CLOSE_TIMEOUT
+        data = self._machine.close(code, reason)
+        if data:
+            self._send(data)
+        self._watch()
+
+    def _over(self, code: int, reason: str) -> None:
+        """The exchange ends: the app hears the code, the log its duration."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if exchange.source is not None:
+            exchange.source.hang_up(
+                {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
+            )
+        self._service.finished(exchange, monotonic() - exchange.opened)
+
+    def _gone(self, code: int) -> None:
+        """The socket is of no use any more."""
+        self._over(code, "")
+        self._shut()
+
+    def _close_when_sent(self) -> None:
+        if self._state == "closed":
+            return
+        self._unsent.clear()
+        if self._outgoing.size:
+            self._state = "flushing"
+            self._deadline = self._service.now + self._service.settings.send_timeout
+            self._watch()
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        self._outgoing.forget()
+        self._service.connections.discard(self)
+        self._service.poller.remove(self._sock.fileno())
+        self._sock.close()
+
+    # -- time --------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Deadlines, and the pings that find out whether the client is still there."""
+        if self._deadline and now >= self._deadline:
+            self._gone(ABNORMAL)
+        elif now >= self._next_ping and self._state == "open":
+            settings = self._service.websocket
+            if self._awaits_pong:
+                # RFC 6455 has no code for it; 1011 is what the field's servers send.
+                self._close(INTERNAL_ERROR, "keepalive ping timeout")
+                return
+            self._send(self._machine.ping())
+            self._awaits_pong = settings.ping_timeout > 0
+            self._next_ping = now + (settings.ping_timeout or settings.ping_interval)
+
+    def drain(self) -> None:
+        """The service ends: the client may come back to the next one."""
+        self._close(SERVICE_RESTART, "service restart")
+
+    def cut(self) -> None:
+        self._gone(ABNORMAL)
+
+
+def cut(data: bytes | str, credit: int) -> tuple[bytes | str | None, bytes | str]:
+    """(what fits into `credit` bytes, the rest); None and all of it if not even a bit does."""
+    if isinstance(data, bytes):
+        if len(data) <= credit:
+            return data, b""
+        return (data[:credit], data[credit:]) if credit > 0 else (None, data)
+    if len(data) * 4 <= credit or len(data.encode()) <= credit:
+        return data, ""
+    count = credit // 4  # no character takes more than four bytes of UTF-8
+    return (data[:count], data[count:]) if count else (None, data)
