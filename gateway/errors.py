@@ -51,7 +51,7 @@ _HELP: Final[dict[int, str]] = {
     404: "No app is routed to this host and path. If you run this server, look at its [[routes]].",
     413: "If you run this server, --max-request-body-size sets the limit.",
     500: "If you run this server, its log has the traceback.",
-    502: "If you run this server, its log says why the worker ended.",
+    502: "If you run this server, its log says what the worker did.",
     503: "Try again in a moment. If you run this server, its log says what its workers are doing.",
     504: "If you run this server, --request-timeout sets the limit.",
 }

@@ -248,7 +248,7 @@ class Options:
     limit_request_line: Size = option(
         _HTTP.limit_request_line, "Bytes.", section="limits", verbs=GATEWAY_SIDE
     )
-    limit_request_fields: Size = option(
+    limit_request_fields: Annotated[int, Meta(ge=1, le=4000)] = option(
         _HTTP.limit_request_fields, "Header fields.", section="limits", verbs=GATEWAY_SIDE
     )
     limit_request_field_size: Size = option(

@@ -217,6 +217,8 @@ class Member:
             sink.message(exchange, message[2], message[3])
         elif message[0] == EVENT:
             sink.event(exchange, message[2])
+        elif message[0] == RESET and message[2] == REFUSED and not exchange.request.upgrade:
+            self._pool.refused(call)
         elif message[0] == RESET:
             call.exchange = None
             sink.fail(exchange, *_blame(message[2]))

@@ -49,7 +49,8 @@ class Pool:
         self._request_timeout = request_timeout
         self._on_change = on_change
         self._queue: deque[PoolCall] = deque()
-        self._running: set[PoolCall] = set()
+        self.running: set[PoolCall] = set()
+        """Handed over and not ended."""
 
     # -- exchanges ---------------------------------------------------------------------------
 
@@ -81,12 +82,16 @@ class Pool:
             running = member.running
             if running < least and running < member.slots:
                 best, least = member, running
+        if best is not None and len(self.members) > 1:
+            # Of equals, the one that was chosen longest ago.
+            self.members.remove(best)
+            self.members.append(best)
         return best
 
     def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
         call.attempts += 1
         call.since = self.now
-        self._running.add(call)
+        self.running.add(call)
         member.running += 1
         member.open(call)
         exchange = call.exchange
@@ -132,7 +137,7 @@ class Pool:
     def ended(self, call: PoolCall, member: PoolMember) -> None:
         """The call has left the app: its slot is free."""
         member.running -= 1
-        self._running.discard(call)
+        self.running.discard(call)
         exchange = call.exchange
         if exchange is not None:
             # The worker ended the call without a response; its own log says why.
@@ -140,21 +145,35 @@ class Pool:
         if self._queue:
             self._dispatch()
 
+    def refused(self, call: PoolCall) -> None:
+        """The worker gave the call up before the app was called; it keeps the slot until END."""
+        if not self._try_again(call, started=False):
+            self._fail(call, 502, "The workers of this app refused this request.")
+
     def _lost(self, call: PoolCall, reason: str) -> None:
-        self._running.discard(call)
-        call.member = None
+        self.running.discard(call)
         exchange = call.exchange
         if exchange is None:
             return
         started = call.response != "opened" or not needs_confirmation(exchange)
-        if may_retry(exchange, started=started, streamed=call.streamed, attempts=call.attempts):
-            call.response, call.send_credit = "opened", 0
-            self._place(call)
-            return
-        log.warning(
-            "%s %s: %s", exchange.request.method, exchange.request.path.decode("latin-1"), reason
-        )
-        self._fail(call, 502, "The worker that had this request ended before it answered.")
+        if not self._try_again(call, started=started):
+            request = exchange.request
+            log.warning("%s %s: %s", request.method, request.path.decode("latin-1"), reason)
+            self._fail(call, 502, "The worker that had this request ended before it answered.")
+
+    def _try_again(self, call: PoolCall, *, started: bool) -> bool:
+        """Places the exchange once more, as a new call, if that may be."""
+        exchange = call.exchange
+        if exchange is None or not may_retry(
+            exchange, started=started, streamed=call.streamed, attempts=call.attempts
+        ):
+            return False
+        call.exchange = None
+        another = PoolCall(self, exchange)
+        another.attempts = call.attempts
+        exchange.source = another
+        self._place(another)
+        return True
 
     # -- time --------------------------------------------------------------------------------
 
@@ -167,7 +186,7 @@ class Pool:
             self._fail(queue.popleft(), 503, self._why_waiting())
         if self._request_timeout:
             late = now - self._request_timeout
-            for call in [call for call in self._running if call.since < late]:
+            for call in [call for call in self.running if call.since < late]:
                 self._time_out(call)
 
     def _time_out(self, call: PoolCall) -> None:

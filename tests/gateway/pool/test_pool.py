@@ -17,6 +17,35 @@ def test_least_loaded_first() -> None:
     assert (one.running, two.running) == (2, 2)
 
 
+def test_equals_take_turns() -> None:
+    p = pool()
+    members = [LinkedMember(p) for _ in range(3)]
+    for _ in range(2):
+        for member in members:
+            submit(p)
+            assert len(member.calls) == 1
+            member.answer(member.calls[0])
+
+
+def test_a_refused_call_goes_elsewhere_once() -> None:
+    p = pool()
+    one, two = LinkedMember(p), LinkedMember(p)
+    exchange, client = submit(p, "POST")
+    (first,) = p.running
+    p.refused(first)
+    assert len(two.calls) == 1
+    assert one.running == 1, "the slot is free when the worker says END"
+    one.worker.end(one.calls[0])
+    one.exchange_bytes()
+    assert one.running == 0
+    assert client.failed is None
+    assert exchange.source is not first
+    (second,) = p.running
+    p.refused(second)
+    assert client.failed is not None
+    assert client.failed[0] == 502
+
+
 def test_the_queue_is_in_order_and_a_free_slot_empties_it() -> None:
     p = pool()
     member = LinkedMember(p)
