@@ -185,7 +185,7 @@ def with_no_such(call: Callable[..., object], *arguments: object) -> None:
 def traceback_of_ours(log: str) -> bool:
     """Whether a traceback's last frame is in our code: our own failure, not the app's."""
     frames = re.findall(r"Traceback \(.*?\n((?:\s+.*\n)+)", log)
-    ours = re.compile(r'File "[^"]*/(gateway|protocol)/[^"]*\.py"')
+    ours = re.compile(r'File "[^"]*/(gateway|protocol|worker)/[^"]*\.py"')
     return any(ours.search(frame) for frame in frames)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .server import APPS, DEADLINE, Propylon, command, environment, wait_for
+from .server import APPS, DEADLINE, Propylon, command, environment, traceback_of_ours, wait_for
 
 
 def refused(*arguments: str, cwd: Path = APPS) -> tuple[int, str]:
@@ -29,7 +29,7 @@ def refused(*arguments: str, cwd: Path = APPS) -> tuple[int, str]:
         timeout=DEADLINE,
         check=False,
     )
-    assert "propylon/" not in re.sub(r"\S*propylon-\S*", "", done.stderr), done.stderr
+    assert not traceback_of_ours(done.stderr), done.stderr
     return done.returncode, done.stderr
 
 

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cache, partial
@@ -255,12 +254,13 @@ def test_502_when_the_worker_dies(asgi: Propylon) -> None:
     asgi.stderr.find("exited with code 7")
 
 
-def test_503_when_no_slot_comes_free() -> None:
+def test_503_when_no_slot_comes_free(tmp_path: Path) -> None:
     flags = ["--threads", "1", "--queue-timeout", "0.3"]
+    begun = tmp_path / "begun"
     with Propylon("wsgi_raw:app", *flags) as propylon, propylon.client() as client:
-        thread = threading.Thread(target=client.get, args=("/slow?s=1.5",))
+        thread = threading.Thread(target=client.get, args=(f"/slow?s=1.5&file={begun}",))
         thread.start()
-        time.sleep(0.2)  # a request that runs cannot be seen from outside of the app
+        wait_for(begun.exists, "the request that holds the thread")
         with propylon.client() as other:
             response = other.get("/")
         assert response.status_code == 503
