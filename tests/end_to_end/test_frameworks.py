@@ -185,10 +185,10 @@ def test_django_static_files(django: Propylon) -> None:
 
     folder = Path(package.__file__).parent / "contrib/admin/static"
     with django.client() as client:
-        for name in ("admin/css/base.css", "admin/js/vendor/jquery/jquery.js", "admin/img/LICENSE"):
-            response = client.get(f"/static/{name}")
+        for name in ("css/base.css", "js/vendor/jquery/jquery.js", "img/icon-clock.svg"):
+            response = client.get(f"/static/admin/{name}")
             assert response.status_code == 200
-            assert response.content == (folder / name).read_bytes()
+            assert response.content == (folder / "admin" / name).read_bytes()
         assert client.get("/static/admin/none.css").status_code == 404
 
 
