@@ -129,8 +129,8 @@ def test_a_request_in_single_bytes(asgi: Propylon) -> None:
     pieces = [request[i : i + 1] for i in range(len(request))]
     answer = dialogue(asgi, *pieces)
     assert answer.startswith(b"HTTP/1.1 200")
-    # The app echoes as the bytes come, so how they are cut into chunks is chance.
-    assert b"".join(re.findall(rb"\n\d\r\n([a-e]+)\r", answer)) == b"abcde"
+    # The app echoes as the bytes come: whether and how the echo is cut into chunks is chance.
+    assert b"".join(re.findall(b"[a-e]+", answer.partition(b"\r\n\r\n")[2])) == b"abcde"
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
