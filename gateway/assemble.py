@@ -14,10 +14,12 @@ from .handlers.route import Router
 from .http.heads import choose_parser
 from .http.machine import HttpContext
 from .http.responses import ResponseHeads
+from .http.trust import TrustPolicy
 from .observe.access_log import AccessLog
 from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
+from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
 from .serve.state import ServiceState
 from .settings import GatewaySettings
@@ -72,12 +74,15 @@ async def run_gateway(
             allowed_origins=frozenset(
                 origin.lower().encode() for origin in settings.websocket.allowed_origins
             ),
+            believe=TrustPolicy(settings.trust).apply,
             answer=router.answer,
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,
             now=trio.current_time(),
         )
         service = Service(state, [pool.sweep for pool in pools.values()])
+        if settings.trust.proxy_protocol:
+            service.proxies = ProxyGate(settings.trust, state)
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
         if access_log is not None:

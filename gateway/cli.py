@@ -12,7 +12,7 @@ import click
 from .config.faults import ConfigError
 from .config.flags import flags
 from .config.load import Loaded, load
-from .config.options import Verb
+from .config.option import Verb
 
 EXIT_USAGE: Final = 2
 

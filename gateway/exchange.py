@@ -14,11 +14,13 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
 class Request:
-    """What the client asked. Immutable once made; `headers` are those meant for the app."""
+    """What the client asked. Immutable once a trusted proxy's word about it has been heard;
+    `headers` are those meant for the app."""
 
     __slots__ = (
         "content_length",
         "expects_continue",
+        "forwarded",
         "headers",
         "host",
         "http_version",
@@ -39,6 +41,8 @@ class Request:
         """Raw path, still percent-encoded, never empty."""
         self.query = b""
         self.headers: Pairs = ()
+        self.forwarded: Pairs = ()
+        """Forwarded and X-Forwarded-*, which anybody could write: not among `headers`."""
         self.host = ""
         """Lower case, without port; "" when HTTP/1.0 sent none."""
         self.content_length: int | None = 0

@@ -50,6 +50,19 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """Proxies in front: who is believed to be one, and what. Peers are addresses, networks,
+    "unix" (who may connect to a Unix socket is by permission one of ours) and "*"."""
+
+    forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
+    forwarded_fields: tuple[str, ...] = ("for", "proto")
+    """for, proto, host, port and prefix stand for X-Forwarded-*; forwarded is RFC 7239's field."""
+    proxy_protocol: bool = False
+    """Every connection begins with a PROXY header."""
+    proxy_allow_from: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocketSettings:
     """Rooms `http` and `serve`: WebSockets."""
 
@@ -115,4 +128,5 @@ class GatewaySettings:
     http: HttpSettings = HttpSettings()
     serve: ServeSettings = ServeSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()

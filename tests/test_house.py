@@ -20,12 +20,14 @@ PARTS = ("gateway", "worker", "protocol")
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
     r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff)"
+    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.seldom)"
     r"|.*(balance|retry|table|policy)[a-z_]*"
 )
 DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
 """Third-party protocol libraries (and ssl): one file of the house imports each."""
 LEAVES = {
-    f"gateway.{name}" for name in ("exchange", "headers", "errors", "settings", "metrics", "poller")
+    f"gateway.{name}"
+    for name in ("exchange", "headers", "errors", "settings", "metrics", "peers", "poller")
 }
 ASSEMBLERS = {"gateway.assemble", "gateway.process"}
 REQUEST_ROOMS = {"http", "serve", "pool", "handlers"}

@@ -76,7 +76,7 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
     _add_headers(environ, headers)
     if client is not None:
         environ["REMOTE_ADDR"] = client[0] if client[1] is not None else ""
-        if client[1] is not None:
+        if client[1]:  # 0: a proxy named the address only
             environ["REMOTE_PORT"] = str(client[1])
     name, port = server if server is not None else ("", None)
     if port is None:  # a Unix socket has neither; the request's own words are the next best

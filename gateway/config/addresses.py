@@ -1,10 +1,15 @@
 """Five options that all say where to listen become one list of addresses."""
 
+import os
+from collections.abc import Mapping
+
+from ..listen.activation import Activation, read_activation
 from ..listen.address import (
     DEFAULT_HOST,
     DEFAULT_PORT,
     Address,
     InheritedAddress,
+    NamedSocket,
     TcpAddress,
     parse_address,
     tcp_address,
@@ -16,9 +21,13 @@ from .reading import Reading
 from .sources import DEFAULT, Sources
 
 
-def listen_addresses(options: Options, found: Sources, reading: Reading) -> tuple[Address, ...]:
+def listen_addresses(
+    options: Options, found: Sources, reading: Reading, environ: Mapping[str, str]
+) -> tuple[Address, ...]:
     """The addresses of the highest layer that names any; --host and --port complete each other
-    across layers, so that a flag --port goes with a variable PROPYLON_HOST."""
+    across layers, so that a flag --port goes with a variable PROPYLON_HOST. Where none does,
+    systemd's sockets, if there are any."""
+    given = _activation(environ, reading)
     layers = {
         name: found[name].layer for name in ("bind", "host", "port", "uds", "fd") if name in found
     }
@@ -29,7 +38,12 @@ def listen_addresses(options: Options, found: Sources, reading: Reading) -> tupl
         for name in sorted(named & {"host", "port"}):
             problem = f"{found['bind'].origin} is given too; use one or the other"
             reading.faults.append(Fault(found[name].origin, problem))
-        wanted += [parse_address(text) for text in options.bind]
+        for text in options.bind:
+            address = parse_address(text)
+            try:
+                wanted += given.called(address) if isinstance(address, NamedSocket) else [address]
+            except ValueError as exc:
+                reading.faults.append(Fault(found["bind"].origin, f"found {text!r}; {exc}"))
     elif named & {"host", "port"}:
         wanted.append(_of_host_and_port(options, found, reading))
     if "uds" in named and options.uds is not None:
@@ -44,7 +58,24 @@ def listen_addresses(options: Options, found: Sources, reading: Reading) -> tupl
         if address in wanted[:index] and not (isinstance(address, TcpAddress) and not address.port):
             origin = found["bind" if "bind" in named else min(named)].origin
             reading.faults.append(Fault(origin, f"{address} is given twice"))
-    return tuple(wanted) or (TcpAddress(DEFAULT_HOST, DEFAULT_PORT),)
+    left = [str(handed) for handed in given.sockets if wanted and handed not in wanted]
+    if left:
+        reading.notes.append(
+            f"nobody is served on {', '.join(left)}, which systemd has opened: whoever connects "
+            "there waits for ever"
+        )
+    return tuple(wanted) or given.sockets or (TcpAddress(DEFAULT_HOST, DEFAULT_PORT),)
+
+
+def _activation(environ: Mapping[str, str], reading: Reading) -> Activation:
+    try:
+        given = read_activation(environ, os.getpid())
+    except ValueError as exc:
+        reading.faults.append(Fault("", str(exc)))
+        return Activation()
+    if given.note:
+        reading.notes.append(given.note)
+    return given
 
 
 def _of_host_and_port(options: Options, found: Sources, reading: Reading) -> Address:

@@ -36,6 +36,7 @@ def gateway_settings(
         http=config.http,
         serve=config.serve,
         websocket=config.websocket,
+        trust=config.trust,
         log=config.log,
     )
 

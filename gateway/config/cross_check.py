@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 from ..settings import RouteSettings
 from .faults import Fault
-from .options import GATEWAY_SIDE, WORKER_SIDE, Options, Verb
+from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
+from .options import Options
 from .schema import PoolConfig
 from .sources import FILE, Sources
 from .words import WORKER_CLASSES

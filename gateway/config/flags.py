@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
-from .options import Option, Verb, table
+from .option import Option, Verb
+from .options import table
 from .sources import REFUSED
 from .words import choices, is_many, is_switch
 
@@ -51,6 +52,8 @@ def _help(row: Option) -> str:
     default = row.default
     if isinstance(default, bool):
         default = "on" if default else "off"
+    elif isinstance(default, tuple):
+        default = ",".join(row.default)
     elif isinstance(default, float):
         default = f"{default:g}"
     return f"{row.help}  [default: {default}]" if len(str(default)) < 30 else row.help

@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..listen.address import Address
-from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings, WebSocketSettings
+from ..settings import (
+    HttpSettings,
+    LogSettings,
+    RouteSettings,
+    ServeSettings,
+    TrustSettings,
+    WebSocketSettings,
+)
 from .addresses import listen_addresses
 from .cross_check import apply_worker_class, check, notes_on
 from .faults import ConfigError, Fault, nearest
-from .options import GATEWAY_SIDE, Options, Verb, table
+from .option import GATEWAY_SIDE, Verb
+from .options import Options, table
+from .proxies import notes_on_trust, trust_settings
 from .reading import Reading
 from .schema import Config, PoolConfig, ReloadConfig
 from .sections import read_pools, read_routes, top_level_pool
@@ -66,12 +75,15 @@ def load(
     options = apply_worker_class(options, found)
     pools = _pools(verb, toml, options, found, reading)
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
-    addresses = listen_addresses(options, found, reading)
+    addresses = listen_addresses(options, found, reading, environ)
+    trust = trust_settings(options, found)
     reading.faults += check(verb, options, found, pools, routes)
     if reading.faults:
         raise ConfigError(reading.faults)
     reading.notes += notes_on(pools, routes, options)
-    config = _config(options, pools, routes, addresses)
+    if verb in GATEWAY_SIDE:
+        reading.notes += notes_on_trust(trust, found, addresses)
+    config = _config(options, pools, routes, addresses, trust)
     return Loaded(config, options, found, path, tuple(reading.notes))
 
 
@@ -101,6 +113,7 @@ def _config(
     pools: list[PoolConfig],
     routes: list[RouteSettings],
     addresses: tuple[Address, ...],
+    trust: TrustSettings,
 ) -> Config:
     reload_dirs = options.reload_dir or tuple(dict.fromkeys(pool.app_dir for pool in pools))
     return Config(
@@ -143,6 +156,7 @@ def _config(
             deflate_context_takeover=options.ws_deflate_context_takeover,
             allowed_origins=options.ws_allowed_origin,
         ),
+        trust=trust,
         log=LogSettings(
             level=options.log_level,
             access_log=options.access_logfile if options.access_log else "",

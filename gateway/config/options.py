@@ -8,29 +8,38 @@ and what `propylon check` prints.
 # ruff: noqa: RUF009  option() makes a field
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 from msgspec import Meta
 
-from ..settings import HttpSettings, LogSettings, PoolSettings, ServeSettings, WebSocketSettings
+from ..settings import (
+    HttpSettings,
+    LogSettings,
+    PoolSettings,
+    ServeSettings,
+    TrustSettings,
+    WebSocketSettings,
+)
+from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option
 from .words import (
     INTERFACES,
     LEVELS,
     read_app,
     read_bind,
+    read_forwarded_fields,
+    read_peers,
     read_pool_name,
     read_prefix,
     read_umask,
     read_worker_class,
 )
 
-T = TypeVar("T")
-
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
 _WEBSOCKET = WebSocketSettings()
+_TRUST = TrustSettings()
 """The rooms' own defaults are the options' defaults."""
 
 Count = Annotated[int, Meta(ge=1, le=4096)]
@@ -38,49 +47,6 @@ Size = Annotated[int, Meta(ge=1, le=2**40)]
 SizeOrNone = Annotated[int, Meta(ge=0, le=2**50)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=31_536_000)]
-
-Verb = Literal["serve", "check", "worker", "gateway"]
-GATEWAY_SIDE: frozenset[Verb] = frozenset({"serve", "check", "gateway"})
-WORKER_SIDE: frozenset[Verb] = frozenset({"serve", "check", "worker"})
-EVERYWHERE: frozenset[Verb] = GATEWAY_SIDE | WORKER_SIDE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """What the table says of one option besides its type and default."""
-
-    help: str
-    section: str = ""
-    short: str = ""
-    aliases: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    """Environment variables besides PROPYLON_NAME."""
-    verbs: frozenset[Verb] = EVERYWHERE
-    words: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
-    """Other tools' words for a value: theirs -> ours."""
-    read: Callable[[Any], Any] | None = None
-    """Makes the final value of what the type let through; ValueError carries a sentence."""
-    name: str = ""
-    type: Any = str
-    default: Any = None
-
-    @property
-    def field(self) -> str:
-        return self.name.replace("-", "_")
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return (f"PROPYLON_{self.field.upper()}", *self.env)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *self.aliases)
-
-
-def option(default: T, help: str, **more: Any) -> T:
-    """One row of the table."""
-    # To dataclass() a field, which puts the default in its place; to the type checker the default.
-    return dataclasses.field(default=default, metadata={"option": Option(help=help, **more)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +85,8 @@ class Options:
 
     bind: tuple[str, ...] = option(
         (),
-        "Address to listen on: HOST:PORT, [::1]:PORT, unix:PATH or fd://N; may be repeated.",
+        "Address to listen on: HOST:PORT, [::1]:PORT, unix:PATH?mode=660&user=U&group=G, fd://N "
+        "or systemd's fd://NAME; may be repeated.",
         section="address",
         short="-b",
         verbs=GATEWAY_SIDE,
@@ -148,6 +115,44 @@ class Options:
         aliases=("url-path-prefix",),
         verbs=GATEWAY_SIDE,
         read=read_prefix,
+    )
+
+    proxy_headers: bool = option(
+        True,
+        "Believe Forwarded and X-Forwarded-* of trusted proxies.",
+        section="proxies",
+        verbs=GATEWAY_SIDE,
+    )
+    forwarded_allow_ips: tuple[str, ...] = option(
+        _TRUST.forwarded_allow_ips,
+        "Proxies that are believed: addresses, networks, unix, *; commas between them.",
+        section="proxies",
+        aliases=("trusted-proxy",),
+        env=("FORWARDED_ALLOW_IPS",),
+        verbs=GATEWAY_SIDE,
+        read=read_peers,
+    )
+    forwarded_fields: tuple[str, ...] = option(
+        (),
+        "What they are believed: for, proto, host, port, prefix (of X-Forwarded-*) and forwarded; "
+        "all, if --forwarded-allow-ips is given, else for and proto.",
+        section="proxies",
+        verbs=GATEWAY_SIDE,
+        read=read_forwarded_fields,
+    )
+    proxy_protocol: bool = option(
+        False,
+        "Every connection begins with a PROXY protocol header, version 1 or 2.",
+        section="proxies",
+        verbs=GATEWAY_SIDE,
+    )
+    proxy_allow_from: tuple[str, ...] = option(
+        _TRUST.proxy_allow_from,
+        "Who may connect with --proxy-protocol: as --forwarded-allow-ips.",
+        section="proxies",
+        aliases=("proxy-allow-ips",),
+        verbs=GATEWAY_SIDE,
+        read=read_peers,
     )
 
     workers: Literal["auto"] | Count = option(

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .faults import Fault, shown
-from .options import Option
+from .option import Option
 from .sources import Found
 from .words import TRUTH, expected, is_switch
 

@@ -9,9 +9,11 @@ from .options import table
 SECTIONS = {
     "app": "App",
     "address": "Address",
+    "proxies": "Proxies in front",
     "processes": "Processes",
     "time": "Times (seconds)",
     "limits": "Limits",
+    "websocket": "WebSocket",
     "log": "Log",
     "development": "Development",
 }
@@ -33,6 +35,11 @@ def _lines(loaded: Loaded) -> Iterator[str]:
         yield ""
     yield "Listens on"
     yield from (f"  {address.url}" for address in loaded.config.addresses)
+    yield ""
+    yield "Believes"
+    trust = loaded.config.trust
+    who = ", ".join(trust.forwarded_allow_ips)
+    yield f"  {who}: {', '.join(trust.forwarded_fields)}" if who else "  nobody"
     yield ""
     yield "Pools"
     for pool in loaded.config.pools:

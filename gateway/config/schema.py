@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..listen.address import Address
-from ..settings import HttpSettings, LogSettings, RouteSettings, ServeSettings, WebSocketSettings
+from ..settings import (
+    HttpSettings,
+    LogSettings,
+    RouteSettings,
+    ServeSettings,
+    TrustSettings,
+    WebSocketSettings,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,5 +62,6 @@ class Config:
     http: HttpSettings
     serve: ServeSettings
     websocket: WebSocketSettings
+    trust: TrustSettings
     log: LogSettings
     reload: ReloadConfig | None = None

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from ..settings import RouteSettings
 from .faults import Fault, nearest
-from .options import Option, Options, table
+from .option import Option
+from .options import Options, table
 from .reading import Reading
 from .schema import PoolConfig
 from .sources import POOL_KEYS, Found, Section

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from .faults import Fault, nearest, shown
-from .options import Option, names, table
+from .option import Option
+from .options import names, table
 from .words import is_many
 
 DEFAULT_FILE: Final = "propylon.toml"

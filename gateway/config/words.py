@@ -7,10 +7,14 @@ from typing import Any, Final, Literal, get_args, get_origin
 from msgspec import inspect
 
 from ..listen.address import parse_address
+from ..peers import PeerSet
 
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
 LEVELS: Final = {"trace": "debug", "warn": "warning", "fatal": "critical"}
 TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "forwarded")
+"""X-Forwarded-For and so on, and RFC 7239's Forwarded."""
 
 WORKER_CLASSES: Final = {
     "asyncio": ("auto", "asyncio"),
@@ -40,6 +44,30 @@ def read_bind(texts: tuple[str, ...]) -> tuple[str, ...]:
     for text in texts:
         parse_address(text)
     return texts
+
+
+def read_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Commas separate as repeating does; "" is nobody."""
+    peers = tuple(
+        "unix" if word in ("unix:", "unix") else word
+        for text in texts
+        for word in map(str.strip, text.split(","))
+        if word
+    )
+    PeerSet(peers)
+    return peers
+
+
+def read_forwarded_fields(texts: tuple[str, ...]) -> tuple[str, ...]:
+    fields = tuple(
+        word.lower().removeprefix("x-forwarded-")
+        for text in texts
+        for word in map(str.strip, text.split(","))
+        if word
+    )
+    if not set(fields) <= set(FORWARDED_FIELDS):
+        raise ValueError(f"the fields are {', '.join(FORWARDED_FIELDS)}")
+    return fields
 
 
 def read_prefix(text: str) -> str:

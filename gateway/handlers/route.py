@@ -43,9 +43,13 @@ class Router:
             # Matched only after `..` or `//` were resolved: the app would take it for another.
             exchange.sink.fail(exchange, 400, "The path is ambiguous.")
             return
-        exchange.root_path = self._root_path + root_path
-        if self._root:
-            exchange.path = self._root + exchange.path
+        if exchange.root_path:
+            # What the proxy says of this request stands for what was configured for all.
+            exchange.root_path += root_path
+        else:
+            exchange.root_path = self._root_path + root_path
+            if self._root:
+                exchange.path = self._root + exchange.path
         answer(exchange)
 
     def _find(self, host: str, path: bytes) -> tuple[bytes, str, Answer] | None:

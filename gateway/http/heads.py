@@ -17,24 +17,27 @@ from .parse_h11 import Fields
 
 ParseFields = Callable[[bytes], Fields]
 
+_FORWARDED: Final = frozenset({
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
+})  # fmt: skip
+"""A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
+
 # Fields with a meaning for the gateway; all others pass without a look.
-_MEANINGFUL: Final = frozenset({
+_MEANINGFUL: Final = _FORWARDED | frozenset({
     b"host", b"content-length", b"transfer-encoding", b"connection", b"expect",
     # Hop-by-hop (RFC 9110 section 7.6.1): never reach the app.
     b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings",
     # httpoxy: a WSGI environ would call it HTTP_PROXY.
     b"proxy",
-    # A proxy's word, and no peer is trusted to give it: client, scheme and server have places of
-    # their own in the scope.
-    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
-    b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
 })  # fmt: skip
 
-_KEPT_IN_CONNECTION: Final = frozenset({
+_KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
     b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"expect",
     b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
 })  # fmt: skip
-"""Naming one of these in Connection would have an intermediary take it off: an attack."""
+"""Naming one of these in Connection would have an intermediary take it off: an attack. So it
+would on a proxy's word, and the proxy would seem to be the client."""
 
 
 def choose_parser(name: str) -> ParseFields:
@@ -153,6 +156,8 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
             if value.lower() != b"100-continue":
                 raise RequestError(417, "The only expectation that is known is 100-continue.")
             request.expects_continue = request.http_version != "1.0"
+        elif name in _FORWARDED:
+            request.forwarded += ((name, value),)
     _read_framing(request, length, coding)
     if b"upgrade" in options and b"websocket" in [u.strip(b" \t") for u in upgrades.split(b",")]:
         request.upgrade = "websocket"

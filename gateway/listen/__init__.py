@@ -1,1 +1,5 @@
-"""Listening sockets: TCP and Unix, bound or inherited."""
+"""Listening sockets, and what stands before anything else on a connection that they accept.
+
+Reading order: `address` (as an operator writes it) -> `activation` (systemd's) -> `sockets`,
+`owner` -> `proxy_protocol`.
+"""

@@ -1,10 +1,11 @@
 """Where to listen, as an operator writes it. Pure: nothing is resolved or bound here.
 
-`HOST:PORT`, `[IPV6]:PORT`, `:PORT` (every IPv4 address), `HOST` (port 8000), `unix:PATH`, `fd://N`.
+`HOST:PORT`, `[IPV6]:PORT`, `:PORT` (every IPv4 address), `HOST` (port 8000), `unix:PATH` with
+perhaps `?mode=660&user=NAME&group=NAME`, `fd://N`, `fd://NAME` (of systemd's sockets).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -13,6 +14,10 @@ SUN_PATH: Final = 107
 """Longest path of a Unix socket on Linux, in bytes: sun_path less its closing NUL (unix(7))."""
 
 _PORT = re.compile(r"[0-9]{1,5}")
+_ACCESS = re.compile(r"(.*)\?((?:[a-z]+=[^&=/]*)(?:&[a-z]+=[^&=/]*)*)", re.DOTALL)
+"""A path may have a ? of its own; what follows the last one counts if it looks like settings."""
+_NAME = re.compile(r"[!-9;-~]{1,255}")
+"""systemd.socket(5), FileDescriptorName=: no control characters, no colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class TcpAddress:
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
     path: str
+    mode: int | None = None
+    """Permissions of the socket's file; None: what the umask leaves."""
+    user: str = ""
+    """Name or number of its owner; "": who runs this."""
+    group: str = ""
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -46,27 +56,44 @@ class InheritedAddress:
     """A listening socket that the starter of this process has opened (systemd's fd 3 and up)."""
 
     fd: int
+    where: str = field(default="", compare=False)
+    """What it is bound to, once that is known: "http://127.0.0.1:8000"."""
 
     def __str__(self) -> str:
         return f"fd://{self.fd}"
 
     @property
     def url(self) -> str:
-        return str(self)
+        return f"{self.where} ({self})" if self.where else str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSocket:
+    """Every socket that systemd calls so (FileDescriptorName=); `activation` knows which."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"fd://{self.name}"
 
 
 Address = TcpAddress | UnixAddress | InheritedAddress
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str) -> Address | NamedSocket:
     """Raises ValueError with a sentence."""
     if text.startswith("unix:"):
         return unix_address(text.removeprefix("unix:").removeprefix("//"))
     if text.startswith("fd://"):
         number = text.removeprefix("fd://")
-        if not re.fullmatch(r"[0-9]{1,6}", number):
-            raise ValueError("fd:// is followed by the number of an open socket, as in fd://3")
-        return InheritedAddress(int(number))
+        if re.fullmatch(r"[0-9]{1,6}", number):
+            return InheritedAddress(int(number))
+        if not _NAME.fullmatch(number):
+            raise ValueError(
+                "fd:// is followed by the number of an open socket, as in fd://3, or by systemd's "
+                "name for it"
+            )
+        return NamedSocket(number)
     text = text.removeprefix("tcp://")
     if "://" in text:
         raise ValueError("an address has no scheme: write 127.0.0.1:8000, unix:PATH or fd://3")
@@ -80,7 +107,26 @@ def unix_address(path: str) -> UnixAddress:
         raise ValueError("unix: is followed by a path, as in unix:/run/app.sock")
     if "\0" in path:
         raise ValueError("a path holds no NUL")
-    return UnixAddress(path)
+    match = _ACCESS.fullmatch(path)
+    return _with_access(match[1], match[2]) if match else UnixAddress(path)
+
+
+def _with_access(path: str, settings: str) -> UnixAddress:
+    found: dict[str, str] = {}
+    for setting in settings.split("&"):
+        key, _, value = setting.partition("=")
+        if key not in ("mode", "user", "group") or key in found or not value or not path:
+            raise ValueError(
+                "a Unix socket takes mode, user and group, once each: "
+                "unix:/run/app.sock?mode=660&user=www&group=www"
+            )
+        found[key] = value
+    mode = found.get("mode")
+    if mode is not None and not re.fullmatch(r"0?[0-7]{3}", mode):
+        raise ValueError("a socket's mode is written in octal, as in mode=660")
+    return UnixAddress(
+        path, int(mode, 8) if mode else None, found.get("user", ""), found.get("group", "")
+    )
 
 
 def tcp_address(host: str, port: int) -> TcpAddress:

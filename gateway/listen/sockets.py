@@ -6,11 +6,14 @@ tried without SO_REUSEPORT: with it the kernel would let two servers of one user
 """
 
 import errno
+import grp
 import os
+import pwd
 import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .address import SUN_PATH, Address, InheritedAddress, TcpAddress, UnixAddress
 from .owner import owner_of_port
@@ -66,20 +69,45 @@ def open_listeners(addresses: Sequence[Address], backlog: int, gateways: int) ->
                         and other.port == address.port
                         for other in addresses
                     )
-                    item = _listen_tcp(address, backlog, gateways, v6only)
+                    _listen_tcp(address, backlog, gateways, v6only, listeners.items)
                 case UnixAddress():
-                    item = _listen_unix(address, backlog)
+                    listeners.items.append(_listen_unix(address, backlog))
                 case InheritedAddress():
-                    item = _inherited(address, backlog)
-            listeners.items.append(item)
+                    listeners.items.append(_inherited(address, backlog))
     except BaseException:
         listeners.close()
         raise
     return listeners
 
 
-def _listen_tcp(address: TcpAddress, backlog: int, gateways: int, v6only: bool) -> Listener:
-    family, target = _resolve(address)
+def _listen_tcp(
+    address: TcpAddress, backlog: int, gateways: int, v6only: bool, items: list[Listener]
+) -> None:
+    """One listener for each address that the host has: `localhost` is 127.0.0.1 and ::1."""
+    first = len(items)
+    for family, target in _resolve(address):
+        shown = address
+        if len(items) > first:
+            port = items[first].sockets[0].getsockname()[1]
+            shown, target = TcpAddress(str(target[0]), port), (target[0], port, *target[2:])
+        try:
+            sockets = _sockets_at(family, target, backlog, gateways, v6only)
+        except OSError as exc:
+            # A hosts file has ::1 also where the kernel has no IPv6.
+            if len(items) > first and exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue
+            raise ListenError(_tcp_sentence(shown, exc)) from None
+        items.append(Listener(TcpAddress(shown.host, sockets[0].getsockname()[1]), sockets))
+
+
+def _sockets_at(
+    family: socket.AddressFamily,
+    target: tuple[str | int, ...],
+    backlog: int,
+    gateways: int,
+    v6only: bool,
+) -> list[socket.socket]:
+    """One per gateway process. Raises OSError."""
     sockets: list[socket.socket] = []
     try:
         first = _bind_tcp(family, target, reuse_port=False, v6only=v6only)
@@ -93,11 +121,11 @@ def _listen_tcp(address: TcpAddress, backlog: int, gateways: int, v6only: bool) 
                 sockets.append(_bind_tcp(family, spot, reuse_port=True, v6only=v6only))
         for sock in sockets:
             sock.listen(backlog)
-    except OSError as exc:
+    except OSError:
         for sock in sockets:
             sock.close()
-        raise ListenError(_tcp_sentence(address, exc)) from None
-    return Listener(TcpAddress(address.host, port), sockets)
+        raise
+    return sockets
 
 
 def _bind_tcp(
@@ -109,9 +137,10 @@ def _bind_tcp(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6 and v6only:
-            # [::] takes IPv4 too, unless IPv4 has an address of its own.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if family == socket.AF_INET6:
+            # [::] takes IPv4 too, unless IPv4 has an address of its own; whatever
+            # net.ipv6.bindv6only says.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
         # Accepted sockets inherit it on Linux: one system call less for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind(target)
@@ -122,8 +151,11 @@ def _bind_tcp(
     return sock
 
 
-def _resolve(address: TcpAddress) -> tuple[socket.AddressFamily, tuple[str | int, ...]]:
-    """The first IPv4 address of a name, else the first IPv6 one: `localhost` is 127.0.0.1."""
+Target = tuple[socket.AddressFamily, tuple[str | int, ...]]
+
+
+def _resolve(address: TcpAddress) -> list[Target]:
+    """All addresses of a name, IPv4 first."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -132,8 +164,11 @@ def _resolve(address: TcpAddress) -> tuple[socket.AddressFamily, tuple[str | int
         reason = exc.strerror if isinstance(exc, OSError) else "not a host name"
         raise ListenError(f"cannot listen on {address}: host {address.host}: {reason}") from None
     found.sort(key=lambda info: info[0] != socket.AF_INET)
-    family, _, _, _, target = found[0]
-    return family, (str(target[0]), *target[1:])  # pyright: ignore[reportReturnType]
+    targets: list[Target] = [
+        (family, (str(target[0]), *target[1:]))  # pyright: ignore[reportAssignmentType]
+        for family, _, _, _, target in found
+    ]
+    return list(dict.fromkeys(targets))
 
 
 def _tcp_sentence(address: TcpAddress, exc: OSError) -> str:
@@ -163,14 +198,49 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(path)
-        sock.listen(backlog)
-        sock.setblocking(False)
+        inode = _inode(path)
+        try:
+            # Before it listens: nobody can connect with permissions that were not meant.
+            _set_access(path, address, start)
+            sock.listen(backlog)
+            sock.setblocking(False)
+        except BaseException:
+            os.unlink(path)
+            raise
+    except ListenError:
+        sock.close()
+        raise
     except OSError as exc:
         sock.close()
         if exc.errno == errno.ENOENT:
             raise ListenError(f"{start}: there is no directory {os.path.dirname(path)}") from None
         raise ListenError(f"{start}: {exc.strerror}") from None
-    return Listener(UnixAddress(path), [sock], _inode(path))
+    return Listener(UnixAddress(path), [sock], inode)
+
+
+def _set_access(path: str, address: UnixAddress, start: str) -> None:
+    user, group = _id_of(address.user, "user", start), _id_of(address.group, "group", start)
+    if user >= 0 or group >= 0:
+        try:
+            os.chown(path, user, group, follow_symlinks=False)
+        except PermissionError:
+            raise ListenError(
+                f"{start}: its owner can be set by root only, and its group to one of your own"
+            ) from None
+    if address.mode is not None:
+        os.chmod(path, address.mode)
+
+
+def _id_of(name: str, kind: Literal["user", "group"], start: str) -> int:
+    """-1 for "", which chown leaves as it is."""
+    if not name:
+        return -1
+    if name.isascii() and name.isdecimal():
+        return int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid if kind == "user" else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ListenError(f"{start}: there is no {kind} {name}") from None
 
 
 def _remove_stale(path: str, start: str) -> None:
@@ -211,6 +281,11 @@ def _inherited(address: InheritedAddress, backlog: int) -> Listener:
     try:
         if sock.type != socket.SOCK_STREAM:
             raise ListenError(f"cannot listen on {address}: it is no stream socket")
+        if _is_connected(sock):
+            raise ListenError(
+                f"cannot listen on {address}: it is a connection (a systemd socket unit needs "
+                "Accept=no)"
+            )
         sock.listen(backlog)
         sock.setblocking(False)
     except OSError as exc:
@@ -219,4 +294,19 @@ def _inherited(address: InheritedAddress, backlog: int) -> Listener:
     except ListenError:
         sock.close()
         raise
-    return Listener(address, [sock])
+    return Listener(InheritedAddress(address.fd, _where(sock)), [sock])
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _where(sock: socket.socket) -> str:
+    name: tuple[str, int] | str | bytes = sock.getsockname()
+    if isinstance(name, tuple):
+        return TcpAddress(*name[:2]).url
+    return f"unix:{os.fsdecode(name)}".replace("\0", "@")

@@ -52,6 +52,7 @@ class ClientConnection:
         "_owed",
         "_paused",
         "_reset_at_end",
+        "_scheme",
         "_server",
         "_service",
         "_sock",
@@ -66,10 +67,13 @@ class ClientConnection:
         client: Address | None,
         server: Address | None,
         service: ServiceState,
+        scheme: str = "http",
     ) -> None:
+        """`scheme`: what the client used, where a PROXY header told."""
         self._sock = sock
         self._client = client
         self._server = server
+        self._scheme = scheme
         self._service = service
         self._machine = HttpMachine(service.http)
         self._outgoing = Outgoing(sock)
@@ -172,10 +176,13 @@ class ClientConnection:
                 self._deadline = self._service.now + self._service.settings.header_timeout
             return False
         exchange = Exchange(request, self, self._client, self._server)
+        exchange.scheme = self._scheme
         exchange.opened = monotonic()
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
+        if request.forwarded:
+            self._service.believe(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
             if exchange.more_body:

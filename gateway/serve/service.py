@@ -10,7 +10,9 @@ from time import monotonic, time
 import trio
 
 from ...protocol.messages import Address
+from ..peers import unmapped
 from .connection import ClientConnection
+from .proxy_gate import Begin, ProxyGate
 from .state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -35,6 +37,8 @@ class Service:
         self._sweepers = tuple(sweepers)
         self._accepting = trio.CancelScope()
         self._all_gone = trio.Event()
+        self.proxies: ProxyGate | None = None
+        """Where connections that begin with a PROXY header come in; None: without."""
 
     async def accept(self, listeners: Iterable[Listener]) -> None:
         """Accepts connections on every listener until `drain`."""
@@ -45,12 +49,12 @@ class Service:
 
     async def _accept_on(self, listener: Listener) -> None:
         sock = listener.sock
-        state = self._state
         is_tcp = sock.family != socket.AF_UNIX
         if is_tcp:  # accepted sockets inherit it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server: Address = sock.getsockname()[:2] if is_tcp else (listener.address, None)
+        server = _shown(sock.getsockname()) if is_tcp else (_path(sock), None)
         wildcard = server[0] in ("0.0.0.0", "::")
+        begin: Begin = self._begin
         while True:
             await trio.lowlevel.wait_readable(sock)
             try:
@@ -67,10 +71,19 @@ class Service:
             client: Address | None = None
             local = server
             if is_tcp:
-                client = peer[:2]
+                client = _shown(peer) if sock.family == socket.AF_INET6 else peer
                 if wildcard:
-                    local = client_sock.getsockname()[:2]
-            ClientConnection(client_sock, client, local, state).open()
+                    local = _shown(client_sock.getsockname())
+            if self.proxies is None:
+                begin(client_sock, client, local, "http")
+            else:
+                self.proxies.enter(client_sock, client, local, begin)
+
+    def _begin(
+        self, sock: socket.socket, client: Address | None, server: Address | None, scheme: str
+    ) -> None:
+        """The client speaks HTTP from here on."""
+        ClientConnection(sock, client, server, self._state, scheme).open()
 
     async def sweep(self) -> None:
         """Looks at every deadline a few times a second, for ever."""
@@ -103,3 +116,13 @@ class Service:
             log.warning("cut %d connections at the end of the drain", len(state.connections))
         for connection in list(state.connections):
             connection.cut()
+
+
+def _shown(name: tuple[str, int]) -> Address:
+    """A socket's name or its peer's, of either family."""
+    return unmapped(name[0]), name[1]
+
+
+def _path(sock: socket.socket) -> str:
+    name: str | bytes = sock.getsockname()
+    return name if isinstance(name, str) else name.decode("utf-8", "replace")

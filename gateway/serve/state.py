@@ -25,6 +25,8 @@ class ServiceState:
     http: HttpContext
     settings: ServeSettings
     websocket: WebSocketSettings
+    believe: Callable[[Exchange], None]
+    """Hears the forwarded fields of an exchange that has any (the trust policy)."""
     answer: Callable[[Exchange], None]
     """Has an exchange answered (the router)."""
     finished: Callable[[Exchange, float], None]

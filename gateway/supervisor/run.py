@@ -13,6 +13,7 @@ from ..config.schema import Config
 from ..listen.sockets import ListenError, Listeners, open_listeners
 from .children import EXIT_NOT_STARTED
 from .console import log_to_stderr, logger
+from .notify import Notifier
 from .pid_file import PidFile, PidFileError
 from .run_dir import RunDirError, open_run_dir
 from .supervisor import Plan, Supervisor
@@ -36,8 +37,10 @@ def run(
         logger.debug("Run directory %s", plan.run_dir)
         for note in notes:
             logger.warning("%s", note)
+        notifier = Notifier(os.environ, os.getpid())
+        stack.callback(notifier.close)
         gc.freeze()
-        code = trio.run(Supervisor(plan).run)
+        code = trio.run(Supervisor(plan, notifier).run)
         logger.info("Stopped")
     return code
 

@@ -17,8 +17,14 @@ from typing import Any, Final, cast
 
 import trio
 
+from ..listen import activation
+from . import notify
+
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Of a leash, in bytes: a report carries at most a traceback."""
+
+_OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES)
+"""What systemd says to the process that it has started."""
 
 Event = dict[str, Any]
 
@@ -108,7 +114,11 @@ def spawn(
         # millisecond, and is pressed again.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            process = subprocess.Popen(command, pass_fds=(theirs.fileno(), *pass_fds))
+            process = subprocess.Popen(
+                command,
+                pass_fds=(theirs.fileno(), *pass_fds),
+                env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE},
+            )
         except BaseException:
             ours.close()
             raise

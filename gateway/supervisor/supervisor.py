@@ -39,6 +39,7 @@ from .messages import (
     Tick,
     Told,
 )
+from .notify import Notifier
 from .readiness import Readiness
 from .seats import ChildrenSettings
 from .spawn import ChildProcess, Event, send_settings, spawn
@@ -90,8 +91,9 @@ class Plan:
 
 
 class Supervisor:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, notifier: Notifier) -> None:
         self._plan = plan
+        self._notifier = notifier
         config = plan.config
         settings = ChildrenSettings(
             startup_timeout=config.startup_timeout,
@@ -117,6 +119,8 @@ class Supervisor:
 
                 nursery.start_soon(watch, self._plan.config.reload, self._file_changed)
             nursery.start_soon(self._say_what_is_missing)
+            if self._notifier.watchdog_every is not None:
+                nursery.start_soon(self._say_it_lives, self._notifier.watchdog_every)
             self._do(Start(), nursery)
             while self._code is None:
                 with trio.move_on_at(self._next_tick()) as timer:
@@ -237,6 +241,7 @@ class Supervisor:
             async for number in signals:
                 if self._table.phase != "stopping":
                     logger.info("Stopping on %s", signal.Signals(number).name)
+                    self._notifier.stopping(f"Stopping on {signal.Signals(number).name}")
                 self._send.send_nowait(Stop())
 
     def _file_changed(self, what: str) -> None:
@@ -254,9 +259,16 @@ class Supervisor:
             on = f" on {said['loop']}" if said.get("loop") else ""
             logger.info("%s%s, %s%s", name, said.get("app"), said.get("interface"), on)
         logger.info("%s", self._plan.serving())
+        self._notifier.ready(self._plan.serving())
 
     async def _say_what_is_missing(self) -> None:
         await trio.sleep(PATIENCE)
         missing = ", ".join(self._readiness.missing())
         if not self._said_serving and missing and self._table.phase in ("starting", "serving"):
             logger.info("Still starting; not there yet: %s", missing)
+            self._notifier.status(f"Still starting; not there yet: {missing}")
+
+    async def _say_it_lives(self, every: float) -> None:
+        while True:
+            self._notifier.alive()
+            await trio.sleep(every)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from propylon.gateway.config.faults import ConfigError
 from propylon.gateway.config.load import load
-from propylon.gateway.config.options import Verb
+from propylon.gateway.config.option import Verb
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +89,30 @@ TIMEOUT = (
         (
             {"loop": "trio", "interface": "wsgi"},
             "--loop: found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
+        ),
+        (
+            {"forwarded_allow_ips": ("10.0.0.1/8",)},
+            "--forwarded-allow-ips: found '10.0.0.1/8'; 10.0.0.1/8 is an address in a network; "
+            "the network is written 10.0.0.0/8",
+        ),
+        (
+            {"proxy_allow_from": ("10.0.0.1", "nginx")},
+            "--proxy-allow-from: found '10.0.0.1', 'nginx'; nginx is none of an address, a network "
+            "as in 10.0.0.0/8, unix, and * for everybody",
+        ),
+        (
+            {"forwarded_fields": ("for,by",)},
+            "--forwarded-fields: found 'for,by'; the fields are for, proto, host, port, prefix, "
+            "forwarded",
+        ),
+        (
+            {"bind": ("fd://web",)},
+            "--bind: found 'fd://web'; no socket is called web (LISTEN_FDNAMES): none was handed "
+            "over",
+        ),
+        (
+            {"bind": ("unix:/a?mode=9",)},
+            "--bind: found 'unix:/a?mode=9'; a socket's mode is written in octal, as in mode=660",
         ),
         (
             {"pool": "a/b"},

@@ -1,14 +1,18 @@
 """Where values come from and which wins; other tools' names; the Config that results."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from propylon.gateway.config.load import Loaded, load
-from propylon.gateway.config.options import EVERYWHERE, Verb, names, table
+from propylon.gateway.config.option import EVERYWHERE, Verb
+from propylon.gateway.config.options import names, table
 from propylon.gateway.config.schema import PoolConfig
 from propylon.gateway.listen.address import InheritedAddress, TcpAddress, UnixAddress
 from propylon.gateway.settings import RouteSettings
+
+ALL = ("for", "proto", "host", "port", "prefix", "forwarded")
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +112,79 @@ def test_addresses(
     flags: dict[str, Any], env: dict[str, str], toml: str, addresses: tuple[object, ...]
 ) -> None:
     assert loaded(flags, env, toml).config.addresses == addresses
+
+
+def handed_over(count: int, names: str = "", pid: int = 0) -> dict[str, str]:
+    env = {"LISTEN_FDS": str(count), "LISTEN_PID": str(pid or os.getpid())}
+    return env | ({"LISTEN_FDNAMES": names} if names else {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "addresses"),
+    [
+        ({}, handed_over(2), (InheritedAddress(3), InheritedAddress(4))),
+        ({"port": "1"}, handed_over(1), (TcpAddress("127.0.0.1", 1),)),
+        ({}, handed_over(1, pid=1), (TcpAddress("127.0.0.1", 8000),)),
+        ({"bind": ("fd://b",)}, handed_over(2, "a:b"), (InheritedAddress(4),)),
+        (
+            {"bind": ("fd://a", ":1")},
+            handed_over(3, "a:b:a"),
+            (InheritedAddress(3), InheritedAddress(5), TcpAddress("0.0.0.0", 1)),
+        ),
+    ],
+)
+def test_systemds_sockets(
+    flags: dict[str, Any], env: dict[str, str], addresses: tuple[object, ...]
+) -> None:
+    assert loaded(flags, env).config.addresses == addresses
+
+
+def test_a_socket_of_systemd_s_that_is_left_out() -> None:
+    notes = loaded({"bind": ("fd://a",)}, handed_over(2, "a:b")).notes
+    assert notes == (
+        "nobody is served on fd://4, which systemd has opened: whoever connects there waits for "
+        "ever",
+    )
+    assert loaded({}, handed_over(2, "a:b")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "toml", "believed", "fields"),
+    [
+        ({}, {}, "", ("127.0.0.1", "::1", "unix"), ("for", "proto")),
+        ({"forwarded_allow_ips": ("10.0.0.0/8, unix:",)}, {}, "", ("10.0.0.0/8", "unix"), ALL),
+        ({"forwarded_allow_ips": ("10.0.0.1", "::1")}, {}, "", ("10.0.0.1", "::1"), ALL),
+        ({"forwarded_allow_ips": ("",)}, {}, "", (), ALL),
+        ({}, {"FORWARDED_ALLOW_IPS": "*"}, "", ("*",), ALL),
+        ({}, {"FORWARDED_ALLOW_IPS": ""}, "", ("127.0.0.1", "::1", "unix"), ("for", "proto")),
+        ({}, {}, 'trusted-proxy = "10.0.0.1, 10.0.0.2"', ("10.0.0.1", "10.0.0.2"), ALL),
+        ({}, {}, "forwarded-allow-ips = []", (), ALL),
+        ({"forwarded_fields": ("for", "Forwarded", "X-Forwarded-Host")},
+         {"FORWARDED_ALLOW_IPS": "*"}, "", ("*",), ("for", "forwarded", "host")),
+        ({"forwarded_fields": ("host",)}, {}, "", ("127.0.0.1", "::1", "unix"), ("host",)),
+        ({"proxy_headers": False}, {"FORWARDED_ALLOW_IPS": "*"}, "", (), ALL),
+    ],
+)  # fmt: skip
+def test_who_is_believed_what(
+    flags: dict[str, Any],
+    env: dict[str, str],
+    toml: str,
+    believed: tuple[str, ...],
+    fields: tuple[str, ...],
+) -> None:
+    trust = loaded(flags, env, toml).config.trust
+    assert (trust.forwarded_allow_ips, trust.forwarded_fields) == (believed, fields)
+
+
+def test_notes_on_trust() -> None:
+    note = loaded({"forwarded_allow_ips": ("*",)}).notes[0]
+    assert note.startswith("--forwarded-allow-ips=* believes whoever connects")
+    flags = {"uds": "/a", "forwarded_allow_ips": ("10.0.0.1",)}
+    assert loaded(flags).notes[0].startswith("a proxy on the Unix socket is not believed")
+    assert loaded({"uds": "/a"}).notes == ()
+    flags = {"proxy_allow_from": ("10.0.0.1",)}
+    assert loaded(flags).notes == ("--proxy-allow-from does nothing without --proxy-protocol",)
+    assert loaded({**flags, "proxy_protocol": True}).notes == ()
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,8 @@ REFUSED = {
     "connection lists host": (field(b"Connection: Host"), 400),
     "connection lists cookie": (field(b"Connection: close, Cookie"), 400),
     "connection lists content-length": (field(b"Connection: content-length"), 400),
+    "connection lists x-forwarded-for": (field(b"Connection: close, X-Forwarded-For"), 400),
+    "connection lists forwarded": (field(b"Connection: Forwarded"), 400),
     "connection is no list": (field(b"Connection: a b"), 400),
     "expectation": (POST + b"Expect: 200-ok\r\nContent-Length: 5\r\n\r\nhello", 417),
     # Framing.

@@ -2,6 +2,7 @@ import pytest
 from propylon.gateway.listen.address import (
     Address,
     InheritedAddress,
+    NamedSocket,
     TcpAddress,
     UnixAddress,
     parse_address,
@@ -22,12 +23,35 @@ from propylon.gateway.listen.address import (
         ("unix:a.sock", UnixAddress("a.sock"), "unix:a.sock"),
         ("unix:///run/a.sock", UnixAddress("/run/a.sock"), "unix:/run/a.sock"),
         ("fd://3", InheritedAddress(3), "fd://3"),
+        ("unix:/a b?c", UnixAddress("/a b?c"), "unix:/a b?c"),
     ],
 )
 def test_written_and_read(text: str, address: Address, url: str) -> None:
     assert parse_address(text) == address
     assert parse_address(str(address)) == address
     assert address.url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("unix:/a?mode=660", UnixAddress("/a", 0o660)),
+        ("unix:/a?mode=0600&user=www&group=7", UnixAddress("/a", 0o600, "www", "7")),
+        ("unix:///a?group=www", UnixAddress("/a", None, "", "www")),
+        ("unix:/what?/a?mode=666", UnixAddress("/what?/a", 0o666)),
+        ("fd://web", NamedSocket("web")),
+        ("fd://my-app.socket", NamedSocket("my-app.socket")),
+    ],
+)
+def test_access_and_names(text: str, address: Address | NamedSocket) -> None:
+    assert parse_address(text) == address
+
+
+FD = "fd:// is followed by the number of an open socket, as in fd://3, or by systemd's name for it"
+ACCESS = (
+    "a Unix socket takes mode, user and group, once each: "
+    "unix:/run/app.sock?mode=660&user=www&group=www"
+)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +69,15 @@ def test_written_and_read(text: str, address: Address, url: str) -> None:
         ("[host]:80", "an IPv6 address is written [::1]:8000"),
         ("/run/a.sock", "a Unix socket is written unix:/run/a.sock"),
         ("unix:", "unix: is followed by a path, as in unix:/run/app.sock"),
-        ("fd://", "fd:// is followed by the number of an open socket, as in fd://3"),
-        ("fd://x", "fd:// is followed by the number of an open socket, as in fd://3"),
+        ("fd://", FD),
+        ("fd://a b", FD),
+        ("fd://a:b", FD),
+        ("unix:/a?mode=8", "a socket's mode is written in octal, as in mode=660"),
+        ("unix:/a?mode=1777", "a socket's mode is written in octal, as in mode=660"),
+        ("unix:/a?mode=660&mode=600", ACCESS),
+        ("unix:/a?owner=www", ACCESS),
+        ("unix:/a?user=", ACCESS),
+        ("unix:?mode=660", ACCESS),
         (
             "https://a:1",
             "an address has no scheme: write 127.0.0.1:8000, unix:PATH or fd://3",

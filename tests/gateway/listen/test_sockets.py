@@ -1,10 +1,13 @@
 """Real sockets on loopback and in a temporary directory."""
 
+import grp
 import os
+import pwd
 import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from propylon.gateway.listen.address import (
@@ -220,3 +223,145 @@ def test_inherited_numbers_that_are_no_sockets(tmp_path: Path) -> None:
     )
     with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         assert refused(InheritedAddress(datagrams.fileno())).endswith("it is no stream socket")
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
+
+
+@pytest.fixture
+def hosts_file(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What names resolve to, instead of what this machine's own file says."""
+    hosts = {"localhost": ["::1", "127.0.0.1"]}
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *arguments: Any, **options: Any) -> list[Any]:
+        names = hosts.get(host, [host])
+        return [info for name in names for info in real(name, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return hosts
+
+
+@needs_ipv6
+@pytest.mark.usefixtures("hosts_file")
+def test_localhost_is_both_families(opened: list[Listeners]) -> None:
+    items = listen(opened, TcpAddress("localhost", 0), gateways=2).items
+    assert [item.sockets[0].family for item in items] == [socket.AF_INET, socket.AF_INET6]
+    port = items[0].sockets[0].getsockname()[1]
+    assert [item.address for item in items] == [
+        TcpAddress("localhost", port),
+        TcpAddress("::1", port),
+    ]
+    assert all(len(item.sockets) == 2 for item in items)
+    assert connects(TcpAddress("127.0.0.1", port))
+    assert connects(TcpAddress("::1", port))
+
+
+def test_an_address_that_this_machine_has_not_is_left_out(
+    opened: list[Listeners], hosts_file: dict[str, list[str]]
+) -> None:
+    """The hosts file has ::1 also where the kernel has no IPv6."""
+    hosts_file["localhost"] = ["127.0.0.1", "2001:db8::1", "127.0.0.1"]
+    [item] = listen(opened, TcpAddress("localhost", 0)).items
+    assert item.sockets[0].family == socket.AF_INET
+
+
+@needs_ipv6
+@pytest.mark.usefixtures("hosts_file")
+def test_the_second_family_s_port_may_be_taken() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        assert refused(TcpAddress("localhost", port)).startswith(f"cannot listen on [::1]:{port}: ")
+        assert not has_listener("127.0.0.1", port)
+
+
+def has_listener(host: str, port: int) -> bool:
+    try:
+        return connects(TcpAddress(host, port))
+    except ConnectionRefusedError:
+        return False
+
+
+@needs_ipv6
+def test_every_ipv6_address_is_every_ipv4_address_too(opened: list[Listeners]) -> None:
+    [item] = listen(opened, TcpAddress("::", 0)).items
+    port = item.sockets[0].getsockname()[1]
+    assert connects(TcpAddress("127.0.0.1", port))
+    assert connects(TcpAddress("::1", port))
+
+
+@needs_ipv6
+def test_unless_ipv4_has_its_own(opened: list[Listeners]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    items = listen(opened, TcpAddress("::", port), TcpAddress("0.0.0.0", port)).items
+    assert items[0].sockets[0].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+
+def test_unix_socket_with_a_mode_whatever_the_umask(
+    opened: list[Listeners], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.sock"
+    before = os.umask(0o077)
+    try:
+        listen(opened, UnixAddress(str(path), 0o666))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+
+
+def test_unix_socket_with_my_own_user_and_group(opened: list[Listeners], tmp_path: Path) -> None:
+    user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    path = tmp_path / "a.sock"
+    listen(opened, UnixAddress(str(path), 0o600, user, str(os.getgid())))
+    assert (path.stat().st_uid, path.stat().st_gid) == (os.getuid(), os.getgid())
+    listen(opened, UnixAddress(str(tmp_path / "b.sock"), None, "", group))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_unix_socket_with_another_owner(opened: list[Listeners], tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    listen(opened, UnixAddress(str(path), 0o660, "nobody", "12345"))
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert (path.stat().st_uid, path.stat().st_gid) == (nobody, 12345)
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "reason"),
+    [
+        ("no-such-user", "", "there is no user no-such-user"),
+        ("", "no-such", "there is no group no-"),
+    ],
+)
+def test_unix_socket_of_nobody(tmp_path: Path, user: str, group: str, reason: str) -> None:
+    path = tmp_path / "a.sock"
+    sentence = refused(UnixAddress(str(path), 0o660, user, group))
+    assert sentence.startswith(f"cannot listen on unix:{path}: {reason}")
+    assert not path.exists()
+
+
+def test_an_inherited_socket_says_where_it_is(opened: list[Listeners], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "a.sock"))
+        items = listen(
+            opened, InheritedAddress(tcp.fileno()), InheritedAddress(unix.fileno())
+        ).items
+        assert [item.address.url for item in items] == [
+            f"http://127.0.0.1:{tcp.getsockname()[1]} (fd://{tcp.fileno()})",
+            f"unix:{tmp_path}/a.sock (fd://{unix.fileno()})",
+        ]
+
+
+def test_an_inherited_connection_is_no_listener() -> None:
+    """systemd with Accept=yes."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert "it is a connection" in refused(InheritedAddress(ours.fileno()))

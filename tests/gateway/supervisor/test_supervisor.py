@@ -245,7 +245,7 @@ async def test_an_inherited_socket(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         arguments = ("serve", "main:app", f"--fd={given.fileno()}")
         async with propylon(*arguments, cwd=project, pass_fds=[given.fileno()]) as running:
-            await running.said(rf"Serving on fd://{given.fileno()} \(")
+            await running.said(rf"Serving on http://127.0.0.1:\d+ \(fd://{given.fileno()}\) \(")
             assert "version 1" in await get(given.getsockname()[1])
 
 

@@ -1,0 +1,47 @@
+"""Who is believed to be a proxy, and what."""
+
+from ..listen.address import Address, UnixAddress
+from ..settings import TrustSettings
+from .options import Options
+from .sources import Sources
+from .words import FORWARDED_FIELDS
+
+
+def trust_settings(options: Options, found: Sources) -> TrustSettings:
+    """Whoever names a proxy knows it, and that it sets or removes every one of the fields. The
+    default's own machine has perhaps an nginx that sets the usual two, and passes on what clients
+    say in the others."""
+    fields = options.forwarded_fields
+    if not fields:
+        named = "forwarded_allow_ips" in found
+        fields = FORWARDED_FIELDS if named else TrustSettings().forwarded_fields
+    return TrustSettings(
+        forwarded_allow_ips=options.forwarded_allow_ips if options.proxy_headers else (),
+        forwarded_fields=fields,
+        proxy_protocol=options.proxy_protocol,
+        proxy_allow_from=options.proxy_allow_from,
+    )
+
+
+def notes_on_trust(
+    trust: TrustSettings, found: Sources, addresses: tuple[Address, ...]
+) -> list[str]:
+    """What is allowed, but perhaps not meant."""
+    believed = trust.forwarded_allow_ips
+    notes: list[str] = []
+    if "*" in believed:
+        notes.append(
+            "--forwarded-allow-ips=* believes whoever connects: anybody who can reach this port "
+            "without the proxy can say who and where it is"
+        )
+    elif (
+        believed
+        and "unix" not in believed
+        and any(isinstance(address, UnixAddress) for address in addresses)
+    ):
+        notes.append(
+            "a proxy on the Unix socket is not believed: --forwarded-allow-ips does not name unix"
+        )
+    if "proxy_allow_from" in found and not trust.proxy_protocol:
+        notes.append(f"{found['proxy_allow_from'].origin} does nothing without --proxy-protocol")
+    return notes

@@ -1,0 +1,135 @@
+"""What proxies write down: X-Forwarded-* lists and RFC 7239 `Forwarded`. Syntax only.
+
+Everything is read from the right. The right-most entry was written by the peer; one further left
+is worth what whoever wrote it is worth, and nothing beyond the first stranger is even looked at.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from ...protocol.messages import Address
+from ..errors import RequestError
+from .grammar import host_name
+
+_NODE: Final = re.compile(
+    rb"(?:([0-9]{1,3}(?:\.[0-9]{1,3}){3})|\[([0-9A-Fa-f:.]{2,45})\]|([Uu][Nn][Kk][Nn][Oo][Ww][Nn]"
+    rb"|_[A-Za-z0-9._-]{1,255}))(?::(?:([0-9]{1,5})|_[A-Za-z0-9._-]{1,255}))?"
+)
+"""RFC 7239 section 6. Groups: IPv4, IPv6, unknown or obfuscated, port."""
+_BARE_IPV6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+"""As X-Forwarded-For has it, without brackets and so without a port."""
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_PAIR: Final = re.compile(
+    rb"[ \t]*+(?:(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]'
+    rb'|\\[\t\x20-\x7e\x80-\xff])*+)"))?+[ \t]*+([;,]|\Z)'
+)  # fmt: skip
+_ESCAPE: Final = re.compile(rb"\\(.)")
+
+_SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
+_PREFIX: Final = re.compile(rb"(?:/[A-Za-z0-9._~!$&'()*+;=:@\-]++)++")
+
+Element = dict[bytes, bytes]
+"""One hop's word in `Forwarded`: lower-case parameter -> value without its quotes."""
+
+
+def list_from_right(values: Sequence[bytes]) -> Iterator[bytes]:
+    """The entries of comma-separated fields, the last first; empty ones don't count
+    (RFC 9110 section 5.6.1)."""
+    for value in reversed(values):
+        for entry in reversed(value.split(b",")):
+            if stripped := entry.strip(b" \t"):
+                yield stripped
+
+
+def forwarded_from_right(values: Sequence[bytes]) -> Iterator[Element]:
+    """The elements of `Forwarded` fields, the last first. Raises RequestError 400.
+
+    Each field is read by itself, so that a quote which a client left open in its own field can't
+    swallow one that a proxy added behind it."""
+    for value in reversed(values):
+        yield from reversed(_elements(value))
+
+
+def _elements(value: bytes) -> list[Element]:
+    elements: list[Element] = [{}]
+    at, separator = 0, b","
+    while separator:
+        match = _PAIR.match(value, at)
+        if match is None:
+            raise RequestError(400, "The Forwarded field is malformed.")
+        name, plain, quoted, separator = match.groups()
+        if name is not None:
+            name = name.lower()
+            if name in elements[-1]:
+                raise RequestError(400, "The Forwarded field has a parameter twice.")
+            elements[-1][name] = plain if plain is not None else _ESCAPE.sub(rb"\1", quoted)
+        if separator == b",":
+            elements.append({})
+        at = match.end()
+    return [element for element in elements if element]
+
+
+@lru_cache(maxsize=4096)
+def node(text: bytes) -> Address | None:
+    """One hop: address and port, the port 0 where it is not told. None for a hop that is `unknown`
+    or goes by a name of the proxy's (`_hidden`). Raises RequestError 400."""
+    match = _NODE.fullmatch(text)
+    try:
+        if match is None:
+            if _BARE_IPV6.fullmatch(text) is None:
+                raise ValueError(text)
+            return _shown(IPv6Address(text.decode())), 0
+        four, six, hidden, port = match.groups()
+        if int(port or 0) > 65_535:
+            raise ValueError(port)
+        if hidden is not None:
+            return None
+        address = IPv4Address(four.decode()) if four else IPv6Address(six.decode())
+        return _shown(address), int(port or 0)
+    except ValueError:
+        raise RequestError(400, "A proxy named a client that is no address.") from None
+
+
+def _shown(address: IPv4Address | IPv6Address) -> str:
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return str(address)
+
+
+def scheme(text: bytes) -> str:
+    """http or https; a WebSocket's ws and wss are the same two. Raises RequestError 400."""
+    found = _SCHEMES.get(text.lower())
+    if found is None:
+        raise RequestError(400, "A proxy named a scheme that is neither http nor https.")
+    return found
+
+
+def host(text: bytes) -> tuple[str, int]:
+    """The host without its port, and the port, 0 for none. Raises RequestError 400."""
+    try:
+        name = host_name(text)
+    except RequestError:
+        raise RequestError(400, "A proxy named a host that is none.") from None
+    return name, int(text[len(name) + 1 :] or 0)
+
+
+def port(text: bytes) -> int:
+    """Raises RequestError 400."""
+    if re.fullmatch(rb"[0-9]{1,5}", text) is None or not 0 < int(text) <= 65_535:
+        raise RequestError(400, "A proxy named a port that is none.")
+    return int(text)
+
+
+def prefix(text: bytes) -> str:
+    """A path that a proxy has taken off, without a slash at its end; "" for "/".
+
+    Raises RequestError 400: also for `//host`, which a browser takes for another site, for dots
+    that would climb, and for what would have to be percent-encoded."""
+    text = text.removesuffix(b"/")
+    if text and (_PREFIX.fullmatch(text) is None or not {b".", b".."}.isdisjoint(text.split(b"/"))):
+        raise RequestError(400, "A proxy named a prefix that is no plain path.")
+    return text.decode("ascii")

@@ -1,0 +1,138 @@
+"""The PROXY protocol, versions 1 and 2: who is behind a load balancer that passes bytes. Pure.
+
+https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, called "spec" below. A header stands
+in front of everything else on a connection, a TLS hello too. What follows it is never looked at.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, Literal
+
+from ...protocol.messages import Address
+
+SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+WORD: Final = b"PROXY "
+LONGEST_V1: Final = 107
+"""Bytes with CRLF (spec 2.1)."""
+LONGEST: Final = 4_096
+"""Bytes of a version 2 header that are taken: addresses need 232, the rest are TLVs, which no
+sender is known to make longer. The protocol itself would allow 65,551."""
+
+_FIXED: Final = 16
+_PORT: Final = rb"(0|[1-9][0-9]{0,4})"
+_V1: Final = re.compile(
+    rb"PROXY (?:UNKNOWN(?: [^\r\n]*+)?+|(TCP[46]) ([0-9A-Fa-f:.]{2,39}) ([0-9A-Fa-f:.]{2,39}) "
+    + _PORT
+    + rb" "
+    + _PORT
+    + rb")\r\n"
+)
+_TLS: Final = 0x20
+"""PP2_TYPE_SSL: what the proxy knows of a client's TLS (spec 2.2.6)."""
+_OVER_TLS: Final = 0x01
+"""PP2_CLIENT_SSL, of its first byte: this connection came over TLS."""
+_ADDRESSES: Final = {0x11: 12, 0x21: 36, 0x31: 216}
+"""Family and protocol -> bytes of the addresses: TCP over IPv4, over IPv6, Unix stream. Datagrams
+can't be on a stream."""
+
+
+class ProxyProtocolError(Exception):
+    """What came is no PROXY header; the connection closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    length: int
+    """Bytes, all of them the header's."""
+    client: Address | None = None
+    """None: the connection speaks for itself. The proxy checks whether we live (LOCAL), or its
+    client has no address of ours (UNKNOWN, UNSPEC, a Unix socket)."""
+    server: Address | None = None
+    """Where that client connected to."""
+    scheme: Literal["", "https"] = ""
+    """https if the proxy says that it has ended TLS; "" if it says nothing of it."""
+
+
+def read_proxy_header(data: bytes) -> ProxyHeader | None:
+    """The header that `data` begins with; None while it may become one. Raises
+    ProxyProtocolError."""
+    if data.startswith(SIGNATURE[: len(data)]):
+        return _version_2(data)
+    if data.startswith(WORD[: len(data)]):
+        return _version_1(data)
+    raise ProxyProtocolError("what came first is no PROXY header, which --proxy-protocol asks for")
+
+
+def _version_1(data: bytes) -> ProxyHeader | None:
+    end = data.find(b"\n", 0, LONGEST_V1)
+    if end < 0:
+        if len(data) >= LONGEST_V1:
+            raise ProxyProtocolError(f"a version 1 header is at most {LONGEST_V1} bytes")
+        return None
+    match = _V1.fullmatch(data, 0, end + 1)
+    if match is None:
+        raise ProxyProtocolError("the version 1 header is malformed")
+    family, source, target, source_port, target_port = match.groups()
+    if family is None:
+        return ProxyHeader(end + 1)
+    kind = IPv4Address if family == b"TCP4" else IPv6Address
+    try:
+        client = _address(kind(source.decode()), int(source_port))
+        server = _address(kind(target.decode()), int(target_port))
+    except ValueError:
+        raise ProxyProtocolError("the version 1 header has a bad address") from None
+    return ProxyHeader(end + 1, client, server)
+
+
+def _version_2(data: bytes) -> ProxyHeader | None:
+    if len(data) < _FIXED:
+        return None
+    command, family = data[12], data[13]
+    if command >> 4 != 2 or command & 15 > 1:
+        raise ProxyProtocolError(f"the version 2 header has the unknown command 0x{command:02x}")
+    length = _FIXED + int.from_bytes(data[14:16], "big")
+    if length > LONGEST:
+        raise ProxyProtocolError(f"the version 2 header has {length} bytes; {LONGEST} are taken")
+    if command & 15 and family:
+        if family not in _ADDRESSES:
+            raise ProxyProtocolError(f"the version 2 header has the unknown family 0x{family:02x}")
+        if length < _FIXED + _ADDRESSES[family]:
+            raise ProxyProtocolError("the version 2 header is too short for its addresses")
+    if len(data) < length:
+        return None
+    if command & 15 == 0 or family in (0x00, 0x31):
+        return ProxyHeader(length)  # LOCAL: the receiver must ignore the addresses (spec 2.2)
+    kind, size = (IPv4Address, 4) if family == 0x11 else (IPv6Address, 16)
+    source, target, ports = _FIXED, _FIXED + size, _FIXED + 2 * size
+    return ProxyHeader(
+        length,
+        _address(kind(data[source:target]), int.from_bytes(data[ports : ports + 2], "big")),
+        _address(kind(data[target:ports]), int.from_bytes(data[ports + 2 : ports + 4], "big")),
+        _scheme(data[ports + 4 : length]),
+    )
+
+
+def _scheme(extensions: bytes) -> Literal["", "https"]:
+    """Of all type-length-values only the one about TLS is of use (spec 2.2)."""
+    scheme: Literal["", "https"] = ""
+    at = 0
+    while at < len(extensions):
+        value = at + 3
+        end = value + int.from_bytes(extensions[at + 1 : value], "big")
+        if value > len(extensions) or end > len(extensions):
+            raise ProxyProtocolError("the version 2 header has an extension that is cut off")
+        if extensions[at] == _TLS and end > value and extensions[value] & _OVER_TLS:
+            scheme = "https"
+        at = end
+    return scheme
+
+
+def _address(address: IPv4Address | IPv6Address, port: int) -> Address:
+    if port > 65_535:
+        raise ValueError(port)
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError(address)
+        address = address.ipv4_mapped or address
+    return str(address), port

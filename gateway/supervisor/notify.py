@@ -1,0 +1,62 @@
+"""Tells systemd how it goes: READY, STATUS, STOPPING and the watchdog (sd_notify(3))."""
+
+import re
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from .console import logger
+
+VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""For this process only: its children must not speak for it."""
+
+
+class Notifier:
+    """Silent where nobody listens. A message that can't be sent is no reason to stop."""
+
+    def __init__(self, environ: Mapping[str, str], pid: int) -> None:
+        self._socket: socket.socket | None = None
+        self.watchdog_every: float | None = None
+        """Seconds between two signs of life; None: nobody waits for one."""
+        where = environ.get("NOTIFY_SOCKET", "")
+        if not where:
+            return
+        if where[0] not in "/@":
+            logger.warning("NOTIFY_SOCKET=%s is neither a path nor abstract; not used", where)
+            return
+        # Non-blocking: systemd that is busy must not stop us from serving.
+        self._socket = socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        self._where = f"\0{where[1:]}" if where[0] == "@" else where
+        interval = environ.get("WATCHDOG_USEC", "")
+        owner = environ.get("WATCHDOG_PID", "") or str(pid)
+        if re.fullmatch(r"[0-9]{1,18}", interval) and int(interval) and owner == str(pid):
+            # Half, as sd_watchdog_enabled(3) recommends.
+            self.watchdog_every = int(interval) / 2_000_000
+
+    def ready(self, status: str) -> None:
+        self._send("READY=1", f"STATUS={status}")
+
+    def status(self, status: str) -> None:
+        self._send(f"STATUS={status}")
+
+    def stopping(self, status: str) -> None:
+        self._send("STOPPING=1", f"STATUS={status}")
+
+    def alive(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, *lines: str) -> None:
+        if self._socket is None:
+            return
+        message = "\n".join(line.replace("\n", " ") for line in lines)
+        try:
+            self._socket.sendto(message.encode(), self._where)
+        except OSError as error:
+            logger.debug("systemd was not told %s: %s", lines[0], error)
