@@ -12,7 +12,7 @@ import pwd
 import socket
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .address import SUN_PATH, Address, InheritedAddress, TcpAddress, UnixAddress
@@ -89,7 +89,8 @@ def _listen_tcp(
         shown = address
         if len(items) > first:
             port = items[first].sockets[0].getsockname()[1]
-            shown, target = TcpAddress(str(target[0]), port), (target[0], port, *target[2:])
+            shown = replace(address, host=str(target[0]), port=port)
+            target = (target[0], port, *target[2:])
         try:
             sockets = _sockets_at(family, target, backlog, gateways, v6only)
         except OSError as exc:
@@ -97,7 +98,7 @@ def _listen_tcp(
             if len(items) > first and exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 continue
             raise ListenError(_tcp_sentence(shown, exc)) from None
-        items.append(Listener(TcpAddress(shown.host, sockets[0].getsockname()[1]), sockets))
+        items.append(Listener(replace(shown, port=sockets[0].getsockname()[1]), sockets))
 
 
 def _sockets_at(
@@ -294,7 +295,7 @@ def _inherited(address: InheritedAddress, backlog: int) -> Listener:
     except ListenError:
         sock.close()
         raise
-    return Listener(InheritedAddress(address.fd, _where(sock)), [sock])
+    return Listener(replace(address, where=_where(sock)), [sock])
 
 
 def _is_connected(sock: socket.socket) -> bool:

@@ -10,6 +10,10 @@ from .console import logger
 VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """For this process only: its children must not speak for it."""
 
+PATIENCE: Final = 1.0
+"""Seconds that the supervisor stands still for a manager that is busy, where a message is said once
+only: without READY it would take us for one that does not start. Requests go on meanwhile."""
+
 
 class Notifier:
     """Silent where nobody listens. A message that can't be sent is no reason to stop."""
@@ -24,10 +28,7 @@ class Notifier:
         if where[0] not in "/@":
             logger.warning("NOTIFY_SOCKET=%s is neither a path nor abstract; not used", where)
             return
-        # Non-blocking: systemd that is busy must not stop us from serving.
-        self._socket = socket.socket(
-            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        )
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._where = f"\0{where[1:]}" if where[0] == "@" else where
         interval = environ.get("WATCHDOG_USEC", "")
         owner = environ.get("WATCHDOG_PID", "") or str(pid)
@@ -36,13 +37,13 @@ class Notifier:
             self.watchdog_every = int(interval) / 2_000_000
 
     def ready(self, status: str) -> None:
-        self._send("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}", patience=PATIENCE)
 
     def status(self, status: str) -> None:
         self._send(f"STATUS={status}")
 
     def stopping(self, status: str) -> None:
-        self._send("STOPPING=1", f"STATUS={status}")
+        self._send("STOPPING=1", f"STATUS={status}", patience=PATIENCE)
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
@@ -52,9 +53,10 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, patience: float = 0.0) -> None:
         if self._socket is None:
             return
+        self._socket.settimeout(patience)
         message = "\n".join(line.replace("\n", " ") for line in lines)
         try:
             self._socket.sendto(message.encode(), self._where)

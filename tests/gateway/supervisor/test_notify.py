@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,26 @@ def test_a_full_socket_does_not_block(heard: tuple[socket.socket, str]) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": heard[1]}, ME)
     for _ in range(2_000):  # net.unix.max_dgram_qlen is 512 at most by default
         notifier.alive()
+    notifier.close()
+
+
+def test_readiness_waits_for_room(heard: tuple[socket.socket, str]) -> None:
+    sock, where = heard
+    notifier = Notifier({"NOTIFY_SOCKET": where}, ME)
+    for _ in range(2_000):
+        notifier.alive()
+    messages: list[bytes] = []
+
+    def read() -> None:
+        while not messages or not messages[-1].startswith(b"READY=1"):
+            messages.append(sock.recv(4096))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    notifier.ready("x")
+    reader.join(5)
+    assert messages[-1] == b"READY=1\nSTATUS=x"
+    assert len(messages) < 2_000  # signs of life that found no room were dropped
     notifier.close()
 
 
