@@ -13,7 +13,7 @@ from typing import Any, Final
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.extensions import Extension, PerMessageDeflate
-from wsproto.frame_protocol import CloseReason
+from wsproto.frame_protocol import CloseReason, RsvBits
 
 from ..settings import WebSocketSettings
 
@@ -28,6 +28,8 @@ SERVICE_RESTART: Final = 1012
 
 _MEMORY_LEVEL: Final = 5
 """zlib's memLevel for what we send: 16 KiB and the window, where its default takes 128 KiB."""
+_COMPRESSED_BIT: Final = RsvBits(True, False, False)
+"""The reserved bits that permessage-deflate takes for itself."""
 _PARAMETER: Final = re.compile(
     rb"(server_no_context_takeover|client_no_context_takeover)"
     rb"|(server_max_window_bits)=\"?([0-9]{1,2})\"?"
@@ -74,15 +76,25 @@ class BoundedDeflate(PerMessageDeflate):
         super().__init__(**parameters)
         self._limit = limit
         self._left = limit
+        self._control = False
+        """Whether the frame that comes in is a control frame."""
         self.finalize("permessage-deflate")
 
     def frame_inbound_header(self, proto: Any, opcode: Any, rsv: Any, payload_length: int) -> Any:
+        self._control = opcode.iscontrol()
+        if self._control:
+            # Never compressed (RFC 7692 section 6.1), and free to come between a message's
+            # fragments, whose compression wsproto would forget (its pull request 205).
+            return CloseReason.PROTOCOL_ERROR if rsv.rsv1 else _COMPRESSED_BIT
         if self._inbound_compressed is None:
             self._left = self._limit
         return super().frame_inbound_header(proto, opcode, rsv, payload_length)
 
+    def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
+        return None if self._control else super().frame_inbound_complete(proto, fin)
+
     def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
-        if not self._inbound_compressed or not self._inbound_is_compressible:
+        if self._control or not self._inbound_compressed:
             return data
         assert self._decompressor is not None, "wsproto has made it for the frame's header"
         try:

@@ -2,7 +2,10 @@
 
 It takes the socket over from the HTTP connection that accepted it, and is the exchange's sink from
 then on. States: `open`, `closing` (our close frame is out, the client's is awaited), `flushing`
-(all that is left is to send what is kept), `closed`.
+(all that is left is to send what is kept), `closed`: the socket is.
+
+The app is one step behind: a client may say much and close before the app has taken any of it, so
+the app hears of the end behind the last message, and the exchange may outlive the socket.
 """
 
 import socket
@@ -31,8 +34,11 @@ from .state import ServiceState
 log = getLogger("propylon.gateway")
 
 READ_SIZE: Final = 65_536
+MOST_BUFFERED: Final = 65_536
+"""Bytes not taken by the client at which reading pauses: it may be pings, and each has a pong."""
 CLOSE_TIMEOUT: Final = 10.0
-"""Seconds that a client has to answer our close frame."""
+"""Seconds that a client has to answer our close frame, and that an app has to take one more of the
+messages that lie before the end."""
 
 
 class WebSocketConnection:
@@ -40,6 +46,8 @@ class WebSocketConnection:
         "_awaits_pong",
         "_deadline",
         "_exchange",
+        "_farewell",
+        "_hears_by",
         "_machine",
         "_next_ping",
         "_outgoing",
@@ -66,6 +74,10 @@ class WebSocketConnection:
         self._service = service
         self._exchange: Exchange | None = exchange
         """None once the exchange is over; the connection may still have a close to finish."""
+        self._farewell: tuple[int, str] | None = None
+        """Code and reason of an end that the app has not heard of yet."""
+        self._hears_by = 0.0
+        """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
         self._state: Literal["open", "closing", "flushing", "closed"] = "open"
         self._unsent: deque[Piece] = deque()
         """Pieces for the app that it has given no credit for."""
@@ -91,14 +103,14 @@ class WebSocketConnection:
             except BlockingIOError:
                 return
             if not data:
-                self._gone(ABNORMAL)
+                self._gone()
             elif self._state != "flushing":
                 self._hear(data)
         except OSError:
-            self._gone(ABNORMAL)
+            self._gone()
         except Exception:
             log.exception("a WebSocket failed")
-            self._gone(ABNORMAL)
+            self._gone()
 
     def _hear(self, data: bytes) -> None:
         if self._awaits_pong:  # whatever it says, it is there
@@ -108,10 +120,9 @@ class WebSocketConnection:
             if isinstance(event, Piece):
                 self._unsent.append(event)
             elif isinstance(event, Closed):
-                self._push()
                 if event.reply:
                     self._send(event.reply)
-                self._over(event.code, event.reason)
+                self._over_behind_messages(event.code, event.reason)
                 self._close_when_sent()
                 return
             elif not isinstance(event, Alive):
@@ -132,6 +143,11 @@ class WebSocketConnection:
             if rest:
                 unsent.appendleft(Piece(rest, piece.more))
             source.send_message(data, bool(rest) or piece.more)
+        if self._farewell is not None:
+            if unsent:
+                self._hears_by = self._service.now + CLOSE_TIMEOUT
+            else:
+                self._over(*self._farewell)
         self._watch()
 
     def credit_arrived(self, exchange: Exchange) -> None:
@@ -141,9 +157,14 @@ class WebSocketConnection:
     # -- from the app: the sink --------------------------------------------------------------
 
     def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
-        if exchange is not self._exchange or self._state != "open":
+        if exchange is not self._exchange:
             return
         size = len(data) if isinstance(data, bytes) else len(data.encode())
+        if self._state != "open":
+            # Nobody hears it, and the app does not know yet: it must not wait for ever.
+            if exchange.source is not None:
+                exchange.source.consumed(size)
+            return
         exchange.body_sent += size
         self._send(self._machine.message(data, more))
         if self._outgoing.size:
@@ -179,13 +200,13 @@ class WebSocketConnection:
             if self._outgoing.size:
                 self._progress(self._outgoing.send_kept())
         except OSError:
-            self._gone(ABNORMAL)
+            self._gone()
 
     def _send(self, data: bytes) -> None:
         try:
             self._outgoing.send(data)
         except OSError:
-            self._gone(ABNORMAL)
+            self._gone()
             return
         if self._outgoing.size:
             self._watch()
@@ -203,15 +224,19 @@ class WebSocketConnection:
             exchange = self._exchange
             if exchange is not None and exchange.source is not None:
                 exchange.source.consumed(taken)
-        if not sending:
-            self._watch()
-            if self._state == "flushing":
-                self._shut()
+        self._watch()
+        if not sending and self._state == "flushing":
+            self._shut()
+
+    @property
+    def _paused(self) -> bool:
+        """Whether reading waits: for an app that gives no credit, or a client that reads not."""
+        return bool(self._unsent) or self._outgoing.size >= MOST_BUFFERED
 
     def _watch(self) -> None:
         if self._state == "closed":
             return
-        events = (HANGUP if self._unsent else READ) | (WRITE if self._outgoing.size else 0)
+        events = (HANGUP if self._paused else READ) | (WRITE if self._outgoing.size else 0)
         if events != self._watched_for:
             self._watched_for = events
             self._service.poller.want(self._sock.fileno(), events)
@@ -220,11 +245,12 @@ class WebSocketConnection:
 
     def _close(self, code: int, reason: str) -> None:
         """We close: say so, and wait for the client to say it too."""
+        self._unsent.clear()
         if self._state != "open":
+            self._over(*(self._farewell or (code, reason)))  # the client was faster
             return
         self._state = "closing"
         self._over(code, reason)
-        self._unsent.clear()
         self._deadline = self._service.now + CLOSE_TIMEOUT
         data = self._machine.close(code, reason)
         if data:
@@ -240,17 +266,25 @@ class WebSocketConnection:
             exchange.source.hang_up(
                 {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
             )
+        self._hears_by = 0.0
+        if self._state == "closed":
+            self._service.connections.discard(self)
         self._service.finished(exchange, monotonic() - exchange.opened)
 
-    def _gone(self, code: int) -> None:
+    def _over_behind_messages(self, code: int, reason: str) -> None:
+        """The client will say no more; the app hears so when it has taken what was said."""
+        if self._farewell is None:
+            self._farewell = (code, reason)
+        self._push()
+
+    def _gone(self) -> None:
         """The socket is of no use any more."""
-        self._over(code, "")
+        self._over_behind_messages(ABNORMAL, "")
         self._shut()
 
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        self._unsent.clear()
         if self._outgoing.size:
             self._state = "flushing"
             self._deadline = self._service.now + self._service.settings.send_timeout
@@ -263,7 +297,8 @@ class WebSocketConnection:
             return
         self._state = "closed"
         self._outgoing.forget()
-        self._service.connections.discard(self)
+        if self._exchange is None:
+            self._service.connections.discard(self)
         self._service.poller.remove(self._sock.fileno())
         self._sock.close()
 
@@ -271,9 +306,13 @@ class WebSocketConnection:
 
     def sweep(self, now: float) -> None:
         """Deadlines, and the pings that find out whether the client is still there."""
-        if self._deadline and now >= self._deadline:
-            self._gone(ABNORMAL)
-        elif now >= self._next_ping and self._state == "open":
+        if self._hears_by and now >= self._hears_by:
+            self._unsent.clear()
+            self._push()
+        if self._deadline and now >= self._deadline and self._state != "closed":
+            self._gone()
+        elif now >= self._next_ping and self._state == "open" and not self._paused:
+            # While reading pauses its pong could not be seen.
             settings = self._service.websocket
             if self._awaits_pong:
                 # RFC 6455 has no code for it; 1011 is what the field's servers send.
@@ -285,10 +324,12 @@ class WebSocketConnection:
 
     def drain(self) -> None:
         """The service ends: the client may come back to the next one."""
-        self._close(SERVICE_RESTART, "service restart")
+        if self._state == "open":
+            self._close(SERVICE_RESTART, "service restart")
 
     def cut(self) -> None:
-        self._gone(ABNORMAL)
+        self._unsent.clear()
+        self._gone()
 
 
 def cut(data: bytes | str, credit: int) -> tuple[bytes | str | None, bytes | str]:
