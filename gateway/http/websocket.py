@@ -59,14 +59,23 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The peer has closed, or broken the rules; `reply` is the last that it is sent."""
+    """The peer has closed, and `reply` is the last that it is sent."""
 
     code: int
     reason: str
     reply: bytes
 
 
-WebSocketEvent = Piece | Reply | Alive | Closed
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The peer has broken the rules: nothing more is read, and `close` with these tells it so
+    (RFC 6455 section 7.1.7)."""
+
+    code: int
+    reason: str
+
+
+WebSocketEvent = Piece | Reply | Alive | Closed | Failed
 
 
 class BoundedDeflate(PerMessageDeflate):
@@ -185,8 +194,8 @@ class WebSocketMachine:
         self._size = 0
 
     def receive(self, data: bytes) -> Iterator[WebSocketEvent]:
-        """What `data` says; nothing follows a Closed. After our own close, messages that were on
-        their way are dropped."""
+        """What `data` says; nothing follows a Closed or a Failed. After our own close, messages
+        that were on their way are dropped."""
         connection = self._connection
         connection.receive_data(data)
         for event in connection.events():
@@ -197,8 +206,7 @@ class WebSocketMachine:
                 size = len(piece) if isinstance(piece, bytes) else len(piece.encode())
                 self._size += size
                 if self._size > self._limit:
-                    reason = self._over_limit
-                    yield Closed(TOO_BIG, reason, self._close(TOO_BIG, reason))
+                    yield Failed(TOO_BIG, self._over_limit)
                     return
                 more = not event.message_finished
                 if not more:
@@ -213,9 +221,10 @@ class WebSocketMachine:
                 yield Alive()
             elif isinstance(event, CloseConnection):
                 code, reason = int(event.code), event.reason or ""
-                if code == TOO_BIG and connection.state is ConnectionState.OPEN:
-                    reason = self._over_limit
-                yield Closed(code, reason, self._close(code, reason))
+                if connection.state is ConnectionState.OPEN:
+                    yield Failed(code, self._over_limit if code == TOO_BIG else reason)
+                else:
+                    yield Closed(code, reason, self.close(code, reason))
                 return
 
     @property
@@ -232,9 +241,6 @@ class WebSocketMachine:
 
     def close(self, code: int, reason: str) -> bytes:
         """Our close frame; b"" if one was sent already."""
-        return self._close(code, reason)
-
-    def _close(self, code: int, reason: str) -> bytes:
         if self._connection.state not in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
             return b""
         if code == NO_STATUS:

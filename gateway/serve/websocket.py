@@ -1,7 +1,9 @@
 """A WebSocket's life after its handshake: frames in, messages to the app; and back.
 
 It takes the socket over from the HTTP connection that accepted it, and is the exchange's sink from
-then on. States: `open`, `closing` (our close frame is out, the client's is awaited), `flushing`
+then on. States: `open`, `failed` (the client has broken the rules: what the app has to say to the
+messages before goes out, and then our close frame), `lingering` (that is out; what the client was
+still sending is dropped), `closing` (our close frame is out, the client's is awaited), `flushing`
 (all that is left is to send what is kept), `closed`: the socket is.
 
 The app is one step behind: a client may say much and close before the app has taken any of it, so
@@ -24,6 +26,7 @@ from ..http.websocket import (
     SERVICE_RESTART,
     Alive,
     Closed,
+    Failed,
     Piece,
     WebSocketMachine,
 )
@@ -36,9 +39,14 @@ log = getLogger("propylon.gateway")
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536
 """Bytes not taken by the client at which reading pauses: it may be pings, and each has a pong."""
+LINGER: Final = 2.0
+"""Seconds that a client which broke the rules has to read why it is closed."""
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a client has to answer our close frame, and that an app has to take one more of the
 messages that lie before the end."""
+
+
+State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
 
 
 class WebSocketConnection:
@@ -55,8 +63,10 @@ class WebSocketConnection:
         "_service",
         "_sock",
         "_state",
+        "_unfinished",
         "_unsent",
         "_watched_for",
+        "_window",
     )
 
     def __init__(
@@ -78,7 +88,11 @@ class WebSocketConnection:
         """Code and reason of an end that the app has not heard of yet."""
         self._hears_by = 0.0
         """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
-        self._state: Literal["open", "closing", "flushing", "closed"] = "open"
+        self._window = 0 if exchange.source is None else exchange.source.send_credit
+        """The app's credit when it has taken every message and asks for more."""
+        self._unfinished = 0
+        """Bytes that the app was sent of a message which has not ended."""
+        self._state: State = "open"
         self._unsent: deque[Piece] = deque()
         """Pieces for the app that it has given no credit for."""
         self._owed = 0
@@ -104,7 +118,7 @@ class WebSocketConnection:
                 return
             if not data:
                 self._gone()
-            elif self._state != "flushing":
+            elif self._state in ("open", "closing"):
                 self._hear(data)
         except OSError:
             self._gone()
@@ -125,6 +139,11 @@ class WebSocketConnection:
                 self._over_behind_messages(event.code, event.reason)
                 self._close_when_sent()
                 return
+            elif isinstance(event, Failed):
+                if self._state == "open":
+                    self._state = "failed"
+                self._over_behind_messages(event.code, event.reason)
+                return
             elif not isinstance(event, Alive):
                 self._send(event.data)
         self._push()
@@ -142,16 +161,25 @@ class WebSocketConnection:
             unsent.popleft()
             if rest:
                 unsent.appendleft(Piece(rest, piece.more))
-            source.send_message(data, bool(rest) or piece.more)
+            before = source.send_credit
+            more = bool(rest) or piece.more
+            source.send_message(data, more)
+            self._unfinished = self._unfinished + before - source.send_credit if more else 0
         if self._farewell is not None:
-            if unsent:
+            if unsent or (self._state == "failed" and not self._caught_up):
                 self._hears_by = self._service.now + CLOSE_TIMEOUT
             else:
                 self._over(*self._farewell)
         self._watch()
 
+    @property
+    def _caught_up(self) -> bool:
+        """Whether the app has taken every whole message and asks for more: it has answered."""
+        source = None if self._exchange is None else self._exchange.source
+        return source is None or source.send_credit + self._unfinished >= self._window
+
     def credit_arrived(self, exchange: Exchange) -> None:
-        if exchange is self._exchange and self._unsent:
+        if exchange is self._exchange and (self._unsent or self._farewell):
             self._push()
 
     # -- from the app: the sink --------------------------------------------------------------
@@ -160,7 +188,7 @@ class WebSocketConnection:
         if exchange is not self._exchange:
             return
         size = len(data) if isinstance(data, bytes) else len(data.encode())
-        if self._state != "open":
+        if self._state not in ("open", "failed"):
             # Nobody hears it, and the app does not know yet: it must not wait for ever.
             if exchange.source is not None:
                 exchange.source.consumed(size)
@@ -225,13 +253,20 @@ class WebSocketConnection:
             if exchange is not None and exchange.source is not None:
                 exchange.source.consumed(taken)
         self._watch()
-        if not sending and self._state == "flushing":
-            self._shut()
+        if not sending:
+            if self._state == "flushing":
+                self._shut()
+            elif self._state == "lingering":
+                self._linger()
 
     @property
     def _paused(self) -> bool:
         """Whether reading waits: for an app that gives no credit, or a client that reads not."""
-        return bool(self._unsent) or self._outgoing.size >= MOST_BUFFERED
+        return (
+            bool(self._unsent)
+            or self._outgoing.size >= MOST_BUFFERED
+            or self._state in ("failed", "flushing")
+        )
 
     def _watch(self) -> None:
         if self._state == "closed":
@@ -267,9 +302,14 @@ class WebSocketConnection:
                 {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
             )
         self._hears_by = 0.0
-        if self._state == "closed":
-            self._service.connections.discard(self)
         self._service.finished(exchange, monotonic() - exchange.opened)
+        if self._state == "failed":
+            self._state = "lingering"
+            self._send(self._machine.close(code, reason))
+            if not self._outgoing.size:
+                self._linger()
+        elif self._state == "closed":
+            self._service.connections.discard(self)
 
     def _over_behind_messages(self, code: int, reason: str) -> None:
         """The client will say no more; the app hears so when it has taken what was said."""
@@ -279,8 +319,21 @@ class WebSocketConnection:
 
     def _gone(self) -> None:
         """The socket is of no use any more."""
-        self._over_behind_messages(ABNORMAL, "")
         self._shut()
+        self._over_behind_messages(ABNORMAL, "")
+
+    def _linger(self) -> None:
+        """Everything is sent. To close over bytes that the client is still sending would reset
+        the connection, and our close frame could be lost with it."""
+        if self._state == "closed":
+            return
+        self._deadline = self._service.now + LINGER
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._gone()
+            return
+        self._watch()
 
     def _close_when_sent(self) -> None:
         if self._state == "closed":
@@ -307,8 +360,7 @@ class WebSocketConnection:
     def sweep(self, now: float) -> None:
         """Deadlines, and the pings that find out whether the client is still there."""
         if self._hears_by and now >= self._hears_by:
-            self._unsent.clear()
-            self._push()
+            self._wait_no_longer()
         if self._deadline and now >= self._deadline and self._state != "closed":
             self._gone()
         elif now >= self._next_ping and self._state == "open" and not self._paused:
@@ -328,8 +380,14 @@ class WebSocketConnection:
             self._close(SERVICE_RESTART, "service restart")
 
     def cut(self) -> None:
-        self._unsent.clear()
         self._gone()
+        self._wait_no_longer()
+
+    def _wait_no_longer(self) -> None:
+        """The app has had its time to take the messages before the end."""
+        self._unsent.clear()
+        self._window = 0
+        self._push()
 
 
 def cut(data: bytes | str, credit: int) -> tuple[bytes | str | None, bytes | str]:
