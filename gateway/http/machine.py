@@ -76,6 +76,7 @@ class HttpMachine:
         buffer = self._buffer
         if not buffer:
             return None
+        self._request = None  # what goes wrong from here on is no answer to the last one
         end = buffer.find(b"\r\n\r\n", self._searched)
         if end != 0 and buffer.startswith(b"\r\n") and buffer[2:3] not in (b"\r", b"\n"):
             # RFC 9112 section 2.2: one empty line before a request is from sloppy clients.

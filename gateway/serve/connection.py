@@ -6,34 +6,29 @@ exchange.
 
 States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`,
 `flushing` when all that is left is to send what is kept, `lingering` when our side is shut and the
-client may still be writing (RFC 9112 section 9.6), `closed`.
+client may still be writing (RFC 9112 section 9.6), `closed`, also when it has become a WebSocket's.
+
+Two clocks run, for the two ways in which a client can be late: `_deadline` for what it has to send
+in this state, and its socket's `send_by` for what it has to take.
 """
 
 import socket
-import struct
 from logging import getLogger
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ...protocol.messages import CLIENT_GONE, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
-from ..http.handshake import accept_head, check_origin, extension_offers
+from ..http.handshake import check_origin
 from ..http.machine import CONTINUE, HttpMachine
-from ..http.websocket import WebSocketMachine, negotiate_deflate
-from ..poller import HANGUP, READ, WRITE
-from .outgoing import Outgoing
+from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
 from .state import ServiceState
 from .upload import Upload
-from .websocket import WebSocketConnection
+from .websocket import WebSocketConnection, accept_websocket
 
 log = getLogger("propylon.gateway")
 
-READ_SIZE: Final = 65_536
-MOST_BUFFERED: Final = 65_536
-"""Pipelined bytes, or response bytes not taken by the client, at which reading pauses."""
-LINGER: Final = 2.0
-"""Seconds that a client has to hear the end of a response before the socket goes."""
 FIRST_BYTE_OF_NEXT: Final = 1.0
 """Seconds that an idle connection keeps when the service drains: a request may be crossing."""
 
@@ -45,20 +40,17 @@ class ClientConnection:
     __slots__ = (
         "_advancing",
         "_client",
+        "_cut_short",
         "_deadline",
         "_exchange",
+        "_lingers",
         "_machine",
-        "_outgoing",
-        "_owed",
-        "_paused",
-        "_reset_at_end",
         "_scheme",
         "_server",
         "_service",
-        "_sock",
+        "_socket",
         "_state",
         "_upload",
-        "_watched_for",
     )
 
     def __init__(
@@ -70,46 +62,41 @@ class ClientConnection:
         scheme: str = "http",
     ) -> None:
         """`scheme`: what the client used, where a PROXY header told."""
-        self._sock = sock
+        self._socket = ClientSocket(sock, service)
         self._client = client
         self._server = server
         self._scheme = scheme
         self._service = service
         self._machine = HttpMachine(service.http)
-        self._outgoing = Outgoing(sock)
         self._exchange: Exchange | None = None
         self._state: State = "idle"
         self._deadline = service.now + service.settings.header_timeout
-        """Monotonic seconds at which the state has lasted too long; 0.0 for never."""
+        """Monotonic seconds at which the client is late with what it has to send; 0.0: never."""
         self._upload = Upload(self._machine)
-        self._owed = 0
-        """Response body bytes kept, for which the source has not been given credit again."""
-        self._paused = False
-        """Whether reading waits: for credit, for a slow reader, or for the exchange to end."""
-        self._watched_for = READ
         self._advancing = False
-        self._reset_at_end = False
+        self._cut_short = False
+        """Whether the last response has ended before its end."""
+        self._lingers = False
+        """Whether the client may be sending what will not be read."""
 
     # -- reading -----------------------------------------------------------------------------
 
     def open(self) -> None:
         """Joins the service: from here on the poller brings what the client sends."""
         self._service.connections.add(self)
-        self._service.poller.add(self._sock.fileno(), self, READ)
+        self._socket.join(self)
 
     def readable(self) -> None:
         """One read; the poller comes again for more. The barrier: trouble stays here."""
         try:
-            try:
-                data = self._sock.recv(READ_SIZE)
-            except BlockingIOError:
-                return
-            if not data:
+            data = self._socket.recv()
+            if data:
+                if self._state not in ("lingering", "flushing"):
+                    self._machine.receive(data)
+                    self._advance()
+            elif data is not None:
                 # A half-closed client counts as gone, as with nginx.
                 self._client_gone()
-            elif self._state not in ("lingering", "flushing"):
-                self._machine.receive(data)
-                self._advance()
         except OSError:
             self._client_gone()
         except Exception:
@@ -118,28 +105,16 @@ class ClientConnection:
 
     def writable(self) -> None:
         """Kept bytes can go out."""
+        exchange = self._exchange
         try:
-            if self._outgoing.size:
-                self._progress(self._outgoing.send_kept())
+            all_sent = self._socket.send_kept(None if exchange is None else exchange.source)
         except OSError:
             self._client_gone()
-
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._watch()
-
-    def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._watch()
-
-    def _watch(self) -> None:
-        """Tells the poller what this connection waits for, if that has changed."""
-        events = (HANGUP if self._paused else READ) | (WRITE if self._outgoing.size else 0)
-        if events != self._watched_for and self._state != "closed":
-            self._watched_for = events
-            self._service.poller.want(self._sock.fileno(), events)
+            return
+        if all_sent and self._state == "flushing":
+            self._close_gently()
+        elif all_sent and self._state == "idle":
+            self._await_request()
 
     def _advance(self) -> None:
         """Goes as far as the received bytes allow: the next exchange, or the current one's body."""
@@ -153,11 +128,11 @@ class ClientConnection:
                     if exchange.more_body:
                         self._push_body(exchange)
                     elif self._machine.buffered >= MOST_BUFFERED:
-                        self._pause()
+                        self._socket.pause()
                     if self._exchange is exchange:
                         break
-                elif self._outgoing.size >= MOST_BUFFERED:
-                    self._pause()
+                elif self._socket.kept >= MOST_BUFFERED:
+                    self._socket.pause()
                     break
                 elif not self._next_exchange():
                     break
@@ -185,31 +160,30 @@ class ClientConnection:
             self._service.believe(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
-            if exchange.more_body:
+            if exchange.more_body and not self._upload.held:
                 self._deadline = self._service.now + self._service.settings.body_timeout
         if request.upgrade:
             if self._service.allowed_origins:
                 check_origin(request, self._service.allowed_origins)
-            self._pause()  # until the answer is out, the client has nothing to say
+            self._socket.pause()  # until the answer is out, the client has nothing to say
         self._service.answer(exchange)
         return True
 
     def _push_body(self, exchange: Exchange) -> None:
         wants = self._upload.push(exchange)
-        if wants == "bytes":
+        if wants == "bytes" and not self._upload.held:
             self._deadline = self._service.now + self._service.settings.body_timeout
             return
-        if not self._outgoing.size:
-            self._deadline = 0.0  # whatever it waits for, it is not the client
+        self._deadline = 0.0  # whatever it waits for, it is not the client
         if wants == "credit":
-            self._pause()
+            self._socket.pause()
 
     def credit_arrived(self, exchange: Exchange) -> None:
         if exchange is not self._exchange or not exchange.more_body:
             return
         if self._upload.owes_continue(exchange):
             self._send(CONTINUE)
-        self._resume()
+        self._socket.pause(False)
         self._advance()
 
     # -- the sink ----------------------------------------------------------------------------
@@ -218,7 +192,7 @@ class ClientConnection:
         if exchange is not self._exchange:
             return
         machine = self._machine
-        close = self._service.draining or not machine.body_complete
+        close = self._service.says_close or not machine.body_complete
         try:
             data = machine.respond(status, headers, body, close=close)
         except (ResponseError, ValueError, TypeError, AttributeError) as error:
@@ -234,7 +208,7 @@ class ClientConnection:
         if exchange is not self._exchange:
             return
         machine = self._machine
-        close = self._service.draining or not machine.body_complete
+        close = self._service.says_close or not machine.body_complete
         try:
             data = machine.start(status, headers, close=close)
         except (ResponseError, ValueError, TypeError, AttributeError) as error:
@@ -251,10 +225,9 @@ class ClientConnection:
         framed = self._machine.body(data)
         if framed:
             self._send(framed)
-        if self._outgoing.size:
-            self._owed += len(data)
-        elif exchange.source is not None:
-            exchange.source.consumed(len(data))
+        self._socket.charge(exchange.source, len(data))
+        if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
+            self._deadline = self._service.now + self._service.settings.body_timeout
 
     def end(self, exchange: Exchange) -> None:
         if exchange is not self._exchange:
@@ -278,27 +251,16 @@ class ClientConnection:
     def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
         """No WebSocket yet: the worker has no business to send this."""
 
-    def _become_websocket(self, exchange: Exchange, event: dict[str, Any]) -> None:
+    def _become_websocket(self, exchange: Exchange, event: dict[str, object]) -> None:
         """The app has accepted: 101, and the socket is a WebSocket's from here on."""
-        service = self._service
-        request = exchange.request
-        deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
-        headers: Pairs = tuple(event.get("headers") or ())
-        head = accept_head(
-            request, event.get("subprotocol"), extension, headers, service.http.heads
-        )
-        exchange.status = 101
-        exchange.response_headers = headers
-        try:
-            self._outgoing.send(head)
-        except OSError:
-            self._client_gone()
+        head, machine = accept_websocket(exchange, event, self._service)
+        self._send(head)
+        if self._socket.closed:
             return
         self._exchange = None
         self._state = "closed"
-        service.connections.discard(self)
-        machine = WebSocketMachine(service.websocket, deflate)
-        WebSocketConnection(self._sock, self._outgoing, exchange, machine, service)
+        self._service.connections.discard(self)
+        WebSocketConnection(self._socket, exchange, machine, self._service)
 
     def fail(self, exchange: Exchange, status: int, sentence: str, extra: Pairs = ()) -> None:
         if exchange is not self._exchange:
@@ -310,7 +272,7 @@ class ClientConnection:
         # The head is out: what the client gets must not look like a whole response.
         self._exchange = None
         self._log(exchange)
-        self._reset_at_end = not self._machine.end_shows
+        self._cut_short = True
         self._close_when_sent()
 
     def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
@@ -333,10 +295,22 @@ class ClientConnection:
             self._close_when_sent()
             return
         self._state = "idle"
-        self._deadline = self._service.now + self._service.settings.timeout_keep_alive
-        self._owed = 0
-        self._resume()
-        if machine.buffered:
+        self._deadline = 0.0
+        self._socket.forget_source()
+        self._socket.pause(False)
+        if not self._socket.kept:
+            self._await_request()
+        elif machine.buffered:
+            self._advance()
+
+    def _await_request(self) -> None:
+        """Everything is sent, and it is the client's turn."""
+        service = self._service
+        self._deadline = service.now + (
+            FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
+        )
+        self._socket.pause(False)
+        if self._machine.buffered:
             self._advance()
 
     def _blame_app(self, exchange: Exchange, fault: str) -> None:
@@ -347,43 +321,11 @@ class ClientConnection:
     def _log(self, exchange: Exchange) -> None:
         self._service.finished(exchange, monotonic() - exchange.opened)
 
-    # -- writing -----------------------------------------------------------------------------
-
     def _send(self, data: bytes) -> None:
-        outgoing = self._outgoing
         try:
-            outgoing.send(data)
+            self._socket.send(data)
         except OSError:
             self._client_gone()
-            return
-        if outgoing.size:
-            self._watch()
-            if not self._deadline:
-                self._deadline = self._service.now + self._service.settings.send_timeout
-
-    def _progress(self, count: int) -> None:
-        """`count` kept bytes have gone out."""
-        sending = self._outgoing.size > 0
-        settings = self._service.settings
-        if self._state == "flushing":
-            self._deadline = self._service.now + settings.send_timeout
-        elif self._state == "idle":
-            self._deadline = self._service.now + settings.timeout_keep_alive
-        elif self._state == "exchange" and self._machine.body_complete:
-            self._deadline = self._service.now + settings.send_timeout if sending else 0.0
-        if self._owed:
-            taken = min(self._owed, count) if sending else self._owed
-            self._owed -= taken
-            exchange = self._exchange
-            if exchange is not None and exchange.source is not None:
-                exchange.source.consumed(taken)
-        if not sending:
-            self._watch()
-            if self._state == "flushing":
-                self._close_gently()
-            elif self._state == "idle":
-                self._resume()
-                self._advance()
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -397,6 +339,7 @@ class ClientConnection:
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)
         self._machine.keep_alive = False
+        self._lingers = True
         self.fail(exchange, error.status, error.sentence, error.headers)
 
     def _client_gone(self) -> None:
@@ -412,64 +355,56 @@ class ClientConnection:
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        self._resume()
-        if self._outgoing.size:
+        self._socket.pause(False)
+        self._deadline = 0.0
+        if self._socket.kept:
             self._state = "flushing"
-            self._deadline = self._service.now + self._service.settings.send_timeout
         else:
             self._close_gently()
 
     def _close_gently(self) -> None:
-        """Closes so that the client gets all that was sent: closing over bytes that it is still
-        sending would reset the connection and take the response with it (RFC 9112 9.6)."""
+        """Closes so that the client gets all that was sent, and sees it if that is not all."""
         machine = self._machine
-        if self._reset_at_end:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self._cut_short and not machine.end_shows:
+            self._socket.reset()
             self._close()
-        elif machine.body_complete and not machine.buffered:
+        elif machine.body_complete and not machine.buffered and not self._lingers:
             self._close()
         else:
             self._state = "lingering"
             self._deadline = self._service.now + LINGER
             try:
-                self._sock.shutdown(socket.SHUT_WR)
+                self._socket.shut_writing()
             except OSError:
                 self._close()
 
     def _close(self) -> None:
         """Closes at once; harmless when done twice."""
-        if self._state == "closed":
-            return
-        self._state = "closed"
-        self._outgoing.forget()
-        self._service.connections.discard(self)
-        self._service.poller.remove(self._sock.fileno())
-        self._sock.close()
+        if self._state != "closed":
+            self._state = "closed"
+            self._service.connections.discard(self)
+            self._socket.close()
 
     # -- deadlines ---------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        """Ends the state if it has lasted too long. Called a few times a second."""
-        if not self._deadline or now < self._deadline:
-            return
-        state = self._state
-        if state == "head":
-            self._refuse(RequestError(408, "The request's head did not arrive in time."))
-        elif state == "exchange" and not self._machine.body_complete and not self._outgoing.size:
-            self._refuse(RequestError(408, "The request's body did not arrive in time."))
-        elif state == "exchange" or state == "flushing":
+        """Ends what has lasted too long. Called a few times a second."""
+        if self._socket.send_by and now >= self._socket.send_by:
             # Sent bytes that the client does not take: nothing more can be said to it.
             self._client_gone()
-        else:
-            self._close()
+        elif self._deadline and now >= self._deadline:
+            if self._state == "head":
+                self._refuse(RequestError(408, "The request's head did not arrive in time."))
+            elif self._state != "exchange":
+                self._close()
+            elif not self._socket.kept:  # else it is busy taking what it is sent
+                self._refuse(RequestError(408, "The request's body did not arrive in time."))
 
     def drain(self) -> None:
         """The service ends. Responses from now on say `Connection: close`; an idle connection
         stays for a moment, since a request may be on its way."""
-        if self._state == "idle":
-            self._deadline = min(
-                self._deadline or float("inf"), self._service.now + FIRST_BYTE_OF_NEXT
-            )
+        if self._state == "idle" and self._deadline:
+            self._deadline = min(self._deadline, self._service.now + FIRST_BYTE_OF_NEXT)
 
     def cut(self) -> None:
         """The deadline for draining has passed."""

@@ -107,7 +107,7 @@ class Service:
         cut after the graceful timeout, if need be."""
         state = self._state
         self._accepting.cancel()
-        state.draining = True
+        state.draining = state.says_close = True
         for connection in list(state.connections):
             connection.drain()
         with trio.move_on_after(state.settings.graceful_timeout):

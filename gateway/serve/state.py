@@ -36,5 +36,10 @@ class ServiceState:
     allowed_origins: frozenset[bytes] = frozenset()
     """Origins whose pages may open WebSockets, lower case; none: all."""
     draining: bool = False
+    says_close: bool = field(init=False)
+    """Whether responses end their connection: the service drains, or keep-alive is off."""
     now: float = 0.0
     """Monotonic seconds as of the last sweep: exact enough for deadlines."""
+
+    def __post_init__(self) -> None:
+        self.says_close = self.settings.timeout_keep_alive == 0

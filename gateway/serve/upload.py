@@ -23,14 +23,14 @@ class Upload:
         self._machine = machine
         self._unsent = b""
         """Body that has come and that the source has no credit for yet."""
-        self._continued = False
+        self._continued = True
 
     def begin(self, exchange: Exchange) -> None:
         """What has come with the head travels with the head."""
         body, more = self._machine.next_body()
         exchange.body = body[:MAX_BODY]
         self._unsent = body[MAX_BODY:]
-        self._continued = bool(body)
+        self._continued = bool(body) or not exchange.request.expects_continue
         exchange.more_body = more or bool(self._unsent)
 
     def push(self, exchange: Exchange) -> Wants:
@@ -42,6 +42,7 @@ class Upload:
                 data, more = self._machine.next_body()
                 if more and not data:
                     return "bytes"
+                self._continued = True
             count = min(len(data), source.send_credit, MAX_BODY)
             if data and count <= 0:
                 self._unsent = data
@@ -51,10 +52,15 @@ class Upload:
             source.send_body(data[:count] if count < len(data) else data, exchange.more_body)
         return "nothing"
 
+    @property
+    def held(self) -> bool:
+        """Whether the client waits for `100 Continue`, so that it can't be late."""
+        return not self._continued
+
     def owes_continue(self, exchange: Exchange) -> bool:
         """Whether the client waits for `100 Continue` and the app now wants its body; true once
         (RFC 9110 section 10.1.1)."""
-        if not exchange.request.expects_continue or self._continued:
+        if self._continued:
             return False
         self._continued = True
         return exchange.status == 0 and not self._unsent and not self._machine.buffered

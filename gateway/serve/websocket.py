@@ -10,14 +10,14 @@ The app is one step behind: a client may say much and close before the app has t
 the app hears of the end behind the last message, and the exchange may outlive the socket.
 """
 
-import socket
 from collections import deque
 from logging import getLogger
 from time import monotonic
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ...protocol.messages import MAX_BODY, Pairs
-from ..exchange import Exchange
+from ..exchange import Exchange, Source
+from ..http.handshake import accept_head, extension_offers
 from ..http.websocket import (
     ABNORMAL,
     INTERNAL_ERROR,
@@ -29,24 +29,33 @@ from ..http.websocket import (
     Failed,
     Piece,
     WebSocketMachine,
+    negotiate_deflate,
 )
-from ..poller import HANGUP, READ, WRITE
-from .outgoing import Outgoing
+from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
 from .state import ServiceState
 
 log = getLogger("propylon.gateway")
 
-READ_SIZE: Final = 65_536
-MOST_BUFFERED: Final = 65_536
-"""Bytes not taken by the client at which reading pauses: it may be pings, and each has a pong."""
-LINGER: Final = 2.0
-"""Seconds that a client which broke the rules has to read why it is closed."""
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a client has to answer our close frame, and that an app has to take one more of the
 messages that lie before the end."""
 
 
 State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
+
+
+def accept_websocket(
+    exchange: Exchange, event: dict[str, Any], service: ServiceState
+) -> tuple[bytes, WebSocketMachine]:
+    """The 101 that the app's `websocket.accept` makes of this exchange, and what reads the frames
+    behind it. Raises ResponseError for what can't be sent."""
+    request = exchange.request
+    deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
+    headers: Pairs = tuple(event.get("headers") or ())
+    head = accept_head(request, event.get("subprotocol"), extension, headers, service.http.heads)
+    exchange.status = 101
+    exchange.response_headers = headers
+    return head, WebSocketMachine(service.websocket, deflate)
 
 
 class WebSocketConnection:
@@ -58,28 +67,23 @@ class WebSocketConnection:
         "_hears_by",
         "_machine",
         "_next_ping",
-        "_outgoing",
-        "_owed",
         "_service",
-        "_sock",
+        "_socket",
         "_state",
         "_unfinished",
         "_unsent",
-        "_watched_for",
         "_window",
     )
 
     def __init__(
         self,
-        sock: socket.socket,
-        outgoing: Outgoing,
+        client_socket: ClientSocket,
         exchange: Exchange,
         machine: WebSocketMachine,
         service: ServiceState,
     ) -> None:
         """Takes over a socket that is watched already."""
-        self._sock = sock
-        self._outgoing = outgoing
+        self._socket = client_socket
         self._machine = machine
         self._service = service
         self._exchange: Exchange | None = exchange
@@ -95,31 +99,27 @@ class WebSocketConnection:
         self._state: State = "open"
         self._unsent: deque[Piece] = deque()
         """Pieces for the app that it has given no credit for."""
-        self._owed = 0
-        """Bytes of messages kept for the client, for which the app has not got credit again."""
         self._deadline = 0.0
+        """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
         interval = service.websocket.ping_interval
         self._next_ping = service.now + interval if interval else float("inf")
-        self._watched_for = 0
         exchange.sink = self
         service.connections.add(self)
-        service.poller.take_over(sock.fileno(), self)
-        self._watch()
+        client_socket.hand_over(self)
+        self._pause()
 
     # -- from the client ---------------------------------------------------------------------
 
     def readable(self) -> None:
         """One read. The barrier: whatever goes wrong here ends this WebSocket only."""
         try:
-            try:
-                data = self._sock.recv(READ_SIZE)
-            except BlockingIOError:
-                return
-            if not data:
+            data = self._socket.recv()
+            if data:
+                if self._state in ("open", "closing"):
+                    self._hear(data)
+            elif data is not None:
                 self._gone()
-            elif self._state in ("open", "closing"):
-                self._hear(data)
         except OSError:
             self._gone()
         except Exception:
@@ -170,7 +170,7 @@ class WebSocketConnection:
                 self._hears_by = self._service.now + CLOSE_TIMEOUT
             else:
                 self._over(*self._farewell)
-        self._watch()
+        self._pause()
 
     @property
     def _caught_up(self) -> bool:
@@ -195,10 +195,7 @@ class WebSocketConnection:
             return
         exchange.body_sent += size
         self._send(self._machine.message(data, more))
-        if self._outgoing.size:
-            self._owed += size
-        elif exchange.source is not None:
-            exchange.source.consumed(size)
+        self._socket.charge(exchange.source, size)
 
     def event(self, exchange: Exchange, event: dict[str, object]) -> None:
         if exchange is not self._exchange or event.get("type") != "websocket.close":
@@ -225,56 +222,35 @@ class WebSocketConnection:
 
     def writable(self) -> None:
         try:
-            if self._outgoing.size:
-                self._progress(self._outgoing.send_kept())
+            all_sent = self._socket.send_kept(self._source)
         except OSError:
             self._gone()
+            return
+        if all_sent and self._state == "flushing":
+            self._shut()
+        elif all_sent and self._state == "lingering":
+            self._linger()
+        else:
+            self._pause()
 
     def _send(self, data: bytes) -> None:
         try:
-            self._outgoing.send(data)
+            self._socket.send(data)
         except OSError:
             self._gone()
-            return
-        if self._outgoing.size:
-            self._watch()
-            if not self._deadline:
-                self._deadline = self._service.now + self._service.settings.send_timeout
-
-    def _progress(self, count: int) -> None:
-        sending = self._outgoing.size > 0
-        if self._state != "closing":
-            timeout = self._service.settings.send_timeout
-            self._deadline = self._service.now + timeout if sending else 0.0
-        if self._owed:
-            taken = min(self._owed, count) if sending else self._owed
-            self._owed -= taken
-            exchange = self._exchange
-            if exchange is not None and exchange.source is not None:
-                exchange.source.consumed(taken)
-        self._watch()
-        if not sending:
-            if self._state == "flushing":
-                self._shut()
-            elif self._state == "lingering":
-                self._linger()
 
     @property
-    def _paused(self) -> bool:
-        """Whether reading waits: for an app that gives no credit, or a client that reads not."""
-        return (
+    def _source(self) -> Source | None:
+        return None if self._exchange is None else self._exchange.source
+
+    def _pause(self) -> None:
+        """Reading waits for an app that gives no credit, and for a client that takes nothing:
+        what it sends may be pings, and each has a pong."""
+        self._socket.pause(
             bool(self._unsent)
-            or self._outgoing.size >= MOST_BUFFERED
+            or self._socket.kept >= MOST_BUFFERED
             or self._state in ("failed", "flushing")
         )
-
-    def _watch(self) -> None:
-        if self._state == "closed":
-            return
-        events = (HANGUP if self._paused else READ) | (WRITE if self._outgoing.size else 0)
-        if events != self._watched_for:
-            self._watched_for = events
-            self._service.poller.want(self._sock.fileno(), events)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -290,7 +266,7 @@ class WebSocketConnection:
         data = self._machine.close(code, reason)
         if data:
             self._send(data)
-        self._watch()
+        self._pause()
 
     def _over(self, code: int, reason: str) -> None:
         """The exchange ends: the app hears the code, the log its duration."""
@@ -306,7 +282,7 @@ class WebSocketConnection:
         if self._state == "failed":
             self._state = "lingering"
             self._send(self._machine.close(code, reason))
-            if not self._outgoing.size:
+            if not self._socket.kept:
                 self._linger()
         elif self._state == "closed":
             self._service.connections.discard(self)
@@ -329,31 +305,24 @@ class WebSocketConnection:
             return
         self._deadline = self._service.now + LINGER
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            self._socket.shut_writing()
         except OSError:
             self._gone()
-            return
-        self._watch()
 
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        if self._outgoing.size:
+        if self._socket.kept:
             self._state = "flushing"
-            self._deadline = self._service.now + self._service.settings.send_timeout
-            self._watch()
+            self._pause()
         else:
             self._shut()
 
     def _shut(self) -> None:
-        if self._state == "closed":
-            return
         self._state = "closed"
-        self._outgoing.forget()
+        self._socket.close()
         if self._exchange is None:
             self._service.connections.discard(self)
-        self._service.poller.remove(self._sock.fileno())
-        self._sock.close()
 
     # -- time --------------------------------------------------------------------------------
 
@@ -361,9 +330,12 @@ class WebSocketConnection:
         """Deadlines, and the pings that find out whether the client is still there."""
         if self._hears_by and now >= self._hears_by:
             self._wait_no_longer()
-        if self._deadline and now >= self._deadline and self._state != "closed":
+        send_by = self._socket.send_by
+        if self._socket.closed:
+            return
+        if (self._deadline and now >= self._deadline) or (send_by and now >= send_by):
             self._gone()
-        elif now >= self._next_ping and self._state == "open" and not self._paused:
+        elif now >= self._next_ping and self._state == "open" and not self._socket.paused:
             # While reading pauses its pong could not be seen.
             settings = self._service.websocket
             if self._awaits_pong:

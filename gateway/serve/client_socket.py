@@ -1,0 +1,142 @@
+"""A client's socket: bytes out at once or kept, what epoll watches, and how it ends.
+
+HTTP and WebSocket connections use it alike; the second takes it over from the first. A slow client
+is felt here: while bytes are kept for it, their source gets no credit, and `send_by` runs.
+"""
+
+import socket
+import struct
+from typing import Final
+
+from ..exchange import Source
+from ..poller import HANGUP, READ, WRITE, Watched
+from .outgoing import Outgoing
+from .state import ServiceState
+
+READ_SIZE: Final = 65_536
+MOST_BUFFERED: Final = 65_536
+"""Bytes not taken by the client at which its own bytes are no longer read."""
+LINGER: Final = 2.0
+"""Seconds that a client has to read the end before the socket goes."""
+
+
+class ClientSocket:
+    __slots__ = (
+        "_events",
+        "_outgoing",
+        "_owed",
+        "_service",
+        "_sock",
+        "closed",
+        "paused",
+        "send_by",
+    )
+
+    def __init__(self, sock: socket.socket, service: ServiceState) -> None:
+        self._sock = sock
+        self._service = service
+        self._outgoing = Outgoing(sock)
+        self._owed = 0
+        """Body bytes kept, for which the source has not been given credit again."""
+        self._events = READ
+        self.paused = False
+        """Whether the connection does not want to read."""
+        self.send_by = 0.0
+        """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
+        self.closed = False
+
+    def join(self, owner: Watched) -> None:
+        """From here on the poller brings the owner what the client sends."""
+        self._service.poller.add(self._sock.fileno(), owner, READ)
+
+    def hand_over(self, owner: Watched) -> None:
+        self._service.poller.take_over(self._sock.fileno(), owner)
+
+    def recv(self) -> bytes | None:
+        """One read: b"" at the end, None if there is nothing. Raises OSError."""
+        try:
+            return self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the client has yet to take."""
+        return self._outgoing.size
+
+    def send(self, data: bytes) -> None:
+        """Raises OSError: nobody is there."""
+        self._outgoing.send(data)
+        if self._outgoing.size:
+            if not self.send_by:
+                self.send_by = self._service.now + self._service.settings.send_timeout
+            self._watch()
+
+    def charge(self, source: Source | None, count: int) -> None:
+        """`count` body bytes of the source were sent: it has its credit again as soon as nothing
+        is kept before or of them."""
+        if self._outgoing.size:
+            self._owed += count
+        elif source is not None:
+            source.consumed(count)
+
+    def send_kept(self, source: Source | None) -> bool:
+        """The socket takes bytes again. Returns whether nothing is kept any more. Raises
+        OSError."""
+        outgoing = self._outgoing
+        if not outgoing.size:
+            return True
+        count = outgoing.send_kept()
+        if outgoing.size:
+            if count:
+                self.send_by = self._service.now + self._service.settings.send_timeout
+            credit = min(self._owed, count)
+        else:
+            self.send_by = 0.0
+            credit = self._owed
+        self._watch()
+        if credit:
+            self._owed -= credit
+            if source is not None:
+                source.consumed(credit)
+        return not outgoing.size
+
+    def forget_source(self) -> None:
+        """What is kept now is nobody's any more: its source has ended."""
+        self._owed = 0
+
+    def pause(self, paused: bool = True) -> None:
+        """Reads no more, or reads again; the client's end is noticed all the same."""
+        if paused is not self.paused:
+            self.paused = paused
+            self._watch()
+
+    def _watch(self) -> None:
+        events = (HANGUP if self.paused else READ) | (WRITE if self._outgoing.size else 0)
+        if events != self._events and not self.closed:
+            self._events = events
+            self._service.poller.want(self._sock.fileno(), events)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def shut_writing(self) -> None:
+        """Nothing more will be sent; the client may still be sending, and to close over that
+        would reset the connection and take our last bytes with it (RFC 9112 section 9.6). Raises
+        OSError."""
+        self._sock.shutdown(socket.SHUT_WR)
+        self.pause(False)
+
+    def reset(self) -> None:
+        """Closes so that the client sees that something is missing."""
+        if not self.closed:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close()
+
+    def close(self) -> None:
+        """Closes at once; harmless when done twice."""
+        if self.closed:
+            return
+        self.closed = True
+        self._outgoing.forget()
+        self._service.poller.remove(self._sock.fileno())
+        self._sock.close()
