@@ -10,15 +10,18 @@ from time import time
 import trio
 
 from .exchange import Exchange
-from .handlers.route import Router
+from .handlers.redirect import HttpsRedirect
+from .handlers.route import Answer, Router
 from .http.heads import choose_parser
 from .http.machine import HttpContext
 from .http.responses import ResponseHeads
 from .http.trust import TrustPolicy
+from .listen.certificates import Certificates
 from .observe.access_log import AccessLog
 from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
+from .serve.handshake import Handshakes
 from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
 from .serve.state import ServiceState
@@ -60,7 +63,7 @@ async def run_gateway(
         name: bind(os.path.join(settings.run_dir, name, f"{settings.gateway}.sock"))
         for name in pools
     }
-    listeners = [_listener(listener.fd, listener.address) for listener in settings.listeners]
+    sockets = [_socket(listener.fd) for listener in settings.listeners]
     poller = Poller()
     async with trio.open_nursery() as background:
         state = ServiceState(
@@ -75,11 +78,20 @@ async def run_gateway(
                 origin.lower().encode() for origin in settings.websocket.allowed_origins
             ),
             believe=TrustPolicy(settings.trust).apply,
-            answer=router.answer,
+            answer=_with_redirect(router.answer, settings, sockets),
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,
             now=trio.current_time(),
         )
+        tls: Handshakes | None = None
+        if settings.tls.certificates:
+            certificates = Certificates(settings.tls, loud=settings.gateway == 1)
+            tls = Handshakes(state, certificates, settings.tls)
+            background.start_soon(tls.renew)
+        listeners = [
+            Listener(sock, listener.address, tls if listener.tls else None)
+            for sock, listener in zip(sockets, settings.listeners, strict=True)
+        ]
         service = Service(state, [pool.sweep for pool in pools.values()])
         if settings.trust.proxy_protocol:
             service.proxies = ProxyGate(settings.trust, state)
@@ -118,10 +130,25 @@ def _open_access_log(settings: GatewaySettings) -> AccessLog | None:
     return AccessLog(path, settings.log.access_logformat) if path else None
 
 
-def _listener(fd: int, address: str) -> Listener:
+def _with_redirect(
+    answer: Answer, settings: GatewaySettings, sockets: list[socket.socket]
+) -> Answer:
+    """With --redirect-to-https, its 308 in front of what would answer."""
+    if not settings.tls.redirect:
+        return answer
+    ports: list[int] = [
+        sock.getsockname()[1]
+        for sock, listener in zip(sockets, settings.listeners, strict=True)
+        if listener.tls and sock.family != socket.AF_UNIX
+    ]
+    port = settings.tls.https_port or (ports[0] if ports else 443)
+    return HttpsRedirect(answer, port).answer
+
+
+def _socket(fd: int) -> socket.socket:
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
-    return Listener(sock, address)
+    return sock
 
 
 def _remove(door: socket.socket) -> None:

@@ -19,6 +19,13 @@ class ExchangeError(Exception):
 class RequestError(ExchangeError):
     """The client's fault: 4xx, 501 or 505. The connection closes."""
 
+    notice = ""
+    """What the log should say of it, once per address and minute; "" for nothing."""
+
+
+class TlsToPlainPort(RequestError):
+    notice = "TLS came to a plain HTTP port"
+
 
 class ResponseError(Exception):
     """The app's fault: a response that may not reach the wire as it is."""

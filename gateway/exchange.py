@@ -122,6 +122,7 @@ class Exchange:
         "body",
         "body_sent",
         "client",
+        "extensions",
         "more_body",
         "opened",
         "path",
@@ -143,6 +144,8 @@ class Exchange:
         self.client = client
         self.server = server
         self.scheme = "http"
+        self.extensions: dict[str, object] | None = None
+        """ASGI's, as far as they are facts of the connection (`tls`); shared, never changed."""
         self.path = request.path
         """Raw path as the app is to see it."""
         self.root_path = ""

@@ -5,6 +5,7 @@ each gateway process as JSON. Times are seconds (0 = no limit where a field says
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,7 @@ class ListenerSettings:
     fd: int
     address: str
     """As the operator wrote it: "127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock"."""
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,35 @@ class WebSocketSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFiles:
+    certfile: str
+    """PEM: the certificate first, then its chain."""
+    keyfile: str = ""
+    """"": the key is in the certificate's file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Rooms `listen` and `serve`: TLS on the listeners that have it."""
+
+    certificates: tuple[CertificateFiles, ...] = ()
+    """The first is for clients that ask for no name, or for one that none has."""
+    keyfile_password: str = ""
+    ca_certs: str = ""
+    """PEM: who may have signed a client's certificate."""
+    cert_reqs: Literal["none", "optional", "required"] = "none"
+    ciphers: str = ""
+    """Of TLS 1.2, as OpenSSL writes them; "": Mozilla's intermediate ones."""
+    handshake_timeout: float = 10.0
+    max_handshakes: int = 1_000
+    """In progress at once; beyond that accepting pauses."""
+    redirect: bool = False
+    """Plain TCP listeners answer 308 with the https address."""
+    https_port: int = 0
+    """In that address; 0: that of the first TLS listener."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """Room `pool`: the queue of one pool."""
 
@@ -130,3 +161,4 @@ class GatewaySettings:
     websocket: WebSocketSettings = WebSocketSettings()
     trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
+    tls: TlsSettings = TlsSettings()

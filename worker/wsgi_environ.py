@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from ..protocol.messages import Scope
 from .request_scope import UnknownCallType, below_root, path_bytes
@@ -55,7 +55,7 @@ def _key(name: bytes) -> str:
 
 def wsgi_environ(scope: Scope) -> dict[str, object]:
     """Everything but `wsgi.input`. Text is "native": bytes decoded as latin-1."""
-    kind, version, method, scheme, raw_path, query, root, headers, client, server, _ = scope
+    kind, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
     if kind != "http":
         raise UnknownCallType(f"a worker of this release serves no {kind!r} calls")
     path = path_bytes(raw_path).decode("latin-1")
@@ -74,6 +74,8 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
     environ["REQUEST_URI"] = f"{uri}?{query_string}" if query_string else uri
     environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
     _add_headers(environ, headers)
+    if scheme == "https":
+        _add_tls(environ, (more or {}).get("tls"))
     if client is not None:
         environ["REMOTE_ADDR"] = client[0] if client[1] is not None else ""
         if client[1]:  # 0: a proxy named the address only
@@ -85,6 +87,24 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
     environ["SERVER_NAME"] = name
     environ["SERVER_PORT"] = str(port)
     return environ
+
+
+def _add_tls(environ: dict[str, object], tls: object) -> None:
+    """PEP 3333 asks for Apache's variables where they apply (mod_ssl, SSLOptions +ExportCertData);
+    there is more than the first where the gateway itself has terminated TLS."""
+    environ["HTTPS"] = "on"
+    if not isinstance(tls, dict):
+        return
+    facts = cast("dict[str, object]", tls)
+    environ["SSL_PROTOCOL"] = "TLSv1.3" if facts.get("tls_version") == 0x0304 else "TLSv1.2"
+    environ["SSL_SERVER_CERT"] = facts.get("server_cert") or ""
+    chain = cast("tuple[str, ...]", facts.get("client_cert_chain") or ())
+    environ["SSL_CLIENT_VERIFY"] = "SUCCESS" if chain else "NONE"
+    if chain:
+        environ["SSL_CLIENT_CERT"] = chain[0]
+        # Text in an environ is latin-1 made from bytes.
+        subject = str(facts.get("client_cert_name"))
+        environ["SSL_CLIENT_S_DN"] = subject.encode().decode("latin-1")
 
 
 def _add_headers(environ: dict[str, object], headers: tuple[tuple[bytes, bytes], ...]) -> None:

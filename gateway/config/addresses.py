@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..listen.activation import Activation, read_activation
 from ..listen.address import (
@@ -11,6 +12,7 @@ from ..listen.address import (
     InheritedAddress,
     NamedSocket,
     TcpAddress,
+    UnixAddress,
     parse_address,
     tcp_address,
     unix_address,
@@ -38,12 +40,7 @@ def listen_addresses(
         for name in sorted(named & {"host", "port"}):
             problem = f"{found['bind'].origin} is given too; use one or the other"
             reading.faults.append(Fault(found[name].origin, problem))
-        for text in options.bind:
-            address = parse_address(text)
-            try:
-                wanted += given.called(address) if isinstance(address, NamedSocket) else [address]
-            except ValueError as exc:
-                reading.faults.append(Fault(found["bind"].origin, f"found {text!r}; {exc}"))
+        wanted += _bound("bind", options.bind, given, found, reading)
     elif named & {"host", "port"}:
         wanted.append(_of_host_and_port(options, found, reading))
     if "uds" in named and options.uds is not None:
@@ -53,18 +50,40 @@ def listen_addresses(
             reading.faults.append(Fault(found["uds"].origin, str(exc)))
     if "fd" in named and options.fd is not None:
         wanted.append(InheritedAddress(options.fd))
+    insecure = _bound("insecure_bind", options.insecure_bind, given, found, reading)
+    if not wanted:
+        wanted += [handed for handed in given.sockets if handed not in insecure]
+    if not wanted:
+        wanted.append(TcpAddress(DEFAULT_HOST, DEFAULT_PORT))
+    if options.ssl_certfile:
+        wanted = [_with_tls(address) for address in wanted]
+    wanted += insecure
     for index, address in enumerate(wanted):
         # Port 0 is a new port each time.
         if address in wanted[:index] and not (isinstance(address, TcpAddress) and not address.port):
-            origin = found["bind" if "bind" in named else min(named)].origin
+            spoken = [name for name in ("insecure_bind", "bind", *sorted(named)) if name in found]
+            origin = found[spoken[0]].origin
             reading.faults.append(Fault(origin, f"{address} is given twice"))
-    left = [str(handed) for handed in given.sockets if wanted and handed not in wanted]
+    left = [str(handed) for handed in given.sockets if handed not in wanted]
     if left:
         reading.notes.append(
             f"nobody is served on {', '.join(left)}, which systemd has opened: whoever connects "
             "there waits for ever"
         )
-    return tuple(wanted) or given.sockets or (TcpAddress(DEFAULT_HOST, DEFAULT_PORT),)
+    return tuple(wanted)
+
+
+def _bound(
+    name: str, texts: tuple[str, ...], given: Activation, found: Sources, reading: Reading
+) -> list[Address]:
+    addresses: list[Address] = []
+    for text in texts:
+        address = parse_address(text)
+        try:
+            addresses += given.called(address) if isinstance(address, NamedSocket) else [address]
+        except ValueError as exc:
+            reading.faults.append(Fault(found[name].origin, f"found {text!r}; {exc}"))
+    return addresses
 
 
 def _activation(environ: Mapping[str, str], reading: Reading) -> Activation:
@@ -76,6 +95,10 @@ def _activation(environ: Mapping[str, str], reading: Reading) -> Activation:
     if given.note:
         reading.notes.append(given.note)
     return given
+
+
+def _with_tls(address: Address) -> Address:
+    return address if isinstance(address, UnixAddress) else replace(address, tls=True)
 
 
 def _of_host_and_port(options: Options, found: Sources, reading: Reading) -> Address:

@@ -38,6 +38,7 @@ def gateway_settings(
         websocket=config.websocket,
         trust=config.trust,
         log=config.log,
+        tls=config.tls,
     )
 
 

@@ -19,7 +19,9 @@ def flags(verb: Verb) -> Callable[[F], F]:
     def add(command: F) -> F:
         for name in REFUSED:
             short = ("-t",) if name == "timeout" else ()
-            command = click.option(*short, f"--{name}", name, hidden=True)(command)
+            command = click.option(*short, f"--{name.replace('_', '-')}", name, hidden=True)(
+                command
+            )
         for row in reversed(list(table().values())):
             if verb in row.verbs:
                 command = _flag(row)(command)

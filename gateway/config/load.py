@@ -27,6 +27,7 @@ from .proxies import notes_on_trust, trust_settings
 from .reading import Reading
 from .schema import Config, PoolConfig, ReloadConfig
 from .sections import read_pools, read_routes, top_level_pool
+from .secure import check_tls, notes_on_tls, tls_settings
 from .sources import (
     DEFAULT_FILE,
     REFUSED,
@@ -78,11 +79,14 @@ def load(
     addresses = listen_addresses(options, found, reading, environ)
     trust = trust_settings(options, found)
     reading.faults += check(verb, options, found, pools, routes)
+    if verb in GATEWAY_SIDE:
+        reading.faults += check_tls(options, found, addresses)
     if reading.faults:
         raise ConfigError(reading.faults)
     reading.notes += notes_on(pools, routes, options)
     if verb in GATEWAY_SIDE:
         reading.notes += notes_on_trust(trust, found, addresses)
+    reading.notes += notes_on_tls(verb, options, addresses)
     config = _config(options, pools, routes, addresses, trust)
     return Loaded(config, options, found, path, tuple(reading.notes))
 
@@ -162,6 +166,7 @@ def _config(
             access_log=options.access_logfile if options.access_log else "",
             access_logformat=options.access_logformat,
         ),
+        tls=tls_settings(options),
         reload=ReloadConfig(
             dirs=reload_dirs, include=options.reload_include, exclude=options.reload_exclude
         )

@@ -28,6 +28,8 @@ class Option:
     """Other tools' words for a value: theirs -> ours."""
     read: Callable[[Any], Any] | None = None
     """Makes the final value of what the type let through; ValueError carries a sentence."""
+    secret: bool = False
+    """Its value is printed nowhere."""
     name: str = ""
     type: Any = str
     default: Any = None
@@ -49,3 +51,7 @@ def option(default: T, help: str, **more: Any) -> T:
     """One row of the table."""
     # To dataclass() a field, which puts the default in its place; to the type checker the default.
     return dataclasses.field(default=default, metadata={"option": Option(help=help, **more)})
+
+
+def tls_option(default: T, help: str, **more: Any) -> T:
+    return option(default, help, section="tls", verbs=GATEWAY_SIDE, **more)

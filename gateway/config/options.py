@@ -20,11 +20,13 @@ from ..settings import (
     LogSettings,
     PoolSettings,
     ServeSettings,
+    TlsSettings,
     TrustSettings,
     WebSocketSettings,
 )
-from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option
+from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option, tls_option
 from .words import (
+    CERT_REQS,
     INTERFACES,
     LEVELS,
     read_app,
@@ -40,6 +42,7 @@ from .words import (
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
 _WEBSOCKET = WebSocketSettings()
 _TRUST = TrustSettings()
+_TLS = TlsSettings()
 """The rooms' own defaults are the options' defaults."""
 
 Count = Annotated[int, Meta(ge=1, le=4096)]
@@ -101,6 +104,13 @@ class Options:
     )
     fd: Annotated[int, Meta(ge=0, le=999_999)] | None = option(
         None, "Inherited listening socket, by number.", section="address", verbs=GATEWAY_SIDE
+    )
+    insecure_bind: tuple[str, ...] = option(
+        (),
+        "Address to listen on without TLS, beside --bind; may be repeated.",
+        section="address",
+        verbs=GATEWAY_SIDE,
+        read=read_bind,
     )
     backlog: Annotated[int, Meta(ge=1, le=65_535)] = option(
         2048,
@@ -310,6 +320,57 @@ class Options:
         "Origin whose pages may open WebSockets, as https://example.com; may be repeated.",
         section="websocket",
         verbs=GATEWAY_SIDE,
+    )
+
+    ssl_certfile: tuple[str, ...] = tls_option(
+        (),
+        "Certificate and its chain, PEM: --bind speaks TLS. Repeated, a client gets the one of "
+        "the name that it asks for, or the first.",
+        aliases=("certfile", "ssl-certificate"),
+    )
+    ssl_keyfile: tuple[str, ...] = tls_option(
+        (),
+        "Private key of each --ssl-certfile, in the same order, if it is not in the same file.",
+        aliases=("keyfile",),
+    )
+    ssl_keyfile_password: str = tls_option(
+        "",
+        "Password of encrypted keys; better given as PROPYLON_SSL_KEYFILE_PASSWORD.",
+        aliases=("keyfile-password",),
+        secret=True,
+    )
+    ssl_ca_certs: str = tls_option(
+        "",
+        "Who may have signed clients' certificates, PEM.",
+        aliases=("ca-certs", "ssl-ca"),
+    )
+    ssl_cert_reqs: Literal["none", "optional", "required"] = tls_option(
+        _TLS.cert_reqs,
+        "Whether clients show a certificate.",
+        aliases=("cert-reqs", "verify-mode"),
+        words=CERT_REQS,
+    )
+    ssl_ciphers: str = tls_option(
+        "",
+        "Ciphers of TLS 1.2, as OpenSSL writes them, instead of Mozilla's intermediate ones.",
+        aliases=("ciphers",),
+    )
+    ssl_handshake_timeout: Seconds = tls_option(
+        _TLS.handshake_timeout,
+        "Seconds that a client may take for its handshake.",
+    )
+    ssl_max_handshakes: Annotated[int, Meta(ge=1, le=1_000_000)] = tls_option(
+        _TLS.max_handshakes,
+        "Handshakes in progress at once, per gateway process; the next wait to be accepted.",
+    )
+    redirect_to_https: bool = tls_option(
+        False,
+        "Answer on --insecure-bind with the https address (308).",
+    )
+    https_port: Annotated[int, Meta(ge=0, le=65_535)] = tls_option(
+        _TLS.https_port,
+        "Port in that address, where clients know another than we do; 0: that of the first "
+        "TLS listener.",
     )
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = option(

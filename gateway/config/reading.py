@@ -24,12 +24,13 @@ class Reading:
         raw = found.value
         if found.is_text and isinstance(raw, str) and is_switch(row.type):
             raw = TRUTH.get(raw.lower(), raw)
-        if isinstance(raw, str):
-            raw = row.words.get(raw.lower(), raw)
+        if row.words and isinstance(raw, (str, int)):
+            raw = row.words.get(str(raw).lower(), raw)
+        seen = "a value" if row.secret else shown(found.value)
         try:
             value = msgspec.convert(raw, row.type, strict=not found.is_text)
         except msgspec.ValidationError:
-            problem = f"found {shown(found.value)}; expected {expected(row.type)}"
+            problem = f"found {seen}; expected {expected(row.type)}"
             self.faults.append(Fault(found.origin, problem))
             return row.default
         if isinstance(value, float) and not math.isfinite(value):
@@ -40,5 +41,5 @@ class Reading:
         try:
             return row.read(value)
         except ValueError as exc:
-            self.faults.append(Fault(found.origin, f"found {shown(found.value)}; {exc}"))
+            self.faults.append(Fault(found.origin, f"found {seen}; {exc}"))
             return row.default

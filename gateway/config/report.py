@@ -14,6 +14,7 @@ SECTIONS = {
     "time": "Times (seconds)",
     "limits": "Limits",
     "websocket": "WebSocket",
+    "tls": "TLS",
     "log": "Log",
     "development": "Development",
 }
@@ -31,7 +32,9 @@ def _lines(loaded: Loaded) -> Iterator[str]:
                 continue
             found = loaded.origins.get(name)
             origin = found.origin if found is not None else "default"
-            yield _line(row.name, _value(getattr(loaded.options, name), name), origin)
+            value = getattr(loaded.options, name)
+            text = "(set)" if row.secret and value else _value(value, name)
+            yield _line(row.name, text, origin)
         yield ""
     yield "Listens on"
     yield from (f"  {address.url}" for address in loaded.config.addresses)

@@ -9,6 +9,7 @@ from ..settings import (
     LogSettings,
     RouteSettings,
     ServeSettings,
+    TlsSettings,
     TrustSettings,
     WebSocketSettings,
 )
@@ -64,4 +65,5 @@ class Config:
     websocket: WebSocketSettings
     trust: TrustSettings
     log: LogSettings
+    tls: TlsSettings
     reload: ReloadConfig | None = None

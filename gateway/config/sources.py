@@ -14,6 +14,8 @@ DEFAULT_FILE: Final = "propylon.toml"
 """Read from the current directory where it exists and no other file is named."""
 
 REFUSED: Final = {
+    "ssl_version": "TLS 1.2 and 1.3 are spoken, whichever is the best that the client knows; there "
+    "is nothing to choose",
     "timeout": "gunicorn's --timeout ends a worker that hangs, and hang detection is not there "
     "yet; to limit how long a response may take, use request-timeout",
 }
@@ -172,7 +174,7 @@ def _keys(
             faults.append(Fault(f"{where}{key}", f"there is no such key{hint}"))
             continue
         row = names().get(name)
-        field_name = row.field if row is not None else name
+        field_name = row.field if row is not None else name.replace("-", "_")
         if field_name in found:
             faults.append(Fault(f"{where}{key}", f"given twice: also as {spelled[field_name]}"))
             continue

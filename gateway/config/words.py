@@ -30,6 +30,12 @@ WORKER_CLASSES: Final = {
 }
 """Lower-case worker class of gunicorn or hypercorn -> (interface, loop)."""
 
+CERT_REQS: Final = {
+    "0": "none", "cert_none": "none", "1": "optional", "cert_optional": "optional",
+    "2": "required", "cert_required": "required",
+}  # fmt: skip
+"""uvicorn and gunicorn have the numbers of Python's ssl, hypercorn its names."""
+
 _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 

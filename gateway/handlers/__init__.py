@@ -1,1 +1,2 @@
-"""What answers an exchange, whatever HTTP version it came in: today, the route to a pool."""
+"""What answers an exchange, whatever HTTP version it came in: the redirect to https, the route
+to a pool."""

@@ -8,7 +8,7 @@ at by the same rules, so that both give the same status.
 from collections.abc import Callable
 from typing import Final, Literal
 
-from ..errors import RequestError
+from ..errors import RequestError, TlsToPlainPort
 from ..exchange import Request
 from ..settings import HttpSettings
 from . import parse_h11
@@ -206,7 +206,7 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
     if head.startswith(b"PRI * HTTP/2.0\r\n"):
         return RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
     if head.startswith(b"\x16\x03"):
-        return RequestError(400, "This looks like TLS, and this is a plain HTTP port.")
+        return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
     if len(line) > settings.limit_request_line:
         return RequestError(414, f"The request line is over {settings.limit_request_line} bytes.")
     if HEAD.fullmatch(line + b"\r\n\r\n") is None:

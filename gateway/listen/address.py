@@ -24,6 +24,8 @@ _NAME = re.compile(r"[!-9;-~]{1,255}")
 class TcpAddress:
     host: str
     port: int
+    tls: bool = field(default=False, compare=False)
+    """Whether it speaks TLS: not written in the address, and no part of which it is."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -31,7 +33,7 @@ class TcpAddress:
 
     @property
     def url(self) -> str:
-        return f"http://{self}"
+        return f"{'https' if self.tls else 'http'}://{self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,15 @@ class InheritedAddress:
     fd: int
     where: str = field(default="", compare=False)
     """What it is bound to, once that is known: "http://127.0.0.1:8000"."""
+    tls: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"fd://{self.fd}"
 
     @property
     def url(self) -> str:
-        return f"{self.where} ({self})" if self.where else str(self)
+        where = self.where.replace("http:", "https:", 1) if self.tls else self.where
+        return f"{where} ({self})" if where else str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,11 @@ class NamedSocket:
 
 
 Address = TcpAddress | UnixAddress | InheritedAddress
+
+
+def speaks_tls(address: Address) -> bool:
+    """A Unix socket never does: at its other end is a proxy on this machine."""
+    return not isinstance(address, UnixAddress) and address.tls
 
 
 def parse_address(text: str) -> Address | NamedSocket:

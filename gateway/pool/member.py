@@ -89,7 +89,7 @@ class Member:
             request.headers,
             exchange.client,
             exchange.server,
-            None,
+            exchange.extensions,
         )
         try:
             self.machine.open(call, scope, exchange.body, exchange.more_body, flags)

@@ -1,5 +1,5 @@
 """A client connection's life: bytes meet exchanges.
 
 Reading order: `state` -> `outgoing`, `upload` -> `connection` -> `websocket` -> `seldom`,
-`proxy_gate` (before the client speaks) -> `service`.
+`proxy_gate`, `tls_transport`, `handshake` (before the client speaks HTTP) -> `service`.
 """

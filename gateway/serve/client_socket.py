@@ -12,6 +12,7 @@ from ..exchange import Source
 from ..poller import HANGUP, READ, WRITE, Watched
 from .outgoing import Outgoing
 from .state import ServiceState
+from .tls_transport import TlsTransport
 
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536
@@ -32,10 +33,10 @@ class ClientSocket:
         "send_by",
     )
 
-    def __init__(self, sock: socket.socket, service: ServiceState) -> None:
+    def __init__(self, sock: socket.socket | TlsTransport, service: ServiceState) -> None:
         self._sock = sock
         self._service = service
-        self._outgoing = Outgoing(sock)
+        self._outgoing = sock.outgoing if isinstance(sock, TlsTransport) else Outgoing(sock)
         self._owed = 0
         """Body bytes kept, for which the source has not been given credit again."""
         self._events = READ
@@ -48,6 +49,7 @@ class ClientSocket:
     def join(self, owner: Watched) -> None:
         """From here on the poller brings the owner what the client sends."""
         self._service.poller.add(self._sock.fileno(), owner, READ)
+        self._watch()  # a handshake's last bytes may be kept
 
     def hand_over(self, owner: Watched) -> None:
         self._service.poller.take_over(self._sock.fileno(), owner)
@@ -123,6 +125,7 @@ class ClientSocket:
         """Nothing more will be sent; the client may still be sending, and to close over that
         would reset the connection and take our last bytes with it (RFC 9112 section 9.6). Raises
         OSError."""
+        self._outgoing.finish()
         self._sock.shutdown(socket.SHUT_WR)
         self.pause(False)
 
@@ -130,12 +133,15 @@ class ClientSocket:
         """Closes so that the client sees that something is missing."""
         if not self.closed:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close()
+            self._forget()
 
     def close(self) -> None:
-        """Closes at once; harmless when done twice."""
-        if self.closed:
-            return
+        """Closes at once, and says over TLS that nothing is missing; harmless when done twice."""
+        if not self.closed:
+            self._outgoing.finish()
+            self._forget()
+
+    def _forget(self) -> None:
         self.closed = True
         self._outgoing.forget()
         self._service.poller.remove(self._sock.fileno())

@@ -24,6 +24,7 @@ from ..http.handshake import check_origin
 from ..http.machine import CONTINUE, HttpMachine
 from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
 from .state import ServiceState
+from .tls_transport import TlsTransport
 from .upload import Upload
 from .websocket import WebSocketConnection, accept_websocket
 
@@ -43,6 +44,7 @@ class ClientConnection:
         "_cut_short",
         "_deadline",
         "_exchange",
+        "_extensions",
         "_lingers",
         "_machine",
         "_scheme",
@@ -55,7 +57,7 @@ class ClientConnection:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | TlsTransport,
         client: Address | None,
         server: Address | None,
         service: ServiceState,
@@ -68,6 +70,9 @@ class ClientConnection:
         self._scheme = scheme
         self._service = service
         self._machine = HttpMachine(service.http)
+        self._extensions = sock.extensions if isinstance(sock, TlsTransport) else None
+        if self._extensions is not None:
+            self._scheme = "https"
         self._exchange: Exchange | None = None
         self._state: State = "idle"
         self._deadline = service.now + service.settings.header_timeout
@@ -152,6 +157,7 @@ class ClientConnection:
             return False
         exchange = Exchange(request, self, self._client, self._server)
         exchange.scheme = self._scheme
+        exchange.extensions = self._extensions
         exchange.opened = monotonic()
         self._exchange = exchange
         self._state = "exchange"
@@ -329,8 +335,15 @@ class ClientConnection:
 
     # -- the end -----------------------------------------------------------------------------
 
+    def refuse(self, data: bytes, error: RequestError) -> None:
+        """Has `data`, the first that came, answered with an error, whatever it asks for."""
+        self._machine.receive(data)
+        self._refuse(error)
+
     def _refuse(self, error: RequestError) -> None:
         """The client's request can't be taken (further): an answer if there is room, then close."""
+        if error.notice:
+            self._service.notices.say(error.notice, self._client)
         exchange = self._exchange
         if exchange is None:
             exchange = Exchange(Request("-", b"-", "1.1"), self, self._client, self._server)
@@ -350,6 +363,8 @@ class ClientConnection:
                 exchange.source.give_up(CLIENT_GONE, "the client went away")
             exchange.status = exchange.status or 499
             self._log(exchange)
+            if exchange.status and not self._machine.end_shows:
+                self._socket.reset()  # else a cut response would look whole
         self._close()
 
     def _close_when_sent(self) -> None:

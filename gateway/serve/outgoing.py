@@ -46,6 +46,9 @@ class Outgoing:
         self.size -= sent
         return sent
 
+    def finish(self) -> None:
+        """Nothing comes after what was sent: TLS has a last message for that."""
+
     def forget(self) -> None:
         """The connection is closed: nothing that is kept will go out."""
         self._kept.clear()

@@ -12,6 +12,7 @@ import trio
 from ...protocol.messages import Address
 from ..peers import unmapped
 from .connection import ClientConnection
+from .handshake import Handshakes
 from .proxy_gate import Begin, ProxyGate
 from .state import ServiceState
 
@@ -28,6 +29,8 @@ class Listener:
 
     sock: socket.socket
     address: str
+    tls: Handshakes | None = None
+    """Makes connections of what is accepted, where the listener speaks TLS."""
 
 
 class Service:
@@ -54,9 +57,11 @@ class Service:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = _shown(sock.getsockname()) if is_tcp else (_path(sock), None)
         wildcard = server[0] in ("0.0.0.0", "::")
-        begin: Begin = self._begin
+        begin: Begin = self._begin if listener.tls is None else listener.tls.begin
         while True:
             await trio.lowlevel.wait_readable(sock)
+            if listener.tls is not None and listener.tls.full:
+                await listener.tls.room()
             try:
                 client_sock, peer = sock.accept()
             except BlockingIOError:

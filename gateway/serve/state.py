@@ -8,6 +8,7 @@ from ..exchange import Exchange
 from ..http.machine import HttpContext
 from ..poller import Poller
 from ..settings import ServeSettings, WebSocketSettings
+from .notices import Notices
 
 
 class Connection(Protocol):
@@ -35,6 +36,7 @@ class ServiceState:
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
     allowed_origins: frozenset[bytes] = frozenset()
     """Origins whose pages may open WebSockets, lower case; none: all."""
+    notices: Notices = field(default_factory=Notices)
     draining: bool = False
     says_close: bool = field(init=False)
     """Whether responses end their connection: the service drains, or keep-alive is off."""

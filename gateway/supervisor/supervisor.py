@@ -15,6 +15,7 @@ import trio
 
 from ..config.build import WorkerSeat, gateway_settings, worker_arguments
 from ..config.schema import Config, PoolConfig
+from ..listen.address import speaks_tls
 from ..listen.sockets import Listeners
 from ..settings import ListenerSettings
 from .children import ChildTable
@@ -175,8 +176,12 @@ class Supervisor:
 
     def _spawn_gateway(self, place: Place, nursery: trio.Nursery) -> ChildProcess:
         listeners = [
-            ListenerSettings(fd=fd, address=address)
-            for fd, address in self._plan.listeners.for_gateway(place.number)
+            ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
+            for (fd, address), item in zip(
+                self._plan.listeners.for_gateway(place.number),
+                self._plan.listeners.items,
+                strict=True,
+            )
         ]
         settings = gateway_settings(self._plan.config, place.number, self._plan.run_dir, listeners)
         theirs, ours = os.pipe()

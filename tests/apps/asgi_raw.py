@@ -1,6 +1,7 @@
 """An ASGI app with a knob for each thing that can go well or badly. The path turns the knob, the
 query sets it: /stream?n=1000000&piece=65536."""
 
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -151,6 +152,20 @@ async def facts(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await answer(send, "\n".join(lines).encode())
 
 
+async def tls(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    await answer(send, json.dumps(scope["extensions"].get("tls")).encode())
+
+
+async def websocket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Says what it came by, then repeats what it hears."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    by = [scope["scheme"], "tls" in scope["extensions"]]
+    await send({"type": "websocket.send", "text": json.dumps(by)})
+    while (event := await receive())["type"] != "websocket.disconnect":
+        await send(event | {"type": "websocket.send"})
+
+
 async def spin(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Blocks the event loop for `s` seconds, as no app should."""
     knobs = dict(parse_qsl(scope["query_string"].decode()))
@@ -171,6 +186,7 @@ KNOBS = {
     "/background": background,
     "/facts": facts,
     "/spin": spin,
+    "/tls": tls,
 }
 
 
@@ -181,6 +197,9 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             await send({"type": f"{event['type']}.complete"})
             if event["type"] == "lifespan.shutdown":
                 return
+    if scope["type"] == "websocket":
+        await websocket(scope, receive, send)
+        return
     path = scope["path"].removeprefix(scope["root_path"])
     await KNOBS.get(path, hello)(scope, receive, send)
 

@@ -1,0 +1,31 @@
+"""Plain HTTP becomes https: 308 with the same host, path and query (RFC 9110 section 15.4.9)."""
+
+from ..errors import error_page
+from ..exchange import Exchange
+from .route import Answer
+
+
+class HttpsRedirect:
+    def __init__(self, answer: Answer, port: int) -> None:
+        """`answer` is for what came by https; `port` is where that is listened for."""
+        self._answer = answer
+        self._port = "" if port == 443 else f":{port}"
+
+    def answer(self, exchange: Exchange) -> None:
+        if exchange.scheme != "http" or _of_unix_socket(exchange):
+            self._answer(exchange)
+            return
+        request = exchange.request
+        if not request.host:
+            exchange.sink.fail(exchange, 400, "This port answers with an https address; name Host.")
+            return
+        path = b"" if request.path == b"*" else request.path
+        target = path + (b"?" + request.query if request.query else b"")
+        location = f"https://{request.host}{self._port}".encode() + target
+        headers, body = error_page(308, f"Use {location.decode()}")
+        exchange.sink.respond(exchange, 308, ((b"location", location), *headers), body)
+
+
+def _of_unix_socket(exchange: Exchange) -> bool:
+    """A proxy in front is at the other end, and it knows what its own clients speak."""
+    return exchange.server is not None and exchange.server[1] is None
