@@ -72,6 +72,13 @@ async def swallow(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await answer(send, b"%d" % count)
 
 
+async def ask(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Asks for the body only after `s` seconds."""
+    knobs = dict(parse_qsl(scope["query_string"].decode()))
+    await sleep(float(knobs["s"]))
+    await swallow(scope, receive, send)
+
+
 async def stream(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     knobs = dict(parse_qsl(scope["query_string"].decode()))
     left, piece = int(knobs["n"]), int(knobs.get("piece", 65_536))
@@ -175,6 +182,7 @@ async def spin(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 KNOBS = {
     "/echo": echo,
+    "/ask": ask,
     "/swallow": swallow,
     "/stream": stream,
     "/slow": slow,
