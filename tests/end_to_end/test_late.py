@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -128,12 +129,16 @@ def test_a_download_goes_on_while_the_upload_rests(server: Propylon) -> None:
         assert time.monotonic() - started > LATER, "it was too fast to show anything"
 
 
-def test_a_response_outlives_the_keep_alive() -> None:
-    """The app is done, and what is kept for the client is not idle time."""
+def test_a_response_outlives_the_keep_alive(tmp_path: Path) -> None:
+    """The app is done, and what is kept for the client is not idle time. A Unix socket keeps
+    little in the kernel."""
+    path = tmp_path / "s"
     with (
-        Propylon("asgi_raw:app", "--timeout-keep-alive", "0.3") as propylon,
-        closing(dial(propylon, 4096)) as sock,
+        Propylon("asgi_raw:app", "--timeout-keep-alive", "0.3", "-b", f"unix:{path}") as propylon,
+        closing(socket.socket(socket.AF_UNIX)) as sock,
     ):
+        sock.settimeout(DEADLINE)
+        sock.connect(str(path))
         sock.sendall(b"GET /stream?n=320000 HTTP/1.1\r\nHost: h\r\n\r\n")
         propylon.stdout.find(r"GET /stream\?n=320000 ")  # as far as the app is concerned
         time.sleep(LATER)
