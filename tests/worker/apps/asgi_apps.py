@@ -343,6 +343,7 @@ async def receive_is_parked(scope, receive, send):
 
 @route
 async def goes_on(scope, receive, send):
+    await read_body(receive)
     await answer(send, b"done")
     seen["errors"].append((await receive())["type"])
     while not seen.get("go"):
