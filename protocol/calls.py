@@ -82,7 +82,7 @@ RESPONSE_TABLE: Final[Table] = {
         END: "ended",
     },
     # The response is whole, the app still runs (a background task, a generator's clean-up). It
-    # may go on reading the request, so credit still flows.
+    # may read what has come of the request, so credit still flows; more need not come.
     "complete": {CREDIT: "complete", EVENT: "complete", END: "ended"},
     # The worker gave the call up; its slot is not free yet.
     "failed": {END: "ended"},

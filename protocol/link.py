@@ -7,7 +7,7 @@ rings there is output to take. Reading never waits on writing, on either side.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Final, Literal
 
 from .calls import Call
 from .codec import Decoder
@@ -34,6 +34,22 @@ from .outbox import Outbox
 
 Received = tuple[Call | None, Message]
 """A message and the call that it is about, None for the link's own messages."""
+
+
+MAX_WORDS: Final = 16_384
+"""Longest text for people in a message, in bytes (SPEC.md 5: a few kilobytes)."""
+
+
+def words(text: str, *, end: bool = False) -> str:
+    """A reason, an error, a log tail as it can travel: its first MAX_WORDS bytes, or its last.
+
+    What UTF-8 cannot carry becomes an escape. A lone surrogate gets into an exception's text as
+    easily as a client writes "\\ud800" into its JSON, and must not cost more than that exception.
+    """
+    if text.isascii():
+        return text[-MAX_WORDS:] if end else text[:MAX_WORDS]
+    data = text.encode("utf-8", "backslashreplace")
+    return (data[-MAX_WORDS:] if end else data[:MAX_WORDS]).decode("utf-8", "ignore")
 
 
 def utf8_size(text: str) -> int:
@@ -79,7 +95,7 @@ class LinkMachine(ABC):
         """Ends the link: what is queued still goes out, then the driver closes the socket."""
         if self.state != "closed":
             self.state = "closed"
-            data = self._outbox.encode((BYE, code, reason))
+            data = self._outbox.encode((BYE, code, words(reason)))
             if code == BYE_NORMAL:
                 self._outbox.put_last(data)  # the peer hears nothing behind it
             else:
@@ -93,7 +109,7 @@ class LinkMachine(ABC):
 
     def drain(self, reason: str) -> None:
         """Worker: send me nothing new, I still serve what I have. Gateway: finish and go."""
-        self._put((DRAIN, reason))
+        self._put((DRAIN, words(reason)))
 
     def event(self, call: Call, event: dict[str, object]) -> None:
         """Any ASGI event in its general form. One that cannot travel (too large, of types that
@@ -114,7 +130,7 @@ class LinkMachine(ABC):
     def reset(self, call: Call, code: int, reason: str) -> None:
         """Gives a call up. Its bodies that still wait are dropped."""
         self._move(call, RESET)
-        self._put((RESET, call.call_id, code, reason))
+        self._put((RESET, call.call_id, code, words(reason)))
         self._outbox.drop(call.call_id)
 
     def taken(self, call: Call, count: int) -> None:

@@ -8,7 +8,7 @@ from .codec import MAX_ARRAY
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hello import Greeting
-from .link import LinkMachine, Received, unlawful
+from .link import LinkMachine, Received, unlawful, words
 from .messages import (
     CREDIT,
     DRAIN,
@@ -85,7 +85,7 @@ class WorkerLink(LinkMachine):
 
     def not_ready(self, step: str, error: str, log_tail: str) -> None:
         """The app could not start: at which step ("import", "lifespan", ...) and why."""
-        self._put((NOT_READY, step, error, log_tail))
+        self._put((NOT_READY, step, words(error), words(log_tail, end=True)))
 
     def slots(self, count: int) -> None:
         """How many calls this worker is willing to run at once on this link."""

@@ -8,8 +8,9 @@ makes none: its head is kept until the body comes, and both travel as one RESPON
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
+from ..protocol.cutter import MessageCutter
 from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs, Scope
 from .asgi_scope import http_scope
 from .request_scope import UnknownCallType, call_name
@@ -26,6 +27,13 @@ AsgiApp = Callable[
 ]
 
 _NOT_BEGUN: Final = frozenset({"opened", "started"})
+_OVER: Final = frozenset({"complete", "failed"})
+_WHEN: Final = {
+    "opened": "before http.response.start",
+    "started": "before http.response.start",
+    "complete": "after the response was complete",
+    "failed": "after the response was given up",
+}
 
 
 class ClientDisconnected(OSError):
@@ -37,20 +45,25 @@ class LoopEvent(Protocol):
     async def wait(self) -> object: ...
 
 
-class AsgiCall(HostedCall):
-    __slots__ = ("_body", "_chunks", "_event", "_head", "_more", "_new_event", "_state", "message",
-                 "scope", "task")  # fmt: skip
+class LoopKind(NamedTuple):
+    """What a call needs of its event loop."""
 
-    def __init__(
-        self,
-        session: LinkSession,
-        new_event: Callable[[], LoopEvent],
-        state: dict[str, object],
-    ) -> None:
+    new_event: Callable[[], LoopEvent]
+    passing: tuple[type[BaseException], ...]
+    """What is not the call's to stop: a cancellation, Ctrl-C."""
+
+
+class AsgiCall(HostedCall):
+    __slots__ = ("_body", "_chunks", "_event", "_head", "_line", "_loop", "_more", "_state",
+                 "message", "scope", "task")  # fmt: skip
+
+    def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
         super().__init__(session)
-        self._new_event = new_event
+        self._loop = loop
         self._state = state
         self._event: LoopEvent | None = None
+        self._line: deque[LoopEvent] | None = None
+        """Senders that wait until a message under way is out; None while none is."""
         self._head: tuple[int, Pairs] | None = None
         """http.response.start, until the first body says how it travels."""
         self._body: bytes | None = None
@@ -93,20 +106,29 @@ class AsgiCall(HostedCall):
     # -- the app's side ----------------------------------------------------------------------
 
     async def run(self, app: AsgiApp) -> None:
-        """Calls the app. Raises nothing but a cancellation."""
+        """Calls the app. Raises nothing but a cancellation or Ctrl-C."""
         try:
             await app(self.scope, self.receive, self.send)
-            if self.response != "complete" and not self.disconnected:
-                self._give_up(BAD_RESPONSE, "the app returned without a complete response")
-        except (Exception, SystemExit) as error:
-            self._raised(error)
-        except BaseException:
-            if self.response != "complete" and not self.disconnected:
+            if self.response != "complete":
+                self._returned()
+        except BaseException as error:
+            passing, raised = split(error, self._loop.passing)
+            if raised is not None:
+                self._raised(raised)
+            elif self.awaited:
                 self._give_up(APP_FAILED, "the call was cancelled")
-            raise
+            if passing is error:
+                raise
+            if passing is not None:
+                raise passing from None
         finally:
             self.session.leave(self)
             self.wake()
+
+    def _returned(self) -> None:
+        """The app is done, and an HTTP response of it is not."""
+        if self.awaited:
+            self._give_up(BAD_RESPONSE, "the app returned without a complete response")
 
     async def receive(self) -> AsgiEvent:
         while True:
@@ -120,13 +142,79 @@ class AsgiCall(HostedCall):
                 if body and self.receive_window is not None:
                     self.session.link.taken(self, len(body))
                 return {"type": "http.request", "body": body, "more_body": more}
+            if self.response in _OVER:
+                # ASGI: receive after the response says so. What the client has not sent of its
+                # request by now need not come any more (SPEC.md 6.1).
+                return {"type": "http.disconnect"}
             if self._more:
                 self.session.link.wanted(self)
-            elif self.response == "complete":
-                return {"type": "http.disconnect"}
             await self._park()
 
     async def send(self, event: AsgiEvent) -> None:
+        """Says the event; waits for credit if it is long, and for its turn if another task's is
+        under way: what two tasks send is never mixed.
+
+        A cancellation while it waits for its turn withdraws the event. In the middle of its own
+        message, what is missing cannot be sent any more: an HTTP response is given up, a
+        WebSocket closed with 1011, and who sends after that gets an exception.
+        """
+        if self._line is not None:
+            await self._send_in_turn(event)
+            return
+        unsaid = self._say(event)
+        if unsaid is not None:
+            self._line = deque()
+            await self._say_rest(*unsaid)
+
+    async def _send_in_turn(self, event: AsgiEvent) -> None:
+        line, turn = self._line, self._loop.new_event()
+        assert line is not None
+        line.append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn in line:
+                line.remove(turn)
+            else:
+                self._next_in_line()  # it was our turn already
+            raise
+        unsaid = None
+        try:
+            unsaid = self._say(event)
+        finally:
+            if unsaid is None:
+                self._next_in_line()
+        if unsaid is not None:
+            await self._say_rest(*unsaid)
+
+    async def _say_rest(self, data: MessageCutter[Any], more: bool) -> None:
+        """The rest of a message, while others stand in line behind it."""
+        try:
+            done = False
+            while not done:
+                await self._park()
+                self._check_connected()
+                done = self._say_pieces(data, more)
+        except BaseException:
+            if data.begun:
+                self._broken_off()
+            raise
+        finally:
+            self._next_in_line()
+
+    def _next_in_line(self) -> None:
+        if self._line:
+            self._line.popleft().set()
+        else:
+            self._line = None
+
+    def _check_connected(self) -> None:
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+
+    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+        """As much of the event as credit allows. Returns what is left of it, and whether it has
+        `more_body`; None if nothing is."""
         if self.disconnected:
             raise ClientDisconnected("the client is gone")
         kind = event["type"]
@@ -141,46 +229,39 @@ class AsgiCall(HostedCall):
                 body = _as_bytes(body)
             head = self._head
             if head is None and self.response != "body":
-                raise RuntimeError(
-                    "http.response.body was sent "
-                    + ("before http.response.start" if self.response in _NOT_BEGUN
-                       else "after the response was complete")
-                )  # fmt: skip
+                raise RuntimeError(f"http.response.body was sent {_WHEN[self.response]}")
             if head is None or len(body) > MAX_BODY or event.get("more_body", False):
-                await self._send_pieces(body, bool(event.get("more_body", False)))
-            else:
-                self._head = None
-                self.session.link.respond(self, *head, body)
-                if self._event is not None:
-                    self.wake()
+                return self._say_body(body, bool(event.get("more_body", False)))
+            self._head = None
+            self.session.link.respond(self, *head, body)
+            if self._event is not None:
+                self.wake()
         else:
             raise RuntimeError(f"{kind!r} is no event that an app may send in an http call")
+        return None
 
-    async def _send_pieces(self, body: bytes, more: bool) -> None:
-        """A part of a longer response, in pieces as the receiver's credit allows."""
-        link = self.session.link
+    def _say_body(self, body: bytes, more: bool) -> tuple[MessageCutter[Any], bool] | None:
+        """A part of a longer response."""
         if self._head is not None:
-            link.start_response(self, *self._head)
+            self.session.link.start_response(self, *self._head)
             self._head = None
-        done, size = 0, len(body)
-        while done < size:
-            if self.send_credit <= 0:
-                await self._park()
-                if self.disconnected:
-                    raise ClientDisconnected("the client is gone")
-                continue
-            piece = body[done : done + min(self.send_credit, MAX_BODY)]
-            done += len(piece)
-            link.send_body(self, piece, more or done < size)
-        if not more:
-            if not size:
-                link.send_body(self, b"", False)
+        if more and not body:
+            return None
+        data = MessageCutter(body)
+        return None if self._say_pieces(data, more) else (data, more)
+
+    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+        """Pieces as the receiver's credit allows; whether all is said."""
+        while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
+            self.session.link.send_body(self, piece, more or not data.done)
+        if data.done and not more:
             self.wake()  # a receive that waits for the end of the response
+        return data.done
 
     async def _park(self) -> None:
         event = self._event
         if event is None:
-            event = self._event = self._new_event()
+            event = self._event = self._loop.new_event()
         await event.wait()
 
     # -- ends --------------------------------------------------------------------------------
@@ -196,12 +277,27 @@ class AsgiCall(HostedCall):
             type(error).__name__,
             exc_info=(type(error), error, error.__traceback__),
         )
-        if self.response != "complete" and not self.disconnected:
-            self.session.link.reset(self, APP_FAILED, summary(error)[:500])
+        self.fail(APP_FAILED, summary(error)[:500])
+
+    def _broken_off(self) -> None:
+        """A message has begun that will not end."""
+        if self.awaited:
+            self._give_up(APP_FAILED, "a send was cancelled in the middle of a body")
+            self.wake()
 
     def _give_up(self, code: int, reason: str) -> None:
         logger.error("%s: %s", call_name(self.message), reason)
-        self.session.link.reset(self, code, reason)
+        self.fail(code, reason)
+
+
+def split(
+    error: BaseException, passing: tuple[type[BaseException], ...]
+) -> tuple[BaseException | None, BaseException | None]:
+    """What has to go on through us, and what the app has raised. A nursery of the app's may raise
+    both in one group."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(passing)
+    return (error, None) if isinstance(error, passing) else (None, error)
 
 
 def _as_bytes(body: object) -> bytes:

@@ -68,7 +68,7 @@ class Host(ABC):
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.running: set[HostedCall] = set()
-        """Calls inside of the app; on asyncio only those that did not return at once."""
+        """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.state: Literal["serving", "draining", "cancelling", "stopped"] = "serving"
         self._signals = 0
         self._since = 0.0

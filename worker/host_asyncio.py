@@ -8,10 +8,10 @@ until the end of its turn, but STARTED has to be on the wire before the app is c
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from ..protocol.messages import Scope
-from .asgi_call import AsgiApp, AsgiCall
+from .asgi_call import AsgiApp, AsgiCall, LoopKind
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
 from .lifespan import Lifespan
@@ -21,6 +21,9 @@ from .settings import WorkerSettings
 from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
+
+# GeneratorExit: a loop that closes throws away what still runs.
+_LOOP: Final = LoopKind(asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit))
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
@@ -73,7 +76,7 @@ class AsyncioHost(Host):
 
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
         kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
-        return kind(session, asyncio.Event, self._state)
+        return kind(session, _LOOP, self._state)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

@@ -84,7 +84,10 @@ class ThreadHost(Host):
         context = contextvars.copy_context()
         while (call := self._queue.get()) is not None:
             call.began = time.monotonic()
-            context.copy().run(call.run, self._app)
+            try:
+                context.copy().run(call.run, self._app)
+            except BaseException:  # a fault of ours: it costs a call and no thread
+                logger.exception("a call has failed")
 
     # -- what the sessions ask for, under the lock -------------------------------------------
 
@@ -122,5 +125,5 @@ class ThreadHost(Host):
             **super().vitals(),
             "calls": len(begun),
             "queued": len(self.running) - len(begun),
-            "oldest": round(now - min(begun), 3) if begun else 0.0,
+            "oldest_call": round(now - min(begun), 3) if begun else 0.0,
         }

@@ -1,12 +1,12 @@
 """Hosts an ASGI app on trio. Only loaded with `--loop trio`: nothing else here imports trio."""
 
 import logging
-from typing import cast
+from typing import Final, cast
 
 import trio
 
 from ..protocol.messages import Scope
-from .asgi_call import AsgiApp, AsgiCall
+from .asgi_call import AsgiApp, AsgiCall, LoopKind, split
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
 from .lifespan import Lifespan
@@ -16,6 +16,8 @@ from .settings import WorkerSettings
 from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
+
+_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt))
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
@@ -62,7 +64,7 @@ class TrioHost(Host):
 
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
         kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
-        return kind(session, trio.Event, self._state)
+        return kind(session, _LOOP, self._state)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
@@ -71,8 +73,16 @@ class TrioHost(Host):
         self._nursery.start_soon(self._run, call, call.task)
 
     async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:
-        with scope:
-            await call.run(self._app)
+        """One call; what goes wrong in it stays in it, as the nursery is everybody's."""
+        try:
+            with scope:
+                await call.run(self._app)
+        except BaseException as error:
+            passing, ours = split(error, _LOOP.passing)
+            if ours is not None:
+                logger.error("a call has failed", exc_info=ours)
+            if passing is not None:
+                raise passing from None
 
     def cancel(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

@@ -105,7 +105,7 @@ def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:
     """HELLO, NOT_READY and BYE, in a breath."""
     link = WorkerLink(worker_greeting(settings, settings.interface), lambda: None)
     link.greet()
-    link.not_ready(error.step, error.message, error.detail[-16_384:])
+    link.not_ready(error.step, error.message, error.detail)
     link.bye(BYE_NORMAL, "the app could not be started")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(FAREWELL_TIMEOUT)

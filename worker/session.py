@@ -43,6 +43,8 @@ _MOST_STARTED: Final = 1_024
 """Ids in one STARTED: the codec's arrays are bounded."""
 LOST: Final = 0
 """Why a call was given up, beside the codes of RESET: its link is gone."""
+_UNFINISHED: Final = frozenset({"opened", "started", "body"})
+"""States of a response that is neither whole nor given up."""
 
 
 class HostedCall(Call, ABC):
@@ -78,6 +80,16 @@ class HostedCall(Call, ABC):
     def disconnect(self) -> None:
         self.disconnected = True
         self.wake()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for more of the response."""
+        return self.response in _UNFINISHED and not self.disconnected
+
+    def fail(self, code: int, reason: str) -> None:
+        """Gives the call up, unless its response is whole or was given up already."""
+        if self.awaited:
+            self.session.link.reset(self, code, reason)
 
 
 class Owner(Protocol):
@@ -195,8 +207,7 @@ class LinkSession:
             if call.event_arrived(message[2]):
                 self.owner.given_up(call, CLIENT_GONE)
         elif message[0] == RESET:
-            call.disconnect()
-            self.owner.given_up(call, message[2])
+            self._give_up(call, message[2])
         elif message[0] == PING:
             self.link.pong(message[1], self.owner.vitals())
         elif message[0] == HELLO:
@@ -211,9 +222,11 @@ class LinkSession:
             self.lose(f"the gateway said BYE: {message[2]}")
 
     def _confirm(self, calls: list[HostedCall]) -> None:
-        """STARTED has to be on the wire before these calls are started."""
-        for first in range(0, len(calls), _MOST_STARTED):
-            self.link.started(calls[first : first + _MOST_STARTED])
+        """STARTED has to be on the wire before these calls are started. It is not said of those
+        that were refused, or given up in the same batch: they never meet the app."""
+        live = [call for call in calls if not call.disconnected]
+        for first in range(0, len(live), _MOST_STARTED):
+            self.link.started(live[first : first + _MOST_STARTED])
         self.flush()
         if self.blocked:
             self._unconfirmed += calls
@@ -311,8 +324,14 @@ class LinkSession:
         for each in list(self.link.calls.values()):
             call = cast("HostedCall", each)
             if not call.disconnected:
-                call.disconnect()
-                self.owner.given_up(call, LOST)
+                self._give_up(call, LOST)
+
+    def _give_up(self, call: HostedCall, code: int) -> None:
+        """Nobody waits for the response. Where it is complete the app still has its own work to
+        do (SPEC.md 6.4): it is told, and only a shutdown or a deadline hurries it."""
+        call.disconnect()
+        if call.response != "complete" or code not in (LOST, CLIENT_GONE):
+            self.owner.given_up(call, code)
 
 
 def _open(call: HostedCall, message: Open) -> None:

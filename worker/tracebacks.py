@@ -21,7 +21,8 @@ def strip_frames(error: BaseException) -> BaseException:
         if id(each) in seen:
             continue
         seen.add(id(each))
-        each.__traceback__ = _without_ours(each.__traceback__)
+        # Not by assignment: an exception may forbid it, as one that is a frozen dataclass does.
+        BaseException.with_traceback(each, _without_ours(each.__traceback__))
         waiting += [e for e in (each.__cause__, each.__context__) if e is not None]
         if isinstance(each, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", each).exceptions

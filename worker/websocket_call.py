@@ -6,13 +6,14 @@ ones do not fit into one message of the link; the app gets and gives whole ones.
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, cast
 
-from ..protocol.link import utf8_size
+from ..protocol.cutter import MessageCutter
+from ..protocol.link import utf8_size, words
 from ..protocol.messages import APP_FAILED, MAX_BODY, Open
-from .asgi_call import AsgiApp, AsgiCall, AsgiEvent, ClientDisconnected, LoopEvent
+from .asgi_call import AsgiCall, AsgiEvent, ClientDisconnected, LoopKind
 from .asgi_scope import websocket_scope
+from .request_scope import call_name
 from .response_head import checked_headers
 from .session import LinkSession
 
@@ -21,6 +22,10 @@ logger = logging.getLogger("propylon.worker")
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: what an app is told when nobody said goodbye."""
 NORMAL: Final = 1000
+INTERNAL_ERROR: Final = 1011
+MAX_REASON: Final = 123
+"""Bytes of a close frame's reason: a control frame carries 125, two are the code."""
+_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
 
 
 class WebSocketCall(AsgiCall):
@@ -29,13 +34,8 @@ class WebSocketCall(AsgiCall):
 
     __slots__ = ("_connect_told", "_disconnect", "_messages", "_phase", "_pieces")
 
-    def __init__(
-        self,
-        session: LinkSession,
-        new_event: Callable[[], LoopEvent],
-        state: dict[str, object],
-    ) -> None:
-        super().__init__(session, new_event, state)
+    def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
+        super().__init__(session, loop, state)
         self._phase = "connecting"
         self._connect_told = False
         self._pieces: list[bytes | str] = []
@@ -80,28 +80,15 @@ class WebSocketCall(AsgiCall):
 
     # -- the app's side ----------------------------------------------------------------------
 
-    async def run(self, app: AsgiApp) -> None:
-        try:
-            await app(self.scope, self.receive, self.send)
-            if not self.disconnected:
-                self._returned()
-        except (Exception, SystemExit) as error:
-            self._raised(error)
-        except BaseException:
-            if not self.disconnected:
-                self._give_up(APP_FAILED, "the call was cancelled")
-            raise
-        finally:
-            self.session.leave(self)
-            self.wake()
-
     def _returned(self) -> None:
         """The app is done. What it has left open is closed in its name."""
+        if self.disconnected:
+            return
         if self._phase == "connecting":
             self._give_up(APP_FAILED, "the app returned without accepting or refusing")
         elif self._phase == "open":
             self._say_close(NORMAL, "")
-        elif self._phase == "denying" and self.response != "complete":
+        elif self._phase == "denying":
             self._give_up(APP_FAILED, "the app returned without a complete response")
 
     async def receive(self) -> AsgiEvent:
@@ -121,65 +108,64 @@ class WebSocketCall(AsgiCall):
             self.session.link.wanted(self)
             await self._park()
 
-    async def send(self, event: AsgiEvent) -> None:
-        kind = event["type"]
+    def _check_connected(self) -> None:
         if self.disconnected or self._disconnect is not None:
             raise ClientDisconnected("the WebSocket is closed")
-        if self._phase == "open" and kind == "websocket.send":
-            await self._send_message(event)
-        elif self._phase == "open" and kind == "websocket.close":
-            self._say_close(int(event.get("code", NORMAL) or NORMAL), event.get("reason") or "")
-        elif self._phase == "connecting" and kind == "websocket.accept":
+
+    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+        self._check_connected()
+        kind, phase = event["type"], self._phase
+        if phase == "open" and kind == "websocket.send":
+            data = MessageCutter(_message(event))
+            return None if self._say_pieces(data, False) else (data, False)
+        if phase == "open" and kind == "websocket.close":
+            self._say_close(checked_code(event.get("code")), event.get("reason"))
+        elif phase == "connecting" and kind == "websocket.accept":
             self._accept(event)
-        elif self._phase == "connecting" and kind == "websocket.close":
-            self._say_close(int(event.get("code", NORMAL) or NORMAL), event.get("reason") or "")
-        elif kind.startswith("websocket.http.response.") and self._phase in _BEFORE:
+        elif phase == "connecting" and kind == "websocket.close":
+            # An HTTP response is what this becomes: the code is seen by nobody.
+            self._say_close(NORMAL, event.get("reason"))
+        elif kind.startswith("websocket.http.response.") and phase in _BEFORE:
             self._phase = "denying"
-            await super().send({**event, "type": kind.removeprefix("websocket.")})
+            return super()._say({**event, "type": kind.removeprefix("websocket.")})
         else:
-            raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {self._phase}")
+            raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {phase}")
+        return None
+
+    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+        if self._phase == "denying":
+            return super()._say_pieces(data, more)
+        while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
+            self.session.link.send_ws_message(self, piece, not data.done)
+        return data.done
+
+    def _broken_off(self) -> None:
+        if self._phase == "denying":
+            super()._broken_off()
+        elif self._phase == "open" and not self.disconnected:
+            # RFC 6455 section 5.4: a close may come within a fragmented message, no other may.
+            logger.error("%s: a send was cancelled in its middle", call_name(self.message))
+            self._say_close(INTERNAL_ERROR, "")
 
     def _accept(self, event: AsgiEvent) -> None:
         subprotocol = event.get("subprotocol")
         if subprotocol is not None and not isinstance(subprotocol, str):
             raise TypeError(f"subprotocol is text, not {type(subprotocol).__name__}")
         headers = checked_headers(event.get("headers") or ())
-        self._phase = "open"
         self.session.link.event(
             self,
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers},
         )
+        self._phase = "open"
 
-    def _say_close(self, code: int, reason: str) -> None:
+    def _say_close(self, code: int, reason: object) -> None:
+        text = _cut_reason("" if reason is None else str(reason))
+        self.session.link.event(self, {"type": "websocket.close", "code": code, "reason": text})
         self._phase = "closed"
-        self.session.link.event(
-            self, {"type": "websocket.close", "code": code, "reason": str(reason)}
-        )
         if self._disconnect is None:
             # ASGI: after its own close, an app that receives hears of the disconnect.
-            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": text}
             self.wake()
-
-    async def _send_message(self, event: AsgiEvent) -> None:
-        data: Any = event.get("bytes")
-        if data is None:
-            data = event.get("text")
-        if isinstance(data, (bytearray, memoryview)):
-            data = bytes(data)  # pyright: ignore[reportUnknownArgumentType]
-        if not isinstance(data, (bytes, str)):
-            raise TypeError("websocket.send needs bytes or text")
-        link = self.session.link
-        while True:
-            piece, rest = _cut(data, min(self.send_credit, MAX_BODY))
-            if piece is not None:
-                link.send_ws_message(self, piece, bool(rest))
-                if not rest:
-                    return
-                data = rest
-            else:
-                await self._park()
-                if self.disconnected or self._disconnect is not None:
-                    raise ClientDisconnected("the WebSocket is closed")
 
 
 _BEFORE: Final = frozenset({"connecting", "denying"})
@@ -191,10 +177,31 @@ def _joined(pieces: list[bytes | str]) -> bytes | str:
     return b"".join(cast("list[bytes]", pieces))
 
 
-def _cut(data: bytes | str, credit: int) -> tuple[bytes | str | None, bytes | str]:
-    """(what fits into `credit` bytes, the rest); None where nothing does. Whole characters."""
-    size = len(data) if isinstance(data, bytes) else utf8_size(data)
-    if size <= credit:
-        return data, data[:0]
-    count = credit if isinstance(data, bytes) else credit // 4  # UTF-8's longest character
-    return (data[:count], data[count:]) if count > 0 else (None, data)
+def _message(event: AsgiEvent) -> bytes | str:
+    data: Any = event.get("bytes")
+    if data is None:
+        data = event.get("text")
+    if isinstance(data, (bytearray, memoryview)):
+        data = bytes(data)  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(data, (bytes, str)):
+        raise TypeError("websocket.send needs bytes or text")
+    return data
+
+
+def checked_code(code: object) -> int:
+    """A close code that may travel (RFC 6455 section 7.4 and IANA's registry); 1000 for none.
+    1004 to 1006 and 1015 only ever stand for what was not said."""
+    if not code:
+        return NORMAL
+    if not isinstance(code, int):
+        raise TypeError(f"a close code is a number, not {code!r}")
+    if code in _CODES or 3000 <= code <= 4999:
+        return int(code)
+    raise ValueError(
+        f"{code} is no close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999 are"
+    )
+
+
+def _cut_reason(reason: str) -> str:
+    """What fits into a close frame (RFC 6455 section 5.5), whole characters."""
+    return MessageCutter(words(reason)).take(MAX_REASON) or ""

@@ -27,6 +27,7 @@ StartResponse = Callable[..., Callable[[bytes], None]]
 WsgiApp = Callable[[dict[str, object], StartResponse], Iterable[bytes]]
 
 _NO_CONTENT: Final = frozenset({204, 304})
+_OVER: Final = frozenset({"complete", "failed"})
 
 
 class ClientDisconnected(OSError):
@@ -76,19 +77,29 @@ class WsgiCall(HostedCall):
 
     def run(self, app: WsgiApp) -> None:
         """Calls the app. Raises nothing."""
+        whole = None
         try:
-            whole = None if self.disconnected else self._call(app)
-            if whole is not None:
-                with self._lock:  # held throughout: response and end go as one message
-                    if not self.disconnected:
-                        self.session.link.respond(self, *whole)
-                    self.session.leave(self)
-                    self.session.flush()
-                return
+            if not self.disconnected:
+                whole = self._call(app)
         except BaseException as error:  # a thread has no cancellation to pass on
-            self._raised(error)
-        with self._lock:
+            if self._log(error):
+                with self._lock:
+                    self.fail(APP_FAILED, summary(error)[:500])
+        finally:
+            with self._lock:  # held throughout: response and end go as one message
+                self._leave(whole)
+
+    def _leave(self, whole: tuple[int, Pairs, bytes] | None) -> None:
+        """The call is over, and its slot free, whatever becomes of what it has left to say."""
+        try:
+            if whole is not None and not self.disconnected:
+                self.session.link.respond(self, *whole)
+        except Exception as error:  # a head that is too large for the link
+            self._log(error)
+            self.fail(APP_FAILED, summary(error)[:500])
+        finally:
             self.session.leave(self)
+            self.wake()
             self.session.flush()
 
     def _call(self, app: WsgiApp) -> tuple[int, Pairs, bytes] | None:
@@ -168,6 +179,7 @@ class WsgiCall(HostedCall):
                 head, self._head = self._head, None
                 if len(data) == self._left and data and len(data) <= MAX_BODY:
                     link.respond(self, *head, data)
+                    self.wake()
                     self.session.flush()
                     return
                 link.start_response(self, *head)
@@ -193,6 +205,8 @@ class WsgiCall(HostedCall):
                 # longer still goes out, as an error of the app's that the next write names.
                 more = self._left != 0 or done < size
             self.session.link.send_body(self, piece, more)
+            if not more:
+                self.wake()
 
     def _finish(self) -> None:
         with self._lock:
@@ -205,7 +219,9 @@ class WsgiCall(HostedCall):
             elif self.response == "body":
                 self.session.link.send_body(self, b"", False)
             else:
-                self._give_up(BAD_RESPONSE, "the app returned without calling start_response")
+                reason = "the app returned without calling start_response"
+                logger.error("%s: %s", call_name(self.message), reason)
+                self.fail(BAD_RESPONSE, reason)
             self.session.flush()
 
     def _next_chunk(self) -> bytes:
@@ -214,6 +230,10 @@ class WsgiCall(HostedCall):
                 if not self._more:
                     return b""
                 self._check_connected()
+                if self.response in _OVER:
+                    # SPEC.md 6.1: the rest need not come. Not b"", which would say that the
+                    # request was whole (PEP 3333, "Input and Error Streams").
+                    raise ClientDisconnected("the rest of the request is lost: it was answered")
                 self.session.link.wanted(self)
                 self.session.flush()
                 self._park()
@@ -235,24 +255,19 @@ class WsgiCall(HostedCall):
 
     # -- ends --------------------------------------------------------------------------------
 
-    def _raised(self, error: BaseException) -> None:
+    def _log(self, error: BaseException) -> bool:
+        """Logs it; whether it is one of the app's own."""
         strip_frames(error)
-        if self.disconnected and isinstance(error, ClientDisconnected):
+        if isinstance(error, ClientDisconnected) and not self.awaited:
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
-            return
+            return False
         logger.error(
             "%s: the app raised %s",
             call_name(self.message),
             type(error).__name__,
             exc_info=(type(error), error, error.__traceback__),
         )
-        with self._lock:
-            if self.response != "complete" and not self.disconnected:
-                self.session.link.reset(self, APP_FAILED, summary(error)[:500])
-
-    def _give_up(self, code: int, reason: str) -> None:
-        logger.error("%s: %s", call_name(self.message), reason)
-        self.session.link.reset(self, code, reason)
+        return True
 
 
 def _encoded(field: Any) -> tuple[bytes, bytes]:

@@ -119,6 +119,28 @@ async def crash(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     raise RuntimeError("crashed as asked")
 
 
+async def parrot(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Raises what the client says, decoded from JSON."""
+    raise ValueError(json.loads((await receive())["body"]))
+
+
+LATE = {"running": 0}
+
+
+async def late(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answers, and then asks for the request until there is a disconnect."""
+    LATE["running"] += 1
+    await answer(send, b"hello")
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    LATE["running"] -= 1
+
+
+async def count_late(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """How many of them run."""
+    await answer(send, b"%d" % LATE["running"])
+
+
 async def exit_now(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     os._exit(7)
 
@@ -188,6 +210,9 @@ KNOBS = {
     "/slow": slow,
     "/trickle": trickle,
     "/crash": crash,
+    "/parrot": parrot,
+    "/late": late,
+    "/count_late": count_late,
     "/exit": exit_now,
     "/watch": watch,
     "/nothing": nothing,

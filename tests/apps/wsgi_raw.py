@@ -1,5 +1,6 @@
 """A WSGI app with the same knobs as asgi_raw, as far as WSGI has them."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +64,29 @@ def crash(environ: Environ, start: StartResponse, knobs: dict[str, str]) -> Iter
     raise RuntimeError("crashed as asked")
 
 
+def parrot(environ: Environ, start: StartResponse, knobs: dict[str, str]) -> Iterable[bytes]:
+    """Raises what the client says, decoded from JSON."""
+    raise ValueError(json.loads(environ["wsgi.input"].read()))
+
+
+class ReadsLate:
+    """A response whose `close` reads the request."""
+
+    def __init__(self, environ: Environ) -> None:
+        self._input = environ["wsgi.input"]
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"hello"
+
+    def close(self) -> None:
+        self._input.read()
+
+
+def late(environ: Environ, start: StartResponse, knobs: dict[str, str]) -> Iterable[bytes]:
+    start("200 OK", [("Content-Length", "5")])
+    return ReadsLate(environ)
+
+
 def exit_now(environ: Environ, start: StartResponse, knobs: dict[str, str]) -> Iterable[bytes]:
     os._exit(7)
 
@@ -98,6 +122,8 @@ KNOBS = {
     "/write": write,
     "/slow": slow,
     "/crash": crash,
+    "/parrot": parrot,
+    "/late": late,
     "/exit": exit_now,
     "/background": background,
     "/facts": facts,

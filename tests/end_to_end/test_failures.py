@@ -295,3 +295,34 @@ def test_clients_that_keep_asking_do_not_stop_the_end() -> None:
         for thread in threads:
             thread.join()
     assert not bad
+
+
+# -- what a client can bring about in an app -----------------------------------------------------
+
+HOSTS = {
+    "asyncio": ["asgi_raw:app"],
+    "trio": ["asgi_raw:app", "--loop", "trio"],
+    "threads": ["wsgi_raw:app", "--threads", "2", "--queue-timeout", "5"],
+}
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+def test_an_exception_with_a_lone_surrogate_costs_its_request_only(host: list[str]) -> None:
+    with Propylon(*host) as propylon, propylon.client() as client:
+        workers = propylon.pids("worker")
+        for _ in range(3):
+            assert client.post("/parrot", content=b'"\\ud800"').status_code == 500
+        assert client.get("/").text == "hello"
+        assert propylon.pids("worker") == workers
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+def test_a_request_that_never_ends_holds_no_slot_once_it_was_answered(host: list[str]) -> None:
+    with Propylon(*host) as propylon, propylon.client() as client:
+        for _ in range(3):
+            with closing(socket.create_connection(propylon.address, DEADLINE)) as sock:
+                sock.sendall(b"POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nabc")
+                assert b"200 OK" in sock.recv(1000)
+        assert client.get("/").text == "hello"
+        if "wsgi_raw:app" not in host:
+            wait_for(lambda: client.get("/count_late").text == "0", "calls leave the app")

@@ -37,7 +37,7 @@ from propylon.protocol.messages import (
 )
 from propylon.protocol.worker_link import WorkerLink
 
-from .pair import SCOPE, Bell, greeting, hear, opened, output, pair
+from .pair import SCOPE, Bell, exchange, greeting, hear, opened, output, pair
 
 MESSAGES: dict[int, Message] = {
     STARTED: (STARTED, (1,)),
@@ -318,3 +318,27 @@ def test_started_carries_ids_of_open_calls_once(ids: tuple[object, ...]) -> None
     gateway, _, _, _ = opened()
     with pytest.raises(RemoteProtocolError):
         hear(gateway, (STARTED, ids))  # pyright: ignore[reportArgumentType]
+
+
+# -- a request that never ends ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_call_ends_though_its_request_does_not(at_once: bool) -> None:
+    """The gateway may stop to send the body of a request that was answered, or be about to send
+    more of it: both sides forget the call."""
+    gateway, call, worker, answering = opened(more=True)
+    gateway.send_body(call, b"sent before it knew", True)
+    crossing = gateway.take_output()
+    worker.respond(answering, 200, (), b"done")
+    if not at_once:
+        exchange(gateway, worker)
+        assert (call.request, call.response) == ("body", "complete")
+    worker.end(answering)
+    exchange(gateway, worker)
+    assert (call.request, call.response) == ("body", "ended")
+    assert not gateway.calls
+    assert not worker.calls
+    assert list(worker.receive(crossing)) == []
+    assert not worker.has_output
+    assert not gateway.has_output

@@ -18,10 +18,12 @@ from typing import Any
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
+from propylon.protocol.link import utf8_size
 from propylon.protocol.messages import (
     BYE,
     DRAIN,
     END,
+    EVENT,
     HELLO,
     NOT_READY,
     PONG,
@@ -32,6 +34,7 @@ from propylon.protocol.messages import (
     RESPONSE_START,
     SLOTS,
     STARTED,
+    WS_MESSAGE,
     Message,
     Scope,
 )
@@ -67,10 +70,24 @@ class PeerCall(Call):
         self.started = False
         self.reset: tuple[int, str] | None = None
         self.kinds: list[int] = []
+        self.events: list[dict[str, Any]] = []
+        self.pieces: list[tuple[bytes | str, bool]] = []
+        """Of WebSocket messages, and whether more of the message comes."""
 
     @property
     def header(self) -> dict[bytes, bytes]:
         return dict(self.headers)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The WebSocket messages that are whole."""
+        found, parts = [], []
+        for data, more in self.pieces:
+            parts.append(data)
+            if not more:
+                found.append(parts[0][:0].join(parts))
+                parts = []
+        return found
 
     @property
     def json(self) -> Any:
@@ -191,6 +208,14 @@ class GatewayPeer:
                 self.link.taken(call, len(message[2]))
         elif message[0] == RESET:
             call.reset = (message[2], message[3])
+        elif message[0] == EVENT:
+            call.events.append(message[2])
+        elif message[0] == WS_MESSAGE:
+            call.pieces.append(message[2:])
+            if self.take_bodies:
+                data = message[2]
+                size = len(data) if isinstance(data, bytes) else utf8_size(data)
+                self.link.taken(call, size)
         elif message[0] == STARTED:
             call.started = True
         elif message[0] == END:

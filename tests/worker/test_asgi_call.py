@@ -218,6 +218,58 @@ def test_receive_after_the_response_says_disconnect(asgi: GatewayPeer) -> None:
     assert asgi.get("/stats").json["errors"][before:] == ["http.disconnect"]
 
 
+def test_receive_after_the_response_does_not_wait_for_the_request(asgi: GatewayPeer) -> None:
+    """The rest of the request never comes: what is there is read, then the call can end."""
+    before = len(asgi.get("/stats").json["errors"])
+    call = asgi.open(scope("POST", b"/late_receive"), b"part", more=True)
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+    assert asgi.get("/stats").json["errors"][before:] == [["http.request", "http.disconnect"]]
+    assert asgi.ping()["calls"] == 0
+
+
+def test_a_receive_that_is_parked_hears_of_the_end_of_the_response(asgi: GatewayPeer) -> None:
+    before = len(asgi.get("/stats").json["errors"])
+    call = asgi.open(scope("POST", b"/receive_is_parked"), b"part", more=True)
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+    assert call.body == b"done"
+    assert asgi.get("/stats").json["errors"][before:] == ["http.disconnect"]
+
+
+# -- several tasks that send -------------------------------------------------------------------
+
+
+def test_bodies_of_several_tasks_do_not_mix(asgi: GatewayPeer) -> None:
+    asgi.take_bodies = False
+    call = asgi.open(scope(path=b"/two_send"))
+    asgi.flush()
+    asgi.until(lambda: len(call.body) == WINDOW)
+    asgi.quiet(0.2)  # the others are in line by then
+    asgi.take_bodies = True
+    asgi.link.taken(call, WINDOW)
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+    parts = [b"%d" % n * (1_000_000 >> (5 * n)) for n in range(4)]
+    assert call.body == b"".join(parts) + b"end"
+    assert call.complete
+
+
+def test_a_body_that_was_cancelled_in_its_middle_gives_the_response_up(asgi: GatewayPeer) -> None:
+    """What is missing must not pass for a whole response."""
+    before = len(asgi.get("/stats").json["errors"])
+    asgi.take_bodies = False
+    call = asgi.open(scope(path=b"/send_is_cancelled"))
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+    asgi.take_bodies = True
+    assert not call.complete
+    assert call.reset == (APP_FAILED, "a send was cancelled in the middle of a body")
+    assert asgi.get("/stats").json["errors"][before:] == [
+        "http.response.body was sent after the response was given up"
+    ]
+
+
 # -- faults of the app -------------------------------------------------------------------------
 
 
@@ -286,6 +338,31 @@ def test_a_second_response_is_an_error_that_the_client_does_not_see(asgi: Gatewa
     call = asgi.get("/twice")
     assert (call.body, call.complete, call.reset) == (b"first", True, None)
     assert "http.response.start was sent already" in asgi.worker.errors
+
+
+def test_an_exception_s_text_may_be_anything(asgi: GatewayPeer) -> None:
+    """A client's JSON can put a lone surrogate there."""
+    call = asgi.call(scope("POST", b"/raises_surrogate"), b'{"name": "\\ud800"}')
+    assert call.reset == (APP_FAILED, "ValueError: no such user: \\ud800")
+    assert asgi.get("/hello").body == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/raises_odd", "Odd: neither an Exception"), ("/raises_frozen", "Frozen: 7")],
+)
+def test_odd_exceptions_cost_their_call_only(asgi: GatewayPeer, path: str, words: str) -> None:
+    other = asgi.open(scope(path=b"/slow"))
+    call = asgi.get(path)
+    assert call.reset is not None
+    assert call.reset[0] == APP_FAILED
+    assert words in call.reset[1]
+    asgi.until(lambda: other.ended)
+    assert other.body == b"slow"
+    log = asgi.worker.errors
+    assert f"GET {path}: the app raised " in log
+    assert "never retrieved" not in log
+    assert "asgi_call.py" not in log
 
 
 # -- the link ----------------------------------------------------------------------------------

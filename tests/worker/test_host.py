@@ -15,6 +15,7 @@ from propylon.protocol.messages import (
     CONFIRM_START,
     TIMED_OUT,
 )
+from propylon.worker.host import CLIENT_GRACE
 
 from .gateway_peer import GatewayPeer, Listener, WorkerProcess, running, scope
 
@@ -191,6 +192,21 @@ def test_without_a_leash_ctrl_c_stops_it(run_dir: Path, host: Host) -> None:
     peer.sock.close()
 
 
+@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+def test_what_is_raised_beside_a_cancellation_stays_in_its_call(run_dir: Path, host: Host) -> None:
+    """One group of both, as a nursery of the app's makes it."""
+    options = (*host[1:], "--graceful-timeout", "0.3")
+    with running(host[0], run_dir, *options) as (worker, peer):
+        call = peer.open(scope(path=b"/raises_odd_group"))
+        peer.flush()
+        peer.quiet(0.05)
+        worker.process.terminate()
+        peer.until(lambda: call.ended)
+        assert worker.wait() == 0
+        assert "Odd: while it was cancelled" in worker.errors
+        assert "shutdown seen" in worker.errors
+
+
 # -- disconnects -------------------------------------------------------------------------------
 
 
@@ -209,6 +225,21 @@ def test_a_lost_link_disconnects_its_calls(run_dir: Path) -> None:
         assert witness.ping()["calls"] == 0
         other.close()
         witness.sock.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+def test_work_behind_a_response_outlives_the_client(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:]) as (_, peer):
+        call = peer.open(scope(path=b"/goes_on"))
+        peer.flush()
+        peer.until(lambda: call.complete)
+        peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        peer.quiet(CLIENT_GRACE + 1)
+        peer.get("/go")
+        peer.until(lambda: call.ended)
+        assert peer.get("/stats").json["errors"] == ["http.disconnect", "went on"]
 
 
 @pytest.mark.slow

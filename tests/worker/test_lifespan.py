@@ -68,6 +68,22 @@ def test_a_failed_start_is_reported_and_ends_the_worker(
     listener.close()
 
 
+@LOOPS
+def test_a_failed_start_is_reported_whatever_its_text(run_dir: Path, loop: str) -> None:
+    listener = Listener(run_dir)
+    worker = WorkerProcess("lifespans:raises_anything", run_dir, "--loop", loop)
+    assert worker.report()["step"] == "lifespan"
+    peer = listener.accept(ready=False)
+    peer.until(lambda: peer.bye)
+    assert peer.not_ready[1].startswith("the app's start-up raised LookupError: \\ud800\\ud800")
+    assert peer.not_ready[2].endswith(" the end\n")
+    peer.sock.close()
+    assert worker.wait() == 3
+    assert worker.errors == ""
+    worker.close()
+    listener.close()
+
+
 @MOSTLY_UVLOOP
 @pytest.mark.parametrize(
     ("app", "words"),

@@ -142,6 +142,8 @@ def test_exc_info_raises_once_the_head_was_sent(wsgi: GatewayPeer) -> None:
         ("/bytes_header", APP_FAILED, "a header is a pair of latin-1 strings"),
         ("/bad_status", APP_FAILED, "status is a string such as '200 OK', not 'OK'"),
         ("/text_body", APP_FAILED, "a WSGI body is bytes, not str"),
+        ("/bad_close", BAD_RESPONSE, "without calling start_response"),
+        ("/huge_head", APP_FAILED, "RESPONSE takes 20000"),
     ],
 )
 def test_apps_that_are_wrong(wsgi: GatewayPeer, path: str, code: int, words: str) -> None:
@@ -151,6 +153,21 @@ def test_apps_that_are_wrong(wsgi: GatewayPeer, path: str, code: int, words: str
     assert call.reset[0] == code
     assert words in call.reset[1]
     assert wsgi.get("/hello").body == b"hello"
+
+
+def test_an_exception_s_text_may_be_anything(wsgi: GatewayPeer) -> None:
+    """A client's JSON can put a lone surrogate there; every thread survives it."""
+    for _ in range(5):
+        call = wsgi.call(scope("POST", b"/raises_surrogate"), b'{"name": "\\ud800"}')
+        assert call.reset == (APP_FAILED, "ValueError: no such user: \\ud800")
+    assert wsgi.get("/hello").body == b"hello"
+
+
+def test_every_thread_survives_a_close_that_raises(wsgi: GatewayPeer) -> None:
+    for _ in range(5):
+        assert wsgi.get("/bad_close").ended
+    assert "RuntimeError: close failed" in wsgi.worker.errors
+    assert "a call has failed" not in wsgi.worker.errors
 
 
 def test_an_exception_in_the_iteration(wsgi: GatewayPeer) -> None:
@@ -238,6 +255,19 @@ def test_a_client_that_goes_in_the_middle_of_its_body(wsgi: GatewayPeer) -> None
     assert "ClientDisconnected" in wsgi.get("/stats").json["errors"]
 
 
+def test_a_read_after_the_response_does_not_wait_for_the_request(wsgi: GatewayPeer) -> None:
+    """The rest of the request never comes. It is no end of the body: what is missing shows."""
+    before = len(wsgi.get("/stats").json["errors"])
+    for _ in range(5):
+        call = wsgi.open(scope("POST", b"/late_read"), b"part", more=True)
+        wsgi.flush()
+        wsgi.until(lambda call=call: call.ended)
+        assert call.body == b"done"
+    call = wsgi.call(scope("POST", b"/late_read"), b"whole")
+    found = wsgi.get("/stats").json["errors"][before:]
+    assert found == [["part", "ClientDisconnected"]] * 5 + [["whol", "e"]]
+
+
 def test_a_slow_reader_stops_the_app_at_the_window(wsgi: GatewayPeer) -> None:
     wsgi.take_bodies = False
     call = wsgi.open(scope(path=b"/large"))
@@ -288,9 +318,9 @@ def test_a_ping_is_answered_while_all_threads_are_busy(wsgi: GatewayPeer) -> Non
     wsgi.quiet(0.1)
     vitals = wsgi.ping()
     assert (vitals["calls"], vitals["queued"]) == (4, 1)
-    assert 0.05 < vitals["oldest"] < 0.25
+    assert 0.05 < vitals["oldest_call"] < 0.25
     wsgi.until(lambda: all(call.ended for call in calls))
-    assert wsgi.ping()["oldest"] == 0.0
+    assert wsgi.ping()["oldest_call"] == 0.0
 
 
 def test_started_comes_before_the_answer(wsgi: GatewayPeer) -> None:
@@ -314,9 +344,11 @@ def test_a_call_given_up_while_it_waits_for_a_thread_never_meets_the_app(
 
 
 def test_websocket_calls_are_refused(wsgi: GatewayPeer) -> None:
-    call = wsgi.call(scope(kind="websocket"))
-    assert call.reset is not None
-    assert call.reset[0] == REFUSED
+    for flags in (0, CONFIRM_START):
+        call = wsgi.call(scope(kind="websocket"), flags=flags)
+        assert call.reset is not None
+        assert call.reset[0] == REFUSED
+        assert not call.started
 
 
 @pytest.mark.parametrize("name", ["validated", "validated_generator"])

@@ -1,6 +1,8 @@
 """ASGI apps that the worker's tests call; each path is a way to behave."""
 
 import contextvars
+import dataclasses
+import functools
 import json
 import sys
 import time
@@ -31,6 +33,23 @@ async def sleep(seconds):
         import asyncio
 
         await asyncio.sleep(seconds)
+
+
+async def together(*functions):
+    """Runs them at the same time."""
+    import anyio
+
+    async with anyio.create_task_group() as tasks:
+        for function in functions:
+            tasks.start_soon(function)
+
+
+async def cancelled_after(seconds, function):
+    import anyio
+
+    with anyio.move_on_after(seconds) as limit:
+        await function()
+    return limit.cancelled_caught
 
 
 async def read_body(receive):
@@ -259,3 +278,189 @@ async def twice(scope, receive, send):
 @route
 async def title_case(scope, receive, send):
     await answer(send, b"", headers=[[b"Content-Type", b" text/html "], [b"X-Empty", b""]])
+
+
+@route
+async def raises_surrogate(scope, receive, send):
+    body, _ = await read_body(receive)
+    raise ValueError("no such user: " + json.loads(body)["name"])
+
+
+class Odd(BaseException):
+    pass
+
+
+@route
+async def raises_odd(scope, receive, send):
+    raise Odd("neither an Exception nor a cancellation")
+
+
+@route
+async def raises_odd_group(scope, receive, send):
+    """What a nursery of the app's raises where its call is cancelled: both in one group."""
+    import anyio
+
+    try:
+        await sleep(60)
+    except anyio.get_cancelled_exc_class() as error:
+        raise BaseExceptionGroup("mixed", [error, Odd("while it was cancelled")]) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    number: int
+
+
+@route
+async def raises_frozen(scope, receive, send):
+    raise Frozen(7)
+
+
+@route
+async def late_receive(scope, receive, send):
+    """Answers before it reads."""
+    await answer(send, b"done")
+    found = []
+    while not found or found[-1] != "http.disconnect":
+        found.append((await receive())["type"])
+    seen["errors"].append(found)
+
+
+@route
+async def receive_is_parked(scope, receive, send):
+    """One task waits for the request's rest, the other answers."""
+    assert (await receive())["body"] == b"part"
+
+    async def wait():
+        seen["errors"].append((await receive())["type"])
+
+    async def reply():
+        await sleep(0.05)
+        await answer(send, b"done")
+
+    await together(wait, reply)
+
+
+@route
+async def goes_on(scope, receive, send):
+    await read_body(receive)
+    await answer(send, b"done")
+    seen["errors"].append((await receive())["type"])
+    while not seen.get("go"):
+        await sleep(0.01)
+    seen["errors"].append("went on")
+
+
+@route
+async def two_send(scope, receive, send):
+    """A large body, and others from tasks of their own while it waits for credit."""
+
+    async def part(number, size):
+        await sleep(0.03 * number)
+        body = b"%d" % number * size
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await together(*[functools.partial(part, n, 1_000_000 >> (5 * n)) for n in range(4)])
+    await send({"type": "http.response.body", "body": b"end"})
+
+
+@route
+async def send_is_cancelled(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    event = {"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True}
+    assert await cancelled_after(0.1, functools.partial(send, event))
+    try:
+        await send({"type": "http.response.body", "body": b"end"})
+    except RuntimeError as error:
+        seen["errors"].append(str(error))
+
+
+# -- WebSockets --------------------------------------------------------------------------------
+
+
+async def accepted(receive, send):
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+
+
+@route
+async def ws_echo(scope, receive, send):
+    await accepted(receive, send)
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({**event, "type": "websocket.send"})
+
+
+LARGE = {
+    "text": "\U0001f600é" * 200_000,
+    "ascii": "x" * 1_200_000,
+    "bytes": b"x" * 1_200_000,
+}
+
+
+@route
+async def ws_large(scope, receive, send):
+    await accepted(receive, send)
+    name = scope["query_string"].decode()
+    await send({"type": "websocket.send", "bytes" if name == "bytes" else "text": LARGE[name]})
+    await send({"type": "websocket.send", "text": ""})
+
+
+@route
+async def ws_two_send(scope, receive, send):
+    await accepted(receive, send)
+
+    async def part(number, size):
+        await sleep(0.03 * number)
+        await send({"type": "websocket.send", "text": str(number) * size})
+
+    await together(*[functools.partial(part, n, 1_000_000 >> (5 * n)) for n in range(4)])
+    await send({"type": "websocket.close", "code": 3000})
+
+
+@route
+async def ws_send_is_cancelled(scope, receive, send):
+    """The one that is under way, or one that waits for its turn behind it."""
+    await accepted(receive, send)
+    large = {"type": "websocket.send", "text": "a" * 1_000_000}
+    small = {"type": "websocket.send", "text": "b"}
+
+    async def first():
+        if scope["query_string"] == b"first":
+            assert await cancelled_after(0.1, functools.partial(send, large))
+        else:
+            await send(large)
+
+    async def second():
+        await sleep(0.05)
+        if scope["query_string"] == b"second":
+            assert await cancelled_after(0.05, functools.partial(send, small))
+            seen["errors"].append("withdrawn")
+        else:
+            try:
+                await send(small)
+            except OSError as error:
+                seen["errors"].append(str(error))
+
+    await together(first, second)
+    seen["errors"].append((await receive())["type"])
+
+
+@route
+async def ws_close(scope, receive, send):
+    await accepted(receive, send)
+    code, reason = json.loads(bytes.fromhex(scope["query_string"].decode()))
+    try:
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+    except Exception as error:
+        seen["errors"].append(f"{type(error).__name__}: {error}")
+        await send({"type": "websocket.close", "code": 4000})
+
+
+@route
+async def ws_surrogate(scope, receive, send):
+    await accepted(receive, send)
+    try:
+        await send({"type": "websocket.send", "text": "x" * 100_000 + "\ud800"})
+    except ValueError:
+        await send({"type": "websocket.send", "text": "refused"})

@@ -61,3 +61,9 @@ async def leaves_after_startup(scope, receive, send):
     await receive()
     await send({"type": "lifespan.startup.complete"})
     print("left early", file=sys.stderr)
+
+
+async def raises_anything(scope, receive, send):
+    """Text that UTF-8 cannot carry, and more of it than a message can."""
+    await receive()
+    raise LookupError("\ud800" * 500_000 + " the end")

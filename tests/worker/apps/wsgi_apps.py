@@ -273,6 +273,52 @@ def file(environ, start_response):
     return environ["wsgi.file_wrapper"](open(__file__, "rb"), 100)
 
 
+@route
+def raises_surrogate(environ, start_response):
+    raise ValueError("no such user: " + json.loads(environ["wsgi.input"].read())["name"])
+
+
+class BadClose:
+    def __iter__(self):
+        return iter(())
+
+    def close(self):
+        raise RuntimeError("close failed")
+
+
+@route
+def bad_close(environ, start_response):
+    return BadClose()
+
+
+@route
+def huge_head(environ, start_response):
+    return answer(start_response, b"body", headers=[("X-Huge", "x" * 2_000_000)])
+
+
+class ReadsLate(Closing):
+    """Reads the request after the response is complete."""
+
+    def __init__(self, name, parts, environ):
+        super().__init__(name, parts)
+        self.input = environ["wsgi.input"]
+
+    def close(self):
+        found = []
+        try:
+            while block := self.input.read(4):
+                found.append(block.decode())
+        except OSError as error:
+            found.append(type(error).__name__)
+        seen["errors"].append(found)
+
+
+@route
+def late_read(environ, start_response):
+    start_response("200 OK", [("Content-Length", "4")])
+    return ReadsLate("late_read", [b"done"], environ)
+
+
 @validator
 def validated(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

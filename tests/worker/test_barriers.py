@@ -1,0 +1,92 @@
+"""Whatever is wrong with one call, ours or the app's, its host goes on."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from propylon.worker.host_threads import ThreadHost
+from propylon.worker.host_trio import TrioHost
+from propylon.worker.leash import Leash
+from propylon.worker.load_app import LoadedApp
+from propylon.worker.settings import WorkerSettings
+
+
+class Broken(BaseException):
+    pass
+
+
+class BrokenCall:
+    """One that raises, though no call should."""
+
+    began = 0.0
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def run(self, app: object) -> None:
+        raise self.error
+
+
+class BrokenTrioCall(BrokenCall):
+    async def run(self, app: object) -> None:  # type: ignore[override]
+        raise self.error
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(logging.getLogger("propylon.worker"), "propagate", True)
+    return caplog
+
+
+def host_of(kind: Any, run_dir: Path) -> Any:
+    def app() -> None: ...
+
+    settings = WorkerSettings(app="x:app", run_dir=str(run_dir))
+    return kind(settings, LoadedApp(app, "x:app", "wsgi"), Leash(None))
+
+
+def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture) -> None:
+    host = host_of(ThreadHost, run_dir)
+    for item in (BrokenCall(Broken("first")), BrokenCall(SystemExit("second")), None):
+        host._queue.put(item)
+    thread = threading.Thread(target=host._work, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert log.text.count("a call has failed") == 2
+    assert "Broken: first" in log.text
+
+
+@pytest.mark.parametrize(
+    "error", [Broken("odd"), SystemExit("odd"), BaseExceptionGroup("both", [Broken("odd")])]
+)
+async def test_a_nursery_outlives_it(
+    run_dir: Path, log: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    host = host_of(TrioHost, run_dir)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host._run, BrokenTrioCall(error), trio.CancelScope())
+    assert "odd" in log.text
+
+
+async def test_a_cancellation_passes(run_dir: Path, log: pytest.LogCaptureFixture) -> None:
+    """Alone or in a group with something else, which is logged."""
+    host = host_of(TrioHost, run_dir)
+    with trio.CancelScope() as outer:
+        outer.cancel()
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as cancelled:
+            mixed = BaseExceptionGroup("both", [cancelled, Broken("odd")])
+            await host._run(BrokenTrioCall(mixed), trio.CancelScope())
+    assert outer.cancelled_caught
+    assert "odd" in log.text
+
+
+async def test_ctrl_c_passes(run_dir: Path) -> None:
+    host = host_of(TrioHost, run_dir)
+    with pytest.raises(KeyboardInterrupt):
+        await host._run(BrokenTrioCall(KeyboardInterrupt()), trio.CancelScope())
