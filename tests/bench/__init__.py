@@ -1,0 +1,1 @@
+"""How fast it is, beside its peers, on your machine: `python -m tests.bench` (see README.md)."""
