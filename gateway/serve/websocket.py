@@ -15,6 +15,8 @@ from logging import getLogger
 from time import monotonic
 from typing import Any, Final, Literal
 
+from ...protocol.cutter import MessageCutter
+from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange import Exchange, Source
 from ..http.handshake import accept_head, extension_offers
@@ -97,8 +99,9 @@ class WebSocketConnection:
         self._unfinished = 0
         """Bytes that the app was sent of a message which has not ended."""
         self._state: State = "open"
-        self._unsent: deque[Piece] = deque()
-        """Pieces for the app that it has given no credit for."""
+        self._unsent: deque[tuple[MessageCutter[bytes | str], bool]] = deque()
+        """Pieces of messages for the app that it has given no credit for, and whether more of the
+        message follows."""
         self._deadline = 0.0
         """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
@@ -132,7 +135,7 @@ class WebSocketConnection:
             self._next_ping = self._service.now + self._service.websocket.ping_interval
         for event in self._machine.receive(data):
             if isinstance(event, Piece):
-                self._unsent.append(event)
+                self._pass_on(event)
             elif isinstance(event, Closed):
                 if event.reply:
                     self._send(event.reply)
@@ -148,29 +151,39 @@ class WebSocketConnection:
                 self._send(event.data)
         self._push()
 
+    def _pass_on(self, piece: Piece) -> None:
+        """To the app, or behind what it gives no credit for."""
+        source, data = self._source, piece.data
+        if source is None:
+            return
+        size = len(data) if isinstance(data, bytes) else 4 * len(data)  # at most, as UTF-8
+        if not self._unsent and size <= MAX_BODY and size <= source.send_credit:
+            self._tell(source, data, piece.more)
+        else:
+            self._unsent.append((MessageCutter(data), piece.more))
+
     def _push(self) -> None:
         """Hands pieces on as far as the app's credit goes; reading waits for the rest."""
-        exchange = self._exchange
-        source = None if exchange is None else exchange.source
-        unsent = self._unsent
+        source, unsent = self._source, self._unsent
         while unsent and source is not None:
-            piece = unsent[0]
-            data, rest = cut(piece.data, min(source.send_credit, MAX_BODY))
+            cutter, more = unsent[0]
+            data = cutter.take(min(source.send_credit, MAX_BODY))
             if data is None:
                 break
-            unsent.popleft()
-            if rest:
-                unsent.appendleft(Piece(rest, piece.more))
-            before = source.send_credit
-            more = bool(rest) or piece.more
-            source.send_message(data, more)
-            self._unfinished = self._unfinished + before - source.send_credit if more else 0
+            if cutter.done:
+                unsent.popleft()
+            self._tell(source, data, more or not cutter.done)
         if self._farewell is not None:
             if unsent or (self._state == "failed" and not self._caught_up):
                 self._hears_by = self._service.now + CLOSE_TIMEOUT
             else:
                 self._over(*self._farewell)
         self._pause()
+
+    def _tell(self, source: Source, data: bytes | str, more: bool) -> None:
+        before = source.send_credit
+        source.send_message(data, more)
+        self._unfinished = self._unfinished + before - source.send_credit if more else 0
 
     @property
     def _caught_up(self) -> bool:
@@ -187,7 +200,7 @@ class WebSocketConnection:
     def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
         if exchange is not self._exchange:
             return
-        size = len(data) if isinstance(data, bytes) else len(data.encode())
+        size = len(data) if isinstance(data, bytes) else utf8_size(data)
         if self._state not in ("open", "failed"):
             # Nobody hears it, and the app does not know yet: it must not wait for ever.
             if exchange.source is not None:
@@ -360,15 +373,3 @@ class WebSocketConnection:
         self._unsent.clear()
         self._window = 0
         self._push()
-
-
-def cut(data: bytes | str, credit: int) -> tuple[bytes | str | None, bytes | str]:
-    """(what fits into `credit` bytes, the rest); None and all of it if not even a bit does."""
-    if isinstance(data, bytes):
-        if len(data) <= credit:
-            return data, b""
-        return (data[:credit], data[credit:]) if credit > 0 else (None, data)
-    if len(data) * 4 <= credit or len(data.encode()) <= credit:
-        return data, ""
-    count = credit // 4  # no character takes more than four bytes of UTF-8
-    return (data[:count], data[count:]) if count else (None, data)
