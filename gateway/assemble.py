@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from logging import getLogger
-from time import time
+from time import monotonic, time
 
 import trio
 
@@ -75,7 +75,7 @@ async def run_gateway(
             answer=router.answer,
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,
-            now=trio.current_time(),
+            now=monotonic(),
         )
         service = Service(state, [pool.sweep for pool in pools.values()])
         background.start_soon(poller.run)
