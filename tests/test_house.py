@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "http": set[str](),
     "pool": set[str](),
     "observe": set[str](),
-    "config": {"listen"},
+    "config": {"listen", "observe"},
     "listen": set[str](),
     "handlers": {"pool", "observe"},
     "serve": {"http", "handlers", "listen", "observe"},

@@ -21,6 +21,7 @@ from .words import (
     LEVELS,
     read_app,
     read_bind,
+    read_logformat,
     read_pool_name,
     read_prefix,
     read_umask,
@@ -323,6 +324,7 @@ class Options:
         section="log",
         aliases=("access-log-fmt",),
         verbs=GATEWAY_SIDE,
+        read=read_logformat,
     )
     server_header: bool = option(True, "Send the Server field.", section="log", verbs=GATEWAY_SIDE)
 

@@ -122,7 +122,7 @@ def _atom(name: str) -> Callable[[Entry], str]:
         return lambda entry: _field(entry[0].response_headers, sent)
     known = " ".join(_ATOMS)
     raise ValueError(
-        f"access-logformat has the unknown atom %({name})s; known are {known} "
+        f"it has the unknown atom %({name})s; known are {known} "
         "and {name}i, {name}o for fields of the request and the response"
     )
 
