@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from logging import getLogger
-from time import time
+from time import monotonic, time
 
 import trio
 
@@ -81,7 +81,7 @@ async def run_gateway(
             answer=_with_redirect(router.answer, settings, sockets),
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,
-            now=trio.current_time(),
+            now=monotonic(),
         )
         tls: Handshakes | None = None
         if settings.tls.certificates:

@@ -38,6 +38,10 @@ class Watched(Protocol):
         """The socket takes bytes (again)."""
         ...
 
+    def cut(self) -> None:
+        """It has failed in one of the others: it ends, at once."""
+        ...
+
 
 class Poller:
     def __init__(self) -> None:
@@ -60,8 +64,8 @@ class Poller:
 
     def remove(self, fd: int) -> None:
         """Before the socket is closed: its number may be another's a moment later."""
-        del self._watched[fd]
-        self._epoll.unregister(fd)
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def at_end_of_turn(self, flush: Callable[[], None]) -> None:
         """Has `flush` called when this turn's sockets are handled; at once outside of a turn."""
@@ -80,8 +84,21 @@ class Poller:
             self._epoll.close()
 
     def _turn(self) -> None:
-        watched = self._watched
         self._in_turn = True
+        try:
+            self._handle_events()
+            while self._at_end_of_turn:
+                flushes, self._at_end_of_turn = self._at_end_of_turn, []
+                for flush in flushes:
+                    try:
+                        flush()
+                    except Exception:
+                        log.exception("what a turn gathered could not be sent")
+        finally:
+            self._in_turn = False
+
+    def _handle_events(self) -> None:
+        watched = self._watched
         for fd, events in self._epoll.poll(0, MOST_EVENTS):
             owner = watched.get(fd)
             if owner is None:
@@ -95,8 +112,17 @@ class Poller:
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
-        while self._at_end_of_turn:
-            flushes, self._at_end_of_turn = self._at_end_of_turn, []
-            for flush in flushes:
-                flush()
-        self._in_turn = False
+                self._cut(fd, owner)
+
+    def _cut(self, fd: int, owner: Watched) -> None:
+        """Ends an owner that failed: what it left unread would be reported again for ever."""
+        try:
+            owner.cut()
+        except Exception:
+            log.exception("a socket's owner failed to end")
+        if self._watched.get(fd) is owner:
+            del self._watched[fd]
+            try:
+                self._epoll.unregister(fd)
+            except OSError as error:
+                log.debug("socket %d was closed while it was watched: %s", fd, error)

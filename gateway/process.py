@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-from functools import partial
 
 import msgspec
 import trio
@@ -21,6 +20,24 @@ from .settings import GatewaySettings
 from .supervisor.console import log_to_stderr
 
 log = logging.getLogger("propylon.gateway")
+
+
+class Leash:
+    """Our end of the socket pair with the supervisor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.started = False
+        """Whether the supervisor has heard that the gateway accepts."""
+
+    def report(self, event: dict[str, object]) -> None:
+        """One line; small enough to fit into a socket that the supervisor reads."""
+        if event["event"] == "listening":
+            self.started = True
+        try:
+            os.write(self.fd, json.dumps(event).encode() + b"\n")
+        except OSError as error:
+            log.debug("the supervisor did not hear %s: %s", event, error)
 
 
 class Stop:
@@ -62,27 +79,27 @@ class Stop:
             return
 
 
-async def serve(settings: GatewaySettings, leash: int) -> None:
+async def serve(settings: GatewaySettings, leash: Leash) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
-    os.set_blocking(leash, False)
-    stop = Stop(leash)
+    os.set_blocking(leash.fd, False)
+    stop = Stop(leash.fd)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop.watch_signals)
         nursery.start_soon(stop.watch_leash)
         with stop.at_once:
-            await run_gateway(settings, partial(report, leash), stop.wait)
+            await run_gateway(settings, leash.report, stop.wait)
         nursery.cancel_scope.cancel()
 
 
-def report(leash: int, event: dict[str, object]) -> None:
-    """One line for the supervisor; small enough to fit into a socket that it reads."""
-    try:
-        os.write(leash, json.dumps(event).encode() + b"\n")
-    except OSError as error:
-        log.debug("the supervisor did not hear %s: %s", event, error)
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Of the failures themselves; groups may lie in groups."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def main() -> int:
+    # A terminal that hangs up tells all its processes; what it means is the supervisor's to say.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--leash-fd", type=int, required=True)
@@ -90,12 +107,17 @@ def main() -> int:
     with open(arguments.settings_fd, "rb") as pipe:
         settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
     log_to_stderr(settings.log.level)
+    leash = Leash(arguments.leash_fd)
     failed = 0
     try:
-        trio.run(serve, settings, arguments.leash_fd)
+        trio.run(serve, settings, leash)
     except* (OSError, ValueError) as group:
-        report(arguments.leash_fd, {"event": "failed", "error": str(group.exceptions[0])})
         failed = 1
+        if leash.started:
+            log.error("the gateway failed", exc_info=group)
+        else:  # the operator's to mend, as a rule: a sentence is enough
+            log.debug("the gateway could not start", exc_info=group)
+            leash.report({"event": "failed", "error": str(_first(group))})
     return failed
 
 

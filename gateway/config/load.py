@@ -74,6 +74,8 @@ def load(
         }
     )
     options = apply_worker_class(options, found)
+    if toml.broken:  # what seems to be missing may well be in there
+        raise ConfigError(reading.faults)
     pools = _pools(verb, toml, options, found, reading)
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
     addresses = listen_addresses(options, found, reading, environ)

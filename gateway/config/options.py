@@ -32,6 +32,7 @@ from .words import (
     read_app,
     read_bind,
     read_forwarded_fields,
+    read_logformat,
     read_peers,
     read_pool_name,
     read_prefix,
@@ -389,6 +390,7 @@ class Options:
         section="log",
         aliases=("access-log-fmt",),
         verbs=GATEWAY_SIDE,
+        read=read_logformat,
     )
     server_header: bool = option(True, "Send the Server field.", section="log", verbs=GATEWAY_SIDE)
 

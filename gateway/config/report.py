@@ -25,8 +25,9 @@ def report(loaded: Loaded) -> str:
 
 
 def _lines(loaded: Loaded) -> Iterator[str]:
-    for section, title in SECTIONS.items():
-        yield title
+    sections = dict.fromkeys((*SECTIONS, *(row.section for row in table().values())))
+    for section in sections:
+        yield SECTIONS.get(section, section.capitalize())
         for name, row in table().items():
             if row.section != section or (name == "worker_class" and name not in loaded.origins):
                 continue

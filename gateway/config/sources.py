@@ -73,6 +73,8 @@ class Section:
 
 @dataclass(slots=True)
 class TomlFile:
+    broken: bool = False
+    """It could not be read, and `faults` says why."""
     values: Sources = field(default_factory=dict[str, Found])
     pools: list[Section] = field(default_factory=list[Section])
     routes: list[Section] = field(default_factory=list[Section])
@@ -117,19 +119,19 @@ def _of_text(row: Option, text: str) -> Any:
 
 def from_toml(path: str, faults: list[Fault]) -> TomlFile:
     """What the file says; unknown keys and wrong shapes go to `faults`."""
-    file = TomlFile()
     try:
         with open(path, "rb") as handle:
             content = tomllib.load(handle)
     except tomllib.TOMLDecodeError as exc:
         faults.append(Fault(path, f"not TOML: {exc}"))
-        return file
+        return TomlFile(broken=True)
     except UnicodeDecodeError:
         faults.append(Fault(path, "not TOML: not UTF-8"))
-        return file
+        return TomlFile(broken=True)
     except OSError as exc:
         faults.append(Fault(path, f"cannot be read: {exc.strerror}"))
-        return file
+        return TomlFile(broken=True)
+    file = TomlFile()
     for key, sections, fields in (
         ("pools", file.pools, ("name", *_with_aliases(POOL_KEYS))),
         ("routes", file.routes, ROUTE_KEYS),

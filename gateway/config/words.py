@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from msgspec import inspect
 
 from ..listen.address import parse_address
+from ..observe.formats import compile_format
 from ..peers import PeerSet
 
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
@@ -113,6 +114,11 @@ def read_umask(value: str | int) -> int:
     if not 0 <= mask <= 0o777:
         raise ValueError("a umask is from 0 to 0o777")
     return mask
+
+
+def read_logformat(text: str) -> str:
+    compile_format(text)
+    return text
 
 
 def read_worker_class(text: str) -> str:

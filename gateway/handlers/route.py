@@ -39,7 +39,7 @@ class Router:
             exchange.sink.fail(exchange, 404, "Nothing is served at this address.")
             return
         prefix, root_path, answer = found
-        if prefix and not unquote_to_bytes(exchange.request.path).startswith(prefix):
+        if not _is_below(prefix, unquote_to_bytes(exchange.request.path)):
             # Matched only after `..` or `//` were resolved: the app would take it for another.
             exchange.sink.fail(exchange, 400, "The path is ambiguous.")
             return
@@ -55,10 +55,14 @@ class Router:
     def _find(self, host: str, path: bytes) -> tuple[bytes, str, Answer] | None:
         for candidate in _host_patterns(host):
             for route in self._hosts.get(candidate, ()):
-                prefix = route[0]
-                if not prefix or path == prefix or path.startswith(prefix + b"/"):
+                if _is_below(route[0], path):
                     return route
         return None
+
+
+def _is_below(prefix: bytes, path: bytes) -> bool:
+    """A prefix ends where a segment does: /apiary is not below /api."""
+    return not prefix or path == prefix or path.startswith(prefix + b"/")
 
 
 def _host_patterns(host: str) -> Iterable[str]:

@@ -49,7 +49,9 @@ class Listeners:
         return [(item.socket_for(gateway).fileno(), str(item.address)) for item in self.items]
 
     def close(self) -> None:
-        for item in self.items:
+        """Harmless when done twice."""
+        items, self.items = self.items, []
+        for item in items:
             for sock in item.sockets:
                 sock.close()
             if isinstance(item.address, UnixAddress) and _inode(item.address.path) == item.inode:

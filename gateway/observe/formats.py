@@ -7,14 +7,15 @@ quotes, backslashes and bytes over 0x7e are escaped, and a path is never decoded
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from ..exchange import Exchange
 
-Entry = tuple[Exchange, float]
-"""An ended exchange and how long it took, in seconds."""
+Entry = tuple[Exchange, float, float]
+"""An ended exchange, how long it took, in seconds, and when it ended, as seconds of the epoch."""
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 _ATOM: Final = re.compile(r"%\(([^)]+)\)s|%%")
@@ -54,8 +55,17 @@ def _target_parts(entry: Entry) -> tuple[str, str]:
     return escaped(path), escaped(query)
 
 
-def _ended_at(_: Entry) -> str:
-    return datetime.now().astimezone().strftime("[%d/%b/%Y:%H:%M:%S %z]")
+def _ended_at(entry: Entry) -> str:
+    return _second(int(entry[2]))
+
+
+@lru_cache(maxsize=8)  # one for all that end in the same second
+def _second(second: int) -> str:
+    return _local(second).strftime("[%d/%b/%Y:%H:%M:%S %z]")
+
+
+def _local(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds).astimezone()
 
 
 _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
@@ -112,17 +122,17 @@ def _atom(name: str) -> Callable[[Entry], str]:
         return lambda entry: _field(entry[0].response_headers, sent)
     known = " ".join(_ATOMS)
     raise ValueError(
-        f"access-logformat has the unknown atom %({name})s; known are {known} "
+        f"it has the unknown atom %({name})s; known are {known} "
         "and {name}i, {name}o for fields of the request and the response"
     )
 
 
 def _json_line(entry: Entry) -> str:
-    exchange, seconds = entry
+    exchange, seconds, ended = entry
     request = exchange.request
     path, query = _target_parts(entry)
     return msgspec.json.encode({
-        "time": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+        "time": _local(ended).isoformat(timespec="milliseconds"),
         "client": exchange.client[0] if exchange.client else None,
         "method": request.method,
         "scheme": exchange.scheme,

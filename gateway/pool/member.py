@@ -136,13 +136,23 @@ class Member:
             self._flush()
             self._end(reason)
 
+    def cut(self) -> None:
+        self._end("failed in the gateway")
+
     def writable(self) -> None:
         self._flush()
         if not self._unsent and not self._ended:
             self._poller.want(self._sock.fileno(), READ)
 
     def _ring(self) -> None:
-        self._poller.at_end_of_turn(self._flush)
+        self._poller.at_end_of_turn(self._flush_or_end)
+
+    def _flush_or_end(self) -> None:
+        try:
+            self._flush()
+        except Exception:
+            log.exception("%s cannot be written to", self.name)
+            self.cut()
 
     def _flush(self) -> None:
         """Sends as much as the socket takes; the poller tells when it takes more."""

@@ -45,12 +45,13 @@ class Pool:
         self.now = 0.0
         """Monotonic seconds, as of the last sweep: exact enough for deadlines."""
         self.last_failure = ""
-        """Why the last worker could not start, for the log of who waits for it."""
+        """Why the last worker could not start; "" once one is ready."""
         self._request_timeout = request_timeout
         self._on_change = on_change
         self._queue: deque[PoolCall] = deque()
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
+        self._outage_said = False
 
     # -- exchanges ---------------------------------------------------------------------------
 
@@ -110,7 +111,11 @@ class Pool:
                 self._hand_over(call, member)
 
     def _drop_unwanted(self) -> None:
-        self._queue = deque(call for call in self._queue if call.exchange is not None)
+        # In place: this happens in the midst of a loop over the queue too, when an exchange's
+        # end makes its connection submit the next one.
+        wanted = [call for call in self._queue if call.exchange is not None]
+        self._queue.clear()
+        self._queue.extend(wanted)
 
     def _fail(self, call: PoolCall, status: int, sentence: str) -> None:
         exchange, call.exchange = call.exchange, None
@@ -124,7 +129,10 @@ class Pool:
 
     def changed(self) -> None:
         """A member became ready, announced other slots or drains."""
-        self._on_change(self.settings.name, sum(member.ready for member in self.members))
+        ready = sum(member.ready for member in self.members)
+        if ready:
+            self.last_failure, self._outage_said = "", False
+        self._on_change(self.settings.name, ready)
         self._dispatch()
 
     def leave(self, member: PoolMember, calls: list[PoolCall], reason: str) -> None:
@@ -191,15 +199,25 @@ class Pool:
 
     def _time_out(self, call: PoolCall) -> None:
         exchange = call.exchange
-        if exchange is None or exchange.status or exchange.more_body:
-            return  # given up, or the response has begun, or the client's own body is late
+        if exchange is None or exchange.status:
+            return  # given up, or the response has begun
+        if exchange.more_body and call.send_credit > 0:
+            return  # the app would take more of the body: it is the client that is late
         call.give_up(TIMED_OUT, "request timeout")
         exchange.sink.fail(exchange, 504, "The app did not answer in time.")
 
     def _why_waiting(self) -> str:
-        if not any(member.ready for member in self.members):
-            return "No worker of this app is ready."
-        return "No worker was free in time."
+        if any(member.ready for member in self.members):
+            return "No worker was free in time."
+        if not self._outage_said:  # once, not once for each who waited
+            self._outage_said = True
+            why = f"; the last one could not start: {self.last_failure}"
+            log.error(
+                "pool %s has no worker that is ready%s",
+                self.settings.name,
+                why if self.last_failure else "",
+            )
+        return "No worker of this app is ready."
 
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""

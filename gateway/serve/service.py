@@ -39,18 +39,26 @@ class Service:
         self._state = state
         self._sweepers = tuple(sweepers)
         self._accepting = trio.CancelScope()
+        self._listeners_closed = trio.Event()
         self._all_gone = trio.Event()
         self.proxies: ProxyGate | None = None
         """Where connections that begin with a PROXY header come in; None: without."""
 
     async def accept(self, listeners: Iterable[Listener]) -> None:
-        """Accepts connections on every listener until `drain`."""
+        """Accepts connections on every listener until `drain`; then those that wait in the
+        kernel's queue, which would be reset, and closes it: the next are refused at once."""
+        listeners = list(listeners)
         with self._accepting:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
                     nursery.start_soon(self._accept_on, listener)
+        for listener in listeners:
+            await self._accept_on(listener, last=True)
+            listener.sock.close()
+        self._listeners_closed.set()
 
-    async def _accept_on(self, listener: Listener) -> None:
+    async def _accept_on(self, listener: Listener, *, last: bool = False) -> None:
+        """`last`: only what is there already."""
         sock = listener.sock
         is_tcp = sock.family != socket.AF_UNIX
         if is_tcp:  # accepted sockets inherit it
@@ -59,14 +67,19 @@ class Service:
         wildcard = server[0] in ("0.0.0.0", "::")
         begin: Begin = self._begin if listener.tls is None else listener.tls.begin
         while True:
-            await trio.lowlevel.wait_readable(sock)
-            if listener.tls is not None and listener.tls.full:
-                await listener.tls.room()
+            if not last:
+                await trio.lowlevel.wait_readable(sock)
+                if listener.tls is not None and listener.tls.full:
+                    await listener.tls.room()
             try:
                 client_sock, peer = sock.accept()
             except BlockingIOError:
+                if last:
+                    return
                 continue  # another gateway process was faster
             except OSError as error:
+                if last and error.errno in OUT_OF_FILES:
+                    return
                 if error.errno in OUT_OF_FILES:
                     # Neither spin nor die: connections that end will give files back.
                     log.error("%s: accepting pauses for 1 s: %s", listener.address, error)
@@ -112,7 +125,9 @@ class Service:
         cut after the graceful timeout, if need be."""
         state = self._state
         self._accepting.cancel()
-        state.draining = state.says_close = True
+        state.says_close = True  # also to those that are accepted last
+        await self._listeners_closed.wait()
+        state.draining = True
         for connection in list(state.connections):
             connection.drain()
         with trio.move_on_after(state.settings.graceful_timeout):

@@ -10,17 +10,26 @@ STEADY: Final = 10.0
 FREE_CRASHES: Final = 3
 """Replaced at once, however short they lived: only more of them in a row are a crash loop."""
 
+FREE_EXITS: Final = 20
+"""So often in a row nobody asks: an app that ends its process itself must not keep a CPU busy."""
+
 
 @dataclass(slots=True)
 class Backoff:
-    """Of one place: how often in a row its processes have ended early."""
+    """Of one place: how often in a row its processes have failed, or ended, early."""
 
     failures: int = 0
+    exits: int = 0
 
     def after_crash(self, lived: float) -> float:
         """Seconds to wait after a process that had been ready for `lived` seconds."""
         self.failures = 1 if lived >= STEADY else self.failures + 1
         return self._delay(self.failures - FREE_CRASHES)
+
+    def after_exit(self, lived: float) -> float:
+        """The same after one that ended as it was asked to, which is no failure."""
+        self.exits = 1 if lived >= STEADY else self.exits + 1
+        return self._delay(self.exits - FREE_EXITS)
 
     def after_failed_start(self) -> float:
         self.failures = max(self.failures, FREE_CRASHES) + 1

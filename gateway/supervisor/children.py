@@ -114,8 +114,8 @@ class ChildTable:
                 self._ready(self._children[number], now)
             case NotReady(number, error, detail) if number in self._children:
                 self._not_ready(self._children[number], error, detail, now)
-            case Exited(number, how, hint) if number in self._children:
-                self._exited(self._children.pop(number), how, hint, now)
+            case Exited(number) if number in self._children:
+                self._exited(self._children.pop(number), message, now)
             case Spawned() | Ready() | NotReady() | Exited():
                 pass  # of a child that is gone
             case Linked(pool, least, most):
@@ -190,9 +190,10 @@ class ChildTable:
 
     # Ending.
 
-    def _exited(self, child: Child, how: str, hint: str, now: float) -> None:
+    def _exited(self, child: Child, message: Exited, now: float) -> None:
         seat = self._seats[child.place]
-        hint = f" ({hint})" if hint else ""
+        how = message.how
+        hint = f" ({message.hint})" if message.hint else ""
         if child.state == "stopping" or self._phase == "stopping":
             if child.state != "stopping":
                 self._decide(Say("warning", f"{child} {how} while stopping{hint}"))
@@ -202,19 +203,22 @@ class ChildTable:
             seat.successor = None
             self._abort_rollout(f"{child} {how}{hint}", "", now)
         else:
-            self._crashed(seat, child, f"{how} after {span(now - child.since)}{hint}", now)
+            how = f"{how} after {span(now - child.since)}{hint}"
+            self._replace(seat, child, how, now, clean=message.clean)
         if self._phase == "stopping":
             self._stop_further(now)
 
-    def _crashed(self, seat: Seat, child: Child, how: str, now: float) -> None:
+    def _replace(self, seat: Seat, child: Child, how: str, now: float, *, clean: bool) -> None:
+        level = "info" if clean else "error"
         if seat.successor is not None:  # it is the replacement, and no longer only a candidate
             seat.holder, seat.successor = seat.successor, None
-            self._decide(Say("error", f"{child} {how}; the new worker takes its place"))
+            self._decide(Say(level, f"{child} {how}; the new worker takes its place"))
             self._take_over(now)
             return
-        delay = seat.backoff.after_crash(now - child.since)
+        lived = now - child.since
+        delay = seat.backoff.after_exit(lived) if clean else seat.backoff.after_crash(lived)
         when = f" in {span(delay)}" if delay else ""
-        self._decide(Say("error", f"{child} {how}; starting another{when}"))
+        self._decide(Say(level, f"{child} {how}; starting another{when}"))
         if delay:
             seat.holder, seat.retry_at = None, now + delay
         else:

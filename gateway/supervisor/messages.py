@@ -60,6 +60,8 @@ class Exited:
     how: str
     """`exited with code 1`, `was killed by SIGKILL`."""
     hint: str = ""
+    clean: bool = False
+    """Code 0: somebody has asked it to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,9 @@ class Supervisor:
     def _do(self, message: Told, nursery: trio.Nursery) -> None:
         for decision in self._table.tell(message, trio.current_time()):
             self._carry_out(decision, nursery)
+        if self._table.phase in ("stopping", "ended"):
+            # No gateway follows: when the last one closes its own, clients are refused at once.
+            self._plan.listeners.close()
         self._say_when_serving()
 
     def _carry_out(self, decision: Decision, nursery: trio.Nursery) -> None:
@@ -217,7 +220,7 @@ class Supervisor:
             self._readiness.gone(place.number)
             for pool in self._plan.worker_counts:
                 self._send.send_nowait(Linked(pool, *self._readiness.range(pool)))
-        self._send.send_nowait(Exited(child, exit_words(code), exit_hint(code)))
+        self._send.send_nowait(Exited(child, exit_words(code), exit_hint(code), clean=code == 0))
 
     def _hear_child(self, child: int, place: Place, event: Event) -> None:
         match event:
@@ -241,13 +244,26 @@ class Supervisor:
     async def _hear_signals(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        wanted = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup's wish
+            wanted.append(signal.SIGHUP)
+        with trio.open_signal_receiver(*wanted) as signals:
             task_status.started()
             async for number in signals:
+                if number == signal.SIGHUP:
+                    self._hang_up()
+                    continue
                 if self._table.phase != "stopping":
                     logger.info("Stopping on %s", signal.Signals(number).name)
                     self._notifier.stopping(f"Stopping on {signal.Signals(number).name}")
                 self._send.send_nowait(Stop())
+
+    def _hang_up(self) -> None:
+        if not self._plan.worker_counts:
+            logger.warning("SIGHUP: there are no workers here to replace, nothing is reloaded")
+        elif self._table.phase in ("starting", "serving"):
+            logger.info("Reloading on SIGHUP: new workers; options stay as they are")
+            self._send.send_nowait(Reload())
 
     def _file_changed(self, what: str) -> None:
         logger.info("%s changed, reloading", what)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from propylon.gateway.config.options import table
 
 from .running import COMMAND
 
@@ -58,6 +59,38 @@ def test_faults_are_one_sentence_and_code_2(
     assert (code, out) == (2, "")
     assert err.startswith(f"propylon: {sentence}")
     assert err.count("\n") == 1
+
+
+def test_check_prints_every_option(tmp_path: Path) -> None:
+    code, out, _ = run("check", "main:app", "-k", "trio", "--ws-ping-interval=7", cwd=tmp_path)
+    assert code == 0
+    printed = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
+    assert {row.name for row in table().values()} <= printed
+    assert f"  {'ws-ping-interval':<26} {'7':<28} --ws-ping-interval\n" in out
+
+
+def test_what_check_accepts_serve_starts_with(tmp_path: Path) -> None:
+    code, out, err = run("check", "main:app", "--access-logformat=%(nonsense)s", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    start = "propylon: --access-logformat: found '%(nonsense)s'; it has the unknown atom "
+    assert err.startswith(start + "%(nonsense)s; known are h l u t r ")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'app = "a:b"\n[[pools]\n', "not TOML: "),
+        (b"\xff\xfe", "not TOML: not UTF-8"),
+    ],
+)
+def test_a_broken_file_is_one_fault(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "propylon.toml").write_bytes(content)
+    code, _, err = run("serve", cwd=tmp_path)
+    assert code == 2
+    assert err.startswith(f"propylon: propylon.toml: {sentence}")
+    assert err.count("\n") == 1
+    code, _, err = run("serve", "--workers=x", cwd=tmp_path)
+    assert [line.split(":")[1] for line in err.splitlines()] == [" propylon.toml", " --workers"]
 
 
 def test_all_faults_at_once(tmp_path: Path) -> None:

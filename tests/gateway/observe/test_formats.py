@@ -1,13 +1,16 @@
 """Lines of the access log: every atom, and nothing that a client could forge."""
 
 import json
+from datetime import datetime
 
 import pytest
 from propylon.gateway.exchange import Exchange, Request
-from propylon.gateway.observe.formats import compile_format
+from propylon.gateway.observe.formats import Entry, compile_format
+
+ENDED = 1_000_000_000.25
 
 
-def entry(target: bytes = b"/a%20b?q=1", headers=()) -> tuple[Exchange, float]:
+def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
     request = Request("GET", target, "1.1")
     request.headers = headers
     request.host = "example.com"
@@ -15,7 +18,7 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> tuple[Exchange, float]:
     exchange.status = 200
     exchange.body_sent = 13
     exchange.response_headers = ((b"x-id", b"7"),)
-    return exchange, 1.234567
+    return exchange, 1.234567, ENDED
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,13 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> tuple[Exchange, float]:
 def test_atoms(atom: str, expected: str) -> None:
     line = compile_format(f"<%({atom})s>")(entry(headers=((b"x-token", b"abc"),)))
     assert line == f"<{expected}>"
+
+
+def test_the_time_is_the_end_of_the_exchange() -> None:
+    line = compile_format("%(t)s")(entry())
+    assert datetime.strptime(line, "[%d/%b/%Y:%H:%M:%S %z]").timestamp() == int(ENDED)
+    record = json.loads(compile_format("json")(entry()))
+    assert datetime.fromisoformat(record["time"]).timestamp() == ENDED
 
 
 def test_percent_signs_are_kept() -> None:

@@ -1,9 +1,10 @@
 """The queue, the choice of a worker, and what becomes of the calls of one that died."""
 
 import pytest
-from propylon.protocol.messages import CLIENT_GONE
+from propylon.gateway.exchange import Exchange, Request
+from propylon.protocol.messages import CLIENT_GONE, MAX_BODY
 
-from .linked import LinkedMember, pool, submit
+from .linked import Client, LinkedMember, pool, submit
 
 
 def test_least_loaded_first() -> None:
@@ -115,6 +116,68 @@ def test_a_late_client_is_not_the_apps_fault() -> None:
     client = submit(p, "POST", body=b"x", more=True)[1]
     p.sweep(1_000.0)
     assert client.failed is None
+
+
+def test_an_app_that_does_not_read_on_is_too_slow() -> None:
+    p = pool()
+    p.sweep(100.0)
+    LinkedMember(p)
+    exchange, client = submit(p, "POST", body=b"x", more=True)
+    assert exchange.source is not None
+    p.sweep(150.0)
+    while credit := exchange.source.send_credit:
+        exchange.source.send_body(bytes(min(credit, MAX_BODY)), True)
+    p.sweep(210.0)
+    assert client.failed is None, "its time runs from the last bytes that it was given"
+    p.sweep(210.5)
+    assert client.failed is not None
+    assert client.failed[0] == 504
+
+
+def test_nobody_in_the_queue_is_handed_over_twice() -> None:
+    p = pool(queue_size=2)
+    member = LinkedMember(p, slots=3, ready=False)
+    member.slots = 0
+
+    class Pipelines(Client):
+        """When its request gets on, two more come in, while there is no slot for them."""
+
+        def credit_arrived(self, exchange: Exchange) -> None:
+            member.slots = 1
+            clients.extend(submit(p)[1] for _ in range(2))
+            member.slots = 3
+
+    first = Exchange(Request("POST", b"/x", "1.1"), Pipelines(), None, None)
+    first.more_body = True
+    p.submit(first)
+    clients = [submit(p)[1]]
+    member.slots = 3
+    p.changed()
+    assert len(member.calls) == 3
+    assert clients[2].failed is not None, "the queue was full, and was looked through"
+    member.answer(member.calls[1])
+    p.changed()
+    assert len(member.calls) == 2
+
+
+def test_an_outage_is_logged_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    p = pool(queue_timeout=5.0)
+    p.sweep(100.0)
+    p.last_failure = "No module named 'flask'"
+    for _ in range(2):
+        submit(p)
+    p.sweep(105.1)
+    (line,) = caplog.messages
+    assert line == (
+        "pool default has no worker that is ready; "
+        "the last one could not start: No module named 'flask'"
+    )
+    member = LinkedMember(p)
+    assert p.last_failure == ""
+    member.die()
+    submit(p)
+    p.sweep(111.0)
+    assert caplog.messages[1:] == ["pool default has no worker that is ready"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import pytest
-from propylon.gateway.supervisor.backoff import Backoff
 from propylon.gateway.supervisor.children import (
     APP_SHUTDOWN,
     ASK_AGAIN,
@@ -164,6 +163,20 @@ def test_a_crash_is_replaced_at_once_with_its_reason() -> None:
     ]
 
 
+def test_who_was_asked_to_end_is_replaced_without_a_delay() -> None:
+    children = serving(W1)
+    for child in range(1, 10):
+        said, spawn = children.tell(Exited(child, "exited with code 0", clean=True), child)
+        assert isinstance(said, Say)
+        assert said.level == "info"
+        assert said.text.endswith("exited with code 0 after 1 s; starting another")
+        assert spawn == Spawn(child + 1, W1, 1)
+        told(children, (child, Spawned(child + 1, 7)), (child, Ready(child + 1)))
+    [crash, _] = children.tell(Exited(10, *KILLED), 10)
+    assert isinstance(crash, Say)
+    assert crash.text.endswith("; starting another"), "it does not count as a crash"
+
+
 def test_a_crashed_gateway_is_replaced() -> None:
     assert serving().tell(Exited(1, "exited with code 1"), 3) == [
         Say("error", "gateway 1 (pid 101) exited with code 1 after 3 s; starting another"),
@@ -207,12 +220,6 @@ def test_a_failed_child_that_does_not_exit_is_killed() -> None:
     told(children, (20, Exited(1, *KILLED)), (21, NotReady(2, "no")))
     told(children, (21.5, Tick()))
     assert Kill(2) in children.tell(Tick(), 21 + FAILED_GRACE)
-
-
-def test_delays() -> None:
-    backoff = Backoff()
-    assert [backoff.after_failed_start() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert backoff.after_crash(lived=60) == 0
 
 
 # Stop.

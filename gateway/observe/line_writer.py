@@ -1,0 +1,120 @@
+"""Lines on their way to a file or a pipe, in a thread of its own: either may block for ever.
+
+Several gateway processes, and the app's own prints, share one standard output. A `write` to a pipe
+is whole among the others' up to PIPE_BUF bytes (pipe(7)), and one that appends to a file is of any
+length; so a pipe gets no more than that at once. A single longer line is the exception.
+"""
+
+import os
+import select
+import stat
+import threading
+from collections.abc import Iterator
+from logging import getLogger
+from typing import Final
+
+log = getLogger("propylon.gateway")
+
+MOST_KEPT: Final = 4 * 1024 * 1024
+"""Bytes of lines that wait while nothing is taken; further lines are counted and dropped."""
+MOST_AT_ONCE: Final = 1024 * 1024
+"""Bytes of one `write` to a file."""
+
+
+class LineWriter:
+    def __init__(self, fd: int, name: str) -> None:
+        """`name`: what the error log calls it. Raises OSError for what is not open."""
+        self._fd = fd
+        self._name = name
+        pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        self._at_once = select.PIPE_BUF if pipe else MOST_AT_ONCE
+        self._changed = threading.Condition()
+        self._lines: list[bytes] = []
+        self._size = 0
+        """Bytes that wait or are being written."""
+        self._dropped = 0
+        self._ended = False
+        self._failed = 0
+        """Lines lost to an error that was logged; the thread's own."""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def write(self, lines: list[bytes]) -> None:
+        """Never blocks. Each line with its newline."""
+        with self._changed:
+            for line in lines:
+                if self._size + len(line) > MOST_KEPT:
+                    self._dropped += 1
+                else:
+                    self._lines.append(line)
+                    self._size += len(line)
+            self._changed.notify()
+
+    def close(self, seconds: float) -> None:
+        """Waits so long for what is left to be written."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            with self._changed:
+                left, dropped = len(self._lines), self._dropped
+            # What the thread has in hand is not known to be lost.
+            log.error("%s takes nothing: at least %d lines were lost", self._name, left + dropped)
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while lines := self._next():
+            for chunk, count in chunks(lines, self._at_once):
+                try:
+                    self._write_all(chunk)
+                except OSError as error:
+                    if not self._failed:
+                        log.error("%s cannot be written: %s", self._name, error)
+                    self._failed += count
+                else:
+                    self._say_what_was_lost()
+                with self._changed:
+                    self._size -= len(chunk)
+
+    def _next(self) -> list[bytes]:
+        """[] at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._ended)
+            lines, self._lines = self._lines, []
+            return lines
+
+    def _write_all(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._fd, left) :]
+            except BlockingIOError:  # whoever shares it has made it non-blocking
+                poll = select.poll()
+                poll.register(self._fd, select.POLLOUT)
+                poll.poll()
+
+    def _say_what_was_lost(self) -> None:
+        """Once it is taken again. Not before: what blocks us may block the error log too."""
+        if self._failed:
+            log.warning("%s is written again; %d lines were lost", self._name, self._failed)
+            self._failed = 0
+        if self._dropped:
+            with self._changed:
+                dropped, self._dropped = self._dropped, 0
+            log.error("%s is too slow: %d lines were dropped", self._name, dropped)
+
+
+def chunks(lines: list[bytes], most: int) -> Iterator[tuple[bytes, int]]:
+    """Whole lines, joined as far as they have `most` bytes together, and how many they are."""
+    joined: list[bytes] = []
+    size = 0
+    for line in lines:
+        if joined and size + len(line) > most:
+            yield b"".join(joined), len(joined)
+            joined, size = [], 0
+        joined.append(line)
+        size += len(line)
+    if joined:
+        yield b"".join(joined), len(joined)
