@@ -73,6 +73,10 @@ class Source(Protocol):
         """A piece of a WebSocket message, at most `send_credit` bytes."""
         ...
 
+    def settle(self) -> None:
+        """Asks for all its credit when the app has received every message and waits."""
+        ...
+
     def hang_up(self, event: dict[str, object]) -> None:
         """The WebSocket is closed, as `event` says; the app may still run on."""
         ...

@@ -33,8 +33,13 @@ class ReceiveWindow:
             return 0
         return self.open()
 
+    def wanted(self) -> int:
+        """The consumer has taken all there is and waits: returns the credit to announce now. None,
+        unless the window was held: the sender still has half of it or more."""
+        return self.open() if self._allowed < self._step else 0
+
     def open(self) -> int:
-        """Everything owed, at once: what to announce when the consumer asks and waits."""
+        """Everything owed, at once."""
         grant, self._owed = self._owed, 0
         self._allowed += grant
         return grant

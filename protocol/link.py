@@ -140,7 +140,13 @@ class LinkMachine(ABC):
             self._grant(call, grant)
 
     def wanted(self, call: Call) -> None:
-        """The consumer waits for body bytes: what is owed is announced at once."""
+        """The consumer waits for body bytes, which may not have been allowed to come yet."""
+        window = call.receive_window
+        if window is not None and (grant := window.wanted()):
+            self._grant(call, grant)
+
+    def settle(self, call: Call) -> None:
+        """Everything owed is announced: the peer wants to know how far the consumer has come."""
         window = call.receive_window
         if window is not None and (grant := window.open()):
             self._grant(call, grant)

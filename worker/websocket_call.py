@@ -32,7 +32,15 @@ class WebSocketCall(AsgiCall):
     """States: `connecting` until the app has accepted, `denying` while it sends an HTTP response
     instead, `open`, `closed`."""
 
-    __slots__ = ("_connect_told", "_disconnect", "_messages", "_phase", "_pieces")
+    __slots__ = (
+        "_connect_told",
+        "_disconnect",
+        "_messages",
+        "_phase",
+        "_pieces",
+        "_receiving",
+        "_settles",
+    )
 
     def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
         super().__init__(session, loop, state)
@@ -43,6 +51,10 @@ class WebSocketCall(AsgiCall):
         self._messages: deque[tuple[bytes | str, int]] = deque()
         """Whole messages for the app, and the bytes of each that its credit is still owed for."""
         self._disconnect: AsgiEvent | None = None
+        self._receiving = False
+        """Whether the app waits for a message."""
+        self._settles = False
+        """Whether the gateway wants to know when it does (SPEC.md 7.5)."""
 
     # -- the link's side ---------------------------------------------------------------------
 
@@ -65,7 +77,12 @@ class WebSocketCall(AsgiCall):
         self.wake()
 
     def event_arrived(self, event: dict[str, object]) -> bool:
-        if event.get("type") != "websocket.disconnect":
+        kind = event.get("type")
+        if kind == "websocket.settle":
+            self._settles = True
+            if self._receiving and not self._messages:
+                self.session.link.settle(self)
+        if kind != "websocket.disconnect":
             return False
         if self._disconnect is None:
             self._disconnect = dict(event)
@@ -105,8 +122,13 @@ class WebSocketCall(AsgiCall):
                 return {"type": "websocket.receive", "bytes": data}
             if self._disconnect is not None:
                 return self._disconnect.copy()
-            self.session.link.wanted(self)
-            await self._park()
+            if self._settles:
+                self.session.link.settle(self)
+            self._receiving = True
+            try:
+                await self._park()
+            finally:
+                self._receiving = False
 
     def _check_connected(self) -> None:
         if self.disconnected or self._disconnect is not None:

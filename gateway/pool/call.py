@@ -56,6 +56,10 @@ class PoolCall(Call):
         if self.member is not None:  # without one there is no credit, and nothing to send
             self.member.machine.send_ws_message(self, data, more)
 
+    def settle(self) -> None:
+        if self.member is not None and self.request == "complete" and self.response != "ended":
+            self.member.machine.event(self, {"type": "websocket.settle"})
+
     def hang_up(self, event: dict[str, object]) -> None:
         self.exchange = None
         if self.member is not None and self.request == "complete" and self.response != "ended":

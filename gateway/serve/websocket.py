@@ -145,6 +145,8 @@ class WebSocketConnection:
             elif isinstance(event, Failed):
                 if self._state == "open":
                     self._state = "failed"
+                    if self._source is not None:
+                        self._source.settle()
                 self._over_behind_messages(event.code, event.reason)
                 return
             elif not isinstance(event, Alive):

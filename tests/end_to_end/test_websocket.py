@@ -381,6 +381,24 @@ def test_broken_frames(server: Propylon, frame: bytes, code: int) -> None:
     assert int.from_bytes(answer[2:4], "big") == code
 
 
+@pytest.mark.parametrize("count", [1, 2000])
+def test_what_was_right_is_answered_before_what_was_wrong(server: Propylon, count: int) -> None:
+    """The client breaks the rules behind messages that the app has still to answer."""
+    message = b"\x82\xfe\x01\x00" + bytes(4 + 256)
+    with closing(socket.create_connection(server.address, DEADLINE)) as sock:
+        sock.sendall(upgrade(server))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += sock.recv(65_536)
+        sock.sendall(message * count + b"\x83\x80\0\0\0\0")
+        answer = answer.partition(b"\r\n\r\n")[2]
+        while data := sock.recv(65_536):
+            answer += data
+    echo = b"\x82\x7e\x01\x00" + bytes(256)
+    assert answer.startswith(echo * count + b"\x88")
+    assert answer.count(echo) == count
+
+
 @pytest.mark.parametrize("compression", [None, "deflate"])
 def test_a_message_over_the_limit(compression: str | None) -> None:
     """Also one that is small until it is inflated."""

@@ -334,7 +334,7 @@ class Conversation(RuleBasedStateMachine):
         for side, calls in ((self.g, self.mine), (self.w, self.theirs)):
             for call in calls.values():
                 side.link.taken(call, side.untaken.get(call.call_id, 0))
-                side.link.wanted(call)
+                side.link.settle(call)
         self.deliver_all()
         for call_id, call in self.gateway.calls.items():
             # An account that never was opened by a first body grants nothing.

@@ -18,10 +18,11 @@ def test_in_steps_of_half_a_window() -> None:
     assert [window.taken(count) for count in (49, 1, 49, 2, 0)] == [0, 50, 0, 51, 0]
 
 
-def test_what_is_owed_is_given_when_the_consumer_waits() -> None:
+def test_what_is_owed_is_given_at_once_if_need_be() -> None:
     window = ReceiveWindow(100)
     window.arrived(30)
     assert window.taken(30) == 0
+    assert window.wanted() == 0, "the sender has more than half of the window"
     assert window.open() == 30
     assert window.open() == 0
 
@@ -30,7 +31,8 @@ def test_a_held_window_opens_with_the_whole_of_it() -> None:
     window = ReceiveWindow(100, held=True)
     with pytest.raises(RemoteProtocolError):
         window.arrived(1)
-    assert window.open() == 100
+    assert window.wanted() == 100
+    assert window.wanted() == 0
     window.arrived(100)
 
 
