@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
-from ..gateway.listen.issued import Issued, issue, trusting
+from ..gateway.listen.issued import Issued, issue, trusting, trusting_in_threads
 from .other_proxies import free_port, haproxy, needs_haproxy, needs_nginx, nginx
 from .server import DEADLINE, Output, Propylon, wait_for
 
@@ -111,7 +111,7 @@ def url(request: pytest.FixtureRequest, site: Site) -> str:
 def dial(url: str, **options) -> ClientConnection:
     options = {"proxy": None, "max_size": None, "open_timeout": DEADLINE, **options}
     if url.startswith("wss:"):
-        options |= {"ssl": trusting()}
+        options |= {"ssl": trusting_in_threads()}
     return connect(url, **options)
 
 
