@@ -193,6 +193,7 @@ def test_aiohttp(site: Site) -> None:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting())) as session,
             session.ws_connect(site.url("wss"), protocols=["one"], compress=15) as websocket,
         ):
+            sock = websocket.get_extra_info("socket")
             assert websocket.protocol == "one"
             for text in ("hello", "long " * 50_000):
                 await websocket.send_str(text)
@@ -203,6 +204,9 @@ def test_aiohttp(site: Site) -> None:
             await websocket.send_str("close")
             last = await websocket.receive()
             assert (last.type, last.data, last.extra) == (aiohttp.WSMsgType.CLOSE, 4000, "as asked")
+        # aiohttp does not wait for the end of TLS, and tells nobody of it.
+        while sock.fileno() != -1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(talk(), DEADLINE))
 
