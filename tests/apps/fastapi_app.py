@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Annotated
 
 import sniffio
-from fastapi import BackgroundTasks, Cookie, FastAPI, File, Form, Request, Response, UploadFile
+from asgi_raw import mark
+from fastapi import (
+    BackgroundTasks,
+    Cookie,
+    FastAPI,
+    File,
+    Form,
+    HTTPException,
+    Request,
+    Response,
+    UploadFile,
+    WebSocket,
+)
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
 
@@ -101,3 +113,26 @@ async def client(request: Request) -> dict[str, object]:
         "root_path": request.scope["root_path"],
         "interface": library,
     }
+
+
+@app.websocket("/ws")
+async def ws(websocket: WebSocket, refuse: bool = False, file: str | None = None) -> None:
+    if refuse:
+        raise HTTPException(401)
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol=offered[0] if offered else None)
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text == "close":
+            await websocket.close(4000, "as asked")
+            return
+        elif text == "crash":
+            raise RuntimeError("crashed as asked")
+        elif text == "where":
+            await websocket.send_json([websocket.url.scheme, websocket.url.path])
+        elif text is not None:
+            await websocket.send_text(text)
+        else:
+            await websocket.send_bytes(message["bytes"])
+    if file is not None:
+        mark(file, str(message["code"]))

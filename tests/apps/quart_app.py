@@ -5,7 +5,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from quart import Quart, Response, jsonify, redirect, request
+from asgi_raw import mark
+from quart import Quart, Response, abort, jsonify, redirect, request, websocket
 
 app = Quart(__name__)
 greeting = {}
@@ -93,3 +94,25 @@ async def client() -> Response:
         root_path=request.root_path,
         interface=type(asyncio.get_running_loop()).__module__.split(".")[0],
     )
+
+
+@app.websocket("/ws")
+async def ws() -> None:
+    if "refuse" in websocket.args:
+        abort(401)
+    offered = websocket.requested_subprotocols
+    await websocket.accept(subprotocol=offered[0] if offered else None)
+    try:
+        while (message := await websocket.receive()) != "close":
+            if message == "crash":
+                raise RuntimeError("crashed as asked")
+            if message == "where":
+                path = websocket.root_path + websocket.path
+                await websocket.send_json([websocket.scheme, path])
+            else:
+                await websocket.send(message)
+        await websocket.close(4000, "as asked")
+    except asyncio.CancelledError:  # so Quart says that the client is gone; it has no code to tell
+        if "file" in websocket.args:
+            mark(websocket.args["file"], "cancelled")
+        raise

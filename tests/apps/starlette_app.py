@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import sniffio
+from asgi_raw import mark
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     JSONResponse,
@@ -17,7 +19,8 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 
 @asynccontextmanager
@@ -101,6 +104,28 @@ async def client(request: Request) -> Response:
     )
 
 
+async def ws(websocket: WebSocket) -> None:
+    if "refuse" in websocket.query_params:
+        raise HTTPException(401)
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol=offered[0] if offered else None)
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text == "close":
+            await websocket.close(4000, "as asked")
+            return
+        elif text == "crash":
+            raise RuntimeError("crashed as asked")
+        elif text == "where":
+            await websocket.send_json([websocket.url.scheme, websocket.url.path])
+        elif text is not None:
+            await websocket.send_text(text)
+        else:
+            await websocket.send_bytes(message["bytes"])
+    if "file" in websocket.query_params:
+        mark(websocket.query_params["file"], str(message["code"]))
+
+
 app = Starlette(
     lifespan=lifespan,
     routes=[
@@ -115,5 +140,6 @@ app = Starlette(
         Route("/redirect", redirect),
         Route("/boom", boom),
         Route("/client", client),
+        WebSocketRoute("/ws", ws),
     ],
 )

@@ -18,7 +18,7 @@ import pytest
 import trustme
 from websockets.sync.client import connect as open_websocket
 
-from ..gateway.listen.issued import Issued, authority, issue, trusting
+from ..gateway.listen.issued import Issued, authority, issue, trusting, trusting_in_threads
 from .server import DEADLINE, Propylon, wait_for
 from .test_failures import refused
 
@@ -334,7 +334,9 @@ def test_sessions_are_resumed(one: Propylon, version: ssl.TLSVersion) -> None:
 def test_websocket(servers: Callable[[str], Propylon]) -> None:
     for name in ("httptools", "h11", "strict"):
         url = servers(name).url.replace("https", "wss")
-        with open_websocket(url, ssl=mine(), open_timeout=DEADLINE, max_size=None) as socket:
+        context = trusting_in_threads()
+        my_leaf().configure_cert(context)
+        with open_websocket(url, ssl=context, open_timeout=DEADLINE, max_size=None) as socket:
             assert json.loads(socket.recv(DEADLINE)) == ["wss", True]
             for message in ("short", "long " * 200_000, bytes(2_000_000)):
                 socket.send(message)

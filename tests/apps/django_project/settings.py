@@ -41,5 +41,6 @@ DATABASES = {
         "NAME": Path(os.environ.get("DJANGO_DB_DIR", ".")) / "db.sqlite3",
     }
 }
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 STATIC_URL = "static/"
 USE_TZ = True

@@ -57,3 +57,13 @@ def trusting() -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority().configure_trust(context)
     return context
+
+
+def trusting_in_threads() -> ssl.SSLContext:
+    """For `websockets.sync`, which reads in one thread and writes in another, while Python's ssl
+    does not lock a connection (python/cpython#143756): where TLS 1.3's tickets are read just as the
+    first request is written, it is never sent, once in some thousand times. In TLS 1.2 nothing
+    comes unasked."""
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
