@@ -24,7 +24,10 @@ HANGUP: Final = select.EPOLLRDHUP
 """The peer has closed its writing side; watched where nothing is read for a while."""
 
 MOST_EVENTS: Final = 256
-"""Sockets handled in one turn; trio's other tasks run between turns."""
+"""Sockets handled in one turn."""
+MOST_TURNS: Final = 8
+"""Turns while there is something to do before trio's other tasks run: to go through trio's loop
+costs as much as two requests."""
 
 
 class Watched(Protocol):
@@ -79,14 +82,17 @@ class Poller:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                self._turn()
+                for _ in range(MOST_TURNS):
+                    if not self._turn():
+                        break
         finally:
             self._epoll.close()
 
-    def _turn(self) -> None:
+    def _turn(self) -> int:
+        """Handles what is ready now; returns how many sockets were."""
         self._in_turn = True
         try:
-            self._handle_events()
+            count = self._handle_events()
             while self._at_end_of_turn:
                 flushes, self._at_end_of_turn = self._at_end_of_turn, []
                 for flush in flushes:
@@ -94,12 +100,14 @@ class Poller:
                         flush()
                     except Exception:
                         log.exception("what a turn gathered could not be sent")
+            return count
         finally:
             self._in_turn = False
 
-    def _handle_events(self) -> None:
+    def _handle_events(self) -> int:
         watched = self._watched
-        for fd, events in self._epoll.poll(0, MOST_EVENTS):
+        ready = self._epoll.poll(0, MOST_EVENTS)
+        for fd, events in ready:
             owner = watched.get(fd)
             if owner is None:
                 continue  # removed by an earlier callback of this turn
@@ -113,6 +121,7 @@ class Poller:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
+        return len(ready)
 
     def _cut(self, fd: int, owner: Watched) -> None:
         """Ends an owner that failed: what it left unread would be reported again for ever."""

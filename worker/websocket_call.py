@@ -138,7 +138,12 @@ class WebSocketCall(AsgiCall):
         self._check_connected()
         kind, phase = event["type"], self._phase
         if phase == "open" and kind == "websocket.send":
-            data = MessageCutter(_message(event))
+            message = _message(event)
+            most = len(message) if isinstance(message, bytes) else 4 * len(message)  # as UTF-8
+            if most <= MAX_BODY and most <= self.send_credit:
+                self.session.link.send_ws_message(self, message, False)
+                return None
+            data = MessageCutter(message)
             return None if self._say_pieces(data, False) else (data, False)
         if phase == "open" and kind == "websocket.close":
             self._say_close(checked_code(event.get("code")), event.get("reason"))

@@ -3,17 +3,15 @@
 Everything that is not the expected answer is an error, and a contestant with errors has no figure.
 """
 
-import asyncio
 import os
 import re
+import select
 import shutil
-import ssl
+import socket
 import subprocess
+from contextlib import ExitStack
 from time import monotonic
-from typing import cast
 from urllib.parse import urlsplit
-
-import uvloop
 
 
 class Wrong(Exception):
@@ -35,64 +33,47 @@ def requests(url: str, seconds: float, *flags: str, connections: int = 64) -> fl
     return float(rate[1])
 
 
-class Echo(asyncio.Protocol):
+class EchoClient:
     """One WebSocket: a message out, the same message back, and again. The frames' bytes never
-    change, so that the client costs as little as it can."""
+    change and there is nothing but system calls, so that the load costs as little as it can."""
 
-    def __init__(self, host: str, size: int, end: float) -> None:
-        self._payload = os.urandom(size)
-        key = os.urandom(4)
-        masked = bytes(b ^ key[i % 4] for i, b in enumerate(self._payload))
+    def __init__(self, url: str, size: int) -> None:
+        address = urlsplit(url)
+        payload, key = os.urandom(size), os.urandom(4)
+        masked = bytes(b ^ key[i % 4] for i, b in enumerate(payload))
         self._frame = b"\x82" + _length(size, 0x80) + key + masked
-        self._expected = b"\x82" + _length(size, 0) + self._payload
-        self._host = host
-        self._end = end
+        self._expected = b"\x82" + _length(size, 0) + payload
         self._heard = bytearray()
-        self._open = False
-        self.count = 0
-        self.done = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
-        self._transport.write(
-            f"GET /ws HTTP/1.1\r\nHost: {self._host}\r\nUpgrade: websocket\r\n"
+        self.sock = socket.create_connection((address.hostname or "", address.port or 0), 10)
+        self.sock.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            data = self.sock.recv(1)
+            if not data:
+                break
+            head += data
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise Wrong(f"no handshake: {head[:60]!r}")
 
-    def data_received(self, data: bytes) -> None:
-        if self._open and not self._heard and data == self._expected:
-            self._go_on()
-            return
-        self._heard += data
-        if not self._open:
-            head, found, rest = self._heard.partition(b"\r\n\r\n")
-            if found:
-                if not head.startswith(b"HTTP/1.1 101 "):
-                    self._fail(f"no handshake: {bytes(head[:60])!r}")
-                self._open, self._heard = True, rest
-                self._transport.write(self._frame)
-        elif len(self._heard) >= len(self._expected):
+    def say(self) -> None:
+        self.sock.sendall(self._frame)
+
+    def hear(self) -> bool:
+        """Whether the echo is whole; a next message is on its way then."""
+        data = self.sock.recv(65_536)
+        if data != self._expected:
+            self._heard += data
+            if data and len(self._heard) < len(self._expected):
+                return False
             if self._heard != self._expected:
-                self._fail("an echo was wrong")
+                raise Wrong("an echo was wrong" if data else "the connection was lost")
             self._heard.clear()
-            self._go_on()
-
-    def _go_on(self) -> None:
-        self.count += 1
-        if monotonic() < self._end:
-            self._transport.write(self._frame)
-        elif not self.done.done():
-            self.done.set_result(None)
-            self._transport.close()
-
-    def _fail(self, why: str) -> None:
-        if not self.done.done():
-            self.done.set_exception(Wrong(why))
-        self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"the connection was lost: {exc}")
+        self.sock.sendall(self._frame)
+        return True
 
 
 def _length(size: int, mask: int) -> bytes:
@@ -103,27 +84,21 @@ def _length(size: int, mask: int) -> bytes:
 
 def echoes(url: str, seconds: float, size: int, connections: int = 64) -> float:
     """Echoes per second over that many WebSockets, one message under way on each."""
-    address = urlsplit(url)
-    assert address.hostname
-    assert address.port
-    context = ssl._create_unverified_context() if address.scheme == "https" else None
-
-    async def run() -> float:
-        loop = asyncio.get_running_loop()
-        started = monotonic()
-        clients = [
-            (
-                await loop.create_connection(
-                    lambda: Echo(address.netloc, size, started + seconds),
-                    address.hostname,
-                    address.port,
-                    ssl=context,
-                )
-            )[1]
-            for _ in range(connections)
-        ]
-        async with asyncio.timeout(seconds + 30):
-            await asyncio.gather(*(client.done for client in clients))
-        return sum(client.count for client in clients) / (monotonic() - started)
-
-    return uvloop.run(run())
+    with ExitStack() as stack:
+        poll = stack.enter_context(select.epoll())
+        clients: dict[int, EchoClient] = {}
+        for _ in range(connections):
+            client = EchoClient(url, size)
+            stack.enter_context(client.sock)
+            clients[client.sock.fileno()] = client
+            poll.register(client.sock, select.EPOLLIN)
+        count, started = 0, monotonic()
+        for client in clients.values():
+            client.say()
+        while monotonic() < started + seconds:
+            ready = poll.poll(10)
+            if not ready:
+                raise Wrong("no echo for 10 seconds")
+            for fd, _ in ready:
+                count += clients[fd].hear()
+        return count / (monotonic() - started)
