@@ -20,6 +20,8 @@ log = getLogger("propylon.gateway")
 
 SWEEP_EVERY = 0.25
 """Seconds; the precision of every deadline."""
+MOST_AT_ONCE = 64
+"""Connections accepted before everybody else has a turn: each wait costs more than an accept."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -66,17 +68,21 @@ class Service:
         server = _shown(sock.getsockname()) if is_tcp else (_path(sock), None)
         wildcard = server[0] in ("0.0.0.0", "::")
         begin: Begin = self._begin if listener.tls is None else listener.tls.begin
+        at_once = 0
         while True:
-            if not last:
+            if not last and not at_once:
                 await trio.lowlevel.wait_readable(sock)
-                if listener.tls is not None and listener.tls.full:
-                    await listener.tls.room()
+                at_once = MOST_AT_ONCE
+            if not last and listener.tls is not None and listener.tls.full:
+                await listener.tls.room()
+            at_once -= 1
             try:
                 client_sock, peer = sock.accept()
             except BlockingIOError:
                 if last:
                     return
-                continue  # another gateway process was faster
+                at_once = 0
+                continue
             except OSError as error:
                 if last and error.errno in OUT_OF_FILES:
                     return

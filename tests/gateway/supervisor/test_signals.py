@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -35,6 +36,14 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"by %d" % os.getpid()})
 """
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_nohup() -> Iterator[None]:
+    """Whoever runs the tests may have had SIGHUP ignored, and children inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
@@ -165,17 +174,14 @@ async def test_workers_that_are_asked_to_end_are_replaced_at_once(project: Path)
 
 
 async def test_nohup_is_respected(project: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        async with serve(project, "--port=0") as running:
-            signal.signal(signal.SIGHUP, before)
-            port = await running.port()
-            running.signal(signal.SIGHUP)
-            assert "by " in await get(port)
-        assert await running.ended() == 0
-        assert "SIGHUP" not in running.log
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    async with serve(project, "--port=0") as running:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        port = await running.port()
+        running.signal(signal.SIGHUP)
+        assert "by " in await get(port)
+    assert await running.ended() == 0
+    assert "SIGHUP" not in running.log
 
 
 def test_the_port_is_free_again(project: Path) -> None:
