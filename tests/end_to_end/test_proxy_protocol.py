@@ -1,6 +1,7 @@
 """The PROXY protocol, spoken by hand and by HAProxy: who the client is, and who may not say it."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from ..gateway.listen.issued import issue, trusting
 from .facts import APPS, SPOOFED, ask, connect, exchange, request
 from .other_proxies import first_check, free_port, haproxy, needs_haproxy
-from .server import Propylon
+from .server import DEADLINE, Propylon
 
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 4711 443\r\n"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -47,6 +49,28 @@ def test_a_header_says_who_it_is(gate: Propylon, header: bytes) -> None:
 def test_a_header_says_that_the_proxy_ended_tls(gate: Propylon) -> None:
     facts = ask(gate.address, before=V2_OVER_TLS)
     assert (facts["client"], facts["scheme"]) == ("203.0.113.7", "https")
+
+
+def test_a_header_in_front_of_tls(tmp_path: Path) -> None:
+    """The proxy passes TLS on: the header comes first, in the clear, and once."""
+    mine = issue(tmp_path, "localhost")
+    flags = ["--ssl-certfile", str(mine.certfile), "--ssl-keyfile", str(mine.keyfile)]
+    flags += ["--proxy-protocol", "--proxy-allow-from", "127.0.0.1"]
+    with Propylon(APPS["asgi"], *flags) as propylon:
+        for header in (V1, V2):
+            with socket.create_connection(propylon.address, DEADLINE) as sock:
+                sock.sendall(header)
+                with trusting().wrap_socket(sock, server_hostname="localhost") as secure:
+                    secure.sendall(request())
+                    answer = b"".join(iter(lambda: secure.recv(65_536), b""))
+            assert b"203.0.113.7" in answer
+            assert b"https" in answer
+        with (
+            socket.create_connection(propylon.address, DEADLINE) as sock,
+            pytest.raises((ssl.SSLError, ConnectionError)),
+        ):
+            trusting().wrap_socket(sock, server_hostname="localhost")
+        propylon.stderr.find(r"closed a connection from 127\.0\.0\.1: ")
 
 
 @pytest.mark.parametrize("header", [LOCAL, b"PROXY UNKNOWN\r\n"])
