@@ -100,9 +100,12 @@ class CountedText(str):
         return super().encode(*arguments)
 
 
-@pytest.mark.parametrize(
-    "data", [CountedBytes(b"x" * 5_000_000), CountedText("x" * 5_000_000), CountedText("é" * 5_000)]
-)
-def test_the_rest_is_not_copied_for_every_piece(data: CountedBytes | CountedText) -> None:
+@pytest.mark.parametrize("kind", ["bytes", "ascii", "text"])
+def test_the_rest_is_not_copied_for_every_piece(kind: str) -> None:
+    data = {
+        "bytes": CountedBytes(b"x" * 5_000_000),
+        "ascii": CountedText("x" * 5_000_000),
+        "text": CountedText("é" * 5_000),
+    }[kind]
     assert len(pieces(data, min(MAX_BODY, len(data) // 50))) > 50
     assert data.copied <= len(data)
