@@ -266,9 +266,13 @@ class AsgiCall(HostedCall):
 
     # -- ends --------------------------------------------------------------------------------
 
+    @property
+    def _client_left(self) -> bool:
+        return self.disconnected
+
     def _raised(self, error: BaseException) -> None:
         strip_frames(error)
-        if self.disconnected and _is_disconnect(error):
+        if self._client_left and _is_disconnect(error):
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
             return
         logger.error(

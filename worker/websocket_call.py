@@ -36,6 +36,7 @@ class WebSocketCall(AsgiCall):
         "_connect_told",
         "_disconnect",
         "_messages",
+        "_owed",
         "_phase",
         "_pieces",
         "_receiving",
@@ -48,6 +49,8 @@ class WebSocketCall(AsgiCall):
         self._connect_told = False
         self._pieces: list[bytes | str] = []
         """Of a message that has not ended yet."""
+        self._owed = 0
+        """Their bytes that do not count as taken yet."""
         self._messages: deque[tuple[bytes | str, int]] = deque()
         """Whole messages for the app, and the bytes of each that its credit is still owed for."""
         self._disconnect: AsgiEvent | None = None
@@ -63,18 +66,27 @@ class WebSocketCall(AsgiCall):
         self.scope = websocket_scope(self.message, self._state)
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
-        """Pieces of an unfinished message count as taken: the gateway bounds the whole."""
+        """The pieces of the next message that the app will receive count as taken, since the whole
+        may be longer than the window; those of a message behind it are owed like any."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         if more:
             self._pieces.append(data)
-            self.session.link.taken(self, size)
+            self._owed += size
+            if not self._messages:
+                self._release()
             return
         if self._pieces:
             self._pieces.append(data)
             data = _joined(self._pieces)
             self._pieces = []
-        self._messages.append((data, size))
+        self._messages.append((data, size + self._owed))
+        self._owed = 0
         self.wake()
+
+    def _release(self) -> None:
+        owed, self._owed = self._owed, 0
+        if owed:
+            self.session.link.taken(self, owed)
 
     def event_arrived(self, event: dict[str, object]) -> bool:
         kind = event.get("type")
@@ -117,6 +129,8 @@ class WebSocketCall(AsgiCall):
                 data, size = self._messages.popleft()
                 if size:
                     self.session.link.taken(self, size)
+                if self._owed and not self._messages:
+                    self._release()
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data}
                 return {"type": "websocket.receive", "bytes": data}
@@ -130,8 +144,12 @@ class WebSocketCall(AsgiCall):
             finally:
                 self._receiving = False
 
+    @property
+    def _client_left(self) -> bool:
+        return self.disconnected or self._disconnect is not None
+
     def _check_connected(self) -> None:
-        if self.disconnected or self._disconnect is not None:
+        if self._client_left:
             raise ClientDisconnected("the WebSocket is closed")
 
     def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:

@@ -129,7 +129,14 @@ class BoundedDeflate(PerMessageDeflate):
         return super().frame_inbound_header(proto, opcode, rsv, payload_length)
 
     def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
-        return None if self._control else super().frame_inbound_complete(proto, fin)
+        if self._control:
+            return None
+        try:
+            return super().frame_inbound_complete(proto, fin)
+        finally:
+            if self._decompressor is not None and self._decompressor.eof:
+                # Its last block said so (RFC 7692 section 7.2.3.4), and it can go no further.
+                self._decompressor = None
 
     def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
         if self._control or not self._inbound_compressed:

@@ -4,8 +4,11 @@ HTTP and WebSocket connections use it alike; the second takes it over from the f
 is felt here: while bytes are kept for it, their source gets no credit, and `send_by` runs.
 """
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from typing import Final
 
 from ..exchange import Source
@@ -26,6 +29,7 @@ class ClientSocket:
         "_events",
         "_outgoing",
         "_owed",
+        "_queued",
         "_service",
         "_sock",
         "closed",
@@ -40,6 +44,7 @@ class ClientSocket:
         self._owed = 0
         """Body bytes kept, for which the source has not been given credit again."""
         self._events = READ
+        self._queued = 0
         self.paused = False
         """Whether the connection does not want to read."""
         self.send_by = 0.0
@@ -106,6 +111,20 @@ class ClientSocket:
     def forget_source(self) -> None:
         """What is kept now is nobody's any more: its source has ended."""
         self._owed = 0
+
+    def moves(self) -> bool:
+        """Whether the client has taken some of what the kernel holds for it since this was last
+        asked, and has yet to take more."""
+        before, self._queued = self._queued, self._in_kernel()
+        return 0 < self._queued < before
+
+    def _in_kernel(self) -> int:
+        """Bytes sent that the client's side has not acknowledged (SIOCOUTQ, tcp(7))."""
+        try:
+            answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return 0
+        return int.from_bytes(answer, sys.byteorder)
 
     def pause(self, paused: bool = True) -> None:
         """Reads no more, or reads again; the client's end is noticed all the same."""

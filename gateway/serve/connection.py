@@ -45,6 +45,7 @@ class ClientConnection:
         "_deadline",
         "_exchange",
         "_extensions",
+        "_known",
         "_lingers",
         "_machine",
         "_scheme",
@@ -62,12 +63,15 @@ class ClientConnection:
         server: Address | None,
         service: ServiceState,
         scheme: str = "http",
+        known: bool = True,
     ) -> None:
-        """`scheme`: what the client used, where a PROXY header told."""
+        """`scheme`: what the client used, where a PROXY header told; `known`: whether `client` is
+        the client and not a proxy that could not say who is."""
         self._socket = ClientSocket(sock, service)
         self._client = client
         self._server = server
         self._scheme = scheme
+        self._known = known
         self._service = service
         self._machine = HttpMachine(service.http)
         self._extensions = sock.extensions if isinstance(sock, TlsTransport) else None
@@ -162,7 +166,7 @@ class ClientConnection:
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
-        if request.forwarded:
+        if request.forwarded and self._known:
             self._service.believe(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
@@ -266,7 +270,9 @@ class ClientConnection:
         self._exchange = None
         self._state = "closed"
         self._service.connections.discard(self)
-        WebSocketConnection(self._socket, exchange, machine, self._service)
+        websocket = WebSocketConnection(self._socket, exchange, machine, self._service)
+        if self._service.draining:  # it began while the others were told
+            websocket.drain()
 
     def fail(self, exchange: Exchange, status: int, sentence: str, extra: Pairs = ()) -> None:
         if exchange is not self._exchange:
@@ -363,8 +369,8 @@ class ClientConnection:
                 exchange.source.give_up(CLIENT_GONE, "the client went away")
             exchange.status = exchange.status or 499
             self._log(exchange)
-            if exchange.status and not self._machine.end_shows:
-                self._socket.reset()  # else a cut response would look whole
+        if (exchange is not None or self._socket.kept) and not self._machine.end_shows:
+            self._socket.reset()  # else a cut response would look whole
         self._close()
 
     def _close_when_sent(self) -> None:

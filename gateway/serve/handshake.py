@@ -44,6 +44,8 @@ class Handshakes:
         self.settings = settings
         self._certificates = certificates
         self._running: set[Handshake] = set()
+        self.full_at = 0.0
+        """Monotonic seconds of the last sweep that found no room."""
         self._room = trio.Event()
 
     @property
@@ -58,10 +60,16 @@ class Handshakes:
             await self._room.wait()
 
     def begin(
-        self, sock: socket.socket, client: Address | None, server: Address | None, _: str = ""
+        self,
+        sock: socket.socket,
+        client: Address | None,
+        server: Address | None,
+        _: str = "",
+        known: bool = True,
     ) -> None:
         """A `Begin`; that the scheme is https is known here."""
-        handshake = Handshake(sock, client, server, self._certificates.session(), self)
+        session = self._certificates.session()
+        handshake = Handshake(sock, client, server, session, self, known=known)
         self._running.add(handshake)
         handshake.open()
 
@@ -86,6 +94,7 @@ class Handshake:
         "_deadline",
         "_handshakes",
         "_hurried",
+        "_known",
         "_outgoing",
         "_running",
         "_server",
@@ -101,8 +110,11 @@ class Handshake:
         server: Address | None,
         session: TlsSession,
         handshakes: Handshakes,
+        *,
+        known: bool = True,
     ) -> None:
         self._sock = sock
+        self._known = known
         self._client = client
         self._server = server
         self._session = session
@@ -181,7 +193,7 @@ class Handshake:
     def _hand_over(self, sock: socket.socket | TlsTransport) -> ClientConnection:
         state = self._handshakes.state
         self._leave()
-        connection = ClientConnection(sock, self._client, self._server, state)
+        connection = ClientConnection(sock, self._client, self._server, state, known=self._known)
         connection.open()
         if state.draining:
             connection.drain()
@@ -212,11 +224,15 @@ class Handshake:
     # -- deadlines ---------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        if now >= self._deadline or (now >= self._hurried and self._handshakes.full):
+        handshakes = self._handshakes
+        if handshakes.full:
+            handshakes.full_at = now  # for all in this sweep, though the first makes room
+        if now >= self._deadline or (now >= self._hurried and handshakes.full_at == now):
             self._fail("it was not finished in time")
 
     def drain(self) -> None:
-        """It may finish: its connection then drains."""
+        """It may finish soon: its connection then drains."""
+        self._deadline = min(self._deadline, self._handshakes.state.now + HURRY)
 
     def cut(self) -> None:
         self._close()

@@ -24,8 +24,9 @@ PATIENCE: Final = 5.0
 """Seconds for a header. The sender has it ready when it connects; the specification asks for at
 least 3, so that one retransmission fits in (section 2)."""
 
-Begin = Callable[[socket.socket, Address | None, Address | None, str], None]
-"""Takes over a socket whose header has been read, with its client, server and scheme."""
+Begin = Callable[[socket.socket, Address | None, Address | None, str, bool], None]
+"""Takes over a socket whose header has been read, with its client, server and scheme, and whether
+the client is known. One that is not (UNKNOWN) must not be trusted as the proxy is."""
 
 
 class ProxyGate:
@@ -96,7 +97,8 @@ class Greeting:
         if header is not None:
             self._leave()
             client, server = header.client or self._peer, header.server or self._server
-            self._begin(self._sock, client, server, header.scheme or "http")
+            known = header.client is not None
+            self._begin(self._sock, client, server, header.scheme or "http", known)
         elif not seen and came:
             self._refuse("it ended within its PROXY header")
         elif not seen:

@@ -99,15 +99,20 @@ class Service:
                 if wildcard:
                     local = _shown(client_sock.getsockname())
             if self.proxies is None:
-                begin(client_sock, client, local, "http")
+                begin(client_sock, client, local, "http", True)
             else:
                 self.proxies.enter(client_sock, client, local, begin)
 
     def _begin(
-        self, sock: socket.socket, client: Address | None, server: Address | None, scheme: str
+        self,
+        sock: socket.socket,
+        client: Address | None,
+        server: Address | None,
+        scheme: str,
+        known: bool,
     ) -> None:
         """The client speaks HTTP from here on."""
-        ClientConnection(sock, client, server, self._state, scheme).open()
+        ClientConnection(sock, client, server, self._state, scheme, known).open()
 
     async def sweep(self) -> None:
         """Looks at every deadline a few times a second, for ever."""
@@ -118,7 +123,12 @@ class Service:
             for sweeper in self._sweepers:
                 sweeper(now)
             for connection in list(state.connections):
-                connection.sweep(now)
+                try:
+                    connection.sweep(now)
+                except Exception:
+                    # As in the poller: one connection's trouble is its own.
+                    log.exception("a connection's deadline failed")
+                    connection.cut()
             if int(now) != second:
                 second = int(now)
                 state.http.heads.tick(time())

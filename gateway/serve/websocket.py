@@ -211,6 +211,8 @@ class WebSocketConnection:
         exchange.body_sent += size
         self._send(self._machine.message(data, more))
         self._socket.charge(exchange.source, size)
+        if self._socket.kept:
+            self._pause()
 
     def event(self, exchange: Exchange, event: dict[str, object]) -> None:
         if exchange is not self._exchange or event.get("type") != "websocket.close":
@@ -353,13 +355,17 @@ class WebSocketConnection:
         elif now >= self._next_ping and self._state == "open" and not self._socket.paused:
             # While reading pauses its pong could not be seen.
             settings = self._service.websocket
-            if self._awaits_pong:
+            if self._awaits_pong and self._socket.moves():
+                # The ping is behind what the client is still taking.
+                self._next_ping = now + settings.ping_timeout
+            elif self._awaits_pong:
                 # RFC 6455 has no code for it; 1011 is what the field's servers send.
                 self._close(INTERNAL_ERROR, "keepalive ping timeout")
-                return
-            self._send(self._machine.ping())
-            self._awaits_pong = settings.ping_timeout > 0
-            self._next_ping = now + (settings.ping_timeout or settings.ping_interval)
+            else:
+                self._send(self._machine.ping())
+                self._awaits_pong = settings.ping_timeout > 0
+                self._next_ping = now + (settings.ping_timeout or settings.ping_interval)
+                self._socket.moves()  # from here on
 
     def drain(self) -> None:
         """The service ends: the client may come back to the next one."""

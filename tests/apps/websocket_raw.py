@@ -66,6 +66,15 @@ async def choose(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
 
 
+async def accept_later(scope: Scope, receive: Receive, send: Send) -> None:
+    """Writes `file` and accepts `s` seconds later."""
+    asked = knobs(scope)
+    mark(asked["file"], "began")
+    await sleep(float(asked["s"]))
+    await accept(receive, send)
+    await receive()
+
+
 async def accept_badly(scope: Scope, receive: Receive, send: Send) -> None:
     """Accepts with a header or a subprotocol that must not leave the house."""
     bad: dict[str, object] = {
@@ -191,8 +200,8 @@ async def join(scope: Scope, receive: Receive, send: Send) -> None:
 KNOBS = {
     f"/{knob.__name__}": knob
     for knob in (
-        accept_badly, choose, close, crash, deny, echo, facts, flood, join, late, leave, read_on,
-        refuse, silent, sizes, told,
+        accept_badly, accept_later, choose, close, crash, deny, echo, facts, flood, join, late,
+        leave, read_on, refuse, silent, sizes, told,
     )
 }  # fmt: skip
 

@@ -79,6 +79,13 @@ def test_a_header_may_say_nothing(gate: Propylon, header: bytes) -> None:
     assert (facts["client"], facts["server_name"]) == ("127.0.0.1", "127.0.0.1")
 
 
+def test_who_is_unknown_is_not_trusted_as_the_proxy_is(gate: Propylon) -> None:
+    """The proxy's address is among those whose X-Forwarded-For is believed; its client's is not."""
+    fields = "X-Forwarded-For: 192.0.2.66", "X-Forwarded-Proto: https"
+    facts = ask(gate.address, *fields, before=b"PROXY UNKNOWN\r\n")
+    assert (facts["client"], facts["scheme"]) == ("127.0.0.1", "http")
+
+
 @pytest.mark.parametrize("header", [V1, V2])
 def test_byte_by_byte(gate: Propylon, header: bytes) -> None:
     data = header + request()

@@ -317,6 +317,32 @@ def test_the_server_s_end_is_1012() -> None:
         assert close.code == 1012
 
 
+def test_a_websocket_that_opens_while_the_server_stops_hears_1012(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    with Propylon(APP) as propylon:
+        head = upgrade(propylon, f"/accept_later?s=0.7&file={began}")
+        with closing(socket.create_connection(propylon.address, DEADLINE)) as sock:
+            sock.sendall(head)
+            wait_for(began.exists, "the app's turn")
+            propylon.process.send_signal(signal.SIGTERM)
+            heard = b""
+            while b"\x88\x11\x03\xf4service restart" not in heard:
+                data = sock.recv(65_536)
+                assert data, heard
+                heard += data
+
+
+def test_a_client_that_leaves_is_no_error_of_the_app(server: Propylon) -> None:
+    with dial(server, "/flood?n=1000000000&piece=1000") as websocket:
+        websocket.recv(DEADLINE)
+        reset(websocket.socket)
+    with dial(server) as other:
+        other.send("hello")
+        assert other.recv(DEADLINE) == "hello"
+    server.stdout.find(r'"GET /flood\?n=1000000000')
+    assert "ClientDisconnected" not in server.stderr.text
+
+
 def test_a_killed_worker_closes_its_websockets_with_1011() -> None:
     with Propylon(APP, "-w", "2") as propylon, ExitStack() as stack:
         sockets = [stack.enter_context(dial(propylon)) for _ in range(6)]
@@ -451,6 +477,24 @@ def test_a_slow_client_bounds_memory_and_nobody_else(server: Propylon) -> None:
         while not isinstance(message := slow.recv(DEADLINE), str):
             received += len(message)
         assert (received, message) == (size, "that was all")
+
+
+@pytest.mark.parametrize("last", [0, 10])
+def test_fragments_to_an_app_that_does_not_read_are_held_back(server: Propylon, last: int) -> None:
+    """Messages behind the first count against the window, in how many pieces ever they come."""
+    worker = server.pids("worker")[0]
+    with dial(server, "/late?file=/dev/null", compression=None, close_timeout=0.1) as late:
+        before = resident(worker)
+        late.socket.settimeout(0.5)
+        sent = 0
+        try:
+            while sent < 64 * MIB:
+                late.send([bytes(60_000), bytes(last)])
+                sent += 60_000
+        except (ConnectionClosed, OSError):
+            pass  # the client's way to say that it cannot send
+        assert sent < 32 * MIB
+        assert resident(worker) - before < 8 * MIB
 
 
 def test_a_slow_app_bounds_memory_and_nobody_else(server: Propylon) -> None:

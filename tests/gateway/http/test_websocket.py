@@ -166,3 +166,10 @@ def test_a_ping_between_compressed_fragments() -> None:
     data = frame(0x41, packed[:5]) + frame(0x89, b"there?") + frame(0x80, packed[5:])
     ping, message = said(WebSocketMachine(SETTINGS, deflate), [data])
     assert (ping, message) == (b"\x8a\x06there?", ("text", b"hello " * 9))
+
+
+def test_a_message_may_end_its_compressor() -> None:
+    """RFC 7692 section 7.2.3.4's own example, and another message behind it."""
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    message = frame(0xC1, bytes.fromhex("f348cdc9c9070000"))
+    assert said(WebSocketMachine(SETTINGS, deflate), [message, message]) == [("text", b"Hello")] * 2

@@ -33,10 +33,10 @@ def ended(path: bytes = b"/") -> Exchange:
 async def test_bodies_are_not_kept_and_batches_do_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "log"
     access_log = AccessLog(str(path), "%(t)s %(U)s")
+    before = time.time()
     exchanges = [ended(b"/%d" % number) for number in range(512)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(access_log.run)
-        before = time.time()
         for exchange in exchanges:
             access_log.finished(exchange, 0.0)
         after = time.time()

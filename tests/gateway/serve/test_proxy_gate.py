@@ -74,7 +74,11 @@ def door() -> Iterator[Door]:
     gate = ProxyGate(TrustSettings(proxy_allow_from=("10.0.0.0/8",)), state)
 
     def begin(
-        sock: socket.socket, client: Address | None, server: Address | None, scheme: str
+        sock: socket.socket,
+        client: Address | None,
+        server: Address | None,
+        scheme: str,
+        known: bool,
     ) -> None:
         try:
             rest = sock.recv(100)
