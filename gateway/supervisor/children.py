@@ -6,29 +6,35 @@ Pure: told of what happens with the time at which it did, it answers with decisi
                          |                  |
                          +---- stopping <---+   (failed start, retired, stop) --Exited--> gone
 
-A child that is stopping holds no place any more. A worker's place may have a successor besides
-its holder: a new generation that takes over when all of it is ready (`Reload`). Until every
-place has been ready once, a failed start ends everything: what cannot boot is not retried.
-A stop ends the gateways first, which finish what is under way, and then the workers.
+A child that is stopping holds no place any more. A place may have a successor besides its holder,
+who takes over when it is ready and linked: of a new generation (`rollout`), or of the same, where
+the holder hangs or has served its time. Until every place has been ready once, a failed start ends
+everything: what cannot boot is not retried. On a stop the gateways finish what is under way, and
+the workers serve them until then.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from .backoff import Backoff
+from .crew import APP_SHUTDOWN, FAILED_GRACE, MARGIN, Crew
 from .messages import (
+    Alive,
+    Answered,
     Decision,
+    Draining,
     Exited,
     Finish,
-    Kill,
     Linked,
     NotReady,
     Place,
     Ready,
+    Recycle,
     Reload,
+    ReloadEnded,
     Say,
-    Spawn,
+    Scale,
+    ShowStacks,
     Spawned,
     Start,
     Stop,
@@ -36,331 +42,378 @@ from .messages import (
     Tick,
     Told,
 )
+from .rollout import REVERT, Rollout
 from .seats import Child, ChildrenSettings, Seat
 from .spans import span
 
-GATEWAY_STARTUP: Final = 30.0
-FAILED_GRACE: Final = 3.0
-"""Seconds that a child which failed to start has to exit before it is killed."""
-MARGIN: Final = 1.0
-"""Seconds that gateways are given beyond the deadline that they keep themselves."""
-APP_SHUTDOWN: Final = 12.0
-"""The same for workers: an app's lifespan shutdown may take 10 seconds after its last call."""
 HURRIED_GRACE: Final = 1.5
 """Seconds from `now` to SIGKILL."""
 ASK_AGAIN: Final = 0.3
 """Seconds to a second SIGTERM, which means `at once`; two in a breath may arrive as one."""
-LINK_TIMEOUT: Final = 5.0
-"""Seconds that new workers wait for every gateway to be linked to them; then they take over."""
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_NOT_READY: Final = 3
 """The app cannot be served; a worker exits with the same code."""
 
+Phase = Literal["idle", "starting", "serving", "stopping", "ended"]
+
 
 class ChildTable:
     """One per supervisor. `tell` it everything, do what it decides, in order."""
 
-    def __init__(self, settings: ChildrenSettings, places: Iterable[Place]) -> None:
-        self._settings = settings
-        self._seats = {place: Seat() for place in places}
-        self._with_gateways = any(place.kind == "gateway" for place in self._seats)
-        self._children: dict[int, Child] = {}
-        self._ids = 0
-        self._generation = 1
-        self._phase: Literal["idle", "starting", "serving", "stopping", "ended"] = "idle"
+    def __init__(
+        self, settings: ChildrenSettings, places: Iterable[Place], first_id: int = 1
+    ) -> None:
+        self.crew = Crew(settings, places, first_id)
+        self.phase: Phase = "idle"
+        self.rollout: Rollout | None = None
         self._hurry_at: float | None = None
-        self._linked: dict[str, tuple[int, int]] = {}
-        """Pool -> workers that every gateway has at least, and some gateway at most."""
-        self._link_by: float | None = None
-        self._reloaded = 0
-        """New workers that have taken over, while the old are still in use."""
         self._waiting = False
         """For a Reload, since the app could not boot."""
+        self._draining: set[int] = set()
         self._code = 0
-        self._decisions: list[Decision] = []
-
-    @property
-    def phase(self) -> str:
-        return self._phase
-
-    def seats(self) -> Iterator[tuple[Place, Seat]]:
-        return iter(self._seats.items())
-
-    def children(self) -> Iterator[Child]:
-        return iter(self._children.values())
-
-    def child(self, number: int) -> Child | None:
-        return self._children.get(number)
 
     @property
     def next_tick(self) -> float | None:
         """When time alone will change something."""
-        times = [child.deadline for child in self._children.values()]
-        times += [child.ask_again_at for child in self._children.values()]
-        times += [seat.retry_at for seat in self._seats.values()]
-        times += [self._hurry_at, self._link_by]
+        times = [child.deadline for child in self.crew.children.values()]
+        times += [child.ask_again_at for child in self.crew.children.values()]
+        if self.phase in ("starting", "serving"):
+            times += [seat.retry_at for seat in self.crew.seats.values()]
+            times.append(self.crew.heartbeats.next_look)
+            times.append(self.rollout.look_at if self.rollout else None)
+        times.append(self._hurry_at)
         return min((time for time in times if time is not None), default=None)
 
     def tell(self, message: Told, now: float) -> list[Decision]:
         match message:
             case Start():
-                self._phase = "starting"
-                for place, seat in self._seats.items():
-                    seat.holder = self._spawn(place, now)
-            case Spawned(number, pid) if number in self._children:
-                self._children[number].pid = pid
-            case Ready(number) if number in self._children:
-                self._ready(self._children[number], now)
-            case NotReady(number, error, detail) if number in self._children:
-                self._not_ready(self._children[number], error, detail, now)
-            case Exited(number) if number in self._children:
-                self._exited(self._children.pop(number), message, now)
-            case Spawned() | Ready() | NotReady() | Exited():
-                pass  # of a child that is gone
-            case Linked(pool, least, most):
-                self._linked[pool] = (least, most)
-                self._take_over(now)
-                self._say_when_reloaded()
+                self.phase = "starting"
+                for place in self.crew.seats:
+                    self.crew.fill(place, now)
             case Tick():
                 self._tick(now)
             case Reload():
-                self._reload(now)
-            case Stop():
-                self._stop(now)
-        decisions, self._decisions = self._decisions, []
-        return decisions
+                self._reload(message, now)
+            case Scale(pool, workers):
+                self._scale(pool, workers, now)
+            case Stop(at_once):
+                self._stop(now, at_once=at_once)
+            case Linked(gateway, pool, workers) if gateway in self.crew.children:
+                self.crew.links.told(gateway, pool, workers)
+            case Answered(gateway, worker, answers, errors) if worker in self.crew.children:
+                self.crew.links.answered(gateway, worker, answers, errors)
+            case Linked() | Answered():
+                pass
+            case _:
+                child = self.crew.children.get(message.child)
+                if child is not None:
+                    self._tell_of(child, message, now)
+        if self.phase in ("starting", "serving"):
+            self._look(now)
+        elif self.phase == "stopping":
+            self._stop_further(now)
+        return self.crew.take_decisions()
+
+    def _tell_of(
+        self,
+        child: Child,
+        message: Spawned | Ready | NotReady | Exited | Alive | Draining | Recycle,
+        now: float,
+    ) -> None:
+        match message:
+            case Spawned(_, pid):
+                child.pid = pid
+            case Ready() if child.state == "starting":
+                self._ready(child, now)
+            case NotReady(_, error, detail) if child.state == "starting":
+                self._failed_start(child, f"{child.place} could not start: {error}", detail, now)
+            case Exited():
+                self._exited(child, message, now)
+            case Alive(_, stuck) if child.state == "ready":
+                self._alive(child, stuck, now)
+            case Recycle(_, why) if child.state == "ready":
+                seat = self.crew.seats.get(child.place)
+                if seat and seat.holder is child and not seat.due:
+                    seat.due = why
+            case Draining():
+                self._draining.add(child.id)
+            case _:
+                pass  # too late
 
     # Starting.
 
-    def _spawn(self, place: Place, now: float) -> Child:
-        self._ids += 1
-        deadline = now + self._startup_timeout(place)
-        child = Child(self._ids, place, self._generation, now, deadline)
-        self._children[child.id] = child
-        self._decide(Spawn(child.id, place, child.generation))
-        return child
-
-    def _startup_timeout(self, place: Place) -> float:
-        """The operator's limit is about the app, and may be short."""
-        limit = self._settings.startup_timeout
-        return max(GATEWAY_STARTUP, limit) if place.kind == "gateway" else limit
-
     def _ready(self, child: Child, now: float) -> None:
-        if child.state != "starting":
-            return
-        child.state, child.since, child.deadline = "ready", now, None
-        seat = self._seats[child.place]
-        seat.proven = True
-        if child is seat.successor:
-            self._take_over(now)
-        if self._phase == "starting" and all(seat.proven for seat in self._seats.values()):
-            self._phase = "serving"
+        self.crew.became_ready(child, now)
+        self._serving_if_proven()
 
-    def _not_ready(self, child: Child, error: str, detail: str, now: float) -> None:
-        if child.state == "starting":
-            self._failed_start(child, f"{child.place} could not start: {error}", detail, now)
+    def _serving_if_proven(self) -> None:
+        if self.phase == "starting" and all(seat.proven for seat in self.crew.seats.values()):
+            self.phase = "serving"
 
     def _failed_start(self, child: Child, why: str, detail: str, now: float) -> None:
-        seat = self._seats[child.place]
-        if child.id in self._children:
-            self._terminate(child, now + FAILED_GRACE)
+        if child.id in self.crew.children:
+            self.crew.terminate(child, now + FAILED_GRACE)
+        seat = self.crew.seats[child.place]
         if child is seat.successor:
             seat.successor = None
-            self._abort_rollout(why, detail, now)
+            self._successor_failed(child.place, seat, why, detail, now)
             return
         seat.holder = None
-        if not seat.proven and self._phase == "starting":
+        if not seat.proven and self.phase == "starting":
             self._failed_boot(child.place, why, detail, now)
             return
         delay = seat.backoff.after_failed_start()
         seat.retry_at = now + delay
-        self._decide(Say("error", f"{why}; trying again in {span(delay)}", detail))
+        self.crew.decide(Say("error", f"{why}; trying again in {span(delay)}", detail))
 
     def _failed_boot(self, place: Place, why: str, detail: str, now: float) -> None:
-        if self._settings.failed_boot == "wait" and place.kind == "worker":
+        if self.crew.settings.failed_boot == "wait" and place.kind == "worker":
             if not self._waiting:  # once, not once for each worker
-                self._decide(Say("error", f"{why}; waiting for a file to change", detail))
+                self.crew.decide(Say("error", f"{why}; waiting for a file to change", detail))
             self._waiting = True
             return
-        self._decide(Say("error", why, detail))
+        self.crew.decide(Say("error", why, detail))
         self._code = EXIT_NOT_READY if place.kind == "worker" else EXIT_NOT_STARTED
         self._begin_to_stop()
-        self._hurry(self._children.values(), now)  # nothing is under way that is worth finishing
+        self._hurry(self.crew.children.values(), now)  # nothing is worth finishing
 
     # Ending.
 
     def _exited(self, child: Child, message: Exited, now: float) -> None:
-        seat = self._seats[child.place]
-        how = message.how
+        was, lived = child.state, now - child.since
+        self.crew.forget(child)
         hint = f" ({message.hint})" if message.hint else ""
-        if child.state == "stopping" or self._phase == "stopping":
-            if child.state != "stopping":
-                self._decide(Say("warning", f"{child} {how} while stopping{hint}"))
-        elif child.state == "starting":
-            self._failed_start(child, f"{child} {how} before it was ready{hint}", "", now)
-        elif child is seat.successor:
-            seat.successor = None
-            self._abort_rollout(f"{child} {how}{hint}", "", now)
-        else:
-            how = f"{how} after {span(now - child.since)}{hint}"
-            self._replace(seat, child, how, now, clean=message.clean)
-        if self._phase == "stopping":
-            self._stop_further(now)
-
-    def _replace(self, seat: Seat, child: Child, how: str, now: float, *, clean: bool) -> None:
-        level = "info" if clean else "error"
-        if seat.successor is not None:  # it is the replacement, and no longer only a candidate
-            seat.holder, seat.successor = seat.successor, None
-            self._decide(Say(level, f"{child} {how}; the new worker takes its place"))
-            self._take_over(now)
+        if was == "stopping" or self.phase == "stopping":
+            if was != "stopping":
+                self.crew.decide(Say("warning", f"{child} {message.how} while stopping{hint}"))
             return
-        lived = now - child.since
+        seat = self.crew.seats[child.place]
+        if was == "starting":
+            why = f"{child} {message.how} before it was ready{hint}"
+            self._failed_start(child, why, "", now)
+            return
+        how = f"{child} {message.how} after {span(lived)}{hint}"
+        if child is seat.successor:
+            seat.successor = None
+            self._successor_failed(child.place, seat, how, "", now)
+            return
+        seat.holder = None
+        self._replace(child.place, seat, how, lived, now, clean=message.clean)
+        if self.rollout is not None and child.generation == self.rollout.generation:
+            self._abort(how, "", now)
+
+    def _replace(
+        self, place: Place, seat: Seat, how: str, lived: float, now: float, *, clean: bool
+    ) -> None:
+        """The holder is gone."""
+        level = "info" if clean else "error"
+        seat.due, seat.urgent = "", False
+        if seat.successor is not None and not (self.rollout and self.rollout.owns(place)):
+            seat.holder, seat.successor = seat.successor, None
+            if seat.holder.state == "ready":
+                seat.holder.deadline = None
+            self.crew.decide(Say(level, f"{how}; its successor takes its place"))
+            return
         delay = seat.backoff.after_exit(lived) if clean else seat.backoff.after_crash(lived)
         when = f" in {span(delay)}" if delay else ""
-        self._decide(Say(level, f"{child} {how}; starting another{when}"))
+        self.crew.decide(Say(level, f"{how}; starting another{when}"))
         if delay:
-            seat.holder, seat.retry_at = None, now + delay
+            seat.retry_at = now + delay
         else:
-            seat.holder = self._spawn(child.place, now)
+            self.crew.fill(place, now)
 
     def _tick(self, now: float) -> None:
-        for child in list(self._children.values()):
+        for child in list(self.crew.children.values()):
             if child.ask_again_at is not None and now >= child.ask_again_at:
                 child.ask_again_at = None
-                self._decide(Terminate(child.id))
+                self.crew.decide(Terminate(child.id))
             if child.deadline is None or now < child.deadline:
                 continue
-            if child.state == "starting":
-                limit = span(self._startup_timeout(child.place))
-                self._failed_start(child, f"{child} was not ready within {limit}", "", now)
-            else:
-                child.deadline = None
-                self._decide(Say("warning", f"{child} did not stop in time; killing it"))
-                self._decide(Kill(child.id))
-        for place, seat in self._seats.items():
-            if seat.retry_at is not None and now >= seat.retry_at:
-                seat.retry_at = None
-                seat.holder = self._spawn(place, now)
-        if self._link_by is not None and now >= self._link_by:
-            self._take_over(now)
+            if child.state == "stopping":
+                self.crew.kill_if_late(child)
+                continue
+            limit = span(self.crew.startup_timeout(child.place))
+            what = "ready" if child.state == "starting" else "linked to all that use it"
+            self._failed_start(child, f"{child} was not {what} within {limit}", "", now)
         if self._hurry_at is not None and now >= self._hurry_at:
-            self._hurry([c for c in self._children.values() if c.place.kind == "gateway"], now)
+            gateways = [c for c in self.crew.children.values() if c.place.kind == "gateway"]
+            self._hurry(gateways, now)
+
+    # Successions.
+
+    def _look(self, now: float) -> None:
+        """Takes every step that is due."""
+        for number in self.crew.heartbeats.overdue(now):
+            self._hangs(self.crew.children[number], now)
+        for place, seat in self.crew.seats.items():
+            if seat.holder is None and seat.retry_at is not None and now >= seat.retry_at:
+                self.crew.fill(place, now)
+            if self.crew.is_fit(place) and not (self.rollout and self.rollout.owns(place)):
+                self.crew.take_over(place, now)
+        if self.rollout is not None:
+            self._roll(self.rollout, now)
+        self._begin_successions(now)
+
+    def _begin_successions(self, now: float) -> None:
+        """Those outside of a rollout: one at a time, but whoever hangs at once."""
+        busy = self.rollout is not None or any(s.successor for s in self.crew.seats.values())
+        for place, seat in self.crew.seats.items():
+            if not seat.due or seat.holder is None or seat.successor is not None:
+                continue
+            if seat.retry_at is not None and now < seat.retry_at:
+                continue
+            seat.retry_at = None  # its time has come; it may have to wait for others now
+            if busy and not seat.urgent:
+                continue
+            self.crew.decide(Say("info", f"{seat.holder} is replaced: {seat.due}"))
+            self.crew.succeed(place, self.crew.generation, now)
+            busy = True
+
+    def _successor_failed(
+        self, place: Place, seat: Seat, why: str, detail: str, now: float
+    ) -> None:
+        if self.rollout is not None and self.rollout.owns(place):
+            self._abort(why, detail, now)
+            return
+        if seat.due == REVERT:
+            seat.due = ""
+            self.crew.decide(Say("error", f"{why}; {seat.holder} stays", detail))
+            return
+        delay = seat.backoff.after_failed_start()
+        seat.retry_at = now + delay
+        stays = f"{seat.holder} stays, trying again in {span(delay)}"
+        self.crew.decide(Say("error", f"{why}; {stays}", detail))
+
+    def _alive(self, child: Child, stuck: int, now: float) -> None:
+        if self.crew.heartbeats.heard(child.id, now):
+            self.crew.decide(Say("info", f"{child} answers again"))
+        seat = self.crew.seats[child.place]
+        if stuck and not seat.due and seat.holder is child:
+            calls = "a call is" if stuck == 1 else f"{stuck} calls are"
+            self._condemn(child, seat, f"{calls} stuck in the app that nobody waits for")
+
+    def _hangs(self, child: Child, now: float) -> None:
+        limit = span(self.crew.heartbeats.timeout)
+        why = f"{child} hangs: no sign of life for {limit}"
+        seat = self.crew.seats[child.place]
+        if child is seat.successor:
+            seat.successor = None
+            self.crew.decide(ShowStacks(child.id))
+            self.crew.dismiss(child, now, "it hangs")
+            self._successor_failed(child.place, seat, why, "", now)
+            return
+        self._condemn(child, seat, f"it hangs, no sign of life for {limit}")
+        if self.rollout is not None and child.generation == self.rollout.generation:
+            self._abort(why, "", now)
+
+    def _condemn(self, child: Child, seat: Seat, why: str) -> None:
+        seat.due, seat.urgent = why, True
+        self.crew.decide(Say("error", f"{child}: {why}; its stacks follow, and a successor"))
+        self.crew.decide(ShowStacks(child.id))
 
     # Reload.
 
-    def _reload(self, now: float) -> None:
-        if self._phase in ("idle", "stopping", "ended"):
+    def _reload(self, order: Reload, now: float) -> None:
+        if self.phase in ("idle", "stopping", "ended"):
             return
-        self._generation += 1
-        self._waiting, self._link_by = False, None
-        for place, seat in self._seats.items():
-            if place.kind != "worker":
-                continue
-            if seat.successor is not None:  # of a reload that this one overtakes
-                self._terminate(seat.successor, now + FAILED_GRACE)
-                seat.successor = None
-            seat.backoff, seat.retry_at = Backoff(), None
-            if seat.holder is not None and seat.holder.state == "ready":
-                seat.successor = self._spawn(place, now)
-                continue
-            if seat.holder is not None:
-                self._terminate(seat.holder, now + FAILED_GRACE)
-            seat.holder = self._spawn(place, now)
+        if self.rollout is not None:
+            self._give_up("overtaken by another reload", "", now)
+        self._waiting = False
+        for place, seat in self.crew.seats.items():
+            seat.backoff = Backoff()
+            replaced = place in order.places and place.kind in order.replaced
+            if replaced and seat.holder is not None and seat.holder.state == "starting":
+                self.crew.dismiss(seat.holder, now)
+                seat.holder = None
+        self.rollout = Rollout(order, self.crew, now)
 
-    def _take_over(self, now: float) -> None:
-        """All successors at once, when the last of them is ready and known to the gateways."""
-        candidates = [seat for seat in self._seats.values() if seat.successor is not None]
-        ready = all(s.successor and s.successor.state == "ready" for s in candidates)
-        if not candidates or not ready or self._phase == "stopping":
-            self._link_by = None
+    def _roll(self, rollout: Rollout, now: float) -> None:
+        complaint = rollout.complaint()
+        if complaint:
+            self._abort(complaint, "", now)
+        elif rollout.look(now):
+            self.rollout = None
+            rollout.commit(now)
+            self._serving_if_proven()
+
+    def _abort(self, why: str, detail: str, now: float) -> None:
+        self._give_up(why, detail, now)
+        if self.phase == "starting":  # nothing has ever served
+            unproven = [place for place, seat in self.crew.seats.items() if not seat.proven]
+            place = max(unproven, key=lambda place: place.kind == "worker")
+            self._failed_boot(place, why, detail, now)
+        else:
+            self.crew.decide(Say("error", f"{why}; not reloaded, the old serve on", detail))
+
+    def _give_up(self, why: str, detail: str, now: float) -> None:
+        rollout, self.rollout = self.rollout, None
+        if rollout is not None:
+            rollout.give_up(why, detail, now)
+            self._serving_if_proven()
+
+    # More and fewer.
+
+    def _scale(self, pool: str, workers: int, now: float) -> None:
+        if self.phase not in ("starting", "serving"):
             return
-        if not self._all_linked():
-            self._link_by = self._link_by or now + LINK_TIMEOUT
-            if now < self._link_by:
-                return
-        self._link_by = None
-        for seat in candidates:
-            if seat.holder is not None:
-                self._terminate(seat.holder, now + self._settings.graceful_timeout + APP_SHUTDOWN)
-            seat.holder, seat.successor = seat.successor, None
-        self._reloaded = len(candidates)
-        self._say_when_reloaded()
-
-    def _all_linked(self) -> bool:
-        """Whether every gateway may use every ready worker, old and new."""
-        ready = Counter(c.place.pool for c in self._children.values() if c.state == "ready")
-        return not self._with_gateways or all(
-            self._linked.get(place.pool, (0, 0))[0] >= ready[place.pool]
-            for place in self._seats
-            if place.kind == "worker"
-        )
-
-    def _say_when_reloaded(self) -> None:
-        """When no gateway sends anything to the old any more."""
-        seats = Counter(place.pool for place in self._seats)
-        in_use = any(most > seats[pool] for pool, (_, most) in self._linked.items())
-        if self._reloaded and not (in_use and self._with_gateways):
-            count = f"{self._reloaded} new worker{'' if self._reloaded == 1 else 's'}"
-            self._decide(Say("info", f"Reloaded: {count} took over"))
-            self._reloaded = 0
-
-    def _abort_rollout(self, why: str, detail: str, now: float) -> None:
-        for seat in self._seats.values():
-            if seat.successor is not None:
-                self._terminate(seat.successor, now + FAILED_GRACE)
-                seat.successor = None
-        self._link_by = None
-        self._decide(Say("error", f"{why}; not reloaded, the old workers stay", detail))
+        for number in range(1, workers + 1):
+            place = Place("worker", number, pool)
+            if place in self.crew.seats:
+                continue
+            self.crew.seats[place] = Seat(proven=self.phase == "serving")
+            self.crew.fill(place, now)
+            if self.rollout is not None:
+                self.rollout.include(place)
+        for place in [p for p in self.crew.seats if p.pool == pool and p.number > workers]:
+            self.crew.retire(place, now, "one worker fewer is asked for")
+            if self.rollout is not None:
+                self.rollout.forget(place)
+        self._serving_if_proven()
 
     # Stop.
 
-    def _stop(self, now: float) -> None:
-        if self._phase == "stopping":
-            self._decide(Say("warning", "Stopping at once"))
-            self._hurry(self._children.values(), now)
+    def _stop(self, now: float, *, at_once: bool) -> None:
+        if self.phase in ("idle", "ended"):
             return
-        if self._phase in ("idle", "ended"):
+        if self.phase == "stopping":
+            self.crew.decide(Say("warning", "Stopping at once"))
+            self._hurry(self.crew.children.values(), now)
             return
         self._begin_to_stop()
-        self._hurry_at = now + self._settings.graceful_timeout + MARGIN
-        for child in self._children.values():
-            # A worker that is not ready has nothing to finish; one that is, answers the gateways.
-            if child.state != "stopping" and (
-                child.place.kind == "gateway" or child.state == "starting"
-            ):
-                self._terminate(
-                    child, None if child.place.kind == "gateway" else now + FAILED_GRACE
-                )
-        self._stop_further(now)
+        if at_once:
+            self._hurry(self.crew.children.values(), now)
+            return
+        settings = self.crew.settings
+        self._hurry_at = now + settings.drain_delay + settings.graceful_timeout + MARGIN
+        for child in list(self.crew.children.values()):
+            if child.place.kind == "gateway" and child.state != "stopping":
+                self.crew.terminate(child, None)
+            elif child.state == "starting":  # it has nothing to finish
+                self.crew.terminate(child, now + FAILED_GRACE)
 
     def _begin_to_stop(self) -> None:
-        self._phase, self._link_by, self._reloaded = "stopping", None, 0
-        for seat in self._seats.values():
-            seat.retry_at = None
+        if self.rollout is not None:
+            generation, self.rollout = self.rollout.generation, None
+            self.crew.decide(ReloadEnded(generation, committed=False, why="Propylon stops"))
+        self.phase = "stopping"
 
     def _stop_further(self, now: float) -> None:
-        children = self._children.values()
+        """A worker hears that it is to leave, and its app with it, as soon as the gateways have
+        stopped to look for more workers; it serves them until they have finished."""
+        children = self.crew.children.values()
         if not children:
-            self._phase, self._hurry_at = "ended", None
-            self._decide(Finish(self._code))
-        elif all(child.place.kind == "worker" for child in children):
+            self.phase, self._hurry_at = "ended", None
+            self.crew.decide(Finish(self._code))
+        elif all(c.place.kind == "worker" or c.id in self._draining for c in children):
             for child in children:
-                if child.state != "stopping":
-                    self._terminate(child, (self._hurry_at or now) + APP_SHUTDOWN)
+                if child.state == "ready":
+                    self.crew.terminate(child, (self._hurry_at or now) + APP_SHUTDOWN)
 
     def _hurry(self, children: Iterable[Child], now: float) -> None:
         """No more time: what has been asked once is asked again, and killed soon."""
         self._hurry_at = None
-        for child in children:
+        for child in list(children):
             if child.state != "stopping":
                 child.ask_again_at = now + ASK_AGAIN
-            self._terminate(child, now + HURRIED_GRACE)
-
-    def _terminate(self, child: Child, deadline: float | None) -> None:
-        child.state = "stopping"
-        child.deadline = deadline
-        self._decide(Terminate(child.id))
-
-    def _decide(self, decision: Decision) -> None:
-        self._decisions.append(decision)
+            self.crew.terminate(child, now + HURRIED_GRACE)

@@ -66,12 +66,47 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """How many workers of a pool the gateways are linked to and may use."""
+    """Which workers of a pool a gateway is linked to and may use: all of them."""
 
+    gateway: int
     pool: str
-    least: int
-    """At the gateway that has the fewest."""
-    most: int
+    workers: frozenset[int]
+    """Children; workers of other supervisors are none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A gateway's count of what a worker has answered on their link."""
+
+    gateway: int
+    worker: int
+    answers: int
+    errors: int
+    """Answers of 5xx, which are among `answers`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A worker's heartbeat, from the event loop that runs its app."""
+
+    child: int
+    stuck: int = 0
+    """Calls that nobody waits for and that cannot be ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A gateway accepts no more and finishes what it has; it keeps its workers until then."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recycle:
+    """A worker would be replaced: it has served enough, grown too large or too old."""
+
+    child: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +114,43 @@ class Tick:
     """Time has passed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
-    """New code: replace every worker, each when its successor is ready."""
+    """A new generation: replace what is there, each when its successor is proven."""
+
+    generation: int
+    places: frozenset[Place]
+    """All that there shall be from now on, replaced or not."""
+    replaced: frozenset[Literal["gateway", "worker"]] = frozenset({"worker"})
+    """The kinds of process that are of the new generation."""
+    at_once: bool = False
+    """All of them together, not one at a time behind a canary."""
+    observe: float = 0.0
+    """Seconds that the first successors serve before anything else is replaced."""
+    reverts: bool = False
+    """Whether a worker that is started as one of the old generation really is: what has changed
+    is the configuration, and not only the code on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """So many workers of a pool."""
+
+    pool: str
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Once: finish what is under way, then end. Twice: now."""
+    """Finish what is under way, then end; told twice, or with `now`: at once."""
+
+    now: bool = False
 
 
-Told = Start | Spawned | Ready | NotReady | Exited | Linked | Tick | Reload | Stop
+Told = (
+    Start | Spawned | Ready | NotReady | Exited | Linked | Answered | Alive | Draining | Recycle
+    | Tick | Reload | Scale | Stop
+)  # fmt: skip
 
 
 # Decided.
@@ -100,11 +161,20 @@ class Spawn:
     child: int
     place: Place
     generation: int
+    succeeds: bool = False
+    """Whether somebody holds the place meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """SIGTERM: drain and exit; to a gateway that has had one: at once."""
+    """SIGTERM: drain and exit; to a child that has had one: at once."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStacks:
+    """SIGQUIT: the stacks of all its threads, to the log."""
 
     child: int
 
@@ -124,10 +194,20 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadEnded:
+    """A reload was committed, or it was given up and the generation before serves on."""
+
+    generation: int
+    committed: bool
+    why: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Every child has ended."""
 
     code: int
 
 
-Decision = Spawn | Terminate | Kill | Say | Finish
+Decision = Spawn | Terminate | ShowStacks | Kill | Say | ReloadEnded | Finish

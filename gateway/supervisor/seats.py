@@ -11,6 +11,9 @@ from .messages import Place
 class ChildrenSettings:
     startup_timeout: float = 60.0
     graceful_timeout: float = 30.0
+    drain_delay: float = 0.0
+    heartbeat_timeout: float = 30.0
+    """Seconds of silence after which a worker is taken for hung; 0: never."""
     failed_boot: Literal["exit", "wait"] = "exit"
     """wait: for the next Reload, as suits development."""
 
@@ -23,10 +26,12 @@ class Child:
     since: float
     """When it was spawned; from Ready on, when it was ready."""
     deadline: float | None
-    """When it must be ready; stopping, when it is killed."""
+    """When it must be ready, and linked if it succeeds somebody; stopping, when it is killed."""
     ask_again_at: float | None = None
     state: Literal["starting", "ready", "stopping"] = "starting"
     pid: int = 0
+    why: str = ""
+    """Why it stops, or is about to be succeeded."""
 
     def __str__(self) -> str:
         return self.place.called(f"pid {self.pid}" if self.pid else "")
@@ -36,7 +41,13 @@ class Child:
 class Seat:
     holder: Child | None = None
     successor: Child | None = None
+    """Takes over when it is ready and linked, if its rollout lets it."""
     proven: bool = False
     """A child of this place has been ready."""
     backoff: Backoff = field(default_factory=Backoff)
     retry_at: float | None = None
+    """When the empty seat is filled, or its holder's succession tried again."""
+    due: str = ""
+    """Why the holder is to be succeeded, outside of a rollout."""
+    urgent: bool = False
+    """Its holder is hung: it is succeeded without regard to others."""

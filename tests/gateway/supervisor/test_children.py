@@ -3,17 +3,11 @@
 from collections.abc import Iterable
 
 import pytest
-from propylon.gateway.supervisor.children import (
-    APP_SHUTDOWN,
-    ASK_AGAIN,
-    FAILED_GRACE,
-    HURRIED_GRACE,
-    LINK_TIMEOUT,
-    MARGIN,
-    ChildTable,
-)
+from propylon.gateway.supervisor.children import ASK_AGAIN, HURRIED_GRACE, ChildTable
+from propylon.gateway.supervisor.crew import APP_SHUTDOWN, FAILED_GRACE, MARGIN
 from propylon.gateway.supervisor.messages import (
     Decision,
+    Draining,
     Exited,
     Finish,
     Kill,
@@ -40,7 +34,9 @@ KILLED = ("was killed by SIGKILL", "out of memory?")
 
 
 def table(*places: Place, **settings: object) -> ChildTable:
-    return ChildTable(ChildrenSettings(**settings), places or (G, W1, W2))  # type: ignore[arg-type]
+    """Heartbeats have tests of their own."""
+    known = ChildrenSettings(**{"heartbeat_timeout": 0.0, **settings})  # type: ignore[arg-type]
+    return ChildTable(known, places or (G, W1, W2))
 
 
 def serving(*places: Place, **settings: object) -> ChildTable:
@@ -146,9 +142,12 @@ def test_a_failed_boot_can_wait_for_new_code() -> None:
     assert said(children.tell(NotReady(3, "no"), 1)) == []
     told(children, (1, Exited(2, "exited with code 3")), (1, Exited(3, "exited with code 3")))
     assert children.next_tick is None
-    assert children.tell(Reload(), 9) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
+    reload = Reload(generation=2, places=frozenset((G, W1, W2)))
+    assert children.tell(reload, 9) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
     told(children, (9, Ready(4)), (9, Ready(5)))
     assert children.phase == "serving"
+    told(children, (9, Linked(1, "default", frozenset((4, 5)))))
+    assert children.rollout is None
 
 
 def test_a_crash_is_replaced_at_once_with_its_reason() -> None:
@@ -228,7 +227,9 @@ def test_a_failed_child_that_does_not_exit_is_killed() -> None:
 def test_gateways_finish_first_and_then_the_workers() -> None:
     children = serving()
     assert children.tell(Stop(), 100) == [Terminate(1)]
-    assert children.tell(Exited(1, "exited with code 0"), 105) == [Terminate(2), Terminate(3)]
+    # It is not looking for workers any more: they may hear of the end, and serve it until then.
+    assert children.tell(Draining(1), 100.1) == [Terminate(2), Terminate(3)]
+    assert children.tell(Exited(1, "exited with code 0"), 105) == []
     assert told(
         children,
         (106, Exited(2, "exited with code 0")),
@@ -236,6 +237,12 @@ def test_gateways_finish_first_and_then_the_workers() -> None:
     ) == [Finish(0)]
     assert children.phase == "ended"
     assert children.next_tick is None
+
+
+def test_a_gateway_that_ends_without_a_word_frees_the_workers_too() -> None:
+    children = serving()
+    told(children, (100, Stop()))
+    assert children.tell(Exited(1, *KILLED), 105) == [Terminate(2), Terminate(3)]
 
 
 def test_workers_alone_stop_at_once() -> None:
@@ -277,7 +284,10 @@ def test_nothing_is_started_while_stopping() -> None:
     told(children, (50, Exited(3, *KILLED)))  # replaced by 4, which is starting
     assert children.tell(Stop(), 51) == [Terminate(1), Terminate(4)]
     decisions = told(
-        children, (52, Exited(2, *KILLED)), (52, Reload()), (52, Exited(4, "exited with code 0"))
+        children,
+        (52, Exited(2, *KILLED)),
+        (52, Reload(generation=2, places=frozenset((G, W1, W2)))),
+        (52, Exited(4, "exited with code 0")),
     )
     assert said(decisions) == [
         "worker 1 (pid 102) of pool default was killed by SIGKILL while stopping (out of memory?)"
@@ -291,103 +301,3 @@ def test_a_stop_forgets_what_was_to_be_tried_again() -> None:
     told(children, (1, Exited(1, *KILLED)), (2, NotReady(2, "no")), (2, Exited(2, "x")))
     assert children.tell(Stop(), 2.1) == [Finish(0)]
     assert children.next_tick is None
-
-
-# Reload.
-
-
-def test_the_old_go_when_all_of_the_new_are_ready_and_linked() -> None:
-    children = serving()
-    assert children.tell(Linked("default", 2, 2), 1) == []
-    assert children.tell(Reload(), 10) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
-    assert children.tell(Ready(5), 11) == []
-    assert children.tell(Linked("default", 3, 3), 11) == []
-    assert children.tell(Ready(4), 12) == []
-    assert children.tell(Linked("default", 3, 4), 12) == []  # one gateway knows all of them
-    assert children.tell(Linked("default", 4, 4), 12) == [Terminate(2), Terminate(3)]
-    # New requests may still go to the old.
-    assert children.tell(Linked("default", 2, 3), 12) == []
-    assert children.tell(Linked("default", 2, 2), 12) == [
-        Say("info", "Reloaded: 2 new workers took over")
-    ]
-    # The new ones hold the places now.
-    told(children, (12, Exited(2, "exited with code 0")), (12, Exited(3, "exited with code 0")))
-    assert Spawn(6, W1, 2) in children.tell(Exited(4, *KILLED), 40)
-
-
-def test_workers_alone_do_not_know_of_links() -> None:
-    children = serving(W1)
-    told(children, (10, Reload()))
-    assert children.tell(Ready(2), 11) == [
-        Terminate(1),
-        Say("info", "Reloaded: 1 new worker took over"),
-    ]
-
-
-def test_new_workers_that_no_gateway_can_reach_take_over_all_the_same() -> None:
-    children = serving(G, W1)
-    told(children, (1, Linked("default", 1, 1)), (10, Reload()), (11, Ready(3)))
-    assert children.next_tick == 11 + LINK_TIMEOUT
-    assert Terminate(2) in children.tell(Tick(), 11 + LINK_TIMEOUT)
-
-
-def test_nothing_is_left_to_wait_for_when_the_holder_dies_before_the_links() -> None:
-    children = serving(G, W1)
-    told(children, (10, Reload()), (11, Ready(3)))
-    told(children, (12, Exited(2, *KILLED)))
-    assert children.next_tick is None
-    assert [child.id for child in children.children()] == [1, 3]
-
-
-def test_a_stop_in_the_middle_of_a_reload() -> None:
-    children = serving(G, W1)
-    told(children, (10, Reload()), (11, Ready(3)))
-    assert children.tell(Stop(), 12) == [Terminate(1)]
-    assert children.tell(Linked("default", 2, 2), 12) == []  # both still serve
-    assert children.tell(Exited(1, "exited with code 0"), 13) == [Terminate(2), Terminate(3)]
-
-
-def test_new_code_that_fails_leaves_the_old_in_place() -> None:
-    children = serving()
-    children.tell(Reload(), 10)
-    decisions = told(
-        children,
-        (11, Ready(4)),
-        (12, NotReady(5, "SyntaxError", "Traceback ...")),
-        (12, Exited(5, "exited with code 3")),
-        (12, Exited(4, "exited with code 0")),
-    )
-    assert done(decisions) == [Terminate(5), Terminate(4)]
-    assert said(decisions) == [
-        "worker 2 of pool default could not start: SyntaxError; not reloaded, the old workers stay"
-    ]
-    assert {child.id: child.state for child in children.children()} == {
-        1: "ready",
-        2: "ready",
-        3: "ready",
-    }
-
-
-def test_the_latest_reload_wins() -> None:
-    children = serving(W1)
-    children.tell(Reload(), 10)
-    assert children.tell(Reload(), 11) == [Terminate(2), Spawn(3, W1, 3)]
-    assert Terminate(1) in children.tell(Ready(3), 12)
-
-
-def test_a_holder_that_dies_during_a_reload_is_succeeded() -> None:
-    children = serving(W1)
-    children.tell(Reload(), 10)
-    assert said(children.tell(Exited(1, *KILLED), 11)) == [
-        "worker 1 (pid 101) of pool default was killed by SIGKILL after 11 s (out of memory?); "
-        "the new worker takes its place"
-    ]
-    children.tell(Ready(2), 12)
-    assert [child.id for child in children.children()] == [2]
-
-
-def test_a_reload_does_not_wait_for_a_retry() -> None:
-    children = serving(W1)
-    told(children, (1, Exited(1, *KILLED)), (2, NotReady(2, "no")), (2, Exited(2, "x")))
-    assert children.tell(Reload(), 2.1) == [Spawn(3, W1, 2)]
-    assert children.next_tick == 62.1

@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from propylon.gateway.supervisor.children import ChildTable
 from propylon.gateway.supervisor.messages import (
+    Alive,
+    Answered,
     Decision,
+    Draining,
     Exited,
     Finish,
     Kill,
@@ -14,7 +17,9 @@ from propylon.gateway.supervisor.messages import (
     NotReady,
     Place,
     Ready,
+    Recycle,
     Reload,
+    Scale,
     Spawn,
     Spawned,
     Start,
@@ -30,8 +35,12 @@ NEVER_KNOWN = 10_000
 ACTIONS = st.one_of(
     st.tuples(st.sampled_from(["ready", "not_ready", "crash", "exit"]), st.integers(0, 9)),
     st.tuples(st.just("crash loop"), st.integers(0, 2)),
-    st.tuples(st.sampled_from(["reload", "stop", "stranger"]), st.just(0)),
-    st.tuples(st.just("linked"), st.integers(0, 5)),
+    st.tuples(st.sampled_from(["stop", "stranger"]), st.just(0)),
+    st.tuples(st.sampled_from(["reload", "draining"]), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(["linked", "recycle", "alive", "stuck", "errors"]), st.integers(0, 9)
+    ),
+    st.tuples(st.just("scale"), st.integers(1, 4)),
     st.tuples(st.just("wait"), st.sampled_from([0, 1, 5, 70])),
 )
 
@@ -41,10 +50,12 @@ class World:
     """The processes that there would be."""
 
     children: ChildTable
+    with_gateway: bool = True
     now: float = 0.0
     alive: dict[int, Place] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
     finished: bool = False
+    generation: int = 1
 
     def do(self, decisions: list[Decision]) -> None:
         for decision in decisions:
@@ -90,9 +101,31 @@ class World:
                     if held:
                         self.tell(step, sorted(self.alive).index(max(held)))
             case "linked":
-                self.do(self.children.tell(Linked("a", number, number), self.now))
+                workers = frozenset(c for c, place in self.alive.items() if place.pool)
+                for gateway in [c for c, place in self.alive.items() if not place.pool]:
+                    self.do(self.children.tell(Linked(gateway, "a", workers), self.now))
+            case "recycle":
+                self.do(self.children.tell(Recycle(child, "old"), self.now))
+            case "alive" | "stuck":
+                self.do(self.children.tell(Alive(child, int(action == "stuck")), self.now))
+            case "errors":
+                self.do(self.children.tell(Answered(1, child, 9, 9 - number % 2), self.now))
+            case "draining":
+                self.do(self.children.tell(Draining(child), self.now))
+            case "scale":
+                self.do(self.children.tell(Scale("a", number), self.now))
             case "reload":
-                self.do(self.children.tell(Reload(), self.now))
+                self.generation += 1
+                order = Reload(
+                    generation=self.generation,
+                    places=frozenset(PLACES if self.with_gateway else PLACES[1:])
+                    | ({Place("worker", 1, "b")} if number % 2 else frozenset()),
+                    replaced=frozenset(("worker", "gateway") if number % 3 else ("worker",)),
+                    at_once=number % 5 == 0,
+                    observe=number,
+                    reverts=number > 5,
+                )
+                self.do(self.children.tell(order, self.now))
             case "stop":
                 self.do(self.children.tell(Stop(), self.now))
             case _:
@@ -109,25 +142,27 @@ class World:
         self.now = until
 
     def check(self) -> None:
-        assert set(self.alive) == {child.id for child in self.children.children()}
-        stopping = self.children.phase in ("stopping", "ended")
-        for place, seat in self.children.seats():
+        crew = self.children.crew
+        assert set(self.alive) == set(crew.children)
+        if self.children.phase in ("stopping", "ended"):
+            return
+        for place, seat in crew.seats.items():
             held = [child for child in (seat.holder, seat.successor) if child is not None]
             on_duty = [
                 child
-                for child in self.children.children()
+                for child in crew.children.values()
                 if child.place == place and child.state != "stopping"
             ]
-            if stopping:
-                assert seat.retry_at is None
-                continue
             assert sorted(child.id for child in on_duty) == sorted(child.id for child in held)
-            assert not (seat.successor and seat.holder is None)
-            assert not (seat.holder and seat.retry_at is not None)
-            if seat.successor is not None:
-                assert seat.successor.generation > held[0].generation
             # Seen to: somebody is there, or is about to be.
-            assert held or seat.retry_at is not None or self.waits_for_code(seat.proven)
+            seen_to = held or seat.retry_at is not None or self.waits_for_code(seat.proven)
+            assert seen_to or (
+                self.children.rollout and place in self.children.rollout.order.places
+            )
+        if self.children.rollout is None:
+            assert all(place in crew.seats for place in PLACES if place.kind == "gateway") or (
+                not self.with_gateway
+            )
 
     def waits_for_code(self, proven: bool) -> bool:
         return not proven and self.children.phase == "starting"
@@ -142,7 +177,7 @@ def test_any_sequence(
 ) -> None:
     policy = ChildrenSettings(failed_boot=failed_boot)  # type: ignore[arg-type]
     places = PLACES if with_gateway else PLACES[1:]
-    world = World(ChildTable(policy, places))
+    world = World(ChildTable(policy, places), with_gateway)
     world.do(world.children.tell(Start(), 0.0))
     for _ in range(up):
         for number in range(len(places)):
