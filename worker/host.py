@@ -16,11 +16,12 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from ..protocol.hello import Greeting
-from ..protocol.messages import BYE_NORMAL, CLIENT_GONE, Scope
+from ..protocol.messages import BYE_NORMAL, Scope
 from .dial import DialPlan, connect
+from .given_up import GivenUpCalls
 from .leash import Leash
 from .load_app import LoadedApp
-from .session import LOST, HostedCall, LinkSession
+from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
 from .vitals import LagMeter, rss_bytes
 
@@ -32,10 +33,8 @@ STOPPING_TICK: Final = 0.02
 """Seconds, while stopping: calls that end should not wait for the next look."""
 RELEASE_TIMEOUT: Final = 2.0
 """Seconds that gateways have to answer our DRAIN once no call is running."""
-CLIENT_GRACE: Final = 30.0
-"""Seconds from http.disconnect to cancellation when the client, or the link, is gone."""
-DEADLINE_GRACE: Final = 5.0
-"""Seconds, when the gateway gave the call up for its deadline or a shutdown."""
+REPORT_EVERY: Final = 1.0
+"""Seconds between two reports to the supervisor, which are the heartbeat that it listens for."""
 SHUTDOWN_TIMEOUT: Final = 10.0
 """Seconds that the app's lifespan shutdown may take."""
 CANCEL_TIMEOUT: Final = 1.0
@@ -43,21 +42,24 @@ CANCEL_TIMEOUT: Final = 1.0
 
 
 def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
-    return Greeting(
-        who={
-            "pool": settings.pool,
-            "worker": settings.worker_id,
-            "pid": os.getpid(),
-            "generation": settings.generation,
-            "interface": interface,
-        }
-    )
+    who: dict[str, object] = {
+        "pool": settings.pool,
+        "worker": settings.worker_id,
+        "pid": os.getpid(),
+        "generation": settings.generation,
+        "interface": interface,
+    }
+    if settings.child_id:
+        who["id"] = settings.child_id
+    return Greeting(who=who)
 
 
 class Host(ABC):
     """The part of a host that knows no event loop."""
 
     loop_name: str
+    cancellable = True
+    """Whether `cancel` ends whatever a call does."""
 
     def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
         self.settings = settings
@@ -69,11 +71,16 @@ class Host(ABC):
         self.sessions: dict[str, LinkSession] = {}
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
+        self.now = 0.0
+        """The time of the last tick: exact enough for how old a call is, and free."""
+        self.requests = 0
+        """Calls that were taken, ever."""
         self.state: Literal["serving", "draining", "cancelling", "stopped"] = "serving"
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
-        self._overdue: list[tuple[float, HostedCall]] = []
+        self._given_up = GivenUpCalls(cancellable=self.cancellable)
+        self._report_at = 0.0
         self._plan = DialPlan(settings.pool_dir)
         self._lag = LagMeter()
 
@@ -131,8 +138,12 @@ class Host(ABC):
 
     def tick(self) -> float | None:
         """Looks at everything; seconds until the next look, None when the host has stopped."""
-        now = time.monotonic()
+        now = self.now = time.monotonic()
         self._lag.arrived(now)
+        self.leash.flush()
+        if now >= self._report_at:
+            self._report_at = now + REPORT_EVERY
+            self._report(now)
         if self.state == "serving" and (self._signals or self.leash.is_cut()):
             self._drain(now)
         self._sweep(now)
@@ -150,18 +161,26 @@ class Host(ABC):
         self._lag.expect(now + delay)
         return delay
 
+    def take(self, call: HostedCall) -> None:
+        """The call is about to enter the app."""
+        self.requests += 1
+        self.running.add(call)
+
     def given_up(self, call: HostedCall, code: int) -> None:
-        grace = CLIENT_GRACE if code in (LOST, CLIENT_GONE) else DEADLINE_GRACE
-        self._overdue.append((time.monotonic() + grace, call))
+        self._given_up.add(call, code, time.monotonic())
 
     def left(self, call: HostedCall) -> None:
         self.running.discard(call)
 
     def vitals(self) -> dict[str, object]:
+        now = time.monotonic()
+        begun = [call.began for call in self.running if call.began]
         return {
             "rss": rss_bytes(),
-            "calls": len(self.running),
-            "lag": self._lag.read(time.monotonic()),
+            "calls": len(begun),
+            "queued": len(self.running) - len(begun),
+            "lag": self._lag.read(now),
+            "oldest_call": round(now - min(begun), 3) if begun else 0.0,
         }
 
     # -- the looks ---------------------------------------------------------------------------
@@ -181,20 +200,18 @@ class Host(ABC):
             self.watch(session)
             session.flush()
 
+    def _report(self, now: float) -> None:
+        """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""
+        vitals = self.vitals()
+        patience = self.settings.heartbeat_timeout
+        stuck = self._given_up.stuck(now, patience) if patience else 0
+        self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
+
     def _sweep(self, now: float) -> None:
         """Cancels the calls whose grace is over."""
-        if not self._overdue:
-            return
-        kept: list[tuple[float, HostedCall]] = []
-        for when, call in self._overdue:
-            if call not in self.running:
-                continue
-            if when <= now:
-                logger.warning("a call outlived its disconnect and is cancelled")
-                self.cancel(call)
-            else:
-                kept.append((when, call))
-        self._overdue = kept
+        for call in self._given_up.due(now, self.running):
+            logger.warning("a call outlived its disconnect and is cancelled")
+            self.cancel(call)
 
     def _drain(self, now: float) -> None:
         self.state = "draining"

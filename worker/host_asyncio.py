@@ -81,7 +81,8 @@ class AsyncioHost(Host):
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
         call.task = self._loop.create_task(call.run(self._app))
-        self.running.add(call)
+        call.began = self.now
+        self.take(call)
 
     def cancel(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

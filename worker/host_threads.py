@@ -37,6 +37,7 @@ def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
 
 class ThreadHost(Host):
     loop_name = "threads"
+    cancellable = False
 
     def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
         super().__init__(settings, loaded, leash)
@@ -96,7 +97,7 @@ class ThreadHost(Host):
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, WsgiCall)
-        self.running.add(call)
+        self.take(call)
         self._queue.put(call)
 
     def cancel(self, call: HostedCall) -> None:
@@ -117,13 +118,3 @@ class ThreadHost(Host):
     def closing(self, session: LinkSession) -> None:
         self._selector.unregister(session.sock)
         super().closing(session)
-
-    def vitals(self) -> dict[str, object]:
-        now = time.monotonic()
-        begun = [call.began for call in cast("set[WsgiCall]", self.running) if call.began]
-        return {
-            **super().vitals(),
-            "calls": len(begun),
-            "queued": len(self.running) - len(begun),
-            "oldest_call": round(now - min(begun), 3) if begun else 0.0,
-        }

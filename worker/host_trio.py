@@ -69,7 +69,8 @@ class TrioHost(Host):
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
         call.task = trio.CancelScope()
-        self.running.add(call)
+        call.began = self.now
+        self.take(call)
         self._nursery.start_soon(self._run, call, call.task)
 
     async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:

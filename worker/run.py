@@ -92,6 +92,7 @@ def _log_to_stderr(level: str) -> None:
 
 def _not_ready(settings: WorkerSettings, leash: Leash, error: AppLoadError) -> None:
     leash.say(event="not_ready", step=error.step, error=error.message, detail=error.detail)
+    leash.farewell()
     if not leash.held:
         print(f"{error.detail}{error.message}", file=sys.stderr)
     for path in sockets_in(settings.pool_dir):

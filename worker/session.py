@@ -50,11 +50,13 @@ _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 class HostedCall(Call, ABC):
     """What a session tells a call, whichever interface the app speaks."""
 
-    __slots__ = ("disconnected", "session")
+    __slots__ = ("began", "disconnected", "session")
 
     def __init__(self, session: "LinkSession") -> None:
         super().__init__()
         self.session = session
+        self.began = 0.0
+        """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
         self.disconnected = False
         """Nobody waits for the response any more, or the call has left the app."""
 

@@ -21,6 +21,8 @@ class WorkerSettings:
     """Gateways listen on `<run_dir>/<pool>/*.sock`."""
     pool: str = "default"
     worker_id: int = 1
+    child_id: int = 0
+    """Which of all the processes that its supervisor ever started; 0: it has none."""
     generation: int = 1
     interface: Literal["auto", "asgi", "wsgi"] = "auto"
     factory: bool = False
@@ -34,6 +36,9 @@ class WorkerSettings:
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
     """Seconds that calls have to end after SIGTERM."""
+    heartbeat_timeout: float = 30.0
+    """Seconds after which a call that nobody waits for any more, and that goes on all the same,
+    counts as stuck; 0: never."""
     log_level: str = "info"
     leash_fd: int | None = None
     """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""

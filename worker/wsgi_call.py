@@ -35,7 +35,7 @@ class ClientDisconnected(OSError):
 
 
 class WsgiCall(HostedCall):
-    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "began", "environ",
+    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "environ",
                  "message")  # fmt: skip
 
     def __init__(self, session: LinkSession, lock: threading.Lock) -> None:
@@ -48,8 +48,6 @@ class WsgiCall(HostedCall):
         """From start_response until the first bytes of the body."""
         self._left: int | None = None
         """Bytes still to come by the response's content-length; None if it has none."""
-        self.began = 0.0
-        """When a thread took the call up, by the monotonic clock; 0.0 while it waits for one."""
         self.environ: dict[str, object]
         self.message: Scope
 

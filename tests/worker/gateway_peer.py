@@ -274,6 +274,15 @@ class WorkerProcess:
         line, _, self._lines = self._lines.partition(b"\n")
         return json.loads(line)
 
+    def reports(
+        self, event: str, until: Callable[[dict[str, Any]], object] = bool
+    ) -> dict[str, Any]:
+        """The next report of that kind for which it is true."""
+        deadline = time.monotonic() + TIMEOUT
+        while (report := self.report())["event"] != event or not until(report):
+            assert time.monotonic() < deadline, f"the last was {report}"
+        return report
+
     def wait(self, timeout: float = TIMEOUT) -> int:
         return self.process.wait(timeout)
 

@@ -188,6 +188,29 @@ async def slow_sync(scope, receive, send):
 
 
 @route
+async def naps(scope, receive, send):
+    await sleep(1.5)
+    await answer(send, b"rested")
+
+
+@route
+async def sleeps_3_s(scope, receive, send):
+    time.sleep(3)  # noqa: ASYNC251 - it is there to hold the loop
+    await answer(send, b"slow")
+
+
+@route
+async def clings_on(scope, receive, send):
+    import asyncio
+
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen["cancelled"] += 1
+
+
+@route
 async def blocks_while_sending(scope, receive, send):
     try:
         await routes["/large"](scope, receive, send)

@@ -268,6 +268,24 @@ def slow(environ, start_response):
 
 
 @route
+def naps(environ, start_response):
+    time.sleep(1.5)
+    return answer(start_response, b"rested")
+
+
+@route
+def sleeps_3_s(environ, start_response):
+    time.sleep(3)
+    return answer(start_response, b"slow")
+
+
+@route
+def clings_on(environ, start_response):
+    time.sleep(60)
+    return answer(start_response, b"late")
+
+
+@route
 def file(environ, start_response):
     start_response("200 OK", [])
     return environ["wsgi.file_wrapper"](open(__file__, "rb"), 100)

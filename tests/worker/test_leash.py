@@ -1,0 +1,163 @@
+"""What a worker tells its supervisor while it serves."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from propylon.protocol.messages import TIMED_OUT
+from propylon.worker.leash import Leash
+from propylon.worker.vitals import LagMeter
+
+from .gateway_peer import TIMEOUT, running, scope
+
+ASGI = ("asgi_apps:app", "--loop", "asyncio")
+UVLOOP = ("asgi_apps:app", "--loop", "uvloop")
+TRIO = ("asgi_apps:app", "--loop", "trio")
+WSGI = ("wsgi_apps:application",)
+HOSTS = pytest.mark.parametrize(
+    "host", [ASGI, UVLOOP, TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
+)
+Host = tuple[str, ...]
+
+
+@HOSTS
+def test_it_says_how_it_is_about_once_a_second(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        first = worker.reports("vitals")
+        assert first["rss"] > 5_000_000
+        for _ in range(3):
+            peer.get("/hello")
+        call = peer.open(scope(path=b"/naps"))
+        peer.flush()
+        busy = worker.reports("vitals", lambda report: report["calls"])
+        assert (busy["calls"], busy["queued"], busy["stuck"]) == (1, 0, 0)
+        assert 0 <= busy["oldest_call"] < 5
+        assert busy["requests"] == 4
+        peer.until(lambda: call.ended)
+        assert worker.reports("vitals", lambda report: not report["calls"])["oldest_call"] == 0
+
+
+@HOSTS
+def test_a_hung_loop_says_nothing(run_dir: Path, host: Host) -> None:
+    """A WSGI app that hangs does not hold up the thread that speaks, but its call grows old."""
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        worker.reports("vitals")
+        call = peer.open(scope(path=b"/sleeps_3_s"))
+        peer.flush()
+        if host is WSGI:
+            assert worker.reports("vitals", lambda report: report["oldest_call"] > 1.5)
+        else:
+            begun = time.monotonic()
+            worker.reports("vitals", lambda report: report["lag"] > 2)
+            assert time.monotonic() - begun > 2
+        peer.until(lambda: call.ended)
+
+
+@pytest.mark.parametrize("host", [ASGI, WSGI], ids=["asyncio", "threads"])
+def test_a_call_that_nothing_ends_is_stuck(run_dir: Path, host: Host) -> None:
+    """Given up by the gateway; on asyncio it also has to ignore its cancellation."""
+    with running(host[0], run_dir, *host[1:], "--heartbeat-timeout", "0.5") as (worker, peer):
+        call = peer.open(scope(path=b"/clings_on"))
+        waiting = [peer.open(scope(path=b"/clings_on")) for _ in range(5)] if host is WSGI else []
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"])
+        for each in (call, *waiting):
+            peer.link.reset(each, TIMED_OUT, "too slow")
+        peer.flush()
+        report = worker.reports("vitals", lambda report: report["stuck"])
+        # Those that never got a thread are not stuck themselves.
+        assert (report["stuck"], report["calls"]) == ((4, 4) if waiting else (1, 1))
+
+
+@pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
+def test_the_childs_number_travels_in_hello(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:], "--child-id", "17") as (_, peer):
+        assert peer.hello[6]["id"] == 17
+
+
+def test_without_a_number_hello_has_none(run_dir: Path) -> None:
+    with running(*ASGI[:1], run_dir) as (_, peer):
+        assert "id" not in peer.hello[6]
+
+
+# -- a supervisor that does not read ---------------------------------------------------------
+
+
+def leash() -> tuple[Leash, socket.socket]:
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    return Leash(theirs.detach()), ours
+
+
+def test_a_slow_reader_blocks_nobody_and_gets_what_counts() -> None:
+    said, reader = leash()
+    begun = time.monotonic()
+    for number in range(5_000):
+        said.offer(event="vitals", number=number)
+    said.say(event="recycle", why="x" * 500_000)
+    said.offer(event="vitals", number=-1)
+    assert time.monotonic() - begun < TIMEOUT / 2
+    reader.settimeout(TIMEOUT)
+    data = b""
+    while b"recycle" not in data or not data.endswith(b"\n"):
+        data += reader.recv(65_536)
+        said.flush()
+    *vitals, last = [json.loads(line) for line in data.splitlines()]
+    assert last["event"] == "recycle"
+    assert len(last["why"]) == 500_000
+    numbers = [report["number"] for report in vitals]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) < 5_000
+    said.offer(event="vitals", number=7)
+    assert json.loads(reader.recv(65_536))["number"] == 7
+    reader.close()
+    said.close()
+
+
+def test_a_farewell_waits_until_all_is_said() -> None:
+    said, reader = leash()
+    said.say(event="not_ready", detail="x" * 1_000_000)
+    if (child := os.fork()) == 0:
+        said.farewell()
+        os._exit(0)
+    said.close()
+    reader.settimeout(TIMEOUT)
+    data = b""
+    while not data.endswith(b"\n"):
+        data += reader.recv(65_536)
+    assert len(json.loads(data)["detail"]) == 1_000_000
+    os.waitpid(child, 0)
+    reader.close()
+
+
+def test_nobody_listens() -> None:
+    said, reader = leash()
+    reader.close()
+    said.say(event="ready")
+    said.offer(event="vitals")
+    said.farewell()
+    assert said.is_cut()
+    said.close()
+    alone = Leash(None)
+    alone.say(event="ready")
+    alone.offer(event="vitals")
+    assert not alone.is_cut()
+
+
+# -- lag -------------------------------------------------------------------------------------
+
+
+def test_the_lag_is_the_same_for_all_who_ask_and_is_forgotten() -> None:
+    meter = LagMeter()
+    meter.arrived(10.0)
+    meter.expect(10.1)
+    assert meter.read(10.3) == 0.2  # overdue now
+    meter.arrived(10.6)
+    assert meter.read(10.6) == meter.read(10.6) == 0.5
+    for tenth in range(107, 130):
+        meter.expect(tenth / 10)
+        meter.arrived(tenth / 10)
+    assert meter.read(12.9) == 0
