@@ -1,5 +1,5 @@
 """The command line. Every fault is a sentence on stderr: exit code 2 for what was asked for, 1 for
-what could not be started, 3 for an app that cannot be served."""
+what could not be started or done, 3 for an app that cannot be served."""
 
 import os
 import sys
@@ -13,6 +13,7 @@ from .config.faults import ConfigError
 from .config.flags import flags
 from .config.load import Loaded, load
 from .config.option import Verb
+from .operate.verbs import VERBS
 
 EXIT_USAGE: Final = 2
 
@@ -85,6 +86,10 @@ def check(loaded: Loaded) -> None:
     click.echo(report(loaded))
     for note in loaded.notes:
         click.echo(f"note: {note}", err=True)
+
+
+for _command in VERBS:
+    propylon.add_command(_command)
 
 
 def _supervise(verb: Verb, loaded: Loaded) -> None:

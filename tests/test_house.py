@@ -18,8 +18,9 @@ PARTS = ("gateway", "worker", "protocol")
 
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
-    r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff)"
-    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.seldom)"
+    r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff|commands|status)"
+    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.seldom"
+    r"|operate\.status_text)"
     r"|.*(balance|retry|table|policy)[a-z_]*"
 )
 DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
@@ -40,7 +41,8 @@ MAY_IMPORT = {
     "handlers": {"pool", "observe"},
     "serve": {"http", "handlers", "listen", "observe"},
     "supervisor": {"config", "listen", "observe"},
-    "cli": {"config", "supervisor"},
+    "operate": {"config", "supervisor"},
+    "cli": {"config", "supervisor", "operate"},
 }
 WORKER_MAY_USE = {"msgpack", "uvloop"}
 STANDARD_LIBRARY = frozenset(__import__("sys").stdlib_module_names)

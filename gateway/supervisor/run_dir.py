@@ -4,11 +4,18 @@ By default each instance makes one for itself, named by its pid, below a directo
 those that a killed instance left behind are removed by the next. Who serves from a run directory
 holds a lock in it (flock(2)), which ends with the process and, unlike a pid, means the same in
 every container that shares the directory.
+
+Its holder answers at `control.sock`. Workers that run alone share the directory with a gateway,
+perhaps with each other, and perhaps from containers where each has pid 1: their sockets are named
+`control-<random>.sock`.
 """
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
+import socket
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +25,10 @@ from typing import Final
 from ..listen.address import SUN_PATH
 
 LOCK: Final = "gateway.lock"
+CONTROL: Final = "control.sock"
 MODE: Final = 0o750
+
+_CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{8}\.sock")
 
 
 class RunDirError(Exception):
@@ -30,6 +40,8 @@ class RunDir:
 
     def __init__(self, path: str, lock_fd: int | None, temporary: bool) -> None:
         self.path = path
+        alone = f"control-{secrets.token_hex(4)}.sock"
+        self.control_socket = os.path.join(path, alone if lock_fd is None else CONTROL)
         self._lock_fd = lock_fd
         self._temporary = temporary
 
@@ -72,8 +84,25 @@ def open_run_dir(
     return run_dir
 
 
+def own_run_dirs() -> list[str]:
+    """Those that instances of this user have made for themselves; some may be left behind.
+
+    Only looks. A service and a login may differ in having $XDG_RUNTIME_DIR, so both places count.
+    """
+    return [path for base in _bases() if _is_ours(base) for path in sorted(_instances(base))]
+
+
+def control_sockets(run_dir: str) -> list[str]:
+    """Where instances may answer, the gateway's first. Raises OSError."""
+    names = sorted(name for name in os.listdir(run_dir) if _CONTROL_OF_WORKERS.fullmatch(name))
+    if os.path.exists(os.path.join(run_dir, CONTROL)):
+        names.insert(0, CONTROL)
+    return [os.path.join(run_dir, name) for name in names]
+
+
 def _given(path: str, with_gateway: bool) -> RunDir:
     os.makedirs(path, mode=MODE, exist_ok=True)
+    _remove_dead_sockets(path)
     if not with_gateway:
         return RunDir(path, None, temporary=False)
     lock_fd = _lock(path)
@@ -101,17 +130,22 @@ def _of_our_own() -> RunDir:
 
 
 def _base() -> str:
-    """$XDG_RUNTIME_DIR/propylon where that is ours and writable, else /tmp/propylon-<uid>."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and _is_ours(runtime) and os.access(runtime, os.W_OK | os.X_OK):
-        path = os.path.join(runtime, "propylon")
-    else:
-        path = os.path.join(tempfile.gettempdir(), f"propylon-{os.getuid()}")
+    """The first place of _bases(), made."""
+    path = _bases()[0]
     os.makedirs(path, mode=0o700, exist_ok=True)
     if not _is_ours(path):
         # In a directory that all may write to, somebody else may have been there first.
         raise RunDirError(f"run directory {path} belongs to another user; use --run-dir")
     return path
+
+
+def _bases() -> list[str]:
+    """$XDG_RUNTIME_DIR/propylon where that is ours and writable, and /tmp/propylon-<uid>."""
+    bases = [os.path.join(tempfile.gettempdir(), f"propylon-{os.getuid()}")]
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and _is_ours(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+        bases.insert(0, os.path.join(runtime, "propylon"))
+    return bases
 
 
 def _is_ours(path: str) -> bool:
@@ -135,6 +169,28 @@ def _instances(base: str) -> Iterator[str]:
     for name in os.listdir(base):
         if name.replace("-", "").isdecimal() and os.path.exists(os.path.join(base, name, LOCK)):
             yield os.path.join(base, name)
+
+
+def _remove_dead_sockets(run_dir: str) -> None:
+    """What killed instances of workers left behind: nobody else would take the name again."""
+    for path in control_sockets(run_dir):
+        if os.path.basename(path) != CONTROL and _is_dead(path):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # another user's
+
+
+def _is_dead(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def _lock(path: str) -> int | None:
@@ -169,10 +225,14 @@ def _make(path: str) -> None:
 
 
 def _check_length(run_dir: str, pools: Sequence[str], gateways: int) -> None:
-    path = os.path.join(run_dir, max(pools, key=len), f"{gateways}.sock")
-    length = len(os.fsencode(path))
-    if length > SUN_PATH:
-        raise RunDirError(
-            f"the pool socket {path} would have a path of {length} bytes, and a Unix socket's has "
-            f"at most {SUN_PATH}; name a shorter --run-dir"
-        )
+    paths = {
+        "pool socket": os.path.join(run_dir, max(pools, key=len), f"{gateways}.sock"),
+        "control socket": os.path.join(run_dir, "control-12345678.sock"),
+    }
+    for what, path in paths.items():
+        length = len(os.fsencode(path))
+        if length > SUN_PATH:
+            raise RunDirError(
+                f"the {what} {path} would have a path of {length} bytes, and a Unix socket's has "
+                f"at most {SUN_PATH}; name a shorter --run-dir"
+            )

@@ -1,0 +1,112 @@
+"""What an instance says of itself: the data that `status` is answered with. Pure.
+
+Times are spans in seconds up to now, sizes bytes. Every field has a default, so that a newer
+command understands an older instance; a state is a word, and shown as it is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+MOST_ENDED: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadStatus:
+    """The reload under way, or the last one."""
+
+    state: str = ""
+    """canary, observing, rolling; committed, aborted, overtaken."""
+    generation: int = 0
+    why: str = ""
+    """Under way: who asked; aborted: the reason, as a sentence."""
+    detail: str = ""
+    """Aborted: the app's traceback, or ""."""
+    done: int = 0
+    """Workers that have been replaced."""
+    of: int = 0
+    ago: float = 0.0
+    """Since it began; once it has ended, since it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayStatus:
+    number: int = 0
+    pid: int = 0
+    """0: not started yet."""
+    state: str = ""
+    """starting, ready, stopping."""
+    uptime: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    number: int = 0
+    pid: int = 0
+    generation: int = 0
+    state: str = ""
+    """starting, ready, hung, leaving, stopping."""
+    uptime: float = 0.0
+    rss: int = 0
+    """0: not known."""
+    calls: int = 0
+    """Under way."""
+    queued: int = 0
+    """Taken in, and waiting for a thread."""
+    lag: float = 0.0
+    """By how much its event loop was late."""
+    oldest_call: float = 0.0
+    requests: int = 0
+    """Since it started."""
+    why: str = ""
+    """Why it is in this state, where that is worth a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatus:
+    name: str = ""
+    app: str = ""
+    wanted: int = 0
+    """Workers that there shall be."""
+    workers: tuple[WorkerStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedStatus:
+    what: str = ""
+    """ "worker 1 (pid 17) of pool default"."""
+    how: str = ""
+    """ "was killed by SIGKILL (out of memory?)"."""
+    ago: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    version: str = ""
+    pid: int = 0
+    uptime: float = 0.0
+    phase: str = ""
+    """starting, serving, stopping."""
+    run_dir: str = ""
+    addresses: tuple[str, ...] = ()
+    """URLs; none: workers alone."""
+    generation: int = 0
+    """The one that was committed last."""
+    reload: ReloadStatus | None = None
+    gateways: tuple[GatewayStatus, ...] = ()
+    pools: tuple[PoolStatus, ...] = ()
+    """None: a gateway alone."""
+    ended: tuple[EndedStatus, ...] = ()
+    """The latest, newest first; at most MOST_ENDED."""
+
+
+def read_report(data: Any) -> StatusReport:
+    """Of JSON. Raises ValueError for what is none."""
+    return msgspec.convert(data, StatusReport)
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The end of a traceback, where the reason stands."""
+    kept = text.rstrip().splitlines()
+    return "\n".join(["...", *kept[-lines:]] if len(kept) > lines + 1 else kept)
