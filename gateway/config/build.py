@@ -13,17 +13,25 @@ class WorkerSeat:
     """Which worker it is."""
 
     number: int
+    child: int
+    """The supervisor's number for the process."""
     generation: int
     run_dir: str
     leash_fd: int
 
 
 def gateway_settings(
-    config: Config, gateway: int, run_dir: str, listeners: Sequence[ListenerSettings]
+    config: Config,
+    gateway: int,
+    run_dir: str,
+    listeners: Sequence[ListenerSettings],
+    *,
+    await_workers: bool = False,
 ) -> GatewaySettings:
     return GatewaySettings(
         gateway=gateway,
         run_dir=run_dir,
+        await_workers=await_workers,
         listeners=tuple(listeners),
         pools=tuple(
             PoolSettings(
@@ -48,6 +56,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         pool.app,
         f"--pool={pool.name}",
         f"--worker-id={seat.number}",
+        f"--child-id={seat.child}",
         f"--generation={seat.generation}",
         f"--run-dir={seat.run_dir}",
         f"--interface={pool.interface}",

@@ -38,6 +38,10 @@ class Crew:
         self._next_id = first_id
         self._decisions: list[Decision] = []
 
+    def configure(self, settings: ChildrenSettings) -> None:
+        self.settings = settings
+        self.heartbeats.timeout = settings.heartbeat_timeout
+
     # -- decisions ---------------------------------------------------------------------------
 
     def decide(self, decision: Decision) -> None:

@@ -1,6 +1,6 @@
 """What the children table is told, and what it decides. Plain values, no I/O."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 

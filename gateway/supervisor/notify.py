@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -41,6 +42,14 @@ class Notifier:
 
     def status(self, status: str) -> None:
         self._send(f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """Type=notify-reload needs the time too (sd_notify(3))."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
+
+    def reloaded(self) -> None:
+        self._send("READY=1", patience=PATIENCE)
 
     def stopping(self, status: str) -> None:
         self._send("STOPPING=1", f"STATUS={status}", patience=PATIENCE)

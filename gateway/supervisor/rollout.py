@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from .crew import Crew
 from .messages import Place, Reload, ReloadEnded, Say
+from .spans import span
 
 PATIENCE: Final = 5.0
 """Seconds that the next replacement waits for the one before to have exited: long enough for
@@ -83,6 +84,8 @@ class Rollout:
             if not all(map(crew.is_fit, self._canaries)):
                 return False
             self.state, self.look_at = "observing", now + self.order.observe
+            if self.order.observe:
+                self._say(f"it serves beside the old one, watched for {span(self.order.observe)}")
         if self.state == "observing":
             if self.look_at is not None and now < self.look_at:
                 return False
@@ -104,7 +107,11 @@ class Rollout:
     def _take_over(self, places: list[Place], now: float) -> None:
         self._leaving = [self._crew.take_over(place, now) for place in places]
         self.done += len(places)
+        self._say(f"{self.done} of {self.of} replaced")
         self.look_at = now + PATIENCE
+
+    def _say(self, what: str) -> None:
+        self._crew.decide(Say("info", f"Reloading: generation {self.generation}: {what}"))
 
     def _may_go_on(self, now: float) -> bool:
         """Before the next one: the last have exited. At the end: nothing goes to them any more."""
@@ -121,8 +128,8 @@ class Rollout:
         crew.generation = self.generation
         for place in self._unwanted:
             crew.retire(place, now, "no longer asked for")
-        crew.decide(Say("info", f"Reloaded: generation {self.generation}, {self.done} replaced"))
-        crew.decide(ReloadEnded(self.generation, committed=True))
+        crew.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
+        crew.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))
 
     def give_up(self, why: str, detail: str, now: float) -> None:
         """What is new goes, what is old stays."""
@@ -138,7 +145,16 @@ class Rollout:
                     seat.retry_at = now + seat.backoff.after_failed_start()
             elif seat.holder.generation == self.generation and self.order.reverts:
                 seat.due = seat.due or REVERT
-        crew.decide(ReloadEnded(self.generation, committed=False, why=why, detail=detail))
+        crew.decide(
+            ReloadEnded(
+                self.generation,
+                committed=False,
+                why=why,
+                detail=detail,
+                done=self.done,
+                of=self.of,
+            )
+        )
 
 
 def _canaries(places: Iterable[Place], empty: Collection[Place]) -> Iterable[Place]:

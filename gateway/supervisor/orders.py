@@ -1,0 +1,203 @@
+"""Carries out what the operator asks for, on the control socket or by signal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from ..config.faults import ConfigError
+from ..config.schema import Config
+from . import commands
+from .commands import Command, Result
+from .console import logger
+from .control import Say
+from .messages import ReloadEnded, Scale
+from .plan import children_settings
+from .status import tail
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+STOPPING: Final = Result(False, "Propylon is stopping")
+NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
+
+
+@dataclass(slots=True, eq=False)
+class _Reloading:
+    """A reload that has been ordered."""
+
+    generation: int
+    over: trio.Event = field(default_factory=trio.Event)
+    ended: ReloadEnded | None = None
+
+
+class Orders:
+    def __init__(self, supervisor: "Supervisor") -> None:
+        self._supervisor = supervisor
+        self._reloads: dict[int, _Reloading] = {}
+        self._listening: set[Say] = set()
+        """Who waits for the end of a reload and hears what is logged meanwhile."""
+
+    # -- the control socket ------------------------------------------------------------------
+
+    async def carry_out(self, command: Command, say: Say) -> Result:
+        if self._stopping and not isinstance(command, commands.Status | commands.Stop):
+            return STOPPING
+        match command:
+            case commands.Status():
+                return Result(True, "", self._status())
+            case commands.Reload(wait):
+                return await self._reload_and_wait(self._read_again, say, wait=wait)
+            case commands.Rollback(wait):
+                return await self._reload_and_wait(self._config_before, say, wait=wait)
+            case commands.Scale(workers, relative, pool):
+                return self._scale(pool, workers, relative=relative)
+            case commands.Stop(now):
+                self._supervisor.stop("`propylon stop`", now=now)
+                return Result(True, "Stopping")
+            case commands.Drain():
+                self._supervisor.stop("`propylon drain`")
+                return Result(True, "Draining: what is under way is finished, then it ends")
+            case commands.Upgrade():
+                return Result(False, "not yet")
+
+    @property
+    def _stopping(self) -> bool:
+        return self._supervisor.table.phase in ("stopping", "ended")
+
+    def _status(self) -> object:
+        supervisor = self._supervisor
+        return supervisor.survey.report(
+            supervisor.plan, supervisor.generations, supervisor.table, trio.current_time()
+        )
+
+    # -- reload ------------------------------------------------------------------------------
+
+    async def _reload_and_wait(
+        self, configure: Callable[[], Config], say: Say, *, wait: bool
+    ) -> Result:
+        try:
+            reloading = await self._begin_reload(configure, say)
+        except _Refused as refused:
+            return Result(False, str(refused))
+        if not wait:
+            return Result(True, f"Reloading: generation {reloading.generation}")
+        self._listening.add(say)
+        try:
+            await reloading.over.wait()
+        finally:
+            self._listening.discard(say)
+        ended = reloading.ended
+        if ended is None or ended.committed:
+            return Result(True, "")  # the log's line has been said
+        what = f"not reloaded, the old serve on: {ended.why}"
+        return Result(False, f"{what}\n{tail(ended.detail)}" if ended.detail else what)
+
+    async def _begin_reload(self, configure: Callable[[], Config], say: Say) -> _Reloading:
+        """Raises _Refused."""
+        try:
+            config = await trio.to_thread.run_sync(configure)
+        except ConfigError as error:
+            faults = "\n".join(str(fault) for fault in error.faults)
+            raise _Refused(f"not reloaded, the configuration is wrong:\n{faults}") from None
+        generations = self._supervisor.generations
+        for name in generations.needs_restart(config):
+            sentence = f"{name} has changed: it takes effect when Propylon is started anew"
+            logger.warning("%s", sentence)
+            say(sentence)
+        return self._order(config)
+
+    def _order(self, config: Config) -> _Reloading:
+        supervisor = self._supervisor
+        if not supervisor.plan.with_workers and config == supervisor.generations.current:
+            raise _Refused(f"{NO_WORKERS}, and its configuration is as it was")
+        order = supervisor.generations.next(config, observe=config.reload_observe)
+        reloading = self._reloads[order.generation] = _Reloading(order.generation)
+        supervisor.table.crew.configure(children_settings(config))
+        supervisor.notifier.reloading()
+        supervisor.tell(order)
+        return reloading
+
+    def reload_ended(self, ended: ReloadEnded) -> None:
+        """Told of every one, whoever asked for it."""
+        supervisor = self._supervisor
+        if ended.committed:
+            supervisor.generations.commit(ended.generation)
+        if supervisor.table.rollout is None:
+            current = supervisor.generations.current
+            supervisor.table.crew.configure(children_settings(current))
+            supervisor.notifier.reloaded()
+        reloading = self._reloads.pop(ended.generation, None)
+        if reloading is not None:
+            reloading.ended = ended
+            reloading.over.set()
+
+    def said(self, text: str) -> None:
+        """A line of the log."""
+        for say in self._listening:
+            say(text)
+
+    def _read_again(self) -> Config:
+        return self._supervisor.generations.read()
+
+    def _config_before(self) -> Config:
+        before = self._supervisor.generations.before
+        if before is None:
+            raise _Refused("there is no configuration to go back to: it has never changed")
+        return before
+
+    def file_changed(self, what: str) -> None:
+        if not self._stopping:
+            logger.info("%s changed, reloading", what)
+            self._order(self._supervisor.generations.current)
+
+    # -- scale -------------------------------------------------------------------------------
+
+    def _scale(self, pool: str, workers: int, *, relative: bool) -> Result:
+        counts = self._supervisor.generations.workers
+        if not self._supervisor.plan.with_workers:
+            return Result(False, NO_WORKERS)
+        if not pool and len(counts) > 1:
+            return Result(False, f"there are several pools, say which: {', '.join(counts)}")
+        pool = pool or next(iter(counts))
+        if pool not in counts:
+            return Result(False, f"there is no pool {pool}; there is {', '.join(counts)}")
+        before = counts[pool]
+        wanted = before + workers if relative else workers
+        if wanted < 1:
+            return Result(False, f"pool {pool} has {before}, and needs at least one worker")
+        counts[pool] = wanted
+        self._supervisor.tell(Scale(pool, wanted))
+        sentence = f"Pool {pool}: {wanted} workers wanted, {before} before"
+        logger.info("%s", sentence)
+        return Result(True, sentence)
+
+    # -- signals -----------------------------------------------------------------------------
+
+    def on_stop(self, name: str) -> None:
+        self._supervisor.stop(name)
+
+    async def on_hang_up(self) -> None:
+        if self._stopping:
+            return
+        logger.info("Reloading on SIGHUP")
+        try:
+            await self._begin_reload(self._read_again, _unheard)
+        except _Refused as refused:
+            logger.error("SIGHUP: %s", refused)
+
+    def on_scale(self, by: int) -> None:
+        result = self._scale("", by, relative=True)
+        if not result.ok:
+            logger.warning("%s: %s", "SIGTTIN" if by > 0 else "SIGTTOU", result.message)
+
+    async def on_upgrade(self) -> None: ...
+
+
+def _unheard(text: str) -> None:
+    """Who sends a signal reads the log."""
+
+
+class _Refused(Exception):
+    """Why a reload is not begun, as a sentence."""

@@ -1,0 +1,44 @@
+"""What a signal means: TERM and INT stop (twice: now), HUP reloads, TTIN and TTOU are a worker
+more and one fewer, USR2 upgrades. The words of gunicorn and nginx."""
+
+import signal
+from typing import Final, Protocol
+
+import trio
+
+_WANTED: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
+)  # fmt: skip
+
+
+class SignalHearer(Protocol):
+    def on_stop(self, name: str) -> None: ...
+
+    async def on_hang_up(self) -> None: ...
+
+    def on_scale(self, by: int) -> None: ...
+
+    async def on_upgrade(self) -> None: ...
+
+
+async def hear_signals(
+    hearer: SignalHearer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    wanted = [*_WANTED]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup's wish
+        wanted.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*wanted) as signals:
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for number in signals:
+                match number:
+                    case signal.SIGHUP:
+                        nursery.start_soon(hearer.on_hang_up)
+                    case signal.SIGUSR2:
+                        nursery.start_soon(hearer.on_upgrade)
+                    case signal.SIGTTIN:
+                        hearer.on_scale(+1)
+                    case signal.SIGTTOU:
+                        hearer.on_scale(-1)
+                    case _:
+                        hearer.on_stop(signal.Signals(number).name)
