@@ -60,6 +60,8 @@ class Config:
     umask: int | None = None
     """None: as it was inherited."""
     startup_timeout: float = 60.0
+    heartbeat_timeout: float = 30.0
+    """Without a sign of life a worker counts as hung; 0: never."""
     http: HttpSettings
     serve: ServeSettings
     websocket: WebSocketSettings
