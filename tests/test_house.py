@@ -19,7 +19,8 @@ PARTS = ("gateway", "worker", "protocol")
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
     r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff)"
-    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.seldom)"
+    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.(seldom|restarts))"
+    r"|gateway\.pool\.(health|departures|report)"
     r"|.*(balance|retry|table|policy)[a-z_]*"
 )
 DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}

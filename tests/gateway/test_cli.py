@@ -102,11 +102,11 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
     lines = err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
         "propylon.toml",
-        "--timeout",
         "--port",
         "WEB_CONCURRENCY",
+        "--timeout",
     ]
-    assert "found '30s'; expected a number of seconds" in lines[1]
+    assert "found '30s'; expected a number of seconds" in lines[3]
 
 
 def test_check(tmp_path: Path) -> None:
