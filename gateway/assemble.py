@@ -3,7 +3,7 @@
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from logging import getLogger
 from time import monotonic, time
 
@@ -21,14 +21,17 @@ from .observe.access_log import AccessLog
 from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
+from .pool.report import Workers
 from .serve.handshake import Handshakes
 from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
 from .serve.state import ServiceState
-from .settings import GatewaySettings
+from .settings import GatewaySettings, door_name
 
 log = getLogger("propylon.gateway")
 
+WORKERS_COME = 5.0
+"""Seconds that a gateway which follows another waits for workers before it accepts clients."""
 WORKERS_LEAVE = 0.5
 """Seconds that workers have to hear that the gateway ends."""
 
@@ -40,27 +43,20 @@ async def run_gateway(
 ) -> None:
     """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
 
-    `report` takes what the supervisor wants to know: {"event": "listening"} and {"event": "pool",
-    "pool": name, "ready": workers}. Raises OSError or ValueError if it cannot start.
+    `report` takes what the supervisor wants to know: {"event": "listening"}, {"event": "draining"},
+    and of each pool {"event": "workers", "pool": name, "workers": [...]} with one object for each
+    worker. Raises OSError or ValueError if it cannot start.
     """
     pools: dict[str, Pool] = {}
-    workers_left = trio.Event()
-
-    def pool_changed(name: str, ready: int) -> None:
-        report({"event": "pool", "pool": name, "ready": ready})
-        if state.draining and not any(pool.members for pool in pools.values()):
-            workers_left.set()
-
+    owner = PoolsOwner(report, pools)
     for pool_settings in settings.pools:
-        pools[pool_settings.name] = Pool(
-            pool_settings, settings.serve.request_timeout, pool_changed
-        )
+        pools[pool_settings.name] = Pool(pool_settings, settings.serve.request_timeout, owner)
     router = Router(
         settings.routes, {name: pool.submit for name, pool in pools.items()}, settings.root_path
     )
     access_log = _open_access_log(settings)
     doors = {
-        name: bind(os.path.join(settings.run_dir, name, f"{settings.gateway}.sock"))
+        name: bind(os.path.join(settings.run_dir, name, door_name(settings.gateway, os.getpid())))
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
@@ -83,6 +79,7 @@ async def run_gateway(
             poller=poller,
             now=monotonic(),
         )
+        owner.state = state
         tls: Handshakes | None = None
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
@@ -103,22 +100,61 @@ async def run_gateway(
             background.start_soon(welcome_workers, door, pools[name], settings.gateway, poller)
         # What lives now lives as long as the process: the collector need not look at it again.
         gc.freeze()
+        if settings.await_workers:
+            with trio.move_on_after(WORKERS_COME):
+                await owner.workers_there.wait()
         background.start_soon(service.accept, listeners)
         report({"event": "listening"})
         try:
             await wait_for_stop()
+            for pool in pools.values():
+                pool.hold()
+            report({"event": "draining"})
             await service.drain()
             for pool in pools.values():
                 pool.drain()
             if any(pool.members for pool in pools.values()):
                 with trio.move_on_after(WORKERS_LEAVE):
-                    await workers_left.wait()
+                    await owner.workers_left.wait()
         finally:
             background.cancel_scope.cancel()
             if access_log is not None:
                 access_log.close()
             for door in doors.values():
                 _remove(door)
+
+
+class PoolsOwner:
+    """Tells the supervisor, and the connections, what becomes of the pools."""
+
+    def __init__(
+        self, report: Callable[[dict[str, object]], None], pools: Mapping[str, Pool]
+    ) -> None:
+        self._report = report
+        self._pools = pools
+        self.state: ServiceState | None = None
+        """None until there may be connections."""
+        self.workers_there = trio.Event()
+        """Set when every pool has had a worker."""
+        self._served: set[str] = set()
+        self.workers_left = trio.Event()
+        """Set when a drain has let all of them go."""
+
+    def ready_changed(self, pool: str, ready: int) -> None:
+        if ready:
+            self._served.add(pool)
+            if self._served >= self._pools.keys():
+                self.workers_there.set()
+        draining = self.state is not None and self.state.draining
+        if draining and not any(each.members for each in self._pools.values()):
+            self.workers_left.set()
+
+    def workers_changed(self, pool: str, workers: Workers) -> None:
+        self._report({"event": "workers", "pool": pool, "workers": workers})
+
+    def leaving_changed(self, pool: str, leaving: bool) -> None:
+        if self.state is not None:
+            self.state.close_for(f"pool {pool} leaves", leaving)
 
 
 def _unlogged(exchange: Exchange, seconds: float) -> None:

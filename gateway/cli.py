@@ -38,10 +38,14 @@ def propylon() -> None:
     """An HTTP gateway in front of worker processes that host your ASGI or WSGI app."""
 
 
-def _verb(verb: Verb) -> Callable[[Callable[[Loaded], None]], click.Command]:
-    """A command that has the verb's flags and is called with what was loaded."""
+Read = Callable[[], Loaded]
+"""Loads the configuration: flags as they were given, the rest as it is now. Raises ConfigError."""
 
-    def make(run: Callable[[Loaded], None]) -> click.Command:
+
+def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
+    """A command that has the verb's flags and is called with what loads them."""
+
+    def make(run: Callable[[Read], None]) -> click.Command:
         @flags(verb)
         @click.option(
             "-c",
@@ -51,7 +55,10 @@ def _verb(verb: Verb) -> Callable[[Callable[[Loaded], None]], click.Command]:
             help="TOML file.  [default: propylon.toml in the current directory, if there is one]",
         )
         def command(config_file: str | None, **values: Any) -> None:
-            run(load(verb, values, os.environ, config_file))
+            def read() -> Loaded:
+                return load(verb, values, os.environ, config_file)
+
+            run(read)
 
         return propylon.command(verb, help=run.__doc__)(command)
 
@@ -59,27 +66,29 @@ def _verb(verb: Verb) -> Callable[[Callable[[Loaded], None]], click.Command]:
 
 
 @_verb("serve")
-def serve(loaded: Loaded) -> None:
+def serve(read: Read) -> None:
     """Serve APP: gateway and workers together."""
-    _supervise("serve", loaded)
+    _supervise("serve", read)
 
 
 @_verb("gateway")
-def gateway(loaded: Loaded) -> None:
+def gateway(read: Read) -> None:
     """Run the gateway alone; workers come by way of --run-dir."""
-    _supervise("gateway", loaded)
+    _supervise("gateway", read)
 
 
 @_verb("worker")
-def worker(loaded: Loaded) -> None:
+def worker(read: Read) -> None:
     """Run workers of APP alone, for the gateway at --run-dir."""
-    _supervise("worker", loaded)
+    _supervise("worker", read)
 
 
 @_verb("check")
-def check(loaded: Loaded) -> None:
+def check(read: Read) -> None:
     """Check the configuration; print every value and where it came from."""
     from .config.report import report
+
+    loaded = read()
 
     if loaded.file:
         click.echo(f"Read {loaded.file}\n")
@@ -92,10 +101,11 @@ for _command in VERBS:
     propylon.add_command(_command)
 
 
-def _supervise(verb: Verb, loaded: Loaded) -> None:
+def _supervise(verb: Verb, read: Read) -> None:
     from .supervisor.run import run  # trio is not needed to say --help or to check
 
-    sys.exit(run(verb, loaded.config, loaded.notes))
+    loaded = read()
+    sys.exit(run(verb, loaded.config, lambda: read().config, loaded.notes))
 
 
 def main(arguments: list[str] | None = None) -> None:

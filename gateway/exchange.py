@@ -118,6 +118,15 @@ class Sink(Protocol):
         """The source takes request body (again)."""
         ...
 
+    def take_back(self, exchange: "Exchange", body: bytes) -> None:
+        """The exchange has another source, which is given its `body`. Behind that comes this part
+        of the request's body again, and then the rest."""
+        ...
+
+    def worker_leaves(self, exchange: "Exchange") -> None:
+        """The source would like to end. What has an end of its own may go on to it."""
+        ...
+
 
 class Exchange:
     """The life of one request: what was asked, by whom, and what has become of it."""

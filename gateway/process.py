@@ -29,13 +29,19 @@ class Leash:
         self.fd = fd
         self.started = False
         """Whether the supervisor has heard that the gateway accepts."""
+        self._unsent = b""
+        """The rest of a line that the socket took only a part of."""
 
     def report(self, event: dict[str, object]) -> None:
-        """One line; small enough to fit into a socket that the supervisor reads."""
+        """One line. A supervisor that does not read misses lines, and none of them is torn."""
         if event["event"] == "listening":
             self.started = True
         try:
-            os.write(self.fd, json.dumps(event).encode() + b"\n")
+            if self._unsent:
+                self._unsent = self._unsent[os.write(self.fd, self._unsent) :]
+            if not self._unsent:
+                line = json.dumps(event).encode() + b"\n"
+                self._unsent = line[os.write(self.fd, line) :]
         except OSError as error:
             log.debug("the supervisor did not hear %s: %s", event, error)
 

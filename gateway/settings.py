@@ -48,6 +48,8 @@ class ServeSettings:
     """From the request's hand-over to a worker to the head of the response; 0: no limit."""
     graceful_timeout: float = 30.0
     """From the wish to stop to the cut."""
+    drain_delay: float = 0.0
+    """Of it, the time in which new connections are still accepted."""
     server_header: bool = True
 
 
@@ -114,11 +116,15 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """Room `pool`: the queue of one pool."""
+    """Room `pool`: the queue of one pool, and its workers."""
 
     name: str = "default"
     queue_size: int = 1_024
     queue_timeout: float = 30.0
+    heartbeat_timeout: float = 30.0
+    """Without a PONG for so long a worker is hung; 0: never."""
+    drain_delay: float = 0.0
+    """How long the last worker is kept that asks to leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

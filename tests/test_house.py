@@ -18,9 +18,10 @@ PARTS = ("gateway", "worker", "protocol")
 
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
-    r"protocol\..*|gateway\.http(\..*)?|gateway\.supervisor\.(children|backoff|commands|status)"
-    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.seldom"
-    r"|operate\.status_text)"
+    r"protocol\..*|gateway\.http(\..*)?"
+    r"|gateway\.supervisor\.(children|crew|rollout|seats|links|heartbeats|backoff|commands|status)"
+    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.(seldom|restarts))"
+    r"|gateway\.pool\.(health|departures|report)|gateway\.operate\.status_text"
     r"|.*(balance|retry|table|policy)[a-z_]*"
 )
 DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}

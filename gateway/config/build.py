@@ -35,7 +35,11 @@ def gateway_settings(
         listeners=tuple(listeners),
         pools=tuple(
             PoolSettings(
-                name=pool.name, queue_size=pool.queue_size, queue_timeout=pool.queue_timeout
+                name=pool.name,
+                queue_size=pool.queue_size,
+                queue_timeout=pool.queue_timeout,
+                heartbeat_timeout=config.heartbeat_timeout,
+                drain_delay=config.serve.drain_delay,
             )
             for pool in config.pools
         ),

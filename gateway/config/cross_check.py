@@ -42,6 +42,11 @@ def check(
 ) -> list[Fault]:
     """Every fault in how the values go together."""
     faults = _check_pools(pools)
+    limit = options.timeout_graceful_shutdown
+    if verb in GATEWAY_SIDE and options.drain_delay and options.drain_delay >= limit:
+        origin = found["drain_delay"].origin
+        problem = f"found {options.drain_delay:g}, which leaves nothing of {limit:g} s to finish"
+        faults.append(Fault(origin, f"{problem}: see timeout-graceful-shutdown"))
     if verb in WORKER_SIDE:
         faults += _check_apps(verb, options, found, pools)
         faults += _check_reload(options, found)

@@ -7,7 +7,7 @@ import click
 
 from .option import Option, Verb
 from .options import table
-from .sources import REFUSED
+from .sources import OTHER_NAMES
 from .words import choices, is_many, is_switch
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,7 +17,7 @@ def flags(verb: Verb) -> Callable[[F], F]:
     """Adds the verb's app argument and flags to a command, in the table's order."""
 
     def add(command: F) -> F:
-        for name in REFUSED:
+        for name in OTHER_NAMES:
             short = ("-t",) if name == "timeout" else ()
             command = click.option(*short, f"--{name.replace('_', '-')}", name, hidden=True)(
                 command

@@ -31,6 +31,7 @@ from .secure import check_tls, notes_on_tls, tls_settings
 from .sources import (
     DEFAULT_FILE,
     REFUSED,
+    TRANSLATED,
     Found,
     Sources,
     TomlFile,
@@ -67,6 +68,7 @@ def load(
     toml = from_toml(path, reading.faults) if path else TomlFile()
     found = toml.values | from_environ(environ, reading.notes) | from_flags(flags)
     _refuse(found, reading)
+    _translate(found, reading)
     options = Options(
         **{
             name: reading.value(row, found[name]) if name in found else row.default
@@ -133,6 +135,8 @@ def _config(
         pid_file=options.pid,
         umask=options.umask if isinstance(options.umask, int) else None,
         startup_timeout=options.startup_timeout,
+        heartbeat_timeout=options.heartbeat_timeout,
+        reload_observe=options.reload_observe,
         http=HttpSettings(
             parser=options.http,
             limit_request_line=options.limit_request_line,
@@ -151,6 +155,7 @@ def _config(
             timeout_keep_alive=options.timeout_keep_alive,
             request_timeout=options.request_timeout,
             graceful_timeout=options.timeout_graceful_shutdown,
+            drain_delay=options.drain_delay,
             server_header=options.server_header,
         ),
         websocket=WebSocketSettings(
@@ -181,3 +186,12 @@ def _refuse(found: Sources, reading: Reading) -> None:
     for name, reason in REFUSED.items():
         if name in found:
             reading.faults.append(Fault(found.pop(name).origin, reason))
+
+
+def _translate(found: Sources, reading: Reading) -> None:
+    for name, (field, note) in TRANSLATED.items():
+        if name in found:
+            given = found.pop(name)
+            if field not in found or found[field].layer < given.layer:
+                found[field] = given
+            reading.notes.append(f"{given.origin}: {note}")

@@ -254,6 +254,24 @@ class Options:
     startup_timeout: Seconds = option(
         60.0, "Seconds that a worker may take to start.", section="time"
     )
+    reload_observe: SecondsOrNone = option(
+        1.0,
+        "Seconds that the first new workers of a reload serve beside the old ones, before these "
+        "are replaced.",
+        section="time",
+    )
+    heartbeat_timeout: SecondsOrNone = option(
+        _POOL.heartbeat_timeout,
+        "Seconds without a sign of life after which a worker counts as hung; 0: never.",
+        section="time",
+    )
+    drain_delay: SecondsOrNone = option(
+        _SERVE.drain_delay,
+        "Seconds that a stop goes on accepting, so that load balancers can look away; they are "
+        "part of --timeout-graceful-shutdown.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
 
     queue_size: Annotated[int, Meta(ge=0, le=10_000_000)] = option(
         _POOL.queue_size,

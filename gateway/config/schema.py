@@ -60,6 +60,10 @@ class Config:
     umask: int | None = None
     """None: as it was inherited."""
     startup_timeout: float = 60.0
+    heartbeat_timeout: float = 30.0
+    """Without a sign of life a worker counts as hung; 0: never."""
+    reload_observe: float = 1.0
+    """How long the first workers of a new generation serve before the next follow."""
     http: HttpSettings
     serve: ServeSettings
     websocket: WebSocketSettings

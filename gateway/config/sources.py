@@ -16,13 +16,21 @@ DEFAULT_FILE: Final = "propylon.toml"
 REFUSED: Final = {
     "ssl_version": "TLS 1.2 and 1.3 are spoken, whichever is the best that the client knows; there "
     "is nothing to choose",
-    "timeout": "gunicorn's --timeout ends a worker that hangs, and hang detection is not there "
-    "yet; to limit how long a response may take, use request-timeout",
 }
-"""Names that are known but mean nothing here yet."""
+"""Names that are known but mean nothing here."""
 
+TRANSLATED: Final = {
+    "timeout": (
+        "heartbeat_timeout",
+        "taken as gunicorn means it, for heartbeat-timeout: a worker that shows no sign of life "
+        "for so long is replaced; to limit how long a response may take, use request-timeout",
+    ),
+}
+"""Names that mean something else elsewhere: the field that they stand for, and a note."""
+
+OTHER_NAMES: Final = (*REFUSED, *TRANSLATED)
 OTHER_VARIABLES: Final = frozenset(
-    {"PROPYLON_CONFIG", *(f"PROPYLON_{name.upper()}" for name in REFUSED)}
+    {"PROPYLON_CONFIG", *(f"PROPYLON_{name.upper()}" for name in OTHER_NAMES)}
 )
 
 POOL_KEYS: Final = (
@@ -99,7 +107,7 @@ def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
             # Kubernetes gives every container PROPYLON_PORT=tcp://... for a Service "propylon".
             if text and not text.startswith("tcp://") and row.field not in found:
                 found[row.field] = Found(_of_text(row, text), variable, ENVIRONMENT)
-    for name in REFUSED:
+    for name in OTHER_NAMES:
         if text := environ.get(f"PROPYLON_{name.upper()}"):
             found[name] = Found(text, f"PROPYLON_{name.upper()}", ENVIRONMENT)
     for variable in sorted(environ):
@@ -141,7 +149,7 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
             where = f"{path}: {key}[{index}]"
             values = _keys(f"{where}.", entry, fields, faults)
             sections.append(Section(where, values))
-    known = [*_with_aliases(table()), *REFUSED]
+    known = [*_with_aliases(table()), *OTHER_NAMES]
     file.values = _keys(f"{path}: ", content, known, faults, also=("pools", "routes"))
     return file
 

@@ -1,4 +1,5 @@
 """The workers of one app: members, their slots, the queue, and the driver of each link.
 
-Reading order: `call` -> `retry` -> `pool` -> `member` -> `door`.
+Reading order: `retry` -> `call` -> `standing` -> `health`, `departures`, `report` -> `pool` ->
+`member` -> `door`.
 """

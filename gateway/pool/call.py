@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ...protocol.calls import Call
-from ..exchange import Exchange
+from ...protocol.messages import MAX_BODY
+from ..exchange import IDEMPOTENT, Exchange
+from .retry import KeptBody
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
         machine: GatewayLink
 
+        def count(self, status: int) -> None: ...
+
     class Clock(Protocol):
         """What a call needs of its pool."""
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 class PoolCall(Call):
     """Placed on one worker at a time; placed again if that one died and a retry is allowed."""
 
-    __slots__ = ("_clock", "attempts", "exchange", "member", "since", "streamed")
+    __slots__ = ("_clock", "_kept", "deaths", "exchange", "member", "refusals", "since", "started")
 
     def __init__(self, clock: "Clock", exchange: Exchange) -> None:
         super().__init__()
@@ -33,9 +37,13 @@ class PoolCall(Call):
         """None once nobody waits for the response any more."""
         self.member: Carrier | None = None
         """None while it waits in the queue."""
-        self.attempts = 0
-        self.streamed = False
-        """Whether body beyond the first bytes went to a worker: it can't be sent again."""
+        self.deaths = 0
+        """Workers that ended with this exchange on them."""
+        self.refusals = 0
+        self.started = False
+        """Whether the worker has said that the app is called."""
+        self._kept: KeptBody | None = None
+        """What went to the worker behind OPEN; None: nothing did."""
         self.since = clock.now
         """Queued, handed over or given body, whichever was last; monotonic seconds."""
 
@@ -44,13 +52,58 @@ class PoolCall(Call):
             # Without credit only the bare end comes here, and OPEN will say it: the exchange has
             # no more body by then.
             return
-        self.streamed = True
         self.since = self._clock.now
+        kept = self._kept
+        if kept is None:
+            kept = self._kept = KeptBody(0 if self.exchange is None else len(self.exchange.body))
+            if self._is_final:
+                kept.drop()
+        kept.add(data)
+        if not kept.whole and self.exchange is not None:
+            self.exchange.body = b""
         self.member.machine.send_body(self, data, more)
 
     def consumed(self, count: int) -> None:
         if self.member is not None and self.response != "ended":
             self.member.machine.taken(self, count)
+
+    # -- once more ---------------------------------------------------------------------------
+
+    def entered(self) -> None:
+        """The app is called: what may not be done twice will not be sent again."""
+        self.started = True
+        if self._is_final:
+            self.forget_body()
+
+    def forget_body(self) -> None:
+        """It will not be needed again, whatever becomes of the worker."""
+        if self._kept is not None:
+            self._kept.drop()
+        if self.exchange is not None:
+            self.exchange.body = b""
+
+    @property
+    def _is_final(self) -> bool:
+        exchange = self.exchange
+        return exchange is None or bool(
+            exchange.status or (self.started and exchange.request.method not in IDEMPOTENT)
+        )
+
+    @property
+    def body_is_whole(self) -> bool:
+        """Whether all that went to the worker could be sent again."""
+        return self._kept is None or self._kept.whole
+
+    def rewind(self, exchange: Exchange) -> bytes:
+        """Makes the exchange ready to be opened anew; returns the body that follows OPEN's."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return b""
+        body = kept.join(exchange.body)
+        exchange.body = body[:MAX_BODY]
+        return body[MAX_BODY:]
+
+    # -- a WebSocket's -----------------------------------------------------------------------
 
     def send_message(self, data: bytes | str, more: bool) -> None:
         if self.member is not None:  # without one there is no credit, and nothing to send
@@ -66,6 +119,6 @@ class PoolCall(Call):
             self.member.machine.event(self, event)
 
     def give_up(self, code: int, reason: str) -> None:
-        self.exchange = None
+        self.exchange = self._kept = None
         if self.member is not None and self.request != "reset" and self.response != "ended":
             self.member.machine.reset(self, code, reason)

@@ -6,6 +6,7 @@ the outbox goes out at its end in one `send`.
 
 import socket
 from logging import getLogger
+from time import monotonic
 from typing import cast
 
 from ...protocol.codec import RECEIVE_SIZE
@@ -25,20 +26,25 @@ from ...protocol.messages import (
     HELLO,
     HOLD_BODY,
     NOT_READY,
+    PONG,
     READY,
     REFUSED,
     RESET,
     RESPONSE,
     RESPONSE_BODY,
     RESPONSE_START,
+    SHUTDOWN,
     SLOTS,
+    STARTED,
     WS_MESSAGE,
     Message,
 )
 from ..exchange import Exchange
 from ..poller import READ, WRITE, Poller
 from .call import PoolCall
+from .health import Health
 from .pool import Pool, needs_confirmation
+from .standing import PoolMember
 
 log = getLogger("propylon.gateway")
 
@@ -47,19 +53,18 @@ EAGER = 16
 begin while we still read; one `send` for so many calls costs next to nothing."""
 
 
-class Member:
+class Member(PoolMember):
     def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
         """Takes the link up at once: the worker is greeted and watched."""
+        super().__init__()
         self.machine = GatewayLink(Greeting(who={"gateway": gateway}), self._ring)
-        self.running = 0
-        self.slots = 0
-        self.ready = False
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock
         self._unsent = memoryview(b"")
         self._opened = 0
         """Calls opened since the last flush."""
+        self._health = Health(pool.attention, pool.settings.heartbeat_timeout)
         self._draining = False
         self._ended = False
         self._why_ended = "closed its link"
@@ -103,11 +108,37 @@ class Member:
             self._flush()
 
     def drain(self) -> None:
-        """Tells the worker that no call will come any more."""
         if not self._draining and self.machine.state == "open":
             self._draining = True
-            self.slots = 0
+            self._close_door()
             self.machine.drain("the gateway opens no more calls")
+            for call in list(self.machine.calls.values()):
+                exchange = cast("PoolCall", call).exchange
+                if exchange is not None:
+                    exchange.sink.worker_leaves(exchange)
+
+    def sweep(self) -> None:
+        if not self.ready or self.machine.state != "open":
+            return
+        token = self._health.ping()
+        if token is not None:
+            self.machine.ping(token)
+        self._health.look()
+        self._heed_health()
+
+    def _heed_health(self) -> None:
+        """Once for each change: the log, and the pool, which ranks its members."""
+        before, now = self.grade, self._health.grade
+        if now == before:
+            return
+        self.grade = now
+        if now == "hung":
+            log.warning("%s hangs: %s", self.name, self._health.why)
+        elif now == "late":
+            log.info("%s is late: %s", self.name, self._health.why)
+        else:
+            log.info("%s is punctual again", self.name)
+        self._pool.changed()
 
     # -- the socket --------------------------------------------------------------------------
 
@@ -199,6 +230,9 @@ class Member:
                 if exchange is not None:
                     call.exchange = None
                     exchange.sink.respond(exchange, message[2], message[3], message[4])
+                    self.answered += 1
+                    if exchange.status >= 500:
+                        self.errors += 1
             elif exchange is not None:
                 self._deliver_piece(call, exchange, message)
         except Exception:
@@ -221,35 +255,65 @@ class Member:
                 sink.end(exchange)
         elif message[0] == RESPONSE_START:
             sink.start(exchange, message[2], message[3])
+            self.count(exchange.status)
+            call.forget_body()
         elif message[0] == CREDIT:
             sink.credit_arrived(exchange)
         elif message[0] == WS_MESSAGE:
             sink.message(exchange, message[2], message[3])
+        elif message[0] == STARTED:
+            call.entered()
         elif message[0] == EVENT:
-            sink.event(exchange, message[2])
-        elif message[0] == RESET and message[2] == REFUSED and not exchange.request.upgrade:
-            self._pool.refused(call)
+            self._deliver_event(call, exchange, message[2])
         elif message[0] == RESET:
-            call.exchange = None
-            sink.fail(exchange, *_blame(message[2]))
+            self._deliver_reset(call, exchange, message[2])
         elif message[0] == END and exchange.status:
             call.exchange = None
             sink.fail(exchange, 502, "The app ended in the middle of its response.")
 
+    def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
+        call.started = True
+        before = exchange.status
+        exchange.sink.event(exchange, event)
+        if exchange.status and not before:  # accepted, or refused
+            self.count(exchange.status)
+            if self._draining and call.exchange is not None:
+                exchange.sink.worker_leaves(exchange)
+
+    def _deliver_reset(self, call: PoolCall, exchange: Exchange, code: int) -> None:
+        """The worker gave the call up; it keeps its slot until END."""
+        if code == REFUSED and not exchange.request.upgrade:
+            self._pool.refused(call)
+        elif code == SHUTDOWN and not exchange.status:
+            self._pool.broken_off(call, f"{self.name} had no time left", started=call.started)
+        else:
+            call.exchange = None
+            begun = exchange.status
+            exchange.sink.fail(exchange, *_blame(code))
+            if not begun:
+                self.count(exchange.status)
+
     def _hear(self, message: Message) -> None:
         """The link's own messages."""
         if message[0] == HELLO:
-            who = message[6]
-            self.name = f"worker {who.get('worker')} (pid {who.get('pid')})"
+            self.who = message[6]
+            self.name = f"worker {self.who.get('worker')} (pid {self.who.get('pid')})"
+            self._pool.introduced()
         elif message[0] == READY:
             self.ready = True
             log.debug("%s is ready", self.name)
         elif message[0] == SLOTS:
             self.slots = 0 if self._draining else max(0, message[1])
             self._pool.changed()
+        elif message[0] == PONG:
+            self._pool.attention.look(monotonic())
+            self._health.pong(message[1], message[2])
+            self._heed_health()
         elif message[0] == DRAIN:
-            self.ready = False
-            self.drain()
+            if self.asked_to_leave is None:
+                self.asked_to_leave = self._pool.now
+            if not self.ready:
+                self.drain()
             self._pool.changed()
         elif message[0] == NOT_READY:
             self._pool.last_failure = message[2]

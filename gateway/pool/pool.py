@@ -6,7 +6,6 @@ empty, no slot is free: every change of either ends in `_dispatch`.
 """
 
 from collections import deque
-from collections.abc import Callable
 from logging import getLogger
 from typing import Protocol
 
@@ -14,40 +13,47 @@ from ...protocol.messages import TIMED_OUT
 from ..exchange import Exchange
 from ..settings import PoolSettings
 from .call import PoolCall
-from .retry import may_retry
+from .departures import Departures
+from .health import Attention
+from .report import Workers, WorkersReport
+from .retry import RetryBudget, may_retry
+from .standing import PoolMember
 
 log = getLogger("propylon.gateway")
 
 
-class PoolMember(Protocol):
-    """One worker, as its pool sees it."""
+class PoolOwner(Protocol):
+    """Who is told what becomes of a pool."""
 
-    running: int
-    slots: int
-    """Calls that it is willing to run at once; 0 until it is ready and when it drains."""
-    ready: bool
+    def ready_changed(self, pool: str, ready: int) -> None:
+        """So many members are ready now."""
+        ...
 
-    def open(self, call: PoolCall) -> None: ...
+    def workers_changed(self, pool: str, workers: Workers) -> None: ...
 
-    def drain(self) -> None: ...
+    def leaving_changed(self, pool: str, leaving: bool) -> None:
+        """All its workers want to leave: its clients had better go elsewhere."""
+        ...
 
 
 class Pool:
-    def __init__(
-        self,
-        settings: PoolSettings,
-        request_timeout: float,
-        on_change: Callable[[str, int], None],
-    ) -> None:
-        """`on_change(pool, ready members)` is told whenever that number changes."""
+    def __init__(self, settings: PoolSettings, request_timeout: float, owner: PoolOwner) -> None:
         self.settings = settings
         self.members: list[PoolMember] = []
+        self._takers: list[PoolMember] = []
+        """Those that may get calls; whoever was chosen longest ago comes first."""
         self.now = 0.0
         """Monotonic seconds, as of the last sweep: exact enough for deadlines."""
         self.last_failure = ""
         """Why the last worker could not start; "" once one is ready."""
+        self.attention = Attention()
         self._request_timeout = request_timeout
-        self._on_change = on_change
+        self._owner = owner
+        self._report = WorkersReport(lambda workers: owner.workers_changed(settings.name, workers))
+        self._departures = Departures(settings.drain_delay)
+        self._leaving = False
+        self._requests = 0
+        self._budget = RetryBudget()
         self._queue: deque[PoolCall] = deque()
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
@@ -57,6 +63,7 @@ class Pool:
 
     def submit(self, exchange: Exchange) -> None:
         """Has the exchange answered, by a worker or by an error page."""
+        self._requests += 1
         call = PoolCall(self, exchange)
         exchange.source = call
         self._place(call)
@@ -79,18 +86,18 @@ class Pool:
     def _least_loaded(self) -> PoolMember | None:
         best = None
         least = 1 << 60
-        for member in self.members:
+        for member in self._takers:
             running = member.running
-            if running < least and running < member.slots:
-                best, least = member, running
-        if best is not None and len(self.members) > 1:
+            load = running + member.handicap
+            if load < least and running < member.slots:
+                best, least = member, load
+        if best is not None and len(self._takers) > 1:
             # Of equals, the one that was chosen longest ago.
-            self.members.remove(best)
-            self.members.append(best)
+            self._takers.remove(best)
+            self._takers.append(best)
         return best
 
     def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
-        call.attempts += 1
         call.since = self.now
         self.running.add(call)
         member.running += 1
@@ -126,21 +133,61 @@ class Pool:
 
     def join(self, member: PoolMember) -> None:
         self.members.append(member)
+        self._rank()
+
+    def introduced(self) -> None:
+        """A member has said who it is."""
+        self._report.changed(self.members, self.now)
 
     def changed(self) -> None:
-        """A member became ready, announced other slots or drains."""
+        """A member became ready, announced other slots, wants to leave, or is late or no more."""
+        self._let_go()
+        self._rank()
         ready = sum(member.ready for member in self.members)
         if ready:
             self.last_failure, self._outage_said = "", False
-        self._on_change(self.settings.name, ready)
+        self._owner.ready_changed(self.settings.name, ready)
+        self._report.changed(self.members, self.now)
         self._dispatch()
+
+    def _let_go(self) -> bool:
+        """Whoever wants to leave, and may. Returns whether anybody went."""
+        due = self._departures.due(self.members, self.now)
+        for member in due:
+            member.drain()
+        if self._departures.pool_leaves != self._leaving:
+            self._leaving = not self._leaving
+            log.info(
+                "pool %s %s",
+                self.settings.name,
+                "leaves: all its workers want to; they are kept for a while"
+                if self._leaving
+                else "stays: there is a worker again",
+            )
+            self._owner.leaving_changed(self.settings.name, self._leaving)
+        return bool(due)
+
+    def _rank(self) -> None:
+        """A hung worker gets nothing, as long as there is another: the last is never given up."""
+        for member in self.members:
+            member.judge()
+        others = any(member.ready and not member.hung for member in self.members)
+        takers = [member for member in self.members if not (others and member.hung)]
+        known = set(takers)
+        stay = [member for member in self._takers if member in known]
+        seen = set(stay)
+        self._takers = stay + [member for member in takers if member not in seen]
 
     def leave(self, member: PoolMember, calls: list[PoolCall], reason: str) -> None:
         """A link has ended, read to its end; `calls` were on it and never ended."""
         self.members.remove(member)
-        self._on_change(self.settings.name, sum(other.ready for other in self.members))
+        self._rank()
+        ready = sum(other.ready for other in self.members)
+        self._owner.ready_changed(self.settings.name, ready)
+        self._report.changed(self.members, self.now)
         for call in calls:
             self._lost(call, reason)
+        self._dispatch()  # a hung one may be the last now
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
         """The call has left the app: its slot is free."""
@@ -149,22 +196,28 @@ class Pool:
         exchange = call.exchange
         if exchange is not None:
             # The worker ended the call without a response; its own log says why.
+            member.count(500)
             self._fail(call, 500, "The app ended without a response.")
         if self._queue:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
         """The worker gave the call up before the app was called; it keeps the slot until END."""
+        call.refusals += 1
         if not self._try_again(call, started=False):
             self._fail(call, 502, "The workers of this app refused this request.")
 
     def _lost(self, call: PoolCall, reason: str) -> None:
         self.running.discard(call)
+        if call.exchange is not None:
+            self.broken_off(call, reason, started=call.response != "opened")
+
+    def broken_off(self, call: PoolCall, reason: str, *, started: bool) -> None:
+        """The worker ended, or gave the call up since it ends. `started`: as far as it has said."""
         exchange = call.exchange
-        if exchange is None:
-            return
-        started = call.response != "opened" or not needs_confirmation(exchange)
-        if not self._try_again(call, started=started):
+        assert exchange is not None, "somebody waits for it"
+        call.deaths += 1
+        if not self._try_again(call, started=started or not needs_confirmation(exchange)):
             request = exchange.request
             log.warning("%s %s: %s", request.method, request.path.decode("latin-1"), reason)
             self._fail(call, 502, "The worker that had this request ended before it answered.")
@@ -173,13 +226,22 @@ class Pool:
         """Places the exchange once more, as a new call, if that may be."""
         exchange = call.exchange
         if exchange is None or not may_retry(
-            exchange, started=started, streamed=call.streamed, attempts=call.attempts
+            exchange,
+            started=started,
+            whole=call.body_is_whole,
+            deaths=call.deaths,
+            refusals=call.refusals,
         ):
+            return False
+        if started and not self._budget.spend(self._requests):
             return False
         call.exchange = None
         another = PoolCall(self, exchange)
-        another.attempts = call.attempts
+        another.deaths, another.refusals = call.deaths, call.refusals
         exchange.source = another
+        rest = call.rewind(exchange)
+        if rest:
+            exchange.sink.take_back(exchange, rest)
         self._place(another)
         return True
 
@@ -188,6 +250,13 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Ends what has waited too long. Called a few times a second."""
         self.now = now
+        self.attention.look(now)
+        self._budget.look(now, self._requests)
+        for member in list(self.members):
+            member.sweep()
+        if self._let_go():
+            self.changed()
+        self._report.sweep(self.members, now)
         queue = self._queue
         limit = self.settings.queue_timeout
         while queue and (queue[0].exchange is None or (limit and now - queue[0].since > limit)):
@@ -203,6 +272,8 @@ class Pool:
             return  # given up, or the response has begun
         if exchange.more_body and call.send_credit > 0:
             return  # the app would take more of the body: it is the client that is late
+        if call.member is not None:
+            call.member.count(504)
         call.give_up(TIMED_OUT, "request timeout")
         exchange.sink.fail(exchange, 504, "The app did not answer in time.")
 
@@ -218,6 +289,10 @@ class Pool:
                 why if self.last_failure else "",
             )
         return "No worker of this app is ready."
+
+    def hold(self) -> None:
+        """The gateway drains: whoever wants to leave is kept, if no other stays, until `drain`."""
+        self._departures.hold()
 
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""

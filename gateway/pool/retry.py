@@ -1,19 +1,101 @@
-"""When a worker ended with calls on it: which of them another worker may answer.
+"""When a worker ended with calls on it: which of them another worker may answer. Pure.
 
 ARCHITECTURE's failure table: a call that never reached the app goes elsewhere, whatever its
 method; one that did goes elsewhere once, if doing it twice means the same as doing it once.
+Either needs the body that was sent, from its first byte on.
 """
 
+from collections import deque
 from typing import Final
 
+from ...protocol.messages import WINDOW
 from ..exchange import IDEMPOTENT, Exchange
 
-MOST_ATTEMPTS: Final = 2
+MOST_DEATHS: Final = 2
 """A request that two workers died of gets no third."""
+MOST_REFUSALS: Final = 2
+"""So often a worker may say that it would not take the request: no death, but no end either."""
+
+MOST_KEPT: Final = WINDOW
+"""Bytes of one request's body. A worker gives credit when its app takes bytes, so to one that was
+never called no more than the initial window can have gone (SPEC.md 7.1), and it can always be sent
+again. A worker that announces a larger window than ours does without."""
+
+BUDGET_SPAN: Final = 10
+"""Seconds that count as recent; as long as Finagle's and Linkerd's retry budgets look back."""
+BUDGET_RATIO: Final = 0.1
+BUDGET_FLOOR: Final = 100
+"""Retries per span that need no requests to allow them: Finagle's and Linkerd's ten a second. One
+worker's end must not cost a quiet server anything."""
 
 
-def may_retry(exchange: Exchange, *, started: bool, streamed: bool, attempts: int) -> bool:
-    """`started`: the app may have been called. `streamed`: body went out that is not kept."""
-    if exchange.status or streamed or attempts >= MOST_ATTEMPTS:
+class KeptBody:
+    """The body that went to a worker behind OPEN's, for as long as it may be needed again. The
+    pieces are the very objects that were sent: to keep them copies nothing."""
+
+    __slots__ = ("_pieces", "_size", "whole")
+
+    def __init__(self, opened: int) -> None:
+        """`opened`: bytes that OPEN carried and that the exchange keeps."""
+        self._size = opened
+        self._pieces: list[bytes] = []
+        self.whole = True
+        """Whether nothing is missing."""
+
+    def add(self, data: bytes) -> None:
+        if not self.whole:
+            return
+        self._size += len(data)
+        if self._size > MOST_KEPT:
+            self.drop()
+        elif data:
+            self._pieces.append(data)
+
+    def drop(self) -> None:
+        self.whole = False
+        self._pieces.clear()
+
+    def join(self, opened: bytes) -> bytes:
+        return b"".join((opened, *self._pieces))
+
+
+def may_retry(
+    exchange: Exchange, *, started: bool, whole: bool, deaths: int, refusals: int
+) -> bool:
+    """`started`: the app may have been called. `whole`: the body that was sent is still here."""
+    if exchange.status or not whole or deaths >= MOST_DEATHS or refusals >= MOST_REFUSALS:
         return False
     return not started or exchange.request.method in IDEMPOTENT
+
+
+class RetryBudget:
+    """How much is done twice: at most a tenth of recent requests, plus a floor.
+
+    Only calls that may have started cost budget: doing them again is work that the app has had
+    already, and it may be what killed the worker. A call that never reached the app is no work done
+    twice, and to drop it would save nobody anything.
+    """
+
+    __slots__ = ("_history", "_retries")
+
+    def __init__(self) -> None:
+        self._retries = 0
+        self._history: deque[tuple[float, int, int]] = deque()
+        """Once a second: the time, and how many requests and retries there were until then."""
+
+    def look(self, now: float, requests: int) -> None:
+        """`now`: monotonic seconds; `requests`: all that ever came. A few times a second."""
+        history = self._history
+        if not history or now - history[-1][0] >= 1.0:
+            history.append((now, requests, self._retries))
+        while len(history) > 1 and now - history[1][0] >= BUDGET_SPAN:
+            history.popleft()
+
+    def spend(self, requests: int) -> bool:
+        """Takes one retry, if there is one left."""
+        _, requests_before, retries_before = self._history[0] if self._history else (0.0, 0, 0)
+        allowed = BUDGET_FLOOR + BUDGET_RATIO * (requests - requests_before)
+        if self._retries - retries_before >= allowed:
+            return False
+        self._retries += 1
+        return True

@@ -30,8 +30,12 @@ from .websocket import WebSocketConnection, accept_websocket
 
 log = getLogger("propylon.gateway")
 
-FIRST_BYTE_OF_NEXT: Final = 1.0
-"""Seconds that an idle connection keeps when the service drains: a request may be crossing."""
+FIRST_BYTE_OF_NEXT: Final = 0.75
+"""Seconds that an idle connection keeps when the service drains: a request may be crossing, and
+twice around the earth is 0.6 s."""
+IDLE_LINGER: Final = 0.25
+"""Seconds that an idle connection's client has to notice that our side is shut. No response can be
+lost here, so it is shorter than LINGER: a stop waits for it."""
 
 
 State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
@@ -196,6 +200,10 @@ class ClientConnection:
         self._socket.pause(False)
         self._advance()
 
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        if exchange is self._exchange:
+            self._upload.take_back(exchange, body)
+
     # -- the sink ----------------------------------------------------------------------------
 
     def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
@@ -260,6 +268,9 @@ class ClientConnection:
 
     def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
         """No WebSocket yet: the worker has no business to send this."""
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """A response has an end, or it runs until the worker's time is over."""
 
     def _become_websocket(self, exchange: Exchange, event: dict[str, object]) -> None:
         """The app has accepted: 101, and the socket is a WebSocket's from here on."""
@@ -408,6 +419,19 @@ class ClientConnection:
 
     # -- deadlines ---------------------------------------------------------------------------
 
+    def _close_idle(self) -> None:
+        """A request may be crossing: what has come by now is answered, and what comes later does
+        not reset the connection (RFC 9112 section 9.6)."""
+        self.readable()
+        if self._state != "idle":
+            return
+        self._state = "lingering"
+        self._deadline = self._service.now + IDLE_LINGER
+        try:
+            self._socket.shut_writing()
+        except OSError:
+            self._close()
+
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. Called a few times a second."""
         if self._socket.send_by and now >= self._socket.send_by:
@@ -416,6 +440,8 @@ class ClientConnection:
         elif self._deadline and now >= self._deadline:
             if self._state == "head":
                 self._refuse(RequestError(408, "The request's head did not arrive in time."))
+            elif self._state == "idle":
+                self._close_idle()
             elif self._state != "exchange":
                 self._close()
             elif not self._socket.kept:  # else it is busy taking what it is sent

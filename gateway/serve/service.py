@@ -122,6 +122,7 @@ class Service:
             now = state.now = monotonic()
             for sweeper in self._sweepers:
                 sweeper(now)
+            state.restarts.sweep(now)
             for connection in list(state.connections):
                 try:
                     connection.sweep(now)
@@ -137,16 +138,21 @@ class Service:
             await trio.sleep(SWEEP_EVERY)
 
     async def drain(self) -> None:
-        """Takes nothing new, finishes what there is, and returns when every connection is gone:
-        cut after the graceful timeout, if need be."""
+        """For the drain's delay all goes on, but that responses say `Connection: close`: whoever
+        sends clients here has time to see that we end. Then takes nothing new, finishes what there
+        is, and returns when every connection is gone: cut after the graceful timeout, if need be,
+        of which the delay is a part."""
         state = self._state
+        state.close_for("the service drains", True)  # also to those that are accepted last
+        graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
+        await trio.sleep(min(delay, graceful))
         self._accepting.cancel()
-        state.says_close = True  # also to those that are accepted last
         await self._listeners_closed.wait()
         state.draining = True
         for connection in list(state.connections):
             connection.drain()
-        with trio.move_on_after(state.settings.graceful_timeout):
+        state.restarts.sweep(monotonic())
+        with trio.move_on_after(max(0.0, graceful - delay)):
             await self._all_gone.wait()
         if state.connections:
             log.warning("cut %d connections at the end of the drain", len(state.connections))

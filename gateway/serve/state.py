@@ -9,6 +9,7 @@ from ..http.machine import HttpContext
 from ..poller import Poller
 from ..settings import ServeSettings, WebSocketSettings
 from .notices import Notices
+from .restarts import Restarts
 
 
 class Connection(Protocol):
@@ -39,9 +40,18 @@ class ServiceState:
     notices: Notices = field(default_factory=Notices)
     draining: bool = False
     says_close: bool = field(init=False)
-    """Whether responses end their connection: the service drains, or keep-alive is off."""
+    """Whether responses end their connection: there is a reason to."""
+    restarts: Restarts = field(init=False)
+    """WebSockets that are to be closed, one after the other."""
     now: float = 0.0
     """Monotonic seconds as of the last sweep: exact enough for deadlines."""
 
     def __post_init__(self) -> None:
-        self.says_close = self.settings.timeout_keep_alive == 0
+        self._reasons: set[str] = set()
+        self.close_for("no keep-alive", self.settings.timeout_keep_alive == 0)
+        self.restarts = Restarts(self.settings.graceful_timeout / 2)
+
+    def close_for(self, reason: str, holds: bool) -> None:
+        """Clients had better come back on another connection, for as long as this holds."""
+        (self._reasons.add if holds else self._reasons.discard)(reason)
+        self.says_close = bool(self._reasons)

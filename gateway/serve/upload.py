@@ -33,6 +33,11 @@ class Upload:
         self._continued = bool(body) or not exchange.request.expects_continue
         exchange.more_body = more or bool(self._unsent)
 
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        """This part of what was handed on is to be handed on again."""
+        self._unsent = body + self._unsent
+        exchange.more_body = True
+
     def push(self, exchange: Exchange) -> Wants:
         """Hands on what may go on. Raises RequestError for a body that can't be read further."""
         source = exchange.source

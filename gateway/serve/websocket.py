@@ -235,6 +235,8 @@ class WebSocketConnection:
 
     def end(self, exchange: Exchange) -> None: ...
 
+    def take_back(self, exchange: Exchange, body: bytes) -> None: ...
+
     # -- to the client -----------------------------------------------------------------------
 
     def writable(self) -> None:
@@ -369,6 +371,15 @@ class WebSocketConnection:
 
     def drain(self) -> None:
         """The service ends: the client may come back to the next one."""
+        self._service.restarts.add(self)
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """Its client may come back to another worker."""
+        if exchange is self._exchange:
+            self.drain()
+
+    def restart(self) -> None:
+        """It is this one's turn."""
         if self._state == "open":
             self._close(SERVICE_RESTART, "service restart")
 

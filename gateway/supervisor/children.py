@@ -384,8 +384,7 @@ class ChildTable:
         if at_once:
             self._hurry(self.crew.children.values(), now)
             return
-        settings = self.crew.settings
-        self._hurry_at = now + settings.drain_delay + settings.graceful_timeout + MARGIN
+        self._hurry_at = now + self.crew.settings.graceful_timeout + MARGIN
         for child in list(self.crew.children.values()):
             if child.place.kind == "gateway" and child.state != "stopping":
                 self.crew.terminate(child, None)

@@ -108,7 +108,7 @@ class Crew:
     def leave_time(self, child: Child) -> float:
         """Seconds that it may take to finish what it has."""
         more = MARGIN if child.place.kind == "gateway" else APP_SHUTDOWN
-        return self.settings.drain_delay + self.settings.graceful_timeout + more
+        return self.settings.graceful_timeout + more
 
     def kill_if_late(self, child: Child) -> None:
         child.deadline = None

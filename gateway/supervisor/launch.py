@@ -21,7 +21,7 @@ class Launcher:
         self._plan = plan
         self._nursery = nursery
 
-    def gateway(self, config: Config, order: Spawn) -> ChildProcess:
+    def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
         """Raises OSError."""
         listeners = [
             ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
@@ -36,7 +36,7 @@ class Launcher:
             order.place.number,
             self._plan.run_dir,
             listeners,
-            await_workers=order.succeeds,
+            await_workers=await_workers,
         )
         theirs, ours = os.pipe()
         try:

@@ -201,6 +201,9 @@ class ReloadEnded:
     committed: bool
     why: str = ""
     detail: str = ""
+    done: int = field(default=0, compare=False)
+    """Processes that had been replaced by then, of so many:"""
+    of: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import trio
 
 from ..config.faults import ConfigError
 from ..config.schema import Config
 from . import commands
+from .children import ChildTable
 from .commands import Command, Result
 from .console import logger
 from .control import Say
-from .messages import ReloadEnded, Scale
-from .plan import children_settings
+from .messages import ReloadEnded, Scale, Told
+from .notify import Notifier
+from .plan import Generations, Plan, children_settings
 from .status import tail
-
-if TYPE_CHECKING:
-    from .supervisor import Supervisor
+from .survey import Survey
 
 STOPPING: Final = Result(False, "Propylon is stopping")
 NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
+
+
+class Chief(Protocol):
+    """What orders need of the supervisor."""
+
+    plan: Plan
+    generations: Generations
+    table: ChildTable
+    survey: Survey
+    notifier: Notifier
+
+    def tell(self, message: Told) -> None: ...
+
+    def stop(self, why: str, *, now: bool = False) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +47,7 @@ class _Reloading:
 
 
 class Orders:
-    def __init__(self, supervisor: "Supervisor") -> None:
+    def __init__(self, supervisor: Chief) -> None:
         self._supervisor = supervisor
         self._reloads: dict[int, _Reloading] = {}
         self._listening: set[Say] = set()

@@ -116,7 +116,6 @@ def children_settings(config: Config) -> ChildrenSettings:
     return ChildrenSettings(
         startup_timeout=config.startup_timeout,
         graceful_timeout=config.serve.graceful_timeout,
-        drain_delay=config.serve.drain_delay,
         heartbeat_timeout=config.heartbeat_timeout,
         failed_boot="wait" if config.reload is not None else "exit",
     )

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Literal
@@ -15,14 +15,18 @@ from .children import EXIT_NOT_STARTED
 from .console import log_to_stderr, logger
 from .notify import Notifier
 from .pid_file import PidFile, PidFileError
+from .plan import Generations, Plan
 from .run_dir import RunDirError, open_run_dir
-from .supervisor import Plan, Supervisor
+from .supervisor import Supervisor
 
 
 def run(
-    verb: Literal["serve", "worker", "gateway", "check"], config: Config, notes: Iterable[str] = ()
+    verb: Literal["serve", "worker", "gateway", "check"],
+    config: Config,
+    read_again: Callable[[], Config],
+    notes: Iterable[str] = (),
 ) -> int:
-    """Returns when everything has ended."""
+    """Returns when everything has ended. `read_again` is for reloads; it raises ConfigError."""
     log_to_stderr(config.log.level)
     if config.umask is not None:
         os.umask(config.umask)
@@ -37,10 +41,15 @@ def run(
         logger.debug("Run directory %s", plan.run_dir)
         for note in notes:
             logger.warning("%s", note)
+        generations = Generations(plan, config, read_again)
         notifier = Notifier(os.environ, os.getpid())
         stack.callback(notifier.close)
         gc.freeze()
-        code = trio.run(Supervisor(plan, notifier).run)
+        code = EXIT_NOT_STARTED
+        try:
+            code = trio.run(Supervisor(plan, generations, notifier).run)
+        except* RunDirError as group:
+            logger.error("%s", group.exceptions[0])
         logger.info("Stopped")
     return code
 
@@ -57,8 +66,8 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
     if config.pid_file is not None:
         stack.callback(PidFile(config.pid_file).close)
     return Plan(
-        config=config,
         run_dir=run_dir.path,
+        control_socket=run_dir.control_socket,
         listeners=listeners,
         gateways=gateways,
         with_workers=verb != "gateway",

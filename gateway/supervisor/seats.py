@@ -11,7 +11,6 @@ from .messages import Place
 class ChildrenSettings:
     startup_timeout: float = 60.0
     graceful_timeout: float = 30.0
-    drain_delay: float = 0.0
     heartbeat_timeout: float = 30.0
     """Seconds of silence after which a worker is taken for hung; 0: never."""
     failed_boot: Literal["exit", "wait"] = "exit"

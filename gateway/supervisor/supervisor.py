@@ -43,6 +43,7 @@ from .messages import (
 from .notify import Notifier
 from .orders import Orders
 from .plan import Generations, Plan, children_settings, serving
+from .run_dir import RunDirError
 from .signals import hear_signals
 from .spawn import ChildProcess, Event
 from .survey import Survey
@@ -57,7 +58,7 @@ class Supervisor:
         self.plan = plan
         self.generations = generations
         self.notifier = notifier
-        # Numbers that no other supervisor's children have: gateways may know the workers of several.
+        # Numbers that no other supervisor's children have: a gateway may know workers of several.
         self.table = ChildTable(
             children_settings(generations.current),
             sorted(generations.places()),
@@ -80,14 +81,18 @@ class Supervisor:
         self._send.send_nowait(message)
 
     async def run(self) -> int:
-        """The exit code, when every child has ended. Raises OSError if it cannot be begun."""
+        """The exit code, when every child has ended. Raises RunDirError (in a group)."""
         self.survey.began = trio.current_time()
         config = self.generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self.plan, nursery)
             await nursery.start(hear_signals, self.orders)
             control = ControlServer(self.plan.control_socket, self.orders.carry_out)
-            await nursery.start(control.run)
+            try:
+                await nursery.start(control.run)
+            except OSError as exc:
+                problem = f"control socket {self.plan.control_socket}: {exc.strerror}"
+                raise RunDirError(problem) from None
             if config.reload is not None:
                 from .reload import watch  # watchfiles is an extra
 
@@ -146,7 +151,8 @@ class Supervisor:
         config = self.generations.config(order.generation)
         try:
             if place.kind == "gateway":
-                process = self._launcher.gateway(config, order)
+                follows = order.succeeds or self.table.phase == "serving"
+                process = self._launcher.gateway(config, order, await_workers=follows)
             else:
                 pool = self.generations.pool(order.generation, place.pool)
                 process = self._launcher.worker(config, pool, order)
@@ -190,8 +196,6 @@ class Supervisor:
                 self.tell(Recycle(child, why))
             case {"event": "not_ready" | "failed", "error": str(error)}:
                 self.tell(NotReady(child, error, str(event.get("detail") or "")))
-            case {"event": "pool"}:
-                pass
             case _:
                 logger.debug("%s says what is not understood: %r", place, event)
 
@@ -251,4 +255,3 @@ class Supervisor:
             logger.info("Stopping on %s", why)
             self.notifier.stopping(f"Stopping on {why}")
         self.tell(Stop(now))
-

@@ -96,17 +96,17 @@ def test_a_broken_file_is_one_fault(tmp_path: Path, content: bytes, sentence: st
 def test_all_faults_at_once(tmp_path: Path) -> None:
     (tmp_path / "propylon.toml").write_text("wokers = 3\n")
     code, out, err = run(
-        "serve", "main:app", "-t", "30", "--port", "x", cwd=tmp_path, WEB_CONCURRENCY="y"
+        "serve", "main:app", "-t", "30s", "--port", "x", cwd=tmp_path, WEB_CONCURRENCY="y"
     )
     assert (code, out) == (2, "")
     lines = err.splitlines()
     assert [line.split(": ")[1] for line in lines] == [
         "propylon.toml",
-        "--timeout",
         "--port",
         "WEB_CONCURRENCY",
+        "--timeout",
     ]
-    assert "use request-timeout" in lines[1]
+    assert "found '30s'; expected a number of seconds" in lines[3]
 
 
 def test_check(tmp_path: Path) -> None:
@@ -121,6 +121,16 @@ def test_check(tmp_path: Path) -> None:
     assert out.startswith("Read propylon.toml\n")
     assert "  workers                    2                            --workers\n" in out
     assert err == "note: files are not watched: --reload is not given\n"
+
+
+def test_gunicorns_timeout_is_the_heartbeats(tmp_path: Path) -> None:
+    code, out, err = run("check", "main:app", "-t", "120", cwd=tmp_path)
+    assert code == 0
+    assert f"  {'heartbeat-timeout':<26} {'120':<28} --timeout\n" in out
+    assert err.startswith("note: --timeout: taken as gunicorn means it, for heartbeat-timeout:")
+    assert "use request-timeout" in err
+    _, out, _ = run("check", "main:app", "-t", "120", "--heartbeat-timeout=5", cwd=tmp_path)
+    assert f"  {'heartbeat-timeout':<26} {'5':<28} --heartbeat-timeout\n" in out
 
 
 def test_every_alias_is_a_flag(tmp_path: Path) -> None:

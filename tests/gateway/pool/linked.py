@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 
 from propylon.gateway.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall
+from propylon.gateway.pool.health import Grade
 from propylon.gateway.pool.pool import Pool, needs_confirmation
+from propylon.gateway.pool.report import Workers
+from propylon.gateway.pool.standing import PoolMember
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import CONFIRM_START, OPEN, Pairs
+from propylon.protocol.messages import CONFIRM_START, OPEN, STARTED, Pairs
 from propylon.protocol.worker_link import WorkerLink
 
 
@@ -19,6 +22,8 @@ class Client:
 
     failed: tuple[int, str] | None = None
     credited: int = 0
+    taken_back: bytes = b""
+    left: int = 0
 
     def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None: ...
 
@@ -35,19 +40,24 @@ class Client:
     def credit_arrived(self, exchange: Exchange) -> None:
         self.credited += 1
 
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        self.taken_back += body
+        exchange.more_body = True
 
-@dataclass(eq=False)
-class LinkedMember:
+    def worker_leaves(self, exchange: Exchange) -> None:
+        self.left += 1
+
+
+class LinkedMember(PoolMember):
     """Both ends of one link, and the worker's calls."""
 
-    pool: Pool
-    slots: int = 1
-    running: int = 0
-    ready: bool = True
-    drained: bool = False
-    calls: list[Call] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
+    def __init__(self, pool: Pool, *, slots: int = 1, ready: bool = True, pid: int = 1) -> None:
+        super().__init__()
+        self.pool, self.slots, self.ready = pool, slots, ready
+        self.who = {"worker": 1, "pid": pid}
+        self.calls: list[Call] = []
+        self.bodies: dict[Call, bytes] = {}
+        """What OPEN carried."""
         self.machine = GatewayLink(Greeting(who={"gateway": 1}), lambda: None)
         self.worker = WorkerLink(Greeting(who={"worker": 1}), lambda: None)
         self.machine.greet()
@@ -68,19 +78,38 @@ class LinkedMember:
         self.exchange_bytes()
 
     def drain(self) -> None:
-        self.drained = True
+        self.slots, self.ready = 0, False
+
+    def sweep(self) -> None: ...
+
+    def ask_to_leave(self) -> None:
+        self.asked_to_leave = self.pool.now
+        self.pool.changed()
+
+    def graded(self, grade: Grade) -> None:
+        self.grade = grade
+        self.pool.changed()
 
     def exchange_bytes(self) -> None:
         for call, message in list(self.worker.receive(self.machine.take_output())):
             if message[0] == OPEN and call is not None:
                 self.calls.append(call)
-        for call, _ in list(self.machine.receive(self.worker.take_output())):
+                self.bodies[call] = message[3]
+        for call, message in list(self.machine.receive(self.worker.take_output())):
+            if isinstance(call, PoolCall) and message[0] == STARTED:
+                call.entered()
             if isinstance(call, PoolCall) and call.response == "ended":
                 call.exchange = None
                 self.pool.ended(call, self)
 
     def start(self, call: Call) -> None:
         self.worker.started([call])
+        self.exchange_bytes()
+
+    def read(self, call: Call, count: int) -> None:
+        """The app takes what has come."""
+        self.exchange_bytes()
+        self.worker.taken(call, count)
         self.exchange_bytes()
 
     def answer(self, call: Call) -> None:
@@ -95,8 +124,26 @@ class LinkedMember:
         self.pool.leave(self, calls, "the worker was killed")
 
 
-def pool(**settings: float) -> Pool:
-    return Pool(PoolSettings(**settings), 60.0, lambda _name, _ready: None)  # type: ignore[arg-type]
+@dataclass
+class Owner:
+    """Keeps what it was told last."""
+
+    ready: int = 0
+    workers: list[Workers] = field(default_factory=list)
+    leaving: list[bool] = field(default_factory=list)
+
+    def ready_changed(self, pool: str, ready: int) -> None:
+        self.ready = ready
+
+    def workers_changed(self, pool: str, workers: Workers) -> None:
+        self.workers.append(workers)
+
+    def leaving_changed(self, pool: str, leaving: bool) -> None:
+        self.leaving.append(leaving)
+
+
+def pool(owner: Owner | None = None, **settings: float) -> Pool:
+    return Pool(PoolSettings(**settings), 60.0, owner or Owner())  # type: ignore[arg-type]
 
 
 def submit(

@@ -221,16 +221,41 @@ def test_two_dead_workers_are_enough() -> None:
     assert not members[-1].calls
 
 
-def test_a_body_that_went_on_cannot_be_sent_again() -> None:
+def test_a_late_worker_is_taken_when_no_other_has_a_slot() -> None:
     p = pool()
-    one = LinkedMember(p, slots=8)
-    exchange, client = submit(p, "PUT", body=b"first", more=True)
-    assert exchange.source is not None
-    exchange.source.send_body(b"second", True)
-    LinkedMember(p, slots=8)
-    one.die()
-    assert client.failed is not None
-    assert client.failed[0] == 502
+    late, other = LinkedMember(p, slots=2), LinkedMember(p, slots=2)
+    late.graded("late")
+    for _ in range(2):
+        submit(p)
+    assert (late.running, other.running) == (0, 2)
+    submit(p)
+    assert (late.running, other.running) == (1, 2)
+
+
+def test_a_hung_worker_gets_nothing_while_there_is_another() -> None:
+    p = pool()
+    hung, other = LinkedMember(p, slots=2), LinkedMember(p, slots=1)
+    hung.graded("hung")
+    submit(p)
+    waits = submit(p)[1]
+    assert (hung.running, other.running) == (0, 1)
+    other.die()
+    assert hung.running == 2, "the last one is never given up"
+    assert waits.failed is None
+    third = LinkedMember(p, slots=1)
+    submit(p)
+    assert (hung.running, third.running) == (2, 1)
+
+
+def test_a_worker_that_heals_gets_calls_again() -> None:
+    p = pool()
+    member, other = LinkedMember(p, slots=2), LinkedMember(p, slots=1)
+    member.graded("hung")
+    submit(p)
+    submit(p)
+    assert (member.running, other.running) == (0, 1)
+    member.graded("late")
+    assert (member.running, other.running) == (1, 1)
 
 
 def test_after_the_head_no_worker_is_asked_again() -> None:

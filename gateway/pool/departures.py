@@ -1,0 +1,63 @@
+"""When a worker that asks to leave is let go. Pure: time is passed in.
+
+A worker that drains serves on until the gateway has answered (SPEC.md 10.4). While others stay it
+is let go. When all of a pool's workers ask, the pool itself leaves, as at a pod's end: there the
+workers are told first and the load balancer last (LIFECYCLE's "Kubernetes' order"), so for `delay`
+seconds they are kept and get calls, whose responses close their connections.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+SETTLE: Final = 1.0
+"""Seconds after which it is known whether a worker leaves alone or as one of all: those of one
+container get their SIGTERM within milliseconds, and look at it ten times a second; the containers
+of one pod within the same second. Nobody waits for it where there is no delay."""
+
+
+class Leaver(Protocol):
+    ready: bool
+    asked_to_leave: float | None
+    """Monotonic seconds."""
+
+    @property
+    def hung(self) -> bool: ...
+
+
+M = TypeVar("M", bound=Leaver)
+
+
+class Departures:
+    """Those of one pool."""
+
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._since: float | None = None
+        self._held = False
+
+    def hold(self) -> None:
+        """The gateway itself drains: it may need the last of them until it has finished."""
+        self._held = True
+
+    @property
+    def pool_leaves(self) -> bool:
+        """Whether every worker has asked to, and none has come since."""
+        return self._since is not None
+
+    def due(self, members: Iterable[M], now: float) -> Sequence[M]:
+        """Which may go now."""
+        ready = [member for member in members if member.ready]
+        asking = [member for member in ready if member.asked_to_leave is not None]
+        stays = any(member.asked_to_leave is None and not member.hung for member in ready)
+        if self._held:
+            return asking if stays else ()
+        if not self._delay:
+            return asking
+        if stays:
+            self._since = None
+        elif asking and self._since is None:
+            self._since = now
+        if self._since is not None:
+            return asking if now - self._since >= self._delay else ()
+        patience = min(SETTLE, self._delay)
+        return [m for m in asking if now - (m.asked_to_leave or 0.0) >= patience]

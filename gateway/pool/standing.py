@@ -1,0 +1,59 @@
+"""One worker, as its pool sees it, whatever carries its messages."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from .health import Grade
+
+if TYPE_CHECKING:
+    from .call import PoolCall
+
+BEHIND_ALL: Final = 1 << 30
+"""More calls than any worker runs."""
+
+
+class PoolMember(ABC):
+    def __init__(self) -> None:
+        self.running = 0
+        self.slots = 0
+        """Calls that it is willing to run at once; 0 until it is ready and when it drains."""
+        self.ready = False
+        self.grade: Grade = "punctual"
+        self.asked_to_leave: float | None = None
+        """When it said DRAIN, in monotonic seconds; it serves on until it is let go."""
+        self.handicap = 0
+        """Added to `running` where the least loaded is looked for."""
+        self.who: dict[str, object] = {}
+        """Of its HELLO; empty before."""
+        self.answered = 0
+        """Responses: heads with a status."""
+        self.errors = 0
+        """Of these, statuses from 500 on: the app's own, and ours for a failing app."""
+
+    @property
+    def hung(self) -> bool:
+        return self.grade == "hung"
+
+    def judge(self) -> None:
+        """Sets the handicap: one that is late, or about to leave, is taken when no other has a free
+        slot."""
+        behind = self.grade != "punctual" or self.asked_to_leave is not None
+        self.handicap = BEHIND_ALL if behind else 0
+
+    def count(self, status: int) -> None:
+        """A response's head has a status."""
+        self.answered += 1
+        if status >= 500:
+            self.errors += 1
+
+    @abstractmethod
+    def open(self, call: "PoolCall") -> None: ...
+
+    @abstractmethod
+    def drain(self) -> None:
+        """It gets nothing new any more, and may go when it is done. Its WebSockets, which have no
+        end of their own, are closed."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """A look at its health, a few times a second."""

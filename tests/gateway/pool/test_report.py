@@ -1,0 +1,64 @@
+"""What the supervisor hears of a pool's workers."""
+
+import json
+
+from .linked import LinkedMember, Owner, pool, submit
+
+
+def test_at_once_when_one_comes_or_goes_or_is_late() -> None:
+    owner = Owner()
+    p = pool(owner)
+    p.sweep(100.0)
+    member = LinkedMember(p, slots=4, pid=17)
+    member.who["id"] = 3
+    p.introduced()
+    assert owner.workers[-1] == [
+        {"id": 3, "worker": 1, "pid": 17, "ready": True, "running": 0, "late": False,
+         "answered": 0, "errors": 0}
+    ]  # fmt: skip
+    said = len(owner.workers)
+    p.introduced()
+    assert len(owner.workers) == said, "nothing new, nothing said"
+    member.graded("late")
+    assert owner.workers[-1][0]["late"]
+    member.graded("punctual")
+    assert not owner.workers[-1][0]["late"]
+    member.die()
+    assert owner.workers[-1] == []
+
+
+def test_once_a_second_while_numbers_change() -> None:
+    owner = Owner()
+    p = pool(owner)
+    p.sweep(100.0)
+    member = LinkedMember(p, slots=100)
+    said = len(owner.workers)
+    for quarter in range(1, 21):
+        submit(p)
+        member.count(500 if quarter == 20 else 200)
+        p.sweep(100.0 + quarter / 4)
+    assert len(owner.workers) == said + 5
+    assert owner.workers[-1][0]["running"] == 20
+    assert owner.workers[-1][0]["answered"] == 20
+    assert owner.workers[-1][0]["errors"] == 1
+    p.sweep(110.0)
+    assert len(owner.workers) == said + 5, "nothing changes, nothing is said"
+
+
+def test_a_worker_may_say_anything_of_itself() -> None:
+    owner = Owner()
+    p = pool(owner)
+    member = LinkedMember(p)
+    member.who.update(id=b"\xff", worker={"a": 1}, pid=None)
+    p.introduced()
+    line = json.loads(json.dumps(owner.workers[-1]))[0]
+    assert (line["id"], line["worker"], line["pid"]) == (None, None, None)
+
+
+def test_an_answer_that_took_too_long_is_an_error() -> None:
+    p = pool()
+    p.sweep(100.0)
+    member = LinkedMember(p)
+    submit(p)
+    p.sweep(160.5)
+    assert (member.answered, member.errors) == (1, 1)
