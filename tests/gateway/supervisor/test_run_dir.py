@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from propylon.gateway.supervisor.pid_file import PidFile, PidFileError
 from propylon.gateway.supervisor.control import bind
+from propylon.gateway.supervisor.pid_file import PidFile, PidFileError
 from propylon.gateway.supervisor.run_dir import (
     LOCK,
     RunDirError,
