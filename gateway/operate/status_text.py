@@ -49,16 +49,19 @@ def headline(report: StatusReport) -> str:
 
 
 def _headline(report: StatusReport) -> str:
-    if report.phase == "serving" and not report.addresses:
-        where = f"Working for the gateways at {report.run_dir}"
+    if report.addresses:
+        where = f"on {', '.join(report.addresses)}"
     else:
-        where = f"{report.phase.capitalize()} on {', '.join(report.addresses)}".removesuffix(" on ")
+        where = f"for the gateways at {report.run_dir}"
+    doing = report.phase.capitalize()
     if not report.pools:
-        return f"{where}; workers come from elsewhere"
+        return f"{doing} {where}; workers come from elsewhere"
     wanted = sum(pool.wanted for pool in report.pools)
     ready = sum(_ready(pool) for pool in report.pools)
+    if report.phase == "serving" and not ready:
+        doing = "NOT serving"
     count = f"{wanted}" if ready == wanted else f"{ready} of {wanted}"
-    return f"{where}; {count} {_plural('worker', wanted)} ready"
+    return f"{doing} {where}; {count} {_plural('worker', wanted)} ready"
 
 
 def _ready(pool: PoolStatus) -> int:
@@ -118,15 +121,19 @@ def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
         _Column("STATE", lambda w: w.state, words=True),
         _Column("UP", lambda w: span(w.uptime)),
         _Column("RSS", lambda w: size(w.rss)),
-        _Column("CALLS", lambda w: str(w.calls)),
-        _Column("LAG", lambda w: _short(w.lag)),
+        _Column("CALLS", lambda w: _of_app(w, str(w.calls))),
     ]
     if any(worker.queued for worker in workers):
-        columns.insert(-1, _Column("QUEUED", lambda w: str(w.queued)))
+        columns.append(_Column("QUEUED", lambda w: _of_app(w, str(w.queued))))
     if any(worker.oldest_call >= OLD_CALL for worker in workers):
-        columns.insert(-1, _Column("OLDEST", lambda w: span(w.oldest_call)))
-    columns.append(_Column("REQUESTS", lambda w: str(w.requests)))
+        columns.append(_Column("OLDEST", lambda w: span(w.oldest_call) if w.calls else UNKNOWN))
+    columns.append(_Column("LAG", lambda w: _of_app(w, _short(w.lag))))
+    columns.append(_Column("REQUESTS", lambda w: _of_app(w, str(w.requests))))
     return columns
+
+
+def _of_app(worker: WorkerStatus, cell: str) -> str:
+    return UNKNOWN if worker.state == "starting" else cell
 
 
 def _table(report: StatusReport, width: int) -> list[str]:

@@ -100,7 +100,7 @@ def decode_command(line: bytes) -> Command:
         command = _DECODER.decode(line)
     except msgspec.ValidationError as error:
         raise CommandError(_unknown(line) or f"what was asked is malformed: {error}") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise CommandError("what was asked is not one JSON object in a line") from None
     if isinstance(command, Scale):
         _check_scale(command)

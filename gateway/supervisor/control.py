@@ -98,6 +98,8 @@ class ControlServer:
                     await client.finish(result)
         except OSError:
             pass  # it has gone
+        except Exception:
+            logger.exception("A client of the control socket was dropped")
         finally:
             self._connections -= 1
 

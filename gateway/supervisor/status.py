@@ -103,10 +103,13 @@ class StatusReport:
 
 def read_report(data: Any) -> StatusReport:
     """Of JSON. Raises ValueError for what is none."""
-    return msgspec.convert(data, StatusReport)
+    try:
+        return msgspec.convert(data, StatusReport)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
 
 
 def tail(text: str, lines: int = 12) -> str:
-    """The end of a traceback, where the reason stands."""
-    kept = text.rstrip().splitlines()
+    """The end of a traceback, where the reason stands; the import machinery explains nothing."""
+    kept = [line for line in text.rstrip().splitlines() if '"<frozen importlib' not in line]
     return "\n".join(["...", *kept[-lines:]] if len(kept) > lines + 1 else kept)

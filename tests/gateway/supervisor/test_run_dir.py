@@ -7,8 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from propylon.gateway.supervisor.control import bind
 from propylon.gateway.supervisor.pid_file import PidFile, PidFileError
-from propylon.gateway.supervisor.run_dir import LOCK, RunDirError, open_run_dir
+from propylon.gateway.supervisor.run_dir import (
+    LOCK,
+    RunDirError,
+    control_sockets,
+    open_run_dir,
+    own_run_dirs,
+)
 
 NOBODYS_PID = 2**22 + 1
 """Above Linux's largest pid."""
@@ -137,6 +144,55 @@ def test_one_whose_sockets_would_have_too_long_a_path(tmp_path: Path) -> None:
         open_run_dir(str(path), ["a", "longer"], 12)
     assert str(caught.value).startswith(f"the pool socket {path}/longer/12.sock would have a path")
     assert not path.exists()
+
+
+def test_a_control_socket_with_too_long_a_path(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * (97 - len(str(tmp_path))))
+    with pytest.raises(RunDirError, match=r"the control socket .*/control-12345678.sock would"):
+        open_run_dir(str(path), ["a"], 1)
+    assert not path.exists()
+
+
+def test_the_control_sockets_of_those_who_share_one(tmp_path: Path) -> None:
+    gateway = open_run_dir(str(tmp_path), ["a"], 1)
+    first = open_run_dir(str(tmp_path), ["a"], 1, with_gateway=False)
+    assert gateway.control_socket == str(tmp_path / "control.sock")
+    with bind(gateway.control_socket), bind(first.control_socket) as listener:
+        second = open_run_dir(str(tmp_path), ["a"], 1, with_gateway=False)
+        with bind(second.control_socket):
+            assert first.control_socket != second.control_socket
+            found = control_sockets(str(tmp_path))
+            assert found[0] == gateway.control_socket
+            assert set(found[1:]) == {first.control_socket, second.control_socket}
+        listener.close()  # killed, as the second is by now
+        (tmp_path / "control-notes.sock").touch()
+        open_run_dir(str(tmp_path), ["a"], 1, with_gateway=False).close()
+        assert control_sockets(str(tmp_path)) == [gateway.control_socket]
+        assert (tmp_path / "control-notes.sock").exists()
+    gateway.close()
+
+
+def test_looking_for_run_directories_changes_nothing(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert own_run_dirs() == []
+    assert list(tmp_path.iterdir()) == []
+    stale = runtime / "4000000"
+    stale.mkdir(parents=True)
+    (stale / LOCK).write_text("4000000\n")
+    first = open_run_dir(None, ["a"], 1)  # removes the stale one
+    stale.mkdir()
+    (stale / LOCK).write_text("4000000\n")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    second = open_run_dir(None, ["a"], 1)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    everything = sorted(tmp_path.rglob("*"))
+    assert sorted(own_run_dirs()) == sorted([first.path, second.path, str(stale)])
+    assert sorted(tmp_path.rglob("*")) == everything
+    assert (stale / LOCK).read_text() == "4000000\n"
+    first.close()
+    second.close()
 
 
 def test_pid_file(tmp_path: Path) -> None:
