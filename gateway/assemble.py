@@ -26,7 +26,7 @@ from .serve.handshake import Handshakes
 from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
 from .serve.state import ServiceState
-from .settings import GatewaySettings, door_name
+from .settings import GatewaySettings
 
 log = getLogger("propylon.gateway")
 
@@ -56,8 +56,7 @@ async def run_gateway(
     )
     access_log = _open_access_log(settings)
     doors = {
-        name: bind(os.path.join(settings.run_dir, name, door_name(settings.gateway, os.getpid())))
-        for name in pools
+        name: bind(os.path.join(settings.run_dir, name, f"{settings.door}.sock")) for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
     poller = Poller()

@@ -157,6 +157,9 @@ class GatewaySettings:
 
     gateway: int = 1
     run_dir: str
+    door: str = "1"
+    """What its sockets for workers are called, without `.sock`: one that succeeds another has the
+    same number, and both have doors for a while."""
     await_workers: bool = False
     """Whether it accepts clients only when there is a worker for them: somebody else still does,
     or has died and left them in the kernel's queue."""
@@ -171,9 +174,3 @@ class GatewaySettings:
     trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()
-
-
-def door_name(gateway: int, pid: int) -> str:
-    """Of the socket on which a gateway process awaits a pool's workers. One that succeeds another
-    has the same number, and both have doors for a while."""
-    return f"{gateway}.{pid}.sock"

@@ -1,6 +1,7 @@
 """Starts the processes of a generation: what each is told, and which sockets it inherits."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -10,9 +11,10 @@ import trio
 from ..config.build import WorkerSeat, gateway_settings, worker_arguments
 from ..config.schema import Config, PoolConfig
 from ..listen.address import speaks_tls
-from ..settings import ListenerSettings, door_name
+from ..settings import ListenerSettings
 from .messages import Spawn
 from .plan import Plan
+from .run_dir import MODE
 from .spawn import ChildProcess, send_settings, spawn
 
 
@@ -20,22 +22,31 @@ class Launcher:
     def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
         self._plan = plan
         self._nursery = nursery
+        self._starts: Counter[int] = Counter()
+        self._doors: dict[int, str] = {}
+        """Gateway's pid -> what its sockets are called."""
 
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
         """Raises OSError."""
+        number = order.place.number
+        for pool in config.pools:  # one that a reload has brought has no directory yet
+            os.makedirs(os.path.join(self._plan.run_dir, pool.name), MODE, exist_ok=True)
         listeners = [
             ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
             for (fd, address), item in zip(
-                self._plan.listeners.for_gateway(order.place.number),
+                self._plan.listeners.for_gateway(number),
                 self._plan.listeners.items,
                 strict=True,
             )
         ]
+        earlier = self._starts[number]
+        door = f"{number}.{earlier}" if earlier else f"{number}"
         settings = gateway_settings(
             config,
-            order.place.number,
+            number,
             self._plan.run_dir,
             listeners,
+            door=door,
             await_workers=await_workers,
         )
         theirs, ours = os.pipe()
@@ -51,14 +62,17 @@ class Launcher:
         finally:
             os.close(theirs)
         self._nursery.start_soon(send_settings, ours, msgspec.json.encode(settings))
+        self._starts[number] += 1
+        self._doors[process.pid] = door
         return process
 
-    def clean_up_after_gateway(self, number: int, pid: int) -> None:
-        """The doors of one that could not remove them itself."""
-        for pool in os.scandir(self._plan.run_dir):
-            if pool.is_dir():
+    def gateway_ended(self, pid: int) -> None:
+        """Removes the doors of one that could not do it itself."""
+        door = self._doors.pop(pid)
+        for entry in os.scandir(self._plan.run_dir):
+            if entry.is_dir():
                 with suppress(OSError):
-                    os.unlink(os.path.join(pool.path, door_name(number, pid)))
+                    os.unlink(os.path.join(entry.path, f"{door}.sock"))
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""

@@ -16,8 +16,7 @@ from .control import Say
 from .messages import ReloadEnded, Scale, Told
 from .notify import Notifier
 from .plan import Generations, Plan, children_settings
-from .status import tail
-from .survey import Survey
+from .status import StatusReport, tail
 
 STOPPING: Final = Result(False, "Propylon is stopping")
 NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
@@ -29,8 +28,9 @@ class Chief(Protocol):
     plan: Plan
     generations: Generations
     table: ChildTable
-    survey: Survey
     notifier: Notifier
+
+    def status(self) -> StatusReport: ...
 
     def tell(self, message: Told) -> None: ...
 
@@ -60,7 +60,7 @@ class Orders:
             return STOPPING
         match command:
             case commands.Status():
-                return Result(True, "", self._status())
+                return Result(True, "", self._supervisor.status())
             case commands.Reload(wait):
                 return await self._reload_and_wait(self._read_again, say, wait=wait)
             case commands.Rollback(wait):
@@ -79,12 +79,6 @@ class Orders:
     @property
     def _stopping(self) -> bool:
         return self._supervisor.table.phase in ("stopping", "ended")
-
-    def _status(self) -> object:
-        supervisor = self._supervisor
-        return supervisor.survey.report(
-            supervisor.plan, supervisor.generations, supervisor.table, trio.current_time()
-        )
 
     # -- reload ------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ LOCK: Final = "gateway.lock"
 CONTROL: Final = "control.sock"
 MODE: Final = 0o750
 
-_CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{8}\.sock")
+_CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{4}\.sock")
 
 
 class RunDirError(Exception):
@@ -40,7 +40,7 @@ class RunDir:
 
     def __init__(self, path: str, lock_fd: int | None, temporary: bool) -> None:
         self.path = path
-        alone = f"control-{secrets.token_hex(4)}.sock"
+        alone = f"control-{secrets.token_hex(2)}.sock"
         self.control_socket = os.path.join(path, alone if lock_fd is None else CONTROL)
         self._lock_fd = lock_fd
         self._temporary = temporary
@@ -64,7 +64,7 @@ def open_run_dir(
         if path is None:
             run_dir = _of_our_own()
         else:
-            _check_length(os.path.abspath(path), pools, gateways)
+            _check_length(os.path.abspath(path), pools, gateways, with_gateway)
             run_dir = _given(os.path.abspath(path), with_gateway)
     except OSError as exc:
         where = exc.filename or path
@@ -72,9 +72,11 @@ def open_run_dir(
             f"run directory {where} cannot be used: {exc.strerror}; name another with --run-dir"
         ) from None
     try:
-        _check_length(run_dir.path, pools, gateways)
+        _check_length(run_dir.path, pools, gateways, with_gateway)
         for pool in pools:
             _make(os.path.join(run_dir.path, pool))
+            if with_gateway:
+                _remove_doors(os.path.join(run_dir.path, pool))
     except OSError as exc:
         run_dir.close()
         raise RunDirError(f"run directory {exc.filename}: {exc.strerror}") from None
@@ -224,10 +226,17 @@ def _make(path: str) -> None:
         raise RunDirError(f"run directory {path} cannot be written; name another with --run-dir")
 
 
-def _check_length(run_dir: str, pools: Sequence[str], gateways: int) -> None:
+def _remove_doors(path: str) -> None:
+    """Those of a killed instance, at which nobody opens."""
+    for name in os.listdir(path):
+        if name.endswith(".sock"):
+            os.unlink(os.path.join(path, name))
+
+
+def _check_length(run_dir: str, pools: Sequence[str], gateways: int, with_gateway: bool) -> None:
     paths = {
-        "pool socket": os.path.join(run_dir, max(pools, key=len), f"{gateways}.sock"),
-        "control socket": os.path.join(run_dir, "control-12345678.sock"),
+        "pool socket": os.path.join(run_dir, max(pools, key=len), f"{gateways}.999.sock"),
+        "control socket": os.path.join(run_dir, CONTROL if with_gateway else "control-1234.sock"),
     }
     for what, path in paths.items():
         length = len(os.fsencode(path))

@@ -46,6 +46,7 @@ from .plan import Generations, Plan, children_settings, serving
 from .run_dir import RunDirError
 from .signals import hear_signals
 from .spawn import ChildProcess, Event
+from .status import StatusReport
 from .survey import Survey
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -168,7 +169,7 @@ class Supervisor:
         code = await process.run(partial(self._hear_child, child, place))
         del self._processes[child]
         if place.kind == "gateway":
-            self._launcher.clean_up_after_gateway(place.number, process.pid)
+            self._launcher.gateway_ended(process.pid)
         how, hint = exit_words(code), exit_hint(code)
         known = self.table.crew.children.get(child)
         if known is not None:
@@ -249,6 +250,9 @@ class Supervisor:
         while True:
             self.notifier.alive()
             await trio.sleep(every)
+
+    def status(self) -> StatusReport:
+        return self.survey.report(self.plan, self.generations, self.table, trio.current_time())
 
     def stop(self, why: str, *, now: bool = False) -> None:
         if self.table.phase != "stopping":

@@ -194,15 +194,15 @@ async def test_reload(project: Path) -> None:
 
         (project / "main.py").write_text(APP.replace("version 1", "version 22"))
         await running.said("main.py changed, reloading")
-        await running.said("Reloaded: 1 new worker took over")
+        await running.said("Reloaded: generation 2 serves")
         assert "version 22" in await get(port)
 
         (project / "main.py").write_text("import not_there_at_all")
-        await running.said("'not_there_at_all'.*; not reloaded, the old workers stay")
+        await running.said("'not_there_at_all'.*; not reloaded, the old serve on")
         assert "version 22" in await get(port)
 
         (project / "main.py").write_text(APP.replace("version 1", "version 333"))
-        await running.said("Reloaded: 1 new worker took over", times=2)
+        await running.said("Reloaded: generation 4 serves")
         assert "version 333" in await get(port)
 
 

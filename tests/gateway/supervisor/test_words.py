@@ -3,7 +3,6 @@
 import pytest
 from propylon.gateway.supervisor.exit_reason import exit_hint, exit_words
 from propylon.gateway.supervisor.messages import Place
-from propylon.gateway.supervisor.readiness import Readiness
 from propylon.gateway.supervisor.spans import span
 
 
@@ -43,29 +42,3 @@ def test_spans(seconds: float, words: str) -> None:
 def test_places() -> None:
     assert str(Place("gateway", 2)) == "gateway 2"
     assert Place("worker", 1, "web").called("pid 7") == "worker 1 (pid 7) of pool web"
-
-
-def test_readiness_is_every_gateway_with_every_worker() -> None:
-    readiness = Readiness([1, 2], {"a": 2, "b": 1})
-    assert not readiness.complete
-    for gateway in (1, 2):
-        readiness.listening(gateway)
-        readiness.linked(gateway, "a", 2)
-        readiness.linked(gateway, "b", 1)
-    assert readiness.complete
-    readiness.linked(1, "a", 1)
-    assert list(readiness.missing()) == ["1 of pool a's workers at gateway 1"]
-    readiness.linked(1, "a", 3)  # old and new together, during a reload
-    assert readiness.complete
-    readiness.gone(2)
-    assert list(readiness.missing()) == [
-        "gateway 2",
-        "2 of pool a's workers at gateway 2",
-        "1 of pool b's workers at gateway 2",
-    ]
-
-
-def test_gateways_alone_wait_for_no_workers() -> None:
-    readiness = Readiness([1], {})
-    readiness.listening(1)
-    assert readiness.complete
