@@ -200,6 +200,14 @@ async def sleeps_3_s(scope, receive, send):
 
 
 @route
+async def holds_the_lock(scope, receive, send):
+    """PyDLL: a C function that is called without letting go of the interpreter's lock."""
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(20)
+
+
+@route
 async def clings_on(scope, receive, send):
     import asyncio
 
