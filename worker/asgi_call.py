@@ -115,7 +115,7 @@ class AsgiCall(HostedCall):
             passing, raised = split(error, self._loop.passing)
             if raised is not None:
                 self._raised(raised)
-            elif self.awaited:
+            elif self.awaited and not self._client_left:
                 self._give_up(APP_FAILED, "the call was cancelled")
             if passing is error:
                 raise

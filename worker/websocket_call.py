@@ -23,6 +23,7 @@ ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: what an app is told when nobody said goodbye."""
 NORMAL: Final = 1000
 INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason: a control frame carries 125, two are the code."""
 _CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -106,6 +107,12 @@ class WebSocketCall(AsgiCall):
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
         super().disconnect()
+
+    def stop(self) -> None:
+        if self._phase == "open" and not self.disconnected:
+            self._say_close(SERVICE_RESTART, "")
+        else:
+            super().stop()
 
     # -- the app's side ----------------------------------------------------------------------
 

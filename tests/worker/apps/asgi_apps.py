@@ -133,6 +133,21 @@ async def large(scope, receive, send):
 
 
 @route
+async def fits_the_window(scope, receive, send):
+    await answer(send, b"x" * 250_000)
+    seen["sent"] += 1
+
+
+@route
+async def streams(scope, receive, send):
+    """For ever; listens to nothing."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
+        await sleep(0.02)
+
+
+@route
 async def large_at_once(scope, receive, send):
     await answer(send, b"x" * 5_000_000)
 
