@@ -13,7 +13,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, Scope
@@ -55,6 +55,10 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
     return Greeting(who=who)
 
 
+class Settable(Protocol):
+    def set(self) -> None: ...
+
+
 class Host(ABC):
     """The part of a host that knows no event loop."""
 
@@ -70,6 +74,8 @@ class Host(ABC):
         self.slots = settings.slots_for(loaded.interface)
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
+        self.shutdown = self.new_event()
+        """The app finds it beside every call, and is told by it that the worker begins to leave."""
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -88,6 +94,10 @@ class Host(ABC):
         self._lag = LagMeter()
 
     # -- what the kinds of host add ----------------------------------------------------------
+
+    @abstractmethod
+    def new_event(self) -> "Settable":
+        """An event of the kind that the app waits for where it runs."""
 
     @abstractmethod
     def new_call(self, session: LinkSession, scope: Scope) -> HostedCall: ...
@@ -223,6 +233,7 @@ class Host(ABC):
         one until it answers with its own DRAIN."""
         self.state = "draining"
         self._since = now
+        self.shutdown.set()
         logger.debug("draining: %d calls are running", len(self.running))
         for session in list(self.sessions.values()):
             session.link.drain("the worker stops")

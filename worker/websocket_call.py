@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from ..protocol.cutter import MessageCutter
 from ..protocol.link import utf8_size, words
 from ..protocol.messages import APP_FAILED, MAX_BODY, Open
-from .asgi_call import AsgiCall, AsgiEvent, ClientDisconnected, LoopKind
+from .asgi_call import AppContext, AsgiCall, AsgiEvent, ClientDisconnected
 from .asgi_scope import websocket_scope
 from .request_scope import call_name
 from .response_head import checked_headers
@@ -44,8 +44,8 @@ class WebSocketCall(AsgiCall):
         "_settles",
     )
 
-    def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
-        super().__init__(session, loop, state)
+    def __init__(self, session: LinkSession, context: AppContext) -> None:
+        super().__init__(session, context)
         self._phase = "connecting"
         self._connect_told = False
         self._pieces: list[bytes | str] = []
@@ -64,7 +64,7 @@ class WebSocketCall(AsgiCall):
 
     def opened(self, message: Open) -> None:
         _, _, self.message, _, self._more, _ = message
-        self.scope = websocket_scope(self.message, self._state)
+        self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
         """The pieces of the next message that the app will receive count as taken, since the whole

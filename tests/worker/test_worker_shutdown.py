@@ -13,6 +13,10 @@ ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
 WSGI = ("wsgi_apps:application",)
 HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
+UVLOOP = ("asgi_apps:app", "--loop", "uvloop")
+EVERY_LOOP = pytest.mark.parametrize(
+    "host", [ASGI, UVLOOP, TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
+)
 ASYNC_HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
 Host = tuple[str, ...]
 
@@ -115,6 +119,70 @@ def test_what_the_gateway_has_not_read_yet_is_not_lost(run_dir: Path, host: Host
         assert worker.wait() == 0
         other.close()
         witness.sock.close()
+
+
+# -- what the app hears of it ------------------------------------------------------------------
+
+
+@EVERY_LOOP
+def test_a_stream_hears_of_it_and_ends_by_itself(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        calls = [peer.open(scope(path=b"/listens")) for _ in range(3)]
+        peer.flush()
+        peer.until(lambda: all(call.body == b"open;" for call in calls))
+        worker.process.terminate()
+        peer.until(lambda: all(call.ended for call in calls))
+        assert {(call.body, call.complete, call.reset) for call in calls} == {
+            (b"open;goodbye", True, None)
+        }
+        # Who comes later hears of it too.
+        late = peer.call(scope(path=b"/listens"))
+        assert late.body == b"open;goodbye"
+        release(peer)
+        assert worker.wait() == 0
+
+
+@ASYNC_HOSTS
+def test_a_websocket_hears_of_it(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        call = peer.open(scope(path=b"/ws_listens", kind="websocket"))
+        peer.flush()
+        peer.until(lambda: call.events)
+        worker.process.terminate()
+        peer.until(lambda: call.ended)
+        assert call.events[-1] == {
+            "type": "websocket.close",
+            "code": 3999,
+            "reason": "come back",
+        }
+        release(peer)
+        assert worker.wait() == 0
+
+
+@ASYNC_HOSTS
+def test_the_lifespan_ends_after_the_last_call(run_dir: Path, host: Host) -> None:
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        call = peer.open(scope(path=b"/listens"))
+        peer.flush()
+        peer.until(lambda: call.body)
+        worker.process.terminate()
+        peer.until(lambda: peer.drained)
+        release(peer)
+        assert call.body == b"open;goodbye"
+        assert worker.wait() == 0
+        assert worker.errors.index("the stream ends") < worker.errors.index("shutdown seen")
+
+
+@ASYNC_HOSTS
+def test_extensions_of_the_gateway_and_of_the_worker_stand_together(
+    run_dir: Path, host: Host
+) -> None:
+    with running(host[0], run_dir, *host[1:]) as (_, peer):
+        about = scope(path=b"/extensions")
+        with_tls = (*about[:-1], {"tls": {"tls_version": 0x0304}})
+        assert peer.call(with_tls).json == ["propylon.shutdown", "tls", host[2]]
+        # What one app puts there, no other call sees.
+        assert peer.call(about).json == ["propylon.shutdown", host[2]]
 
 
 # -- the deadline ------------------------------------------------------------------------------

@@ -76,7 +76,9 @@ async def app(scope, receive, send):
 
 
 async def show_scope(scope, receive, send):
-    await answer(send, repr(scope).encode())
+    extensions = dict(scope["extensions"])
+    del extensions["propylon.shutdown"]  # its event has no repr that can be read again
+    await answer(send, repr({**scope, "extensions": extensions}).encode())
 
 
 @route
@@ -145,6 +147,34 @@ async def streams(scope, receive, send):
     while True:
         await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
         await sleep(0.02)
+
+
+@route
+async def listens(scope, receive, send):
+    """A stream that ends when it hears that the worker is going."""
+    shutdown = scope["extensions"]["propylon.shutdown"]["event"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"open;", "more_body": True})
+    await shutdown.wait()
+    assert shutdown.is_set()
+    print("the stream ends", file=sys.stderr)
+    await sleep(0.3)
+    await send({"type": "http.response.body", "body": b"goodbye"})
+
+
+@route
+async def ws_listens(scope, receive, send):
+    await accepted(receive, send)
+    await scope["extensions"]["propylon.shutdown"]["event"].wait()
+    await send({"type": "websocket.close", "code": 3999, "reason": "come back"})
+
+
+@route
+async def extensions(scope, receive, send):
+    found = sorted(scope["extensions"])
+    scope["extensions"]["spoiled"] = {}
+    kind = type(scope["extensions"]["propylon.shutdown"]["event"]).__module__
+    await answer(send, json.dumps([*found, kind.split(".")[0]]).encode())
 
 
 @route

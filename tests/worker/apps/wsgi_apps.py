@@ -171,6 +171,14 @@ def streams(environ, start_response):
 
 
 @route
+def listens(environ, start_response):
+    start_response("200 OK", [])
+    yield b"open;"
+    assert environ["propylon.shutdown"].wait(10)
+    yield b"goodbye"
+
+
+@route
 def large_list(environ, start_response):
     return answer(start_response, b"x" * 1_000_000)
 
