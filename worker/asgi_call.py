@@ -53,14 +53,23 @@ class LoopKind(NamedTuple):
     """What is not the call's to stop: a cancellation, Ctrl-C."""
 
 
+class AppContext(NamedTuple):
+    """What all calls of one worker share."""
+
+    loop: LoopKind
+    state: dict[str, object]
+    """What the app's lifespan has left there; every scope gets a shallow copy."""
+    extensions: dict[str, object]
+    """The worker's own; every scope gets a shallow copy of these too."""
+
+
 class AsgiCall(HostedCall):
-    __slots__ = ("_body", "_chunks", "_event", "_head", "_line", "_loop", "_more", "_state",
+    __slots__ = ("_body", "_chunks", "_context", "_event", "_head", "_line", "_more",
                  "message", "scope", "task")  # fmt: skip
 
-    def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
+    def __init__(self, session: LinkSession, context: AppContext) -> None:
         super().__init__(session)
-        self._loop = loop
-        self._state = state
+        self._context = context
         self._event: LoopEvent | None = None
         self._line: deque[LoopEvent] | None = None
         """Senders that wait until a message under way is out; None while none is."""
@@ -83,7 +92,7 @@ class AsgiCall(HostedCall):
         _, _, self.message, body, self._more, _ = message
         if self.message[0] != "http":
             raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
-        self.scope = http_scope(self.message, self._state)
+        self.scope = http_scope(self.message, self._context.state, self._context.extensions)
         if body or not self._more:
             self._body = body
 
@@ -112,10 +121,10 @@ class AsgiCall(HostedCall):
             if self.response != "complete":
                 self._returned()
         except BaseException as error:
-            passing, raised = split(error, self._loop.passing)
+            passing, raised = split(error, self._context.loop.passing)
             if raised is not None:
                 self._raised(raised)
-            elif self.awaited:
+            elif self.awaited and not self._client_left:
                 self._give_up(APP_FAILED, "the call was cancelled")
             if passing is error:
                 raise
@@ -167,7 +176,7 @@ class AsgiCall(HostedCall):
             await self._say_rest(*unsaid)
 
     async def _send_in_turn(self, event: AsgiEvent) -> None:
-        line, turn = self._line, self._loop.new_event()
+        line, turn = self._line, self._context.loop.new_event()
         assert line is not None
         line.append(turn)
         try:
@@ -261,7 +270,7 @@ class AsgiCall(HostedCall):
     async def _park(self) -> None:
         event = self._event
         if event is None:
-            event = self._event = self._loop.new_event()
+            event = self._event = self._context.loop.new_event()
         await event.wait()
 
     # -- ends --------------------------------------------------------------------------------

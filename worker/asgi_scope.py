@@ -8,11 +8,14 @@ from .request_scope import below_root, path_bytes
 _VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
-def http_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
+def http_scope(
+    scope: Scope, state: dict[str, object], extensions: dict[str, object]
+) -> dict[str, object]:
     """Spec 2.4 of HTTP: `send` raises OSError after a disconnect, and there is `state`.
 
     `path` holds the whole path, mount point included, as `raw_path` does; a mount point that a
-    proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD.
+    proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD. `extensions` are the
+    worker's own, beside those that the gateway knows of.
     """
     _, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
     path, raw_path = _paths(raw_path, root)
@@ -31,11 +34,14 @@ def http_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
         "client": client,
         "server": server,
         "state": state.copy(),
-        "extensions": more or {},
+        # Middleware may add to it, so no two scopes have the same one.
+        "extensions": {**extensions, **more} if more else extensions.copy(),
     }
 
 
-def websocket_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]:
+def websocket_scope(
+    scope: Scope, state: dict[str, object], extensions: dict[str, object]
+) -> dict[str, object]:
     """As `http_scope`, with the subprotocols that the client offers, and `ws` for `http`."""
     _, version, _, scheme, raw_path, query, root, headers, client, server, more = scope
     path, raw_path = _paths(raw_path, root)
@@ -60,7 +66,7 @@ def websocket_scope(scope: Scope, state: dict[str, object]) -> dict[str, object]
             if name.strip(b" \t")
         ],
         "state": state.copy(),
-        "extensions": {"websocket.http.response": {}, **(more or {})},
+        "extensions": {"websocket.http.response": {}, **extensions, **(more or {})},
     }
 
 

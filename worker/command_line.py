@@ -27,6 +27,7 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--slots", type=int, default=0, help="calls at once per link; 0: by the interface")
     add("--lifespan", choices=("auto", "on", "off"), default="auto")
     add("--graceful-timeout", type=float, default=30.0, help="seconds that calls have to end")
+    add("--drain-delay", type=float, default=0.0, help="seconds that new calls may still come")
     add("--heartbeat-timeout", type=float, default=30.0, help="seconds until a call is stuck")
     add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
     add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")

@@ -13,7 +13,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, Scope
@@ -31,8 +31,9 @@ TICK: Final = 0.1
 """Seconds between two looks at everything; a new gateway is dialled within it."""
 STOPPING_TICK: Final = 0.02
 """Seconds, while stopping: calls that end should not wait for the next look."""
-RELEASE_TIMEOUT: Final = 2.0
-"""Seconds that gateways have to answer our DRAIN once no call is running."""
+GREETING_TIMEOUT: Final = 2.0
+"""Seconds, from the begin of a drain, that a gateway has to say HELLO if it never did: one that
+does not even accept its links is not waited for."""
 REPORT_EVERY: Final = 1.0
 """Seconds between two reports to the supervisor, which are the heartbeat that it listens for."""
 SHUTDOWN_TIMEOUT: Final = 10.0
@@ -54,6 +55,10 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
     return Greeting(who=who)
 
 
+class Settable(Protocol):
+    def set(self) -> None: ...
+
+
 class Host(ABC):
     """The part of a host that knows no event loop."""
 
@@ -69,6 +74,8 @@ class Host(ABC):
         self.slots = settings.slots_for(loaded.interface)
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
+        self.shutdown = self.new_event()
+        """The app finds it beside every call, and is told by it that the worker begins to leave."""
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -79,12 +86,18 @@ class Host(ABC):
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
+        self._let_go_at: float | None = None
+        """When the last gateway that uses us had answered our DRAIN."""
         self._given_up = GivenUpCalls(cancellable=self.cancellable)
         self._report_at = 0.0
         self._plan = DialPlan(settings.pool_dir)
         self._lag = LagMeter()
 
     # -- what the kinds of host add ----------------------------------------------------------
+
+    @abstractmethod
+    def new_event(self) -> "Settable":
+        """An event of the kind that the app waits for where it runs."""
 
     @abstractmethod
     def new_call(self, session: LinkSession, scope: Scope) -> HostedCall: ...
@@ -213,33 +226,55 @@ class Host(ABC):
             logger.warning("a call outlived its disconnect and is cancelled")
             self.cancel(call)
 
+    # -- the end -----------------------------------------------------------------------------
+
     def _drain(self, now: float) -> None:
+        """Asks to be let go, and serves on: a gateway that has no other worker goes on using this
+        one until it answers with its own DRAIN."""
         self.state = "draining"
         self._since = now
+        self.shutdown.set()
         logger.debug("draining: %d calls are running", len(self.running))
         for session in list(self.sessions.values()):
             session.link.drain("the worker stops")
             session.flush()
 
     def _has_stopped(self, now: float) -> bool:
+        unsaid = any(session.has_unsent for session in self.sessions.values())
         if self.state == "cancelling":
-            return not self.running or now - self._since > CANCEL_TIMEOUT
-        idle = not self.running and not any(s.link.calls for s in self.sessions.values())
-        # A gateway that has answered closes its link, or has it closed by us, when no call is left.
-        let_go = all(session.released for session in self.sessions.values())
-        if idle and (let_go or now - self._since > RELEASE_TIMEOUT):
+            return not (self.running or unsaid) or now - self._since > CANCEL_TIMEOUT
+        greeted_by = self._since + GREETING_TIMEOUT
+        let_go = all(
+            s.released or not (s.greeted or now < greeted_by) for s in self.sessions.values()
+        )
+        if let_go and self._let_go_at is None:
+            self._let_go_at = now
+        # A gateway that has answered closes its link, or has it closed by us, when no call is
+        # left. What it has not read yet of their responses would be lost with the link.
+        idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
+        if let_go and idle:
             return True
-        if self._signals > 1 or now - self._since > self.settings.graceful_timeout:
+        if self._signals > 1 or now > self._deadline():
             self.state = "cancelling"
             self._since = now
             self._cancel_all(list(self.running))
-            return not self.running
+            return not (self.running or unsaid)
         return False
+
+    def _deadline(self) -> float:
+        """The graceful timeout is for the calls that are left when no new ones come any more:
+        when the gateways have let go, which they have for themselves delayed by so much."""
+        latest = self._since + self.settings.drain_delay
+        begin = latest if self._let_go_at is None else min(self._let_go_at, latest)
+        return begin + self.settings.graceful_timeout
 
     def _cancel_all(self, calls: Iterable[HostedCall]) -> None:
         for call in calls:
             logger.warning("a call outlived the graceful timeout and is cancelled")
+            call.stop()
             self.cancel(call)
+        for session in list(self.sessions.values()):
+            session.flush()
 
 
 def _ignore(number: int, frame: object) -> None:

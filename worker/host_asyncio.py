@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from ..protocol.messages import Scope
-from .asgi_call import AsgiApp, AsgiCall, LoopKind
+from .asgi_call import AppContext, AsgiApp, AsgiCall, LoopKind
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
 from .lifespan import Lifespan
@@ -53,7 +53,8 @@ class AsyncioHost(Host):
         self.loop_name = loop_name
         self._app = cast("AsgiApp", loaded.app)
         self._loop: asyncio.AbstractEventLoop  # known in main
-        self._state: dict[str, object] = {}
+        extensions: dict[str, object] = {"propylon.shutdown": {"event": self.shutdown}}
+        self._context = AppContext(_LOOP, {}, extensions)
 
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -61,7 +62,7 @@ class AsyncioHost(Host):
         task = self._loop.create_task(lifespan.run())
         try:
             await lifespan.startup()
-            self._state = lifespan.state
+            self._context = self._context._replace(state=lifespan.state)
             self.take_signals()
             self.announce()
             while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
@@ -74,9 +75,12 @@ class AsyncioHost(Host):
         finally:
             task.cancel()
 
+    def new_event(self) -> asyncio.Event:
+        return asyncio.Event()
+
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
         kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
-        return kind(session, _LOOP, self._state)
+        return kind(session, self._context)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

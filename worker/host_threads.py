@@ -92,8 +92,11 @@ class ThreadHost(Host):
 
     # -- what the sessions ask for, under the lock -------------------------------------------
 
+    def new_event(self) -> threading.Event:
+        return threading.Event()
+
     def new_call(self, session: LinkSession, scope: Scope) -> WsgiCall:
-        return WsgiCall(session, self._lock)
+        return WsgiCall(session, self._lock, self.shutdown)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, WsgiCall)

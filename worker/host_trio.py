@@ -6,7 +6,7 @@ from typing import Final, cast
 import trio
 
 from ..protocol.messages import Scope
-from .asgi_call import AsgiApp, AsgiCall, LoopKind, split
+from .asgi_call import AppContext, AsgiApp, AsgiCall, LoopKind, split
 from .host import SHUTDOWN_TIMEOUT, Host
 from .leash import Leash
 from .lifespan import Lifespan
@@ -36,7 +36,8 @@ class TrioHost(Host):
         self._nursery: trio.Nursery  # known in main
         self._rung: list[LinkSession] = []
         self._bell = trio.lowlevel.ParkingLot()
-        self._state: dict[str, object] = {}
+        extensions: dict[str, object] = {"propylon.shutdown": {"event": self.shutdown}}
+        self._context = AppContext(_LOOP, {}, extensions)
 
     async def main(self) -> AppLoadError | None:
         """Returns why the app could not start: raised, it would come wrapped in a group."""
@@ -49,7 +50,7 @@ class TrioHost(Host):
             except AppLoadError as failure:
                 nursery.cancel_scope.cancel()
                 return failure
-            self._state = lifespan.state
+            self._context = self._context._replace(state=lifespan.state)
             self.take_signals()
             self.announce()
             nursery.start_soon(self._flush_rung)
@@ -62,9 +63,12 @@ class TrioHost(Host):
             nursery.cancel_scope.cancel()
         return None
 
+    def new_event(self) -> trio.Event:
+        return trio.Event()
+
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
         kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
-        return kind(session, _LOOP, self._state)
+        return kind(session, self._context)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)

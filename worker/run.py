@@ -39,7 +39,7 @@ EXIT_TIMEOUT: Final = 5.0
 def main(arguments: Sequence[str] | None = None) -> int:
     settings = parse(arguments)
     _log_to_stderr(settings.log_level)
-    faulthandler.enable()  # SIGABRT, as any crash, leaves the stacks of all threads in the log
+    _show_stacks()
     leash = Leash(settings.leash_fd)
     if leash.held:
         signal.signal(signal.SIGINT, _ignore)
@@ -88,6 +88,15 @@ def _log_to_stderr(level: str) -> None:
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+def _show_stacks() -> None:
+    """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the worker
+    survives. No Python code runs for that, so it works in a loop that hangs, and in a C call."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
+        return
+    faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
 
 
 def _not_ready(settings: WorkerSettings, leash: Leash, error: AppLoadError) -> None:

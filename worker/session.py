@@ -29,6 +29,7 @@ from ..protocol.messages import (
     REFUSED,
     REQUEST_BODY,
     RESET,
+    SHUTDOWN,
     WS_MESSAGE,
     Message,
     Open,
@@ -87,6 +88,10 @@ class HostedCall(Call, ABC):
     def awaited(self) -> bool:
         """Whether somebody waits for more of the response."""
         return self.response in _UNFINISHED and not self.disconnected
+
+    def stop(self) -> None:
+        """The worker ends, and does not wait for it any longer."""
+        self.fail(SHUTDOWN, "the worker stops")
 
     def fail(self, code: int, reason: str) -> None:
         """Gives the call up, unless its response is whole or was given up already."""
@@ -151,6 +156,10 @@ class LinkSession:
         self._rest: bytes | memoryview = b""
         self._unconfirmed: list[HostedCall] = []
         self.link.greet()
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._rest) or self.link.has_output
 
     def _new_call(self, scope: Scope) -> HostedCall:
         return self.owner.new_call(self, scope)

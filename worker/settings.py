@@ -35,7 +35,9 @@ class WorkerSettings:
     """Calls at once, per link; 0: AUTO_SLOTS for ASGI, the number of threads for WSGI."""
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
-    """Seconds that calls have to end after SIGTERM."""
+    """Seconds that calls have to end, once no gateway opens new ones any more."""
+    drain_delay: float = 0.0
+    """Seconds from SIGTERM that gateways may take for that, and we get new calls."""
     heartbeat_timeout: float = 30.0
     """Seconds after which a call that nobody waits for any more, and that goes on all the same,
     counts as stuck; 0: never."""

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from ..protocol.cutter import MessageCutter
 from ..protocol.link import utf8_size, words
 from ..protocol.messages import APP_FAILED, MAX_BODY, Open
-from .asgi_call import AsgiCall, AsgiEvent, ClientDisconnected, LoopKind
+from .asgi_call import AppContext, AsgiCall, AsgiEvent, ClientDisconnected
 from .asgi_scope import websocket_scope
 from .request_scope import call_name
 from .response_head import checked_headers
@@ -23,6 +23,7 @@ ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: what an app is told when nobody said goodbye."""
 NORMAL: Final = 1000
 INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason: a control frame carries 125, two are the code."""
 _CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -43,8 +44,8 @@ class WebSocketCall(AsgiCall):
         "_settles",
     )
 
-    def __init__(self, session: LinkSession, loop: LoopKind, state: dict[str, object]) -> None:
-        super().__init__(session, loop, state)
+    def __init__(self, session: LinkSession, context: AppContext) -> None:
+        super().__init__(session, context)
         self._phase = "connecting"
         self._connect_told = False
         self._pieces: list[bytes | str] = []
@@ -63,7 +64,7 @@ class WebSocketCall(AsgiCall):
 
     def opened(self, message: Open) -> None:
         _, _, self.message, _, self._more, _ = message
-        self.scope = websocket_scope(self.message, self._state)
+        self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
         """The pieces of the next message that the app will receive count as taken, since the whole
@@ -106,6 +107,12 @@ class WebSocketCall(AsgiCall):
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
         super().disconnect()
+
+    def stop(self) -> None:
+        if self._phase == "open" and not self.disconnected:
+            self._say_close(SERVICE_RESTART, "")
+        else:
+            super().stop()
 
     # -- the app's side ----------------------------------------------------------------------
 

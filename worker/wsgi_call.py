@@ -35,12 +35,14 @@ class ClientDisconnected(OSError):
 
 
 class WsgiCall(HostedCall):
-    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "environ",
-                 "message")  # fmt: skip
+    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "_shutdown",
+                 "environ", "message")  # fmt: skip
 
-    def __init__(self, session: LinkSession, lock: threading.Lock) -> None:
+    def __init__(self, session: LinkSession, lock: threading.Lock, shutdown: object) -> None:
+        """`shutdown` is what the app finds in its environ under that name."""
         super().__init__(session)
         self._lock = lock
+        self._shutdown = shutdown
         self._condition: threading.Condition | None = None
         self._chunks: deque[bytes] | None = None
         self._more = False
@@ -56,6 +58,7 @@ class WsgiCall(HostedCall):
     def opened(self, message: Open) -> None:
         _, _, self.message, body, self._more, _ = message
         self.environ = wsgi_environ(self.message)
+        self.environ["propylon.shutdown"] = self._shutdown
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))

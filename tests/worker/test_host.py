@@ -121,30 +121,6 @@ def test_sigterm_asks_to_drain_and_serves_until_it_is_let_go(run_dir: Path, host
         assert worker.wait() == 0
 
 
-@pytest.mark.slow
-def test_a_gateway_that_does_not_answer_is_waited_for_two_seconds(run_dir: Path) -> None:
-    with running("asgi_apps:app", run_dir) as (worker, _):
-        begun = time.monotonic()
-        worker.process.terminate()
-        assert worker.wait() == 0
-        assert 1.9 < time.monotonic() - begun < 4
-
-
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
-def test_the_deadline_cancels_what_still_runs(run_dir: Path, host: Host) -> None:
-    options = (*host[1:], "--graceful-timeout", "0.3")
-    with running(host[0], run_dir, *options) as (worker, peer):
-        call = peer.open(scope(path=b"/stubborn"))
-        peer.flush()
-        peer.quiet(0.05)
-        worker.process.terminate()
-        peer.until(lambda: call.ended)
-        assert call.reset is not None
-        assert worker.wait() == 0
-        assert "outlived the graceful timeout" in worker.errors
-        assert "shutdown seen" in worker.errors
-
-
 @HOSTS
 def test_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
     path = b"/slow" if host is WSGI else b"/stubborn"

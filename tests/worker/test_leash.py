@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -54,6 +55,39 @@ def test_a_hung_loop_says_nothing(run_dir: Path, host: Host) -> None:
             worker.reports("vitals", lambda report: report["lag"] > 2)
             assert time.monotonic() - begun > 2
         peer.until(lambda: call.ended)
+
+
+@HOSTS
+def test_sigquit_shows_the_stacks_of_all_threads_and_it_goes_on(run_dir: Path, host: Host) -> None:
+    """Also of a loop that hangs."""
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        assert peer.get("/hello").body == b"hello"
+        call = peer.open(scope(path=b"/sleeps_3_s"))
+        peer.flush()
+        deadline = time.monotonic() + TIMEOUT
+        asked = 0
+        while "in sleeps_3_s" not in worker.errors:
+            assert time.monotonic() < deadline
+            if worker.errors.count("(most recent call first)") >= asked:
+                worker.process.send_signal(signal.SIGQUIT)
+                asked += 1
+            time.sleep(0.02)
+        assert not call.ended
+        assert worker.errors.count("hread 0x") >= (5 if host is WSGI else 1)
+        assert "in main" in worker.errors
+        peer.until(lambda: call.ended)
+        assert peer.get("/hello").body == b"hello"
+
+
+def test_sigquit_is_heard_in_a_c_call_that_holds_the_lock(run_dir: Path) -> None:
+    with running(*ASGI[:1], run_dir) as (worker, peer):
+        peer.open(scope(path=b"/holds_the_lock"))
+        peer.flush()
+        deadline = time.monotonic() + TIMEOUT
+        while "in holds_the_lock" not in worker.errors:
+            assert time.monotonic() < deadline
+            worker.process.send_signal(signal.SIGQUIT)
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("host", [ASGI, WSGI], ids=["asyncio", "threads"])

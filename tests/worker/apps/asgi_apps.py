@@ -76,7 +76,9 @@ async def app(scope, receive, send):
 
 
 async def show_scope(scope, receive, send):
-    await answer(send, repr(scope).encode())
+    extensions = dict(scope["extensions"])
+    del extensions["propylon.shutdown"]  # its event has no repr that can be read again
+    await answer(send, repr({**scope, "extensions": extensions}).encode())
 
 
 @route
@@ -130,6 +132,49 @@ async def large(scope, receive, send):
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         seen["sent"] += len(piece)
     await send({"type": "http.response.body", "body": b""})
+
+
+@route
+async def fits_the_window(scope, receive, send):
+    await answer(send, b"x" * 250_000)
+    seen["sent"] += 1
+
+
+@route
+async def streams(scope, receive, send):
+    """For ever; listens to nothing."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
+        await sleep(0.02)
+
+
+@route
+async def listens(scope, receive, send):
+    """A stream that ends when it hears that the worker is going."""
+    shutdown = scope["extensions"]["propylon.shutdown"]["event"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"open;", "more_body": True})
+    await shutdown.wait()
+    assert shutdown.is_set()
+    print("the stream ends", file=sys.stderr)
+    await sleep(0.3)
+    await send({"type": "http.response.body", "body": b"goodbye"})
+
+
+@route
+async def ws_listens(scope, receive, send):
+    await accepted(receive, send)
+    await scope["extensions"]["propylon.shutdown"]["event"].wait()
+    await send({"type": "websocket.close", "code": 3999, "reason": "come back"})
+
+
+@route
+async def extensions(scope, receive, send):
+    found = sorted(scope["extensions"])
+    scope["extensions"]["spoiled"] = {}
+    kind = type(scope["extensions"]["propylon.shutdown"]["event"]).__module__
+    await answer(send, json.dumps([*found, kind.split(".")[0]]).encode())
 
 
 @route
@@ -197,6 +242,14 @@ async def naps(scope, receive, send):
 async def sleeps_3_s(scope, receive, send):
     time.sleep(3)  # noqa: ASYNC251 - it is there to hold the loop
     await answer(send, b"slow")
+
+
+@route
+async def holds_the_lock(scope, receive, send):
+    """PyDLL: a C function that is called without letting go of the interpreter's lock."""
+    import ctypes
+
+    ctypes.PyDLL(None).sleep(20)
 
 
 @route

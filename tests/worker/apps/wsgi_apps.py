@@ -156,6 +156,29 @@ def large(environ, start_response):
 
 
 @route
+def fits_the_window(environ, start_response):
+    start_response("200 OK", [])
+    yield b"x" * 250_000
+    seen["sent"] += 1
+
+
+@route
+def streams(environ, start_response):
+    start_response("200 OK", [])
+    while True:
+        yield b"tick\n"
+        time.sleep(0.02)
+
+
+@route
+def listens(environ, start_response):
+    start_response("200 OK", [])
+    yield b"open;"
+    assert environ["propylon.shutdown"].wait(10)
+    yield b"goodbye"
+
+
+@route
 def large_list(environ, start_response):
     return answer(start_response, b"x" * 1_000_000)
 
