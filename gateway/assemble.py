@@ -103,6 +103,8 @@ async def run_gateway(
         report({"event": "listening"})
         try:
             await wait_for_stop()
+            for pool in pools.values():
+                pool.keep_workers()
             await service.drain()
             for pool in pools.values():
                 pool.drain()

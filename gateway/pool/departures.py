@@ -33,6 +33,9 @@ class Departures:
     def __init__(self, delay: float) -> None:
         self._delay = delay
         self._since: float | None = None
+        self.held = False
+        """The gateway itself is about to end: nobody goes while it finishes what is here, unless
+        others stay."""
 
     @property
     def pool_leaves(self) -> bool:
@@ -43,9 +46,11 @@ class Departures:
         """Which may go now."""
         ready = [member for member in members if member.ready]
         asking = [member for member in ready if member.asked_to_leave is not None]
+        stays = any(member.asked_to_leave is None and not member.hung for member in ready)
+        if self.held and not stays:
+            return ()
         if not self._delay:
             return asking
-        stays = any(member.asked_to_leave is None and not member.hung for member in ready)
         if stays:
             self._since = None
         elif asking and self._since is None:

@@ -290,6 +290,10 @@ class Pool:
             )
         return "No worker of this app is ready."
 
+    def keep_workers(self) -> None:
+        """The gateway is about to end, and has something to finish first."""
+        self._departures.held = True
+
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""
         for member in list(self.members):
