@@ -107,7 +107,7 @@ async def run_gateway(
         try:
             await wait_for_stop()
             for pool in pools.values():
-                pool.hold()
+                pool.keep_workers()
             report({"event": "draining"})
             await service.drain()
             for pool in pools.values():

@@ -33,11 +33,9 @@ class Departures:
     def __init__(self, delay: float) -> None:
         self._delay = delay
         self._since: float | None = None
-        self._held = False
-
-    def hold(self) -> None:
-        """The gateway itself drains: it may need the last of them until it has finished."""
-        self._held = True
+        self.held = False
+        """The gateway itself is about to end: nobody goes while it finishes what is here, unless
+        others stay."""
 
     @property
     def pool_leaves(self) -> bool:
@@ -49,8 +47,8 @@ class Departures:
         ready = [member for member in members if member.ready]
         asking = [member for member in ready if member.asked_to_leave is not None]
         stays = any(member.asked_to_leave is None and not member.hung for member in ready)
-        if self._held:
-            return asking if stays else ()
+        if self.held and not stays:
+            return ()
         if not self._delay:
             return asking
         if stays:

@@ -290,9 +290,9 @@ class Pool:
             )
         return "No worker of this app is ready."
 
-    def hold(self) -> None:
-        """The gateway drains: whoever wants to leave is kept, if no other stays, until `drain`."""
-        self._departures.hold()
+    def keep_workers(self) -> None:
+        """The gateway is about to end, and has something to finish first."""
+        self._departures.held = True
 
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""

@@ -55,6 +55,16 @@ def test_a_new_one_lets_the_old_go() -> None:
     assert not departures.pool_leaves
 
 
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_while_the_gateway_ends_the_last_stay(delay: float) -> None:
+    one, two = Worker(asked_to_leave=5.0), Worker()
+    departures = Departures(delay)
+    departures.held = True
+    assert departures.due([one, two], 9.0) == [one]
+    two.asked_to_leave = 9.0
+    assert not departures.due([two], 60.0)
+
+
 def test_a_hung_one_is_no_hope() -> None:
     old, hung = Worker(asked_to_leave=5.0), Worker(hung=True)
     departures = Departures(20.0)
