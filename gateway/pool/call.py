@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...protocol.calls import Call
 from ...protocol.messages import MAX_BODY
 from ..exchange import IDEMPOTENT, Exchange
-from .retry import KeptBody
+from .retry import KeptBodies, KeptBody, needs_confirmation
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
         def count(self, status: int) -> None: ...
 
-    class Clock(Protocol):
+    class Surroundings(Protocol):
         """What a call needs of its pool."""
 
         now: float
+        kept: KeptBodies
 
 
 class PoolCall(Call):
     """Placed on one worker at a time; placed again if that one died and a retry is allowed."""
 
-    __slots__ = ("_clock", "_kept", "deaths", "exchange", "member", "refusals", "since", "started")
+    __slots__ = ("_pool", "deaths", "exchange", "kept", "member", "refusals", "since", "started")
 
-    def __init__(self, clock: "Clock", exchange: Exchange) -> None:
+    def __init__(self, pool: "Surroundings", exchange: Exchange) -> None:
         super().__init__()
-        self._clock = clock
+        self._pool = pool
         self.exchange: Exchange | None = exchange
         """None once nobody waits for the response any more."""
         self.member: Carrier | None = None
@@ -42,9 +43,9 @@ class PoolCall(Call):
         self.refusals = 0
         self.started = False
         """Whether the worker has said that the app is called."""
-        self._kept: KeptBody | None = None
+        self.kept: KeptBody | None = None
         """What went to the worker behind OPEN; None: nothing did."""
-        self.since = clock.now
+        self.since = pool.now
         """Queued, handed over or given body, whichever was last; monotonic seconds."""
 
     def send_body(self, data: bytes, more: bool) -> None:
@@ -52,13 +53,15 @@ class PoolCall(Call):
             # Without credit only the bare end comes here, and OPEN will say it: the exchange has
             # no more body by then.
             return
-        self.since = self._clock.now
-        kept = self._kept
+        self.since = self._pool.now
+        kept = self.kept
         if kept is None:
-            kept = self._kept = KeptBody(0 if self.exchange is None else len(self.exchange.body))
+            opened = 0 if self.exchange is None else len(self.exchange.body)
+            kept = self.kept = KeptBody(opened, self._pool.kept)
             if self._is_final:
                 kept.drop()
-        kept.add(data)
+        if kept.whole:
+            kept.add(data, began=self._may_have_begun)
         if not kept.whole and self.exchange is not None:
             self.exchange.body = b""
         self.member.machine.send_body(self, data, more)
@@ -77,8 +80,8 @@ class PoolCall(Call):
 
     def forget_body(self) -> None:
         """It will not be needed again, whatever becomes of the worker."""
-        if self._kept is not None:
-            self._kept.drop()
+        if self.kept is not None:
+            self.kept.drop()
         if self.exchange is not None:
             self.exchange.body = b""
 
@@ -90,16 +93,21 @@ class PoolCall(Call):
         )
 
     @property
+    def _may_have_begun(self) -> bool:
+        exchange = self.exchange
+        return exchange is None or self.started or not needs_confirmation(exchange)
+
+    @property
     def body_is_whole(self) -> bool:
         """Whether all that went to the worker could be sent again."""
-        return self._kept is None or self._kept.whole
+        return self.kept is None or self.kept.whole
 
     def rewind(self, exchange: Exchange) -> bytes:
         """Makes the exchange ready to be opened anew; returns the body that follows OPEN's."""
-        kept, self._kept = self._kept, None
+        kept, self.kept = self.kept, None
         if kept is None:
             return b""
-        body = kept.join(exchange.body)
+        body = kept.take(exchange.body)
         exchange.body = body[:MAX_BODY]
         return body[MAX_BODY:]
 
@@ -119,6 +127,7 @@ class PoolCall(Call):
             self.member.machine.event(self, event)
 
     def give_up(self, code: int, reason: str) -> None:
-        self.exchange = self._kept = None
+        self.forget_body()
+        self.exchange = None
         if self.member is not None and self.request != "reset" and self.response != "ended":
             self.member.machine.reset(self, code, reason)

@@ -38,8 +38,8 @@ class Attention:
 
     def look(self, now: float) -> None:
         """`now`: monotonic seconds."""
-        step = 0.0 if self._last is None else now - self._last
-        self._last = now
+        step = 0.0 if self._last is None else max(0.0, now - self._last)
+        self._last = now if self._last is None else max(self._last, now)
         counts = min(step, LONGEST_STEP)
         self.seconds += counts
         self.missed += step - counts

@@ -43,7 +43,8 @@ from ..exchange import Exchange
 from ..poller import READ, WRITE, Poller
 from .call import PoolCall
 from .health import Health
-from .pool import Pool, needs_confirmation
+from .pool import Pool
+from .retry import needs_confirmation
 from .standing import PoolMember
 
 log = getLogger("propylon.gateway")

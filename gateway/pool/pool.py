@@ -16,7 +16,7 @@ from .call import PoolCall
 from .departures import Departures
 from .health import Attention
 from .report import Workers, WorkersReport
-from .retry import RetryBudget, may_retry
+from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
 from .standing import PoolMember
 
 log = getLogger("propylon.gateway")
@@ -54,6 +54,7 @@ class Pool:
         self._leaving = False
         self._requests = 0
         self._budget = RetryBudget()
+        self.kept = KeptBodies()
         self._queue: deque[PoolCall] = deque()
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
@@ -193,6 +194,8 @@ class Pool:
         """The call has left the app: its slot is free."""
         member.running -= 1
         self.running.discard(call)
+        if call.kept is not None:
+            call.kept.drop()
         exchange = call.exchange
         if exchange is not None:
             # The worker ended the call without a response; its own log says why.
@@ -211,6 +214,8 @@ class Pool:
         self.running.discard(call)
         if call.exchange is not None:
             self.broken_off(call, reason, started=call.response != "opened")
+        if call.kept is not None:
+            call.kept.drop()
 
     def broken_off(self, call: PoolCall, reason: str, *, started: bool) -> None:
         """The worker ended, or gave the call up since it ends. `started`: as far as it has said."""
@@ -298,12 +303,3 @@ class Pool:
         """The gateway ends: every worker may go when it is done."""
         for member in list(self.members):
             member.drain()
-
-
-def needs_confirmation(exchange: Exchange) -> bool:
-    """Whether the worker must say STARTED before the app is called: after its death, only that
-    tells whether a second worker may do what can't be done twice."""
-    return exchange.request.method not in _NEVER_CONFIRMED
-
-
-_NEVER_CONFIRMED = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

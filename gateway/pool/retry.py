@@ -21,6 +21,11 @@ MOST_KEPT: Final = WINDOW
 never called no more than the initial window can have gone (SPEC.md 7.1), and it can always be sent
 again. A worker that announces a larger window than ours does without."""
 
+MOST_KEPT_IN_ALL: Final = 67_108_864
+"""Bytes of the bodies of all calls of a pool that have begun: 256 whole windows. To do such a call
+again is a courtesy, and clients must not fill our memory by uploading slowly. A call that never
+began is kept in any case: of these there are no more than slots."""
+
 BUDGET_SPAN: Final = 10
 """Seconds that count as recent; as long as Finagle's and Linkerd's retry budgets look back."""
 BUDGET_RATIO: Final = 0.1
@@ -29,34 +34,64 @@ BUDGET_FLOOR: Final = 100
 worker's end must not cost a quiet server anything."""
 
 
+class KeptBodies:
+    """Those of one pool, in all."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class KeptBody:
     """The body that went to a worker behind OPEN's, for as long as it may be needed again. The
     pieces are the very objects that were sent: to keep them copies nothing."""
 
-    __slots__ = ("_pieces", "_size", "whole")
+    __slots__ = ("_all", "_opened", "_pieces", "_size", "whole")
 
-    def __init__(self, opened: int) -> None:
+    def __init__(self, opened: int, together: KeptBodies) -> None:
         """`opened`: bytes that OPEN carried and that the exchange keeps."""
-        self._size = opened
+        self._all = together
+        self._opened = opened
+        self._size = 0
         self._pieces: list[bytes] = []
         self.whole = True
         """Whether nothing is missing."""
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes, *, began: bool) -> None:
+        """`began`: the app may have been called with it."""
         if not self.whole:
             return
-        self._size += len(data)
-        if self._size > MOST_KEPT:
+        size = len(data)
+        if self._opened + self._size + size > MOST_KEPT or (
+            began and self._all.size + size > MOST_KEPT_IN_ALL
+        ):
             self.drop()
-        elif data:
+        elif size:
             self._pieces.append(data)
+            self._size += size
+            self._all.size += size
 
     def drop(self) -> None:
         self.whole = False
         self._pieces.clear()
+        self._all.size -= self._size
+        self._size = 0
 
-    def join(self, opened: bytes) -> bytes:
-        return b"".join((opened, *self._pieces))
+    def take(self, opened: bytes) -> bytes:
+        """The whole body, which is not kept any more."""
+        body = b"".join((opened, *self._pieces))
+        self.drop()
+        return body
+
+
+def needs_confirmation(exchange: Exchange) -> bool:
+    """Whether the worker must say STARTED before the app is called: after its death, only that
+    tells whether a second worker may do what can't be done twice."""
+    return exchange.request.method not in _NEVER_CONFIRMED
+
+
+_NEVER_CONFIRMED: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 def may_retry(

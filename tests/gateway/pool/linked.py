@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from propylon.gateway.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall
 from propylon.gateway.pool.health import Grade
-from propylon.gateway.pool.pool import Pool, needs_confirmation
+from propylon.gateway.pool.pool import Pool
 from propylon.gateway.pool.report import Workers
+from propylon.gateway.pool.retry import needs_confirmation
 from propylon.gateway.pool.standing import PoolMember
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.calls import Call

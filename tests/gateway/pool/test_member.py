@@ -1,12 +1,23 @@
-"""A worker's link that fails inside the gateway ends, and the worker leaves the pool."""
+"""The driver of a worker's link, over a real socket: its failures, its heartbeat, its goodbye."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
 
 import pytest
+from propylon.gateway.exchange import Exchange, Request
 from propylon.gateway.poller import Poller
 from propylon.gateway.pool.member import Member
+from propylon.gateway.pool.pool import Pool
+from propylon.protocol.calls import Call
+from propylon.protocol.codec import RECEIVE_SIZE
+from propylon.protocol.hello import Greeting
+from propylon.protocol.messages import DRAIN, OPEN, PING, SHUTDOWN, Message
+from propylon.protocol.worker_link import WorkerLink
 
-from .linked import pool
+from .linked import Client, Owner, pool, submit
 
 
 def test_a_link_that_cannot_be_written_ends(
@@ -28,3 +39,123 @@ def test_a_link_that_cannot_be_written_ends(
         assert "a fault of ours" in caplog.text
         assert p.members == []
         assert worker.recv(65_536) == b"", "the worker sees the end"
+
+
+@dataclass
+class Worker:
+    """The other end of a member's link."""
+
+    member: Member
+    link: WorkerLink
+    sock: socket.socket
+
+    def hear(self) -> list[tuple[Call | None, Message]]:
+        """What has come from the gateway."""
+        try:
+            return list(self.link.receive(self.sock.recv(RECEIVE_SIZE)))
+        except BlockingIOError:
+            return []
+
+    def say(self) -> None:
+        """What the machine has to say goes out, and the member reads it."""
+        while data := self.link.take_output():
+            self.sock.sendall(data)
+        self.member.readable()
+
+    def tokens(self) -> list[int]:
+        return [message[1] for _, message in self.hear() if message[0] == PING]
+
+
+@contextmanager
+def worker(of: Pool, number: int = 1) -> Iterator[Worker]:
+    """One that is ready, with eight slots."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    with theirs:
+        member = Member(of, ours, 1, Poller())
+        who: dict[str, object] = {"worker": number, "pid": 10 + number, "id": number}
+        one = Worker(member, WorkerLink(Greeting(who=who), lambda: None), theirs)
+        one.link.greet()
+        one.hear()
+        one.link.ready({})
+        one.link.slots(8)
+        one.say()
+        try:
+            yield one
+        finally:
+            member.cut()
+
+
+def test_a_worker_that_says_nothing_hangs_until_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    owner = Owner()
+    p = pool(owner, heartbeat_timeout=5.0)
+    start = monotonic()
+    with worker(p, 1) as one, worker(p, 2) as two:
+        tokens: list[int] = []
+        for quarter in range(26):
+            p.sweep(start + quarter / 4)
+            tokens += one.tokens()
+            for token in two.tokens():
+                two.link.pong(token, {"lag": 0.01})
+                two.say()
+        assert tokens == [1], "one PING is enough"
+        assert (one.member.grade, two.member.grade) == ("hung", "punctual")
+        for _ in range(3):
+            submit(p)
+        assert (one.member.running, two.member.running) == (0, 3)
+        one.link.pong(1, {})
+        one.say()
+        assert one.member.grade == "late"
+        p.sweep(start + 26 / 4)
+        one.link.pong(2, {})
+        assert one.tokens() == [2]
+        one.say()
+        submit(p)
+        assert (one.member.running, two.member.running) == (1, 3)
+    assert [record.message for record in caplog.records][:4] == [
+        "worker 1 (pid 11) is late: it has not answered for 1.2 s",
+        "worker 1 (pid 11) hangs: it has not answered for 5.0 s",
+        "worker 1 (pid 11) is late: it took 6.2 s to answer a PING",
+        "worker 1 (pid 11) is punctual again",
+    ]
+    late = [[line["late"] for line in workers] for workers in owner.workers if len(workers) == 2]
+    assert [True, False] in late
+
+
+def test_a_worker_that_leaves_is_let_go_and_its_websockets_are_told() -> None:
+    p = pool()
+    with worker(p, 1) as one, worker(p, 2) as two:
+        client = Client()
+        request = Request("GET", b"/ws", "1.1")
+        request.upgrade = "websocket"
+        p.submit(Exchange(request, client, None, None))
+        ((call, _),) = [(call, said) for call, said in one.hear() if said[0] == OPEN]
+        assert call is not None
+        one.link.drain("it stops")
+        one.say()
+        assert client.left == 1
+        assert [said[0] for _, said in one.hear()] == [DRAIN]
+        submit(p)
+        assert (one.member.running, two.member.running) == (1, 1)
+
+
+@pytest.mark.parametrize(("started", "again"), [(False, True), (True, False)])
+def test_a_post_that_a_worker_had_no_time_for(started: bool, again: bool) -> None:
+    """RESET SHUTDOWN before a head: as if the worker had died, and its slot is free at END."""
+    p = pool()
+    with worker(p, 1) as one, worker(p, 2) as two:
+        client = submit(p, "POST")[1]
+        ((call, _),) = [(call, said) for call, said in one.hear() if said[0] == OPEN]
+        assert call is not None
+        if started:
+            one.link.started([call])
+        one.link.reset(call, SHUTDOWN, "no time left")
+        one.say()
+        assert (client.failed is None) is again
+        assert two.member.running == (1 if again else 0)
+        assert one.member.running == 1
+        one.link.end(call)
+        one.say()
+        assert one.member.running == 0

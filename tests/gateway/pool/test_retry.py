@@ -9,11 +9,13 @@ from propylon.gateway.pool.retry import (
     BUDGET_RATIO,
     BUDGET_SPAN,
     MOST_KEPT,
+    MOST_KEPT_IN_ALL,
+    KeptBodies,
     KeptBody,
     RetryBudget,
     may_retry,
 )
-from propylon.protocol.messages import MAX_BODY, WINDOW
+from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
 
 from .linked import Client, LinkedMember, pool, submit
 
@@ -49,12 +51,51 @@ def test_the_table(
 
 @given(opened=st.binary(max_size=20), pieces=st.lists(st.binary(max_size=70_000), max_size=8))
 def test_what_is_kept_is_what_was_sent_or_nothing(opened: bytes, pieces: list[bytes]) -> None:
-    kept = KeptBody(len(opened))
+    together = KeptBodies()
+    kept = KeptBody(len(opened), together)
     for piece in pieces:
-        kept.add(piece)
+        kept.add(piece, began=False)
     whole = opened + b"".join(pieces)
     assert kept.whole is (len(whole) <= MOST_KEPT)
-    assert kept.join(opened) == (whole if kept.whole else opened)
+    assert together.size == (len(whole) - len(opened) if kept.whole else 0)
+    assert kept.take(opened) == (whole if len(whole) <= MOST_KEPT else opened)
+    assert together.size == 0
+
+
+def test_all_that_is_kept_is_bounded_but_for_what_never_began() -> None:
+    together = KeptBodies()
+    piece = bytes(MAX_BODY)
+    bodies = [KeptBody(0, together) for _ in range(MOST_KEPT_IN_ALL // MAX_BODY + 10)]
+    for body in bodies:
+        body.add(piece, began=True)
+    assert sum(body.whole for body in bodies) == MOST_KEPT_IN_ALL // MAX_BODY
+    assert together.size == MOST_KEPT_IN_ALL
+    new = KeptBody(0, together)
+    new.add(piece, began=False)
+    assert new.whole
+    for body in (*bodies, new):
+        body.drop()
+    assert together.size == 0
+
+
+@pytest.mark.parametrize("end", ["answered", "given up", "lost", "refused"])
+def test_nothing_stays_kept(end: str) -> None:
+    p = pool()
+    one, two = LinkedMember(p, slots=8), LinkedMember(p, slots=0)
+    exchange, client = submit(p, "PUT", body=b"x", more=True)
+    send(exchange, 1_000, last=True)
+    assert p.kept.size == 1_000
+    (call,) = p.running
+    if end == "answered":
+        one.answer(one.calls[0])
+    elif end == "given up":
+        call.give_up(CLIENT_GONE, "")
+    else:
+        two.slots = 8
+        one.die() if end == "lost" else p.refused(call)
+        assert len(two.calls) == 1
+        assert client.failed is None
+    assert p.kept.size == 0
 
 
 def send(exchange: Exchange, size: int, *, last: bool = False) -> bytes:
