@@ -16,6 +16,8 @@ class WorkerSeat:
     generation: int
     run_dir: str
     leash_fd: int
+    child: int = 0
+    """The supervisor's number for this process, unique in its life."""
 
 
 def gateway_settings(
@@ -48,6 +50,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         pool.app,
         f"--pool={pool.name}",
         f"--worker-id={seat.number}",
+        f"--child-id={seat.child}",
         f"--generation={seat.generation}",
         f"--run-dir={seat.run_dir}",
         f"--interface={pool.interface}",
@@ -58,6 +61,12 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--slots={pool.limit_concurrency}",
         f"--lifespan={pool.lifespan}",
         f"--graceful-timeout={config.serve.graceful_timeout}",
+        f"--drain-delay={config.drain_delay}",
+        f"--heartbeat-timeout={config.heartbeat_timeout}",
+        f"--max-requests={pool.max_requests}",
+        f"--max-requests-jitter={pool.max_requests_jitter}",
+        f"--workers-max-rss={pool.workers_max_rss}",
+        f"--workers-lifetime={pool.workers_lifetime}",
         f"--log-level={config.log.level}",
         f"--leash-fd={seat.leash_fd}",
     ]

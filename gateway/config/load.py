@@ -132,7 +132,9 @@ def _config(
         run_dir=options.run_dir,
         pid_file=options.pid,
         umask=options.umask if isinstance(options.umask, int) else None,
+        drain_delay=options.drain_delay,
         startup_timeout=options.startup_timeout,
+        heartbeat_timeout=options.heartbeat_timeout,
         http=HttpSettings(
             parser=options.http,
             limit_request_line=options.limit_request_line,

@@ -33,6 +33,7 @@ from .words import (
     read_bind,
     read_forwarded_fields,
     read_logformat,
+    read_memory,
     read_peers,
     read_pool_name,
     read_prefix,
@@ -202,6 +203,32 @@ class Options:
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
     )
+    max_requests: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        0,
+        "Requests after which a worker is replaced; 0: no limit.",
+        section="processes",
+        aliases=("limit-max-requests",),
+        verbs=WORKER_SIDE,
+    )
+    max_requests_jitter: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        0,
+        "At most so many more, by chance, so that workers don't all go together.",
+        section="processes",
+        verbs=WORKER_SIDE,
+    )
+    workers_max_rss: int | str = option(
+        0,
+        "Memory at which a worker is replaced, in bytes or as in 512M; 0: no limit.",
+        section="processes",
+        verbs=WORKER_SIDE,
+        read=read_memory,
+    )
+    workers_lifetime: SecondsOrNone = option(
+        0.0,
+        "Seconds after which a worker is replaced, or up to a tenth less by chance; 0: no limit.",
+        section="processes",
+        verbs=WORKER_SIDE,
+    )
     run_dir: str | None = option(None, "Directory of the pools' sockets.", section="processes")
     pid: str | None = option(None, "File to write the supervisor's pid to.", section="processes")
     umask: str | int | None = option(
@@ -251,8 +278,20 @@ class Options:
         section="time",
         verbs=GATEWAY_SIDE,
     )
+    drain_delay: SecondsOrNone = option(
+        0.0,
+        "Seconds from a stop that new requests are still taken: a balancer needs them to notice.",
+        section="time",
+    )
     startup_timeout: Seconds = option(
         60.0, "Seconds that a worker may take to start.", section="time"
+    )
+    heartbeat_timeout: SecondsOrNone = option(
+        30.0,
+        "Seconds without a sign of life after which a worker counts as hung and is replaced; "
+        "0: never.",
+        section="time",
+        verbs=WORKER_SIDE,
     )
 
     queue_size: Annotated[int, Meta(ge=0, le=10_000_000)] = option(
