@@ -13,7 +13,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, cast
 
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, Scope
@@ -21,6 +21,7 @@ from .dial import DialPlan, connect
 from .given_up import GivenUpCalls
 from .leash import Leash
 from .load_app import LoadedApp
+from .recycle import RecyclePlan
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
 from .vitals import LagMeter, rss_bytes
@@ -86,10 +87,11 @@ class Host(ABC):
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
-        self._let_go_at: float | None = None
         """When the last gateway that uses us had answered our DRAIN."""
         self._given_up = GivenUpCalls(cancellable=self.cancellable)
         self._report_at = 0.0
+        self._recycle = RecyclePlan(settings, time.monotonic())
+        self._asked_to_go = False
         self._plan = DialPlan(settings.pool_dir)
         self._lag = LagMeter()
 
@@ -157,7 +159,9 @@ class Host(ABC):
         if now >= self._report_at:
             self._report_at = now + REPORT_EVERY
             self._report(now)
-        if self.state == "serving" and (self._signals or self.leash.is_cut()):
+        if why := self._recycle.due(self.requests, now):
+            self._ask_to_go(why)
+        if self.state == "serving" and self._is_to_go():
             self._drain(now)
         self._sweep(now)
         if self.state == "serving":
@@ -201,6 +205,10 @@ class Host(ABC):
     def _on_signal(self, number: int, frame: object) -> None:
         self._signals += 1
 
+    def _is_to_go(self) -> bool:
+        by_itself = self._asked_to_go and not self.leash.held
+        return bool(self._signals) or by_itself or self.leash.is_cut()
+
     def _dial(self, now: float) -> None:
         for path in self._plan.due(now, self.sessions):
             try:
@@ -216,9 +224,22 @@ class Host(ABC):
     def _report(self, now: float) -> None:
         """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""
         vitals = self.vitals()
+        if why := self._recycle.grown(cast("int", vitals["rss"])):
+            self._ask_to_go(why)
         patience = self.settings.heartbeat_timeout
         stuck = self._given_up.stuck(now, patience) if patience else 0
         self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
+
+    def _ask_to_go(self, why: str) -> None:
+        """Asks to be replaced, once, and serves on; without a supervisor, to be let go."""
+        if self._asked_to_go or self.state != "serving":
+            return
+        self._asked_to_go = True
+        logger.debug("asks to be replaced: it %s", why)
+        if self.leash.held:
+            self.leash.say(event="recycle", why=why)
+        else:
+            logger.info("stopping: this worker %s", why)
 
     def _sweep(self, now: float) -> None:
         """Cancels the calls whose grace is over."""
@@ -247,26 +268,17 @@ class Host(ABC):
         let_go = all(
             s.released or not (s.greeted or now < greeted_by) for s in self.sessions.values()
         )
-        if let_go and self._let_go_at is None:
-            self._let_go_at = now
         # A gateway that has answered closes its link, or has it closed by us, when no call is
         # left. What it has not read yet of their responses would be lost with the link.
         idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
         if let_go and idle:
             return True
-        if self._signals > 1 or now > self._deadline():
+        if self._signals > 1 or now - self._since > self.settings.graceful_timeout:
             self.state = "cancelling"
             self._since = now
             self._cancel_all(list(self.running))
             return not (self.running or unsaid)
         return False
-
-    def _deadline(self) -> float:
-        """The graceful timeout is for the calls that are left when no new ones come any more:
-        when the gateways have let go, which they have for themselves delayed by so much."""
-        latest = self._since + self.settings.drain_delay
-        begin = latest if self._let_go_at is None else min(self._let_go_at, latest)
-        return begin + self.settings.graceful_timeout
 
     def _cancel_all(self, calls: Iterable[HostedCall]) -> None:
         for call in calls:

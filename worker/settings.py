@@ -35,12 +35,18 @@ class WorkerSettings:
     """Calls at once, per link; 0: AUTO_SLOTS for ASGI, the number of threads for WSGI."""
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
-    """Seconds that calls have to end, once no gateway opens new ones any more."""
-    drain_delay: float = 0.0
-    """Seconds from SIGTERM that gateways may take for that, and we get new calls."""
+    """Seconds that calls have to end after SIGTERM. New ones come until the gateways let go."""
     heartbeat_timeout: float = 30.0
     """Seconds after which a call that nobody waits for any more, and that goes on all the same,
     counts as stuck; 0: never."""
+    max_requests: int = 0
+    """Calls after which the worker asks to be replaced; 0: never, as in the next ones."""
+    max_requests_jitter: int = 0
+    """At most so many more, by chance."""
+    workers_max_rss: int = 0
+    """Bytes of resident memory."""
+    workers_lifetime: float = 0.0
+    """Seconds."""
     log_level: str = "info"
     leash_fd: int | None = None
     """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""

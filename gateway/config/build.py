@@ -73,6 +73,11 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--slots={pool.limit_concurrency}",
         f"--lifespan={pool.lifespan}",
         f"--graceful-timeout={config.serve.graceful_timeout}",
+        f"--heartbeat-timeout={config.heartbeat_timeout}",
+        f"--max-requests={pool.max_requests}",
+        f"--max-requests-jitter={pool.max_requests_jitter}",
+        f"--workers-max-rss={pool.workers_max_rss}",
+        f"--workers-lifetime={pool.workers_lifetime}",
         f"--log-level={config.log.level}",
         f"--leash-fd={seat.leash_fd}",
     ]

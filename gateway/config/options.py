@@ -33,6 +33,7 @@ from .words import (
     read_bind,
     read_forwarded_fields,
     read_logformat,
+    read_memory,
     read_peers,
     read_pool_name,
     read_prefix,
@@ -201,6 +202,32 @@ class Options:
     )
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
+    )
+    max_requests: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        0,
+        "Requests after which a worker is replaced; 0: no limit.",
+        section="processes",
+        aliases=("limit-max-requests",),
+        verbs=WORKER_SIDE,
+    )
+    max_requests_jitter: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        0,
+        "At most so many more, by chance, so that workers don't all go together.",
+        section="processes",
+        verbs=WORKER_SIDE,
+    )
+    workers_max_rss: int | str = option(
+        0,
+        "Memory at which a worker is replaced, in bytes or as in 512M; 0: no limit.",
+        section="processes",
+        verbs=WORKER_SIDE,
+        read=read_memory,
+    )
+    workers_lifetime: SecondsOrNone = option(
+        0.0,
+        "Seconds after which a worker is replaced, or up to a tenth less by chance; 0: no limit.",
+        section="processes",
+        verbs=WORKER_SIDE,
     )
     run_dir: str | None = option(None, "Directory of the pools' sockets.", section="processes")
     pid: str | None = option(None, "File to write the supervisor's pid to.", section="processes")

@@ -31,6 +31,12 @@ class PoolConfig:
     workers: int = 1
     limit_concurrency: int = 0
     """Calls per worker; 0: the worker decides."""
+    max_requests: int = 0
+    """A worker that has taken so many is replaced; 0: no limit, as in the next ones."""
+    max_requests_jitter: int = 0
+    workers_max_rss: int = 0
+    """Bytes."""
+    workers_lifetime: float = 0.0
     queue_size: int = 1_024
     queue_timeout: float = 30.0
 

@@ -43,6 +43,10 @@ POOL_KEYS: Final = (
     "threads",
     "loop",
     "limit_concurrency",
+    "max_requests",
+    "max_requests_jitter",
+    "workers_max_rss",
+    "workers_lifetime",
     "queue_size",
     "queue_timeout",
 )

@@ -37,6 +37,9 @@ CERT_REQS: Final = {
 }  # fmt: skip
 """uvicorn and gunicorn have the numbers of Python's ssl, hypercorn its names."""
 
+LEAST_MEMORY: Final = 1_048_576
+"""Bytes: no Python process is as small."""
+
 _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 
@@ -114,6 +117,18 @@ def read_umask(value: str | int) -> int:
     if not 0 <= mask <= 0o777:
         raise ValueError("a umask is from 0 to 0o777")
     return mask
+
+
+def read_memory(value: int | str) -> int:
+    """Bytes; K, M and G are powers of 1024."""
+    found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+    if not found:
+        raise ValueError("memory is written in bytes or as in 512M; the units are K, M and G")
+    size = int(found[1]) * 1024 ** " KMG".index(found[2].upper() or " ")
+    if 0 < size < LEAST_MEMORY:
+        # granian counts in megabytes.
+        raise ValueError(f"that is {size} bytes, less than any worker has; megabytes have an M")
+    return size
 
 
 def read_logformat(text: str) -> str:

@@ -27,17 +27,24 @@ def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
         "lifespan": "off",
         "timeout_graceful_shutdown": "7",
         "log_level": "debug",
+        "max_requests": "1000",
+        "max_requests_jitter": "50",
+        "workers_max_rss": "512M",
+        "workers_lifetime": "3600",
+        "heartbeat_timeout": "12",
     }
     config = load("serve", flags, {}).config
     seat = WorkerSeat(number=3, child=77, generation=2, run_dir="/run/p", leash_fd=9)
     told = parse(worker_arguments(config, config.pools[0], seat))
     assert (told.app, told.factory, told.app_dir) == ("main:make", True, str(tmp_path))
     assert (told.pool, told.worker_id, told.generation) == ("default", 3, 2)
-    assert told.child_id == 77
     assert (told.run_dir, told.leash_fd) == ("/run/p", 9)
     assert (told.interface, told.loop, told.lifespan) == ("asgi", "trio", "off")
     assert (told.threads, told.slots, told.graceful_timeout) == (9, 5, 7)
     assert told.log_level == "debug"
+    assert (told.child_id, told.heartbeat_timeout) == (77, 12)
+    assert (told.max_requests, told.max_requests_jitter) == (1000, 50)
+    assert (told.workers_max_rss, told.workers_lifetime) == (512 * 2**20, 3600)
 
 
 def test_gateway_settings_survive_json() -> None:

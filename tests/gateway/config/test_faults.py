@@ -38,6 +38,16 @@ WORDS = "found 'gevent'; there are no greenlet workers; a WSGI app runs in --thr
         ({"workers": "٣"}, "--workers: found '٣'; expected auto or a whole number from 1 to 4096"),
         ({"gateways": "1_0"}, "--gateways: found '1_0'; expected a whole number from 1 to 256"),
         (
+            {"workers_max_rss": "512"},
+            "--workers-max-rss: found '512'; that is 512 bytes, less than any worker has; megabytes "
+            "have an M",
+        ),
+        (
+            {"workers_max_rss": "much"},
+            "--workers-max-rss: found 'much'; memory is written in bytes or as in 512M; the units "
+            "are K, M and G",
+        ),
+        (
             {"loop": "gevent"},
             "--loop: found 'gevent'; expected one of auto, asyncio, uvloop or trio",
         ),

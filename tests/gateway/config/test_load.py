@@ -307,3 +307,40 @@ def test_the_table_is_sound() -> None:
         assert row.help.endswith("."), row.name
         assert row.section, row.name
         assert row.verbs <= EVERYWHERE
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("512M", 512 * 2**20),
+        ("1536k", 1536 * 2**10),
+        ("2GiB", 2**31),
+        ("2000000", 2000000),
+    ],
+)
+def test_memory(text: str, size: int) -> None:
+    assert loaded({"workers_max_rss": text}).config.pools[0].workers_max_rss == size
+    assert loaded(toml=f'workers-max-rss = "{text}"').config.pools[0].workers_max_rss == size
+
+
+def test_recycling_is_each_pools_own() -> None:
+    toml = """
+    limit-max-requests = 1000
+    [[pools]]
+    name = "a"
+    app = "a:app"
+    max-requests-jitter = 10
+    workers-max-rss = 2000000
+    [[pools]]
+    name = "b"
+    app = "b:app"
+    max-requests = 0
+    workers-lifetime = 60
+    [[routes]]
+    pool = "a"
+    """
+    Path("propylon.toml").write_text(toml)
+    a, b = load("serve", {}, {}).config.pools
+    assert (a.max_requests, a.max_requests_jitter, a.workers_max_rss) == (1000, 10, 2000000)
+    assert (b.max_requests, b.workers_lifetime, b.workers_max_rss) == (0, 60, 0)
