@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from propylon.gateway.operate.client import EndOf, NoAnswer, ask
 from propylon.gateway.operate.instances import Instance
-from propylon.gateway.supervisor.commands import Status
+from propylon.gateway.supervisor.commands import Reload, Result, Status
 from propylon.gateway.supervisor.run_dir import control_sockets
 
 from ..running import COMMAND, PATIENCE
@@ -141,8 +142,8 @@ def test_status(start: Start, propylon: Type) -> None:
 
 def test_status_is_as_wide_as_the_terminal(start: Start, propylon: Type) -> None:
     start()
-    assert "generation 4, run\n  directory" in propylon("status", COLUMNS="60").out
-    assert "generation 4, run directory\n" in propylon("status", COLUMNS="80").out
+    assert "by SIGKILL (out\n" in propylon("status", COLUMNS="70").out
+    assert "by SIGKILL (out of memory?)\n" in propylon("status", COLUMNS="100").out
 
 
 def test_reload(start: Start, propylon: Type) -> None:
@@ -408,3 +409,64 @@ def test_stop_waits_for_one_whose_pid_is_not_to_be_seen(start: Start, propylon: 
     end.wait()
     assert not os.path.exists(place)
     asked.join()
+
+
+def test_a_reload_may_take_longer_than_an_answer(start: Start, propylon: Type) -> None:
+    instance = start()
+    propylon("reload")
+    propylon("reload")
+    (place,) = control_sockets(instance.run_dir)
+    told = threading.Event()
+
+    def drain_late() -> None:
+        told.wait(PATIENCE)
+        time.sleep(0.3)  # longer than the time-out
+        propylon("drain")
+
+    draining = threading.Thread(target=drain_late)
+    draining.start()
+    there = Instance(instance.run_dir, place, instance.pid)
+    answer = ask(there, Reload(), lambda text: told.set(), timeout=0.2)
+    assert answer == Result(True, "Reloaded: generation 2")
+    draining.join()
+
+
+CONTAINER = """
+import json, os, subprocess, sys
+run_dir, *command = sys.argv[1:]
+workers = subprocess.Popen(
+    [sys.executable, "-m", "tests.gateway.operate.instance", run_dir, "worker"],
+    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+)
+workers.stdout.readline()
+said = subprocess.run([*command, "status", "--json", "--run-dir", run_dir], capture_output=True)
+workers.kill()
+sys.stderr.buffer.write(said.stderr)
+print(workers.pid, json.loads(said.stdout)["pid"])
+"""
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child")
+
+
+def can_unshare() -> bool:
+    try:
+        return subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs a pid namespace of its own")
+def test_in_a_container_its_own_instance_is_meant(
+    start: Start, env: dict[str, str], tmp_path: Path
+) -> None:
+    start(tmp_path / "run")  # the gateway, in another container
+    said = subprocess.run(
+        [*UNSHARE, sys.executable, "-c", CONTAINER, str(tmp_path / "run"), *COMMAND],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert said.stderr == ""
+    pid, asked = said.stdout.split()
+    assert asked == pid

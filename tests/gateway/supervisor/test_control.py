@@ -12,8 +12,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -320,6 +321,36 @@ async def test_a_successor_takes_the_path_over(path: str) -> None:
             assert await ask(path, STATUS) == STATUS_ANSWER
             assert (old.heard, new.heard) == ([], [Status()])
     assert not os.path.exists(path)
+
+
+def test_there_is_no_moment_without_a_listener(path: str) -> None:
+    failed: list[OSError] = []
+    connected = 0
+    done = threading.Event()
+
+    def connect() -> None:
+        nonlocal connected
+        while not done.is_set():
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                try:
+                    client.connect(path)
+                    connected += 1
+                except BlockingIOError:
+                    pass  # its backlog is full
+                except OSError as error:
+                    failed.append(error)
+
+    with ExitStack() as listeners:
+        listeners.enter_context(control.bind(path))
+        client = threading.Thread(target=connect)
+        client.start()
+        for _ in range(300):
+            listeners.enter_context(control.bind(path))
+        done.set()
+        client.join()
+    assert connected
+    assert failed == []
 
 
 async def test_where_it_cannot_be(tmp_path: Path) -> None:
