@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC240  small files on a local disk
 
+import collections
 import json
 import logging
 import os
@@ -12,9 +13,8 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -323,34 +323,32 @@ async def test_a_successor_takes_the_path_over(path: str) -> None:
     assert not os.path.exists(path)
 
 
+CONNECT = """
+import socket, sys
+print("begun", flush=True)
+for number in range(20_000):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(sys.argv[1])
+        except BlockingIOError:
+            pass  # its backlog is full
+"""
+
+
 def test_there_is_no_moment_without_a_listener(path: str) -> None:
-    failed: list[OSError] = []
-    connected = 0
-    done = threading.Event()
-
-    def connect() -> None:
-        nonlocal connected
-        while not done.is_set():
-            with socket.socket(socket.AF_UNIX) as client:
-                client.setblocking(False)
-                try:
-                    client.connect(path)
-                    connected += 1
-                except BlockingIOError:
-                    pass  # its backlog is full
-                except OSError as error:
-                    failed.append(error)
-
-    with ExitStack() as listeners:
-        listeners.enter_context(control.bind(path))
-        client = threading.Thread(target=connect)
-        client.start()
-        for _ in range(300):
-            listeners.enter_context(control.bind(path))
-        done.set()
-        client.join()
-    assert connected
-    assert failed == []
+    before = collections.deque([control.bind(path)])
+    client = subprocess.Popen([sys.executable, "-c", CONNECT, path], stdout=subprocess.PIPE)
+    assert client.stdout is not None
+    with client:
+        client.stdout.readline()
+        while client.poll() is None:
+            before.append(control.bind(path))
+            if len(before) > 100:  # by now nobody is about to connect to that one
+                before.popleft().close()
+    assert client.returncode == 0
+    for listener in before:
+        listener.close()
 
 
 async def test_where_it_cannot_be(tmp_path: Path) -> None:
