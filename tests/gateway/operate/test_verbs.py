@@ -14,6 +14,7 @@ from propylon.gateway.supervisor.run_dir import control_sockets
 
 from ..running import PATIENCE
 from .conftest import Said, Start, Type
+from .instance import ABORTED
 
 
 def test_status(start: Start, propylon: Type) -> None:
