@@ -7,13 +7,14 @@ defaults, and a missing one is an error that the check before the exec finds.
 """
 
 import os
+import socket
 import tempfile
 from typing import Final, Literal
 
 import msgspec
 
 from ..listen.address import Address, InheritedAddress, TcpAddress, UnixAddress
-from ..listen.sockets import Listener, Listeners, adopt
+from ..listen.sockets import Listener, Listeners
 
 VARIABLE: Final = "_PROPYLON_HANDOVER"
 """Environment variable with the file's number; with `check:` in front nothing is begun."""
@@ -40,13 +41,14 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     door: str = ""
     """Of a gateway."""
+    links: dict[str, list[int]] = {}
+    """Of a gateway: pool -> the workers that it may use."""
 
 
 class SavedListener(msgspec.Struct, frozen=True, kw_only=True):
     tcp: TcpAddress | None = None
     unix: UnixAddress | None = None
     inherited: InheritedAddress | None = None
-    tls: bool = False
     sockets: list[int]
     inode: tuple[int, int] | None = None
 
@@ -80,8 +82,6 @@ def _save(item: Listener) -> SavedListener:
             return SavedListener(unix=address, sockets=sockets, inode=inode)
         case InheritedAddress() as address:
             return SavedListener(inherited=address, sockets=sockets, inode=inode)
-        case address:
-            raise AssertionError(f"{address} is not bound")
 
 
 def open_listeners(saved: list[SavedListener]) -> Listeners:
@@ -90,7 +90,7 @@ def open_listeners(saved: list[SavedListener]) -> Listeners:
     for item in saved:
         address: Address | None = item.tcp or item.unix or item.inherited
         assert address is not None, "each has one of the three"
-        listeners.items.append(Listener(address, adopt(item.sockets), item.inode))
+        listeners.items.append(Listener(address, [socket.socket(fileno=fd) for fd in item.sockets], item.inode))
     return listeners
 
 

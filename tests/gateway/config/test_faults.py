@@ -39,8 +39,8 @@ WORDS = "found 'gevent'; there are no greenlet workers; a WSGI app runs in --thr
         ({"gateways": "1_0"}, "--gateways: found '1_0'; expected a whole number from 1 to 256"),
         (
             {"workers_max_rss": "512"},
-            "--workers-max-rss: found '512'; that is 512 bytes, less than any worker has; megabytes "
-            "have an M",
+            "--workers-max-rss: found '512'; that is 512 bytes, less than any worker has; "
+            "megabytes have an M",
         ),
         (
             {"workers_max_rss": "much"},

@@ -21,7 +21,7 @@ from propylon.gateway.supervisor.console import log_to_stderr
 from propylon.gateway.supervisor.control import ControlServer, Say
 from propylon.gateway.supervisor.run_dir import open_run_dir
 
-from .reports import CALM
+from .reports import CALM, TROUBLE
 
 ABORTED = (
     "Not reloaded: worker 1 (pid 7) could not start: SyntaxError: invalid syntax\n"
@@ -41,7 +41,9 @@ class Instance:
     async def handle(self, command: Command, say: Say) -> Result:
         match command:
             case Status():
-                report = replace(CALM, pid=os.getpid(), run_dir=self._run_dir)
+                report = replace(
+                    CALM, pid=os.getpid(), run_dir=self._run_dir, ended=TROUBLE.ended[:1]
+                )
                 return Result(True, "", report)
             case Reload(wait=False):
                 return Result(True, "Reload to generation 2 has begun")

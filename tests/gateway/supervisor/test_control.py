@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC240  small files on a local disk
 
+import collections
 import json
 import logging
 import os
@@ -320,6 +321,34 @@ async def test_a_successor_takes_the_path_over(path: str) -> None:
             assert await ask(path, STATUS) == STATUS_ANSWER
             assert (old.heard, new.heard) == ([], [Status()])
     assert not os.path.exists(path)
+
+
+CONNECT = """
+import socket, sys
+print("begun", flush=True)
+for number in range(20_000):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            client.connect(sys.argv[1])
+        except BlockingIOError:
+            pass  # its backlog is full
+"""
+
+
+def test_there_is_no_moment_without_a_listener(path: str) -> None:
+    before = collections.deque([control.bind(path)])
+    client = subprocess.Popen([sys.executable, "-c", CONNECT, path], stdout=subprocess.PIPE)
+    assert client.stdout is not None
+    with client:
+        client.stdout.readline()
+        while client.poll() is None:
+            before.append(control.bind(path))
+            if len(before) > 100:  # by now nobody is about to connect to that one
+                before.popleft().close()
+    assert client.returncode == 0
+    for listener in before:
+        listener.close()
 
 
 async def test_where_it_cannot_be(tmp_path: Path) -> None:
