@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -32,6 +33,9 @@ from .status_text import headline, status_text
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
+UPGRADE_TIMEOUT: Final = 120.0
+"""Seconds after which nobody waits for the new gateways any more."""
+POLL: Final = 0.1
 LIST_TIMEOUT: Final = 2.0
 """Seconds that each of several instances has to say what it serves."""
 
@@ -120,8 +124,38 @@ def rollback(chosen: Chosen, no_wait: bool) -> None:
 @_no_wait
 @_choosing
 def upgrade(chosen: Chosen, no_wait: bool) -> None:
-    """Replace gateway and supervisor by what is installed now."""
-    _order(chosen.instance(), Upgrade(wait=not no_wait))
+    """Replace gateway and supervisor by what is installed now.
+
+    Workers stay as they are, and clients notice nothing.
+    """
+    instance = chosen.instance()
+    answer = _ask(instance, Upgrade())
+    click.echo(answer.message)
+    match answer.data:
+        case {"generation": int(generation)} if not no_wait:
+            _wait_for_gateways(instance, generation)
+        case _:
+            pass
+
+
+def _wait_for_gateways(instance: Instance, generation: int) -> None:
+    """The new supervisor answers at the same place, in a moment."""
+    until = time.monotonic() + UPGRADE_TIMEOUT
+    while time.monotonic() < until:
+        time.sleep(POLL)
+        try:
+            report = read_report(ask(instance, Status()).data)
+        except NoAnswer:
+            continue
+        done = report.reload
+        if generation and (done is None or done.generation < generation):
+            continue
+        if done is not None and done.state == "aborted":
+            _fail(f"the new supervisor serves, but the old gateways stay: {done.why}")
+        if not generation or (done is not None and done.state == "committed"):
+            click.echo("Upgraded")
+            return
+    _fail("the upgrade takes long; `propylon status` tells how it ends")
 
 
 @click.command()

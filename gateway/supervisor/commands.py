@@ -39,9 +39,8 @@ class Rollback(_Command, frozen=True):
 
 
 class Upgrade(_Command, frozen=True):
-    """The supervisor and the gateway processes are replaced by what is installed now."""
-
-    wait: bool = True
+    """The supervisor and the gateway processes are replaced by what is installed now. Answered
+    when the supervisor is about to be, with the generation of the gateways as data."""
 
 
 class Status(_Command, frozen=True):

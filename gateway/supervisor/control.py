@@ -62,6 +62,11 @@ class ControlServer:
         self._handle = handle
         self._connections = 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether everybody has been answered."""
+        return self._connections == 0
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Raises OSError, before it has started, where the socket cannot be made."""
         with bind(self._path) as listener:

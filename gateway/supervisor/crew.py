@@ -1,7 +1,7 @@
 """The children and their seats, and what can be done with them. Pure: `children` decides it."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Literal
 
 from .backoff import Backoff
 from .heartbeats import Heartbeats
@@ -37,6 +37,10 @@ class Crew:
         """Generation -> the pools that its gateways know."""
         self._next_id = first_id
         self._decisions: list[Decision] = []
+
+    @property
+    def next_id(self) -> int:
+        return self._next_id
 
     def configure(self, settings: ChildrenSettings) -> None:
         self.settings = settings
@@ -87,6 +91,30 @@ class Crew:
             child.deadline = None  # a successor's start includes being linked
         if child.place.kind == "worker":
             self.heartbeats.heard(child.id, now)
+
+    def restore(
+        self, child: Child, seat: Literal["holder", "successor", "none"], now: float
+    ) -> None:
+        """A child that older code of this process has known."""
+        self.children[child.id] = child
+        self._next_id = max(self._next_id, child.id + 1)
+        self._pools.setdefault(child.generation, self._pool_names())
+        place = self.seats.get(child.place)
+        if place is None or seat == "none":
+            return
+        place.proven = True
+        if seat == "holder":
+            place.holder = child
+        else:
+            place.successor = child
+        if child.state == "ready" and child.place.kind == "worker":
+            self.heartbeats.heard(child.id, now)
+
+    def fill_empty(self, now: float) -> None:
+        for place, seat in self.seats.items():
+            seat.proven = True
+            if seat.holder is None and seat.successor is None:
+                self.fill(place, now)
 
     # -- ends --------------------------------------------------------------------------------
 

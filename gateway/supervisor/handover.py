@@ -21,6 +21,10 @@ VARIABLE: Final = "_PROPYLON_HANDOVER"
 CHECK: Final = "check:"
 
 
+class HandoverError(Exception):
+    """What older code hands over cannot be understood, as a sentence."""
+
+
 class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     kind: Literal["gateway", "worker"]
@@ -84,13 +88,16 @@ def _save(item: Listener) -> SavedListener:
             return SavedListener(inherited=address, sockets=sockets, inode=inode)
 
 
-def open_listeners(saved: list[SavedListener]) -> Listeners:
+def listeners_of(handover: Handover) -> Listeners:
     """The sockets are this process's already."""
     listeners = Listeners()
-    for item in saved:
+    for item in handover.listeners:
         address: Address | None = item.tcp or item.unix or item.inherited
         assert address is not None, "each has one of the three"
-        listeners.items.append(Listener(address, [socket.socket(fileno=fd) for fd in item.sockets], item.inode))
+        sockets = [socket.socket(fileno=number) for number in item.sockets]
+        for sock in sockets:
+            sock.set_inheritable(False)
+        listeners.items.append(Listener(address, sockets, item.inode))
     return listeners
 
 
@@ -108,11 +115,16 @@ def write(handover: Handover) -> int:
 def take() -> tuple[Handover | None, bool]:
     """What this process was handed, and whether that was only to see if it can be read.
 
-    Raises ValueError for what cannot be.
+    Raises HandoverError.
     """
     text = os.environ.pop(VARIABLE, "")
     if not text:
         return None, False
     with open(int(text.removeprefix(CHECK)), "rb") as file:
-        handover = msgspec.json.decode(file.read(), type=Handover)
+        try:
+            handover = msgspec.json.decode(file.read(), type=Handover)
+        except msgspec.DecodeError as error:
+            raise HandoverError(f"what the older code hands over is not read: {error}") from None
+    if handover.lock is not None and not text.startswith(CHECK):
+        os.set_inheritable(handover.lock, False)
     return handover, text.startswith(CHECK)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -65,6 +65,19 @@ class Launcher:
         self._starts[number] += 1
         self._doors[process.pid] = door
         return process
+
+    @property
+    def starts(self) -> dict[int, int]:
+        """Gateway's number -> how often it was started."""
+        return dict(self._starts)
+
+    def door(self, pid: int) -> str:
+        """ "" of a worker."""
+        return self._doors.get(pid, "")
+
+    def resume(self, starts: Mapping[int, int], doors: Mapping[int, str]) -> None:
+        self._starts.update(starts)
+        self._doors.update(doors)
 
     def gateway_ended(self, pid: int) -> None:
         """Removes the doors of one that could not do it itself."""

@@ -22,6 +22,9 @@ class Links:
     def linked(self, gateway: int, worker: int, pool: str) -> bool:
         return worker in self._workers.get(gateway, {}).get(pool, ())
 
+    def of_gateway(self, gateway: int) -> dict[str, list[int]]:
+        return {pool: sorted(w) for pool, w in self._workers.get(gateway, {}).items()}
+
     def used_by(self, worker: int, gateways: Iterable[int], pool: str) -> bool:
         """Whether any of the gateways may still open calls on the worker."""
         return any(self.linked(gateway, worker, pool) for gateway in gateways)

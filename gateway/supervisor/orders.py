@@ -13,10 +13,12 @@ from .children import ChildTable
 from .commands import Command, Result
 from .console import logger
 from .control import Say
+from .handover import Handover
 from .messages import ReloadEnded, Scale, Told
 from .notify import Notifier
 from .plan import Generations, Plan, children_settings
 from .status import StatusReport, tail
+from .upgrade import refused
 
 STOPPING: Final = Result(False, "Propylon is stopping")
 NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
@@ -31,6 +33,10 @@ class Chief(Protocol):
     notifier: Notifier
 
     def status(self) -> StatusReport: ...
+
+    def save(self) -> Handover: ...
+
+    def exec_soon(self) -> None: ...
 
     def tell(self, message: Told) -> None: ...
 
@@ -74,7 +80,7 @@ class Orders:
                 self._supervisor.stop("`propylon drain`")
                 return Result(True, "Draining: what is under way is finished, then it ends")
             case commands.Upgrade():
-                return Result(False, "not yet")
+                return await self._upgrade(say)
 
     @property
     def _stopping(self) -> bool:
@@ -160,6 +166,38 @@ class Orders:
             logger.info("%s changed, reloading", what)
             self._order(self._supervisor.generations.current)
 
+    # -- upgrade -----------------------------------------------------------------------------
+
+    async def _upgrade(self, say: Say) -> Result:
+        supervisor = self._supervisor
+        if why := self._not_now():
+            return Result(False, f"not upgraded: {why}")
+        try:
+            config = await trio.to_thread.run_sync(supervisor.generations.read)
+        except ConfigError as error:
+            faults = "\n".join(str(fault) for fault in error.faults)
+            return Result(False, f"not upgraded, the configuration is wrong:\n{faults}")
+        if config != supervisor.generations.current:
+            return Result(False, "not upgraded: the configuration has changed; reload first")
+        say("Looking at the code that is installed now")
+        if why := await refused(supervisor.save()) or self._not_now():
+            return Result(False, f"not upgraded: {why}")
+        logger.info("Upgrading: the code that is installed now takes over")
+        supervisor.exec_soon()
+        generation = supervisor.generations.last + 1 if supervisor.plan.gateways else 0
+        return Result(True, "The supervisor takes over", {"generation": generation})
+
+    def _not_now(self) -> str:
+        table = self._supervisor.table
+        if table.phase != "serving":
+            return f"Propylon is {table.phase}"
+        if table.rollout is not None:
+            return "a reload is under way"
+        gateways = [c for c in table.crew.children.values() if c.place.kind == "gateway"]
+        if any(gateway.state == "starting" for gateway in gateways):
+            return "a gateway is starting"
+        return ""
+
     # -- scale -------------------------------------------------------------------------------
 
     def _scale(self, pool: str, workers: int, *, relative: bool) -> Result:
@@ -200,7 +238,10 @@ class Orders:
         if not result.ok:
             logger.warning("%s: %s", "SIGTTIN" if by > 0 else "SIGTTOU", result.message)
 
-    async def on_upgrade(self) -> None: ...
+    async def on_upgrade(self) -> None:
+        result = await self._upgrade(_unheard)
+        if not result.ok:
+            logger.error("SIGUSR2: %s", result.message)
 
 
 def _unheard(text: str) -> None:

@@ -22,6 +22,10 @@ class Plan:
     run_dir: str
     control_socket: str
     listeners: Listeners
+    lock: int | None = None
+    """File descriptor of the run directory's lock."""
+    temporary: bool = False
+    """Whether the run directory goes when this ends."""
     gateways: int
     """0: `propylon worker`."""
     with_workers: bool = True
@@ -42,6 +46,17 @@ class Generations:
         self._plan = plan
         self._configs = {1: config}
         self._last = 1
+
+    def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
+        """Older code of this process has come so far with the same configuration."""
+        self._configs = {generation: self.current}
+        self._last = last
+        self.workers = dict(workers)
+
+    @property
+    def last(self) -> int:
+        """The number that was given last."""
+        return self._last
 
     def config(self, generation: int) -> Config:
         return self._configs[generation]
@@ -79,6 +94,12 @@ class Generations:
             observe=0.0 if config.reload is not None else observe,
             reverts=changed,
         )
+
+    def next_gateways(self) -> Reload:
+        """The order to replace the gateways alone, by what is installed now."""
+        self._last += 1
+        self._configs[self._last] = self.current
+        return Reload(generation=self._last, places=self.places(), replaced=frozenset({"gateway"}))
 
     def needs_restart(self, config: Config) -> list[str]:
         """Options that differ and that a reload leaves as they are."""

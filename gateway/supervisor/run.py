@@ -13,10 +13,12 @@ from ..config.schema import Config
 from ..listen.sockets import ListenError, Listeners, open_listeners
 from .children import EXIT_NOT_STARTED
 from .console import log_to_stderr, logger
+from .handover import Handover, listeners_of
+from .handover import take as handover_to_us
 from .notify import Notifier
 from .pid_file import PidFile, PidFileError
 from .plan import Generations, Plan
-from .run_dir import RunDirError, open_run_dir
+from .run_dir import RunDir, RunDirError, open_run_dir
 from .supervisor import Supervisor
 
 
@@ -32,7 +34,12 @@ def run(
         os.umask(config.umask)
     with ExitStack() as stack:
         try:
-            plan = _open(verb, config, stack)
+            handover, only_checked = handover_to_us()
+            if only_checked:
+                return 0
+            plan = (
+                _resume(verb, config, handover, stack) if handover else _open(verb, config, stack)
+            )
         except (ListenError, RunDirError, PidFileError) as error:
             logger.error("%s", error)
             return EXIT_NOT_STARTED
@@ -47,7 +54,7 @@ def run(
         gc.freeze()
         code = EXIT_NOT_STARTED
         try:
-            code = trio.run(Supervisor(plan, generations, notifier).run)
+            code = trio.run(Supervisor(plan, generations, notifier, handover).run)
         except* RunDirError as group:
             logger.error("%s", group.exceptions[0])
         logger.info("Stopped")
@@ -69,6 +76,27 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
         run_dir=run_dir.path,
         control_socket=run_dir.control_socket,
         listeners=listeners,
+        lock=run_dir.lock_fd,
+        temporary=run_dir.temporary,
         gateways=gateways,
+        with_workers=verb != "gateway",
+    )
+
+
+def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> Plan:
+    """What older code of this process has opened."""
+    run_dir = RunDir(handover.run_dir, handover.lock, handover.temporary)
+    stack.callback(run_dir.close)
+    listeners = listeners_of(handover)
+    stack.callback(listeners.close)
+    if config.pid_file is not None:
+        stack.callback(PidFile(config.pid_file).close)
+    return Plan(
+        run_dir=handover.run_dir,
+        control_socket=handover.control_socket,
+        listeners=listeners,
+        lock=handover.lock,
+        temporary=handover.temporary,
+        gateways=0 if verb == "worker" else config.gateways,
         with_workers=verb != "gateway",
     )

@@ -42,15 +42,15 @@ class RunDir:
         self.path = path
         alone = f"control-{secrets.token_hex(2)}.sock"
         self.control_socket = os.path.join(path, alone if lock_fd is None else CONTROL)
-        self._lock_fd = lock_fd
-        self._temporary = temporary
+        self.lock_fd = lock_fd
+        self.temporary = temporary
 
     def close(self) -> None:
-        if self._temporary:
+        if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        if self.lock_fd is not None:
+            os.close(self.lock_fd)
+            self.lock_fd = None
 
 
 def open_run_dir(

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 import trio
 
-_WANTED: Final = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
+WANTED: Final = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
 )  # fmt: skip
 
 
@@ -24,11 +24,13 @@ class SignalHearer(Protocol):
 async def hear_signals(
     hearer: SignalHearer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    wanted = [*_WANTED]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup's wish
-        wanted.append(signal.SIGHUP)
+    wanted = [*WANTED]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup's wish
+        wanted.remove(signal.SIGHUP)
     with trio.open_signal_receiver(*wanted) as signals:
         async with trio.open_nursery() as nursery:
+            # Those that came while newer code took over (`upgrade.take_over`) come now.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
             task_status.started()
             async for number in signals:
                 match number:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, Self, cast
 
 import trio
 
@@ -29,13 +29,59 @@ _OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES)
 Event = dict[str, Any]
 
 
+class Process(Protocol):
+    """What is needed of a subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def wait(self) -> int: ...
+
+
+class InheritedProcess:
+    """A child that older code of this process has started."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def send_signal(self, sig: int, /) -> None:
+        if self._code is None:
+            os.kill(self.pid, sig)
+
+    def wait(self) -> int:
+        if self._code is None:
+            try:
+                self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            except ChildProcessError:
+                self._code = 0  # it ended at the moment of the exec, and nobody knows how
+        return self._code
+
+
 class ChildProcess:
     """A running child."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", leash: socket.socket) -> None:
+    def __init__(self, process: Process, leash: socket.socket, unread: bytes = b"") -> None:
         self._process = process
         self._leash = leash
-        self._buffer = b""
+        self._buffer = unread
+
+    @classmethod
+    def inherited(cls, pid: int, leash: int, unread: bytes) -> Self:
+        sock = socket.socket(fileno=leash)
+        sock.set_inheritable(False)
+        return cls(InheritedProcess(pid), sock, unread)
+
+    @property
+    def leash(self) -> int:
+        return self._leash.fileno()
+
+    @property
+    def unread(self) -> bytes:
+        """The beginning of a line that has not been finished."""
+        return self._buffer
 
     @property
     def pid(self) -> int:

@@ -15,6 +15,7 @@ from .children import ChildTable
 from .console import logger
 from .control import ControlServer
 from .exit_reason import exit_hint, exit_words
+from .handover import Handover
 from .launch import Launcher
 from .messages import (
     Alive,
@@ -47,15 +48,28 @@ from .run_dir import RunDirError
 from .signals import hear_signals
 from .spawn import ChildProcess, Event
 from .status import StatusReport
+from .succession import restore, save
 from .survey import Survey
+from .upgrade import take_over
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 PATIENCE: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
+ANSWERED_WITHIN: Final = 1.0
+"""Seconds that those who asked for something have to read the answer before an exec."""
 
 
 class Supervisor:
-    def __init__(self, plan: Plan, generations: Generations, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        generations: Generations,
+        notifier: Notifier,
+        handover: Handover | None = None,
+    ) -> None:
+        """`handover`: from older code of this process, which has started everything."""
+        if handover is not None:
+            generations.resume(handover.generation, handover.last_generation, handover.workers)
         self.plan = plan
         self.generations = generations
         self.notifier = notifier
@@ -63,16 +77,19 @@ class Supervisor:
         self.table = ChildTable(
             children_settings(generations.current),
             sorted(generations.places()),
-            first_id=secrets.randbits(40) << 12,
+            first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
         self.survey = Survey(0.0, addresses)
         self.orders = Orders(self)
+        self._control = ControlServer(plan.control_socket, self.orders.carry_out)
         self._launcher: Launcher
         self._processes: dict[int, ChildProcess] = {}
         self._apps: dict[str, Event] = {}
         """Pool -> what a worker of it said when it was ready."""
-        self._said_serving = False
+        self._handover = handover
+        self._said_serving = handover is not None
+        self._exec_by: float | None = None
         self._code: int | None = None
         # Everything arrives here, so that one task alone tells the table.
         self._send, self._inbox = trio.open_memory_channel[Told](math.inf)
@@ -83,14 +100,14 @@ class Supervisor:
 
     async def run(self) -> int:
         """The exit code, when every child has ended. Raises RunDirError (in a group)."""
-        self.survey.began = trio.current_time()
+        uptime = self._handover.uptime if self._handover else 0.0
+        self.survey.began = trio.current_time() - uptime
         config = self.generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self.plan, nursery)
             await nursery.start(hear_signals, self.orders)
-            control = ControlServer(self.plan.control_socket, self.orders.carry_out)
             try:
-                await nursery.start(control.run)
+                await nursery.start(self._control.run)
             except OSError as exc:
                 problem = f"control socket {self.plan.control_socket}: {exc.strerror}"
                 raise RunDirError(problem) from None
@@ -101,8 +118,12 @@ class Supervisor:
             nursery.start_soon(self._say_what_is_missing)
             if self.notifier.watchdog_every is not None:
                 nursery.start_soon(self._say_it_lives, self.notifier.watchdog_every)
-            self._do(Start(), nursery)
+            if self._handover is None:
+                self._do(Start(), nursery)
+            else:
+                self._resume(self._handover, nursery)
             while self._code is None:
+                self._exec_if_due()
                 with trio.move_on_at(self._next_tick()) as timer:
                     self._do(await self._inbox.receive(), nursery)
                 if timer.cancelled_caught:
@@ -112,7 +133,8 @@ class Supervisor:
 
     def _next_tick(self) -> float:
         tick = self.table.next_tick
-        return math.inf if tick is None else tick
+        tick = math.inf if tick is None else tick
+        return tick if self._exec_by is None else min(tick, trio.current_time() + 0.02)
 
     def _do(self, message: Told, nursery: trio.Nursery) -> None:
         for decision in self.table.tell(message, trio.current_time()):
@@ -144,6 +166,43 @@ class Supervisor:
     def _signal(self, child: int, number: signal.Signals) -> None:
         if child in self._processes:
             self._processes[child].signal(number)
+
+    # An upgrade.
+
+    def save(self) -> Handover:
+        return save(
+            self.plan,
+            self.generations,
+            self.table,
+            self._processes,
+            self._launcher,
+            now=trio.current_time(),
+            began=self.survey.began,
+        )
+
+    def exec_soon(self) -> None:
+        """Newer code of this process takes over, when all that has been told is done."""
+        self._exec_by = trio.current_time() + ANSWERED_WITHIN
+        self.tell(Tick())
+
+    def _exec_if_due(self) -> None:
+        if self._exec_by is None or self._inbox.statistics().current_buffer_used:
+            return
+        if self._control.idle or trio.current_time() >= self._exec_by:
+            take_over(self.save())
+
+    def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:
+        now = trio.current_time()
+        self._launcher.resume(handover.starts, {c.pid: c.door for c in handover.children if c.door})
+        for child, process in restore(handover, self.table, now).items():
+            self._processes[child] = process
+            nursery.start_soon(self._tend, child, self.table.crew.children[child].place, process)
+        logger.info("Took over from older code, with %d processes", len(self._processes))
+        self.table.crew.fill_empty(now)
+        if self.plan.gateways:
+            self.tell(self.generations.next_gateways())
+        else:
+            self._do(Tick(), nursery)
 
     # Children.
 

@@ -1,0 +1,59 @@
+"""Replaces this process's code by what is installed now: looked at first, then exec(2)."""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Final, NoReturn
+
+import trio
+
+from .handover import CHECK, VARIABLE, Handover, write
+from .signals import WANTED
+
+TIMEOUT: Final = 30.0
+"""Seconds that the new code may take to read what it would be handed."""
+_COMMAND: Final = (sys.executable, "-P", "-m", "propylon.gateway.cli")
+
+
+async def refused(handover: Handover) -> str:
+    """Why the code that is installed now cannot take over, as a sentence; "" it can."""
+    file = write(handover)
+    try:
+        with trio.move_on_after(TIMEOUT) as limit:
+            done = await trio.run_process(
+                [*_COMMAND, *sys.argv[1:]],
+                env=os.environ | {VARIABLE: f"{CHECK}{file}"},
+                pass_fds=[file],
+                check=False,
+                capture_stdout=True,
+                stderr=subprocess.STDOUT,
+            )
+            if done.returncode == 0:
+                return ""
+            said = done.stdout.decode("utf-8", "replace").rstrip()
+            return f"the new code does not start (exit code {done.returncode}):\n{said}"
+    finally:
+        os.close(file)
+    assert limit.cancelled_caught, "the block returns"
+    return f"the new code did not start within {TIMEOUT:g} s"
+
+
+def take_over(handover: Handover) -> NoReturn:
+    """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
+
+    A signal that comes before the new code hears signals waits for it: blocked signals stay
+    blocked, and pending, across an exec.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
+    os.environ[VARIABLE] = str(write(handover))
+    for child in handover.children:
+        os.set_inheritable(child.leash, True)
+    for listener in handover.listeners:
+        for number in listener.sockets:
+            os.set_inheritable(number, True)
+    if handover.lock is not None:
+        os.set_inheritable(handover.lock, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
