@@ -11,7 +11,7 @@ import asyncio
 from pathlib import Path
 
 from .contestants import CONTESTANTS
-from .report import breakdown, table, versions, write
+from .report import FIGURES, breakdown, table, versions, write
 from .servers import adopt_orphans, end_all
 from .trial import Result, run_trial
 from .variants import VARIANTS
@@ -50,7 +50,9 @@ def main() -> int:
                 write(options.json, results, options.seconds)
     finally:
         end_all()
-    print(f"\n{table(results)}\n")
+    for title in FIGURES:
+        print(f"\n{table(results, title)}")
+    print()
     print(", ".join(f"{package} {number}" for package, number in versions(contestants).items()))
     ours = [result for result in results if result.contestant.startswith("propylon")]
     return int(any(result.total or result.state == "did not start" for result in ours))

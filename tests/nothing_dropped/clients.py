@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 from .http_client import ClosedIdle, Connection, Response
 from .scene import Scene
@@ -66,8 +67,8 @@ class NewConnections:
             raise connection.failed("closed without an answer", "before the request") from None
         finally:
             connection.close()
-        self.scene.tally.answer(self.kind)
-        await pause(self.scene, 0.04)
+        self.scene.tally.answer(self.kind, time.monotonic() - connection.born)
+        await pause(self.scene, 0.03)
 
 
 class KeepAlive:
@@ -84,7 +85,7 @@ class KeepAlive:
         try:
             while not self.scene.ending.is_set():
                 response = await self.exchange(connection)
-                self.scene.tally.answer(self.kind)
+                self.scene.tally.answer(self.kind, time.monotonic() - connection.sent_at)
                 if response.closes:
                     return
                 await pause(self.scene, self.random.choice(PAUSES))
@@ -136,7 +137,7 @@ class NewPosts(Posts):
             raise connection.failed("closed without an answer", "before the request") from None
         finally:
             connection.close()
-        self.scene.tally.answer(self.kind)
+        self.scene.tally.answer(self.kind, time.monotonic() - connection.born)
         await pause(self.scene, 0.06)
 
 
@@ -165,7 +166,7 @@ class Pipelining:
         await connection.ask(b"".join(get(f"/quick?n={number}") for number in numbers))
         for number in numbers:
             response = await answered(self.scene, connection, number, "GET")
-            self.scene.tally.answer(self.kind)
+            self.scene.tally.answer(self.kind, time.monotonic() - connection.sent_at)
             self.count += 1
             if response.closes:
                 left = len(numbers) - numbers.index(number) - 1

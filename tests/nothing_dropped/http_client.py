@@ -9,10 +9,11 @@ What is a failure (RFC 9112, 9.3 to 9.6), and what is not:
 - A close after the request was written, and without an answer, is a failure. A client may repeat an
   idempotent request on its own, but not a POST, and a server can avoid it: it says
   `Connection: close` with its last answer, or half-closes and reads for a while.
-- After an answer with `Connection: close` nothing that was pipelined behind it is processed (9.6):
-  the client asks again, no failure. The same without `close` is one.
-- An answer that ends before its length or its last chunk is `truncated`, visibly. One that claims to
-  be complete and is not, is `truncated invisibly`; so is one that only the connection's end delimits.
+- Behind an answer with `Connection: close` nothing that was pipelined is processed (9.6): the
+  client asks again, no failure. The same without `close` is one.
+- An answer that ends before its length or its last chunk is `truncated`, visibly. One that claims
+  to be complete and is not, is `truncated invisibly`; so is one that only the connection's end
+  delimits, when less came than should have.
 - A reset is a failure whenever a request was under way, even behind half an answer: it may destroy
   what the server had sent before.
 """

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,20 +15,27 @@ from .variants import VARIANTS
 WORDS = {"ran": "", "n/a": "n/a", "absent": "absent", "did not start": "no start"}
 
 
-def cell(result: Result | None) -> str:
+Figure = Callable[[Result], str]
+FIGURES: dict[str, Figure] = {
+    "failures": lambda result: str(result.total),
+    "longest wait of a short request, s": lambda result: f"{result.longest:.2f}",
+}
+
+
+def cell(result: Result | None, figure: Figure) -> str:
     if result is None:
         return ""
-    return WORDS[result.state] or str(result.total)
+    return WORDS[result.state] or figure(result)
 
 
-def table(results: Sequence[Result]) -> str:
-    """Variants down, contestants across: failures of clients."""
+def table(results: Sequence[Result], title: str) -> str:
+    """Variants down, contestants across, one of FIGURES in each cell."""
     contestants = list(dict.fromkeys(result.contestant for result in results))
     variants = list(dict.fromkeys(result.variant for result in results))
     by_place = {(result.variant, result.contestant): result for result in results}
-    rows = [["failures", *contestants]]
+    rows = [[title, *contestants]]
     for variant in variants:
-        cells = [cell(by_place.get((variant, name))) for name in contestants]
+        cells = [cell(by_place.get((variant, name)), FIGURES[title]) for name in contestants]
         rows.append([VARIANTS[variant].says, *cells])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -48,6 +55,7 @@ def breakdown(result: Result) -> str:
         return f"{head}{result.state} {result.why}".rstrip()
     answers = sum(result.answers.values())
     lines = [f"{head}{result.total} failures, {answers} answers, {result.seconds:.0f} s"]
+    lines.append(f"    longest wait of a short request: {result.longest:.3f} s")
     for client, causes in result.failures.items():
         told = ", ".join(f"{what} {count}" for what, count in causes.items())
         lines.append(f"    FAILED  {client}: {told}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..end_to_end.other_proxies import free_port
 from ..end_to_end.server import command_line, descendants, environment, stat, with_no_such
-from .clients import answered, get
+from .clients import get
 from .http_client import ClosedIdle, Connection
 from .tally import Failed
 from .variants import Settings
@@ -22,6 +22,8 @@ BOOT = 30.0
 """Seconds to the first answer."""
 MARGIN = 8.0
 """Seconds beyond the graceful timeout in which a stopped server must have ended."""
+LEFT = 3.0
+"""Seconds that its other processes may take to follow."""
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -99,15 +101,15 @@ class Server:
         self.main = 0
         """The pid that takes signals; an upgrade may change it."""
 
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.ground.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=HERE, env=self.ground.environment, stdout=log, stderr=log
+            )
+
     async def start(self) -> None:
         """Raises DidNotStart."""
-        with (self.ground.folder / "log").open("ab") as log:
-            self.processes = [
-                subprocess.Popen(
-                    command, cwd=HERE, env=self.ground.environment, stdout=log, stderr=log
-                )
-                for command in self.commands
-            ]
+        self.processes = [self._spawn(command) for command in self.commands]
         self.main = self.processes[0].pid
         end = time.monotonic() + BOOT
         while (fault := await trouble(self.ground.address)) is not None:
@@ -132,7 +134,7 @@ class Server:
         return [pid for pid in self.family() if words in command_line(pid)]
 
     async def stop(self) -> None:
-        """Gracefully, whoever faces the clients first. Raises Failed if it does not end, or badly."""
+        """Gracefully, whoever faces the clients first. Raises Failed if it ends badly, or never."""
         for process, number in reversed(list(zip(self.processes, self.stop_signals, strict=True))):
             if process is self.processes[0]:
                 self.signal(number)
@@ -151,6 +153,14 @@ class Server:
             await asyncio.sleep(0.02)
         if pid == process.pid and process.returncode not in (0, -signal.SIGTERM):
             raise Failed("stopped badly", f"exit code {process.returncode}\n{self.log()}")
+
+    async def all_gone(self) -> None:
+        """Raises Failed if processes outlive the server."""
+        end = time.monotonic() + LEFT
+        while left := self.family():
+            if time.monotonic() > end:
+                raise Failed("processes left after the stop", "; ".join(map(command_line, left)))
+            await asyncio.sleep(0.05)
 
     def end(self) -> list[str]:
         """At once, whatever state it is in. Returns the command lines of what was left."""

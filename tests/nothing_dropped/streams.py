@@ -122,8 +122,13 @@ class Events(Stream):
 
     kind = "events"
 
+    def __init__(self, scene: Scene, name: str) -> None:
+        super().__init__(scene, name)
+        self.number = int(name[-1])
+
     async def exchange(self, connection: Connection) -> bool:
-        wanted = EVENTS if self.count % 2 else 0
+        endless = (self.count + self.number) % 2
+        wanted = 0 if endless else EVENTS
         await connection.ask(f"GET /events?n={wanted} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         response = await connection.head()
         self.scene.heard(response)
@@ -172,6 +177,7 @@ class Echoes:
         try:
             await self.talk(websocket)
         except ConnectionClosed as closed:
+            await self.echoes_before_the_end(websocket)
             self.closed(closed, born)
         except TimeoutError:
             raise Failed("silence", f"{len(self.waiting)} messages unanswered", born=born) from None
@@ -193,6 +199,15 @@ class Echoes:
                 raise Failed("wrong answer", f"{echo!r} instead of {expected!r}")
             self.scene.tally.answer(self.kind)
             await pause(self.scene, 0.02)
+
+    async def echoes_before_the_end(self, websocket: ClientConnection) -> None:
+        """What came before the close frame and was not read yet."""
+        try:
+            while True:
+                if (echo := await websocket.recv()) != self.waiting.popleft():
+                    raise Failed("wrong answer", f"{echo!r} before the end")
+        except ConnectionClosed:
+            pass
 
     def closed(self, closed: ConnectionClosed, born: float) -> None:
         if closed.rcvd is None:

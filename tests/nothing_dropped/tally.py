@@ -51,9 +51,12 @@ class Tally:
     notes: Counter[str] = field(default_factory=Counter)
     """What is no failure and yet to be told."""
     seen: list[Seen] = field(default_factory=list)
+    longest: float = 0.0
+    """Seconds from a short request, its connection included, to its answer."""
 
-    def answer(self, client: str) -> None:
+    def answer(self, client: str, waited: float = 0.0) -> None:
         self.answers[client] += 1
+        self.longest = max(self.longest, waited)
 
     def note(self, what: str, count: int = 1) -> None:
         self.notes[what] += count

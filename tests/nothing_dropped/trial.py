@@ -1,6 +1,7 @@
-"""One contestant in one variant: everything up, everything disturbed, everything counted, all gone."""
+"""One contestant in one variant: all up, all disturbed, all counted, all gone."""
 
 import asyncio
+import os
 import tempfile
 import time
 from collections import Counter
@@ -50,8 +51,18 @@ class Result:
     answers: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     seen: list[dict[str, Any]] = field(default_factory=list)
+    longest: float = 0.0
+    """Seconds that a short request waited for its answer, at most."""
     log: str = ""
     """The end of the server's, if there were failures."""
+
+    def take(self, tally: Tally) -> None:
+        for (client, what), count in sorted(tally.failures.items()):
+            self.failures.setdefault(client, {})[what] = count
+        self.allowed = [(what, why, count) for (what, why), count in tally.allowed.items()]
+        self.answers, self.notes = dict(tally.answers), dict(tally.notes)
+        self.seen = [asdict(seen) for seen in tally.seen]
+        self.longest = round(tally.longest, 3)
 
     @property
     def total(self) -> int:
@@ -61,11 +72,11 @@ class Result:
 def cast(scene: Scene, asgi: bool) -> list[Client]:
     """The eight kinds of client, a few of each: tens in all, of moderate appetite."""
     kinds: list[tuple[type, int]] = [
-        (NewConnections, 3), (KeepAlive, 5), (Pipelining, 2), (Posts, 3), (NewPosts, 2),
+        (NewConnections, 6), (KeepAlive, 8), (Pipelining, 3), (Posts, 4), (NewPosts, 3),
         (Uploads, 3), (Downloads, 2), (Events, 4),
     ]  # fmt: skip
     if asgi:
-        kinds.append((Echoes, 3))
+        kinds.append((Echoes, 4))
     return [kind(scene, f"{kind.__name__}{i}") for kind, count in kinds for i in range(count)]
 
 
@@ -196,10 +207,9 @@ async def play(
             await recovered(actions, scene, variant)
             scene.refusal_expected = True
             await server.stop()
+            await server.all_gone()
         except Failed as failure:
             scene.fail("server", failure)
-        if left := server.family():
-            scene.tally.note("processes left after the stop", len(left))
     finally:
         server.end()
     records(scene, ground)
@@ -213,11 +223,12 @@ async def run_trial(
     if not contestant.has(variant.needs):
         result.state = "n/a"
         return result
-    with tempfile.TemporaryDirectory(prefix="nothing-dropped-") as folder:
-        Path(folder).chmod(0o755)  # nginx's workers are another user
+    with tempfile.TemporaryDirectory(prefix="nothing-dropped-") as path:
+        folder = Path(path)
+        os.chmod(folder, 0o755)  # nginx's workers are another user
         began = time.monotonic()
         try:
-            scene, server = await play(contestant, variant, seconds, Path(folder))
+            scene, server = await play(contestant, variant, seconds, folder)
         except Absent as error:
             result.state, result.why = "absent", str(error)
             return result
@@ -225,12 +236,7 @@ async def run_trial(
             result.state, result.why = "did not start", str(error)
             return result
         result.seconds = time.monotonic() - began
-        tally = scene.tally
-        for (client, what), count in sorted(tally.failures.items()):
-            result.failures.setdefault(client, {})[what] = count
-        result.allowed = [(what, why, count) for (what, why), count in tally.allowed.items()]
-        result.answers, result.notes = dict(tally.answers), dict(tally.notes)
-        result.seen = [asdict(seen) for seen in tally.seen]
-        if tally.total:
+        result.take(scene.tally)
+        if result.total:
             result.log = server.log(40)
     return result
