@@ -8,6 +8,7 @@ Propylon itself had a failure, or did not start.
 
 import argparse
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from .contestants import CONTESTANTS
@@ -34,6 +35,9 @@ def main() -> int:
     parser.add_argument("--variants", default="all", help="of " + ", ".join(VARIANTS))
     parser.add_argument("--contestants", default="all", help="of " + ", ".join(CONTESTANTS))
     parser.add_argument("--json", type=Path, default=Path("nothing-dropped.json"))
+    parser.add_argument(
+        "--strict", action="store_true", help="nothing is allowed: shows what the harness sees"
+    )
     options = parser.parse_args()
     variants = chosen(options.variants, dict(VARIANTS), parser)
     contestants = chosen(options.contestants, dict(CONTESTANTS), parser)
@@ -42,9 +46,10 @@ def main() -> int:
     try:
         for variant in variants:
             for name in contestants:
-                trial = run_trial(
-                    name, CONTESTANTS[name], variant, VARIANTS[variant], options.seconds
+                what = (
+                    replace(VARIANTS[variant], allowed=()) if options.strict else VARIANTS[variant]
                 )
+                trial = run_trial(name, variant, what, options.seconds)
                 results.append(asyncio.run(trial))
                 print(breakdown(results[-1]), flush=True)
                 write(options.json, results, options.seconds)

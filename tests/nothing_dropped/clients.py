@@ -30,8 +30,8 @@ async def answered(scene: Scene, connection: Connection, expected: str, method: 
     scene.heard(response)
     if response.status != 200:
         raise connection.failed(response.what, text[:100])
-    if not response.delimited and not text:
-        raise connection.failed("truncated invisibly", "an answer without length")
+    if not response.delimited and text != expected:
+        raise connection.failed("truncated invisibly", f"{text[:50]!r} of {expected!r}, no length")
     if text != expected:
         raise connection.failed("wrong answer", f"{text[:50]!r} instead of {expected!r}")
     return response

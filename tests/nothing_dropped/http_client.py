@@ -69,6 +69,8 @@ class Connection:
         self._something = False
         """Whether a byte of the present answer has come."""
         self._crossed = False
+        self._error: OSError | None = None
+        """What a look at the socket found: the kernel tells it once."""
 
     @classmethod
     async def open(cls, address: tuple[str, int], buffer: int = 0) -> "Connection":
@@ -133,7 +135,8 @@ class Connection:
             return self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return None
-        except OSError:
+        except OSError as error:
+            self._error = error
             return b""
 
     def _tcp_state(self) -> int:
@@ -195,6 +198,8 @@ class Connection:
 
     async def _receive(self) -> bytes:
         try:
+            if self._error is not None:
+                raise self._error
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.get_running_loop().sock_recv(self.sock, 262_144)
         except TimeoutError:

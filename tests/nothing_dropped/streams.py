@@ -75,6 +75,8 @@ class Uploads(Stream):
             piece = f"{self.name}-{self.count}-{number} ".encode().ljust(UPLOAD_PIECE, b".")
             digest.update(piece)
             await asyncio.sleep(UPLOAD_SECONDS / UPLOAD_PIECES)
+            if self.scene.ending.is_set() and number < UPLOAD_PIECES // 2:
+                return False
             if connection.peek() is not None:
                 break  # an answer (or the end) before the body was complete
             data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
@@ -109,6 +111,8 @@ class Downloads(Stream):
         async for piece in connection.body():
             digest.update(piece)
             count += len(piece)
+            if self.scene.ending.is_set() and count < BLOCK * BLOCKS // 2:
+                return False
             early = started + count / (BLOCK * BLOCKS) * DOWNLOAD_SECONDS - time.monotonic()
             if early > 0.02:
                 await asyncio.sleep(early)

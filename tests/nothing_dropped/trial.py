@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..bench.contestants import Absent
 from .actions import Actions
 from .clients import Crowd, KeepAlive, NewConnections, NewPosts, Pipelining, Posts
-from .contestants import Contestant
+from .contestants import CONTESTANTS, Contestant
 from .scene import Scene
 from .servers import DidNotStart, Ground, Server, trouble
 from .streams import Downloads, Echoes, Events, Uploads
@@ -216,9 +216,9 @@ async def play(
     return scene, server
 
 
-async def run_trial(
-    name: str, contestant: Contestant, variant_name: str, variant: Variant, seconds: float
-) -> Result:
+async def run_trial(name: str, variant_name: str, variant: Variant, seconds: float) -> Result:
+    """Of the contestant of that name. The variant may be another than the name's."""
+    contestant = CONTESTANTS[name]
     result = Result(name, variant_name, "ran")
     if not contestant.has(variant.needs):
         result.state = "n/a"
