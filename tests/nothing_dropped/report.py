@@ -19,6 +19,7 @@ Figure = Callable[[Result], str]
 FIGURES: dict[str, Figure] = {
     "failures": lambda result: str(result.total),
     "longest wait of a short request, s": lambda result: f"{result.longest:.2f}",
+    "longest time without any answer, s": lambda result: f"{result.outage:.2f}",
 }
 
 
@@ -55,7 +56,10 @@ def breakdown(result: Result) -> str:
         return f"{head}{result.state} {result.why}".rstrip()
     answers = sum(result.answers.values())
     lines = [f"{head}{result.total} failures, {answers} answers, {result.seconds:.0f} s"]
-    lines.append(f"    longest wait of a short request: {result.longest:.3f} s")
+    lines.append(
+        f"    longest wait of a short request: {result.longest:.3f} s,"
+        f" longest time without any answer: {result.outage:.3f} s"
+    )
     for client, causes in result.failures.items():
         told = ", ".join(f"{what} {count}" for what, count in causes.items())
         lines.append(f"    FAILED  {client}: {told}")

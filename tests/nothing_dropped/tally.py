@@ -54,9 +54,20 @@ class Tally:
     longest: float = 0.0
     """Seconds from a short request, its connection included, to its answer."""
 
+    outage: float = 0.0
+    """Seconds in which nobody at all was answered, at most."""
+    _answered: float = 0.0
+
     def answer(self, client: str, waited: float = 0.0) -> None:
         self.answers[client] += 1
         self.longest = max(self.longest, waited)
+        self.end_outage()
+
+    def end_outage(self) -> None:
+        """At an answer, or when the disturbance is over."""
+        now = time.monotonic()
+        self.outage = max(self.outage, now - (self._answered or self.began))
+        self._answered = now
 
     def note(self, what: str, count: int = 1) -> None:
         self.notes[what] += count

@@ -53,6 +53,8 @@ class Result:
     seen: list[dict[str, Any]] = field(default_factory=list)
     longest: float = 0.0
     """Seconds that a short request waited for its answer, at most."""
+    outage: float = 0.0
+    """Seconds in which nobody was answered, at most."""
     log: str = ""
     """The end of the server's, if there were failures."""
 
@@ -62,7 +64,7 @@ class Result:
         self.allowed = [(what, why, count) for (what, why), count in tally.allowed.items()]
         self.answers, self.notes = dict(tally.answers), dict(tally.notes)
         self.seen = [asdict(seen) for seen in tally.seen]
-        self.longest = round(tally.longest, 3)
+        self.longest, self.outage = round(tally.longest, 3), round(tally.outage, 3)
 
     @property
     def total(self) -> int:
@@ -126,6 +128,7 @@ async def perform(actions: Actions, scene: Scene, variant: Variant, seconds: flo
         tasks.append(asyncio.ensure_future(crowd(scene, variant.crowd)))
     action = asyncio.ensure_future(getattr(actions, variant.action)())
     await asyncio.wait([action], timeout=seconds)
+    scene.tally.end_outage()
     scene.ending.set()
     await action
     _, late = await asyncio.wait(tasks, timeout=FINISH)
