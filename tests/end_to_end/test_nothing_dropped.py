@@ -31,7 +31,7 @@ SLOW = [
     for contestant in ("propylon", "propylon wsgi")
     for variant in (
         "reload", "import", "startup", "hang", "dies", "500s", "killed", "stopped", "gateway",
-        "overload", "stop", "upgrade",
+        "overload", "stop", "orphaned", "upgrade",
     )
 ]  # fmt: skip
 

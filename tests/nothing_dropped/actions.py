@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Awaitable, Callable
 
 from ..end_to_end.server import with_no_such
 from .clients import pause
@@ -95,11 +96,18 @@ class Actions:
 
     async def restart(self) -> None:
         """A graceful stop, and a start when it has ended."""
+        await self._end_and_start(self.server.stop)
+
+    async def orphan(self) -> None:
+        """The supervisor is killed; its children notice, finish, and are gone."""
+        await self._end_and_start(self.server.lose_supervisor)
+
+    async def _end_and_start(self, end: Callable[[], Awaitable[None]]) -> None:
         while not await self.ended(SERVE_FOR):
             self.scene.refusal_expected = True
             began = time.monotonic()
             try:
-                await self.server.stop()
+                await end()
             except Failed as failure:
                 self.scene.fail("server", failure)
                 self.server.end()

@@ -45,6 +45,7 @@ class Contestant:
             "": True,
             "reload": True,
             "lifespan": self.asgi,
+            "one supervisor": len(self.stop_signals) == 1,
             "gateway": self.gateways is not None,
             "upgrade": self.upgrade is not None,
         }[need]

@@ -154,9 +154,15 @@ class Server:
         if pid == process.pid and process.returncode not in (0, -signal.SIGTERM):
             raise Failed("stopped badly", f"exit code {process.returncode}\n{self.log()}")
 
-    async def all_gone(self) -> None:
+    async def lose_supervisor(self) -> None:
+        """SIGKILL for it alone. Raises Failed if its children go on without it."""
+        self.signal(signal.SIGKILL)
+        self.processes[0].wait()
+        await self.all_gone(self.ground.settings.graceful + MARGIN)
+
+    async def all_gone(self, within: float = LEFT) -> None:
         """Raises Failed if processes outlive the server."""
-        end = time.monotonic() + LEFT
+        end = time.monotonic() + within
         while left := self.family():
             if time.monotonic() > end:
                 raise Failed("processes left after the stop", "; ".join(map(command_line, left)))

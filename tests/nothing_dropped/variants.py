@@ -155,6 +155,11 @@ VARIANTS: dict[str, Variant] = {
         says="graceful stop under load, and a start", action="restart",
         allowed=DEADLINE, settings=Settings(graceful=8.0), seconds=8.0,
     ),
+    # Nobody is there to start anything again; the orphans drain as at a stop, and free the port.
+    "orphaned": Variant(
+        says="the supervisor SIGKILLed, and a start", action="orphan",
+        allowed=DEADLINE, settings=Settings(graceful=8.0), seconds=8.0, needs="one supervisor",
+    ),
     "upgrade": Variant(
         says="the server's own code replaced", action="upgrade", allowed=DEADLINE, needs="upgrade",
     ),
