@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from .contestants import CONTESTANTS
-from .report import FIGURES, breakdown, table, versions, write
+from .report import FIGURES, breakdown, read, table, versions, write
 from .servers import adopt_orphans, end_all
-from .trial import Result, run_trial
+from .trial import run_trial
 from .variants import VARIANTS
 
 
@@ -38,11 +38,18 @@ def main() -> int:
     parser.add_argument(
         "--strict", action="store_true", help="nothing is allowed: shows what the harness sees"
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="add to what the JSON file has of other trials"
+    )
     options = parser.parse_args()
     variants = chosen(options.variants, dict(VARIANTS), parser)
     contestants = chosen(options.contestants, dict(CONTESTANTS), parser)
     adopt_orphans()
-    results: list[Result] = []
+    results = [
+        result
+        for result in (read(options.json) if options.keep else [])
+        if result.variant not in variants or result.contestant not in contestants
+    ]
     try:
         for variant in variants:
             for name in contestants:
@@ -58,7 +65,8 @@ def main() -> int:
     for title in FIGURES:
         print(f"\n{table(results, title)}")
     print()
-    print(", ".join(f"{package} {number}" for package, number in versions(contestants).items()))
+    names = [result.contestant for result in results]
+    print(", ".join(f"{package} {number}" for package, number in versions(names).items()))
     ours = [result for result in results if result.contestant.startswith("propylon")]
     return int(any(result.total or result.state == "did not start" for result in ours))
 

@@ -31,8 +31,9 @@ def cell(result: Result | None, figure: Figure) -> str:
 
 def table(results: Sequence[Result], title: str) -> str:
     """Variants down, contestants across, one of FIGURES in each cell."""
-    contestants = list(dict.fromkeys(result.contestant for result in results))
-    variants = list(dict.fromkeys(result.variant for result in results))
+    present = {result.contestant for result in results}, {result.variant for result in results}
+    contestants = [name for name in CONTESTANTS if name in present[0]]
+    variants = [name for name in VARIANTS if name in present[1]]
     by_place = {(result.variant, result.contestant): result for result in results}
     rows = [[title, *contestants]]
     for variant in variants:
@@ -81,6 +82,14 @@ def versions(names: Sequence[str]) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def read(path: Path) -> list[Result]:
+    """What `write` wrote."""
+    if not path.exists():
+        return []
+    trials = json.loads(path.read_text("utf-8"))["trials"]
+    return [Result(**{name: trial[name] for name in trial if name != "total"}) for trial in trials]
 
 
 def write(path: Path, results: Sequence[Result], seconds: float) -> None:

@@ -24,17 +24,27 @@ MARGIN = 8.0
 """Seconds beyond the graceful timeout in which a stopped server must have ended."""
 LEFT = 3.0
 """Seconds that its other processes may take to follow."""
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class DidNotStart(Exception):
     """With the end of its log."""
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
 def adopt_orphans() -> None:
-    """What a contestant leaves behind becomes a child of this process, where it is found."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+    """What a contestant leaves behind becomes a child of this process, where it is found. A SIGTERM
+    ends this process as Ctrl-C does, with everything below it."""
+    if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _die_with_parent() -> None:
+    """In a contestant's process: should the harness be killed, nobody else would end it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def end_all() -> list[str]:
@@ -104,7 +114,12 @@ class Server:
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.ground.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                command, cwd=HERE, env=self.ground.environment, stdout=log, stderr=log
+                command,
+                cwd=HERE,
+                env=self.ground.environment,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
             )
 
     async def start(self) -> None:

@@ -1,5 +1,6 @@
 """What happened to the clients of one trial: answers, failures, and what was allowed."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -63,11 +64,11 @@ class Tally:
         self.longest = max(self.longest, waited)
         self.end_outage()
 
-    def end_outage(self) -> None:
-        """At an answer, or when the disturbance is over."""
+    def end_outage(self, *, for_good: bool = False) -> None:
+        """At an answer, or `for_good` when the disturbance is over."""
         now = time.monotonic()
         self.outage = max(self.outage, now - (self._answered or self.began))
-        self._answered = now
+        self._answered = math.inf if for_good else max(now, self._answered)
 
     def note(self, what: str, count: int = 1) -> None:
         self.notes[what] += count

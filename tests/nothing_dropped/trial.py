@@ -128,7 +128,7 @@ async def perform(actions: Actions, scene: Scene, variant: Variant, seconds: flo
         tasks.append(asyncio.ensure_future(crowd(scene, variant.crowd)))
     action = asyncio.ensure_future(getattr(actions, variant.action)())
     await asyncio.wait([action], timeout=seconds)
-    scene.tally.end_outage()
+    scene.tally.end_outage(for_good=True)
     scene.ending.set()
     await action
     _, late = await asyncio.wait(tasks, timeout=FINISH)
@@ -142,6 +142,7 @@ async def recovered(actions: Actions, scene: Scene, variant: Variant) -> None:
     """Whether the server is well after all, and has what the variant wants."""
     await actions.settle()
     wanted = actions.ground.version
+    scene.tally.note("versions of the code that served", len(scene.versions))
     if variant.wants == "the new code":
         wanted = actions.ground.deploy()
         actions.begin_reload()

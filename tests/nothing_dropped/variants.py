@@ -135,7 +135,7 @@ VARIANTS: dict[str, Variant] = {
     # No 500 may reach a client: the warm-up is there to see it first.
     "500s": broken("the new app answers only 500s", "500", warm_up=True),
     "killed": Variant(
-        says="a worker SIGKILLed ten times a second", action="kill_workers",
+        says="a worker SIGKILLed, up to ten times a second", action="kill_workers",
         allowed=DEAD_WORKER, settings=Settings(workers=4),
     ),
     "stopped": Variant(
