@@ -1,0 +1,1 @@
+"""The app that every contestant serves, once for ASGI and once for WSGI."""

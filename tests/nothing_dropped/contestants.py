@@ -1,0 +1,267 @@
+"""Who is tried, each as somebody would run it, with what it has of the variant's settings."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..bench.contestants import program, python_tool
+from ..end_to_end.server import descendants, wait_for
+from .servers import Ground, Server
+
+ASGI, WSGI = "apps.asgi:app", "apps.wsgi:app"
+THREADS = 32
+"""Of a WSGI worker: every slow client takes one where nobody stands in front."""
+
+Commands = Callable[[Ground], list[list[str]]]
+Reload = Callable[[Server], Awaitable[int | None]]
+
+
+async def hang_up(server: Server) -> None:
+    """SIGHUP says nothing of how it went."""
+    server.signal(signal.SIGHUP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    commands: Commands
+    asgi: bool = True
+    reload: Reload = hang_up
+    """Has the new code served. Its exit code, of a command that waits."""
+    gateways: Callable[[Server], list[int]] | None = None
+    """The processes that hold clients' connections, where they are not the app's."""
+    upgrade: Callable[[Server], Awaitable[str]] | None = None
+    """Replaces the server's own processes. Returns what went wrong."""
+    stop_signals: tuple[int, ...] = (signal.SIGTERM,)
+    """One per command."""
+    package: str = ""
+    """Whose version is stated."""
+
+    def has(self, need: str) -> bool:
+        return {
+            "": True,
+            "reload": True,
+            "lifespan": self.asgi,
+            "one supervisor": len(self.stop_signals) == 1,
+            "gateway": self.gateways is not None,
+            "upgrade": self.upgrade is not None,
+        }[need]
+
+
+# -- Propylon --------------------------------------------------------------------------------
+
+
+@cache
+def help_of(*verb: str) -> str:
+    done = subprocess.run(
+        [python_tool("propylon"), *verb, "--help"], capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def has_verb(name: str) -> bool:
+    return any(line.split()[:1] == [name] for line in help_of().splitlines())
+
+
+def propylon(*flags: str) -> Commands:
+    def commands(ground: Ground) -> list[list[str]]:
+        settings = ground.settings
+        given = {
+            "--workers": settings.workers,
+            "--timeout-graceful-shutdown": settings.graceful,
+            "--startup-timeout": settings.startup,
+            "--run-dir": ground.folder / "run",
+        }
+        if settings.heartbeat is not None:
+            given["--heartbeat-timeout"] = settings.heartbeat
+        if settings.limit is not None:
+            given |= {"--limit-concurrency": settings.limit}
+            given |= {"--queue-size": 4 * settings.limit, "--queue-timeout": 2}
+        if settings.warm_up:
+            given["--warm-up"] = "/quick"
+        # What this version does not have yet is left out, and the table says what that costs.
+        known = {name: value for name, value in given.items() if name in help_of("serve")}
+        command = [python_tool("propylon"), "serve", "-b", f"127.0.0.1:{ground.port}"]
+        command += [word for name, value in known.items() for word in (name, str(value))]
+        return [[*command, "--no-access-log", *flags]]
+
+    return commands
+
+
+async def propylon_reload(server: Server) -> int | None:
+    if not has_verb("reload"):
+        return await hang_up(server)
+    return (await told(server, "reload"))[0]
+
+
+async def propylon_upgrade(server: Server) -> str:
+    code, text = await told(server, "upgrade")
+    return "" if code == 0 else f"exit code {code}: {text}"
+
+
+async def told(server: Server, verb: str) -> tuple[int, str]:
+    """`propylon VERB` of this instance."""
+    process = await asyncio.create_subprocess_exec(
+        python_tool("propylon"), verb, "--run-dir", str(server.ground.folder / "run"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env=server.ground.environment,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    with (server.ground.folder / "log").open("ab") as log:
+        log.write(b"propylon %b said: %b" % (verb.encode(), output))
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+def propylon_gateways(server: Server) -> list[int]:
+    return server.find("propylon.gateway.process")
+
+
+# -- its peers -------------------------------------------------------------------------------
+
+
+def gunicorn(app: str, *flags: str) -> Callable[[Ground, str], list[str]]:
+    def command(ground: Ground, bind: str) -> list[str]:
+        settings = ground.settings
+        timeout = settings.heartbeat or 30
+        return [
+            python_tool("gunicorn"), app, "--bind", bind, "--log-level", "warning",
+            "--workers", str(settings.workers), "--graceful-timeout", f"{settings.graceful:.0f}",
+            "--timeout", f"{timeout:.0f}", "--pid", str(ground.folder / "gunicorn.pid"),
+            "--worker-tmp-dir", str(ground.folder), *flags,
+        ]  # fmt: skip
+
+    return command
+
+
+def uvicorn(ground: Ground, *bind: str) -> list[str]:
+    settings = ground.settings
+    command = [
+        python_tool("uvicorn"), ASGI, "--no-access-log", "--log-level", "warning",
+        "--workers", str(settings.workers), *bind,
+        "--timeout-graceful-shutdown", f"{settings.graceful:.0f}",
+        "--timeout-worker-healthcheck", f"{settings.heartbeat or settings.startup:.0f}",
+    ]  # fmt: skip
+    if settings.limit is not None:
+        command += ["--limit-concurrency", str(settings.limit)]
+    return command
+
+
+def granian(ground: Ground) -> list[list[str]]:
+    settings = ground.settings
+    command = [
+        python_tool("granian"), ASGI, "--interface", "asgi", "--port", str(ground.port),
+        "--workers", str(settings.workers), "--workers-kill-timeout", f"{settings.graceful:.0f}",
+        "--respawn-failed-workers", "--respawn-interval", "0.5", "--log-level", "warning",
+    ]  # fmt: skip
+    if settings.limit is not None:
+        command += ["--backpressure", str(settings.limit)]
+    return [command]
+
+
+def hypercorn(ground: Ground) -> list[list[str]]:
+    settings = ground.settings
+    return [[
+        python_tool("hypercorn"), ASGI, "--bind", f"127.0.0.1:{ground.port}",
+        "--workers", str(settings.workers), "--graceful-timeout", f"{settings.graceful:.0f}",
+        "--log-level", "warning",
+    ]]  # fmt: skip
+
+
+def alone(server: Callable[[Ground, str], list[str]]) -> Commands:
+    return lambda ground: [server(ground, f"127.0.0.1:{ground.port}")]
+
+
+def behind_nginx(server: Callable[[Ground, str], list[str]]) -> Commands:
+    """nginx as its manual puts it before an app server: keep-alive to it, WebSockets upgraded."""
+
+    def commands(ground: Ground) -> list[list[str]]:
+        folder, sock = ground.folder, ground.folder / "app.sock"
+        conf = folder / "nginx.conf"
+        conf.write_text(f"""
+            worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+            worker_shutdown_timeout {ground.settings.graceful:.0f}s;
+            events {{ worker_connections 4096; }}
+            http {{
+              access_log off; client_max_body_size 0;
+              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+              map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
+              upstream app {{ server unix:{sock}; keepalive 32; }}
+              server {{
+                listen 127.0.0.1:{ground.port};
+                location / {{
+                  proxy_pass http://app; proxy_http_version 1.1;
+                  proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;
+                  proxy_set_header Connection $connection_upgrade;
+                }}
+              }}
+            }}""")
+        nginx = [program("nginx"), "-c", str(conf), "-e", f"{folder}/nginx.log"]
+        return [server(ground, f"unix:{sock}"), nginx]
+
+    return commands
+
+
+def nginx_workers(server: Server) -> list[int]:
+    return list(descendants(server.processes[1].pid))
+
+
+async def gunicorn_upgrade(server: Server) -> str:
+    """As its manual has it: USR2, and when the new master's workers are there, TERM."""
+    pid_file = server.ground.folder / "gunicorn.pid"
+    old, new = server.main, Path(f"{pid_file}.2")
+    server.signal(signal.SIGUSR2)
+    workers = server.ground.settings.workers
+
+    def booted() -> int:
+        pid = int(new.read_text() or 0) if new.exists() else 0
+        return pid if pid and len(descendants(pid)) >= workers else 0
+
+    try:
+        pid = await asyncio.to_thread(wait_for, booted, "a new master", 10.0)
+    except AssertionError as error:
+        return str(error)
+    await asyncio.sleep(1.0)  # gunicorn does not say when its workers are ready
+    server.main = old
+    server.signal(signal.SIGTERM)
+    server.main = pid
+    return ""
+
+
+GTHREAD = gunicorn(WSGI, "-k", "gthread", "--threads", str(THREADS))
+GASGI = gunicorn(ASGI, "-k", "asgi")
+BEHIND = (signal.SIGTERM, signal.SIGQUIT)
+
+CONTESTANTS: dict[str, Contestant] = {
+    "propylon": Contestant(
+        commands=propylon(ASGI), reload=propylon_reload, gateways=propylon_gateways,
+        upgrade=propylon_upgrade if has_verb("upgrade") else None, package="propylon",
+    ),
+    "propylon wsgi": Contestant(
+        commands=propylon(WSGI, "--interface", "wsgi", "--threads", str(THREADS)), asgi=False,
+        reload=propylon_reload, gateways=propylon_gateways,
+        upgrade=propylon_upgrade if has_verb("upgrade") else None, package="propylon",
+    ),
+    "gunicorn gthread": Contestant(
+        commands=alone(GTHREAD), asgi=False, upgrade=gunicorn_upgrade, package="gunicorn"
+    ),
+    "gunicorn asgi": Contestant(
+        commands=alone(GASGI), upgrade=gunicorn_upgrade, package="gunicorn"
+    ),
+    "uvicorn": Contestant(
+        commands=lambda ground: [uvicorn(ground, "--port", str(ground.port))], package="uvicorn"
+    ),
+    "granian": Contestant(commands=granian, package="granian"),
+    "hypercorn": Contestant(commands=hypercorn, package="hypercorn"),
+    "nginx → gunicorn": Contestant(
+        commands=behind_nginx(GTHREAD), asgi=False, upgrade=gunicorn_upgrade,
+        gateways=nginx_workers, stop_signals=BEHIND, package="gunicorn",
+    ),
+    "nginx → uvicorn": Contestant(
+        commands=behind_nginx(lambda ground, bind: uvicorn(ground, "--uds", bind[5:])),
+        gateways=nginx_workers, stop_signals=BEHIND, package="uvicorn",
+    ),
+}  # fmt: skip

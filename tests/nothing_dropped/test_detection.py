@@ -1,0 +1,280 @@
+"""The harness sees what it is there to see: servers that are wrong in one way each."""
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from . import http_client, streams
+from .apps.size import BLOCKS, block
+from .clients import KeepAlive, NewConnections, NewPosts, Pipelining, Posts
+from .scene import Scene
+from .servers import Ground
+from .streams import Downloads, Echoes, Events, Uploads
+from .tally import Failed, Tally
+from .trial import Client, counted, records
+from .variants import VARIANTS, Settings
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.fixture(autouse=True)
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "PATIENCE", 0.5)
+    monkeypatch.setattr(streams, "DOWNLOAD_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "UPLOAD_SECONDS", 0.2)
+
+
+def new_scene() -> Scene:
+    return Scene(("127.0.0.1", 1), Tally(lambda client, failure: None))
+
+
+def met(kind: Callable[[Scene, str], Client], handler: Handler) -> Scene:
+    """What a client saw of a server whose connections are handled like that."""
+
+    async def meet() -> Scene:
+        scene = new_scene()
+        done = asyncio.Event()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError, EOFError):  # the client may have seen enough
+                await handler(reader, writer)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            done.set()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        async with server:
+            scene.address = server.sockets[0].getsockname()
+            await asyncio.wait_for(counted(scene, kind(scene, "x0")), 10)
+            await done.wait()
+        return scene
+
+    return asyncio.run(meet())
+
+
+def failures(scene: Scene) -> list[str]:
+    return [what for _, what in scene.tally.failures.elements()]
+
+
+# -- wrong servers -------------------------------------------------------------------------------
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+def answer(*answers: bytes, end: Callable[[asyncio.StreamWriter], None] | None = None) -> Handler:
+    """One answer for each request's head; after the last one the connection ends. `#` at an
+    answer's end stands for what the request said, which is right."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for one in answers:
+            head = await reader.readuntil(b"\r\n\r\n")
+            number = head.split(b" ")[1].partition(b"n=")[2]
+            if b"/record" in head:
+                number = await reader.read(100)
+            right = b"Content-Length: %d\r\n\r\n%b" % (len(number), number)
+            writer.write(one[:-1] + right if one.endswith(b"#") else one)
+            await writer.drain()
+        await asyncio.sleep(0.05)
+        (end or asyncio.StreamWriter.close)(writer)
+
+    return handle
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(-1)
+    writer.close()
+
+
+def refuse(status: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status
+
+
+def chunks(*pieces: bytes) -> bytes:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return OK + b"Transfer-Encoding: chunked\r\n\r\n" + body
+
+
+def blocks(*left_out: int) -> list[bytes]:
+    return [block(number) for number in range(BLOCKS) if number not in left_out]
+
+
+LAST = b"0\r\n\r\n"
+WRONG = {
+    "reset": (NewConnections, answer(b"", end=reset), "reset"),
+    "nothing": (NewConnections, answer(b""), "closed without an answer"),
+    "half a head": (NewConnections, answer(OK), "truncated"),
+    "half a body": (NewConnections, answer(OK + b"Content-Length: 10\r\n\r\n12345"), "truncated"),
+    "half a body, reset": (
+        NewConnections, answer(OK + b"Content-Length: 9\r\n\r\n1", end=reset), "reset in an answer",
+    ),
+    "no length": (NewConnections, answer(OK + b"\r\nx"), "truncated invisibly"),
+    "another's answer": (
+        NewConnections, answer(OK + b"Content-Length: 1\r\n\r\ny"), "wrong answer",
+    ),
+    "no HTTP": (NewConnections, answer(b"hello\r\n\r\n"), "not HTTP"),
+    "silence": (NewConnections, silent, "silence"),
+    "500": (NewConnections, answer(refuse(b"500 x")), "status 500"),
+    "502": (NewPosts, answer(refuse(b"502 x")), "status 502"),
+    "503": (KeepAlive, answer(refuse(b"503 x")), "status 503"),
+    "503 in order": (
+        KeepAlive, answer(refuse(b"503 x\r\nRetry-After: 1")), "status 503 with Retry-After",
+    ),
+    "close behind a POST": (Posts, answer(OK + b"#", b""), "closed without an answer"),
+    "pipelining cut": (
+        Pipelining, answer(OK + b"#", OK + b"#"), "closed without an answer",
+    ),
+    "answers swapped": (Pipelining, answer(OK + b"Content-Length: 1\r\n\r\n2"), "wrong answer"),
+    "upload reset": (Uploads, answer(b"", end=reset), "reset"),
+    "upload turned away": (Uploads, answer(refuse(b"502 x")), "status 502"),
+    "upload garbled": (Uploads, answer(OK + b"Content-Length: 1\r\n\r\n2"), "wrong answer"),
+    "no last chunk": (Downloads, answer(chunks(*blocks())), "truncated"),
+    "a block missing": (Downloads, answer(chunks(*blocks(7)) + LAST), "truncated invisibly"),
+    "blocks swapped": (
+        Downloads, answer(chunks(*reversed(blocks())) + LAST), "truncated invisibly",
+    ),
+    "stream without last chunk": (Events, answer(chunks(b"data: 0\n\n")), "truncated"),
+    "stream too short": (Events, answer(chunks(b"data: 0\n") + LAST), "truncated invisibly"),
+    "an event missing": (Events, answer(chunks(b"data: 1\n\n") + LAST), "wrong answer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "handler", "what"), WRONG.values(), ids=WRONG)
+def test_a_wrong_server_is_seen(
+    kind: Callable[[Scene, str], Client], handler: Handler, what: str
+) -> None:
+    assert failures(met(kind, handler)) == [what]
+
+
+def test_a_refusal_is_seen_unless_expected() -> None:
+    scene = new_scene()
+    asyncio.run(counted(scene, NewConnections(scene, "x0")))
+    assert failures(scene) == ["refused"]
+    scene.refusal_expected = True
+    asyncio.run(counted(scene, NewConnections(scene, "x0")))
+    assert failures(scene) == ["refused"]
+    assert scene.tally.notes["refused while stopped"] == 1
+
+
+RIGHT = {
+    "a close between two requests": (KeepAlive, answer(OK + b"#")),
+    "an announced close": (KeepAlive, answer(OK + b"Connection: close\r\n#")),
+    "an announced close before what was pipelined": (
+        Pipelining, answer(OK + b"#", OK + b"Connection: close\r\n#"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "handler"), RIGHT.values(), ids=RIGHT)
+def test_what_a_client_must_expect_is_no_failure(
+    kind: Callable[[Scene, str], Client], handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.nothing_dropped.clients.PAUSES", (0.2,))
+    scene = met(kind, handler)
+    assert failures(scene) == []
+    assert scene.tally.answers.total() >= 1
+
+
+# -- WebSockets ------------------------------------------------------------------------------------
+
+
+async def leaves(code: int, websocket: ServerConnection) -> None:
+    await websocket.send(await websocket.recv())
+    await websocket.close(code)
+
+
+async def cut(websocket: ServerConnection) -> None:
+    await websocket.recv()
+    websocket.transport.abort()
+
+
+async def loses_one(websocket: ServerConnection) -> None:
+    await websocket.recv()
+    async for message in websocket:
+        await websocket.send(message)
+
+
+WEBSOCKETS = {
+    "1012": (partial(leaves, 1012), []),
+    "1011": (partial(leaves, 1011), ["close code 1011"]),
+    "1001": (partial(leaves, 1001), ["close code 1001"]),
+    "cut": (cut, ["cut without a close frame"]),
+    "a message lost": (loses_one, ["wrong answer"]),
+}
+
+
+@pytest.mark.parametrize(("handler", "what"), WEBSOCKETS.values(), ids=WEBSOCKETS)
+def test_ends_of_websockets(
+    handler: Callable[[ServerConnection], Awaitable[None]], what: list[str]
+) -> None:
+    async def meet() -> Scene:
+        scene = new_scene()
+        async with serve(handler, "127.0.0.1", 0) as server:
+            scene.address = next(iter(server.sockets)).getsockname()
+            await asyncio.wait_for(counted(scene, Echoes(scene, "x0")), 10)
+        return scene
+
+    scene = asyncio.run(meet())
+    assert failures(scene) == what
+    if not what:
+        assert scene.tally.notes["websocket: unanswered at 1012"] == streams.WINDOW
+
+
+def test_a_refused_handshake_is_seen() -> None:
+    assert failures(met(Echoes, answer(refuse(b"502 x")))) == ["status 502"]
+    assert failures(met(Echoes, answer(b""))) == ["closed without an answer"]
+
+
+# -- the record ------------------------------------------------------------------------------
+
+
+def test_what_was_lost_or_done_twice_is_seen(tmp_path: Path) -> None:
+    scene = new_scene()
+    scene.posted = {
+        "a": "status 200", "b": "status 200", "c": "status 200", "d": "",
+        "e": "status 502", "f": "status 503 with Retry-After",
+    }  # fmt: skip
+    (tmp_path / "record").write_text("a\nc\nc\nd\nf\nz\n")
+    records(scene, Ground(tmp_path, Settings(), port=1))
+    assert Counter(failures(scene)) == Counter(
+        ["lost", "done twice", "done in spite of 503", "never sent"]
+    )
+    assert scene.tally.notes["post: done and not answered"] == 1
+
+
+# -- what a variant allows -------------------------------------------------------------------
+
+ALLOWANCES = [
+    ("reload", "events", Failed("truncated", age=10.0), True),
+    ("reload", "events", Failed("truncated", age=5.0), False),
+    ("reload", "slow download", Failed("truncated", age=10.0), False),
+    ("reload", "post", Failed("status 503 with Retry-After"), False),
+    ("killed", "post", Failed("status 502"), True),
+    ("killed", "keep-alive", Failed("status 502"), False),
+    ("killed", "post", Failed("done twice"), False),
+    ("gateway", "post", Failed("reset", born=7.0), True),
+    ("gateway", "post", Failed("reset", born=9.0), False),
+    ("gateway", "post", Failed("refused", born=7.0), False),
+    ("overload", "crowd", Failed("status 503 with Retry-After"), True),
+    ("overload", "crowd", Failed("status 503"), False),
+]
+
+
+@pytest.mark.parametrize(("variant", "client", "failure", "allowed"), ALLOWANCES)
+def test_what_a_variant_allows(variant: str, client: str, failure: Failed, allowed: bool) -> None:
+    allows = VARIANTS[variant].allows([8.0])
+    assert (allows(client, failure) is not None) is allowed
