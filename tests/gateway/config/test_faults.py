@@ -43,8 +43,12 @@ TIMEOUT = (
         ({"gateways": "1_0"}, "--gateways: found '1_0'; expected a whole number from 1 to 256"),
         (
             {"workers_max_rss": "512"},
-            "--workers-max-rss: found '512'; that is 512 bytes, less than any worker has; megabytes "
-            "have an M",
+            "--workers-max-rss: found '512'; that is 512 bytes, less than any worker has; "
+            "megabytes have an M",
+        ),
+        (
+            {"warm_up": ("/a", "b")},
+            "--warm-up: found '/a', 'b'; a path begins with a slash: /b",
         ),
         (
             {"workers_max_rss": "much"},
