@@ -28,6 +28,8 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--lifespan", choices=("auto", "on", "off"), default="auto")
     add("--graceful-timeout", type=float, default=30.0, help="seconds that calls have to end")
     add("--heartbeat-timeout", type=float, default=30.0, help="seconds until a call is stuck")
+    add("--startup-timeout", type=float, default=60.0, help="seconds until the app must be ready")
+    add("--warm-up", action="append", default=[], help="path that the app is asked for before that")
     add("--max-requests", type=int, default=0, help="calls, then it asks to be replaced")
     add("--max-requests-jitter", type=int, default=0, help="at most so many more, by chance")
     add("--workers-max-rss", type=int, default=0, help="bytes, then it asks to be replaced")

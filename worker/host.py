@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -20,16 +21,19 @@ from ..protocol.messages import BYE_NORMAL, Scope
 from .dial import DialPlan, connect
 from .given_up import GivenUpCalls
 from .leash import Leash
-from .load_app import LoadedApp
+from .load_app import AppLoadError, LoadedApp
 from .recycle import RecyclePlan
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
 from .vitals import LagMeter, rss_bytes
+from .warm_up import WarmUp
 
 logger = logging.getLogger("propylon.worker")
 
 TICK: Final = 0.1
 """Seconds between two looks at everything; a new gateway is dialled within it."""
+WARM_TICK: Final = 0.005
+"""Seconds, while the app is warmed up: it is only for that that it is looked."""
 STOPPING_TICK: Final = 0.02
 """Seconds, while stopping: calls that end should not wait for the next look."""
 GREETING_TIMEOUT: Final = 2.0
@@ -83,11 +87,14 @@ class Host(ABC):
         """The time of the last tick: exact enough for how old a call is, and free."""
         self.requests = 0
         """Calls that were taken, ever."""
-        self.state: Literal["serving", "draining", "cancelling", "stopped"] = "serving"
+        self.failure: AppLoadError | None = None
+        """Why the app cannot be served after all."""
+        self.state: Literal["warming", "serving", "draining", "cancelling", "stopped"] = "serving"
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
         """When the last gateway that uses us had answered our DRAIN."""
+        self._warm_up: WarmUp | None = None
         self._given_up = GivenUpCalls(cancellable=self.cancellable)
         self._report_at = 0.0
         self._recycle = RecyclePlan(settings, time.monotonic())
@@ -135,9 +142,19 @@ class Host(ABC):
         # Ctrl-C goes to the whole process group; a supervisor decides what it means.
         signal.signal(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
 
-    def announce(self) -> None:
+    def begin(self) -> None:
         """The app has started."""
         self.about["loop"] = self.loop_name
+        if not self.settings.warm_up:
+            self._announce()
+            return
+        self.state = "warming"
+        self._warm_up = WarmUp(self.settings.warm_up, self.settings.ready_by)
+        self._take_up(self._warm_up.sock, "the warm-up")
+
+    def _announce(self) -> None:
+        """The app may have calls."""
+        self.state, self.requests = "serving", 0
         gc.collect()
         gc.freeze()  # what the app made at start stays for good: collections need not look at it
         logger.debug(
@@ -156,6 +173,8 @@ class Host(ABC):
         now = self.now = time.monotonic()
         self._lag.arrived(now)
         self.leash.flush()
+        if self.state == "warming":
+            return self._warm(now)
         if now >= self._report_at:
             self._report_at = now + REPORT_EVERY
             self._report(now)
@@ -217,9 +236,33 @@ class Host(ABC):
                 logger.debug("no link to %s: %s", path, error)
                 self._plan.ended(path, now)
                 continue
-            session = self.sessions[path] = LinkSession(sock, path, self)
-            self.watch(session)
-            session.flush()
+            self._take_up(sock, path)
+
+    def _take_up(self, sock: socket.socket, path: str) -> None:
+        session = self.sessions[path] = LinkSession(sock, path, self)
+        self.watch(session)
+        session.flush()
+
+    def _warm(self, now: float) -> float | None:
+        """As `tick`, until the app has answered all warm-up requests or failed to."""
+        warm_up = self._warm_up
+        assert warm_up is not None
+        warm_up.step(now)
+        stopped = bool(self._signals) or self.leash.is_cut()
+        if not (warm_up.done or warm_up.failure or stopped):
+            return WARM_TICK
+        for session in list(self.sessions.values()):
+            session.close()
+        warm_up.close()
+        if warm_up.failure:
+            self.failure = AppLoadError("warm-up", warm_up.failure)
+        elif not stopped:
+            self._announce()
+            return 0.0
+        for call in list(self.running):
+            self.cancel(call)
+        self.state = "stopped"
+        return None
 
     def _report(self, now: float) -> None:
         """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""

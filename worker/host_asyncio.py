@@ -64,7 +64,7 @@ class AsyncioHost(Host):
             await lifespan.startup()
             self._context = self._context._replace(state=lifespan.state)
             self.take_signals()
-            self.announce()
+            self.begin()
             while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
                 await asyncio.sleep(delay)
             try:
@@ -72,6 +72,8 @@ class AsyncioHost(Host):
                     await lifespan.shutdown()
             except TimeoutError:
                 logger.error("the app's lifespan shutdown took over %g s", SHUTDOWN_TIMEOUT)
+            if self.failure is not None:
+                raise self.failure
         finally:
             task.cancel()
 

@@ -54,7 +54,7 @@ class ThreadHost(Host):
         for thread in threads:
             thread.start()
         self.take_signals()
-        self.announce()
+        self.begin()
         while True:
             with self._lock:
                 delay = self.tick()
@@ -66,6 +66,8 @@ class ThreadHost(Host):
         if not self.running:  # a thread that is stuck in the app is left behind
             for thread in threads:
                 thread.join(JOIN_TIMEOUT)
+        if self.failure is not None:
+            raise self.failure
 
     def _serve_links(self, until: float) -> None:
         while (rest := until - time.monotonic()) > 0:

@@ -52,7 +52,7 @@ class TrioHost(Host):
                 return failure
             self._context = self._context._replace(state=lifespan.state)
             self.take_signals()
-            self.announce()
+            self.begin()
             nursery.start_soon(self._flush_rung)
             while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
                 await trio.sleep(delay)
@@ -61,7 +61,7 @@ class TrioHost(Host):
             if limit.cancelled_caught:
                 logger.error("the app's lifespan shutdown took over %g s", SHUTDOWN_TIMEOUT)
             nursery.cancel_scope.cancel()
-        return None
+        return self.failure
 
     def new_event(self) -> trio.Event:
         return trio.Event()

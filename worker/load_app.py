@@ -18,7 +18,8 @@ DEFAULT_ATTRIBUTES: Final = ("app", "application")
 
 class AppLoadError(Exception):
     """The app cannot be served. `step` is where it failed ("import", "attribute", "factory",
-    "interface", "lifespan"), `message` one sentence, `detail` the app's traceback or ""."""
+    "interface", "lifespan", "warm-up"), `message` one sentence, `detail` the app's traceback or
+    ""."""
 
     def __init__(self, step: str, message: str, detail: str = "") -> None:
         super().__init__(message)

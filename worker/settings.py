@@ -1,6 +1,8 @@
 """What a worker process is told when it starts."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,6 +38,12 @@ class WorkerSettings:
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
     """Seconds that calls have to end after SIGTERM. New ones come until the gateways let go."""
+    startup_timeout: float = 60.0
+    """Seconds from the process's start to READY, as the supervisor counts them."""
+    started: float = field(default_factory=time.monotonic)
+    """When these settings were made: the process has just started."""
+    warm_up: Sequence[str] = ()
+    """Paths that the app is asked for before READY."""
     heartbeat_timeout: float = 30.0
     """Seconds after which a call that nobody waits for any more, and that goes on all the same,
     counts as stuck; 0: never."""
@@ -54,6 +62,12 @@ class WorkerSettings:
     @property
     def pool_dir(self) -> Path:
         return Path(self.run_dir, self.pool)
+
+    @property
+    def ready_by(self) -> float:
+        """A time by the monotonic clock: a little earlier than the supervisor loses its patience,
+        so that there is still somebody who says what took so long."""
+        return self.started + 0.9 * self.startup_timeout
 
     def slots_for(self, interface: Interface) -> int:
         return self.slots or (AUTO_SLOTS if interface == "asgi" else self.threads)

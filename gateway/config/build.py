@@ -74,6 +74,8 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--lifespan={pool.lifespan}",
         f"--graceful-timeout={config.serve.graceful_timeout}",
         f"--heartbeat-timeout={config.heartbeat_timeout}",
+        f"--startup-timeout={config.startup_timeout}",
+        *(f"--warm-up={path}" for path in pool.warm_up),
         f"--max-requests={pool.max_requests}",
         f"--max-requests-jitter={pool.max_requests_jitter}",
         f"--workers-max-rss={pool.workers_max_rss}",

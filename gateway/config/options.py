@@ -38,6 +38,7 @@ from .words import (
     read_pool_name,
     read_prefix,
     read_umask,
+    read_warm_up,
     read_worker_class,
 )
 
@@ -80,6 +81,13 @@ class Options:
     )
     lifespan: Literal["auto", "on", "off"] = option(
         "auto", "ASGI lifespan; auto tries it.", section="app", verbs=WORKER_SIDE
+    )
+    warm_up: tuple[str, ...] = option(
+        (),
+        "Path that a new worker asks its app for before it is ready; may be repeated.",
+        section="app",
+        verbs=WORKER_SIDE,
+        read=read_warm_up,
     )
     pool: str = option(
         "default",

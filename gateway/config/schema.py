@@ -31,6 +31,8 @@ class PoolConfig:
     workers: int = 1
     limit_concurrency: int = 0
     """Calls per worker; 0: the worker decides."""
+    warm_up: tuple[str, ...] = ()
+    """Paths that a worker asks its app for before it is ready."""
     max_requests: int = 0
     """A worker that has taken so many is replaced; 0: no limit, as in the next ones."""
     max_requests_jitter: int = 0

@@ -43,6 +43,7 @@ POOL_KEYS: Final = (
     "threads",
     "loop",
     "limit_concurrency",
+    "warm_up",
     "max_requests",
     "max_requests_jitter",
     "workers_max_rss",

@@ -89,6 +89,15 @@ def read_prefix(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_warm_up(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not path.startswith("/"):
+            raise ValueError(f"a path begins with a slash: /{path}")
+        if "#" in path or any(not "!" <= letter <= "~" for letter in path):
+            raise ValueError("a path is written as in a URL: blanks and the like as %20")
+    return paths
+
+
 def read_host(text: str) -> str:
     """ "*" and "" are every host; a name is compared in lower case, without its port."""
     host = "" if text == "*" else text.lower().rstrip(".")

@@ -31,6 +31,8 @@ def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
         "max_requests_jitter": "50",
         "workers_max_rss": "512M",
         "workers_lifetime": "3600",
+        "startup_timeout": "21",
+        "warm_up": ("/a?b=c", "/d"),
         "heartbeat_timeout": "12",
     }
     config = load("serve", flags, {}).config
@@ -43,6 +45,7 @@ def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
     assert (told.threads, told.slots, told.graceful_timeout) == (9, 5, 7)
     assert told.log_level == "debug"
     assert (told.child_id, told.heartbeat_timeout) == (77, 12)
+    assert (told.startup_timeout, told.warm_up) == (21, ["/a?b=c", "/d"])
     assert (told.max_requests, told.max_requests_jitter) == (1000, 50)
     assert (told.workers_max_rss, told.workers_lifetime) == (512 * 2**20, 3600)
 

@@ -43,6 +43,10 @@ WORDS = "found 'gevent'; there are no greenlet workers; a WSGI app runs in --thr
             "megabytes have an M",
         ),
         (
+            {"warm_up": ("/a", "b")},
+            "--warm-up: found '/a', 'b'; a path begins with a slash: /b",
+        ),
+        (
             {"workers_max_rss": "much"},
             "--workers-max-rss: found 'much'; memory is written in bytes or as in 512M; the units "
             "are K, M and G",
