@@ -412,7 +412,7 @@ class ChildTable:
     def _hurry(self, children: Iterable[Child], now: float) -> None:
         """No more time: what has been asked once is asked again, and killed soon."""
         self._hurry_at = None
-        for child in list(children):
+        for child in [child for child in children if not child.killed]:
             if child.state != "stopping":
                 child.ask_again_at = now + ASK_AGAIN
             self.crew.terminate(child, now + HURRIED_GRACE)

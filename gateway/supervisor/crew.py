@@ -139,7 +139,7 @@ class Crew:
         return self.settings.graceful_timeout + more
 
     def kill_if_late(self, child: Child) -> None:
-        child.deadline = None
+        child.deadline, child.killed = None, True
         why = f" ({child.why})" if child.why else ""
         self.decide(Say("warning", f"{child} did not stop in time{why}; killing it"))
         self.decide(Kill(child.id))

@@ -28,6 +28,7 @@ class Child:
     """When it must be ready, and linked if it succeeds somebody; stopping, when it is killed."""
     ask_again_at: float | None = None
     state: Literal["starting", "ready", "stopping"] = "starting"
+    killed: bool = False
     pid: int = 0
     why: str = ""
     """Why it stops, or is about to be succeeded."""

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +20,10 @@ PATIENCE = 20.0
 class Propylon:
     """A running `propylon serve`, or another verb."""
 
-    def __init__(self, process: trio.Process) -> None:
+    def __init__(self, process: trio.Process, temporary: Path) -> None:
         self.process = process
+        self.temporary = temporary
+        """Where it makes its run directory, if it was given none."""
         self.log = ""
         self._more = trio.Event()
 
@@ -79,14 +82,21 @@ async def propylon(
     *arguments: str | Path, cwd: Path, pass_fds: Sequence[int] = ()
 ) -> AsyncIterator[Propylon]:
     """Runs it in `cwd`; stopped, if it has not ended, when the block ends."""
-    process = await trio.lowlevel.open_process(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        stderr=subprocess.PIPE,
-        pass_fds=pass_fds,
-        env=os.environ | {"XDG_RUNTIME_DIR": "", "TMPDIR": str(cwd)},
-    )
-    running = Propylon(process)
+    with tempfile.TemporaryDirectory(prefix="p") as temporary:  # a socket's path is to be short
+        process = await trio.lowlevel.open_process(
+            [*COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            stderr=subprocess.PIPE,
+            pass_fds=pass_fds,
+            env=os.environ | {"XDG_RUNTIME_DIR": "", "TMPDIR": temporary},
+        )
+        async with _tended(Propylon(process, Path(temporary))) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _tended(running: Propylon) -> AsyncIterator[Propylon]:
+    process = running.process
     async with trio.open_nursery() as nursery:
         nursery.start_soon(running.read_log)
         try:

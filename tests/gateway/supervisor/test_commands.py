@@ -16,7 +16,7 @@ EVERY = [
     (commands.Reload(), {"command": "reload", "wait": True}),
     (commands.Reload(wait=False), {"command": "reload", "wait": False}),
     (commands.Rollback(), {"command": "rollback", "wait": True}),
-    (commands.Upgrade(), {"command": "upgrade", "wait": True}),
+    (commands.Upgrade(), {"command": "upgrade"}),
     (commands.Status(), {"command": "status"}),
     (commands.Drain(), {"command": "drain"}),
     (commands.Stop(now=True), {"command": "stop", "now": True}),

@@ -75,8 +75,8 @@ async def test_serves_and_stops_with_what_is_under_way_finished(project: Path) -
         assert await running.ended() == 0
         await running.said("Stopping on SIGTERM")
         await running.said("Stopped")
+        assert list(running.temporary.glob("propylon-*/*")) == []  # the run directory
     assert (project / "shut-down").exists()
-    assert list(project.glob("propylon-*/*")) == []  # the run directory
 
 
 async def test_a_killed_worker_is_replaced(project: Path) -> None:
@@ -293,7 +293,6 @@ async def test_a_taken_port(project: Path) -> None:
                 "listens there already\n"
             )
     assert running.log.count("\n") == 3  # that line and the end of the log
-    assert list(project.glob("propylon-*/*")) == []
 
 
 async def test_ctrl_c_reaches_the_children_and_means_nothing_to_them(project: Path) -> None:
