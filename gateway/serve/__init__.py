@@ -1,5 +1,6 @@
 """A client connection's life: bytes meet exchanges.
 
-Reading order: `state` -> `outgoing`, `upload` -> `connection` -> `websocket` -> `seldom`,
-`proxy_gate`, `tls_transport`, `handshake` (before the client speaks HTTP) -> `service`.
+Reading order: `state`, `restarts` -> `outgoing`, `upload` -> `closing` -> `connection` ->
+`websocket` -> `seldom`, `proxy_gate`, `tls_transport`, `handshake` (before the client speaks HTTP)
+-> `service`.
 """

@@ -4,9 +4,8 @@ No task: whatever happens to a connection is a call (the poller brings bytes, a 
 the sweeper a deadline), and none of them waits. A connection is the sink of its one current
 exchange.
 
-States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`,
-`flushing` when all that is left is to send what is kept, `lingering` when our side is shut and the
-client may still be writing (RFC 9112 section 9.6), `closed`, also when it has become a WebSocket's.
+States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`, and
+those of its end (see `closing`).
 
 Two clocks run, for the two ways in which a client can be late: `_deadline` for what it has to send
 in this state, and its socket's `send_by` for what it has to take.
@@ -15,14 +14,14 @@ in this state, and its socket's `send_by` for what it has to take.
 import socket
 from logging import getLogger
 from time import monotonic
-from typing import Final, Literal
 
 from ...protocol.messages import CLIENT_GONE, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
 from ..http.handshake import check_origin
-from ..http.machine import CONTINUE, HttpMachine
-from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
+from ..http.machine import CONTINUE
+from .client_socket import MOST_BUFFERED, ClientSocket
+from .closing import FIRST_BYTE_OF_NEXT, ClosingConnection
 from .state import ServiceState
 from .tls_transport import TlsTransport
 from .upload import Upload
@@ -30,33 +29,16 @@ from .websocket import WebSocketConnection, accept_websocket
 
 log = getLogger("propylon.gateway")
 
-FIRST_BYTE_OF_NEXT: Final = 0.75
-"""Seconds that an idle connection keeps when the service drains: a request may be crossing, and
-twice around the earth is 0.6 s."""
-IDLE_LINGER: Final = 0.25
-"""Seconds that an idle connection's client has to notice that our side is shut. No response can be
-lost here, so it is shorter than LINGER: a stop waits for it."""
 
-
-State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
-
-
-class ClientConnection:
+class ClientConnection(ClosingConnection):
     __slots__ = (
         "_advancing",
         "_client",
-        "_cut_short",
-        "_deadline",
         "_exchange",
         "_extensions",
         "_known",
-        "_lingers",
-        "_machine",
         "_scheme",
         "_server",
-        "_service",
-        "_socket",
-        "_state",
         "_upload",
     )
 
@@ -71,26 +53,17 @@ class ClientConnection:
     ) -> None:
         """`scheme`: what the client used, where a PROXY header told; `known`: whether `client` is
         the client and not a proxy that could not say who is."""
-        self._socket = ClientSocket(sock, service)
+        super().__init__(ClientSocket(sock, service), service)
         self._client = client
         self._server = server
         self._scheme = scheme
         self._known = known
-        self._service = service
-        self._machine = HttpMachine(service.http)
         self._extensions = sock.extensions if isinstance(sock, TlsTransport) else None
         if self._extensions is not None:
             self._scheme = "https"
         self._exchange: Exchange | None = None
-        self._state: State = "idle"
-        self._deadline = service.now + service.settings.header_timeout
-        """Monotonic seconds at which the client is late with what it has to send; 0.0: never."""
         self._upload = Upload(self._machine)
         self._advancing = False
-        self._cut_short = False
-        """Whether the last response has ended before its end."""
-        self._lingers = False
-        """Whether the client may be sending what will not be read."""
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -384,53 +357,7 @@ class ClientConnection:
             self._socket.reset()  # else a cut response would look whole
         self._close()
 
-    def _close_when_sent(self) -> None:
-        if self._state == "closed":
-            return
-        self._socket.pause(False)
-        self._deadline = 0.0
-        if self._socket.kept:
-            self._state = "flushing"
-        else:
-            self._close_gently()
-
-    def _close_gently(self) -> None:
-        """Closes so that the client gets all that was sent, and sees it if that is not all."""
-        machine = self._machine
-        if self._cut_short and not machine.end_shows:
-            self._socket.reset()
-            self._close()
-        elif machine.body_complete and not machine.buffered and not self._lingers:
-            self._close()
-        else:
-            self._state = "lingering"
-            self._deadline = self._service.now + LINGER
-            try:
-                self._socket.shut_writing()
-            except OSError:
-                self._close()
-
-    def _close(self) -> None:
-        """Closes at once; harmless when done twice."""
-        if self._state != "closed":
-            self._state = "closed"
-            self._service.connections.discard(self)
-            self._socket.close()
-
     # -- deadlines ---------------------------------------------------------------------------
-
-    def _close_idle(self) -> None:
-        """A request may be crossing: what has come by now is answered, and what comes later does
-        not reset the connection (RFC 9112 section 9.6)."""
-        self.readable()
-        if self._state != "idle":
-            return
-        self._state = "lingering"
-        self._deadline = self._service.now + IDLE_LINGER
-        try:
-            self._socket.shut_writing()
-        except OSError:
-            self._close()
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. Called a few times a second."""
@@ -447,12 +374,5 @@ class ClientConnection:
             elif not self._socket.kept:  # else it is busy taking what it is sent
                 self._refuse(RequestError(408, "The request's body did not arrive in time."))
 
-    def drain(self) -> None:
-        """The service ends. Responses from now on say `Connection: close`; an idle connection
-        stays for a moment, since a request may be on its way."""
-        if self._state == "idle" and self._deadline:
-            self._deadline = min(self._deadline, self._service.now + FIRST_BYTE_OF_NEXT)
-
     def cut(self) -> None:
-        """The deadline for draining has passed."""
         self._client_gone()
