@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--variants", default="all", help="of " + ", ".join(VARIANTS))
     parser.add_argument("--contestants", default="all", help="of " + ", ".join(CONTESTANTS))
     parser.add_argument("--json", type=Path, default=Path("nothing-dropped.json"))
+    parser.add_argument("--logs", type=Path, help="folder for the servers' logs")
     parser.add_argument(
         "--strict", action="store_true", help="nothing is allowed: shows what the harness sees"
     )
@@ -56,7 +57,7 @@ def main() -> int:
                 what = (
                     replace(VARIANTS[variant], allowed=()) if options.strict else VARIANTS[variant]
                 )
-                trial = run_trial(name, variant, what, options.seconds)
+                trial = run_trial(name, variant, what, options.seconds, options.logs)
                 results.append(asyncio.run(trial))
                 print(breakdown(results[-1]), flush=True)
                 write(options.json, results, options.seconds)

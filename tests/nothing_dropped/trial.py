@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -220,8 +221,17 @@ async def play(
     return scene, server
 
 
-async def run_trial(name: str, variant_name: str, variant: Variant, seconds: float) -> Result:
-    """Of the contestant of that name. The variant may be another than the name's."""
+def keep_log(log: Path, folder: Path, name: str) -> None:
+    if log.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(log, folder / name)
+
+
+async def run_trial(
+    name: str, variant_name: str, variant: Variant, seconds: float, logs: Path | None = None
+) -> Result:
+    """Of the contestant of that name. The variant may be another than the name's. The server's
+    whole log goes into the folder `logs`."""
     contestant = CONTESTANTS[name]
     result = Result(name, variant_name, "ran")
     if not contestant.has(variant.needs):
@@ -239,6 +249,9 @@ async def run_trial(name: str, variant_name: str, variant: Variant, seconds: flo
         except DidNotStart as error:
             result.state, result.why = "did not start", str(error)
             return result
+        finally:
+            if logs is not None:
+                keep_log(folder / "log", logs, f"{name}, {variant_name}.log")
         result.seconds = time.monotonic() - began
         result.take(scene.tally)
         if result.total:
