@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
@@ -29,20 +30,24 @@ _OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES)
 Event = dict[str, Any]
 
 
-class ChildProcess:
-    """A running child."""
+class LeashedProcess(ABC):
+    """A running child, whoever is its parent."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", leash: socket.socket) -> None:
-        self._process = process
+    def __init__(self, leash: socket.socket) -> None:
         self._leash = leash
         self._buffer = b""
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    @abstractmethod
+    def pid(self) -> int: ...
 
+    @abstractmethod
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)  # not sent to a pid that has been waited for
+        """Not sent to a process that has ended, nor to another that has its pid by now."""
+
+    @abstractmethod
+    async def _wait(self) -> int:
+        """Until it has ended; its return code as subprocess gives it."""
 
     async def run(self, report: Callable[[Event], None]) -> int:
         """Reports what it says until it has ended; its return code. Once per process."""
@@ -65,7 +70,7 @@ class ChildProcess:
         """False at the end of file."""
         while True:
             try:
-                data = self._leash.recv(65_536)
+                data = self._receive()
             except (BlockingIOError, InterruptedError):
                 return True
             except OSError:
@@ -78,6 +83,24 @@ class ChildProcess:
                 event = _decode(line)
                 if event is not None:
                     report(event)
+
+    def _receive(self) -> bytes:
+        return self._leash.recv(65_536)
+
+
+class ChildProcess(LeashedProcess):
+    """A child of ours."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", leash: socket.socket) -> None:
+        super().__init__(leash)
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)  # not sent to a pid that has been waited for
 
     async def _wait(self) -> int:
         try:
@@ -104,6 +127,13 @@ def spawn(
     module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
 ) -> ChildProcess:
     """`python -m module`, with `arguments` made of the leash's number. Raises OSError."""
+    return ChildProcess(*launch(module, arguments, pass_fds))
+
+
+def launch(
+    module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
+) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    """As `spawn`: the process, and our end of its leash."""
     ours, theirs = socket.socketpair()
     with theirs:
         ours.setblocking(False)
@@ -124,7 +154,7 @@ def spawn(
             raise
         finally:
             signal.signal(signal.SIGINT, before)
-    return ChildProcess(process, ours)
+    return process, ours
 
 
 async def send_settings(pipe: int, settings: bytes) -> None:
