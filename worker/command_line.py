@@ -35,8 +35,12 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--workers-max-rss", type=int, default=0, help="bytes, then it asks to be replaced")
     add("--workers-lifetime", type=float, default=0.0, help="seconds, likewise")
     add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
+    add("--preload", action="store_true", help="load the app and fork workers at the leash's word")
     add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")
-    return WorkerSettings(**vars(parser.parse_args(arguments)))
+    found = WorkerSettings(**vars(parser.parse_args(arguments)))
+    if found.preload and found.leash_fd is None:
+        parser.error("--preload needs a --leash-fd: without a supervisor nobody asks for workers")
+    return found
 
 
 def _positive(text: str) -> int:

@@ -28,12 +28,13 @@ _LOOP: Final = LoopKind(asyncio.Event, (asyncio.CancelledError, KeyboardInterrup
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
     """Runs until told to stop. Raises AppLoadError if the app cannot start."""
-    factory, name = _loop_factory(settings.loop)
+    factory, name = loop_factory(settings.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(AsyncioHost(settings, loaded, leash, name).main())
 
 
-def _loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
+def loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
+    """What makes the loop, and its name. Raises AppLoadError if uvloop is wanted and not there."""
     if loop != "asyncio":
         try:
             import uvloop

@@ -67,6 +67,12 @@ class Leash:
             if self._unsent:
                 time.sleep(0.01)
 
+    def give(self) -> socket.socket:
+        """The socket goes to somebody else, who speaks on it from now on."""
+        assert self._sock is not None
+        sock, self._sock = self._sock, None
+        return sock
+
     def close(self) -> None:
         if self._sock is not None:
             self._sock.close()

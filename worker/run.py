@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
@@ -46,7 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         loaded = load_app(settings)
         logger.disabled = False  # an app's dictConfig disables loggers that it does not know
-        _serve(settings, loaded, leash)
+        serve = _host(settings, loaded)
+        if settings.preload:
+            from .preload import Zygote
+
+            forked = Zygote(leash.give()).serve(app=loaded.name, interface=loaded.interface)
+            if forked is None:
+                _exit_within(EXIT_TIMEOUT)
+                return 0
+            settings = replace(parse(forked.arguments), leash_fd=forked.leash_fd)
+            leash = Leash(settings.leash_fd)
+        serve(settings, loaded, leash)
     except AppLoadError as error:
         _not_ready(settings, leash, error)
         return EXIT_NOT_READY
@@ -59,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+def _host(
+    settings: WorkerSettings, loaded: LoadedApp
+) -> Callable[[WorkerSettings, LoadedApp, Leash], None]:
     # One host is imported, and what it needs: a WSGI worker never loads asyncio, an asyncio
     # worker never loads trio.
     if loaded.interface == "wsgi":
@@ -67,8 +80,10 @@ def _serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
     elif settings.loop == "trio":
         from .host_trio import serve
     else:
-        from .host_asyncio import serve
-    serve(settings, loaded, leash)
+        from .host_asyncio import loop_factory, serve
+
+        loop_factory(settings.loop)  # imports uvloop now: once for all workers of a zygote
+    return serve
 
 
 class _LineFormatter(logging.Formatter):

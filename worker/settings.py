@@ -56,6 +56,8 @@ class WorkerSettings:
     workers_lifetime: float = 0.0
     """Seconds."""
     log_level: str = "info"
+    preload: bool = False
+    """To load the app only, and have workers forked from this process."""
     leash_fd: int | None = None
     """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""
 

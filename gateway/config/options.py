@@ -211,6 +211,13 @@ class Options:
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
     )
+    preload: bool = option(
+        False,
+        "Import the app once and fork the workers, which then share its memory.",
+        section="processes",
+        aliases=("preload-app",),
+        verbs=WORKER_SIDE,
+    )
     max_requests: Annotated[int, Meta(ge=0, le=2**40)] = option(
         0,
         "Requests after which a worker is replaced; 0: no limit.",

@@ -33,6 +33,8 @@ class PoolConfig:
     """Calls per worker; 0: the worker decides."""
     warm_up: tuple[str, ...] = ()
     """Paths that a worker asks its app for before it is ready."""
+    preload: bool = False
+    """Its workers are forked from one process that has imported the app."""
     max_requests: int = 0
     """A worker that has taken so many is replaced; 0: no limit, as in the next ones."""
     max_requests_jitter: int = 0

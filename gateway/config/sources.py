@@ -44,6 +44,7 @@ POOL_KEYS: Final = (
     "loop",
     "limit_concurrency",
     "warm_up",
+    "preload",
     "max_requests",
     "max_requests_jitter",
     "workers_max_rss",

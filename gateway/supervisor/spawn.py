@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, Self, cast
 
@@ -27,6 +28,74 @@ _OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES)
 """What systemd says to the process that it has started."""
 
 Event = dict[str, Any]
+
+
+class LeashedProcess(ABC):
+    """A running child, whoever is its parent."""
+
+    def __init__(self, leash: socket.socket) -> None:
+        self._leash = leash
+        self._buffer = b""
+
+    @property
+    @abstractmethod
+    def pid(self) -> int: ...
+
+    @abstractmethod
+    def signal(self, number: signal.Signals) -> None:
+        """Not sent to a process that has ended, nor to another that has its pid by now."""
+
+    @abstractmethod
+    async def _wait(self) -> int:
+        """Until it has ended; its return code as subprocess gives it."""
+
+    @property
+    def leash(self) -> int:
+        """Its number as a file descriptor."""
+        return self._leash.fileno()
+
+    @property
+    def unread(self) -> bytes:
+        """The beginning of a line that has not been finished."""
+        return self._buffer
+
+    async def run(self, report: Callable[[Event], None]) -> int:
+        """Reports what it says until it has ended; its return code. Once per process."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, report)
+            try:
+                code = await self._wait()
+            finally:
+                nursery.cancel_scope.cancel()
+        # All it said is in the socket by now, while a grandchild may hold the other end open.
+        self._read_all(report)
+        self._leash.close()
+        return code
+
+    async def _listen(self, report: Callable[[Event], None]) -> None:
+        while self._read_all(report):
+            await trio.lowlevel.wait_readable(self._leash)
+
+    def _read_all(self, report: Callable[[Event], None]) -> bool:
+        """False at the end of file."""
+        while True:
+            try:
+                data = self._receive()
+            except (BlockingIOError, InterruptedError):
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            *lines, self._buffer = (self._buffer + data).split(b"\n")
+            self._buffer = self._buffer[:LONGEST_LINE]
+            for line in lines:
+                event = _decode(line)
+                if event is not None:
+                    report(event)
+
+    def _receive(self) -> bytes:
+        return self._leash.recv(65_536)
 
 
 class Process(Protocol):
@@ -60,12 +129,12 @@ class InheritedProcess:
         return self._code
 
 
-class ChildProcess:
-    """A running child."""
+class ChildProcess(LeashedProcess):
+    """A child of ours."""
 
     def __init__(self, process: Process, leash: socket.socket, unread: bytes = b"") -> None:
+        super().__init__(leash)
         self._process = process
-        self._leash = leash
         self._buffer = unread
 
     @classmethod
@@ -75,55 +144,11 @@ class ChildProcess:
         return cls(InheritedProcess(pid), sock, unread)
 
     @property
-    def leash(self) -> int:
-        return self._leash.fileno()
-
-    @property
-    def unread(self) -> bytes:
-        """The beginning of a line that has not been finished."""
-        return self._buffer
-
-    @property
     def pid(self) -> int:
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)  # not sent to a pid that has been waited for
-
-    async def run(self, report: Callable[[Event], None]) -> int:
-        """Reports what it says until it has ended; its return code. Once per process."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, report)
-            try:
-                code = await self._wait()
-            finally:
-                nursery.cancel_scope.cancel()
-        # All it said is in the socket by now, while a grandchild may hold the other end open.
-        self._read_all(report)
-        self._leash.close()
-        return code
-
-    async def _listen(self, report: Callable[[Event], None]) -> None:
-        while self._read_all(report):
-            await trio.lowlevel.wait_readable(self._leash)
-
-    def _read_all(self, report: Callable[[Event], None]) -> bool:
-        """False at the end of file."""
-        while True:
-            try:
-                data = self._leash.recv(65_536)
-            except (BlockingIOError, InterruptedError):
-                return True
-            except OSError:
-                return False
-            if not data:
-                return False
-            *lines, self._buffer = (self._buffer + data).split(b"\n")
-            self._buffer = self._buffer[:LONGEST_LINE]
-            for line in lines:
-                event = _decode(line)
-                if event is not None:
-                    report(event)
 
     async def _wait(self) -> int:
         try:
@@ -150,6 +175,13 @@ def spawn(
     module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
 ) -> ChildProcess:
     """`python -m module`, with `arguments` made of the leash's number. Raises OSError."""
+    return ChildProcess(*launch(module, arguments, pass_fds))
+
+
+def launch(
+    module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
+) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    """As `spawn`: the process, and our end of its leash."""
     ours, theirs = socket.socketpair()
     with theirs:
         ours.setblocking(False)
@@ -170,7 +202,7 @@ def spawn(
             raise
         finally:
             signal.signal(signal.SIGINT, before)
-    return ChildProcess(process, ours)
+    return process, ours
 
 
 async def send_settings(pipe: int, settings: bytes) -> None:
