@@ -17,7 +17,8 @@ class WorkerSeat:
     """The supervisor's number for the process."""
     generation: int
     run_dir: str
-    leash_fd: int
+    leash_fd: int | None
+    """None: it is given one when it is forked."""
 
 
 def gateway_settings(
@@ -81,5 +82,5 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--workers-max-rss={pool.workers_max_rss}",
         f"--workers-lifetime={pool.workers_lifetime}",
         f"--log-level={config.log.level}",
-        f"--leash-fd={seat.leash_fd}",
+        *([f"--leash-fd={seat.leash_fd}"] if seat.leash_fd is not None else []),
     ]

@@ -1,8 +1,9 @@
 """Starts the processes of a generation: what each is told, and which sockets it inherits."""
 
 import os
+import signal
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -15,7 +16,8 @@ from ..settings import ListenerSettings
 from .messages import Spawn
 from .plan import Plan
 from .run_dir import MODE
-from .spawn import ChildProcess, send_settings, spawn
+from .spawn import ChildProcess, Event, send_settings, spawn
+from .zygote import ForkedWorker, Zygote, start_zygote
 
 
 class Launcher:
@@ -23,6 +25,8 @@ class Launcher:
         self._plan = plan
         self._nursery = nursery
         self._starts: Counter[int] = Counter()
+        self._zygotes: dict[tuple[str, int], Zygote] = {}
+        """Pool and generation -> where its workers are forked."""
         self._doors: dict[int, str] = {}
         """Gateway's pid -> what its sockets are called."""
 
@@ -89,19 +93,42 @@ class Launcher:
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""
-        return spawn("propylon.worker", self._arguments(config, pool, order))
+        return spawn("propylon.worker", lambda leash: self._arguments(config, pool, order, leash))
+
+    async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
+        """With --preload: of the process that has loaded this generation's app. Cancelled while
+        that still loads, it is ended. Raises OSError, PreloadFailed."""
+        key = (pool.name, order.generation)
+        zygote = self._zygotes.get(key)
+        if zygote is None or not zygote.usable:
+            zygote = start_zygote(lambda leash: self._arguments(config, pool, order, leash))
+            self._zygotes[key] = zygote
+            self._nursery.start_soon(zygote.run, _unheard)
+        try:
+            return await zygote.fork(order.child, self._arguments(config, pool, order, None))
+        except trio.Cancelled:
+            if not zygote.has_loaded:
+                zygote.stop()
+                zygote.signal(signal.SIGKILL)
+            raise
+
+    def forget_zygotes(self, keep: Container[int]) -> None:
+        """Those of other generations end with their workers."""
+        for key in [key for key in self._zygotes if key[1] not in keep]:
+            self._zygotes.pop(key).stop()
 
     def _arguments(
-        self, config: Config, pool: PoolConfig, order: Spawn
-    ) -> Callable[[int], list[str]]:
-        def arguments(leash: int) -> list[str]:
-            seat = WorkerSeat(
-                number=order.place.number,
-                child=order.child,
-                generation=order.generation,
-                run_dir=self._plan.run_dir,
-                leash_fd=leash,
-            )
-            return worker_arguments(config, pool, seat)
+        self, config: Config, pool: PoolConfig, order: Spawn, leash: int | None
+    ) -> list[str]:
+        seat = WorkerSeat(
+            number=order.place.number,
+            child=order.child,
+            generation=order.generation,
+            run_dir=self._plan.run_dir,
+            leash_fd=leash,
+        )
+        return worker_arguments(config, pool, seat)
 
-        return arguments
+
+def _unheard(event: Event) -> None:
+    """What a zygote says is told to those who ask it for workers."""

@@ -196,6 +196,8 @@ class Orders:
         gateways = [c for c in table.crew.children.values() if c.place.kind == "gateway"]
         if any(gateway.state == "starting" for gateway in gateways):
             return "a gateway is starting"
+        if any(pool.preload for pool in self._supervisor.generations.current.pools):
+            return "workers of --preload are not children of ours; start Propylon anew instead"
         return ""
 
     # -- scale -------------------------------------------------------------------------------

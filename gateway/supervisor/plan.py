@@ -92,7 +92,8 @@ class Generations:
             else frozenset({"worker"}),
             at_once=config.reload is not None,
             observe=0.0 if config.reload is not None else observe,
-            reverts=changed,
+            # With --preload the old code is kept in memory.
+            reverts=changed or all(pool.preload for pool in self.current.pools),
         )
 
     def next_gateways(self) -> Reload:

@@ -10,14 +10,14 @@ from .launch import Launcher
 from .messages import Place
 from .plan import Generations, Plan
 from .seats import Child
-from .spawn import ChildProcess
+from .spawn import ChildProcess, LeashedProcess
 
 
 def save(
     plan: Plan,
     generations: Generations,
     table: ChildTable,
-    processes: Mapping[int, ChildProcess],
+    processes: Mapping[int, LeashedProcess],
     launcher: Launcher,
     *,
     now: float,
@@ -67,11 +67,11 @@ def _seat(table: ChildTable, child: Child) -> Literal["holder", "successor", "no
     return "successor" if seat is not None and seat.successor is child else "none"
 
 
-def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, ChildProcess]:
+def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, LeashedProcess]:
     """The children's processes, which the table knows again."""
     crew = table.crew
     crew.generation = handover.generation
-    processes: dict[int, ChildProcess] = {}
+    processes: dict[int, LeashedProcess] = {}
     for saved in handover.children:
         child = Child(
             saved.id,

@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from ..config.schema import Config, PoolConfig
 from .children import ChildTable
 from .console import logger
 from .control import ControlServer
@@ -46,11 +47,12 @@ from .orders import Orders
 from .plan import Generations, Plan, children_settings, serving
 from .run_dir import RunDirError
 from .signals import hear_signals
-from .spawn import ChildProcess, Event
+from .spawn import Event, LeashedProcess
 from .status import StatusReport
 from .succession import restore, save
 from .survey import Survey
 from .upgrade import take_over
+from .zygote import PreloadFailed
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 PATIENCE: Final = 5.0
@@ -84,7 +86,9 @@ class Supervisor:
         self.orders = Orders(self)
         self._control = ControlServer(plan.control_socket, self.orders.carry_out)
         self._launcher: Launcher
-        self._processes: dict[int, ChildProcess] = {}
+        self._processes: dict[int, LeashedProcess] = {}
+        self._forking: dict[int, trio.CancelScope] = {}
+        """Workers that are on their way from a process that has loaded the app, or still does."""
         self._apps: dict[str, Event] = {}
         """Pool -> what a worker of it said when it was ready."""
         self._handover = handover
@@ -160,12 +164,15 @@ class Supervisor:
             case ReloadEnded():
                 self.survey.reload_ended(decision, trio.current_time())
                 self.orders.reload_ended(decision)
+                self._forget_generations()
             case Finish(code):
                 self._code = code
 
     def _signal(self, child: int, number: signal.Signals) -> None:
         if child in self._processes:
             self._processes[child].signal(number)
+        elif child in self._forking and number != signal.SIGQUIT:
+            self._forking[child].cancel()
 
     # An upgrade.
 
@@ -207,24 +214,47 @@ class Supervisor:
     # Children.
 
     def _spawn(self, order: Spawn, nursery: trio.Nursery) -> None:
-        child, place = order.child, order.place
-        config = self.generations.config(order.generation)
+        place, config = order.place, self.generations.config(order.generation)
         try:
             if place.kind == "gateway":
                 follows = order.succeeds or self.table.phase == "serving"
                 process = self._launcher.gateway(config, order, await_workers=follows)
             else:
                 pool = self.generations.pool(order.generation, place.pool)
+                if pool.preload:
+                    self._forking[order.child] = trio.CancelScope()
+                    nursery.start_soon(self._fork, order, config, pool, nursery)
+                    return
                 process = self._launcher.worker(config, pool, order)
         except OSError as exc:
-            self.tell(Exited(child, f"could not be started: {exc.strerror}"))
+            self.tell(Exited(order.child, f"could not be started: {exc.strerror}"))
             return
-        logger.debug("%s started, pid %d", place, process.pid)
-        self._processes[child] = process
-        self.tell(Spawned(child, process.pid))
-        nursery.start_soon(self._tend, child, place, process)
+        self._started(order, process, nursery)
 
-    async def _tend(self, child: int, place: Place, process: ChildProcess) -> None:
+    async def _fork(
+        self, order: Spawn, config: Config, pool: PoolConfig, nursery: trio.Nursery
+    ) -> None:
+        how = "was never forked"
+        with self._forking[order.child]:
+            try:
+                process = await self._launcher.forked_worker(config, pool, order)
+                self._started(order, process, nursery)
+                return
+            except PreloadFailed as failure:
+                self.tell(NotReady(order.child, failure.error, failure.detail))
+            except OSError as exc:
+                how = f"could not be forked: {exc.strerror}"
+            finally:
+                del self._forking[order.child]
+        self.tell(Exited(order.child, how))
+
+    def _started(self, order: Spawn, process: LeashedProcess, nursery: trio.Nursery) -> None:
+        logger.debug("%s started, pid %d", order.place, process.pid)
+        self._processes[order.child] = process
+        self.tell(Spawned(order.child, process.pid))
+        nursery.start_soon(self._tend, order.child, order.place, process)
+
+    async def _tend(self, child: int, place: Place, process: LeashedProcess) -> None:
         code = await process.run(partial(self._hear_child, child, place))
         del self._processes[child]
         if place.kind == "gateway":
@@ -271,6 +301,11 @@ class Supervisor:
                 case _:
                     pass  # a worker that no supervisor has started
         self.tell(Linked(gateway, pool, frozenset(usable)))
+
+    def _forget_generations(self) -> None:
+        rollout = self.table.rollout
+        in_use = {self.table.crew.generation} | ({rollout.generation} if rollout else set[int]())
+        self._launcher.forget_zygotes(in_use)
 
     # What the operator reads.
 

@@ -52,6 +52,11 @@ class Zygote(ChildProcess):
         """False: it is ended, told to end, or could not load the app. Another is needed."""
         return self._failure is None
 
+    @property
+    def has_loaded(self) -> bool:
+        """Whether it is known what became of the app's import."""
+        return self._loaded.is_set()
+
     async def loaded(self) -> None:
         """Waits until the app is. Raises PreloadFailed."""
         await self._loaded.wait()

@@ -1,7 +1,5 @@
 """The supervisor with real gateway and worker processes."""
 
-# ruff: noqa: ASYNC240  small files on a local disk
-
 import os
 import re
 import signal
