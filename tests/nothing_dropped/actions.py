@@ -18,7 +18,7 @@ from .variants import Variant
 RELOAD_EVERY = 2.0
 KILL_EVERY = 0.1
 STOP_EVERY = 6.0
-"""Seconds between two SIGSTOPs, of different workers if there is a choice."""
+"""Seconds between two SIGSTOPs: time to notice one and to start another."""
 CUT_EVERY = 11.0
 """Seconds between two deaths of the gateway: more often is a crash loop, and slowed down."""
 SERVE_FOR = 4.0
@@ -71,16 +71,17 @@ class Actions:
             self.scene.tally.note("workers killed")
 
     async def stop_workers(self) -> None:
-        """One that serves is stopped and never goes on."""
+        """One that serves is stopped for ever. Who does not replace it soon has none left."""
         while not await self.ended(1.0):
             alive = set(self.server.family())
             serving = [pid for pid in self.scene.serving_now() if pid in alive]
-            if len(serving) < 2:
-                self.scene.tally.note("stops left out: a single worker serves")
+            if not serving:
+                self.scene.tally.note("stops left out: no worker serves")
                 continue
-            victim = min(serving)  # the eldest, most likely
+            victim = self.random.choice(serving)
             with_no_such(os.kill, victim, signal.SIGSTOP)
             del self.scene.serving[victim]
+            self.scene.stopped.append(victim)
             self.scene.tally.note("workers stopped")
             await self.ended(STOP_EVERY - 1.0)
 

@@ -23,6 +23,8 @@ class Scene:
     """Versions of the app's code that answered."""
     posted: dict[str, str] = field(default_factory=dict)
     """Unique id -> what its POST was answered, "" for nothing."""
+    stopped: list[int] = field(default_factory=list)
+    """Workers that were sent SIGSTOP."""
     refusal_expected: bool = False
     """Whether the server is stopped, or about to be."""
     cuts: list[float] = field(default_factory=list)

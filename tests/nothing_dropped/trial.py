@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..bench.contestants import Absent
+from ..end_to_end.server import stat
 from .actions import Actions
 from .clients import Crowd, KeepAlive, NewConnections, NewPosts, Pipelining, Posts
 from .contestants import CONTESTANTS, Contestant
@@ -161,17 +162,13 @@ async def recovered(actions: Actions, scene: Scene, variant: Variant) -> None:
                 await probe.once()
             if variant.wants == "the new code" and scene.versions != {wanted}:
                 fault = f"version {scene.versions} instead of {wanted}"
-            if variant.wants == "all workers" and not _all_serve(scene, variant):
-                fault = f"{len(scene.serving)} workers serve"
+            if variant.wants == "no stopped worker" and (left := list(filter(stat, scene.stopped))):
+                fault = f"stopped workers are still there: {left}"
         well = well + 1 if fault is None else 0
         if variant.wants == "the new code":
             scene.versions.clear()
         await asyncio.sleep(0.05)
     await actions.settle()
-
-
-def _all_serve(scene: Scene, variant: Variant) -> bool:
-    return len(scene.serving) >= variant.settings.workers
 
 
 def records(scene: Scene, ground: Ground) -> None:

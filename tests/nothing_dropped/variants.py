@@ -100,7 +100,7 @@ class Variant:
     seconds: float = 0.0
     """The least that makes sense."""
     wants: str = "an answer"
-    """At the end: `an answer`, `the new code`, `all workers`."""
+    """At the end: `an answer`, `the new code`, `no stopped worker`."""
 
     def allows(self, cuts: Sequence[float]) -> Callable[[str, Failed], str | None]:
         def allows(client: str, failure: Failed) -> str | None:
@@ -140,7 +140,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "stopped": Variant(
         says="a worker SIGSTOPped, and another later", action="stop_workers",
-        allowed=DEAD_WORKER, settings=Settings(heartbeat=2.0), wants="all workers",
+        allowed=DEAD_WORKER, settings=Settings(heartbeat=2.0), wants="no stopped worker",
     ),
     "gateway": Variant(
         says="the gateway process SIGKILLed", action="kill_gateways",
