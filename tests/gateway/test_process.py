@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from propylon.gateway.process import Leash
 from propylon.gateway.settings import GatewaySettings, LogSettings, PoolSettings
 
 FAILS = """
@@ -74,3 +75,26 @@ def test_a_failure(tmp_path: Path, started: bool) -> None:
     else:
         assert said == [{"event": "failed", "error": "the disk is gone"}]
         assert log == ""
+
+
+def test_a_report_that_does_not_fit_is_not_torn() -> None:
+    """A supervisor that does not read for a while misses lines; what it reads is whole."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        theirs.setblocking(False)
+        ours.setblocking(False)
+        leash = Leash(theirs.fileno())
+        data = b""
+        for number in range(300):
+            leash.report({"event": "workers", "number": number, "workers": ["x" * 700] * 8})
+            if number % 20 == 19:
+                while True:
+                    try:
+                        data += ours.recv(65_536)
+                    except BlockingIOError:
+                        break
+        *lines, _ = data.split(b"\n")
+        numbers = [json.loads(line)["number"] for line in lines]
+    assert numbers == sorted(set(numbers))
+    assert 15 <= len(numbers) < 300
