@@ -185,6 +185,14 @@ async def test_signals_and_return_codes(tmp_path: Path, app: tuple[str, ...]) ->
         assert await it.code("zygote") == 0
 
 
+async def test_a_signal_right_behind_the_fork_is_not_lost(tmp_path: Path) -> None:
+    async with family(tmp_path, ["preloaded:asgi"]) as it:
+        for number in range(20):
+            worker = await it.fork(number)
+            worker.signal(signal.SIGTERM)
+            assert await it.code(number) in (0, -signal.SIGTERM)
+
+
 async def test_where_the_kernel_has_no_pidfds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
