@@ -6,6 +6,7 @@ and then it gets calls only if no punctual one has a slot; `hung` when it has sa
 whole time-out, and then it gets nothing new. A PONG heals either.
 """
 
+from collections import deque
 from typing import Final, Literal
 
 Grade = Literal["punctual", "late", "hung"]
@@ -19,6 +20,8 @@ second is no burst, and a second is what makes people feel that they wait (Niels
 1993)."""
 LONGEST_STEP: Final = 0.5
 """Seconds between two looks that still count: twice the sweep's."""
+LAG_REACH: Final = 3
+"""PINGs: a worker tells the worst lag of up to two seconds, so that each who asks hears of it."""
 
 
 class Attention:
@@ -66,8 +69,8 @@ class Health:
         self._token = 0
         self._awaits = False
         self._pinged = attention.seconds - PING_EVERY
-        self._missed = attention.missed
-        """As of the last PONG: what a worker says of its lag reaches back so far."""
+        self._missed = deque([attention.missed], maxlen=LAG_REACH)
+        """As of the last PONGs: what a worker says of its lag reaches back so far."""
         self.grade: Grade = "punctual"
         self.why = ""
         """What the grade was given for, in words."""
@@ -91,8 +94,8 @@ class Health:
         lag = vitals.get("lag")
         lag = float(lag) if isinstance(lag, (int, float)) else 0.0
         # A machine that stood still made the worker's loop late as it made us.
-        lag -= attention.missed - self._missed
-        self._missed = attention.missed
+        lag -= attention.missed - self._missed[0]
+        self._missed.append(attention.missed)
         if lag > LATE_AFTER:
             self._give("late", f"its event loop ran {lag:.1f} s late")
         elif silent > LATE_AFTER:
