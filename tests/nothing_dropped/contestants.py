@@ -1,6 +1,7 @@
 """Who is tried, each as somebody would run it, with what it has of the variant's settings."""
 
 import asyncio
+import json
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -99,19 +100,21 @@ async def propylon_reload(server: Server) -> int | None:
 
 async def propylon_upgrade(server: Server) -> str:
     code, text = await told(server, "upgrade")
+    if code == 0 and has_verb("status"):  # another process may be the supervisor now
+        code, text = await told(server, "status", "--json")
+        server.main = json.loads(text)["pid"] if code == 0 else server.main
     return "" if code == 0 else f"exit code {code}: {text}"
 
 
-async def told(server: Server, verb: str) -> tuple[int, str]:
-    """`propylon VERB` of this instance."""
+async def told(server: Server, verb: str, *more: str) -> tuple[int, str]:
+    """`propylon VERB` of this instance: its exit code and what it wrote."""
     process = await asyncio.create_subprocess_exec(
-        python_tool("propylon"), verb, "--run-dir", str(server.ground.folder / "run"),
+        python_tool("propylon"), verb, "--run-dir", str(server.ground.folder / "run"), *more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env=server.ground.environment,
     )  # fmt: skip
     output, _ = await process.communicate()
-    with (server.ground.folder / "log").open("ab") as log:
-        log.write(b"propylon %b said: %b" % (verb.encode(), output))
+    server.append_to_log(b"propylon %b said: %b\n" % (verb.encode(), output))
     assert process.returncode is not None
     return process.returncode, output.decode()
 

@@ -137,6 +137,10 @@ class Server:
         text = (self.ground.folder / "log").read_text("utf-8", "replace")
         return "\n".join(text.splitlines()[-lines:])
 
+    def append_to_log(self, words: bytes) -> None:
+        with (self.ground.folder / "log").open("ab") as log:
+            log.write(words)
+
     def signal(self, number: int) -> None:
         """To the supervisor."""
         with_no_such(os.kill, self.main, number)
