@@ -18,8 +18,11 @@ ASGI = ("asgi_apps:app", "--loop", "asyncio")
 UVLOOP = ("asgi_apps:app", "--loop", "uvloop")
 TRIO = ("asgi_apps:app", "--loop", "trio")
 WSGI = ("wsgi_apps:application",)
+SLOW = pytest.mark.slow
 HOSTS = pytest.mark.parametrize(
-    "host", [ASGI, UVLOOP, TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
+    "host",
+    [ASGI, pytest.param(UVLOOP, marks=SLOW), pytest.param(TRIO, marks=SLOW), WSGI],
+    ids=["asyncio", "uvloop", "trio", "threads"],
 )
 Host = tuple[str, ...]
 

@@ -14,7 +14,11 @@ from .gateway_peer import GatewayPeer, Listener, WorkerProcess, running
 ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
 WSGI = ("wsgi_apps:application",)
-HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
+HOSTS = pytest.mark.parametrize(
+    "host",
+    [ASGI, pytest.param(TRIO, marks=pytest.mark.slow), WSGI],
+    ids=["asyncio", "trio", "threads"],
+)
 Host = tuple[str, ...]
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -35,9 +36,10 @@ class Said:
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
+def env() -> Iterator[dict[str, str]]:
     kept = {name: text for name, text in os.environ.items() if "PROPYLON" not in name}
-    return kept | {"XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with TemporaryDirectory(prefix="p") as folder:  # a socket's path is to be short
+        yield kept | {"XDG_RUNTIME_DIR": folder, "TMPDIR": folder}
 
 
 Start = Callable[..., Running]
