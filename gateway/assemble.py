@@ -109,7 +109,7 @@ async def run_gateway(
             for pool in pools.values():
                 pool.keep_workers()
             report({"event": "draining"})
-            await service.drain()
+            await service.drain(owner.give_up)
             for pool in pools.values():
                 pool.drain()
             if any(pool.members for pool in pools.values()):
@@ -150,6 +150,10 @@ class PoolsOwner:
 
     def workers_changed(self, pool: str, workers: Workers) -> None:
         self._report({"event": "workers", "pool": pool, "workers": workers})
+
+    def give_up(self) -> None:
+        for pool in self._pools.values():
+            pool.give_up()
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         if self.state is not None:

@@ -9,7 +9,7 @@ from collections import deque
 from logging import getLogger
 from typing import Protocol
 
-from ...protocol.messages import TIMED_OUT
+from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ..exchange import Exchange
 from ..settings import PoolSettings
 from .call import PoolCall
@@ -298,6 +298,16 @@ class Pool:
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""
         self._departures.held = True
+
+    def give_up(self) -> None:
+        """The gateway's time to finish is over: who still waits for a response hears so."""
+        while self._queue:
+            self._fail(self._queue.popleft(), 503, "The server ends, and no worker was free.")
+        for call in [call for call in self.running if call.exchange is not None]:
+            exchange = call.exchange
+            if exchange is not None and not exchange.status:
+                call.give_up(SHUTDOWN, "the gateway ends")
+                exchange.sink.fail(exchange, 504, "The server ends, and the app had not answered.")
 
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""

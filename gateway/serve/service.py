@@ -20,6 +20,8 @@ log = getLogger("propylon.gateway")
 
 SWEEP_EVERY = 0.25
 """Seconds; the precision of every deadline."""
+LAST_WORDS = 0.6
+"""Seconds that clients have to take the errors of a drain's end: two looks of the sweeper."""
 MOST_AT_ONCE = 64
 """Connections accepted before everybody else has a turn: each wait costs more than an accept."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -137,11 +139,12 @@ class Service:
                 self._all_gone.set()
             await trio.sleep(SWEEP_EVERY)
 
-    async def drain(self) -> None:
+    async def drain(self, give_up: Callable[[], None]) -> None:
         """For the drain's delay all goes on, but that responses say `Connection: close`: whoever
         sends clients here has time to see that we end. Then takes nothing new, finishes what there
-        is, and returns when every connection is gone: cut after the graceful timeout, if need be,
-        of which the delay is a part."""
+        is, and returns when every connection is gone. At the end of the graceful timeout, of which
+        the delay is a part, `give_up` has whatever can still be answered answered with an error,
+        and the rest is cut."""
         state = self._state
         state.close_for("the service drains", True)  # also to those that are accepted last
         graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
@@ -153,6 +156,9 @@ class Service:
             connection.drain()
         state.restarts.sweep(monotonic())
         with trio.move_on_after(max(0.0, graceful - delay)):
+            await self._all_gone.wait()
+        give_up()
+        with trio.move_on_after(LAST_WORDS):
             await self._all_gone.wait()
         if state.connections:
             log.warning("cut %d connections at the end of the drain", len(state.connections))
