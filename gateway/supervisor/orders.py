@@ -105,6 +105,8 @@ class Orders:
         ended = reloading.ended
         if ended is None or ended.committed:
             return Result(True, "")  # the log's line has been said
+        if ended.overtaken:
+            return Result(False, f"not reloaded: {ended.why}")
         what = f"not reloaded, the old serve on: {ended.why}"
         return Result(False, f"{what}\n{tail(ended.detail)}" if ended.detail else what)
 
