@@ -18,7 +18,7 @@ FLAGS = ("-w", "2", "--no-access-log", "--heartbeat-timeout", "1.2")
 BLOCK = b"POST /block HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
 """A GET would be tried again, and block another."""
 
-ASGI = '''
+ASGI = """
 import asyncio, os, sniffio, time
 
 def blocks_for_ever():
@@ -41,8 +41,8 @@ async def app(scope, receive, send):
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
-'''
-WSGI = '''
+"""
+WSGI = """
 import os, time
 
 def blocks_for_ever():
@@ -57,7 +57,7 @@ def app(environ, start_response):
         time.sleep(2.5)
     start_response("200 OK", [])
     return [f"{environ['PATH_INFO']} {os.getpid()}".encode()]
-'''
+"""
 
 
 @pytest.fixture
@@ -83,7 +83,9 @@ def test_a_blocked_event_loop(folder: Path, loop: str) -> None:
             wait_for((folder / "began").exists, "the call")
             pid = int((folder / "began").read_text())
             with traffic(server):  # all that comes meanwhile is served by the other
-                server.stderr.find(rf"\(pid {pid}\).*it hangs, no sign of life for 1.2 s; its stack")
+                server.stderr.find(
+                    rf"\(pid {pid}\).*it hangs, no sign of life for 1.2 s; its stack"
+                )
                 replaced(server, pid)
             assert b"HTTP/1.1 502" in victim.recv(4096)
         server.stderr.find(r"asgi\.py\", line \d+ in blocks_for_ever")

@@ -57,8 +57,10 @@ def test_code_that_is_broken_on_disk_is_whole_in_memory(tmp_path: Path) -> None:
         os.kill(min(before), signal.SIGKILL)
         watch(
             server,
-            lambda r: {w["pid"] for w in r["pools"][0]["workers"] if w["state"] == "ready"}
-            - before.keys(),
+            lambda r: (
+                {w["pid"] for w in r["pools"][0]["workers"] if w["state"] == "ready"}
+                - before.keys()
+            ),
             "another worker",
         )
         done(server, "scale", "3")

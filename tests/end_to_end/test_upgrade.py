@@ -59,8 +59,10 @@ def test_upgrade(server: Propylon, tmp_path: Path) -> None:
         os.kill(min(before), signal.SIGKILL)
         watch(
             server,
-            lambda r: {w["pid"] for w in r["pools"][0]["workers"] if w["state"] == "ready"}
-            - before.keys(),
+            lambda r: (
+                {w["pid"] for w in r["pools"][0]["workers"] if w["state"] == "ready"}
+                - before.keys()
+            ),
             "another worker",
         )
         settled(server, 3)
