@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from .assemble import run_gateway
+from .listen.tls import CertificateError
 from .settings import GatewaySettings
 from .supervisor.console import log_to_stderr
 
@@ -117,7 +118,7 @@ def main() -> int:
     failed = 0
     try:
         trio.run(serve, settings, leash)
-    except* (OSError, ValueError) as group:
+    except* (OSError, ValueError, CertificateError) as group:
         failed = 1
         if leash.started:
             log.error("the gateway failed", exc_info=group)

@@ -96,11 +96,19 @@ class EndOf:
         if self._pidfd is None:
             self._wait_for_socket()
             return
+        self._poll(self._pidfd, None)
+        os.close(self._pidfd)
+
+    @property
+    def has_come(self) -> bool:
+        """False also of one whose pid cannot be seen."""
+        return self._pidfd is not None and self._poll(self._pidfd, 0)
+
+    def _poll(self, pidfd: int, timeout: int | None) -> bool:
         # select() knows no descriptor beyond 1023, and who starts us may have left many open.
         poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        poll.poll()
-        os.close(self._pidfd)
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(timeout))
 
     def _wait_for_socket(self) -> None:
         while True:

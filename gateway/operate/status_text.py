@@ -89,9 +89,9 @@ def _reload(reload: ReloadStatus, width: int) -> list[str]:
             lines += [f"    {line}" for line in tail(reload.detail).splitlines()]
             return lines
         case "overtaken":
-            return _wrapped(f"{what} was overtaken by another {ago} ago", width)
+            return _wrapped(f"{what} was given up {ago} ago{why}", width)
         case state:
-            progress = f"{reload.done} of {reload.of} {_plural('worker', reload.of)} replaced"
+            progress = f"{reload.done} of {reload.of} replaced"
             return _wrapped(f"{what} under way for {ago}: {state}, {progress}{why}", width)
 
 

@@ -129,23 +129,26 @@ def upgrade(chosen: Chosen, no_wait: bool) -> None:
     Workers stay as they are, and clients notice nothing.
     """
     instance = chosen.instance()
+    end = EndOf(instance)
     answer = _ask(instance, Upgrade())
     click.echo(answer.message)
     match answer.data:
         case {"generation": int(generation)} if not no_wait:
-            _wait_for_gateways(instance, generation)
+            _wait_for_gateways(instance, generation, end)
         case _:
             pass
 
 
-def _wait_for_gateways(instance: Instance, generation: int) -> None:
+def _wait_for_gateways(instance: Instance, generation: int, end: EndOf) -> None:
     """The new supervisor answers at the same place, in a moment."""
     until = time.monotonic() + UPGRADE_TIMEOUT
     while time.monotonic() < until:
         time.sleep(POLL)
         try:
             report = read_report(ask(instance, Status()).data)
-        except NoAnswer:
+        except NoAnswer as error:
+            if end.has_come:
+                _fail(str(error))
             continue
         done = report.reload
         if generation and (done is None or done.generation < generation):

@@ -318,7 +318,7 @@ class ChildTable:
         if self.phase in ("idle", "stopping", "ended"):
             return
         if self.rollout is not None:
-            self._give_up("overtaken by another reload", "", now)
+            self._give_up("overtaken by another reload", "", now, overtaken=True)
         self._waiting = False
         for place, seat in self.crew.seats.items():
             seat.backoff = Backoff()
@@ -346,10 +346,10 @@ class ChildTable:
         else:
             self.crew.decide(Say("error", f"{why}; not reloaded, the old serve on", detail))
 
-    def _give_up(self, why: str, detail: str, now: float) -> None:
+    def _give_up(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         rollout, self.rollout = self.rollout, None
         if rollout is not None:
-            rollout.give_up(why, detail, now)
+            rollout.give_up(why, detail, now, overtaken=overtaken)
             self._serving_if_proven()
 
     # More and fewer.
@@ -394,7 +394,8 @@ class ChildTable:
     def _begin_to_stop(self) -> None:
         if self.rollout is not None:
             generation, self.rollout = self.rollout.generation, None
-            self.crew.decide(ReloadEnded(generation, committed=False, why="Propylon stops"))
+            why = "Propylon stops"
+            self.crew.decide(ReloadEnded(generation, committed=False, why=why, overtaken=True))
         self.phase = "stopping"
 
     def _stop_further(self, now: float) -> None:

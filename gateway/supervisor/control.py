@@ -57,10 +57,18 @@ class ControlServer:
     """Serves `path` until it is cancelled. Several may follow each other at one path: the last
     one has it, and only what is still its own is removed at the end."""
 
-    def __init__(self, path: str, handle: Handler) -> None:
+    def __init__(self, path: str, handle: Handler, inherited: int | None = None) -> None:
+        """`inherited`: a descriptor that listens there already; who has connected to it waits."""
         self._path = path
         self._handle = handle
+        self._inherited = inherited
+        self._listener: socket.socket | None = None
         self._connections = 0
+
+    @property
+    def listener(self) -> int | None:
+        """Its number as a file descriptor."""
+        return self._listener.fileno() if self._listener else None
 
     @property
     def idle(self) -> bool:
@@ -69,7 +77,9 @@ class ControlServer:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Raises OSError, before it has started, where the socket cannot be made."""
-        with bind(self._path) as listener:
+        inherited = self._inherited
+        with bind(self._path) if inherited is None else inherit(inherited) as listener:
+            self._listener = listener
             made = _identity(self._path)
             try:
                 async with trio.open_nursery() as nursery:
@@ -91,10 +101,10 @@ class ControlServer:
                 await trio.sleep(1)
                 continue
             sock.setblocking(False)
+            self._connections += 1
             nursery.start_soon(self._serve, sock)
 
     async def _serve(self, sock: socket.socket) -> None:
-        self._connections += 1
         try:
             with sock:
                 client = _Client(sock)
@@ -216,6 +226,13 @@ def bind(path: str) -> socket.socket:
     except BaseException:
         sock.close()
         raise
+    return sock
+
+
+def inherit(number: int) -> socket.socket:
+    """As `bind`: of a socket that older code of this process has made."""
+    sock = socket.socket(fileno=number)
+    sock.set_inheritable(False)
     return sock
 
 

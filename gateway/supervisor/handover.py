@@ -66,6 +66,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """Gateway's number -> how often it was started."""
     run_dir: str
     control_socket: str
+    control: int | None = None
+    """The control socket's number as a file descriptor."""
     lock: int | None
     temporary: bool
     listeners: list[SavedListener]

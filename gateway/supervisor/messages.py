@@ -201,6 +201,8 @@ class ReloadEnded:
     committed: bool
     why: str = ""
     detail: str = ""
+    overtaken: bool = False
+    """Given up for a later wish, and not because anything is wrong with it."""
     done: int = field(default=0, compare=False)
     """Processes that had been replaced by then, of so many:"""
     of: int = field(default=0, compare=False)

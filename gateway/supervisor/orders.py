@@ -58,6 +58,8 @@ class Orders:
         self._reloads: dict[int, _Reloading] = {}
         self._listening: set[Say] = set()
         """Who waits for the end of a reload and hears what is logged meanwhile."""
+        self._by_signal = 0
+        """What was asked for by signals and is not begun yet."""
 
     # -- the control socket ------------------------------------------------------------------
 
@@ -83,6 +85,11 @@ class Orders:
                 return await self._upgrade(say)
 
     @property
+    def idle(self) -> bool:
+        """Whether all that was asked for by signals has been begun, or refused."""
+        return not self._by_signal
+
+    @property
     def _stopping(self) -> bool:
         return self._supervisor.table.phase in ("stopping", "ended")
 
@@ -105,6 +112,8 @@ class Orders:
         ended = reloading.ended
         if ended is None or ended.committed:
             return Result(True, "")  # the log's line has been said
+        if ended.overtaken:
+            return Result(False, f"not reloaded: {ended.why}")
         what = f"not reloaded, the old serve on: {ended.why}"
         return Result(False, f"{what}\n{tail(ended.detail)}" if ended.detail else what)
 
@@ -170,7 +179,7 @@ class Orders:
 
     async def _upgrade(self, say: Say) -> Result:
         supervisor = self._supervisor
-        if why := self._not_now():
+        if why := self.not_now():
             return Result(False, f"not upgraded: {why}")
         try:
             config = await trio.to_thread.run_sync(supervisor.generations.read)
@@ -180,14 +189,15 @@ class Orders:
         if config != supervisor.generations.current:
             return Result(False, "not upgraded: the configuration has changed; reload first")
         say("Looking at the code that is installed now")
-        if why := await refused(supervisor.save()) or self._not_now():
+        if why := await refused(supervisor.save()) or self.not_now():
             return Result(False, f"not upgraded: {why}")
         logger.info("Upgrading: the code that is installed now takes over")
         supervisor.exec_soon()
         generation = supervisor.generations.last + 1 if supervisor.plan.gateways else 0
         return Result(True, "The supervisor takes over", {"generation": generation})
 
-    def _not_now(self) -> str:
+    def not_now(self) -> str:
+        """Why there can be no upgrade at this moment; "" there can."""
         table = self._supervisor.table
         if table.phase != "serving":
             return f"Propylon is {table.phase}"
@@ -230,10 +240,13 @@ class Orders:
         if self._stopping:
             return
         logger.info("Reloading on SIGHUP")
+        self._by_signal += 1
         try:
             await self._begin_reload(self._read_again, _unheard)
         except _Refused as refused:
             logger.error("SIGHUP: %s", refused)
+        finally:
+            self._by_signal -= 1
 
     def on_scale(self, by: int) -> None:
         result = self._scale("", by, relative=True)

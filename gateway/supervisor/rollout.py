@@ -131,7 +131,7 @@ class Rollout:
         crew.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
         crew.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))
 
-    def give_up(self, why: str, detail: str, now: float) -> None:
+    def give_up(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         """What is new goes, what is old stays."""
         crew = self._crew
         for place in self._added & set(crew.seats):
@@ -151,6 +151,7 @@ class Rollout:
                 committed=False,
                 why=why,
                 detail=detail,
+                overtaken=overtaken,
                 done=self.done,
                 of=self.of,
             )

@@ -17,14 +17,14 @@ class ReloadStatus:
     """The reload under way, or the last one."""
 
     state: str = ""
-    """canary, observing, rolling; committed, aborted, overtaken."""
+    """canary, observing, rolling; committed, aborted, overtaken (by another reload, or a stop)."""
     generation: int = 0
     why: str = ""
     """Under way: who asked; aborted: the reason, as a sentence."""
     detail: str = ""
     """Aborted: the app's traceback, or ""."""
     done: int = 0
-    """Workers that have been replaced."""
+    """Processes that have been replaced."""
     of: int = 0
     ago: float = 0.0
     """Since it began; once it has ended, since it ended."""

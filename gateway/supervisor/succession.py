@@ -20,6 +20,7 @@ def save(
     processes: Mapping[int, LeashedProcess],
     launcher: Launcher,
     *,
+    control: int | None,
     now: float,
     began: float,
 ) -> Handover:
@@ -32,6 +33,7 @@ def save(
         starts=launcher.starts,
         run_dir=plan.run_dir,
         control_socket=plan.control_socket,
+        control=control,
         lock=plan.lock,
         temporary=plan.temporary,
         listeners=save_listeners(plan.listeners),

@@ -51,7 +51,7 @@ from .spawn import Event, LeashedProcess
 from .status import StatusReport
 from .succession import restore, save
 from .survey import Survey
-from .upgrade import take_over
+from .upgrade import hold_signals, take_over
 from .zygote import PreloadFailed
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -59,6 +59,8 @@ PATIENCE: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
 ANSWERED_WITHIN: Final = 1.0
 """Seconds that those who asked for something have to read the answer before an exec."""
+HEARD_WITHIN: Final = 0.01
+"""Seconds in which a signal that has come is told to the table."""
 
 
 class Supervisor:
@@ -84,7 +86,9 @@ class Supervisor:
         addresses = tuple(item.address.url for item in plan.listeners.items)
         self.survey = Survey(0.0, addresses)
         self.orders = Orders(self)
-        self._control = ControlServer(plan.control_socket, self.orders.carry_out)
+        self._control = ControlServer(
+            plan.control_socket, self.orders.carry_out, handover.control if handover else None
+        )
         self._launcher: Launcher
         self._processes: dict[int, LeashedProcess] = {}
         self._forking: dict[int, trio.CancelScope] = {}
@@ -127,7 +131,7 @@ class Supervisor:
             else:
                 self._resume(self._handover, nursery)
             while self._code is None:
-                self._exec_if_due()
+                await self._exec_if_due()
                 with trio.move_on_at(self._next_tick()) as timer:
                     self._do(await self._inbox.receive(), nursery)
                 if timer.cancelled_caught:
@@ -183,6 +187,7 @@ class Supervisor:
             self.table,
             self._processes,
             self._launcher,
+            control=self._control.listener,
             now=trio.current_time(),
             began=self.survey.began,
         )
@@ -192,11 +197,22 @@ class Supervisor:
         self._exec_by = trio.current_time() + ANSWERED_WITHIN
         self.tell(Tick())
 
-    def _exec_if_due(self) -> None:
-        if self._exec_by is None or self._inbox.statistics().current_buffer_used:
+    async def _exec_if_due(self) -> None:
+        if self._exec_by is None or not self._all_is_done(self._exec_by):
             return
-        if self._control.idle or trio.current_time() >= self._exec_by:
-            take_over(self.save())
+        with hold_signals() as held:
+            await trio.sleep(HEARD_WITHIN)
+            if self._all_is_done(self._exec_by):
+                self._exec_by = None
+                if why := self.orders.not_now():  # what came after the answer counts
+                    logger.error("Not upgraded: %s", why)
+                else:
+                    take_over(self.save(), held)
+
+    def _all_is_done(self, by: float) -> bool:
+        if self._inbox.statistics().current_buffer_used or not self.orders.idle:
+            return False
+        return self._control.idle or trio.current_time() >= by
 
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:
         now = trio.current_time()

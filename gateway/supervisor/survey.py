@@ -119,7 +119,7 @@ class Survey:
             return None
         ended, at = self._last_reload
         return ReloadStatus(
-            state="committed" if ended.committed else "aborted",
+            state="overtaken" if ended.overtaken else "committed" if ended.committed else "aborted",
             generation=ended.generation,
             why=ended.why,
             detail=ended.detail,

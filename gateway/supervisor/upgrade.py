@@ -4,6 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import trio
@@ -39,7 +42,25 @@ async def refused(handover: Handover) -> str:
     return f"the new code did not start within {TIMEOUT:g} s"
 
 
-def take_over(handover: Handover) -> NoReturn:
+@contextmanager
+def hold_signals() -> Generator[list[int]]:
+    """Those that come meanwhile, for whoever takes over; if nobody does, they come afterwards."""
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in WANTED
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield held
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)
+
+
+def take_over(handover: Handover, held: Sequence[int]) -> NoReturn:
     """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
 
     A signal that comes before the new code hears signals waits for it: blocked signals stay
@@ -52,8 +73,11 @@ def take_over(handover: Handover) -> NoReturn:
     for listener in handover.listeners:
         for number in listener.sockets:
             os.set_inheritable(number, True)
-    if handover.lock is not None:
-        os.set_inheritable(handover.lock, True)
+    for number in (handover.lock, handover.control):
+        if number is not None:
+            os.set_inheritable(number, True)
     sys.stdout.flush()
     sys.stderr.flush()
+    for number in held:  # some may have come to other threads, which do not block them
+        signal.pthread_kill(threading.get_ident(), number)
     os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])

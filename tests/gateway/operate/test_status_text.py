@@ -66,8 +66,8 @@ Serving on http://127.0.0.1:8000; 2 workers ready
 Propylon 0.1.0, pid 4711, up 3 h, generation 4, run directory
   /run/user/1000/propylon/4711
 
-Reload to generation 5 under way for 3.1 s: rolling, 1 of 2 workers replaced:
-  asked by uid 1000
+Reload to generation 5 under way for 3.1 s: rolling, 1 of 2 replaced: asked by
+  uid 1000
 
 POOL     PROCESS     PID  GEN  STATE       UP  RSS  CALLS   LAG  REQUESTS
 -        gateway 1  4712    -  ready      3 h    -      -     -         -
@@ -148,11 +148,11 @@ def test_the_first_line_says_whether_it_serves(report: StatusReport, line: str) 
     [
         (
             ReloadStatus(state="canary", generation=2, of=1, ago=0.2),
-            ["Reload to generation 2 under way for 0.2 s: canary, 0 of 1 worker replaced"],
+            ["Reload to generation 2 under way for 0.2 s: canary, 0 of 1 replaced"],
         ),
         (
-            ReloadStatus(state="overtaken", generation=2, ago=7),
-            ["Reload to generation 2 was overtaken by another 7 s ago"],
+            ReloadStatus(state="overtaken", generation=2, why="Propylon stops", ago=7),
+            ["Reload to generation 2 was given up 7 s ago: Propylon stops"],
         ),
         (
             ReloadStatus(state="aborted", generation=2, ago=7, why="stopped"),

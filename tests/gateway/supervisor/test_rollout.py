@@ -234,7 +234,7 @@ def test_the_latest_reload_wins() -> None:
     children = fleet()
     told(children, (10, reload()), (11, Ready(4)), (11, linked(2, 3, 4)))  # 4 took over
     decisions = children.tell(reload(generation=3), 12)
-    assert ReloadEnded(2, committed=False, why="overtaken by another reload") in decisions
+    assert ReloadEnded(2, committed=False, why="overtaken by another reload", overtaken=True) in decisions
     assert Spawn(5, W1, 3, succeeds=True) in decisions
     told(children, (13, Ready(5)))
     assert done(children.tell(linked(2, 3, 4, 5), 13)) == [Terminate(4)]
@@ -263,7 +263,7 @@ def test_a_stop_in_the_middle_of_a_reload() -> None:
     told(children, (10, reload(observe=5)), (11, Ready(4)), (11, linked(2, 3, 4)))
     decisions = children.tell(Stop(), 12)
     assert decisions == [
-        ReloadEnded(2, committed=False, why="Propylon stops"),
+        ReloadEnded(2, committed=False, why="Propylon stops", overtaken=True),
         Terminate(1),
     ]
     assert children.tell(Exited(1, GONE), 13) == [Terminate(2), Terminate(3), Terminate(4)]

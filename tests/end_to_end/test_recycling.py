@@ -1,0 +1,53 @@
+"""Workers that have done enough go one at a time, each when its replacement serves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .operating import Traffic, deploy, traffic, watch
+from .server import Propylon
+
+FLAGS = ("changing:app", "-w", "2", "--no-access-log")
+
+
+def generations(clients: Traffic, count: int) -> Callable[[dict[str, Any]], bool]:
+    """Whether so many workers have ended; asserts on the way that two serve at every moment, and
+    that never two are being replaced."""
+
+    def look(report: dict[str, Any]) -> bool:
+        states = [worker["state"] for worker in report["pools"][0]["workers"]]
+        assert states.count("ready") >= 2, report
+        assert states.count("ready") + states.count("starting") <= 3, report
+        return len(report["ended"]) >= count
+
+    return look
+
+
+def test_by_requests(tmp_path: Path) -> None:
+    deploy(tmp_path, "old")
+    limits = ("--max-requests", "60", "--max-requests-jitter", "10")
+    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server) as clients:
+        report = watch(server, generations(clients, 4), "four that have served enough")
+        assert all("served " in ended["how"] for ended in report["ended"])
+        assert all(ended["how"].startswith("exited with code 0") for ended in report["ended"])
+        assert len(clients.pids) >= 4
+        server.stderr.find(r"worker 1 .*is replaced: served \d+ requests")
+
+
+def test_by_age(tmp_path: Path) -> None:
+    deploy(tmp_path, "old")
+    flags = (*FLAGS, "--workers-lifetime", "1")
+    with Propylon(*flags, cwd=tmp_path) as server, traffic(server) as clients:
+        report = watch(server, generations(clients, 2), "two that have lived enough")
+        assert all("lived 1 s" in ended["how"] for ended in report["ended"])
+
+
+def test_by_memory(tmp_path: Path) -> None:
+    """Those that leak go, those that don't stay."""
+    leak = "app.__dict__.setdefault('leak', []).append(bytes(2_000_000) and b'x' * 2_000_000)"
+    deploy(tmp_path, "old", in_call=leak)
+    flags = (*FLAGS, "--workers-max-rss", "150M")
+    with Propylon(*flags, cwd=tmp_path) as server:
+        with traffic(server, pause=0.05) as clients:
+            report = watch(server, generations(clients, 2), "two that have grown too large")
+            assert all("MB of memory, allowed are 150 MB" in e["how"] for e in report["ended"])
