@@ -1,1 +1,6 @@
-"""How fast it is, beside its peers, on your machine: `python -m tests.bench` (see README.md)."""
+"""How fast it is, beside its peers, on your machine: `python -m tests.bench`.
+
+Read `rows` (what is measured) and `contestants` (of whom) first, then `rounds`, which alternates
+them; `closed_loop`, `open_loop`, `websockets` and `idle` are the loads. `targets` is what is to be
+reached, `report` and `plot` show what was, and `test_floor` is what CI holds.
+"""

@@ -1,180 +1,188 @@
-"""The servers that are compared: each is started for one app and listens on one URL.
+"""Who is compared: each is started for one app and faces its clients on one port.
 
-A contestant is what somebody would run: product defaults, access log off, one worker process, and
-the proxy in front with one worker of its own.
+A contestant is what somebody would run: product defaults, access log off, one worker process
+unless its name says more, and a proxy in front with one worker of its own. Its name is how the
+command line calls it; "nginx-uvicorn" is nginx in front of uvicorn.
 """
 
-import shutil
-import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.request import urlopen
 
-import trustme
+from .processes import python_tool
+from .proxies import caddy, haproxy, nginx
+from .servers import APPS, Commands, Ground
 
-APPS = Path(__file__).parent / "apps"
-BOOT = 20.0
-"""Seconds to answer the first request."""
-
-
-class Absent(Exception):
-    """A program that this contestant needs is not installed."""
+THREADS = 4
+"""Of a WSGI worker."""
+Backend = Callable[[Ground, str], list[str]]
+"""An app server's command; its flags depend on whether it listens to "tcp" or a Unix "socket"."""
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a contestant is started with."""
-
-    app: str
-    port: int
-    tls: bool
-    folder: Path
-    """For its sockets, configuration and certificate, all its own."""
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-    @property
-    def certificate(self) -> tuple[str, str]:
-        """Paths of the chain and the key."""
-        chain, key = self.folder / "chain.pem", self.folder / "key.pem"
-        if not chain.exists():
-            issued = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert(
-                "127.0.0.1", key_type=trustme.KeyType.ECDSA
-            )
-            key.write_bytes(issued.private_key_pem.bytes())
-            chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
-        return str(chain), str(key)
+class Contestant:
+    commands: Commands
+    can: frozenset[str]
+    """Of "asgi", "wsgi", "tls" and "websocket"."""
+    packages: tuple[str, ...]
+    """Programs whose versions are stated."""
 
 
-Commands = Callable[[Ground], list[list[str]]]
+# -- Propylon --------------------------------------------------------------------------------
 
 
-def python_tool(name: str) -> str:
-    path = Path(sys.executable).with_name(name)
-    if not path.exists():
-        raise Absent(f"{name}: pip install {name}")
-    return str(path)
+def propylon(*flags: str, pools: int = 1, routes: int = 0, log: bool = False) -> Commands:
+    """`routes` lead to the pools in turn, each from a prefix of its own: /r0, /r1 and so on."""
 
-
-def program(name: str) -> str:
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if path is None:
-        raise Absent(name)
-    return path
-
-
-def propylon(*flags: str) -> Commands:
     def commands(ground: Ground) -> list[list[str]]:
-        command = [python_tool("propylon"), "serve", ground.app, "--app-dir", str(APPS)]
-        command += ["-b", f"127.0.0.1:{ground.port}", "--no-access-log", *flags]
-        if ground.tls:
-            chain, key = ground.certificate
-            command += ["--ssl-certfile", chain, "--ssl-keyfile", key]
-        return [command]
+        command = [python_tool("propylon"), "serve", "-b", ground.address, *flags]
+        command += ground.tls_flags("--ssl-certfile", "--ssl-keyfile")
+        command += ["--run-dir", str(ground.folder / "run")]
+        if log:
+            command += ["--access-logfile", str(ground.folder / "access.log")]
+            command += ["--access-logformat", "json"]
+        else:
+            command += ["--no-access-log"]
+        if ground.wsgi:
+            command += ["--threads", str(THREADS)]
+        if routes:
+            path = ground.folder / "propylon.toml"
+            path.write_text(toml(ground.app, pools, routes))
+            return [[*command, "-c", str(path)]]
+        return [[*command, ground.app, "--app-dir", str(APPS)]]
 
     return commands
 
 
-def uvicorn(ground: Ground, *bind: str) -> list[str]:
-    command = [python_tool("uvicorn"), ground.app, "--app-dir", str(APPS), "--no-access-log"]
-    return [*command, "--log-level", "warning", *bind]
+def toml(app: str, pools: int, routes: int) -> str:
+    text = "".join(
+        f'[[pools]]\nname = "p{pool}"\napp = "{app}"\napp_dir = "{APPS}"\n' for pool in range(pools)
+    )
+    return text + "".join(
+        f'[[routes]]\nprefix = "/r{route}"\npool = "p{route % pools}"\n' for route in range(routes)
+    )
 
 
-def bare_uvicorn(ground: Ground) -> list[list[str]]:
-    command = uvicorn(ground, "--port", str(ground.port))
-    if ground.tls:
-        chain, key = ground.certificate
-        command += ["--ssl-certfile", chain, "--ssl-keyfile", key]
-    return [command]
+# -- app servers -----------------------------------------------------------------------------
 
 
-def hypercorn(ground: Ground) -> list[list[str]]:
-    command = [python_tool("hypercorn"), ground.app, "--worker-class", "uvloop"]
-    command += ["--bind", f"127.0.0.1:{ground.port}", "--log-level", "warning"]
-    if ground.tls:
-        chain, key = ground.certificate
-        command += ["--certfile", chain, "--keyfile", key]
-    return [command]
+def uvicorn(ground: Ground, where: str, *flags: str) -> list[str]:
+    command = [python_tool("uvicorn"), ground.app, "--no-access-log", "--log-level", "warning"]
+    if where == "socket":
+        return [*command, *flags, "--uds", str(ground.socket)]
+    tls = ground.tls_flags("--ssl-certfile", "--ssl-keyfile")
+    return [*command, *flags, "--port", str(ground.port), *tls]
 
 
-def nginx_uvicorn(ground: Ground) -> list[list[str]]:
-    sock = ground.folder / "app.sock"
-    return [uvicorn(ground, "--uds", str(sock)), nginx(ground, sock)]
+def granian(ground: Ground, where: str, *flags: str) -> list[str]:
+    interface = ["--interface", "wsgi" if ground.wsgi else "asgi"]
+    if ground.wsgi:
+        interface += ["--blocking-threads", str(THREADS)]
+    command = [python_tool("granian"), ground.app, *interface, "--log-level", "warning", *flags]
+    if where == "socket":
+        return [*command, "--uds", str(ground.socket), "--uds-permissions", "0o777"]
+    tls = ground.tls_flags("--ssl-certificate", "--ssl-keyfile")
+    return [*command, "--port", str(ground.port), *tls]
 
 
-def nginx(ground: Ground, upstream: Path) -> list[str]:
-    """nginx as its manual puts it before an app server: keep-alive to it, WebSockets upgraded."""
-    tls, listen = "", f"127.0.0.1:{ground.port} backlog=2048"
-    if ground.tls:
-        chain, key = ground.certificate
-        listen += " ssl"
-        tls = f"ssl_certificate {chain}; ssl_certificate_key {key};"
-    conf = ground.folder / "nginx.conf"
-    conf.write_text(f"""
-        worker_processes 1; daemon off; pid {ground.folder}/nginx.pid;
-        error_log {ground.folder}/nginx.log;
-        events {{ worker_connections 20000; }}
-        http {{
-          access_log off; keepalive_requests 1000000; client_max_body_size 0;
-          client_body_temp_path {ground.folder}/body; proxy_temp_path {ground.folder}/proxy;
-          map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
-          upstream app {{ server unix:{upstream}; keepalive 64; }}
-          server {{
-            listen {listen}; {tls}
-            location / {{
-              proxy_pass http://app; proxy_http_version 1.1;
-              proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;
-              proxy_set_header Connection $connection_upgrade;
-            }}
-          }}
-        }}""")
-    return [program("nginx"), "-c", str(conf), "-e", f"{ground.folder}/nginx.log"]
+def hypercorn(kind: str) -> Backend:
+    def command(ground: Ground, _: str) -> list[str]:
+        return [
+            python_tool("hypercorn"), ground.app, "--worker-class", kind, "--bind", ground.address,
+            "--log-level", "warning", *ground.tls_flags("--certfile", "--keyfile"),
+        ]  # fmt: skip
+
+    return command
 
 
-CONTESTANTS: dict[str, Commands] = {
-    "propylon": propylon(),
-    "propylon, h11": propylon("--http", "h11"),
-    "nginx → uvicorn": nginx_uvicorn,
-    "uvicorn": bare_uvicorn,
-    "hypercorn": hypercorn,
-}
+def gunicorn(kind: str) -> Backend:
+    def command(ground: Ground, where: str) -> list[str]:
+        bind = f"unix:{ground.socket}" if where == "socket" else ground.address
+        threads = ["--threads", str(THREADS)] if kind == "gthread" else []
+        return [
+            python_tool("gunicorn"), ground.app, "--bind", bind, "-k", kind, *threads,
+            "--log-level", "warning", "--worker-tmp-dir", str(ground.folder),
+            *ground.tls_flags("--certfile", "--keyfile"),
+        ]  # fmt: skip
+
+    return command
 
 
-@contextmanager
-def running(commands: Commands, ground: Ground, answer: str) -> Iterator[list[int]]:
-    """Its processes' pids, once `answer` (a path) is answered with 200."""
-    context = ssl._create_unverified_context() if ground.tls else None
-    with ExitStack() as stack:
-        log = stack.enter_context((ground.folder / "log").open("w+"))
-        processes: list[subprocess.Popen[bytes]] = []
-        for command in commands(ground):
-            process = subprocess.Popen(command, cwd=APPS, stdout=log, stderr=log)
-            stack.callback(stop, process)
-            processes.append(process)
-        end = time.monotonic() + BOOT
-        while True:
-            try:
-                with urlopen(ground.url + answer, context=context, timeout=5):
-                    break
-            except OSError as error:
-                if time.monotonic() > end or any(p.poll() is not None for p in processes):
-                    log.seek(0)
-                    raise RuntimeError(f"does not answer: {error}\n{log.read()}") from None
-                time.sleep(0.05)
-        yield [process.pid for process in processes]
+def daphne(ground: Ground, _: str) -> list[str]:
+    return [
+        python_tool("daphne"), ground.app, "-v", "0", "-b", "127.0.0.1", "-p", str(ground.port)
+    ]  # fmt: skip
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def uwsgi(ground: Ground) -> list[list[str]]:
+    """Its own HTTP router before one worker: the `--http` of its quickstart, and keep-alive."""
+    return [[
+        python_tool("uwsgi"), "--http", ground.address, "--http-keepalive", "--module", ground.app,
+        "--master", "--processes", "1", "--threads", str(THREADS), "--enable-threads",
+        "--disable-logging", "--die-on-term",
+    ]]  # fmt: skip
+
+
+def alone(server: Backend, *flags: str) -> Commands:
+    return lambda ground: [[*server(ground, "tcp"), *flags]]
+
+
+def behind(server: Backend) -> Commands:
+    return lambda ground: [server(ground, "socket")]
+
+
+# -- the table -------------------------------------------------------------------------------
+
+ASGI = frozenset({"asgi", "websocket"})
+WSGI = frozenset({"wsgi"})
+TLS = frozenset({"tls"})
+GTHREAD, GASGI = gunicorn("gthread"), gunicorn("asgi")
+OURS = ("propylon",)
+
+CONTESTANTS: dict[str, Contestant] = {
+    "propylon": Contestant(propylon(), ASGI | WSGI | TLS, OURS),
+    "propylon-2-gateways": Contestant(propylon("--gateways", "2"), ASGI | WSGI | TLS, OURS),
+    "propylon-h11": Contestant(propylon("--http", "h11"), ASGI | WSGI | TLS, OURS),
+    "propylon-2-gateways-h11": Contestant(
+        propylon("--http", "h11", "--gateways", "2"), ASGI | WSGI | TLS, OURS
+    ),
+    "propylon-access-log": Contestant(propylon(log=True), ASGI | WSGI | TLS, OURS),
+    "propylon-64-routes": Contestant(propylon(routes=64), ASGI | WSGI, OURS),
+    "propylon-8-pools": Contestant(propylon(pools=8, routes=64), ASGI | WSGI, OURS),
+    "propylon-64-pools": Contestant(propylon(pools=64, routes=64), ASGI | WSGI, OURS),
+    "nginx-uvicorn": Contestant(nginx(behind(uvicorn)), ASGI | TLS, ("nginx", "uvicorn")),
+    "nginx-uvicorn-access-log": Contestant(
+        nginx(behind(uvicorn), access_log=True), ASGI | TLS, ("nginx", "uvicorn")
+    ),
+    "nginx-uvicorn-64-locations": Contestant(
+        nginx(behind(uvicorn), locations=64), ASGI, ("nginx", "uvicorn")
+    ),
+    "nginx-gunicorn-gthread": Contestant(
+        nginx(behind(GTHREAD)), WSGI | TLS, ("nginx", "gunicorn")
+    ),
+    "nginx-gunicorn-asgi": Contestant(nginx(behind(GASGI)), ASGI | TLS, ("nginx", "gunicorn")),
+    "nginx-granian": Contestant(
+        nginx(behind(granian)), ASGI | WSGI | TLS, ("nginx", "granian")
+    ),
+    "haproxy-uvicorn": Contestant(haproxy(behind(uvicorn)), ASGI | TLS, ("haproxy", "uvicorn")),
+    "caddy-uvicorn": Contestant(caddy(behind(uvicorn)), ASGI | TLS, ("caddy", "uvicorn")),
+    "uwsgi": Contestant(uwsgi, WSGI, ("uwsgi",)),
+    "uvicorn": Contestant(alone(uvicorn), ASGI | TLS, ("uvicorn",)),
+    "uvicorn-2-workers": Contestant(alone(uvicorn, "--workers", "2"), ASGI | TLS, ("uvicorn",)),
+    "granian": Contestant(alone(granian), ASGI | WSGI | TLS, ("granian",)),
+    "granian-2-workers": Contestant(
+        alone(granian, "--workers", "2"), ASGI | WSGI | TLS, ("granian",)
+    ),
+    "hypercorn-asyncio": Contestant(alone(hypercorn("asyncio")), ASGI | TLS, ("hypercorn",)),
+    "hypercorn-trio": Contestant(alone(hypercorn("trio")), ASGI | TLS, ("hypercorn",)),
+    "gunicorn-gthread": Contestant(alone(GTHREAD), WSGI | TLS, ("gunicorn",)),
+    "gunicorn-asgi": Contestant(alone(GASGI), ASGI | TLS, ("gunicorn",)),
+    "daphne": Contestant(alone(daphne), ASGI, ("daphne",)),
+}  # fmt: skip
+
+
+def title(name: str) -> str:
+    """As tables write it: "nginx → uvicorn"."""
+    for proxy in ("nginx", "haproxy", "caddy"):
+        if name.startswith(proxy + "-"):
+            return f"{proxy} → {name.removeprefix(proxy + '-').replace('-', ' ')}"
+    return name.replace("-", " ")

@@ -11,9 +11,9 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from ..bench.processes import adopt_orphans, end_all
 from .contestants import CONTESTANTS
 from .report import FIGURES, breakdown, read, table, versions, write
-from .servers import adopt_orphans, end_all
 from .trial import run_trial
 from .variants import VARIANTS
 

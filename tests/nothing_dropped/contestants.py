@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..bench.contestants import program, python_tool
+from ..bench.processes import python_tool
+from ..bench.proxies import nginx_conf, start_nginx
 from ..end_to_end.server import descendants, wait_for
 from .servers import Ground, Server
 
@@ -179,31 +180,10 @@ def alone(server: Callable[[Ground, str], list[str]]) -> Commands:
 
 
 def behind_nginx(server: Callable[[Ground, str], list[str]]) -> Commands:
-    """nginx as its manual puts it before an app server: keep-alive to it, WebSockets upgraded."""
-
     def commands(ground: Ground) -> list[list[str]]:
-        folder, sock = ground.folder, ground.folder / "app.sock"
-        conf = folder / "nginx.conf"
-        conf.write_text(f"""
-            worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
-            worker_shutdown_timeout {ground.settings.graceful:.0f}s;
-            events {{ worker_connections 4096; }}
-            http {{
-              access_log off; client_max_body_size 0;
-              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-              map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
-              upstream app {{ server unix:{sock}; keepalive 32; }}
-              server {{
-                listen 127.0.0.1:{ground.port};
-                location / {{
-                  proxy_pass http://app; proxy_http_version 1.1;
-                  proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;
-                  proxy_set_header Connection $connection_upgrade;
-                }}
-              }}
-            }}""")
-        nginx = [program("nginx"), "-c", str(conf), "-e", f"{folder}/nginx.log"]
-        return [server(ground, f"unix:{sock}"), nginx]
+        conf = nginx_conf(ground.folder, ground.port, shutdown=ground.settings.graceful)
+        front = start_nginx(ground.folder, conf)
+        return [server(ground, f"unix:{ground.folder}/app.sock"), front]
 
     return commands
 

@@ -1,7 +1,6 @@
 """A contestant's processes: started, found, signalled, and ended without a rest."""
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..bench.processes import die_with_parent, end_all, reap
 from ..end_to_end.other_proxies import free_port
 from ..end_to_end.server import command_line, descendants, environment, stat, with_no_such
 from .clients import get
@@ -24,49 +24,10 @@ MARGIN = 8.0
 """Seconds beyond the graceful timeout in which a stopped server must have ended."""
 LEFT = 3.0
 """Seconds that its other processes may take to follow."""
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class DidNotStart(Exception):
     """With the end of its log."""
-
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def adopt_orphans() -> None:
-    """What a contestant leaves behind becomes a child of this process, where it is found. A SIGTERM
-    ends this process as Ctrl-C does, with everything below it."""
-    if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def _die_with_parent() -> None:
-    """In a contestant's process: should the harness be killed, nobody else would end it."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def end_all() -> list[str]:
-    """Kills whatever is left below this process. Returns the command lines."""
-    left = [pid for pid in descendants(os.getpid()) if command_line(pid)]
-    lines = [command_line(pid) for pid in left]
-    for pid in left:
-        with_no_such(os.kill, pid, signal.SIGKILL)
-    end = time.monotonic() + 5
-    while descendants(os.getpid()) and time.monotonic() < end:
-        time.sleep(0.01)
-    reap(left)
-    return lines
-
-
-def reap(pids: list[int]) -> None:
-    """Of those that became this process's children; Popen waits for its own."""
-    for pid in pids:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
 
 
 @dataclass
@@ -119,7 +80,7 @@ class Server:
                 env=self.ground.environment,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     async def start(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..bench.contestants import Absent
+from ..bench.processes import Absent
 from ..end_to_end.server import stat
 from .actions import Actions
 from .clients import Crowd, KeepAlive, NewConnections, NewPosts, Pipelining, Posts
