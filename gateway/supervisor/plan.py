@@ -46,6 +46,8 @@ class Generations:
         self._plan = plan
         self._configs = {1: config}
         self._last = 1
+        self._gateways_due = False
+        """They are still of the code from before an upgrade."""
 
     def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
         """Older code of this process has come so far with the same configuration."""
@@ -88,7 +90,7 @@ class Generations:
             generation=self._last,
             places=self._places(self._wanted(config)),
             replaced=frozenset({"worker", "gateway"})
-            if self._gateway_side(config) != self._gateway_side(self.current)
+            if self._gateways_due or self._gateway_side(config) != self._gateway_side(self.current)
             else frozenset({"worker"}),
             at_once=config.reload is not None,
             observe=0.0 if config.reload is not None else observe,
@@ -100,6 +102,7 @@ class Generations:
         """The order to replace the gateways alone, by what is installed now."""
         self._last += 1
         self._configs[self._last] = self.current
+        self._gateways_due = True
         return Reload(generation=self._last, places=self.places(), replaced=frozenset({"gateway"}))
 
     def needs_restart(self, config: Config) -> list[str]:
@@ -115,7 +118,12 @@ class Generations:
         self.workers = self._wanted(config)
         if config != self.current:
             self.before, self.current = self.current, config
+        self._gateways_due = False
         self._forget_all_but(generation)
+
+    def failed(self) -> None:
+        """A reload, for a reason of its own: the next one need not bring what it would have."""
+        self._gateways_due = False
 
     def _wanted(self, config: Config) -> dict[str, int]:
         """What was scaled stays so, unless the configuration has another number than before."""

@@ -1,11 +1,8 @@
 """Workers that do not answer any more: seen, shown, replaced; and those that only take long."""
 
 import os
-
 import signal
 import socket
-
-
 from contextlib import closing
 from pathlib import Path
 

@@ -196,11 +196,11 @@ def certificate(folder: Path, name: str, authority: trustme.CA) -> str:
 def serial(server: Propylon, authority: trustme.CA) -> str:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with httpx.Client(verify=context, trust_env=False, timeout=DEADLINE) as client:
-        with client.stream("GET", server.url) as response:
-            stream = response.extensions["network_stream"].get_extra_info("ssl_object")
-            assert response.status_code == 200
-            return stream.getpeercert()["serialNumber"]
+    options = {"verify": context, "trust_env": False, "timeout": DEADLINE}
+    with httpx.Client(**options) as client, client.stream("GET", server.url) as response:
+        stream = response.extensions["network_stream"].get_extra_info("ssl_object")
+        assert response.status_code == 200
+        return stream.getpeercert()["serialNumber"]
 
 
 def test_certificates(folder: Path) -> None:

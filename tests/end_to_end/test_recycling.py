@@ -47,7 +47,6 @@ def test_by_memory(tmp_path: Path) -> None:
     leak = "app.__dict__.setdefault('leak', []).append(bytes(2_000_000) and b'x' * 2_000_000)"
     deploy(tmp_path, "old", in_call=leak)
     flags = (*FLAGS, "--workers-max-rss", "150M")
-    with Propylon(*flags, cwd=tmp_path) as server:
-        with traffic(server, pause=0.05) as clients:
-            report = watch(server, generations(clients, 2), "two that have grown too large")
-            assert all("MB of memory, allowed are 150 MB" in e["how"] for e in report["ended"])
+    with Propylon(*flags, cwd=tmp_path) as server, traffic(server, pause=0.05) as clients:
+        report = watch(server, generations(clients, 2), "two that have grown too large")
+        assert all("MB of memory, allowed are 150 MB" in e["how"] for e in report["ended"])

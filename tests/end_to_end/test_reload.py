@@ -1,10 +1,8 @@
 """`propylon reload` with new code, good and bad, under clients that must not notice."""
 
-import os
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

@@ -1,17 +1,15 @@
 """`propylon upgrade` and SIGUSR2: the code of supervisor and gateways, under steady clients."""
 
 import os
-import re
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .operating import Traffic, ask, begin, deploy, done, finish, settled, status, traffic, watch
-from .server import Propylon, start_time, wait_for
+from .operating import ask, begin, deploy, done, finish, settled, status, traffic, watch
+from .server import Propylon, wait_for
 
 FLAGS = ("changing:app", "-w", "2", "--reload-observe", "0.1", "--no-access-log")
 BROKEN = """
