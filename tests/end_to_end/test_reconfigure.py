@@ -161,6 +161,18 @@ def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folde
     assert len(server.pids("gateway")) == 1
 
 
+def test_another_address_needs_a_restart(folder: Path) -> None:
+    (folder / "pid").touch()
+    bind = 'bind = "127.0.0.1:0"\npid = "run.pid"\n'
+    write(folder, FIRST + bind)
+    with Propylon("-c", "propylon.toml", cwd=folder) as server, traffic(server):
+        write(folder, FIRST + bind.replace(":0", ":1").replace("run", "other"))
+        said = done(server, "reload")
+        assert "bind has changed: it takes effect when Propylon is started anew" in said
+        assert "pid has changed" in said
+        assert (folder / "run.pid").read_text() == f"{server.process.pid}\n"
+
+
 def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     said = ask(server, "rollback")
     assert said.code == 1
