@@ -15,6 +15,8 @@ _FOR_LIFE: Final = (
     "addresses", "backlog", "gateways", "run_dir", "pid_file", "umask", "reload",
 )  # fmt: skip
 """Fields of Config that only a new start changes."""
+_CALLED: Final = {"addresses": "bind", "pid_file": "pid"}
+"""What the operator calls them, where that is something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,7 @@ class Generations:
     def needs_restart(self, config: Config) -> list[str]:
         """Options that differ and that a reload leaves as they are."""
         return [
-            name.replace("_", "-")
+            _CALLED.get(name, name.replace("_", "-"))
             for name in _FOR_LIFE
             if getattr(config, name) != getattr(self.current, name)
         ]
