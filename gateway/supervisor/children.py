@@ -133,6 +133,7 @@ class ChildTable:
             case Alive(_, stuck) if child.state == "ready":
                 self._alive(child, stuck, now)
             case Recycle(_, why) if child.state == "ready":
+                child.wish = why
                 seat = self.crew.seats.get(child.place)
                 if seat and seat.holder is child and not seat.due:
                     seat.due = why
@@ -211,6 +212,7 @@ class ChildTable:
         seat.due, seat.urgent = "", False
         if seat.successor is not None and not (self.rollout and self.rollout.owns(place)):
             seat.holder, seat.successor = seat.successor, None
+            seat.due = seat.holder.wish
             if seat.holder.state == "ready":
                 seat.holder.deadline = None
             self.crew.decide(Say(level, f"{how}; its successor takes its place"))

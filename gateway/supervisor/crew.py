@@ -104,7 +104,7 @@ class Crew:
             return
         place.proven = True
         if seat == "holder":
-            place.holder = child
+            place.holder, place.due = child, child.wish
         else:
             place.successor = child
         if child.state == "ready" and child.place.kind == "worker":
@@ -183,7 +183,7 @@ class Crew:
         why, seat.due, seat.urgent, seat.retry_at = seat.due, "", False, None
         seat.backoff = Backoff()
         if seat.holder is not None:
-            seat.holder.deadline = None
+            seat.holder.deadline, seat.due = None, seat.holder.wish
         if leaves is None:
             return 0
         self.dismiss(leaves, now, why or "replaced")

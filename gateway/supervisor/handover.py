@@ -43,6 +43,7 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to its deadline."""
     seat: Literal["holder", "successor", "none"]
     why: str = ""
+    wish: str = ""
     door: str = ""
     """Of a gateway."""
     links: dict[str, list[int]] = {}

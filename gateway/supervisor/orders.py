@@ -147,6 +147,8 @@ class Orders:
         supervisor = self._supervisor
         if ended.committed:
             supervisor.generations.commit(ended.generation)
+        elif not ended.overtaken:
+            supervisor.generations.failed()
         if supervisor.table.rollout is None:
             current = supervisor.generations.current
             supervisor.table.crew.configure(children_settings(current))
@@ -227,7 +229,7 @@ class Orders:
             return Result(False, f"pool {pool} has {before}, and needs at least one worker")
         counts[pool] = wanted
         self._supervisor.tell(Scale(pool, wanted))
-        sentence = f"Pool {pool}: {wanted} workers wanted, {before} before"
+        sentence = f"Pool {pool}: {wanted} worker{'s' * (wanted > 1)} wanted, {before} before"
         logger.info("%s", sentence)
         return Result(True, sentence)
 

@@ -15,6 +15,8 @@ _FOR_LIFE: Final = (
     "addresses", "backlog", "gateways", "run_dir", "pid_file", "umask", "reload",
 )  # fmt: skip
 """Fields of Config that only a new start changes."""
+_CALLED: Final = {"addresses": "bind", "pid_file": "pid"}
+"""What the operator calls them, where that is something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Generations:
         self._plan = plan
         self._configs = {1: config}
         self._last = 1
+        self._gateways_due = False
+        """They are still of the code from before an upgrade."""
 
     def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
         """Older code of this process has come so far with the same configuration."""
@@ -88,7 +92,7 @@ class Generations:
             generation=self._last,
             places=self._places(self._wanted(config)),
             replaced=frozenset({"worker", "gateway"})
-            if self._gateway_side(config) != self._gateway_side(self.current)
+            if self._gateways_due or self._gateway_side(config) != self._gateway_side(self.current)
             else frozenset({"worker"}),
             at_once=config.reload is not None,
             observe=0.0 if config.reload is not None else observe,
@@ -100,12 +104,13 @@ class Generations:
         """The order to replace the gateways alone, by what is installed now."""
         self._last += 1
         self._configs[self._last] = self.current
+        self._gateways_due = True
         return Reload(generation=self._last, places=self.places(), replaced=frozenset({"gateway"}))
 
     def needs_restart(self, config: Config) -> list[str]:
         """Options that differ and that a reload leaves as they are."""
         return [
-            name.replace("_", "-")
+            _CALLED.get(name, name.replace("_", "-"))
             for name in _FOR_LIFE
             if getattr(config, name) != getattr(self.current, name)
         ]
@@ -115,7 +120,12 @@ class Generations:
         self.workers = self._wanted(config)
         if config != self.current:
             self.before, self.current = self.current, config
+        self._gateways_due = False
         self._forget_all_but(generation)
+
+    def failed(self) -> None:
+        """A reload, for a reason of its own: the next one need not bring what it would have."""
+        self._gateways_due = False
 
     def _wanted(self, config: Config) -> dict[str, int]:
         """What was scaled stays so, unless the configuration has another number than before."""

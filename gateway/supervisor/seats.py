@@ -32,6 +32,8 @@ class Child:
     pid: int = 0
     why: str = ""
     """Why it stops, or is about to be succeeded."""
+    wish: str = ""
+    """Why it would be replaced; it says so once, perhaps before it holds a seat."""
 
     def __str__(self) -> str:
         return self.place.called(f"pid {self.pid}" if self.pid else "")

@@ -53,6 +53,7 @@ def save(
                 time_left=None if child.deadline is None else child.deadline - now,
                 seat=_seat(table, child),
                 why=child.why,
+                wish=child.wish,
                 door=launcher.door(child.pid),
                 links=crew.links.of_gateway(child.id),
             )
@@ -84,6 +85,7 @@ def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, Leas
             state=saved.state,
             pid=saved.pid,
             why=saved.why,
+            wish=saved.wish,
         )
         crew.restore(child, saved.seat, now)
         for pool, workers in saved.links.items():

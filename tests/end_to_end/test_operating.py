@@ -294,7 +294,7 @@ def test_no_orphan_keeps_the_port(tmp_path: Path) -> None:
         assert time.monotonic() - began < 5
         host, port = server.address
         deploy(tmp_path, "next")
-        with Propylon(*FLAGS, "-b", f"{host}:{port}", cwd=tmp_path) as follower:
-            with follower.client() as client:
-                assert client.get("/").text.startswith("next ")
+        flags = (*FLAGS, "-b", f"{host}:{port}")
+        with Propylon(*flags, cwd=tmp_path) as follower, follower.client() as client:
+            assert client.get("/").text.startswith("next ")
         server.stop = lambda number=0: 0  # pyright: ignore: it has ended already

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .operating import APP, WSGI_APP, ask, deploy, done, settled, traffic, watch
-from .server import Propylon, start_time, stat, wait_for
+from .server import Propylon, descendants, start_time, stat, wait_for
 
 HOSTS = {
     "asyncio": (APP, ("--loop", "asyncio")),
@@ -88,3 +88,32 @@ def test_memory_is_shared(tmp_path: Path) -> None:
                 pids = settled(server, 3)
             used[preload] = sum(map(proportional, {*pids, *server.pids("worker")}))
     assert used[True] < used[False] * 0.6
+
+
+def test_a_killed_supervisor_leaves_nobody(tmp_path: Path) -> None:
+    deploy(tmp_path, "old")
+    with Propylon(*flags("-w", "2"), cwd=tmp_path) as server:
+        family = descendants(server.process.pid)
+        assert len(family) == 4
+        server.process.kill()
+        server.process.wait()
+        wait_for(lambda: not any(map(start_time, family)), "the end of all")
+        server.stop = lambda number=0: 0  # pyright: ignore: it has ended already
+
+
+def test_a_killed_zygote_costs_nothing(tmp_path: Path) -> None:
+    """Its workers serve on; who is needed next is made of what is on disk."""
+    deploy(tmp_path, "old")
+    with Propylon(*flags("-w", "2"), cwd=tmp_path) as server, traffic(server) as clients:
+        before = settled(server, 2)
+        (zygote,) = {parent(pid) for pid in before}
+        os.kill(zygote, signal.SIGKILL)
+        wait_for(lambda: start_time(zygote) is None, "its end")
+        clients.more()
+        assert settled(server, 2) == before
+        done(server, "scale", "3")
+        after = settled(server, 3)
+        assert before.keys() < after.keys()
+        done(server, "reload")
+        assert not before.keys() & settled(server, 3).keys()
+        wait_for(lambda: not any(map(start_time, before)), "the end of the orphans")

@@ -161,6 +161,18 @@ def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folde
     assert len(server.pids("gateway")) == 1
 
 
+def test_another_address_needs_a_restart(folder: Path) -> None:
+    (folder / "pid").touch()
+    bind = 'bind = "127.0.0.1:0"\npid = "run.pid"\n'
+    write(folder, FIRST + bind)
+    with Propylon("-c", "propylon.toml", cwd=folder) as server, traffic(server):
+        write(folder, FIRST + bind.replace(":0", ":1").replace("run", "other"))
+        said = done(server, "reload")
+        assert "bind has changed: it takes effect when Propylon is started anew" in said
+        assert "pid has changed" in said
+        assert (folder / "run.pid").read_text() == f"{server.process.pid}\n"
+
+
 def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     said = ask(server, "rollback")
     assert said.code == 1
@@ -196,11 +208,11 @@ def certificate(folder: Path, name: str, authority: trustme.CA) -> str:
 def serial(server: Propylon, authority: trustme.CA) -> str:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with httpx.Client(verify=context, trust_env=False, timeout=DEADLINE) as client:
-        with client.stream("GET", server.url) as response:
-            stream = response.extensions["network_stream"].get_extra_info("ssl_object")
-            assert response.status_code == 200
-            return stream.getpeercert()["serialNumber"]
+    options = {"verify": context, "trust_env": False, "timeout": DEADLINE}
+    with httpx.Client(**options) as client, client.stream("GET", server.url) as response:
+        stream = response.extensions["network_stream"].get_extra_info("ssl_object")
+        assert response.status_code == 200
+        return stream.getpeercert()["serialNumber"]
 
 
 def test_certificates(folder: Path) -> None:

@@ -1,11 +1,12 @@
 """Workers that have done enough go one at a time, each when its replacement serves."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .operating import Traffic, deploy, traffic, watch
-from .server import Propylon
+from .server import Propylon, start_time, wait_for
 
 FLAGS = ("changing:app", "-w", "2", "--no-access-log")
 
@@ -32,6 +33,21 @@ def test_by_requests(tmp_path: Path) -> None:
         assert all(ended["how"].startswith("exited with code 0") for ended in report["ended"])
         assert len(clients.pids) >= 4
         server.stderr.find(r"worker 1 .*is replaced: served \d+ requests")
+
+
+def test_one_that_has_done_enough_while_it_is_a_canary(tmp_path: Path) -> None:
+    """It says so once, before it holds a place."""
+    deploy(tmp_path, "old")
+    limits = ("--max-requests", "100", "--reload-observe", "1")
+    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server):
+        deploy(tmp_path, "new")
+        watch(server, lambda report: report["generation"] == 1, "a first look")
+        server.process.send_signal(signal.SIGHUP)
+        report = watch(server, lambda r: r["reload"] and r["reload"]["state"] == "observing", "it")
+        (canary,) = [w["pid"] for w in report["pools"][0]["workers"] if w["generation"] == 2]
+        server.stderr.find("Reloaded: generation 2 serves")
+        wait_for(lambda: start_time(canary) is None, "the end of the canary")
+        server.stderr.find(rf"\(pid {canary}\) of pool default is replaced: served \d+ requests")
 
 
 def test_by_age(tmp_path: Path) -> None:

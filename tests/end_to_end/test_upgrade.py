@@ -74,6 +74,19 @@ def test_upgrade(server: Propylon, tmp_path: Path) -> None:
     assert server.process.wait() == 0
 
 
+def open_files(server: Propylon) -> int:
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def test_nothing_is_left_open(server: Propylon) -> None:
+    done(server, "upgrade")
+    before = open_files(server)
+    for verb in ("upgrade", "reload", "upgrade"):
+        done(server, verb)
+        settled(server, 2)
+    wait_for(lambda: open_files(server) <= before, f"as few files as the {before} before")
+
+
 def test_upgrade_by_signal(server: Propylon) -> None:
     with upgraded(server):
         server.process.send_signal(signal.SIGUSR2)

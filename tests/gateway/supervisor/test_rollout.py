@@ -234,10 +234,8 @@ def test_the_latest_reload_wins() -> None:
     children = fleet()
     told(children, (10, reload()), (11, Ready(4)), (11, linked(2, 3, 4)))  # 4 took over
     decisions = children.tell(reload(generation=3), 12)
-    assert (
-        ReloadEnded(2, committed=False, why="overtaken by another reload", overtaken=True)
-        in decisions
-    )
+    why = "overtaken by another reload"
+    assert ReloadEnded(2, committed=False, why=why, overtaken=True) in decisions
     assert Spawn(5, W1, 3, succeeds=True) in decisions
     told(children, (13, Ready(5)))
     assert done(children.tell(linked(2, 3, 4, 5), 13)) == [Terminate(4)]
