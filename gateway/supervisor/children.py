@@ -25,6 +25,7 @@ from .messages import (
     Draining,
     Exited,
     Finish,
+    Hurry,
     Linked,
     NotReady,
     Place,
@@ -38,7 +39,6 @@ from .messages import (
     Spawned,
     Start,
     Stop,
-    Terminate,
     Tick,
     Told,
 )
@@ -48,8 +48,6 @@ from .spans import span
 
 HURRIED_GRACE: Final = 1.5
 """Seconds from `now` to SIGKILL."""
-ASK_AGAIN: Final = 0.3
-"""Seconds to a second SIGTERM, which means `at once`; two in a breath may arrive as one."""
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_NOT_READY: Final = 3
@@ -77,7 +75,6 @@ class ChildTable:
     def next_tick(self) -> float | None:
         """When time alone will change something."""
         times = [child.deadline for child in self.crew.children.values()]
-        times += [child.ask_again_at for child in self.crew.children.values()]
         if self.phase in ("starting", "serving"):
             times += [seat.retry_at for seat in self.crew.seats.values()]
             times.append(self.crew.heartbeats.next_look)
@@ -227,9 +224,6 @@ class ChildTable:
 
     def _tick(self, now: float) -> None:
         for child in list(self.crew.children.values()):
-            if child.ask_again_at is not None and now >= child.ask_again_at:
-                child.ask_again_at = None
-                self.crew.decide(Terminate(child.id))
             if child.deadline is None or now < child.deadline:
                 continue
             if child.state == "stopping":
@@ -259,7 +253,11 @@ class ChildTable:
 
     def _begin_successions(self, now: float) -> None:
         """Those outside of a rollout: one at a time, but whoever hangs at once."""
-        busy = self.rollout is not None or any(s.successor for s in self.crew.seats.values())
+        busy = (
+            self.rollout is not None
+            or any(seat.successor for seat in self.crew.seats.values())
+            or any(self.crew.leaving())
+        )
         for place, seat in self.crew.seats.items():
             if not seat.due or seat.holder is None or seat.successor is not None:
                 continue
@@ -361,10 +359,9 @@ class ChildTable:
             return
         for number in range(1, workers + 1):
             place = Place("worker", number, pool)
-            if place in self.crew.seats:
-                continue
-            self.crew.seats[place] = Seat(proven=self.phase == "serving")
-            self.crew.fill(place, now)
+            if place not in self.crew.seats:
+                self.crew.seats[place] = Seat(proven=self.phase == "serving")
+                self.crew.fill(place, now)
             if self.rollout is not None:
                 self.rollout.include(place)
         for place in [p for p in self.crew.seats if p.pool == pool and p.number > workers]:
@@ -378,14 +375,15 @@ class ChildTable:
     def _stop(self, now: float, *, at_once: bool) -> None:
         if self.phase in ("idle", "ended"):
             return
-        if self.phase == "stopping":
+        if at_once:
+            if self.phase != "stopping":
+                self._begin_to_stop()
             self.crew.decide(Say("warning", "Stopping at once"))
             self._hurry(self.crew.children.values(), now)
             return
-        self._begin_to_stop()
-        if at_once:
-            self._hurry(self.crew.children.values(), now)
+        if self.phase == "stopping":
             return
+        self._begin_to_stop()
         self._hurry_at = now + self.crew.settings.graceful_timeout + MARGIN
         for child in list(self.crew.children.values()):
             if child.place.kind == "gateway" and child.state != "stopping":
@@ -413,9 +411,10 @@ class ChildTable:
                     self.crew.terminate(child, (self._hurry_at or now) + APP_SHUTDOWN)
 
     def _hurry(self, children: Iterable[Child], now: float) -> None:
-        """No more time: what has been asked once is asked again, and killed soon."""
+        """No more time."""
         self._hurry_at = None
         for child in [child for child in children if not child.killed]:
             if child.state != "stopping":
-                child.ask_again_at = now + ASK_AGAIN
-            self.crew.terminate(child, now + HURRIED_GRACE)
+                self.crew.terminate(child, now + HURRIED_GRACE)
+            child.deadline = now + HURRIED_GRACE
+            self.crew.decide(Hurry(child.id))

@@ -84,7 +84,7 @@ class Crew:
         return max(GATEWAY_STARTUP, limit) if place.kind == "gateway" else limit
 
     def became_ready(self, child: Child, now: float) -> None:
-        child.state, child.since = "ready", now
+        child.state, child.since, child.served = "ready", now, True
         seat = self.seats[child.place]
         seat.proven = True
         if child is seat.holder:
@@ -169,7 +169,7 @@ class Crew:
     def _pool_names(self) -> frozenset[str]:
         return frozenset(place.pool for place in self.seats if place.kind == "worker")
 
-    # -- successions: what a rollout asks (`rollout.Staff`) ----------------------------------
+    # -- successions: what a rollout asks ----------------------------------
 
     def is_fit(self, place: Place) -> bool:
         seat = self.seats.get(place)
@@ -198,12 +198,17 @@ class Crew:
             return False
         return self.links.used_by(child, self._gateways(here), here.place.pool)
 
-    def complaint(self, generation: int) -> str:
-        """Only errors from a worker of the new generation, where the old one has answers."""
+    def good_answers(self, generation: int) -> int:
+        """How many answers without an error workers of other generations have given."""
         workers = [c for c in self.children.values() if c.place.kind == "worker"]
-        old = [self.links.answers(c.id) for c in workers if c.generation != generation]
-        if not any(answers > errors for answers, errors in old):
+        counts = [self.links.answers(c.id) for c in workers if c.generation != generation]
+        return sum(answers - errors for answers, errors in counts)
+
+    def complaint(self, generation: int, good_before: int) -> str:
+        """Only errors from a worker of the new generation, while the old ones have answers."""
+        if self.good_answers(generation) <= good_before:
             return ""
+        workers = [c for c in self.children.values() if c.place.kind == "worker"]
         for child in workers:
             answers, errors = self.links.answers(child.id)
             if child.generation == generation and answers == errors >= SUSPICIOUS:
@@ -227,12 +232,19 @@ class Crew:
     def _gateways(self, worker: Child) -> Iterator[int]:
         """Those that the worker should be linked to."""
         for gateway in self.ready("gateway"):
-            if worker.place.pool in self._pools.get(gateway.generation, ()):
+            known = self._pools.get(gateway.generation, ())
+            if worker.place.pool in known and not self.heartbeats.hung(gateway.id):
                 yield gateway.id
 
     def ready(self, kind: str) -> Iterator[Child]:
         for child in self.children.values():
             if child.place.kind == kind and child.state == "ready":
+                yield child
+
+    def leaving(self) -> Iterator[Child]:
+        """Workers that have served and finish what they have."""
+        for child in self.children.values():
+            if child.place.kind == "worker" and child.state == "stopping" and child.served:
                 yield child
 
     def missing_links(self) -> int:

@@ -104,14 +104,14 @@ def listeners_of(handover: Handover) -> Listeners:
     return listeners
 
 
-def write(handover: Handover) -> int:
-    """The number of an unnamed file that survives an exec."""
+def write(handover: Handover, *, inheritable: bool) -> int:
+    """The number of an unnamed file; `inheritable`: it survives an exec."""
     with tempfile.TemporaryFile() as file:
         file.write(msgspec.json.encode(handover))
         file.flush()
         number = os.dup(file.fileno())
     os.lseek(number, 0, os.SEEK_SET)
-    os.set_inheritable(number, True)
+    os.set_inheritable(number, inheritable)
     return number
 
 

@@ -2,17 +2,21 @@
 
 from typing import Final
 
-OWN_DELAY: Final = 1.0
-"""Seconds: a look that comes so late says more of this machine than of those that are silent."""
+LOOK_EVERY: Final = 1.0
+"""Seconds to the next look, at most."""
+SLACK: Final = 0.5
+"""Seconds that a look may be late; what is more was no time in which we could have heard."""
 
 
 class Heartbeats:
-    """Every worker that is ready says a few words a second; one whose event loop does not turn
-    cannot."""
+    """Every worker and every gateway says a few words a second; one whose event loop does not turn
+    cannot. Only the time counts in which this process was awake: it may have been stopped, or the
+    whole machine, and what they said meanwhile is still to be read."""
 
     def __init__(self, timeout: float) -> None:
         """`timeout`: seconds of silence that mean hung; 0: never."""
         self.timeout = timeout
+        self._looked: float | None = None
         self._heard: dict[int, float] = {}
         self._hung: set[int] = set()
 
@@ -33,20 +37,18 @@ class Heartbeats:
 
     @property
     def next_look(self) -> float | None:
-        """When the next of them will have been silent for too long."""
-        if not self.timeout:
+        watched = self._heard.keys() - self._hung
+        if not self.timeout or not watched:
             return None
-        watched = [at for child, at in self._heard.items() if child not in self._hung]
-        return min(watched) + self.timeout if watched else None
+        due = min(self._heard[child] for child in watched) + self.timeout
+        return due if self._looked is None else min(due, self._looked + LOOK_EVERY)
 
     def overdue(self, now: float) -> list[int]:
-        """Those that are hung from now on."""
-        due = self.next_look
-        if due is None or now < due:
-            return []
-        if now - due > OWN_DELAY:
-            # This process did not run, or hardly: what they said meanwhile is still to be read.
-            self._heard = dict.fromkeys(self._heard, now)
+        """Those that are hung from now on. To be asked whenever there is anything to do."""
+        if self._looked is not None and (missed := now - self._looked - LOOK_EVERY) > SLACK:
+            self._heard = {child: min(at + missed, now) for child, at in self._heard.items()}
+        self._looked = now
+        if not self.timeout:
             return []
         late = [
             child

@@ -27,6 +27,7 @@ class Launcher:
         self._starts: Counter[int] = Counter()
         self._zygotes: dict[tuple[str, int], Zygote] = {}
         """Pool and generation -> where its workers are forked."""
+        self._waiting: Counter[tuple[str, int]] = Counter()
         self._doors: dict[int, str] = {}
         """Gateway's pid -> what its sockets are called."""
 
@@ -86,10 +87,11 @@ class Launcher:
     def gateway_ended(self, pid: int) -> None:
         """Removes the doors of one that could not do it itself."""
         door = self._doors.pop(pid)
-        for entry in os.scandir(self._plan.run_dir):
-            if entry.is_dir():
-                with suppress(OSError):
-                    os.unlink(os.path.join(entry.path, f"{door}.sock"))
+        with suppress(OSError):
+            for entry in os.scandir(self._plan.run_dir):
+                if entry.is_dir():
+                    with suppress(OSError):
+                        os.unlink(os.path.join(entry.path, f"{door}.sock"))
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""
@@ -104,13 +106,16 @@ class Launcher:
             zygote = start_zygote(lambda leash: self._arguments(config, pool, order, leash))
             self._zygotes[key] = zygote
             self._nursery.start_soon(zygote.run, _unheard)
+        self._waiting[key] += 1
         try:
             return await zygote.fork(order.child, self._arguments(config, pool, order, None))
         except trio.Cancelled:
-            if not zygote.has_loaded:
+            if not zygote.has_loaded and self._waiting[key] == 1:  # nobody else waits for it
                 zygote.stop()
                 zygote.signal(signal.SIGKILL)
             raise
+        finally:
+            self._waiting[key] -= 1
 
     def forget_zygotes(self, keep: Container[int]) -> None:
         """Those of other generations end with their workers."""

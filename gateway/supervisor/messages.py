@@ -142,7 +142,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Finish what is under way, then end; told twice, or with `now`: at once."""
+    """Finish what is under way, then end; with `now`, at first or later: at once."""
 
     now: bool = False
 
@@ -167,7 +167,14 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """SIGTERM: drain and exit; to a child that has had one: at once."""
+    """SIGTERM: drain and exit."""
+
+    child: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """Said on the leash, since SIGTERMs may come from anybody: exit at once."""
 
     child: int
 
@@ -215,4 +222,4 @@ class Finish:
     code: int
 
 
-Decision = Spawn | Terminate | ShowStacks | Kill | Say | ReloadEnded | Finish
+Decision = Spawn | Terminate | Hurry | ShowStacks | Kill | Say | ReloadEnded | Finish

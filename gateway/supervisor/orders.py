@@ -56,6 +56,9 @@ class Orders:
     def __init__(self, supervisor: Chief) -> None:
         self._supervisor = supervisor
         self._reloads: dict[int, _Reloading] = {}
+        self._stops = 0
+        """Signals to stop; only who sends a second one is in a hurry."""
+        self._upgrading = False
         self._listening: set[Say] = set()
         """Who waits for the end of a reload and hears what is logged meanwhile."""
         self._by_signal = 0
@@ -147,6 +150,8 @@ class Orders:
         supervisor = self._supervisor
         if ended.committed:
             supervisor.generations.commit(ended.generation)
+        if supervisor.plan.with_workers:
+            supervisor.generations.count(supervisor.table.crew.seats)
         elif not ended.overtaken:
             supervisor.generations.failed()
         if supervisor.table.rollout is None:
@@ -169,7 +174,10 @@ class Orders:
     def _config_before(self) -> Config:
         before = self._supervisor.generations.before
         if before is None:
-            raise _Refused("there is no configuration to go back to: it has never changed")
+            raise _Refused(
+                "there is no configuration to go back to: it has not changed since this "
+                "supervisor began, or was upgraded"
+            )
         return before
 
     def file_changed(self, what: str) -> None:
@@ -180,6 +188,21 @@ class Orders:
     # -- upgrade -----------------------------------------------------------------------------
 
     async def _upgrade(self, say: Say) -> Result:
+        if self._upgrading:
+            return Result(False, "not upgraded: an upgrade is under way")
+        self._upgrading = True
+        result = Result(False, "")
+        try:
+            result = await self._check_and_upgrade(say)
+        finally:
+            self._upgrading = result.ok  # until it has been done, or could not be
+        return result
+
+    def not_upgraded(self, why: str) -> None:
+        self._upgrading = False
+        logger.error("Not upgraded: %s", why)
+
+    async def _check_and_upgrade(self, say: Say) -> Result:
         supervisor = self._supervisor
         if why := self.not_now():
             return Result(False, f"not upgraded: {why}")
@@ -197,6 +220,16 @@ class Orders:
         supervisor.exec_soon()
         generation = supervisor.generations.last + 1 if supervisor.plan.gateways else 0
         return Result(True, "The supervisor takes over", {"generation": generation})
+
+    def changed(self) -> str:
+        """Why the configuration as it stands now is none to begin with; "" it is as it was."""
+        generations = self._supervisor.generations
+        try:
+            same = generations.read() == generations.current
+        except Exception as error:  # at this moment nothing must go wrong
+            logger.debug("the configuration is not read: %r", error)
+            same = False
+        return "" if same else "the configuration has changed; reload first"
 
     def not_now(self) -> str:
         """Why there can be no upgrade at this moment; "" there can."""
@@ -236,7 +269,8 @@ class Orders:
     # -- signals -----------------------------------------------------------------------------
 
     def on_stop(self, name: str) -> None:
-        self._supervisor.stop(name)
+        self._stops += 1
+        self._supervisor.stop(name, now=self._stops > 1)
 
     async def on_hang_up(self) -> None:
         if self._stopping:

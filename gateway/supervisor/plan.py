@@ -1,7 +1,8 @@
 """What one supervisor runs: what stays as it is for its life, and what each generation asks for."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -66,7 +67,11 @@ class Generations:
         return self._configs[generation]
 
     def pool(self, generation: int, name: str) -> PoolConfig:
-        return next(pool for pool in self._configs[generation].pools if pool.name == name)
+        """Raises LookupError."""
+        for pool in self._configs[generation].pools:
+            if pool.name == name:
+                return pool
+        raise LookupError(f"there is no pool {name}")
 
     def places(self) -> frozenset[Place]:
         """Of the current configuration, as it has been scaled."""
@@ -117,7 +122,6 @@ class Generations:
 
     def commit(self, generation: int) -> None:
         config = self._configs[generation]
-        self.workers = self._wanted(config)
         if config != self.current:
             self.before, self.current = self.current, config
         self._gateways_due = False
@@ -126,6 +130,11 @@ class Generations:
     def failed(self) -> None:
         """A reload, for a reason of its own: the next one need not bring what it would have."""
         self._gateways_due = False
+
+    def count(self, places: Iterable[Place]) -> None:
+        """What is wanted is what there are seats for: by configuration, or scaled meanwhile."""
+        counts = Counter(place.pool for place in places if place.kind == "worker")
+        self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
 
     def _wanted(self, config: Config) -> dict[str, int]:
         """What was scaled stays so, unless the configuration has another number than before."""

@@ -42,7 +42,10 @@ class Rollout:
         self._leaving: list[int] = []
         """Children that were replaced last."""
         crew.add_places(order.places, order.generation)
-        self._unwanted = set(crew.seats) - order.places
+        self._wanted = set(order.places)
+        self._pools = {place.pool for place in order.places}
+        self._good_before = 0
+        """Answers of the old generation when the observation began."""
         empty = {place for place, seat in crew.seats.items() if seat.holder is None}
         places = sorted(
             (p for p in order.places if p.kind in order.replaced or p in empty),
@@ -64,16 +67,17 @@ class Rollout:
         return place == self._active or (self.state != "rolling" and place in self._canaries)
 
     def include(self, place: Place) -> None:
-        """One more is wanted, and has been started as one of the old generation."""
-        self._rest.append(place)
-        self._unwanted.discard(place)
-        self.of += 1
+        """It is wanted too, and there is one of the old generation; if the pool stays at all."""
+        if place.pool in self._pools and place not in self._wanted:
+            self._wanted.add(place)
+            self._rest.append(place)
+            self.of += 1
 
     def forget(self, place: Place) -> None:
         """The place is not wanted any more."""
         self._canaries = [other for other in self._canaries if other != place]
         self._rest = deque(other for other in self._rest if other != place)
-        self._unwanted.discard(place)
+        self._wanted.discard(place)
         if self._active == place:
             self._active = None
 
@@ -84,6 +88,7 @@ class Rollout:
             if not all(map(crew.is_fit, self._canaries)):
                 return False
             self.state, self.look_at = "observing", now + self.order.observe
+            self._good_before = crew.good_answers(self.generation)
             if self.order.observe:
                 self._say(f"it serves beside the old one, watched for {span(self.order.observe)}")
         if self.state == "observing":
@@ -121,12 +126,14 @@ class Rollout:
 
     def complaint(self) -> str:
         """What is wrong with how the new generation serves; "" nothing so far."""
-        return "" if self.state == "canary" else self._crew.complaint(self.generation)
+        if self.state == "canary":
+            return ""
+        return self._crew.complaint(self.generation, self._good_before)
 
     def commit(self, now: float) -> None:
         crew = self._crew
         crew.generation = self.generation
-        for place in self._unwanted:
+        for place in set(crew.seats) - self._wanted:
             crew.retire(place, now, "no longer asked for")
         crew.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
         crew.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))

@@ -90,7 +90,10 @@ def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> 
     listeners = listeners_of(handover)
     stack.callback(listeners.close)
     if config.pid_file is not None:
-        stack.callback(PidFile(config.pid_file).close)
+        try:
+            stack.callback(PidFile(config.pid_file).close)
+        except PidFileError as error:  # it has our pid already, and we serve
+            logger.warning("%s", error)
     return Plan(
         run_dir=handover.run_dir,
         control_socket=handover.control_socket,

@@ -26,8 +26,9 @@ class Child:
     """When it was spawned; from Ready on, when it was ready."""
     deadline: float | None
     """When it must be ready, and linked if it succeeds somebody; stopping, when it is killed."""
-    ask_again_at: float | None = None
     state: Literal["starting", "ready", "stopping"] = "starting"
+    served: bool = False
+    """Has been ready."""
     killed: bool = False
     pid: int = 0
     why: str = ""

@@ -2,9 +2,12 @@
 more and one fewer, USR2 upgrades. The words of gunicorn and nginx."""
 
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import trio
+
+from .console import logger
 
 WANTED: Final = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
@@ -35,12 +38,20 @@ async def hear_signals(
             async for number in signals:
                 match number:
                     case signal.SIGHUP:
-                        nursery.start_soon(hearer.on_hang_up)
+                        nursery.start_soon(_guarded, hearer.on_hang_up)
                     case signal.SIGUSR2:
-                        nursery.start_soon(hearer.on_upgrade)
+                        nursery.start_soon(_guarded, hearer.on_upgrade)
                     case signal.SIGTTIN:
                         hearer.on_scale(+1)
                     case signal.SIGTTOU:
                         hearer.on_scale(-1)
                     case _:
                         hearer.on_stop(signal.Signals(number).name)
+
+
+async def _guarded(carry_out: Callable[[], Awaitable[None]]) -> None:
+    """Whatever is wrong with a reload, those who serve need this process."""
+    try:
+        await carry_out()
+    except Exception:
+        logger.exception("a fault of Propylon's supervisor, on a signal")

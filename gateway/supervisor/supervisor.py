@@ -25,6 +25,7 @@ from .messages import (
     Draining,
     Exited,
     Finish,
+    Hurry,
     Kill,
     Linked,
     NotReady,
@@ -145,8 +146,12 @@ class Supervisor:
         return tick if self._exec_by is None else min(tick, trio.current_time() + 0.02)
 
     def _do(self, message: Told, nursery: trio.Nursery) -> None:
-        for decision in self.table.tell(message, trio.current_time()):
-            self._carry_out(decision, nursery)
+        try:
+            for decision in self.table.tell(message, trio.current_time()):
+                self._carry_out(decision, nursery)
+        except Exception:
+            # Whatever is wrong here, those who serve need this process.
+            logger.exception("a fault of Propylon's supervisor, at %r", message)
         if self.table.phase in ("stopping", "ended"):
             # No gateway follows: when the last one closes its own, clients are refused at once.
             self.plan.listeners.close()
@@ -158,6 +163,9 @@ class Supervisor:
                 self._spawn(decision, nursery)
             case Terminate(child):
                 self._signal(child, signal.SIGTERM)
+            case Hurry(child):
+                if child in self._processes:
+                    self._processes[child].hurry()
             case ShowStacks(child):
                 self._signal(child, signal.SIGQUIT)
             case Kill(child):
@@ -204,10 +212,9 @@ class Supervisor:
             await trio.sleep(HEARD_WITHIN)
             if self._all_is_done(self._exec_by):
                 self._exec_by = None
-                if why := self.orders.not_now():  # what came after the answer counts
-                    logger.error("Not upgraded: %s", why)
-                else:
-                    take_over(self.save(), held)
+                # What came after the answer counts too, and what was written meanwhile.
+                why = self.orders.not_now() or self.orders.changed()
+                self.orders.not_upgraded(why or take_over(self.save(), held))
 
     def _all_is_done(self, by: float) -> bool:
         if self._inbox.statistics().current_buffer_used or not self.orders.idle:
@@ -242,8 +249,9 @@ class Supervisor:
                     nursery.start_soon(self._fork, order, config, pool, nursery)
                     return
                 process = self._launcher.worker(config, pool, order)
-        except OSError as exc:
-            self.tell(Exited(order.child, f"could not be started: {exc.strerror}"))
+        except (OSError, LookupError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else exc.args[0]
+            self.tell(Exited(order.child, f"could not be started: {why}"))
             return
         self._started(order, process, nursery)
 
@@ -294,6 +302,8 @@ class Supervisor:
                 self.tell(Draining(child))
             case {"event": "workers", "pool": str(pool), "workers": list()}:
                 self._hear_of_workers(child, pool, event)
+            case {"event": "alive"} if place.kind == "gateway":
+                self.tell(Alive(child))
             case {"event": "vitals"}:
                 self.survey.vitals[child] = event
                 stuck = event.get("stuck")
@@ -365,6 +375,7 @@ class Supervisor:
         return self.survey.report(self.plan, self.generations, self.table, trio.current_time())
 
     def stop(self, why: str, *, now: bool = False) -> None:
+        """Without `now` one that stops already goes on as it was."""
         if self.table.phase != "stopping":
             logger.info("Stopping on %s", why)
             self.notifier.stopping(f"Stopping on {why}")

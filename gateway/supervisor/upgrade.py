@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Final
 
 import trio
 
@@ -21,7 +21,7 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "propylon.gateway.cli")
 
 async def refused(handover: Handover) -> str:
     """Why the code that is installed now cannot take over, as a sentence; "" it can."""
-    file = write(handover)
+    file = write(handover, inheritable=False)
     try:
         with trio.move_on_after(TIMEOUT) as limit:
             done = await trio.run_process(
@@ -60,24 +60,30 @@ def hold_signals() -> Generator[list[int]]:
             signal.raise_signal(number)
 
 
-def take_over(handover: Handover, held: Sequence[int]) -> NoReturn:
+def take_over(handover: Handover, held: Sequence[int]) -> str:
     """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
+    Where the exec fails, as if nothing had been; why, as a sentence.
 
     A signal that comes before the new code hears signals waits for it: blocked signals stay
     blocked, and pending, across an exec.
     """
+    passed = [child.leash for child in handover.children]
+    passed += [number for listener in handover.listeners for number in listener.sockets]
+    passed += [number for number in (handover.lock, handover.control) if number is not None]
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
-    os.environ[VARIABLE] = str(write(handover))
-    for child in handover.children:
-        os.set_inheritable(child.leash, True)
-    for listener in handover.listeners:
-        for number in listener.sockets:
+    try:
+        file = write(handover, inheritable=True)
+        os.environ[VARIABLE] = str(file)
+        for number in passed:
             os.set_inheritable(number, True)
-    for number in (handover.lock, handover.control):
-        if number is not None:
-            os.set_inheritable(number, True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    for number in held:  # some may have come to other threads, which do not block them
-        signal.pthread_kill(threading.get_ident(), number)
-    os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in held:  # some may have come to other threads, which do not block them
+            signal.pthread_kill(threading.get_ident(), number)
+        os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
+    except OSError as error:
+        os.environ.pop(VARIABLE, None)
+        for number in passed:
+            os.set_inheritable(number, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
+        return f"{sys.executable} cannot be run: {error.strerror}"

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 import pytest
-from propylon.gateway.supervisor.children import ASK_AGAIN, HURRIED_GRACE, ChildTable
+from propylon.gateway.supervisor.children import HURRIED_GRACE, ChildTable
 from propylon.gateway.supervisor.crew import APP_SHUTDOWN, FAILED_GRACE, MARGIN
 from propylon.gateway.supervisor.messages import (
     Decision,
     Draining,
     Exited,
     Finish,
+    Hurry,
     Kill,
     Linked,
     NotReady,
@@ -127,7 +128,6 @@ def test_a_first_start_that_takes_too_long() -> None:
     decisions = children.tell(Tick(), 40)
     assert said(decisions) == ["worker 2 of pool default was not ready within 40 s"]
     assert Terminate(3) in decisions
-    told(children, (40 + ASK_AGAIN, Tick()))
     assert done(children.tell(Tick(), 40 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 
@@ -253,7 +253,7 @@ def test_a_gateway_past_the_deadline_is_asked_again_and_killed() -> None:
     children = serving(graceful_timeout=10)
     children.tell(Stop(), 100)
     assert children.next_tick == 110 + MARGIN
-    assert children.tell(Tick(), 111) == [Terminate(1)]
+    assert children.tell(Tick(), 111) == [Hurry(1)]
     assert done(children.tell(Tick(), 111 + HURRIED_GRACE)) == [Kill(1)]
     assert children.tell(Exited(1, *KILLED), 112) == [Terminate(2), Terminate(3)]
     assert children.next_tick == 112 + APP_SHUTDOWN
@@ -269,13 +269,17 @@ def test_a_worker_past_the_deadline_is_killed() -> None:
     ]
 
 
-def test_a_second_stop_means_now() -> None:
+def test_a_stop_may_become_one_at_once() -> None:
     children = serving()
     children.tell(Stop(), 100)
-    assert done(children.tell(Stop(), 101)) == [Terminate(1), Terminate(2), Terminate(3)]
-    # The gateway has had its second SIGTERM, which means at once; the workers only one.
-    assert children.next_tick == 101 + ASK_AGAIN
-    assert children.tell(Tick(), 101 + ASK_AGAIN) == [Terminate(2), Terminate(3)]
+    assert children.tell(Stop(), 100.5) == [], "asked again, it goes on as it was"
+    assert done(children.tell(Stop(now=True), 101)) == [
+        Hurry(1),
+        Terminate(2),
+        Hurry(2),
+        Terminate(3),
+        Hurry(3),
+    ]
     assert done(children.tell(Tick(), 101 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 

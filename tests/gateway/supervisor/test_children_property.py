@@ -12,6 +12,7 @@ from propylon.gateway.supervisor.messages import (
     Draining,
     Exited,
     Finish,
+    Hurry,
     Kill,
     Linked,
     NotReady,
@@ -68,6 +69,8 @@ class World:
                 case Terminate(child):
                     assert child in self.alive
                     self.asked.add(child)
+                case Hurry(child):
+                    assert child in self.asked
                 case Kill(child):
                     assert child in self.asked  # nobody is killed unasked
                     del self.alive[child]

@@ -8,6 +8,7 @@ from propylon.gateway.supervisor.crew import APP_SHUTDOWN, FAILED_GRACE, HUNG_GR
 from propylon.gateway.supervisor.messages import (
     Alive,
     Answered,
+    Decision,
     Exited,
     Kill,
     Linked,
@@ -193,6 +194,15 @@ def test_errors_of_both_generations_say_nothing_about_the_new_one() -> None:
     assert children.rollout is not None
 
 
+def test_what_the_old_answered_before_says_nothing_either() -> None:
+    """A database is down, and the new code is to mend that."""
+    children = fleet()
+    told(children, (5, Answered(1, 2, 900, 0)))
+    told(children, (10, reload(observe=5)), (11, Ready(4)), (11, linked(2, 3, 4)))
+    told(children, (12, Answered(1, 2, 909, 9)), (12, Answered(1, 4, 9, 9)))
+    assert children.rollout is not None
+
+
 def test_what_had_taken_over_is_taken_back_where_the_configuration_differs() -> None:
     children = fleet()
     told(children, (10, reload(reverts=True)), (11, Ready(4)), (11, linked(2, 3, 4)))
@@ -273,10 +283,15 @@ def test_a_stop_in_the_middle_of_a_reload() -> None:
 # Those that hang, and those that have served their time.
 
 
+def passes(children: ChildTable, since: int, until: int) -> list[Decision]:
+    """Time, as the supervisor sees it pass that runs all the while."""
+    return told(children, *((float(now), Tick()) for now in range(since + 1, until + 1)))
+
+
 def test_a_worker_that_is_silent_too_long_shows_its_stacks_and_is_succeeded() -> None:
     children = fleet(heartbeat_timeout=5.0, graceful_timeout=30)
-    told(children, (3, Alive(2)), (4, Alive(3)))
-    assert children.next_tick == 8
+    told(children, (1, Alive(2)), (2, Alive(2)), (3, Alive(2)), (4, Alive(3)))
+    assert passes(children, 4, 7) == []
     decisions = children.tell(Tick(), 8)
     assert said(decisions)[0] == (
         "worker 1 (pid 102) of pool default: it hangs, no sign of life for 5 s; "
@@ -285,7 +300,7 @@ def test_a_worker_that_is_silent_too_long_shows_its_stacks_and_is_succeeded() ->
     assert done(decisions) == [ShowStacks(2), Spawn(4, W1, 1, succeeds=True)]
     told(children, (8, Alive(3)), (9, Ready(4)))
     assert children.tell(linked(2, 3, 4), 9) == [Terminate(2)]
-    told(children, (12, Alive(3)), (12, Alive(4)))
+    told(children, (10, Alive(3)), (10, Alive(4)), (11, Tick()))
     decisions = children.tell(Tick(), 9 + HUNG_GRACE)
     assert said(decisions) == [
         "worker 1 (pid 102) of pool default did not stop in time "
@@ -296,7 +311,8 @@ def test_a_worker_that_is_silent_too_long_shows_its_stacks_and_is_succeeded() ->
 
 def test_one_that_comes_round_is_given_its_time_to_drain() -> None:
     children = fleet(heartbeat_timeout=5.0, graceful_timeout=30)
-    told(children, (4, Alive(3)), (5, Tick()))
+    told(children, (1, Alive(3)), (2, Alive(3)), (3, Alive(3)))
+    assert ShowStacks(2) in passes(children, 3, 5)
     assert said(children.tell(Alive(2), 6)) == [
         "worker 1 (pid 102) of pool default answers again",
     ]
@@ -304,11 +320,23 @@ def test_one_that_comes_round_is_given_its_time_to_drain() -> None:
     assert children.crew.children[2].deadline == 6 + 30 + APP_SHUTDOWN
 
 
-def test_a_machine_that_was_asleep_is_no_sign_of_a_hang() -> None:
+def test_a_gateway_that_hangs_is_succeeded_too_and_nobody_waits_for_its_links() -> None:
     children = fleet(heartbeat_timeout=5.0)
-    assert children.tell(Tick(), 500) == []
-    told(children, (500, Alive(2)), (500, Alive(3)))
-    assert children.next_tick == 505
+    told(children, (0, Alive(1)), *((now, Alive(child)) for now in (1, 2, 3) for child in (2, 3)))
+    decisions = passes(children, 3, 5)
+    assert done(decisions) == [ShowStacks(1), Spawn(4, G, 1, succeeds=True)]
+    told(children, (5, Alive(2)), (5, Alive(3)), (6, Ready(4)))
+    assert children.tell(linked(2, 3, gateway=4), 6) == [Terminate(1)]
+
+
+@pytest.mark.parametrize("asleep", [4.5, 5.0, 5.2, 500.0])
+def test_a_machine_that_was_asleep_is_no_sign_of_a_hang(asleep: float) -> None:
+    children = fleet(heartbeat_timeout=5.0)
+    told(children, (1, Alive(2)), (1, Alive(3)))
+    assert (
+        told(children, (1 + asleep, Tick()), (1 + asleep, Alive(2)), (1 + asleep, Alive(3))) == []
+    )
+    assert children.next_tick == 2 + asleep
 
 
 def test_calls_that_cannot_be_ended_condemn_their_worker() -> None:
@@ -325,7 +353,7 @@ def test_calls_that_cannot_be_ended_condemn_their_worker() -> None:
 def test_a_canary_that_hangs_ends_the_reload() -> None:
     children = fleet(heartbeat_timeout=5.0)
     told(children, (1, reload(observe=60)), (2, Ready(4)), (2, linked(2, 3, 4)))
-    told(children, (4, Alive(2)), (4, Alive(3)))
+    told(children, *((now, Alive(child)) for now in (3, 4, 5, 6) for child in (2, 3)))
     decisions = children.tell(Tick(), 7)
     assert done(decisions)[:2] == [ShowStacks(4), Terminate(4)]
     assert children.rollout is None
@@ -339,8 +367,10 @@ def test_recycling_one_at_a_time_the_replacement_first() -> None:
         Spawn(4, W1, 1, succeeds=True),
     ]
     told(children, (6, Ready(4)))
-    decisions = children.tell(linked(2, 3, 4), 6)
-    assert done(decisions) == [Terminate(2), Spawn(5, W2, 1, succeeds=True)]
+    assert children.tell(linked(2, 3, 4), 6) == [Terminate(2)]
+    # However long it takes to finish what it has: there is never a crowd of those that leave.
+    decisions = children.tell(Exited(2, GONE), 20)
+    assert done(decisions) == [Spawn(5, W2, 1, succeeds=True)]
 
 
 def test_a_replacement_that_fails_is_tried_again_and_the_old_one_stays() -> None:
@@ -379,3 +409,26 @@ def test_one_more_in_the_middle_of_a_reload_becomes_new_too() -> None:
     told(children, (13, Ready(6)), (13, linked(3, 4, 5, 6)))
     decisions = children.tell(Exited(3, GONE), 14)
     assert done(decisions) == [Spawn(7, W3, 2, succeeds=True)]
+
+
+def test_scaling_in_a_reload_counts_from_both_sides() -> None:
+    w4 = Place("worker", 4, "default")
+    children = serving(G, W1, W2, W3, w4)
+    told(children, (0, linked(2, 3, 4, 5)))
+    told(children, (10, reload((G, W1, W2))), (10, Scale("default", 3)))  # else 2
+    assert set(children.crew.seats) == {G, W1, W2, W3}
+    told(children, (11, Ready(6)), (11, linked(2, 3, 4, 6)), (12, Exited(2, GONE)))
+    told(children, (13, Ready(7)), (13, linked(3, 4, 6, 7)), (13, Exited(3, GONE)))
+    told(children, (14, Ready(8)), (14, linked(4, 6, 7, 8)), (14, linked(6, 7, 8)))
+    assert children.rollout is None
+    assert {seat.holder.id for seat in children.crew.seats.values() if seat.holder} == {1, 6, 7, 8}
+
+
+def test_scaling_a_pool_that_a_reload_removes() -> None:
+    other = Place("worker", 1, "other")
+    children = serving(G, W1, other)
+    told(children, (0, linked(2)), (0, Linked(1, "other", frozenset({3}))))
+    told(children, (10, reload((G, W1))), (10, Scale("other", 2)), (10, Ready(5)))
+    told(children, (11, Ready(4)), (11, linked(2, 4)), (11, linked(4)))
+    assert children.rollout is None
+    assert set(children.crew.seats) == {G, W1}
