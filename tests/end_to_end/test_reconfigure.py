@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from .operating import Traffic, ask, deploy, done, settled, status, traffic, watch
-from .server import DEADLINE, Propylon, command_line
+from .server import DEADLINE, Propylon, command_line, wait_for
 
 FIRST = 'app = "changing:app"\nworkers = 2\nreload-observe = 0.1\naccess-log = false\n'
 POOLS = """
@@ -137,6 +137,22 @@ def test_a_new_pool_whose_app_cannot_start(folder: Path) -> None:
         assert [pool["name"] for pool in status(server)["pools"]] == ["default"]
 
 
+def test_a_new_pool_beside_an_app_that_has_become_broken(folder: Path) -> None:
+    """What has started already of what is new goes again."""
+    write(folder, POOLS)
+    with Propylon(cwd=folder) as server, traffic(server):
+        before = settled(server, 2)
+        write(folder, SECOND_POOL)
+        deploy(folder, "bad", in_startup="await asyncio.sleep(0.5); raise OSError('no database')")
+        said = ask(server, "reload")
+        assert said.code == 1
+        assert "no database" in said.error
+        wait_for(lambda: set(server.pids("worker")) == before.keys(), "the old workers alone")
+        deploy(folder, "repaired")
+        done(server, "reload")
+        settled(server, 3)
+
+
 def test_a_wrong_file_changes_nothing(server: Propylon, clients: Traffic, folder: Path) -> None:
     before, gateway = settled(server, 2), server.pids("gateway")
     write(folder, FIRST + "wrokers = 3\nqueue-size = -1\n")
@@ -158,6 +174,7 @@ def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folde
     said = done(server, "reload")
     assert "gateways has changed: it takes effect when Propylon is started anew" in said
     assert "backlog has changed" in said
+    assert "backlog has changed" in done(server, "reload"), "and still"
     assert len(server.pids("gateway")) == 1
 
 

@@ -91,6 +91,44 @@ def test_code_that_cannot_serve_does_not_get_in(
     clients.version("repaired")
 
 
+def test_code_that_dies_when_it_has_taken_over(
+    server: Propylon, clients: Traffic, tmp_path: Path
+) -> None:
+    """The first new worker holds its place by then, while the second starts."""
+    settled(server, 2)
+    hold = "while os.path.exists('hold'): await asyncio.sleep(0.01)"
+    watches = "await watch(receive)"
+    deploy(
+        tmp_path,
+        "new",
+        at_import="from dying import watch",
+        in_startup=hold,
+        when_ready=watches,
+    )
+    (tmp_path / "dying.py").write_text(
+        "import asyncio, os\n"
+        "async def watch(receive):\n"
+        "    def look():\n"
+        "        if os.path.exists('die'): os._exit(9)\n"
+        "        asyncio.get_running_loop().call_later(0.01, look)\n"
+        "    look()\n"
+    )
+    reloading = begin(server, "reload")
+    watch(server, lambda report: reload_state(report) == "observing", "the canary")
+    (tmp_path / "hold").touch()
+    watch(server, lambda report: reload_state(report) == "rolling", "the second")
+    (tmp_path / "die").touch()
+    said = finish(reloading)
+    (tmp_path / "die").unlink()
+    (tmp_path / "hold").unlink()
+    assert said.code == 1
+    assert "worker 1 " in said.error
+    assert "exited with code 9 after" in said.error
+    assert status(server)["reload"]["done"] == 1
+    settled(server, 2)
+    done(server, "reload")
+
+
 def test_code_that_answers_only_errors_is_found_out(tmp_path: Path) -> None:
     """Without a warm-up it takes some clients to see that."""
     deploy(tmp_path, "old")
