@@ -87,6 +87,7 @@ def test_a_gateway_option_replaces_the_gateway_and_drops_nobody(
     assert long_header(server) == 431
 
 
+@pytest.mark.slow
 def test_a_worker_option_leaves_the_gateway(
     server: Propylon, clients: Traffic, folder: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_worker_option_leaves_the_gateway(
     assert all("--max-requests=1000000" in command_line(pid) for pid in server.pids("worker"))
 
 
+@pytest.mark.slow
 def test_another_number_of_workers(server: Propylon, clients: Traffic, folder: Path) -> None:
     write(folder, FIRST.replace("workers = 2", "workers = 3"))
     done(server, "reload")
@@ -107,6 +109,7 @@ def test_another_number_of_workers(server: Propylon, clients: Traffic, folder: P
     assert status(server)["pools"][0]["wanted"] == 1
 
 
+@pytest.mark.slow
 def test_a_pool_comes_and_goes(folder: Path) -> None:
     write(folder, POOLS)
     with Propylon(cwd=folder) as server, traffic(server), server.client() as client:
@@ -123,6 +126,7 @@ def test_a_pool_comes_and_goes(folder: Path) -> None:
         settled(server, 2)
 
 
+@pytest.mark.slow
 def test_a_new_pool_whose_app_cannot_start(folder: Path) -> None:
     (folder / "other.py").write_text("raise RuntimeError('other is broken')")
     write(folder, POOLS)
@@ -137,6 +141,7 @@ def test_a_new_pool_whose_app_cannot_start(folder: Path) -> None:
         assert [pool["name"] for pool in status(server)["pools"]] == ["default"]
 
 
+@pytest.mark.slow
 def test_a_new_pool_beside_an_app_that_has_become_broken(folder: Path) -> None:
     """What has started already of what is new goes again."""
     write(folder, POOLS)
@@ -169,6 +174,7 @@ def test_a_wrong_file_changes_nothing(server: Propylon, clients: Traffic, folder
     assert status(server)["reload"] is None
 
 
+@pytest.mark.slow
 def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folder: Path) -> None:
     write(folder, FIRST + "gateways = 2\nbacklog = 7\n")
     said = done(server, "reload")
@@ -190,6 +196,7 @@ def test_another_address_needs_a_restart(folder: Path) -> None:
         assert (folder / "run.pid").read_text() == f"{server.process.pid}\n"
 
 
+@pytest.mark.slow
 def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     said = ask(server, "rollback")
     assert said.code == 1
@@ -198,6 +205,7 @@ def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     assert ask(server, "rollback").code == 1
 
 
+@pytest.mark.slow
 def test_an_app_that_fails_with_the_new_configuration(
     server: Propylon, clients: Traffic, folder: Path
 ) -> None:
@@ -232,6 +240,7 @@ def serial(server: Propylon, authority: trustme.CA) -> str:
         return stream.getpeercert()["serialNumber"]
 
 
+@pytest.mark.slow
 def test_certificates(folder: Path) -> None:
     authority = trustme.CA()
     first = certificate(folder, "first", authority)

@@ -56,11 +56,13 @@ def test_a_signal_is_not_lost(server: Propylon, delay: float) -> None:
         settled(server, wanted)
 
 
+@pytest.mark.slow
 def test_a_stop_is_not_overrun(server: Propylon) -> None:
     begin_upgrade(server)
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_reload_is_not_overrun(server: Propylon, tmp_path: Path) -> None:
     """It comes into effect, whoever comes first, and whether or not there is an upgrade."""
     deploy(tmp_path, "new")
@@ -89,6 +91,7 @@ def test_what_is_asked_before_the_exec_goes_first(
     assert "Took over" not in server.stderr.text
 
 
+@pytest.mark.slow
 def test_who_asks_meanwhile_is_answered(server: Propylon) -> None:
     instance = instance_of(server)
     answers, failed, ending = [0], list[str](), threading.Event()
@@ -117,6 +120,7 @@ def test_who_asks_meanwhile_is_answered(server: Propylon) -> None:
     settled(server, 2)
 
 
+@pytest.mark.slow
 def test_a_reload_behind_an_upgrade_brings_its_gateways_too(
     server: Propylon, tmp_path: Path
 ) -> None:
@@ -161,6 +165,7 @@ def upgrade(process: subprocess.Popen[str], folder: Path) -> dict[int, str]:
     return descendants(process.pid)
 
 
+@pytest.mark.slow
 def test_gateway_and_workers_apart(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     gateway = part("gateway", "--run-dir", "run", "-b", "127.0.0.1:0", cwd=tmp_path)
