@@ -168,7 +168,7 @@ def _ask_on(traffic: Traffic, address: tuple[str, int], *, keep: bool, pause: fl
 
 @contextmanager
 def traffic(
-    server: Propylon, *, keeping: int = 2, new: int = 2, pause: float = 0.002
+    server: Propylon, *, keeping: int = 2, new: int = 2, pause: float = 0.02
 ) -> Iterator[Traffic]:
     """Steady clients; not one of their requests may fail."""
     clients = Traffic()

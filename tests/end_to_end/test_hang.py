@@ -72,7 +72,7 @@ def replaced(server: Propylon, pid: int) -> None:
     watch(server, look, f"the end of {pid}, and another in its place")
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "trio"])
+@pytest.mark.parametrize("loop", ["uvloop", pytest.param("trio", marks=pytest.mark.slow)])
 def test_a_blocked_event_loop(folder: Path, loop: str) -> None:
     with Propylon("asgi:app", "--loop", loop, *FLAGS, cwd=folder) as server:
         with closing(socket.create_connection(server.address, DEADLINE)) as victim:
@@ -90,6 +90,7 @@ def test_a_blocked_event_loop(folder: Path, loop: str) -> None:
         assert "it hangs, no sign of life for 1.2 s" in ended["how"]
 
 
+@pytest.mark.slow
 def test_a_stopped_worker(folder: Path) -> None:
     with Propylon("asgi:app", *FLAGS, cwd=folder) as server:
         pid = min(settled(server, 2))
@@ -104,6 +105,7 @@ def test_a_stopped_worker(folder: Path) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_thread_that_is_stuck_when_its_client_has_gone(folder: Path) -> None:
     flags = (*FLAGS, "--timeout-graceful-shutdown", "0.5")
     with Propylon("wsgi:app", *flags, cwd=folder) as server:
@@ -118,6 +120,7 @@ def test_a_thread_that_is_stuck_when_its_client_has_gone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("host", [("asgi:app",), ("asgi:app", "--loop", "trio"), ("wsgi:app",)])
+@pytest.mark.slow
 def test_what_only_takes_long_is_left_in_peace(folder: Path, host: tuple[str, ...]) -> None:
     with Propylon(*host, *FLAGS, cwd=folder) as server, server.client() as client:
         before = settled(server, 2)

@@ -38,6 +38,7 @@ def clients(server: Propylon) -> Iterator[Traffic]:
 # -- scale ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_scale(server: Propylon, clients: Traffic, tmp_path: Path) -> None:
     first = settled(server, 2)
     assert done(server, "scale", "3") == "Pool default: 3 workers wanted, 2 before\n"
@@ -61,6 +62,7 @@ def test_scale(server: Propylon, clients: Traffic, tmp_path: Path) -> None:
     settled(server, 4, "what was scaled survives a reload")
 
 
+@pytest.mark.slow
 def test_scale_by_signal(server: Propylon, clients: Traffic) -> None:
     settled(server, 2)
     server.process.send_signal(signal.SIGTTIN)
@@ -73,6 +75,7 @@ def test_scale_by_signal(server: Propylon, clients: Traffic) -> None:
     server.stderr.find("SIGTTOU: pool default has 1, and needs at least one worker")
 
 
+@pytest.mark.slow
 def test_scale_of_several_pools(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     (tmp_path / "propylon.toml").write_text(
@@ -143,13 +146,20 @@ def test_a_killed_gateway_comes_back_to_the_same_workers(server: Propylon) -> No
 # -- stop ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stop_waits_for_the_end(server: Propylon) -> None:
     assert done(server, "stop").splitlines()[-1] == "Stopped"
     assert server.process.poll() == 0
 
 
 def test_drain_returns_at_once_and_what_runs_is_finished(tmp_path: Path) -> None:
-    deploy(tmp_path, "old", in_call="open('began', 'w').close(); await asyncio.sleep(0.7)")
+    (tmp_path / "calls.py").write_text(
+        "import asyncio, os\n"
+        "async def call():\n"
+        "    open('began', 'w').close()\n"
+        "    while not os.path.exists('gate'): await asyncio.sleep(0.01)\n"
+    )
+    deploy(tmp_path, "old", at_import="from calls import call", in_call="await call()")
     with Propylon(*FLAGS, cwd=tmp_path) as server:
         with asking(server) as answer:
             wait_for((tmp_path / "began").exists, "the call")
@@ -158,6 +168,7 @@ def test_drain_returns_at_once_and_what_runs_is_finished(tmp_path: Path) -> None
             said = ask(server, "reload")
             assert said.code == 1
             assert said.error == "propylon: Propylon is stopping\n"
+            (tmp_path / "gate").touch()
         assert answer[0].startswith("old ")
         assert server.process.wait(DEADLINE) == 0
 
@@ -252,6 +263,7 @@ def test_another_user_is_refused(tmp_path: Path) -> None:
             server.stderr.find("The control socket refused another user .uid 65534")
 
 
+@pytest.mark.slow
 def test_who_is_stuck_on_the_control_socket_holds_nobody_up(
     server: Propylon, tmp_path: Path
 ) -> None:

@@ -25,7 +25,13 @@ def parent(pid: int) -> int:
     return int(stat(pid)[1])
 
 
-@pytest.mark.parametrize(("app", "loop"), HOSTS.values(), ids=HOSTS)
+@pytest.mark.parametrize(
+    ("app", "loop"),
+    [
+        pytest.param(*host, id=name, marks=[pytest.mark.slow] if name == "trio" else [])
+        for name, host in HOSTS.items()
+    ],
+)
 def test_workers_are_forked_and_reload_brings_new_code(
     tmp_path: Path, app: str, loop: tuple[str, ...]
 ) -> None:
@@ -78,6 +84,7 @@ def proportional(pid: int) -> int:
     return int(match[1]) * 1024
 
 
+@pytest.mark.slow
 def test_memory_is_shared(tmp_path: Path) -> None:
     used: dict[bool, int] = {}
     for preload in (False, True):
@@ -90,6 +97,7 @@ def test_memory_is_shared(tmp_path: Path) -> None:
     assert used[True] < used[False] * 0.6
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_nobody(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     with Propylon(*flags("-w", "2"), cwd=tmp_path) as server:
@@ -101,6 +109,7 @@ def test_a_killed_supervisor_leaves_nobody(tmp_path: Path) -> None:
         server.stop = lambda number=0: 0  # pyright: ignore: it has ended already
 
 
+@pytest.mark.slow
 def test_a_killed_zygote_costs_nothing(tmp_path: Path) -> None:
     """Its workers serve on; who is needed next is made of what is on disk."""
     deploy(tmp_path, "old")

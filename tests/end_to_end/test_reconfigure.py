@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from .operating import Traffic, ask, deploy, done, settled, status, traffic, watch
-from .server import DEADLINE, Propylon, command_line
+from .server import DEADLINE, Propylon, command_line, wait_for
 
 FIRST = 'app = "changing:app"\nworkers = 2\nreload-observe = 0.1\naccess-log = false\n'
 POOLS = """
@@ -87,6 +87,7 @@ def test_a_gateway_option_replaces_the_gateway_and_drops_nobody(
     assert long_header(server) == 431
 
 
+@pytest.mark.slow
 def test_a_worker_option_leaves_the_gateway(
     server: Propylon, clients: Traffic, folder: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_worker_option_leaves_the_gateway(
     assert all("--max-requests=1000000" in command_line(pid) for pid in server.pids("worker"))
 
 
+@pytest.mark.slow
 def test_another_number_of_workers(server: Propylon, clients: Traffic, folder: Path) -> None:
     write(folder, FIRST.replace("workers = 2", "workers = 3"))
     done(server, "reload")
@@ -107,6 +109,7 @@ def test_another_number_of_workers(server: Propylon, clients: Traffic, folder: P
     assert status(server)["pools"][0]["wanted"] == 1
 
 
+@pytest.mark.slow
 def test_a_pool_comes_and_goes(folder: Path) -> None:
     write(folder, POOLS)
     with Propylon(cwd=folder) as server, traffic(server), server.client() as client:
@@ -123,6 +126,7 @@ def test_a_pool_comes_and_goes(folder: Path) -> None:
         settled(server, 2)
 
 
+@pytest.mark.slow
 def test_a_new_pool_whose_app_cannot_start(folder: Path) -> None:
     (folder / "other.py").write_text("raise RuntimeError('other is broken')")
     write(folder, POOLS)
@@ -135,6 +139,23 @@ def test_a_new_pool_whose_app_cannot_start(folder: Path) -> None:
         assert settled(server, 2) == before
         assert server.pids("gateway") == gateway
         assert [pool["name"] for pool in status(server)["pools"]] == ["default"]
+
+
+@pytest.mark.slow
+def test_a_new_pool_beside_an_app_that_has_become_broken(folder: Path) -> None:
+    """What has started already of what is new goes again."""
+    write(folder, POOLS)
+    with Propylon(cwd=folder) as server, traffic(server):
+        before = settled(server, 2)
+        write(folder, SECOND_POOL)
+        deploy(folder, "bad", in_startup="await asyncio.sleep(0.5); raise OSError('no database')")
+        said = ask(server, "reload")
+        assert said.code == 1
+        assert "no database" in said.error
+        wait_for(lambda: set(server.pids("worker")) == before.keys(), "the old workers alone")
+        deploy(folder, "repaired")
+        done(server, "reload")
+        settled(server, 3)
 
 
 def test_a_wrong_file_changes_nothing(server: Propylon, clients: Traffic, folder: Path) -> None:
@@ -153,11 +174,13 @@ def test_a_wrong_file_changes_nothing(server: Propylon, clients: Traffic, folder
     assert status(server)["reload"] is None
 
 
+@pytest.mark.slow
 def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folder: Path) -> None:
     write(folder, FIRST + "gateways = 2\nbacklog = 7\n")
     said = done(server, "reload")
     assert "gateways has changed: it takes effect when Propylon is started anew" in said
     assert "backlog has changed" in said
+    assert "backlog has changed" in done(server, "reload"), "and still"
     assert len(server.pids("gateway")) == 1
 
 
@@ -173,6 +196,7 @@ def test_another_address_needs_a_restart(folder: Path) -> None:
         assert (folder / "run.pid").read_text() == f"{server.process.pid}\n"
 
 
+@pytest.mark.slow
 def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     said = ask(server, "rollback")
     assert said.code == 1
@@ -181,6 +205,7 @@ def test_nothing_to_go_back_to(server: Propylon, clients: Traffic) -> None:
     assert ask(server, "rollback").code == 1
 
 
+@pytest.mark.slow
 def test_an_app_that_fails_with_the_new_configuration(
     server: Propylon, clients: Traffic, folder: Path
 ) -> None:
@@ -215,6 +240,7 @@ def serial(server: Propylon, authority: trustme.CA) -> str:
         return stream.getpeercert()["serialNumber"]
 
 
+@pytest.mark.slow
 def test_certificates(folder: Path) -> None:
     authority = trustme.CA()
     first = certificate(folder, "first", authority)

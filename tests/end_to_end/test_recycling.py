@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .operating import Traffic, deploy, traffic, watch
 from .server import Propylon, start_time, wait_for
 
@@ -27,7 +29,7 @@ def generations(clients: Traffic, count: int) -> Callable[[dict[str, Any]], bool
 def test_by_requests(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     limits = ("--max-requests", "60", "--max-requests-jitter", "10")
-    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server) as clients:
+    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server, pause=0.002) as clients:
         report = watch(server, generations(clients, 4), "four that have served enough")
         assert all("served " in ended["how"] for ended in report["ended"])
         assert all(ended["how"].startswith("exited with code 0") for ended in report["ended"])
@@ -35,11 +37,12 @@ def test_by_requests(tmp_path: Path) -> None:
         server.stderr.find(r"worker 1 .*is replaced: served \d+ requests")
 
 
+@pytest.mark.slow
 def test_one_that_has_done_enough_while_it_is_a_canary(tmp_path: Path) -> None:
     """It says so once, before it holds a place."""
     deploy(tmp_path, "old")
     limits = ("--max-requests", "100", "--reload-observe", "1")
-    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server):
+    with Propylon(*FLAGS, *limits, cwd=tmp_path) as server, traffic(server, pause=0.002):
         deploy(tmp_path, "new")
         watch(server, lambda report: report["generation"] == 1, "a first look")
         server.process.send_signal(signal.SIGHUP)
@@ -50,6 +53,7 @@ def test_one_that_has_done_enough_while_it_is_a_canary(tmp_path: Path) -> None:
         server.stderr.find(rf"\(pid {canary}\) of pool default is replaced: served \d+ requests")
 
 
+@pytest.mark.slow
 def test_by_age(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     flags = (*FLAGS, "--workers-lifetime", "1")
@@ -58,6 +62,7 @@ def test_by_age(tmp_path: Path) -> None:
         assert all("lived 1 s" in ended["how"] for ended in report["ended"])
 
 
+@pytest.mark.slow
 def test_by_memory(tmp_path: Path) -> None:
     """Those that leak go, those that don't stay."""
     leak = "app.__dict__.setdefault('leak', []).append(bytes(2_000_000) and b'x' * 2_000_000)"

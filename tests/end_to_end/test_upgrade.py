@@ -42,6 +42,7 @@ def upgraded(server: Propylon) -> Iterator[None]:
     assert status(server)["pid"] == server.process.pid
 
 
+@pytest.mark.slow
 def test_upgrade(server: Propylon, tmp_path: Path) -> None:
     up = status(server)["uptime"]
     with upgraded(server):
@@ -78,6 +79,7 @@ def open_files(server: Propylon) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_open(server: Propylon) -> None:
     done(server, "upgrade")
     before = open_files(server)
@@ -92,6 +94,7 @@ def test_upgrade_by_signal(server: Propylon) -> None:
         server.process.send_signal(signal.SIGUSR2)
 
 
+@pytest.mark.slow
 def test_two_gateways(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     with Propylon(*FLAGS, "--gateways", "2", cwd=tmp_path) as server:
@@ -100,6 +103,7 @@ def test_two_gateways(tmp_path: Path) -> None:
         assert len(server.pids("gateway")) == 2
 
 
+@pytest.mark.slow
 def test_what_was_scaled_stays(server: Propylon) -> None:
     done(server, "scale", "1")
     settled(server, 1)
@@ -145,6 +149,7 @@ def test_refused_while_a_reload_is_under_way(server: Propylon, tmp_path: Path) -
     assert finish(reloading).code == 0
 
 
+@pytest.mark.slow
 def test_refused_with_another_configuration(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     (tmp_path / "propylon.toml").write_text("queue-size = 10\n")

@@ -1,18 +1,19 @@
 """What comes in the very moment in which newer code takes over; and the two halves apart."""
 
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from propylon.gateway.operate.client import ask as ask_socket
 from propylon.gateway.operate.instances import Instance
-from propylon.gateway.supervisor.commands import Reload, Scale, Status
+from propylon.gateway.supervisor.commands import Reload, Scale, Status, Stop, Upgrade
 
 from .operating import deploy, log_count, settled, status, watch
 from .server import DEADLINE, Output, Propylon, command, descendants, environment, wait_for
@@ -25,6 +26,11 @@ def server(tmp_path: Path) -> Iterator[Propylon]:
     deploy(tmp_path, "old")
     with Propylon(*FLAGS, cwd=tmp_path) as server:
         yield server
+
+
+def instance_of(server: Propylon) -> Instance:
+    run_dir = status(server)["run_dir"]
+    return Instance(run_dir, f"{run_dir}/control.sock", server.process.pid)
 
 
 def begin_upgrade(server: Propylon) -> None:
@@ -50,11 +56,13 @@ def test_a_signal_is_not_lost(server: Propylon, delay: float) -> None:
         settled(server, wanted)
 
 
+@pytest.mark.slow
 def test_a_stop_is_not_overrun(server: Propylon) -> None:
     begin_upgrade(server)
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_reload_is_not_overrun(server: Propylon, tmp_path: Path) -> None:
     """It comes into effect, whoever comes first, and whether or not there is an upgrade."""
     deploy(tmp_path, "new")
@@ -64,9 +72,28 @@ def test_a_reload_is_not_overrun(server: Propylon, tmp_path: Path) -> None:
         wait_for(lambda: client.get("/").text.startswith("new "), "the new code")
 
 
+@pytest.mark.parametrize("wish", [Stop(), Reload(wait=False)], ids=["stop", "reload"])
+def test_what_is_asked_before_the_exec_goes_first(
+    server: Propylon, tmp_path: Path, wish: Stop | Reload
+) -> None:
+    """Somebody who is slow to ask keeps the exec waiting for a moment."""
+    instance = instance_of(server)
+    deploy(tmp_path, "new", in_startup="await asyncio.sleep(1.5)")
+    with closing(socket.socket(socket.AF_UNIX)) as slow:
+        slow.connect(instance.socket)
+        assert ask_socket(instance, Upgrade()).ok
+        assert ask_socket(instance, wish).ok
+        if isinstance(wish, Stop):
+            assert server.process.wait(DEADLINE) == 0
+        else:
+            server.stderr.find("Not upgraded: a reload is under way")
+            server.stderr.find("Reloaded: generation 2 serves")
+    assert "Took over" not in server.stderr.text
+
+
+@pytest.mark.slow
 def test_who_asks_meanwhile_is_answered(server: Propylon) -> None:
-    run_dir = status(server)["run_dir"]
-    instance = Instance(run_dir, f"{run_dir}/control.sock", server.process.pid)
+    instance = instance_of(server)
     answers, failed, ending = [0], list[str](), threading.Event()
 
     def asking() -> None:
@@ -93,6 +120,7 @@ def test_who_asks_meanwhile_is_answered(server: Propylon) -> None:
     settled(server, 2)
 
 
+@pytest.mark.slow
 def test_a_reload_behind_an_upgrade_brings_its_gateways_too(
     server: Propylon, tmp_path: Path
 ) -> None:
@@ -137,6 +165,7 @@ def upgrade(process: subprocess.Popen[str], folder: Path) -> dict[int, str]:
     return descendants(process.pid)
 
 
+@pytest.mark.slow
 def test_gateway_and_workers_apart(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     gateway = part("gateway", "--run-dir", "run", "-b", "127.0.0.1:0", cwd=tmp_path)
