@@ -130,6 +130,7 @@ def test_who_waits_for_a_stall_is_counted_from_when_its_request_was_due() -> Non
 
 
 @needs_wrk
+@pytest.mark.slow
 def test_a_share_is_of_what_the_slowest_can_do() -> None:
     load = AtShare(WRK, equal=True, share=0.5)
     with serving(lambda _: GOOD) as server:
