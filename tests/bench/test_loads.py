@@ -29,19 +29,20 @@ def serving(answer: Answer) -> Iterator[Server]:
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            try:
+                while line := self.rfile.readline():
+                    if line == b"\r\n" and not self.tell():
+                        return
+            except OSError:  # the client has gone
+                pass
+
+        def tell(self) -> bytes:
             nonlocal count
-            while line := self.rfile.readline():
-                if line != b"\r\n":
-                    continue
-                with lock:
-                    count += 1
-                    data = answer(count)
-                try:
-                    self.wfile.write(data)
-                except OSError:
-                    return
-                if not data:
-                    return
+            with lock:
+                count += 1
+                data = answer(count)
+            self.wfile.write(data)
+            return data
 
     class Threads(socketserver.ThreadingTCPServer):
         daemon_threads, request_queue_size = True, 128
