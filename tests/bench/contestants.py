@@ -98,10 +98,11 @@ def gunicorn(kind: str) -> Backend:
     def command(ground: Ground, where: str) -> list[str]:
         bind = f"unix:{ground.socket}" if where == "socket" else ground.address
         threads = ["--threads", str(THREADS)] if kind == "gthread" else []
+        tls = ground.tls_flags("--certfile", "--keyfile") if where == "tcp" else []
         return [
             python_tool("gunicorn"), ground.app, "--bind", bind, "-k", kind, *threads,
             "--log-level", "warning", "--worker-tmp-dir", str(ground.folder),
-            *ground.tls_flags("--certfile", "--keyfile"),
+            *tls,
         ]  # fmt: skip
 
     return command

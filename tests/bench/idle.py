@@ -21,7 +21,8 @@ class Idle:
     """Each has had one response. A contestant is started anew for each round: freed memory is used
     again."""
 
-    connections: int = 2_000
+    connections: int = 1_000
+    """Of more than 1,024 granian leaves the rest waiting."""
     unit: str = "bytes/connection"
     figure: str = "memory"
     ready: tuple[str, ...] = ("/",)

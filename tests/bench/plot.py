@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .contestants import title
-from .report import ours
+from .report import OURS, ours
 from .results import Ratio, Result
 
 LINE, TOP = 0.22, 1.4
@@ -18,8 +18,8 @@ def write(path: Path, results: dict[str, Result]) -> None:
     rcParams["svg.hashsalt"] = "propylon"
     lines: list[tuple[str, Ratio | None]] = []
     for result in results.values():
-        lines.append((result.title, None))
-        lines += ratios(result)
+        if found := ratios(result):
+            lines += [(result.title, None), *found]
     figure = Figure(figsize=(9, TOP + LINE * len(lines)))
     axes = figure.add_subplot()
     for place, (_, ratio) in enumerate(lines):
@@ -42,12 +42,11 @@ def write(path: Path, results: dict[str, Result]) -> None:
 
 
 def ratios(result: Result) -> list[tuple[str, Ratio | None]]:
-    """Above 1 is better, of latency and memory too."""
-    mine = ours(result)
+    """To its peers, not to itself. Above 1 is better, of latency and memory too."""
     found: list[tuple[str, Ratio | None]] = []
     for name in result.entries:
-        ratio = result.ratio(mine, name) if name != mine else None
-        if ratio is None or ratio.least <= 0:
+        ratio = result.ratio(ours(result, name), name)
+        if name.startswith(OURS) or ratio is None or ratio.least <= 0:
             continue
         if result.figure != "rate":
             ratio = Ratio(1 / ratio.median, 1 / ratio.most, 1 / ratio.least)

@@ -24,6 +24,7 @@ def nginx_conf(
     if certificate is not None:
         listen += " ssl"
         tls = "ssl_certificate {}; ssl_certificate_key {};".format(*certificate)
+        tls += "ssl_protocols TLSv1.2 TLSv1.3;"  # as everybody else; 1.22 leaves 1.3 out
     forward = """
         proxy_pass http://app; proxy_http_version 1.1;
         proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;

@@ -23,7 +23,8 @@ def text(result: Result) -> str:
     ]
     for name, entry in result.entries.items():
         lines.append(f"  {title(name):32} " + (figures(entry, result.figure, scale)))
-        if not entry.fault and name != OURS and (ratio := result.ratio(ours(result), name)):
+        mine = ours(result, name)
+        if not entry.fault and name != mine and (ratio := result.ratio(mine, name)):
             lines[-1] += f"   {ratio}"
         if entry.cpu and not entry.fault:
             parts = [f"{role} {used * 1000:.0f}" for role, used in entry.cpu_per_1000.items()]
@@ -37,9 +38,12 @@ def text(result: Result) -> str:
     return "\n".join(lines)
 
 
-def ours(result: Result) -> str:
-    """Who the others are compared with: the first, which is propylon where it takes part."""
-    return OURS if OURS in result.entries else next(iter(result.entries), OURS)
+def ours(result: Result, name: str = "") -> str:
+    """Whom that entry is compared with: propylon under the same load, or the row's first."""
+    load = name.removeprefix(result.entries[name].contestant) if name else ""
+    others = result.entries.keys() - {name}
+    first = OURS if OURS in result.entries else next(iter(result.entries), OURS)
+    return OURS + load if load and OURS + load in others else first
 
 
 def figures(entry: Entry, figure: str, scale: int) -> str:
@@ -106,13 +110,13 @@ COLUMNS = {"p99": "p99", "cpu": "CPU", "resident": "RSS"}
 def row_table(result: Result) -> str:
     main = {"rate": "does", "p99": "p99", "memory": "memory"}[result.figure]
     more = {name: word for name, word in COLUMNS.items() if name != result.figure}
-    mine = ours(result)
     lines = [
         f"### {result.title}\n",
-        f"| {title(mine)} by | {main} | {' | '.join(more.values())} |",
+        f"| propylon by | {main} | {' | '.join(more.values())} |",
         "|---|---|" + "---|" * len(more),
     ]
     for name, entry in result.entries.items():
+        mine = ours(result, name)
         if name == mine:
             if entry.fault:
                 lines.append(f"| itself | failed: {short(entry.fault)} |")

@@ -9,9 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from .http_client import PATIENCE, PIECE, connect
+from .http_client import PIECE, connect
 from .load import Sample, Wrong, percentiles
 from .servers import Ground, Server
+
+PATIENCE = 5.0
+"""Seconds without any message."""
 
 
 def length(size: int, mask: int) -> bytes:
