@@ -93,7 +93,6 @@ class Host(ABC):
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
-        """When the last gateway that uses us had answered our DRAIN."""
         self._warm_up: WarmUp | None = None
         self._given_up = GivenUpCalls(cancellable=self.cancellable)
         self._report_at = 0.0
@@ -173,6 +172,7 @@ class Host(ABC):
         now = self.now = time.monotonic()
         self._lag.arrived(now)
         self.leash.flush()
+        self.leash.listen()
         if self.state == "warming":
             return self._warm(now)
         if now >= self._report_at:
@@ -226,7 +226,14 @@ class Host(ABC):
 
     def _is_to_go(self) -> bool:
         by_itself = self._asked_to_go and not self.leash.held
-        return bool(self._signals) or by_itself or self.leash.is_cut()
+        return by_itself or self._is_told_to_go()
+
+    def _is_told_to_go(self) -> bool:
+        return bool(self._signals) or self.leash.cut or self.leash.hurried
+
+    def _is_hurried(self) -> bool:
+        """With a supervisor a signal means a drain, however often it comes."""
+        return self.leash.hurried or (self._signals > 1 and not self.leash.held)
 
     def _dial(self, now: float) -> None:
         for path in self._plan.due(now, self.sessions):
@@ -248,7 +255,7 @@ class Host(ABC):
         warm_up = self._warm_up
         assert warm_up is not None
         warm_up.step(now)
-        stopped = bool(self._signals) or self.leash.is_cut()
+        stopped = self._is_told_to_go()
         if not (warm_up.done or warm_up.failure or stopped):
             return WARM_TICK
         for session in list(self.sessions.values()):
@@ -316,16 +323,18 @@ class Host(ABC):
         idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
         if let_go and idle:
             return True
-        if self._signals > 1 or now - self._since > self.settings.graceful_timeout:
+        hurried = self._is_hurried()
+        if hurried or now - self._since > self.settings.graceful_timeout:
             self.state = "cancelling"
             self._since = now
-            self._cancel_all(list(self.running))
+            why = "we end at once" if hurried else "it outlived the graceful timeout"
+            self._cancel_all(list(self.running), why)
             return not (self.running or unsaid)
         return False
 
-    def _cancel_all(self, calls: Iterable[HostedCall]) -> None:
+    def _cancel_all(self, calls: Iterable[HostedCall], why: str) -> None:
         for call in calls:
-            logger.warning("a call outlived the graceful timeout and is cancelled")
+            logger.warning("a call is cancelled: %s", why)
             call.stop()
             self.cancel(call)
         for session in list(self.sessions.values()):

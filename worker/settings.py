@@ -59,7 +59,7 @@ class WorkerSettings:
     preload: bool = False
     """To load the app only, and have workers forked from this process."""
     leash_fd: int | None = None
-    """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""
+    """Our end of a socket pair with the supervisor: see `leash`."""
 
     @property
     def pool_dir(self) -> Path:

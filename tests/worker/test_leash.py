@@ -176,12 +176,34 @@ def test_nobody_listens() -> None:
     said.say(event="ready")
     said.offer(event="vitals")
     said.farewell()
-    assert said.is_cut()
+    said.listen()
+    assert said.cut
     said.close()
     alone = Leash(None)
     alone.say(event="ready")
     alone.offer(event="vitals")
-    assert not alone.is_cut()
+    alone.listen()
+    assert not alone.cut
+
+
+def test_only_the_line_now_is_an_order() -> None:
+    heard, writer = leash()
+    for said, hurried in ((b"", False), (b"later\nno", False), (b"w\n", True), (b"x\n", True)):
+        writer.send(said)
+        heard.listen()
+        assert heard.hurried is hurried
+    heard.close()
+    writer.close()
+    heard, writer = leash()
+    for said in (b"now", b"here\n", b"x" * 9_000 + b"now\n"):
+        writer.send(said)
+        heard.listen()
+        assert not heard.hurried
+    writer.send(b"now\n")
+    writer.close()
+    heard.listen()
+    assert (heard.hurried, heard.cut) == (True, True)
+    heard.close()
 
 
 # -- lag -------------------------------------------------------------------------------------
