@@ -111,7 +111,10 @@ async def run_gateway(
             await wait_for_stop()
             for pool in pools.values():
                 pool.keep_workers()
-            report({"event": "draining"})
+            await service.stop_accepting()
+            for pool in pools.values():
+                pool.wind_down()
+            report({"event": "draining"})  # workers hear of it: who ends now cannot come back here
             await service.drain(owner.give_up)
             for pool in pools.values():
                 pool.drain()

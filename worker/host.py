@@ -80,7 +80,7 @@ class Host(ABC):
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.shutdown = self.new_event()
-        """The app finds it beside every call, and is told by it that the worker begins to leave."""
+        """The app finds it beside every call, and is told by it that streams should end."""
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -182,6 +182,8 @@ class Host(ABC):
             self._ask_to_go(why)
         if self.state == "serving" and self._is_to_go():
             self._drain(now)
+        elif self.state == "draining":
+            self._tell_the_app(now)
         self._sweep(now)
         if self.state == "serving":
             self._dial(now)
@@ -304,11 +306,28 @@ class Host(ABC):
         one until it answers with its own DRAIN."""
         self.state = "draining"
         self._since = now
-        self.shutdown.set()
+        self._tell_the_app(now)
         logger.debug("draining: %d calls are running", len(self.running))
         for session in list(self.sessions.values()):
             session.link.drain("the worker stops")
             session.flush()
+
+    def _tell_the_app(self, now: float) -> None:
+        """Sets the event of the shutdown as soon as clients that are sent away have somewhere else
+        to go: to other workers, or to another server. While the gateways still bring us all that
+        is new they would be back at once, to hear the same. When half of the time is over there
+        is no waiting for that."""
+        sessions = self.sessions.values()
+        if (
+            any(session.winding_down for session in sessions)
+            or not any(session.greeted for session in sessions)
+            or now - self._since > self.settings.graceful_timeout / 2
+        ):
+            self.shutdown.set()
+
+    def gateway_winds_down(self) -> None:
+        if self.state == "draining":
+            self.shutdown.set()
 
     def _has_stopped(self, now: float) -> bool:
         unsaid = any(session.has_unsent for session in self.sessions.values())
@@ -333,6 +352,7 @@ class Host(ABC):
         return False
 
     def _cancel_all(self, calls: Iterable[HostedCall], why: str) -> None:
+        self.shutdown.set()
         for call in calls:
             logger.warning("a call is cancelled: %s", why)
             call.stop()

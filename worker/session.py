@@ -40,6 +40,8 @@ from .request_scope import UnknownCallType
 
 logger = logging.getLogger("propylon.worker")
 
+WIND_DOWN: Final = "propylon.wind_down"
+"""An event that no app sees (SPEC.md 10.4)."""
 _MOST_STARTED: Final = 1_024
 """Ids in one STARTED: the codec's arrays are bounded."""
 LOST: Final = 0
@@ -131,13 +133,17 @@ class Owner(Protocol):
         """The call has left the app."""
         ...
 
+    def gateway_winds_down(self) -> None:
+        """One of the gateways has no new clients for us any more."""
+        ...
+
     def vitals(self) -> dict[str, object]: ...
 
 
 class LinkSession:
     __slots__ = (
         "_corked", "_rest", "_rung", "_unconfirmed", "blocked", "closed", "greeted", "link",
-        "owner", "path", "released", "sock",
+        "owner", "path", "released", "sock", "winding_down",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
@@ -151,6 +157,8 @@ class LinkSession:
         self.greeted = False
         self.released = False
         """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
+        self.winding_down = False
+        """The gateway has no new clients for us: it goes, or has others that work for it."""
         self._corked = False
         self._rung = False
         self._rest: bytes | memoryview = b""
@@ -215,7 +223,9 @@ class LinkSession:
         elif message[0] == WS_MESSAGE:
             call.piece_arrived(message[2], message[3])
         elif message[0] == EVENT:
-            if call.event_arrived(message[2]):
+            if message[2].get("type") == WIND_DOWN:
+                self._winds_down()
+            elif call.event_arrived(message[2]):
                 self.owner.given_up(call, CLIENT_GONE)
         elif message[0] == RESET:
             self._give_up(call, message[2])
@@ -227,10 +237,16 @@ class LinkSession:
             self.link.slots(self.owner.slots)
         elif message[0] == DRAIN:
             self.released = True
+            self._winds_down()
             if not self.link.calls:
                 self.finish(BYE_NORMAL, "drained")
         elif message[0] == BYE:
             self.lose(f"the gateway said BYE: {message[2]}")
+
+    def _winds_down(self) -> None:
+        if not self.winding_down:
+            self.winding_down = True
+            self.owner.gateway_winds_down()
 
     def _confirm(self, calls: list[HostedCall]) -> None:
         """STARTED has to be on the wire before these calls are started. It is not said of those
