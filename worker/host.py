@@ -221,6 +221,12 @@ class Host(ABC):
             "oldest_call": round(now - min(begun), 3) if begun else 0.0,
         }
 
+    def stuck(self, now: float) -> int:
+        """Calls that nobody waits for and that nothing ends: the supervisor replaces a worker that
+        has any."""
+        patience = self.settings.heartbeat_timeout
+        return self._given_up.stuck(now, patience) if patience else 0
+
     # -- the looks ---------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -278,8 +284,7 @@ class Host(ABC):
         vitals = self.vitals()
         if why := self._recycle.grown(cast("int", vitals["rss"])):
             self._ask_to_go(why)
-        patience = self.settings.heartbeat_timeout
-        stuck = self._given_up.stuck(now, patience) if patience else 0
+        stuck = self.stuck(now)
         self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
 
     def _ask_to_go(self, why: str) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from propylon.protocol.messages import TIMED_OUT
+from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
 from propylon.worker.leash import Leash
 from propylon.worker.vitals import LagMeter
 
@@ -107,6 +107,31 @@ def test_a_call_that_nothing_ends_is_stuck(run_dir: Path, host: Host) -> None:
         report = worker.reports("vitals", lambda report: report["stuck"])
         # Those that never got a thread are not stuck themselves.
         assert (report["stuck"], report["calls"]) == ((4, 4) if waiting else (1, 1))
+
+
+@pytest.mark.parametrize("other", [b"", b"/naps", b"/sleeps_3_s"], ids=["idle", "short", "long"])
+def test_threads_that_cling_to_lost_calls_are_not_stuck_while_another_serves(
+    run_dir: Path, other: bytes
+) -> None:
+    """Any client could have a worker replaced otherwise: it asks for what is slow, and leaves."""
+    with running(*WSGI, run_dir, "--heartbeat-timeout", "0.3", "--threads", "3") as (worker, peer):
+        calls = [peer.open(scope(path=b"/clings_on")) for _ in range(2)]
+        busy = peer.open(scope(path=other)) if other else None
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"] == (3 if other else 2))
+        for call in calls:
+            peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        for _ in range(2):
+            assert worker.reports("vitals", lambda report: report["calls"] >= 2)["stuck"] == 0
+        if busy is not None:
+            peer.until(lambda: busy.ended)
+        last = peer.open(scope(path=b"/clings_on"))
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"] == 3)
+        peer.link.reset(last, TIMED_OUT, "too slow")
+        peer.flush()
+        assert worker.reports("vitals", lambda report: report["stuck"])["stuck"] == 3
 
 
 @pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
