@@ -55,6 +55,9 @@ class HostedCall(Call, ABC):
 
     __slots__ = ("began", "disconnected", "session")
 
+    waits_for_a_thread = False
+    """It says STARTED itself, when it is about to enter the app: that may be long after OPEN."""
+
     def __init__(self, session: "LinkSession") -> None:
         super().__init__()
         self.session = session
@@ -81,6 +84,10 @@ class HostedCall(Call, ABC):
     @abstractmethod
     def wake(self) -> None:
         """Whoever is parked in this call looks again: there is credit, a body or an end."""
+
+    def confirmed(self) -> None:
+        """Its STARTED is on the wire, or never will be and it is disconnected."""
+        self.session.start(self)
 
     def disconnect(self) -> None:
         self.disconnected = True
@@ -196,7 +203,10 @@ class LinkSession:
             for call, message in received:
                 if message[0] == OPEN:
                     _open(call, message)
-                    (confirm if message[5] & CONFIRM_START else opened).append(call)
+                    if message[5] & CONFIRM_START and not call.waits_for_a_thread:
+                        confirm.append(call)
+                    else:
+                        opened.append(call)
                 else:
                     self._hear(call, message)
         except RemoteProtocolError as error:
@@ -205,9 +215,9 @@ class LinkSession:
         finally:
             self._corked = False
         if confirm:
-            self._confirm(confirm)
+            self.confirm(confirm)
         for call in opened:
-            self._start(call)
+            self.start(call)
         if self.link.has_output:
             self.flush()
         elif opened:
@@ -248,9 +258,10 @@ class LinkSession:
             self.winding_down = True
             self.owner.gateway_winds_down()
 
-    def _confirm(self, calls: list[HostedCall]) -> None:
+    def confirm(self, calls: list[HostedCall]) -> None:
         """STARTED has to be on the wire before these calls are started. It is not said of those
-        that were refused, or given up in the same batch: they never meet the app."""
+        that were refused, or given up in the same batch: they never meet the app. Each of them is
+        `confirmed` now or later."""
         live = [call for call in calls if not call.disconnected]
         for first in range(0, len(live), _MOST_STARTED):
             self.link.started(live[first : first + _MOST_STARTED])
@@ -259,9 +270,9 @@ class LinkSession:
             self._unconfirmed += calls
             return
         for call in calls:
-            self._start(call)
+            call.confirmed()
 
-    def _start(self, call: HostedCall) -> None:
+    def start(self, call: HostedCall) -> None:
         if call.disconnected:
             self.leave(call)  # given up in the same batch: the app never hears of it
         else:
@@ -296,9 +307,7 @@ class LinkSession:
             self._rest = b""
             data = self.link.take_output() if self.link.has_output else b""
         if self._unconfirmed:
-            calls, self._unconfirmed = self._unconfirmed, []
-            for call in calls:
-                self._start(call)
+            self._all_confirmed()
         if self.link.state == "closed":
             self.close()
 
@@ -343,9 +352,12 @@ class LinkSession:
         self.owner.closing(self)
         self.sock.close()
         self._disconnect_calls()
-        for call in self._unconfirmed:
-            self.leave(call)
-        self._unconfirmed.clear()
+        self._all_confirmed()
+
+    def _all_confirmed(self) -> None:
+        calls, self._unconfirmed = self._unconfirmed, []
+        for call in calls:
+            call.confirmed()
 
     def _disconnect_calls(self) -> None:
         for each in list(self.link.calls.values()):
