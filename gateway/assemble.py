@@ -32,6 +32,8 @@ log = getLogger("propylon.gateway")
 
 WORKERS_COME = 5.0
 """Seconds that a gateway which follows another waits for workers before it accepts clients."""
+PULSE_EVERY = 1.0
+"""Seconds between two signs of life for the supervisor."""
 WORKERS_LEAVE = 0.5
 """Seconds that workers have to hear that the gateway ends."""
 
@@ -44,8 +46,9 @@ async def run_gateway(
     """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
 
     `report` takes what the supervisor wants to know: {"event": "listening"}, {"event": "draining"},
-    and of each pool {"event": "workers", "pool": name, "workers": [...]} with one object for each
-    worker. Raises OSError or ValueError if it cannot start.
+    {"event": "alive"} once a second, from the loop that serves, and of each pool
+    {"event": "workers", "pool": name, "workers": [...]} with one object for each worker. Raises
+    OSError or ValueError if it cannot start.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
@@ -88,7 +91,7 @@ async def run_gateway(
             Listener(sock, listener.address, tls if listener.tls else None)
             for sock, listener in zip(sockets, settings.listeners, strict=True)
         ]
-        service = Service(state, [pool.sweep for pool in pools.values()])
+        service = Service(state, [Pulse(report).sweep, *(pool.sweep for pool in pools.values())])
         if settings.trust.proxy_protocol:
             service.proxies = ProxyGate(settings.trust, state)
         background.start_soon(poller.run)
@@ -108,7 +111,10 @@ async def run_gateway(
             await wait_for_stop()
             for pool in pools.values():
                 pool.keep_workers()
-            report({"event": "draining"})
+            await service.stop_accepting()
+            for pool in pools.values():
+                pool.wind_down()
+            report({"event": "draining"})  # workers hear of it: who ends now cannot come back here
             await service.drain(owner.give_up)
             for pool in pools.values():
                 pool.drain()
@@ -121,6 +127,19 @@ async def run_gateway(
                 access_log.close()
             for door in doors.values():
                 _remove(door)
+
+
+class Pulse:
+    """Tells the supervisor that the loop turns."""
+
+    def __init__(self, report: Callable[[dict[str, object]], None]) -> None:
+        self._report = report
+        self._next = 0.0
+
+    def sweep(self, now: float) -> None:
+        if now >= self._next:
+            self._next = now + PULSE_EVERY
+            self._report({"event": "alive"})
 
 
 class PoolsOwner:

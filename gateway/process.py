@@ -2,15 +2,18 @@
 
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
 pipe, and a leash: one end of a socket pair. What happens is reported on the leash as JSON lines;
-its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM.
+its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
+line `now` comes in on it: stop at once.
 """
 
 import argparse
+import faulthandler
 import json
 import logging
 import os
 import signal
 import sys
+from time import monotonic, sleep
 
 import msgspec
 import trio
@@ -22,33 +25,80 @@ from .supervisor.console import log_to_stderr
 
 log = logging.getLogger("propylon.gateway")
 
+FAREWELL = 5.0
+"""Seconds that the supervisor has to take what was said, when the process is about to end."""
+LONGEST_LINE = 64
+"""Bytes of a line from the supervisor that are looked at."""
+
 
 class Leash:
-    """Our end of the socket pair with the supervisor."""
+    """Our end of the socket pair with the supervisor.
+
+    A supervisor that does not read must not hold up anything here. What has to get through is kept
+    until the socket takes it, of each kind the latest: so memory is bounded by the number of pools.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        os.set_blocking(fd, False)
         self.started = False
-        """Whether the supervisor has heard that the gateway accepts."""
+        """Whether the gateway has said that it accepts."""
+        self._kept: dict[tuple[object, object], bytes] = {}
+        """Lines that wait, by their event and pool."""
         self._unsent = b""
         """The rest of a line that the socket took only a part of."""
+        self._waiting = trio.Event()
+        """Set while something waits."""
 
     def report(self, event: dict[str, object]) -> None:
-        """One line. A supervisor that does not read misses lines, and none of them is torn."""
+        """One line, now or when there is room; none is ever torn. Only `alive` is dropped if it
+        cannot go at once: there will be another."""
         if event["event"] == "listening":
             self.started = True
+        self.flush()
+        if event["event"] == "alive" and self._unsent:
+            return
+        key = event["event"], event.get("pool")
+        self._kept.pop(key, None)  # the later one goes behind what was said between them
+        self._kept[key] = json.dumps(event).encode() + b"\n"
+        self.flush()
+        if self._unsent:
+            self._waiting.set()
+
+    def flush(self) -> None:
+        """Writes what waits, as far as there is room."""
         try:
-            if self._unsent:
+            while self._unsent or self._kept:
+                self._unsent = self._unsent or self._kept.pop(next(iter(self._kept)))
                 self._unsent = self._unsent[os.write(self.fd, self._unsent) :]
-            if not self._unsent:
-                line = json.dumps(event).encode() + b"\n"
-                self._unsent = line[os.write(self.fd, line) :]
+        except BlockingIOError:
+            pass
         except OSError as error:
-            log.debug("the supervisor did not hear %s: %s", event, error)
+            log.debug("the supervisor hears nothing any more: %s", error)
+            self._kept.clear()
+            self._unsent = b""
+
+    async def write(self) -> None:
+        """Writes what waits whenever there is room, for ever."""
+        while True:
+            await self._waiting.wait()
+            await trio.lowlevel.wait_writable(self.fd)
+            self.flush()
+            if not self._unsent:
+                self._waiting = trio.Event()
+
+    def farewell(self) -> None:
+        """Waits until all is said, for a bounded time: the process is about to end."""
+        deadline = monotonic() + FAREWELL
+        self.flush()
+        while self._unsent and monotonic() < deadline:
+            sleep(0.01)
+            self.flush()
 
 
 class Stop:
-    """The wish to stop: SIGTERM or the leash's end; a second SIGTERM means now."""
+    """The wish to stop: SIGTERM or the leash's end. The line `now` on the leash means at once; a
+    second SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
 
     def __init__(self, leash: int) -> None:
         self._leash = leash
@@ -62,40 +112,56 @@ class Stop:
     async def wait(self) -> None:
         await self._wished.wait()
 
-    async def watch_signals(self) -> None:
+    async def watch_signals(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
             async for number in signals:
                 if number == signal.SIGINT:
                     continue  # Ctrl-C reaches the whole group; the supervisor is in charge
-                if self._wished.is_set():
-                    self._at_once.cancel()
                 self._wished.set()
 
     async def watch_leash(self) -> None:
+        heard = b""
         while True:
             await trio.lowlevel.wait_readable(self._leash)
             try:
-                if os.read(self._leash, 4096):
-                    continue
+                data = os.read(self._leash, 4096)
             except BlockingIOError:
                 continue
             except OSError:
-                pass  # reset: the supervisor was killed with reports unread
-            log.error("the supervisor is gone: finishing what is here")
-            self._wished.set()
-            return
+                data = b""  # reset: the supervisor was killed with reports unread
+            if not data:
+                break
+            *lines, heard = (heard + data).split(b"\n")
+            heard = heard[:LONGEST_LINE]
+            if b"now" in lines:
+                self._wished.set()
+                self._at_once.cancel()
+        log.error("the supervisor is gone: finishing what is here")
+        self._wished.set()
 
 
 async def serve(settings: GatewaySettings, leash: Leash) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
-    os.set_blocking(leash.fd, False)
     stop = Stop(leash.fd)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop.watch_signals)
+        await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_leash)
+        nursery.start_soon(leash.write)
         with stop.at_once:
             await run_gateway(settings, leash.report, stop.wait)
         nursery.cancel_scope.cancel()
+
+
+def _show_stacks() -> None:
+    """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the gateway
+    survives. No Python code runs for that, so it works in a loop that hangs too."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
+        return
+    faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
@@ -114,6 +180,7 @@ def main() -> int:
     with open(arguments.settings_fd, "rb") as pipe:
         settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
     log_to_stderr(settings.log.level)
+    _show_stacks()
     leash = Leash(arguments.leash_fd)
     failed = 0
     try:
@@ -125,6 +192,7 @@ def main() -> int:
         else:  # the operator's to mend, as a rule: a sentence is enough
             log.debug("the gateway could not start", exc_info=group)
             leash.report({"event": "failed", "error": str(_first(group))})
+    leash.farewell()
     return failed
 
 

@@ -80,7 +80,7 @@ class Host(ABC):
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.shutdown = self.new_event()
-        """The app finds it beside every call, and is told by it that the worker begins to leave."""
+        """The app finds it beside every call, and is told by it that streams should end."""
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -93,7 +93,6 @@ class Host(ABC):
         self._signals = 0
         self._since = 0.0
         """When the state was entered."""
-        """When the last gateway that uses us had answered our DRAIN."""
         self._warm_up: WarmUp | None = None
         self._given_up = GivenUpCalls(cancellable=self.cancellable)
         self._report_at = 0.0
@@ -173,6 +172,7 @@ class Host(ABC):
         now = self.now = time.monotonic()
         self._lag.arrived(now)
         self.leash.flush()
+        self.leash.listen()
         if self.state == "warming":
             return self._warm(now)
         if now >= self._report_at:
@@ -182,6 +182,8 @@ class Host(ABC):
             self._ask_to_go(why)
         if self.state == "serving" and self._is_to_go():
             self._drain(now)
+        elif self.state == "draining":
+            self._tell_the_app(now)
         self._sweep(now)
         if self.state == "serving":
             self._dial(now)
@@ -219,6 +221,12 @@ class Host(ABC):
             "oldest_call": round(now - min(begun), 3) if begun else 0.0,
         }
 
+    def stuck(self, now: float) -> int:
+        """Calls that nobody waits for and that nothing ends: the supervisor replaces a worker that
+        has any."""
+        patience = self.settings.heartbeat_timeout
+        return self._given_up.stuck(now, patience) if patience else 0
+
     # -- the looks ---------------------------------------------------------------------------
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -226,7 +234,14 @@ class Host(ABC):
 
     def _is_to_go(self) -> bool:
         by_itself = self._asked_to_go and not self.leash.held
-        return bool(self._signals) or by_itself or self.leash.is_cut()
+        return by_itself or self._is_told_to_go()
+
+    def _is_told_to_go(self) -> bool:
+        return bool(self._signals) or self.leash.cut or self.leash.hurried
+
+    def _is_hurried(self) -> bool:
+        """With a supervisor a signal means a drain, however often it comes."""
+        return self.leash.hurried or (self._signals > 1 and not self.leash.held)
 
     def _dial(self, now: float) -> None:
         for path in self._plan.due(now, self.sessions):
@@ -248,7 +263,7 @@ class Host(ABC):
         warm_up = self._warm_up
         assert warm_up is not None
         warm_up.step(now)
-        stopped = bool(self._signals) or self.leash.is_cut()
+        stopped = self._is_told_to_go()
         if not (warm_up.done or warm_up.failure or stopped):
             return WARM_TICK
         for session in list(self.sessions.values()):
@@ -269,8 +284,7 @@ class Host(ABC):
         vitals = self.vitals()
         if why := self._recycle.grown(cast("int", vitals["rss"])):
             self._ask_to_go(why)
-        patience = self.settings.heartbeat_timeout
-        stuck = self._given_up.stuck(now, patience) if patience else 0
+        stuck = self.stuck(now)
         self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
 
     def _ask_to_go(self, why: str) -> None:
@@ -297,11 +311,28 @@ class Host(ABC):
         one until it answers with its own DRAIN."""
         self.state = "draining"
         self._since = now
-        self.shutdown.set()
+        self._tell_the_app(now)
         logger.debug("draining: %d calls are running", len(self.running))
         for session in list(self.sessions.values()):
             session.link.drain("the worker stops")
             session.flush()
+
+    def _tell_the_app(self, now: float) -> None:
+        """Sets the event of the shutdown as soon as clients that are sent away have somewhere else
+        to go: to other workers, or to another server. While the gateways still bring us all that
+        is new they would be back at once, to hear the same. When half of the time is over there
+        is no waiting for that."""
+        sessions = self.sessions.values()
+        if (
+            any(session.winding_down for session in sessions)
+            or not any(session.greeted for session in sessions)
+            or now - self._since > self.settings.graceful_timeout / 2
+        ):
+            self.shutdown.set()
+
+    def gateway_winds_down(self) -> None:
+        if self.state == "draining":
+            self.shutdown.set()
 
     def _has_stopped(self, now: float) -> bool:
         unsaid = any(session.has_unsent for session in self.sessions.values())
@@ -316,16 +347,19 @@ class Host(ABC):
         idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
         if let_go and idle:
             return True
-        if self._signals > 1 or now - self._since > self.settings.graceful_timeout:
+        hurried = self._is_hurried()
+        if hurried or now - self._since > self.settings.graceful_timeout:
             self.state = "cancelling"
             self._since = now
-            self._cancel_all(list(self.running))
+            why = "we end at once" if hurried else "it outlived the graceful timeout"
+            self._cancel_all(list(self.running), why)
             return not (self.running or unsaid)
         return False
 
-    def _cancel_all(self, calls: Iterable[HostedCall]) -> None:
+    def _cancel_all(self, calls: Iterable[HostedCall], why: str) -> None:
+        self.shutdown.set()
         for call in calls:
-            logger.warning("a call outlived the graceful timeout and is cancelled")
+            logger.warning("a call is cancelled: %s", why)
             call.stop()
             self.cancel(call)
         for session in list(self.sessions.values()):

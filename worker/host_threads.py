@@ -92,6 +92,12 @@ class ThreadHost(Host):
             except BaseException:  # a fault of ours: it costs a call and no thread
                 logger.exception("a call has failed")
 
+    def stuck(self, now: float) -> int:
+        """Only when all threads are: until then it serves, and a slow call whose client has left
+        is nothing that any client may have a worker replaced for."""
+        stuck = super().stuck(now)
+        return stuck if stuck >= self.settings.threads else 0
+
     # -- what the sessions ask for, under the lock -------------------------------------------
 
     def new_event(self) -> threading.Event:

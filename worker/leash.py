@@ -1,7 +1,9 @@
 """The worker's end of the socket pair with its supervisor.
 
-JSON lines go out: what became of the start, and once a second how the worker is. Nothing comes in;
-end of file means that the supervisor is gone and the worker must not outlive it.
+JSON lines go out: what became of the start, and once a second how the worker is. In comes the line
+`now`: nothing is to be finished any more. It is not said by a second SIGTERM, since a signal to the
+whole group (`kill -TERM -PGID`, a service manager's stop) comes beside the supervisor's own. End of
+file means that the supervisor is gone and the worker must not outlive it.
 
 A supervisor that does not read must not hold up an app: what has to get through is kept until the
 socket takes it, and what can be said again later is dropped meanwhile.
@@ -12,17 +14,25 @@ import socket
 import time
 from typing import Final
 
+NOW: Final = b"now"
+"""The one line that comes in."""
 FAREWELL: Final = 5.0
 """Seconds that the supervisor has to take what was said, when the worker is about to end."""
 
 
 class Leash:
-    __slots__ = ("_sock", "_unsent")
+    __slots__ = ("_heard", "_sock", "_unsent", "cut", "hurried")
 
     def __init__(self, fd: int | None) -> None:
         """None: the worker was started by hand, and is its own master."""
         self._sock: socket.socket | None = None
         self._unsent = b""
+        self._heard = b""
+        """The begin of a line."""
+        self.cut = False
+        """The supervisor is gone."""
+        self.hurried = False
+        """It has said that we are to end at once."""
         if fd is not None:
             self._sock = socket.socket(fileno=fd)
             self._sock.setblocking(False)
@@ -55,7 +65,7 @@ class Leash:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                self._unsent = b""  # the supervisor is gone; `is_cut` will say so
+                self._unsent = b""  # the supervisor is gone; `listen` will notice
                 return
             self._unsent = self._unsent[sent:]
 
@@ -78,13 +88,16 @@ class Leash:
             self._sock.close()
             self._sock = None
 
-    def is_cut(self) -> bool:
-        """Whether the supervisor is gone. Never blocks."""
-        if self._sock is None:
-            return False
-        try:
-            return self._sock.recv(4096) == b""
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError:
-            return True
+    def listen(self) -> None:
+        """Hears what has come. Never blocks."""
+        while self._sock is not None and not self.cut:
+            try:
+                data = self._sock.recv(4096)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""  # reset: it was killed with our reports unread
+            self.cut = not data
+            *lines, rest = (self._heard + data).split(b"\n")
+            self._heard = rest[: len(NOW) + 1]  # nothing longer means anything to us
+            self.hurried = self.hurried or NOW in lines

@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show_stacks()
     leash = Leash(settings.leash_fd)
     if leash.held:
-        signal.signal(signal.SIGINT, _ignore)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _ignore)
     try:
         loaded = load_app(settings)
         logger.disabled = False  # an app's dictConfig disables loggers that it does not know
@@ -153,4 +154,5 @@ def _exit_within(seconds: float) -> None:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """Ctrl-C reaches the whole process group; the supervisor decides what it means."""
+    """Ctrl-C and a terminal's hang-up reach the whole process group; the supervisor decides what
+    they mean. A handler, not SIG_IGN: that would be inherited by the app's own children."""

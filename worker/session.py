@@ -40,6 +40,8 @@ from .request_scope import UnknownCallType
 
 logger = logging.getLogger("propylon.worker")
 
+WIND_DOWN: Final = "propylon.wind_down"
+"""An event that no app sees (SPEC.md 10.4)."""
 _MOST_STARTED: Final = 1_024
 """Ids in one STARTED: the codec's arrays are bounded."""
 LOST: Final = 0
@@ -52,6 +54,9 @@ class HostedCall(Call, ABC):
     """What a session tells a call, whichever interface the app speaks."""
 
     __slots__ = ("began", "disconnected", "session")
+
+    waits_for_a_thread = False
+    """It says STARTED itself, when it is about to enter the app: that may be long after OPEN."""
 
     def __init__(self, session: "LinkSession") -> None:
         super().__init__()
@@ -79,6 +84,10 @@ class HostedCall(Call, ABC):
     @abstractmethod
     def wake(self) -> None:
         """Whoever is parked in this call looks again: there is credit, a body or an end."""
+
+    def confirmed(self) -> None:
+        """Its STARTED is on the wire, or never will be and it is disconnected."""
+        self.session.start(self)
 
     def disconnect(self) -> None:
         self.disconnected = True
@@ -131,13 +140,17 @@ class Owner(Protocol):
         """The call has left the app."""
         ...
 
+    def gateway_winds_down(self) -> None:
+        """One of the gateways has no new clients for us any more."""
+        ...
+
     def vitals(self) -> dict[str, object]: ...
 
 
 class LinkSession:
     __slots__ = (
         "_corked", "_rest", "_rung", "_unconfirmed", "blocked", "closed", "greeted", "link",
-        "owner", "path", "released", "sock",
+        "owner", "path", "released", "sock", "winding_down",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
@@ -151,6 +164,8 @@ class LinkSession:
         self.greeted = False
         self.released = False
         """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
+        self.winding_down = False
+        """The gateway has no new clients for us: it goes, or has others that work for it."""
         self._corked = False
         self._rung = False
         self._rest: bytes | memoryview = b""
@@ -188,7 +203,10 @@ class LinkSession:
             for call, message in received:
                 if message[0] == OPEN:
                     _open(call, message)
-                    (confirm if message[5] & CONFIRM_START else opened).append(call)
+                    if message[5] & CONFIRM_START and not call.waits_for_a_thread:
+                        confirm.append(call)
+                    else:
+                        opened.append(call)
                 else:
                     self._hear(call, message)
         except RemoteProtocolError as error:
@@ -197,9 +215,9 @@ class LinkSession:
         finally:
             self._corked = False
         if confirm:
-            self._confirm(confirm)
+            self.confirm(confirm)
         for call in opened:
-            self._start(call)
+            self.start(call)
         if self.link.has_output:
             self.flush()
         elif opened:
@@ -215,7 +233,9 @@ class LinkSession:
         elif message[0] == WS_MESSAGE:
             call.piece_arrived(message[2], message[3])
         elif message[0] == EVENT:
-            if call.event_arrived(message[2]):
+            if message[2].get("type") == WIND_DOWN:
+                self._winds_down()
+            elif call.event_arrived(message[2]):
                 self.owner.given_up(call, CLIENT_GONE)
         elif message[0] == RESET:
             self._give_up(call, message[2])
@@ -227,14 +247,21 @@ class LinkSession:
             self.link.slots(self.owner.slots)
         elif message[0] == DRAIN:
             self.released = True
+            self._winds_down()
             if not self.link.calls:
                 self.finish(BYE_NORMAL, "drained")
         elif message[0] == BYE:
             self.lose(f"the gateway said BYE: {message[2]}")
 
-    def _confirm(self, calls: list[HostedCall]) -> None:
+    def _winds_down(self) -> None:
+        if not self.winding_down:
+            self.winding_down = True
+            self.owner.gateway_winds_down()
+
+    def confirm(self, calls: list[HostedCall]) -> None:
         """STARTED has to be on the wire before these calls are started. It is not said of those
-        that were refused, or given up in the same batch: they never meet the app."""
+        that were refused, or given up in the same batch: they never meet the app. Each of them is
+        `confirmed` now or later."""
         live = [call for call in calls if not call.disconnected]
         for first in range(0, len(live), _MOST_STARTED):
             self.link.started(live[first : first + _MOST_STARTED])
@@ -243,9 +270,9 @@ class LinkSession:
             self._unconfirmed += calls
             return
         for call in calls:
-            self._start(call)
+            call.confirmed()
 
-    def _start(self, call: HostedCall) -> None:
+    def start(self, call: HostedCall) -> None:
         if call.disconnected:
             self.leave(call)  # given up in the same batch: the app never hears of it
         else:
@@ -280,9 +307,7 @@ class LinkSession:
             self._rest = b""
             data = self.link.take_output() if self.link.has_output else b""
         if self._unconfirmed:
-            calls, self._unconfirmed = self._unconfirmed, []
-            for call in calls:
-                self._start(call)
+            self._all_confirmed()
         if self.link.state == "closed":
             self.close()
 
@@ -327,9 +352,12 @@ class LinkSession:
         self.owner.closing(self)
         self.sock.close()
         self._disconnect_calls()
-        for call in self._unconfirmed:
-            self.leave(call)
-        self._unconfirmed.clear()
+        self._all_confirmed()
+
+    def _all_confirmed(self) -> None:
+        calls, self._unconfirmed = self._unconfirmed, []
+        for call in calls:
+            call.confirmed()
 
     def _disconnect_calls(self) -> None:
         for each in list(self.link.calls.values()):

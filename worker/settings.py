@@ -46,7 +46,7 @@ class WorkerSettings:
     """Paths that the app is asked for before READY."""
     heartbeat_timeout: float = 30.0
     """Seconds after which a call that nobody waits for any more, and that goes on all the same,
-    counts as stuck; 0: never."""
+    counts as stuck; 0: never. In a WSGI worker none does while a thread serves."""
     max_requests: int = 0
     """Calls after which the worker asks to be replaced; 0: never, as in the next ones."""
     max_requests_jitter: int = 0
@@ -59,7 +59,7 @@ class WorkerSettings:
     preload: bool = False
     """To load the app only, and have workers forked from this process."""
     leash_fd: int | None = None
-    """Our end of a socket pair with the supervisor: reports go out, end of file means stop."""
+    """Our end of a socket pair with the supervisor: see `leash`."""
 
     @property
     def pool_dir(self) -> Path:

@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, cast
 
-from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs, Scope
+from ..protocol.messages import (
+    APP_FAILED,
+    BAD_RESPONSE,
+    CONFIRM_START,
+    MAX_BODY,
+    Open,
+    Pairs,
+    Scope,
+)
 from .request_scope import METHOD, call_name
 from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
@@ -35,8 +43,10 @@ class ClientDisconnected(OSError):
 
 
 class WsgiCall(HostedCall):
-    __slots__ = ("_chunks", "_condition", "_head", "_left", "_lock", "_more", "_shutdown",
-                 "environ", "message")  # fmt: skip
+    __slots__ = ("_chunks", "_condition", "_confirmed", "_head", "_left", "_lock", "_more",
+                 "_shutdown", "environ", "message")  # fmt: skip
+
+    waits_for_a_thread = True
 
     def __init__(self, session: LinkSession, lock: threading.Lock, shutdown: object) -> None:
         """`shutdown` is what the app finds in its environ under that name."""
@@ -46,6 +56,8 @@ class WsgiCall(HostedCall):
         self._condition: threading.Condition | None = None
         self._chunks: deque[bytes] | None = None
         self._more = False
+        self._confirmed = True
+        """Whether the app may be entered, as far as STARTED is concerned."""
         self._head: tuple[int, Pairs] | None = None
         """From start_response until the first bytes of the body."""
         self._left: int | None = None
@@ -56,7 +68,8 @@ class WsgiCall(HostedCall):
     # -- the link's side: the I/O thread, under the lock -------------------------------------
 
     def opened(self, message: Open) -> None:
-        _, _, self.message, body, self._more, _ = message
+        _, _, self.message, body, self._more, flags = message
+        self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message)
         self.environ["propylon.shutdown"] = self._shutdown
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
@@ -70,6 +83,10 @@ class WsgiCall(HostedCall):
         self._chunks.append(body)
         self.wake()
 
+    def confirmed(self) -> None:
+        self._confirmed = True
+        self.wake()
+
     def wake(self) -> None:
         if self._condition is not None:
             self._condition.notify_all()
@@ -80,6 +97,8 @@ class WsgiCall(HostedCall):
         """Calls the app. Raises nothing."""
         whole = None
         try:
+            if not self._confirmed:
+                self._confirm()
             if not self.disconnected:
                 whole = self._call(app)
         except BaseException as error:  # a thread has no cancellation to pass on
@@ -89,6 +108,15 @@ class WsgiCall(HostedCall):
         finally:
             with self._lock:  # held throughout: response and end go as one message
                 self._leave(whole)
+
+    def _confirm(self) -> None:
+        """A gateway may send what has not entered the app to another worker, if this one dies; so
+        it is told as late as possible (SPEC.md 6.3), and before the app is called."""
+        with self._lock:
+            if not self.disconnected:
+                self.session.confirm([self])
+            while not (self._confirmed or self.disconnected):
+                self._park()
 
     def _leave(self, whole: tuple[int, Pairs, bytes] | None) -> None:
         """The call is over, and its slot free, whatever becomes of what it has left to say."""

@@ -49,6 +49,8 @@ from .standing import PoolMember
 
 log = getLogger("propylon.gateway")
 
+WIND_DOWN = "propylon.wind_down"
+"""SPEC.md 10.4."""
 EAGER = 16
 """Calls in the outbox at which it is sent without waiting for the turn's end: the worker should
 begin while we still read; one `send` for so many calls costs next to nothing."""
@@ -104,6 +106,8 @@ class Member(PoolMember):
             call.response = "ended"
             self._pool.ended(call, self)
             return
+        if self._pool.winding_down:
+            self.machine.event(call, {"type": WIND_DOWN})
         self._opened += 1
         if self._opened >= EAGER and not self._unsent:
             self._flush()
@@ -117,6 +121,12 @@ class Member(PoolMember):
                 exchange = cast("PoolCall", call).exchange
                 if exchange is not None:
                     exchange.sink.worker_leaves(exchange)
+
+    def wind_down(self) -> None:
+        if self.machine.state == "open":
+            for call in list(self.machine.calls.values()):
+                if call.request != "reset":
+                    self.machine.event(call, {"type": WIND_DOWN})
 
     def sweep(self) -> None:
         if not self.ready or self.machine.state != "open":

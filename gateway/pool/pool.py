@@ -52,6 +52,7 @@ class Pool:
         self._report = WorkersReport(lambda workers: owner.workers_changed(settings.name, workers))
         self._departures = Departures(settings.drain_delay)
         self._leaving = False
+        self.winding_down = False
         self._requests = 0
         self._budget = RetryBudget()
         self.kept = KeptBodies()
@@ -298,6 +299,12 @@ class Pool:
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""
         self._departures.held = True
+
+    def wind_down(self) -> None:
+        """No new clients come. Apps of workers that are to leave had better end their streams."""
+        self.winding_down = True
+        for member in list(self.members):
+            member.wind_down()
 
     def give_up(self) -> None:
         """The gateway's time to finish is over: who still waits for a response hears so."""

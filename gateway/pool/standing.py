@@ -55,5 +55,9 @@ class PoolMember(ABC):
         end of their own, are closed."""
 
     @abstractmethod
+    def wind_down(self) -> None:
+        """It hears that the gateway has no new clients, and goes on getting calls."""
+
+    @abstractmethod
     def sweep(self) -> None:
         """A look at its health, a few times a second."""

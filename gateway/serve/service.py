@@ -139,18 +139,21 @@ class Service:
                 self._all_gone.set()
             await trio.sleep(SWEEP_EVERY)
 
-    async def drain(self, give_up: Callable[[], None]) -> None:
+    async def stop_accepting(self) -> None:
         """For the drain's delay all goes on, but that responses say `Connection: close`: whoever
-        sends clients here has time to see that we end. Then takes nothing new, finishes what there
-        is, and returns when every connection is gone. At the end of the graceful timeout, of which
-        the delay is a part, `give_up` has whatever can still be answered answered with an error,
-        and the rest is cut."""
+        sends clients here has time to see that we end. When it returns nobody new comes in."""
         state = self._state
         state.close_for("the service drains", True)  # also to those that are accepted last
-        graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
-        await trio.sleep(min(delay, graceful))
+        await trio.sleep(min(state.settings.drain_delay, state.settings.graceful_timeout))
         self._accepting.cancel()
         await self._listeners_closed.wait()
+
+    async def drain(self, give_up: Callable[[], None]) -> None:
+        """Finishes what there is, and returns when every connection is gone. At the end of the
+        graceful timeout, of which the delay was a part, `give_up` has whatever can still be
+        answered answered with an error, and the rest is cut."""
+        state = self._state
+        graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
         state.draining = True
         for connection in list(state.connections):
             connection.drain()

@@ -106,8 +106,8 @@ def test_a_stopped_worker(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_thread_that_is_stuck_when_its_client_has_gone(folder: Path) -> None:
-    flags = (*FLAGS, "--timeout-graceful-shutdown", "0.5")
+def test_the_last_thread_is_stuck_when_its_client_has_gone(folder: Path) -> None:
+    flags = (*FLAGS, "--threads", "1", "--timeout-graceful-shutdown", "0.5")
     with Propylon("wsgi:app", *flags, cwd=folder) as server:
         with closing(socket.create_connection(server.address, DEADLINE)) as victim:
             victim.sendall(BLOCK)

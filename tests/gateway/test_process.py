@@ -1,16 +1,30 @@
-"""A gateway process that fails says so: to the supervisor at its start, in the log later."""
+"""What a gateway process says to its supervisor, and hears from it."""
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import trio
 from propylon.gateway.process import Leash
-from propylon.gateway.settings import GatewaySettings, LogSettings, PoolSettings
+from propylon.gateway.settings import (
+    GatewaySettings,
+    ListenerSettings,
+    LogSettings,
+    PoolSettings,
+    RouteSettings,
+)
 
 FAILS = """
 import sys, trio
@@ -77,24 +91,174 @@ def test_a_failure(tmp_path: Path, started: bool) -> None:
         assert log == ""
 
 
-def test_a_report_that_does_not_fit_is_not_torn() -> None:
-    """A supervisor that does not read for a while misses lines; what it reads is whole."""
+@contextmanager
+def narrow() -> Iterator[tuple[Leash, socket.socket]]:
+    """A leash that is soon full, and the supervisor's end."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        theirs.setblocking(False)
-        ours.setblocking(False)
-        leash = Leash(theirs.fileno())
-        data = b""
+        ours.settimeout(20)
+        yield Leash(theirs.fileno()), ours
+
+
+def read(supervisor: socket.socket, until: str) -> list[dict[str, Any]]:
+    """Whole lines, up to the event."""
+    data = b""
+    while f'"{until}"'.encode() not in data or not data.endswith(b"\n"):
+        more = supervisor.recv(65_536)
+        assert more, "the event did not come"
+        data += more
+    return [json.loads(line) for line in data.splitlines()]
+
+
+async def test_a_supervisor_that_does_not_read_for_a_while_misses_nothing_that_counts() -> None:
+    """Nor is a line torn; of workers it gets the latest, and signs of life are not kept."""
+    with narrow() as (leash, supervisor):
+        leash.report({"event": "listening"})
         for number in range(300):
-            leash.report({"event": "workers", "number": number, "workers": ["x" * 700] * 8})
-            if number % 20 == 19:
-                while True:
-                    try:
-                        data += ours.recv(65_536)
-                    except BlockingIOError:
-                        break
-        *lines, _ = data.split(b"\n")
-        numbers = [json.loads(line)["number"] for line in lines]
-    assert numbers == sorted(set(numbers))
-    assert 15 <= len(numbers) < 300
+            for pool in ("api", "site"):
+                workers = ["x" * 700] * 8
+                event = {"event": "workers", "pool": pool, "number": number, "workers": workers}
+                leash.report(event)
+            leash.report({"event": "alive", "number": number})
+        assert sum(map(len, leash._kept.values())) < 20_000
+        leash.report({"event": "draining"})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leash.write)
+            with trio.fail_after(20):
+                said = await trio.to_thread.run_sync(read, supervisor, "draining")
+            nursery.cancel_scope.cancel()
+        assert said[0] == {"event": "listening"}
+        assert said[-1] == {"event": "draining"}
+        for pool in ("api", "site"):
+            numbers = [each["number"] for each in said if each.get("pool") == pool]
+            assert numbers == sorted(set(numbers))
+            assert numbers[-1] == 299
+            assert len(numbers) < 100
+        assert sum(each["event"] == "alive" for each in said) < 100
+        leash.report({"event": "alive"})
+        assert read(supervisor, "alive") == [{"event": "alive"}]
+
+
+def test_the_last_words_are_waited_for() -> None:
+    with narrow() as (leash, supervisor), ThreadPoolExecutor(1) as reader:
+        leash.report({"event": "workers", "pool": "api", "workers": ["x" * 700] * 1_000})
+        leash.report({"event": "failed", "error": "the disk is gone"})
+        assert leash._kept
+        said = reader.submit(read, supervisor, "failed")
+        leash.farewell()
+        assert said.result(20)[-1] == {"event": "failed", "error": "the disk is gone"}
+
+
+# -- a gateway that runs ---------------------------------------------------------------------------
+
+
+class Gateway:
+    """A real gateway process, and the supervisor's end of its leash."""
+
+    def __init__(self, told: GatewaySettings, log: Path, fds: Sequence[int]) -> None:
+        self.log = log
+        self._lines = b""
+        read, write = os.pipe()
+        self.leash, theirs = socket.socketpair()
+        self.leash.settimeout(20)
+        with theirs, log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "propylon.gateway.process",
+                    f"--settings-fd={read}", f"--leash-fd={theirs.fileno()}",
+                ],
+                pass_fds=(read, theirs.fileno(), *fds),
+                stderr=stderr,
+            )  # fmt: skip
+        os.close(read)
+        os.write(write, msgspec.json.encode(told))
+        os.close(write)
+
+    def event(self, kind: str) -> dict[str, Any]:
+        """The next of that kind."""
+        while True:
+            while b"\n" not in self._lines:
+                data = self.leash.recv(65_536)
+                assert data, self.log.read_text()
+                self._lines += data
+            line, _, self._lines = self._lines.partition(b"\n")
+            event = json.loads(line)
+            if event["event"] == kind:
+                return event
+
+
+@contextmanager
+def gateway(told: GatewaySettings) -> Iterator[tuple[Gateway, int]]:
+    """One that accepts, and its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        told = replace(
+            told,
+            listeners=(ListenerSettings(fd=listener.fileno(), address="test"),),
+            routes=(RouteSettings(pool="default"),),
+        )
+        one = Gateway(told, Path(told.run_dir, "log"), (listener.fileno(),))
+    try:
+        one.event("listening")
+        yield one, port
+    finally:
+        one.leash.close()
+        one.process.kill()
+        one.process.wait()
+
+
+def waits(port: int) -> socket.socket:
+    """A client whose request waits: there is no worker."""
+    client = socket.create_connection(("127.0.0.1", port), 20)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    return client
+
+
+def test_it_says_that_it_is_alive(tmp_path: Path) -> None:
+    with gateway(settings(tmp_path)) as (one, _):
+        one.event("alive")
+        begun = time.monotonic()
+        for _ in range(2):
+            one.event("alive")
+        assert time.monotonic() - begun > 1.0
+        one.process.send_signal(signal.SIGSTOP)
+        one.leash.settimeout(2.5)
+        with pytest.raises(TimeoutError):
+            one.event("never")
+
+
+def test_sigquit_shows_its_stacks_and_it_goes_on(tmp_path: Path) -> None:
+    with gateway(settings(tmp_path)) as (one, _):
+        one.process.send_signal(signal.SIGQUIT)
+        deadline = time.monotonic() + 20
+        while "(most recent call first)" not in one.log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        one.event("alive")
+        one.event("alive")
+
+
+def test_sigterm_means_a_drain_however_often_it_comes(tmp_path: Path) -> None:
+    with gateway(settings(tmp_path)) as (one, port), waits(port) as client:
+        one.event("alive")
+        one.process.terminate()
+        one.event("draining")
+        for _ in range(3):
+            one.process.terminate()
+            one.event("alive")
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+
+
+@pytest.mark.parametrize("drains", [True, False], ids=["draining", "serving"])
+def test_at_once_is_said_on_the_leash(tmp_path: Path, drains: bool) -> None:
+    with gateway(settings(tmp_path)) as (one, port), waits(port):
+        if drains:
+            one.process.terminate()
+            one.event("draining")
+        one.leash.sendall(b"no")
+        one.event("alive")
+        one.leash.sendall(b"w\n")
+        assert one.process.wait(20) == 0

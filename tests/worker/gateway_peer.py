@@ -312,3 +312,17 @@ def running(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProc
         listener.close()
         if peer is not None:
             peer.sock.close()
+
+
+@contextlib.contextmanager
+def by_hand(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
+    """As `running`, but of a worker without a supervisor."""
+    listener = Listener(run_dir)
+    worker = WorkerProcess(app, run_dir, *options, leash=False)
+    try:
+        peer = listener.accept()
+        yield worker, peer
+        peer.sock.close()
+    finally:
+        worker.close()
+        listener.close()

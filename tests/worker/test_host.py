@@ -17,7 +17,7 @@ from propylon.protocol.messages import (
 )
 from propylon.worker.given_up import CLIENT_GRACE
 
-from .gateway_peer import GatewayPeer, Listener, WorkerProcess, running, scope
+from .gateway_peer import GatewayPeer, Listener, WorkerProcess, by_hand, running, scope
 
 ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
@@ -122,9 +122,46 @@ def test_sigterm_asks_to_drain_and_serves_until_it_is_let_go(run_dir: Path, host
 
 
 @HOSTS
-def test_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
+def test_sigterm_means_a_drain_however_often_it_comes(run_dir: Path, host: Host) -> None:
+    """To a whole group it comes from others too, beside the supervisor's own."""
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        running_call = peer.open(scope(path=b"/naps"))
+        peer.flush()
+        worker.process.terminate()
+        peer.until(lambda: peer.drained)
+        for _ in range(3):
+            worker.process.terminate()
+            assert peer.get("/hello").body == b"hello"
+        peer.until(lambda: running_call.ended)
+        assert (running_call.body, running_call.reset) == (b"rested", None)
+        release(peer)
+        assert worker.wait() == 0
+        assert "is cancelled" not in worker.errors
+
+
+@HOSTS
+@pytest.mark.parametrize("drains", [True, False], ids=["draining", "serving"])
+def test_at_once_is_said_on_the_leash(run_dir: Path, host: Host, drains: bool) -> None:
     path = b"/slow" if host is WSGI else b"/stubborn"
     with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        peer.open(scope(path=path))
+        peer.flush()
+        peer.quiet(0.05)
+        if drains:
+            worker.process.terminate()
+            peer.until(lambda: peer.drained)
+        begun = time.monotonic()
+        worker.leash.sendall(b"now\n")
+        assert worker.wait() == 0
+        assert time.monotonic() - begun < 1.5
+        assert "a call is cancelled: we end at once" in worker.errors
+        assert "graceful timeout" not in worker.errors
+
+
+@HOSTS
+def test_without_a_leash_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
+    path = b"/slow" if host is WSGI else b"/stubborn"
+    with by_hand(host[0], run_dir, *host[1:]) as (worker, peer):
         peer.open(scope(path=path))
         peer.flush()
         peer.quiet(0.05)
@@ -137,9 +174,12 @@ def test_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
 
 
 @HOSTS
-def test_ctrl_c_is_the_supervisors_business(run_dir: Path, host: Host) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl_c", "hang_up"])
+def test_the_terminal_is_the_supervisors_business(
+    run_dir: Path, host: Host, number: signal.Signals
+) -> None:
     with running(host[0], run_dir, *host[1:]) as (worker, peer):
-        worker.process.send_signal(signal.SIGINT)
+        worker.process.send_signal(number)
         peer.quiet(0.15)
         assert not peer.drained
         assert peer.get("/hello").body == b"hello"
@@ -156,16 +196,11 @@ def test_a_cut_leash_is_a_sigterm(run_dir: Path, host: Host) -> None:
 
 @HOSTS
 def test_without_a_leash_ctrl_c_stops_it(run_dir: Path, host: Host) -> None:
-    listener = Listener(run_dir)
-    worker = WorkerProcess(host[0], run_dir, *host[1:], leash=False)
-    peer = listener.accept()
-    worker.process.send_signal(signal.SIGINT)
-    peer.until(lambda: peer.drained)
-    release(peer)
-    assert worker.wait() == 0
-    worker.close()
-    listener.close()
-    peer.sock.close()
+    with by_hand(host[0], run_dir, *host[1:]) as (worker, peer):
+        worker.process.send_signal(signal.SIGINT)
+        peer.until(lambda: peer.drained)
+        release(peer)
+        assert worker.wait() == 0
 
 
 @pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from propylon.protocol.messages import TIMED_OUT
+from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
 from propylon.worker.leash import Leash
 from propylon.worker.vitals import LagMeter
 
@@ -109,6 +109,31 @@ def test_a_call_that_nothing_ends_is_stuck(run_dir: Path, host: Host) -> None:
         assert (report["stuck"], report["calls"]) == ((4, 4) if waiting else (1, 1))
 
 
+@pytest.mark.parametrize("other", [b"", b"/naps", b"/sleeps_3_s"], ids=["idle", "short", "long"])
+def test_threads_that_cling_to_lost_calls_are_not_stuck_while_another_serves(
+    run_dir: Path, other: bytes
+) -> None:
+    """Any client could have a worker replaced otherwise: it asks for what is slow, and leaves."""
+    with running(*WSGI, run_dir, "--heartbeat-timeout", "0.3", "--threads", "3") as (worker, peer):
+        calls = [peer.open(scope(path=b"/clings_on")) for _ in range(2)]
+        busy = peer.open(scope(path=other)) if other else None
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"] == (3 if other else 2))
+        for call in calls:
+            peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        for _ in range(2):
+            assert worker.reports("vitals", lambda report: report["calls"] >= 2)["stuck"] == 0
+        if busy is not None:
+            peer.until(lambda: busy.ended)
+        last = peer.open(scope(path=b"/clings_on"))
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"] == 3)
+        peer.link.reset(last, TIMED_OUT, "too slow")
+        peer.flush()
+        assert worker.reports("vitals", lambda report: report["stuck"])["stuck"] == 3
+
+
 @pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
 def test_the_childs_number_travels_in_hello(run_dir: Path, host: Host) -> None:
     with running(host[0], run_dir, *host[1:], "--child-id", "17") as (_, peer):
@@ -176,12 +201,34 @@ def test_nobody_listens() -> None:
     said.say(event="ready")
     said.offer(event="vitals")
     said.farewell()
-    assert said.is_cut()
+    said.listen()
+    assert said.cut
     said.close()
     alone = Leash(None)
     alone.say(event="ready")
     alone.offer(event="vitals")
-    assert not alone.is_cut()
+    alone.listen()
+    assert not alone.cut
+
+
+def test_only_the_line_now_is_an_order() -> None:
+    heard, writer = leash()
+    for said, hurried in ((b"", False), (b"later\nno", False), (b"w\n", True), (b"x\n", True)):
+        writer.send(said)
+        heard.listen()
+        assert heard.hurried is hurried
+    heard.close()
+    writer.close()
+    heard, writer = leash()
+    for said in (b"now", b"here\n", b"x" * 9_000 + b"now\n"):
+        writer.send(said)
+        heard.listen()
+        assert not heard.hurried
+    writer.send(b"now\n")
+    writer.close()
+    heard.listen()
+    assert (heard.hurried, heard.cut) == (True, True)
+    heard.close()
 
 
 # -- lag -------------------------------------------------------------------------------------

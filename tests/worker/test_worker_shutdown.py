@@ -2,12 +2,21 @@
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from propylon.protocol.messages import APP_FAILED, BYE_NORMAL, SHUTDOWN
 
-from .gateway_peer import TIMEOUT, GatewayPeer, Listener, WorkerProcess, running, scope
+from .gateway_peer import (
+    TIMEOUT,
+    GatewayPeer,
+    Listener,
+    PeerCall,
+    WorkerProcess,
+    running,
+    scope,
+)
 
 ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
@@ -124,20 +133,90 @@ def test_what_the_gateway_has_not_read_yet_is_not_lost(run_dir: Path, host: Host
 # -- what the app hears of it ------------------------------------------------------------------
 
 
+def listening(peer: GatewayPeer) -> list[PeerCall]:
+    """Streams that go on until the app hears of the shutdown."""
+    calls = [peer.open(scope(path=b"/listens")) for _ in range(3)]
+    peer.flush()
+    peer.until(lambda: all(call.body == b"open;" for call in calls))
+    return calls
+
+
+def end_by_themselves(peer: GatewayPeer, calls: Sequence[PeerCall]) -> None:
+    peer.until(lambda: all(call.ended for call in calls))
+    assert {(call.body, call.complete, call.reset) for call in calls} == {
+        (b"open;goodbye", True, None)
+    }
+
+
 @EVERY_LOOP
-def test_a_stream_hears_of_it_and_ends_by_itself(run_dir: Path, host: Host) -> None:
+def test_a_stream_hears_of_it_when_the_gateway_lets_go_and_ends_by_itself(
+    run_dir: Path, host: Host
+) -> None:
+    """Not before: its client would come back here."""
     with running(host[0], run_dir, *host[1:]) as (worker, peer):
-        calls = [peer.open(scope(path=b"/listens")) for _ in range(3)]
-        peer.flush()
-        peer.until(lambda: all(call.body == b"open;" for call in calls))
+        early = listening(peer)
         worker.process.terminate()
-        peer.until(lambda: all(call.ended for call in calls))
-        assert {(call.body, call.complete, call.reset) for call in calls} == {
-            (b"open;goodbye", True, None)
-        }
+        peer.until(lambda: peer.drained)
+        late = peer.open(scope(path=b"/listens"))
+        peer.flush()
+        peer.until(lambda: late.body)
+        peer.quiet(0.3)
+        assert {call.body for call in (*early, late)} == {b"open;"}
+        peer.link.drain("go")
+        peer.flush()
+        end_by_themselves(peer, (*early, late))
+        assert worker.wait() == 0
+
+
+@HOSTS
+def test_it_is_enough_that_one_of_its_gateways_lets_go(run_dir: Path, host: Host) -> None:
+    second = Listener(run_dir, name="2")
+    with running(host[0], run_dir, *host[1:]) as (worker, first):
+        other = second.accept()
+        calls = listening(first)
+        worker.process.terminate()
+        other.until(lambda: other.drained)
+        release(other)
+        end_by_themselves(first, calls)
         # Who comes later hears of it too.
-        late = peer.call(scope(path=b"/listens"))
-        assert late.body == b"open;goodbye"
+        assert first.call(scope(path=b"/listens")).body == b"open;goodbye"
+        release(first)
+        assert worker.wait() == 0
+        other.sock.close()
+    second.close()
+
+
+@HOSTS
+@pytest.mark.parametrize("first", ["the worker", "the gateway"])
+def test_a_gateway_that_ends_too_says_when_it_has_no_new_clients(
+    run_dir: Path, host: Host, first: str
+) -> None:
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        calls = listening(peer)
+        if first == "the worker":
+            worker.process.terminate()
+            peer.until(lambda: peer.drained)
+        for call in calls:
+            peer.link.event(call, {"type": "propylon.wind_down"})
+        peer.flush()
+        if first == "the gateway":
+            peer.quiet(0.3)
+            assert {call.body for call in calls} == {b"open;"}, "the worker goes on"
+            worker.process.terminate()
+        end_by_themselves(peer, calls)
+        release(peer)
+        assert worker.wait() == 0
+
+
+@HOSTS
+def test_a_stream_hears_of_it_when_half_of_the_time_is_over(run_dir: Path, host: Host) -> None:
+    options = (*host[1:], "--graceful-timeout", "3")
+    with running(host[0], run_dir, *options) as (worker, peer):
+        calls = listening(peer)
+        begun = time.monotonic()
+        worker.process.terminate()
+        end_by_themselves(peer, calls)
+        assert time.monotonic() - begun > 1.4
         release(peer)
         assert worker.wait() == 0
 
@@ -149,13 +228,13 @@ def test_a_websocket_hears_of_it(run_dir: Path, host: Host) -> None:
         peer.flush()
         peer.until(lambda: call.events)
         worker.process.terminate()
-        peer.until(lambda: call.ended)
+        peer.until(lambda: peer.drained)
+        release(peer)
         assert call.events[-1] == {
             "type": "websocket.close",
             "code": 3999,
             "reason": "come back",
         }
-        release(peer)
         assert worker.wait() == 0
 
 

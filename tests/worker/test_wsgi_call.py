@@ -18,7 +18,7 @@ from propylon.protocol.messages import (
     WINDOW,
 )
 
-from .gateway_peer import GatewayPeer, running, scope
+from .gateway_peer import TIMEOUT, GatewayPeer, Listener, running, scope
 
 # -- the environ -------------------------------------------------------------------------------
 
@@ -325,6 +325,40 @@ def test_a_ping_is_answered_while_all_threads_are_busy(wsgi: GatewayPeer) -> Non
 
 def test_started_comes_before_the_answer(wsgi: GatewayPeer) -> None:
     assert wsgi.call(scope("POST", b"/hello"), flags=CONFIRM_START).kinds == [STARTED, RESPONSE]
+
+
+def test_what_waits_for_a_thread_is_not_started(wsgi: GatewayPeer) -> None:
+    """The gateway may send it to another worker if this one dies."""
+    busy = [wsgi.open(scope(path=b"/naps")) for _ in range(4)]
+    waiting = [wsgi.open(scope("POST", b"/hello"), flags=CONFIRM_START) for _ in range(6)]
+    wsgi.flush()
+    wsgi.quiet(0.3)
+    assert wsgi.ping()["queued"] == 6
+    assert not any(call.started for call in waiting)
+    wsgi.until(lambda: all(call.ended for call in (*busy, *waiting)))
+    assert {tuple(call.kinds) for call in waiting} == {(STARTED, RESPONSE)}
+
+
+def test_the_app_is_entered_when_started_is_on_the_wire(run_dir: Path) -> None:
+    """Behind a socket that takes nothing it is not."""
+    with running("wsgi_apps:application", run_dir) as (_, peer):
+        other = Listener(run_dir, name="2")
+        witness = other.accept()
+        large = [peer.open(scope(path=b"/fits_the_window")) for _ in range(4)]
+        peer.flush()
+        deadline = time.monotonic() + TIMEOUT
+        while witness.get("/stats").json["sent"] < len(large):
+            assert time.monotonic() < deadline
+        calls = [peer.open(scope("POST", b"/go"), flags=CONFIRM_START) for _ in range(2)]
+        peer.flush()
+        while witness.ping()["calls"] < len(calls):
+            assert time.monotonic() < deadline
+        assert "go" not in witness.get("/stats").json
+        peer.until(lambda: all(call.ended for call in (*large, *calls)))
+        assert {tuple(call.kinds) for call in calls} == {(STARTED, RESPONSE)}
+        assert witness.get("/stats").json["go"]
+        witness.sock.close()
+        other.close()
 
 
 def test_a_call_given_up_while_it_waits_for_a_thread_never_meets_the_app(

@@ -81,6 +81,8 @@ class LinkedMember(PoolMember):
     def drain(self) -> None:
         self.slots, self.ready = 0, False
 
+    def wind_down(self) -> None: ...
+
     def sweep(self) -> None: ...
 
     def ask_to_leave(self) -> None:

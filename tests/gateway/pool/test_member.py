@@ -9,12 +9,13 @@ from time import monotonic
 import pytest
 from propylon.gateway.exchange import Exchange, Request
 from propylon.gateway.poller import Poller
+from propylon.gateway.pool.call import PoolCall
 from propylon.gateway.pool.member import Member
 from propylon.gateway.pool.pool import Pool
 from propylon.protocol.calls import Call
 from propylon.protocol.codec import RECEIVE_SIZE
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import DRAIN, OPEN, PING, SHUTDOWN, Message
+from propylon.protocol.messages import CLIENT_GONE, DRAIN, EVENT, OPEN, PING, SHUTDOWN, Message
 from propylon.protocol.worker_link import WorkerLink
 
 from .linked import Client, Owner, pool, submit
@@ -139,6 +140,29 @@ def test_a_worker_that_leaves_is_let_go_and_its_websockets_are_told() -> None:
         assert [said[0] for _, said in one.hear()] == [DRAIN]
         submit(p)
         assert (one.member.running, two.member.running) == (1, 1)
+
+
+def test_a_gateway_without_new_clients_says_so_with_every_call() -> None:
+    """Those that run, and those that the clients it still has begin."""
+    p = pool()
+    with worker(p) as one:
+        submit(p)
+        exchange, _ = submit(p)
+        ended = one.hear()[0][0]
+        assert ended is not None
+        one.link.respond(ended, 200, (), b"")
+        one.link.end(ended)
+        one.say()
+        source = exchange.source
+        assert isinstance(source, PoolCall)
+        source.give_up(CLIENT_GONE, "its client has left")
+        submit(p, "POST", more=True)
+        p.wind_down()
+        submit(p)
+        said = [(call.call_id, message) for call, message in one.hear() if call is not None]
+        events = [(number, message[2]) for number, message in said if message[0] == EVENT]
+        assert events == [(3, {"type": "propylon.wind_down"}), (4, {"type": "propylon.wind_down"})]
+        assert one.member.slots == 8, "and goes on"
 
 
 @pytest.mark.parametrize(("started", "again"), [(False, True), (True, False)])

@@ -170,7 +170,9 @@ async def test_signals_and_return_codes(tmp_path: Path, app: tuple[str, ...]) ->
         drained.signal(signal.SIGKILL)  # it is over: nobody gets it
         assert alive(left.pid)
         assert alive(it.zygote.pid)
-        left.signal(signal.SIGQUIT)
+        for each in (left, it.zygote):
+            each.signal(signal.SIGQUIT)
+            each.signal(signal.SIGHUP)
         again = await it.fork(4)
         await it.event(4, "ready")
         it.zygote.stop()
@@ -191,6 +193,26 @@ async def test_a_signal_right_behind_the_fork_is_not_lost(tmp_path: Path) -> Non
             worker = await it.fork(number)
             worker.signal(signal.SIGTERM)
             assert await it.code(number) in (0, -signal.SIGTERM)
+
+
+@KINDS
+async def test_at_once_is_said_on_a_forked_workers_leash(
+    tmp_path: Path, app: tuple[str, ...]
+) -> None:
+    """A second SIGTERM does not mean it: the gateway here lets nobody go."""
+    listener = Listener(tmp_path)
+    async with family(tmp_path, app) as it:
+        worker = await it.fork(1)
+        await it.event(1, "ready")
+        peer = await trio.to_thread.run_sync(listener.accept)
+        for _ in range(3):
+            worker.signal(signal.SIGTERM)
+            call = await trio.to_thread.run_sync(peer.get, "/")
+            assert call.status == 200
+        worker._leash.send(b"now\n")
+        assert await it.code(1) == 0
+        peer.sock.close()
+        listener.close()
 
 
 async def test_where_the_kernel_has_no_pidfds(
