@@ -114,6 +114,9 @@ class Supervisor:
         config = self.generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self.plan, nursery)
+            if self._handover is not None:
+                # Before all that signals and commands ask for which have waited.
+                self._resume(self._handover, nursery)
             await nursery.start(hear_signals, self.orders)
             try:
                 await nursery.start(self._control.run)
@@ -129,8 +132,6 @@ class Supervisor:
                 nursery.start_soon(self._say_it_lives, self.notifier.watchdog_every)
             if self._handover is None:
                 self._do(Start(), nursery)
-            else:
-                self._resume(self._handover, nursery)
             while self._code is None:
                 await self._exec_if_due()
                 with trio.move_on_at(self._next_tick()) as timer:
@@ -232,7 +233,7 @@ class Supervisor:
         if self.plan.gateways:
             self.tell(self.generations.next_gateways())
         else:
-            self._do(Tick(), nursery)
+            self.tell(Tick())
 
     # Children.
 
