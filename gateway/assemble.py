@@ -31,7 +31,10 @@ from .settings import GatewaySettings
 log = getLogger("propylon.gateway")
 
 WORKERS_COME = 5.0
-"""Seconds that a gateway which follows another waits for workers before it accepts clients."""
+"""Seconds that a gateway which follows another waits for a worker before it accepts clients."""
+OTHERS_COME = 1.0
+"""Seconds from the first worker on that it waits for those of other pools: all dial it at the same
+time, and an app that has none must not keep the others' clients waiting."""
 PULSE_EVERY = 1.0
 """Seconds between two signs of life for the supervisor."""
 WORKERS_LEAVE = 0.5
@@ -103,8 +106,7 @@ async def run_gateway(
         # What lives now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         if settings.await_workers:
-            with trio.move_on_after(WORKERS_COME):
-                await owner.workers_there.wait()
+            await owner.await_workers()
         background.start_soon(service.accept, listeners)
         report({"event": "listening"})
         try:
@@ -152,17 +154,27 @@ class PoolsOwner:
         self._pools = pools
         self.state: ServiceState | None = None
         """None until there may be connections."""
-        self.workers_there = trio.Event()
-        """Set when every pool has had a worker."""
+        self._first_there = trio.Event()
+        """Set when a pool has had a worker."""
+        self._all_there = trio.Event()
+        """Set when every pool has."""
         self._served: set[str] = set()
         self.workers_left = trio.Event()
         """Set when a drain has let all of them go."""
 
+    async def await_workers(self) -> None:
+        """Waits for them, though not for long."""
+        with trio.move_on_after(WORKERS_COME):
+            await self._first_there.wait()
+            with trio.move_on_after(OTHERS_COME):
+                await self._all_there.wait()
+
     def ready_changed(self, pool: str, ready: int) -> None:
         if ready:
             self._served.add(pool)
+            self._first_there.set()
             if self._served >= self._pools.keys():
-                self.workers_there.set()
+                self._all_there.set()
         draining = self.state is not None and self.state.draining
         if draining and not any(each.members for each in self._pools.values()):
             self.workers_left.set()

@@ -11,8 +11,10 @@ import faulthandler
 import json
 import logging
 import os
+import select
 import signal
 import sys
+import threading
 from time import monotonic, sleep
 
 import msgspec
@@ -27,6 +29,9 @@ log = logging.getLogger("propylon.gateway")
 
 FAREWELL = 5.0
 """Seconds that the supervisor has to take what was said, when the process is about to end."""
+OUTLIVE = 10.0
+"""Seconds beyond the graceful timeout that a gateway may live without its supervisor."""
+EXIT_OUTLIVED = 4
 LONGEST_LINE = 64
 """Bytes of a line from the supervisor that are looked at."""
 
@@ -155,6 +160,25 @@ async def serve(settings: GatewaySettings, leash: Leash) -> None:
         nursery.cancel_scope.cancel()
 
 
+def end_within(seconds: float, leash: int) -> None:
+    """Ends this process so many seconds after the supervisor's end, if it hangs: with a supervisor
+    it would be killed, without one it would keep the port for ever. A thread waits in poll(2) for
+    that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
+        poll.poll()
+        sleep(seconds)
+        try:
+            log.error("gateway process %d hangs and has no supervisor: it ends", os.getpid())
+            faulthandler.dump_traceback(all_threads=True)
+        finally:
+            os._exit(EXIT_OUTLIVED)
+
+    threading.Thread(target=watch, name="propylon-leash", daemon=True).start()
+
+
 def _show_stacks() -> None:
     """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the gateway
     survives. No Python code runs for that, so it works in a loop that hangs too."""
@@ -182,6 +206,7 @@ def main() -> int:
     log_to_stderr(settings.log.level)
     _show_stacks()
     leash = Leash(arguments.leash_fd)
+    end_within(settings.serve.graceful_timeout + OUTLIVE, leash.fd)
     failed = 0
     try:
         trio.run(serve, settings, leash)

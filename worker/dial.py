@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 from collections.abc import Container
 from pathlib import Path
 from typing import Final
@@ -51,12 +52,23 @@ def sockets_in(directory: Path) -> list[str]:
 
 def connect(path: str) -> socket.socket:
     """A connected, non-blocking socket. Connecting a Unix socket does not wait: it is done or it
-    fails at once (unix(7): EAGAIN when the backlog is full). Raises OSError."""
+    fails at once (unix(7): EAGAIN when the backlog is full). Raises OSError, also for a gateway
+    that runs as somebody else."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.connect(path)
+        _check_user(sock)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _check_user(sock: socket.socket) -> None:
+    """Whoever can write to the directory could put a socket there; clients' requests come only from
+    a gateway that runs as us, as root, or in our group (SPEC.md 2.2)."""
+    size = struct.calcsize("3i")
+    _, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    if uid not in (0, os.geteuid()) and gid not in (os.getegid(), *os.getgroups()):
+        raise PermissionError(f"it is of another user, uid {uid}, and of none of our groups")

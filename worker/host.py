@@ -99,6 +99,8 @@ class Host(ABC):
         self._recycle = RecyclePlan(settings, time.monotonic())
         self._asked_to_go = False
         self._plan = DialPlan(settings.pool_dir)
+        self._forbidden: set[str] = set()
+        """Gateways that we may not link to, and that was said."""
         self._lag = LagMeter()
 
     # -- what the kinds of host add ----------------------------------------------------------
@@ -248,10 +250,16 @@ class Host(ABC):
             try:
                 sock = connect(path)
             except OSError as error:
-                logger.debug("no link to %s: %s", path, error)
+                self._not_linked(path, error)
                 self._plan.ended(path, now)
                 continue
             self._take_up(sock, path)
+
+    def _not_linked(self, path: str, error: OSError) -> None:
+        loud = isinstance(error, PermissionError) and path not in self._forbidden
+        logger.log(logging.ERROR if loud else logging.DEBUG, "no link to %s: %s", path, error)
+        if loud:
+            self._forbidden.add(path)
 
     def _take_up(self, sock: socket.socket, path: str) -> None:
         session = self.sessions[path] = LinkSession(sock, path, self)

@@ -42,6 +42,10 @@ class Leash:
     def held(self) -> bool:
         return self._sock is not None
 
+    def fileno(self) -> int:
+        assert self._sock is not None
+        return self._sock.fileno()
+
     def say(self, **report: object) -> None:
         """Has to get through, now or with a later `flush`. Never blocks."""
         if self._sock is not None:

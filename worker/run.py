@@ -24,6 +24,7 @@ from .dial import sockets_in
 from .host import worker_greeting
 from .leash import Leash
 from .load_app import AppLoadError, LoadedApp, load_app
+from .outlive import end_within
 from .settings import WorkerSettings
 from .tracebacks import summary
 
@@ -33,6 +34,9 @@ EXIT_NOT_READY: Final = 3
 """The app could not be started. Other codes are Python's own."""
 FAREWELL_TIMEOUT: Final = 0.5
 """Seconds that a gateway has to take a NOT_READY."""
+OUTLIVE: Final = 20.0
+"""Seconds beyond the graceful timeout that a worker may live without its supervisor: for the app's
+shutdown, and for its threads."""
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that the app's own threads have to end after the worker has."""
 
@@ -45,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if leash.held:
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, _ignore)
+        if not settings.preload:  # a fork would leave the thread behind
+            end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
     try:
         loaded = load_app(settings)
         logger.disabled = False  # an app's dictConfig disables loggers that it does not know
@@ -58,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             settings = replace(parse(forked.arguments), leash_fd=forked.leash_fd)
             leash = Leash(settings.leash_fd)
+            end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
         serve(settings, loaded, leash)
     except AppLoadError as error:
         _not_ready(settings, leash, error)

@@ -54,10 +54,17 @@ class WarmUp:
     def step(self, now: float) -> None:
         """Hears what came, judges it, asks the next. Never blocks."""
         try:
+            self._exchange(now)
+        except OSError as error:
+            self._lost(str(error))
+
+    def _exchange(self, now: float) -> None:
+        try:
             while data := self._ours.recv(RECEIVE_SIZE):
                 for call, message in self._link.receive(data):
                     if isinstance(call, _Request):
                         self._hear(call, message)
+            self._lost("its end was closed")
         except BlockingIOError:
             pass
         if self._request is not None:
@@ -66,6 +73,10 @@ class WarmUp:
             self._request = _Request(self._paths.popleft())
             self._link.open(self._request, _scope(self._request.path), b"", False, 0)
         self._flush()
+
+    def _lost(self, why: str) -> None:
+        """The worker's end of the link has gone, and no answer will come."""
+        self.failure = self.failure or f"the warm-up lost its link to the app: {why}"
 
     def close(self) -> None:
         self._ours.close()

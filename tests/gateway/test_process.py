@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from propylon.gateway.process import Leash
+from propylon.gateway.process import EXIT_OUTLIVED, Leash
 from propylon.gateway.settings import (
     GatewaySettings,
     ListenerSettings,
     LogSettings,
     PoolSettings,
     RouteSettings,
+    ServeSettings,
 )
 
 FAILS = """
@@ -40,6 +41,20 @@ async def run_gateway(settings, report, wait_for_stop):
         nursery.start_soon(fail)
 
 process.run_gateway = run_gateway
+sys.exit(process.main())
+"""
+
+
+HANGS = """
+import sys, time
+from propylon.gateway import process
+
+async def run_gateway(settings, report, wait_for_stop):
+    report({"event": "listening"})
+    time.sleep(60)
+
+process.run_gateway = run_gateway
+process.OUTLIVE = 0.3
 sys.exit(process.main())
 """
 
@@ -89,6 +104,20 @@ def test_a_failure(tmp_path: Path, started: bool) -> None:
     else:
         assert said == [{"event": "failed", "error": "the disk is gone"}]
         assert log == ""
+
+
+def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path: Path) -> None:
+    told = replace(settings(tmp_path), serve=ServeSettings(graceful_timeout=0.5))
+    one = Gateway(told, tmp_path / "log", (), ("-c", HANGS))
+    one.event("listening")
+    with pytest.raises(subprocess.TimeoutExpired):
+        one.process.wait(1.5)
+    begun = time.monotonic()
+    one.leash.close()
+    assert one.process.wait(20) == EXIT_OUTLIVED
+    assert time.monotonic() - begun > 0.7
+    assert "hangs and has no supervisor" in one.log.read_text()
+    assert "in run_gateway" in one.log.read_text()
 
 
 @contextmanager
@@ -156,7 +185,13 @@ def test_the_last_words_are_waited_for() -> None:
 class Gateway:
     """A real gateway process, and the supervisor's end of its leash."""
 
-    def __init__(self, told: GatewaySettings, log: Path, fds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        told: GatewaySettings,
+        log: Path,
+        fds: Sequence[int],
+        code: Sequence[str] = ("-m", "propylon.gateway.process"),
+    ) -> None:
         self.log = log
         self._lines = b""
         read, write = os.pipe()
@@ -165,7 +200,7 @@ class Gateway:
         with theirs, log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "propylon.gateway.process",
+                    sys.executable, *code,
                     f"--settings-fd={read}", f"--leash-fd={theirs.fileno()}",
                 ],
                 pass_fds=(read, theirs.fileno(), *fds),

@@ -248,11 +248,18 @@ class Listener:
 class WorkerProcess:
     """A real `python -m propylon.worker`, on a leash."""
 
-    def __init__(self, app: str, run_dir: Path, *options: str, leash: bool = True) -> None:
+    def __init__(
+        self,
+        app: str,
+        run_dir: Path,
+        *options: str,
+        leash: bool = True,
+        code: Sequence[str] = ("-m", "propylon.worker"),
+    ) -> None:
         ours, theirs = socket.socketpair()
         self.leash = ours
         self._lines = b""
-        command = [sys.executable, "-m", "propylon.worker", app, "--run-dir", str(run_dir)]
+        command = [sys.executable, *code, app, "--run-dir", str(run_dir)]
         if "--app-dir" not in options:
             command += ["--app-dir", str(Path(__file__).parent / "apps")]
         if leash:
@@ -298,10 +305,12 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def running(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
+def running(
+    app: str, run_dir: Path, *options: str, code: Sequence[str] = ("-m", "propylon.worker")
+) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
     """A worker that is ready, and its link to one gateway."""
     listener = Listener(run_dir)
-    worker = WorkerProcess(app, run_dir, *options)
+    worker = WorkerProcess(app, run_dir, *options, code=code)
     peer = None
     try:
         assert (report := worker.report())["event"] == "ready", report

@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
 from propylon.worker.leash import Leash
+from propylon.worker.outlive import EXIT_OUTLIVED
 from propylon.worker.vitals import LagMeter
 
 from .gateway_peer import TIMEOUT, running, scope
@@ -143,6 +145,33 @@ def test_the_childs_number_travels_in_hello(run_dir: Path, host: Host) -> None:
 def test_without_a_number_hello_has_none(run_dir: Path) -> None:
     with running(*ASGI[:1], run_dir) as (_, peer):
         assert "id" not in peer.hello[6]
+
+
+HANGS = """
+import sys
+from propylon.worker import run
+
+run.OUTLIVE = 0.3
+sys.exit(run.main())
+"""
+
+
+@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(
+    run_dir: Path, host: Host
+) -> None:
+    options = (*host[1:], "--graceful-timeout", "0.5")
+    with running(host[0], run_dir, *options, code=("-c", HANGS)) as (worker, peer):
+        peer.open(scope(path=b"/blocks"))
+        peer.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(1.5)
+        begun = time.monotonic()
+        worker.leash.close()
+        assert worker.wait() == EXIT_OUTLIVED
+        assert time.monotonic() - begun > 0.7
+        assert "hangs and has no supervisor" in worker.errors
+        assert "in blocks" in worker.errors
 
 
 # -- a supervisor that does not read ---------------------------------------------------------

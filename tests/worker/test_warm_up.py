@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from propylon.worker.warm_up import WarmUp
 
 from .gateway_peer import TIMEOUT, Listener, WorkerProcess, running
 
@@ -90,3 +91,14 @@ def test_a_worker_can_be_stopped_while_it_warms_up(run_dir: Path, host: Host) ->
     worker.process.terminate()
     assert worker.wait() == 0
     worker.close()
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["before the request", "behind it"])
+def test_a_link_that_is_lost_is_a_failure(asked: bool) -> None:
+    warm_up = WarmUp(["/"], time.monotonic() + TIMEOUT)
+    if asked:
+        warm_up.step(time.monotonic())
+    warm_up.sock.close()  # with what it was sent unread: that resets the link
+    warm_up.step(time.monotonic())
+    assert warm_up.failure.startswith("the warm-up lost its link to the app: ")
+    warm_up.close()

@@ -1,5 +1,6 @@
 """`--preload` with real processes: a zygote, the workers forked from it, and their ends."""
 
+import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -133,9 +134,13 @@ async def test_one_import_and_a_life_of_its_own_for_every_worker(
     listener = Listener(tmp_path)
     async with family(tmp_path, app) as it:
         peers: list[GatewayPeer] = []
+        threads = 1 + (4 if app[0] == "preloaded:wsgi" else 0)
         for number in (1, 2, 3):
             worker = await it.fork(number)
             assert (await it.event(number, "ready"))["pid"] == worker.pid
+            # One more, which waits for the supervisor's end; the zygote itself has none.
+            assert len(os.listdir(f"/proc/{worker.pid}/task")) == threads + 1
+            assert len(os.listdir(f"/proc/{it.zygote.pid}/task")) == 1
             peers.append(await trio.to_thread.run_sync(listener.accept))
         assert imported.read_text() == f"{it.zygote.pid}\n"
         found = [await trio.to_thread.run_sync(peer.get, "/") for peer in peers]

@@ -245,6 +245,11 @@ async def sleeps_3_s(scope, receive, send):
 
 
 @route
+async def blocks(scope, receive, send):
+    time.sleep(60)  # noqa: ASYNC251 - it is there to hold the loop
+
+
+@route
 async def holds_the_lock(scope, receive, send):
     """PyDLL: a C function that is called without letting go of the interpreter's lock."""
     import ctypes
