@@ -164,6 +164,7 @@ def echo_until_closed(websocket: ClientConnection) -> tuple[int, float, float]:
         return closed.rcvd.code if closed.rcvd else 0, echoed, time.monotonic()
 
 
+@pytest.mark.slow
 def test_a_stream_may_run_until_the_deadline() -> None:
     with (
         Propylon("asgi_raw:app", "--timeout-graceful-shutdown", "3") as propylon,

@@ -22,7 +22,6 @@ OVERHEAD = 120.0
 EVERYDAY = [
     ("propylon", "reload"),
     ("propylon", "killed"),
-    ("propylon", "upgrade"),
 ]
 SLOW = [
     ("propylon", variant)
@@ -72,6 +71,7 @@ def test_nothing_is_dropped_for_longer(tmp_path: Path, contestant: str, variant:
     assert_nothing_dropped(trial(tmp_path, contestant, variant, LONG))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_seen(tmp_path: Path) -> None:
     """Without allowances, what a dead worker had begun is counted."""
     told = trial(tmp_path, "propylon", "killed", SHORT, "--strict")

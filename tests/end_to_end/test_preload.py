@@ -51,6 +51,7 @@ def test_workers_are_forked_and_reload_brings_new_code(
         wait_for(lambda: start_time(zygote) is None, "the end of the old code's process")
 
 
+@pytest.mark.slow
 def test_code_that_is_broken_on_disk_is_whole_in_memory(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     with Propylon(*flags("-w", "2"), cwd=tmp_path) as server:

@@ -26,6 +26,7 @@ def generations(clients: Traffic, count: int) -> Callable[[dict[str, Any]], bool
     return look
 
 
+@pytest.mark.slow
 def test_by_requests(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     limits = ("--max-requests", "60", "--max-requests-jitter", "10")

@@ -245,6 +245,7 @@ def test_the_only_worker_is_used_though_it_is_late(folder: Path) -> None:
         assert asked.result(DEADLINE).text == f"4 {pid}"
 
 
+@pytest.mark.slow
 def test_a_gateway_that_stood_still_blames_nobody(folder: Path) -> None:
     """Gateway and workers stop for three seconds, as a machine that is suspended."""
     with serving(folder, "-w", "2") as case, case.propylon.client() as client:

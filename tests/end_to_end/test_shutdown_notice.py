@@ -36,6 +36,7 @@ def test_who_hears_ends_at_once(tmp_path: Path, verb: str) -> None:
         assert finish(asked).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["stop", "reload"])
 def test_who_does_not_is_cut_visibly(tmp_path: Path, verb: str) -> None:
     (tmp_path / "stream.py").write_text(DEAF)

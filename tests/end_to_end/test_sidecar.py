@@ -128,6 +128,7 @@ def test_a_gateway_that_ends_keeps_its_workers_until_it_has_finished(tmp_path: P
         assert worker.ended() == 0
 
 
+@pytest.mark.slow
 def test_the_last_worker_is_kept_for_the_delay_and_clients_move_on(tmp_path: Path) -> None:
     shared = ["--run-dir", str(tmp_path / "run")]
     flags = [*shared, "-b", "127.0.0.1:0", "--drain-delay", "1.5"]
@@ -151,6 +152,7 @@ def test_the_last_worker_is_kept_for_the_delay_and_clients_move_on(tmp_path: Pat
             assert another.ended() == 0
 
 
+@pytest.mark.slow
 def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
     """A gateway process on a leash of ours."""
     (tmp_path / "default").mkdir()

@@ -89,6 +89,7 @@ def test_nothing_is_left_open(server: Propylon) -> None:
     wait_for(lambda: open_files(server) <= before, f"as few files as the {before} before")
 
 
+@pytest.mark.slow
 def test_upgrade_by_signal(server: Propylon) -> None:
     with upgraded(server):
         server.process.send_signal(signal.SIGUSR2)
@@ -115,6 +116,7 @@ def test_what_was_scaled_stays(server: Propylon) -> None:
     assert status(server)["pools"][0]["wanted"] == 3
 
 
+@pytest.mark.slow
 def test_code_that_does_not_start_is_not_taken(tmp_path: Path) -> None:
     """A sitecustomize that ends what would be the new code."""
     deploy(tmp_path, "old")

@@ -11,6 +11,7 @@ from .server import DEADLINE, Propylon, wait_for
 GOODBYE = "data: hello\n\nevent: goodbye\ndata:\n\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "app",
     [
@@ -34,6 +35,7 @@ def test_a_stream_says_goodbye_when_its_worker_is_replaced(app: tuple[str, ...])
         assert "cancelled" not in server.stderr.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("app", ["long_streams:app", "long_streams:application"])
 def test_a_stream_says_goodbye_when_the_drain_delay_is_over(app: str) -> None:
     """Before that its client would come back to where it was."""

@@ -95,6 +95,7 @@ def test_sigquit_is_heard_in_a_c_call_that_holds_the_lock(run_dir: Path) -> None
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [ASGI, WSGI], ids=["asyncio", "threads"])
 def test_a_call_that_nothing_ends_is_stuck(run_dir: Path, host: Host) -> None:
     """Given up by the gateway; on asyncio it also has to ignore its cancellation."""
@@ -111,6 +112,7 @@ def test_a_call_that_nothing_ends_is_stuck(run_dir: Path, host: Host) -> None:
         assert (report["stuck"], report["calls"]) == ((4, 4) if waiting else (1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [b"", b"/naps", b"/sleeps_3_s"], ids=["idle", "short", "long"])
 def test_threads_that_cling_to_lost_calls_are_not_stuck_while_another_serves(
     run_dir: Path, other: bytes

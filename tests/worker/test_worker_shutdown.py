@@ -39,6 +39,7 @@ def release(peer: GatewayPeer) -> None:
 # -- until it is let go ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @HOSTS
 def test_it_serves_on_while_the_gateway_keeps_it(run_dir: Path, host: Host) -> None:
     """Idle or not: it may be the last that the gateway has."""
