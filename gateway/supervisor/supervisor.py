@@ -60,8 +60,8 @@ PATIENCE: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
 ANSWERED_WITHIN: Final = 1.0
 """Seconds that those who asked for something have to read the answer before an exec."""
-HEARD_WITHIN: Final = 0.01
-"""Seconds in which a signal that has come is told to the table."""
+HEARD_WITHIN: Final = 20
+"""Turns of the event loop after which a signal that has come is told; twice as many as it takes."""
 
 
 class Supervisor:
@@ -210,7 +210,8 @@ class Supervisor:
         if self._exec_by is None or not self._all_is_done(self._exec_by):
             return
         with hold_signals() as held:
-            await trio.sleep(HEARD_WITHIN)
+            for _ in range(HEARD_WITHIN):
+                await trio.lowlevel.checkpoint()
             if self._all_is_done(self._exec_by):
                 self._exec_by = None
                 # What came after the answer counts too, and what was written meanwhile.
