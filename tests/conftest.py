@@ -8,8 +8,13 @@ import pytest
 @pytest.fixture(autouse=True, scope="session")
 def signals_are_heard() -> None:
     """Whoever runs the tests in the background may have had these ignored, as nohup does, and
-    children inherit that."""
+    children inherit that; what has a handler begins with the default there, and stays ignored
+    here."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _heard)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, _heard)
+
+
+def _heard(number: int, frame: object) -> None:
+    """And nothing done."""
