@@ -1,8 +1,8 @@
 """Starts, watches, replaces and ends the gateway and worker processes; touches no request.
 
 What is decided is pure, and told the time: `messages` -> `seats` -> `crew` -> `children`, with
-`rollout` (a reload), `links` and `heartbeats` (what is known of the children). What is done:
-`run` -> `plan` -> `launch` -> `spawn` (`zygote` with --preload) -> `supervisor`. What is asked for:
-`signals`, `commands` -> `control` -> `orders`, and `status` <- `survey`. An upgrade: `upgrade`,
-`handover`, `succession`.
+`rollout` (a reload), `ending` (a stop), `links` and `heartbeats` (what is known of the children).
+What is done: `run` -> `plan` -> `launch` -> `spawn` (`zygote` with --preload) -> `supervisor`.
+What is asked for: `signals`, `commands` -> `control` -> `orders`, and `status` <- `survey`.
+An upgrade: `upgrade`, `handover`, `succession`.
 """

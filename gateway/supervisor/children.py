@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from .backoff import Backoff
-from .crew import APP_SHUTDOWN, FAILED_GRACE, MARGIN, Crew
+from .crew import FAILED_GRACE, Crew
+from .ending import Ending
 from .messages import (
     Alive,
     Answered,
@@ -25,7 +26,6 @@ from .messages import (
     Draining,
     Exited,
     Finish,
-    Hurry,
     Linked,
     NotReady,
     Place,
@@ -46,9 +46,6 @@ from .rollout import REVERT, Rollout
 from .seats import Child, ChildrenSettings, Seat
 from .spans import span
 
-HURRIED_GRACE: Final = 1.5
-"""Seconds from `now` to SIGKILL."""
-
 EXIT_NOT_STARTED: Final = 1
 EXIT_NOT_READY: Final = 3
 """The app cannot be served; a worker exits with the same code."""
@@ -65,10 +62,9 @@ class ChildTable:
         self.crew = Crew(settings, places, first_id)
         self.phase: Phase = "idle"
         self.rollout: Rollout | None = None
-        self._hurry_at: float | None = None
+        self._ending = Ending(self.crew)
         self._waiting = False
         """For a Reload, since the app could not boot."""
-        self._draining: set[int] = set()
         self._code = 0
 
     @property
@@ -79,7 +75,7 @@ class ChildTable:
             times += [seat.retry_at for seat in self.crew.seats.values()]
             times.append(self.crew.heartbeats.next_look)
             times.append(self.rollout.look_at if self.rollout else None)
-        times.append(self._hurry_at)
+        times.append(self._ending.hurry_at)
         return min((time for time in times if time is not None), default=None)
 
     def tell(self, message: Told, now: float) -> list[Decision]:
@@ -135,7 +131,7 @@ class ChildTable:
                 if seat and seat.holder is child and not seat.due:
                     seat.due = why
             case Draining():
-                self._draining.add(child.id)
+                self._ending.draining.add(child.id)
             case _:
                 pass  # too late
 
@@ -174,7 +170,7 @@ class ChildTable:
         self.crew.decide(Say("error", why, detail))
         self._code = EXIT_NOT_READY if place.kind == "worker" else EXIT_NOT_STARTED
         self._begin_to_stop()
-        self._hurry(self.crew.children.values(), now)  # nothing is worth finishing
+        self._ending.hurry(now)  # nothing is worth finishing
 
     # Ending.
 
@@ -232,9 +228,8 @@ class ChildTable:
             limit = span(self.crew.startup_timeout(child.place))
             what = "ready" if child.state == "starting" else "linked to all that use it"
             self._failed_start(child, f"{child} was not {what} within {limit}", "", now)
-        if self._hurry_at is not None and now >= self._hurry_at:
-            gateways = [c for c in self.crew.children.values() if c.place.kind == "gateway"]
-            self._hurry(gateways, now)
+        if self._ending.hurry_at is not None and now >= self._ending.hurry_at:
+            self._ending.hurry(now, "gateway")
 
     # Successions.
 
@@ -375,21 +370,13 @@ class ChildTable:
     def _stop(self, now: float, *, at_once: bool) -> None:
         if self.phase in ("idle", "ended"):
             return
+        if self.phase != "stopping":
+            self._begin_to_stop()
+            if not at_once:
+                self._ending.begin(now)
         if at_once:
-            if self.phase != "stopping":
-                self._begin_to_stop()
             self.crew.decide(Say("warning", "Stopping at once"))
-            self._hurry(self.crew.children.values(), now)
-            return
-        if self.phase == "stopping":
-            return
-        self._begin_to_stop()
-        self._hurry_at = now + self.crew.settings.graceful_timeout + MARGIN
-        for child in list(self.crew.children.values()):
-            if child.place.kind == "gateway" and child.state != "stopping":
-                self.crew.terminate(child, None)
-            elif child.state == "starting":  # it has nothing to finish
-                self.crew.terminate(child, now + FAILED_GRACE)
+            self._ending.hurry(now)
 
     def _begin_to_stop(self) -> None:
         if self.rollout is not None:
@@ -399,22 +386,6 @@ class ChildTable:
         self.phase = "stopping"
 
     def _stop_further(self, now: float) -> None:
-        """A worker hears that it is to leave, and its app with it, as soon as the gateways have
-        stopped to look for more workers; it serves them until they have finished."""
-        children = self.crew.children.values()
-        if not children:
-            self.phase, self._hurry_at = "ended", None
+        if self._ending.go_on(now):
+            self.phase = "ended"
             self.crew.decide(Finish(self._code))
-        elif all(c.place.kind == "worker" or c.id in self._draining for c in children):
-            for child in children:
-                if child.state == "ready":
-                    self.crew.terminate(child, (self._hurry_at or now) + APP_SHUTDOWN)
-
-    def _hurry(self, children: Iterable[Child], now: float) -> None:
-        """No more time."""
-        self._hurry_at = None
-        for child in [child for child in children if not child.killed]:
-            if child.state != "stopping":
-                self.crew.terminate(child, now + HURRIED_GRACE)
-            child.deadline = now + HURRIED_GRACE
-            self.crew.decide(Hurry(child.id))

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 import pytest
-from propylon.gateway.supervisor.children import HURRIED_GRACE, ChildTable
+from propylon.gateway.supervisor.children import ChildTable
 from propylon.gateway.supervisor.crew import APP_SHUTDOWN, FAILED_GRACE, MARGIN
+from propylon.gateway.supervisor.ending import HURRIED_GRACE
 from propylon.gateway.supervisor.messages import (
     Decision,
     Draining,
