@@ -99,6 +99,7 @@ class Poller:
                     try:
                         flush()
                     except Exception:
+                        # One owner's: what the others have gathered goes out all the same.
                         log.exception("what a turn gathered could not be sent")
             return count
         finally:
@@ -128,6 +129,7 @@ class Poller:
         try:
             owner.cut()
         except Exception:
+            # It has failed twice; it is forgotten below, and the others' turn goes on.
             log.exception("a socket's owner failed to end")
         if self._watched.get(fd) is owner:
             del self._watched[fd]

@@ -19,7 +19,7 @@ PARTS = ("gateway", "worker", "protocol")
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
     r"protocol\..*|gateway\.http(\..*)?"
-    r"|gateway\.supervisor\.(children|crew|rollout|seats|links|heartbeats|backoff|commands|status)"
+    r"|gateway\.supervisor\.(children|crew|rollout|ending|seats|links|heartbeats|backoff|commands|status)"
     r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.(seldom|restarts))"
     r"|gateway\.pool\.(health|departures|report)|gateway\.operate\.status_text"
     r"|.*(balance|retry|table|policy)[a-z_]*"
@@ -28,7 +28,16 @@ DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
 """Third-party protocol libraries (and ssl): one file of the house imports each."""
 LEAVES = {
     f"gateway.{name}"
-    for name in ("exchange", "headers", "errors", "settings", "metrics", "peers", "poller")
+    for name in (
+        "credentials",
+        "exchange",
+        "headers",
+        "errors",
+        "settings",
+        "metrics",
+        "peers",
+        "poller",
+    )
 }
 ASSEMBLERS = {"gateway.assemble", "gateway.process"}
 REQUEST_ROOMS = {"http", "serve", "pool", "handlers"}

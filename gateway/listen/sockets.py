@@ -76,7 +76,7 @@ def open_listeners(addresses: Sequence[Address], backlog: int, gateways: int) ->
                     listeners.items.append(_listen_unix(address, backlog))
                 case InheritedAddress():
                     listeners.items.append(_inherited(address, backlog))
-    except BaseException:
+    except BaseException:  # all or none: whatever it was, nothing stays bound
         listeners.close()
         raise
     return listeners
@@ -148,7 +148,7 @@ def _bind_tcp(
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind(target)
         sock.setblocking(False)
-    except BaseException:
+    except BaseException:  # nobody else will close it
         sock.close()
         raise
     return sock
@@ -207,7 +207,7 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
             _set_access(path, address, start)
             sock.listen(backlog)
             sock.setblocking(False)
-        except BaseException:
+        except BaseException:  # a file that nobody listens at would be left behind
             os.unlink(path)
             raise
     except ListenError:

@@ -14,6 +14,7 @@ from typing import Final
 
 from ..config.faults import ConfigError, Fault, shown
 from ..config.sources import DEFAULT_FILE, from_toml
+from ..credentials import credentials
 from ..supervisor.run_dir import control_sockets, own_run_dirs
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -115,7 +116,7 @@ def _at(run_dir: str, *, alone: bool) -> list[Instance]:
 def _listener(path: str) -> int:
     """The pid of who listens there. Raises OSError."""
     with connect(path) as sock:
-        return peer_pid(sock)
+        return credentials(sock).pid
 
 
 def _forbidden(path: str) -> str:
@@ -137,16 +138,10 @@ def connect(path: str) -> socket.socket:
     except PermissionError as error:
         sock.close()
         raise PermissionError(error.errno, error.strerror, path) from None
-    except BaseException:
+    except BaseException:  # nobody else will close it
         sock.close()
         raise
     return sock
-
-
-def peer_pid(sock: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    return int(struct.unpack("3i", data)[0])
 
 
 def user_name(uid: int) -> str:

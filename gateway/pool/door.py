@@ -6,11 +6,11 @@ mechanism, and adding capacity is starting one more worker.
 
 import os
 import socket
-import struct
 from logging import getLogger
 
 import trio
 
+from ..credentials import credentials
 from ..poller import Poller
 from .member import Member
 from .pool import Pool
@@ -38,8 +38,7 @@ def bind(path: str) -> socket.socket:
 
 def is_welcome(sock: socket.socket) -> bool:
     """Whether the peer runs as us, as root, or in our group (containers that share a volume)."""
-    size = struct.calcsize("3i")
-    _, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    _, uid, gid = credentials(sock)
     return uid in (0, os.geteuid()) or gid in (os.getegid(), *os.getgroups())
 
 

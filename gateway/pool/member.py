@@ -193,6 +193,7 @@ class Member(PoolMember):
         try:
             self._flush()
         except Exception:
+            # A worker's trouble stays on its own link: its calls are lost, and placed again.
             log.exception("%s cannot be written to", self.name)
             self.cut()
 

@@ -86,6 +86,7 @@ class ClientConnection(ClosingConnection):
         except OSError:
             self._client_gone()
         except Exception:
+            # The barrier of one connection: no other client notices.
             log.exception("a connection failed")
             self._client_gone()
 

@@ -143,6 +143,7 @@ class Handshake:
         except OSError:
             self._broken_off()
         except Exception:
+            # As in a connection: this client's trouble alone.
             log.exception("a handshake failed")
             self._close()
 

@@ -7,13 +7,12 @@ is dropped. What is said on the socket is in `commands`.
 
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 import trio
 
+from ..credentials import credentials
 from .commands import (
     LONGEST_REQUEST,
     Command,
@@ -41,16 +40,6 @@ Say = Callable[[str], None]
 """Sends a line of progress; never blocks, never raises."""
 Handler = Callable[[Command, Say], Awaitable[Result]]
 """Carries a command out. What it raises is logged and answered as a failure."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    pid: int
-    """0: in another container."""
-    uid: int
-
-    def __str__(self) -> str:
-        return f"uid {self.uid}, pid {self.pid}" if self.pid else f"uid {self.uid}"
 
 
 class ControlServer:
@@ -119,7 +108,7 @@ class ControlServer:
             self._connections -= 1
 
     async def _answer(self, client: "_Client") -> Result | None:
-        peer = _peer(client.sock)
+        peer = credentials(client.sock)
         if peer.uid not in (0, os.geteuid()):
             logger.error("The control socket refused another user (%s)", peer)
             return Result(False, f"refused: you are uid {peer.uid}, and this is not yours")
@@ -242,10 +231,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _peer(sock: socket.socket) -> _Peer:
-    size = struct.calcsize("3i")
-    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    pid, uid, _ = struct.unpack("3i", data)
-    return _Peer(pid, uid)
