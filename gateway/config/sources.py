@@ -139,6 +139,9 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
     except tomllib.TOMLDecodeError as exc:
         faults.append(Fault(path, f"not TOML: {exc}"))
         return TomlFile(broken=True)
+    except RecursionError:
+        faults.append(Fault(path, "nested too deeply"))
+        return TomlFile(broken=True)
     except UnicodeDecodeError:
         faults.append(Fault(path, "not TOML: not UTF-8"))
         return TomlFile(broken=True)

@@ -36,6 +36,8 @@ async def app(scope, receive, send):
     await send({{"type": "http.response.start", "status": status, "headers": [length]}})
     await send({{"type": "http.response.body", "body": body}})
 """
+CHANGING = ("changing:app", "-w", "2", "--no-access-log", "--reload-observe")
+"""Serves what `deploy` has put there; behind it come the seconds."""
 WSGI_APP = """
 import os, time
 

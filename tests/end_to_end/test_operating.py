@@ -16,10 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from .operating import Traffic, ask, begin, deploy, done, finish, settled, status, traffic, watch
+from .operating import (
+    CHANGING,
+    Traffic,
+    ask,
+    begin,
+    deploy,
+    done,
+    finish,
+    settled,
+    status,
+    traffic,
+    watch,
+)
 from .server import DEADLINE, Propylon, command, environment, start_time, wait_for
 
-FLAGS = ("changing:app", "-w", "2", "--reload-observe", "0.1", "--no-access-log")
+FLAGS = (*CHANGING, "0.1")
 
 
 @pytest.fixture

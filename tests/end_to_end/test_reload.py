@@ -7,10 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from .operating import Traffic, ask, begin, deploy, done, finish, settled, status, traffic, watch
+from .operating import (
+    CHANGING,
+    Traffic,
+    ask,
+    begin,
+    deploy,
+    done,
+    finish,
+    settled,
+    status,
+    traffic,
+    watch,
+)
 from .server import Propylon
 
-FLAGS = ("changing:app", "-w", "2", "--reload-observe", "0.2", "--no-access-log")
+FLAGS = (*CHANGING, "0.2")
 
 
 @pytest.fixture

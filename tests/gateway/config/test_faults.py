@@ -171,6 +171,7 @@ def test_flags(flags: dict[str, Any], sentence: str) -> None:
         ),
         ("pools = 3", ["propylon.toml: pools: found 3; expected [[pools]] tables"]),
         ("workers = ", ["propylon.toml: not TOML: Invalid value (at end of document)"]),
+        (f"workers = {'[' * 9_999}", ["propylon.toml: nested too deeply"]),
     ],
 )
 def test_toml(toml: str, sentences: list[str]) -> None:

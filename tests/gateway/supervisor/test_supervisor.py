@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -96,6 +97,26 @@ async def test_a_killed_gateway_is_replaced_on_the_same_socket(project: Path) ->
         os.kill(running.children()["gateway 1"], signal.SIGKILL)
         assert "version 1" in await get(port)  # it waits in the kernel's queue
         await running.said(r"gateway 1 \(pid \d+\) was killed by SIGKILL")
+
+
+async def test_a_run_directory_that_somebody_has_removed_ends_nothing(project: Path) -> None:
+    async with serve(project, "--run-dir=run") as running:
+        port = await running.port()
+        shutil.rmtree(project / "run")
+        os.kill(running.children()["gateway 1"], signal.SIGKILL)
+        await running.said(r"gateway 1 \(pid \d+\) was killed by SIGKILL .*; starting another")
+        assert "version 1" in await get(port)  # the next gateway has made it anew
+
+
+async def test_one_fewer_while_a_preloaded_app_still_loads(project: Path) -> None:
+    """Who does not wait for it any more does not end the import for who still does."""
+    loads = "import pathlib, time; pathlib.Path('loads').touch(); time.sleep(1)"
+    (project / "main.py").write_text(f"{loads}\n{APP}")
+    async with serve(project, "-w2", "--preload") as running:
+        await exists(project / "loads")
+        running.signal(signal.SIGTTOU)
+        await running.said("Pool default: 1 worker wanted, 2 before")
+        assert "version 1" in await get(await running.port())
 
 
 async def test_several_gateways_have_a_socket_each(project: Path) -> None:
