@@ -6,12 +6,16 @@ once in an epoll set of our own; that set is itself a file that becomes readable
 waits for it. What is ready is then handled in one turn, synchronously, callback by callback, and
 at the turn's end what was gathered in it (the calls for a worker) goes out in one `send`.
 
-trio still does what it is best at: accepting, timers, signals, start and stop.
+trio still does what it is best at: accepting, timers, signals, start and stop. Its loop is entered
+when nothing comes for a few milliseconds, at the latest after as many, and at once when somebody
+is to be accepted; while there is traffic we wait in our own set, since every way through trio's
+loop costs as much as two requests.
 """
 
 import select
 from collections.abc import Callable
 from logging import getLogger
+from time import monotonic
 from typing import Final, Protocol
 
 import trio
@@ -25,9 +29,9 @@ HANGUP: Final = select.EPOLLRDHUP
 
 MOST_EVENTS: Final = 256
 """Sockets handled in one turn."""
-MOST_TURNS: Final = 8
-"""Turns while there is something to do before trio's other tasks run: to go through trio's loop
-costs as much as two requests."""
+LONGEST_ROUND: Final = 0.005
+"""Seconds of turns, and of waiting for the next, before trio's other tasks run: what they are late
+by at most, beside the length of one turn."""
 
 
 class Watched(Protocol):
@@ -52,6 +56,7 @@ class Poller:
         self._watched: dict[int, Watched] = {}
         self._at_end_of_turn: list[Callable[[], None]] = []
         self._in_turn = False
+        self._trio_is_wanted = False
 
     def add(self, fd: int, owner: Watched, events: int = READ) -> None:
         self._epoll.register(fd, events)
@@ -70,6 +75,16 @@ class Poller:
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
+    def announce(self, fd: int) -> None:
+        """What arrives at this socket is awaited by a task of trio's: have that run at once.
+        Edge-triggered, so a task that takes its time has nobody turn in circles."""
+        self._epoll.register(fd, READ | select.EPOLLET)
+
+    def withdraw(self, fd: int) -> None:
+        """Before an announced socket is closed: another process may hold it too, and then the
+        kernel goes on telling of it."""
+        self._epoll.unregister(fd)
+
     def at_end_of_turn(self, flush: Callable[[], None]) -> None:
         """Has `flush` called when this turn's sockets are handled; at once outside of a turn."""
         if self._in_turn:
@@ -82,17 +97,30 @@ class Poller:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for _ in range(MOST_TURNS):
-                    if not self._turn():
-                        break
+                self._round()
+                if self._trio_is_wanted:
+                    # trio runs what is ready in any order: without this the next round might come
+                    # before the task that was to run.
+                    await trio.lowlevel.checkpoint()
         finally:
             self._epoll.close()
 
-    def _turn(self) -> int:
-        """Handles what is ready now; returns how many sockets were."""
+    def _round(self) -> None:
+        """Turns, until there is nothing to do for a while or trio has something to do."""
+        self._trio_is_wanted = False
+        until = monotonic() + LONGEST_ROUND
+        self._turn(0)
+        while not self._trio_is_wanted and (left := until - monotonic()) > 0:
+            if not self._turn(left):
+                break
+
+    def _turn(self, patience: float) -> int:
+        """Waits so many seconds for something and handles what is ready; returns how many sockets
+        were."""
+        ready = self._epoll.poll(patience, MOST_EVENTS)
         self._in_turn = True
         try:
-            count = self._handle_events()
+            self._handle_events(ready)
             while self._at_end_of_turn:
                 flushes, self._at_end_of_turn = self._at_end_of_turn, []
                 for flush in flushes:
@@ -101,17 +129,17 @@ class Poller:
                     except Exception:
                         # One owner's: what the others have gathered goes out all the same.
                         log.exception("what a turn gathered could not be sent")
-            return count
         finally:
             self._in_turn = False
+        return len(ready)
 
-    def _handle_events(self) -> int:
+    def _handle_events(self, ready: list[tuple[int, int]]) -> None:
         watched = self._watched
-        ready = self._epoll.poll(0, MOST_EVENTS)
         for fd, events in ready:
             owner = watched.get(fd)
-            if owner is None:
-                continue  # removed by an earlier callback of this turn
+            if owner is None:  # announced, or removed by an earlier callback of this turn
+                self._trio_is_wanted = True
+                continue
             try:
                 if events & WRITE:
                     owner.writable()
@@ -122,7 +150,6 @@ class Poller:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
-        return len(ready)
 
     def _cut(self, fd: int, owner: Watched) -> None:
         """Ends an owner that failed: what it left unread would be reported again for ever."""

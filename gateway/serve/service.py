@@ -58,6 +58,7 @@ class Service:
                     nursery.start_soon(self._accept_on, listener)
         for listener in listeners:
             await self._accept_on(listener, last=True)
+            self._state.poller.withdraw(listener.sock.fileno())
             listener.sock.close()
         self._listeners_closed.set()
 
@@ -69,6 +70,8 @@ class Service:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = _shown(sock.getsockname()) if is_tcp else (_path(sock), None)
         wildcard = server[0] in ("0.0.0.0", "::")
+        if not last:
+            self._state.poller.announce(sock.fileno())
         begin: Begin = self._begin if listener.tls is None else listener.tls.begin
         at_once = 0
         while True:

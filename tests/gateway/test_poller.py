@@ -1,5 +1,6 @@
 """The poller's barriers: an owner that fails ends, and nobody else notices."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ class Owner:
     def __init__(self, poller: Poller, do: Callable[["Owner"], None], events: int = READ) -> None:
         self.poller, self.do = poller, do
         self.sock, self.peer = socket.socketpair()
+        self.sock.setblocking(False)
         self.calls = 0
         self.cuts = 0
         poller.add(self.sock.fileno(), self, events)
@@ -116,3 +118,72 @@ async def test_a_flush_that_fails_leaves_the_turn_whole(owners: list[Owner]) -> 
     assert well.cuts == 0
     poller.at_end_of_turn(whole)
     assert flushed[-2:] == ["whole", "whole"], "outside of a turn it happens at once"
+
+
+def endless(owner: Owner) -> None:
+    """Has the next turn find something again."""
+    owner.sock.recv(100)
+    owner.peer.send(b"x")
+
+
+async def test_traffic_that_never_ends_leaves_trio_its_turns(owners: list[Owner]) -> None:
+    poller = Poller()
+    busy = Owner(poller, endless)
+    owners.append(busy)
+    busy.peer.send(b"x")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        with trio.fail_after(20):
+            for number in range(1, 4):
+                while busy.calls < number * 10:
+                    await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_announced_has_trio_run_at_once(
+    owners: list[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a round of this traffic would last for a minute."""
+    monkeypatch.setattr("propylon.gateway.poller.LONGEST_ROUND", 60.0)
+    poller = Poller()
+    rings = 0
+
+    def ring_in_time(owner: Owner) -> None:
+        nonlocal rings
+        endless(owner)
+        if owner.calls % 100 == 0 and rings < 3:
+            rings += 1
+            peer.send(b"x")
+
+    waiting, peer = socket.socketpair()
+    busy = Owner(poller, ring_in_time)
+    owners.append(busy)
+    busy.peer.send(b"x")
+    with waiting, peer:
+        waiting.setblocking(False)
+        poller.announce(waiting.fileno())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            with trio.fail_after(20):
+                for _ in range(3):
+                    await trio.lowlevel.wait_readable(waiting)
+                    waiting.recv(1)
+            assert busy.calls < 100_000
+            nursery.cancel_scope.cancel()
+        assert rings == 3
+
+
+async def test_what_was_withdrawn_is_not_told_of(owners: list[Owner]) -> None:
+    """Another process has the listening socket too: it is not gone when we close it."""
+    poller = Poller()
+    waiting, peer = socket.socketpair()
+    with waiting.dup(), peer:
+        poller.announce(waiting.fileno())
+        poller.withdraw(waiting.fileno())
+        number = waiting.detach()
+        os.close(number)
+        well = Owner(poller, read)  # has the number now, as likely as not
+        owners.append(well)
+        peer.send(b"x")
+        await turns(poller, well)
+        assert well.calls == 5
