@@ -1,26 +1,25 @@
-"""The access log: one line for each exchange, made in batches off the hot path.
+"""The access log: one line for each exchange, made as it ends and written in batches.
 
-An exchange that ends costs one append. A few times a second (or at a full batch) what has
-gathered becomes lines, which a thread writes. Exchanges are not kept longer than that, however
-slow the file or the pipe is.
+The line is made at once: to make hundreds of them in a row would hold up everybody's answers, and
+to keep the exchanges until then would keep their memory. A few times a second (or at a full batch)
+the lines go to a thread that writes them, however slow the file or the pipe is.
 """
 
 import os
 import sys
-from collections.abc import Callable
 from time import monotonic, time
 from typing import Final
 
 import trio
 
 from ..exchange import Exchange
-from .formats import Entry, compile_format
+from .formats import Format, compile_format
 from .line_writer import LineWriter
 
 FLUSH_EVERY: Final = 0.25
 """Seconds."""
 BATCH: Final = 512
-"""Exchanges that are not left waiting for the clock."""
+"""Lines that are not left waiting for the clock."""
 LAST_WRITE: Final = 0.5
 """Seconds that the end waits for a file or a pipe that takes nothing."""
 
@@ -30,20 +29,21 @@ class AccessLog:
 
     def __init__(self, path: str, logformat: str) -> None:
         """`path`: "-" for standard output, else a file to append to. Raises OSError, ValueError."""
-        self._format: Callable[[Entry], str] = compile_format(logformat)
+        self._format: Format = compile_format(logformat)
         try:
             self._writer = LineWriter(_open(path), "the access log")
         except OSError as error:
             raise OSError(f"access-logfile {path} cannot be written: {error.strerror}") from None
-        self._ended: list[tuple[Exchange, float]] = []
+        self._lines: list[bytes] = []
+        self._epoch = time() - monotonic()
+        """The monotonic clock's zero by the wall's, which somebody may set."""
         self._full = trio.Event()
 
     def finished(self, exchange: Exchange, seconds: float) -> None:
-        exchange.body = b""  # all that is large; it may wait here for a moment
-        exchange.source = None
-        ended = self._ended
-        ended.append((exchange, seconds))
-        if len(ended) == BATCH:
+        lines = self._lines
+        ended = exchange.opened + seconds + self._epoch
+        lines.append(self._format((exchange, seconds, ended)) + b"\n")
+        if len(lines) == BATCH:
             self._full.set()
 
     async def run(self) -> None:
@@ -52,21 +52,18 @@ class AccessLog:
             with trio.move_on_after(FLUSH_EVERY):
                 await self._full.wait()
             self._full = trio.Event()
-            self._make_lines()
+            self._write()
 
     def close(self) -> None:
         """Writes what still waits, if it can be written in time."""
-        self._make_lines()
+        self._write()
         self._writer.close(LAST_WRITE)
 
-    def _make_lines(self) -> None:
-        ended, self._ended = self._ended, []
-        if ended:
-            wall = time() - monotonic()
-            self._writer.write([
-                self._format((exchange, seconds, exchange.opened + seconds + wall)).encode() + b"\n"
-                for exchange, seconds in ended
-            ])  # fmt: skip
+    def _write(self) -> None:
+        self._epoch = time() - monotonic()
+        lines, self._lines = self._lines, []
+        if lines:
+            self._writer.write(lines)
 
 
 def _open(path: str) -> int:

@@ -32,18 +32,18 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
 )  # fmt: skip
 def test_atoms(atom: str, expected: str) -> None:
     line = compile_format(f"<%({atom})s>")(entry(headers=((b"x-token", b"abc"),)))
-    assert line == f"<{expected}>"
+    assert line.decode() == f"<{expected}>"
 
 
 def test_the_time_is_the_end_of_the_exchange() -> None:
     line = compile_format("%(t)s")(entry())
-    assert datetime.strptime(line, "[%d/%b/%Y:%H:%M:%S %z]").timestamp() == int(ENDED)
+    assert datetime.strptime(line.decode(), "[%d/%b/%Y:%H:%M:%S %z]").timestamp() == int(ENDED)
     record = json.loads(compile_format("json")(entry()))
     assert datetime.fromisoformat(record["time"]).timestamp() == ENDED
 
 
 def test_percent_signs_are_kept() -> None:
-    assert compile_format("100%% %(s)s 5% %d")(entry()) == "100% 200 5% %d"
+    assert compile_format("100%% %(s)s 5% %d")(entry()) == b"100% 200 5% %d"
 
 
 def test_an_unknown_atom_is_named() -> None:
@@ -54,15 +54,31 @@ def test_an_unknown_atom_is_named() -> None:
 def test_a_client_cannot_forge_a_line() -> None:
     agent = b'evil" 200 -\t\x1b[31m \\ \xc3\xa4'
     line = compile_format('"%(a)s"')(entry(headers=((b"user-agent", agent),)))
-    assert line == r'"evil\x22 200 -\x09\x1b[31m \x5c \xc3\xa4"'
+    assert line == rb'"evil\x22 200 -\x09\x1b[31m \x5c \xc3\xa4"'
 
 
 def test_json() -> None:
-    line = compile_format("json")(entry(headers=((b"user-agent", b'a"b'),)))
-    record = json.loads(line)
+    headers = ((b"user-agent", b'a"b'), (b"referer", b"\\\x00\xc3\xa4"))
+    line = compile_format("json")(entry(headers=headers))
+    record = json.loads(line.decode("ascii"))
     assert record["path"] == "/a%20b"
     assert record["query"] == "q=1"
     assert record["status"] == 200
     assert record["bytes"] == 13
     assert record["duration"] == pytest.approx(1.234567)
     assert record["user_agent"] == r"a\x22b"
+    assert record["referer"] == r"\x5c\x00\xc3\xa4"
+    assert record["client"] == "127.0.0.1"
+    assert (record["method"], record["scheme"], record["host"]) == ("GET", "http", "example.com")
+    assert record["protocol"] == "HTTP/1.1"
+
+
+def test_json_of_what_is_not_known() -> None:
+    bare, seconds, ended = entry(b'/\\"?\xff?')
+    bare.client, bare.request.host = None, 'a"\u20ac\\'
+    record = json.loads(compile_format("json")((bare, seconds, ended)))
+    assert record["client"] is None
+    assert record["host"] == 'a"\u20ac\\'
+    assert (record["path"], record["query"]) == (r"/\x5c\x22", r"\xff?")
+    assert record["referer"] == "-"
+    assert datetime.fromisoformat(record["time"]).timestamp() == ended
