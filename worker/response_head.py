@@ -1,6 +1,7 @@
 """What an app says about a response's head, checked before it leaves the worker.
 
-One compiled pattern runs over all header fields at once; only where it does not match is each
+Apps repeat themselves: fields that were found right are known, and need no other look. One compiled
+pattern runs over all fields of a head that has a new one; only where it does not match is each
 field looked at, to bring it into shape (upper case, outer blanks) or to name what is wrong.
 """
 
@@ -15,6 +16,10 @@ _FIELD: Final = rb"[!#$%&'*+\-.^_`|~0-9a-z]+:(?![ \t])[^\x00\r\n]*(?<![ \t])\n"
 _FIELDS_MATCH: Final = re.compile(rb"(?:" + _FIELD + rb")*").fullmatch
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]")
+_MOST_KNOWN: Final = 2_048
+_LONGEST_KNOWN: Final = 256
+"""Bytes of a value; a longer one is hardly ever seen twice (cookies, policies with nonces)."""
+_known: Final[set[tuple[bytes, bytes]]] = set()
 
 
 def checked_status(status: object) -> int:
@@ -29,15 +34,32 @@ def checked_status(status: object) -> int:
 
 def checked_headers(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
     """The fields as pairs. Raises TypeError or ValueError, naming the field that is wrong."""
-    pairs = tuple(headers)
+    pairs = new = tuple(headers)
     try:
-        flat = b"".join([b"%b:%b\n" % (name, value) for name, value in pairs])
+        if _known.issuperset(pairs):
+            return pairs
+        new = tuple([field for field in pairs if field not in _known])
+    except (TypeError, ValueError):
+        pass  # lists as pairs, or bytearrays in them: they have no hash, and are looked at anew
+    try:
+        flat = b"".join([b"%b:%b\n" % (name, value) for name, value in new])
     except (TypeError, ValueError):
         return _shaped(pairs)
     # As many line ends as fields: a value that holds a field of its own does not pass.
-    if _FIELDS_MATCH(flat) and flat.count(b"\n") == len(pairs):
+    if _FIELDS_MATCH(flat) and flat.count(b"\n") == len(new):
+        _learn(new)
         return pairs
     return _shaped(pairs)
+
+
+def _learn(fields: Pairs) -> None:
+    if len(_known) + len(fields) > _MOST_KNOWN:
+        _known.clear()
+    for field in fields:
+        name, value = field
+        plain = type(field) is tuple and type(name) is bytes and type(value) is bytes
+        if plain and len(value) <= _LONGEST_KNOWN:
+            _known.add(field)
 
 
 def _shaped(fields: tuple[object, ...]) -> Pairs:

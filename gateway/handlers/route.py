@@ -13,6 +13,36 @@ from ..settings import RouteSettings
 
 Answer = Callable[[Exchange], None]
 """Has an exchange answered."""
+Route = tuple[bytes, str, Answer]
+"""Prefix, the same as a `root_path`, and who answers below it."""
+
+
+class Prefixes:
+    """The routes of one host. Looking one up takes a step for each *length* that prefixes have,
+    however many routes there are."""
+
+    def __init__(self) -> None:
+        self._routes: dict[bytes, Route] = {}
+        self._lengths: list[int] = []
+        """Longest first."""
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def add(self, route: Route) -> None:
+        """Of two with the same prefix the first one counts."""
+        self._routes.setdefault(route[0], route)
+        self._lengths = sorted({len(prefix) for prefix in self._routes}, reverse=True)
+
+    def find(self, path: bytes) -> Route | None:
+        """The one with the longest prefix that the path lies below: a prefix ends where a segment
+        does, /apiary is not below /api."""
+        for length in self._lengths:
+            if not length or path[length : length + 1] in (b"/", b""):
+                route = self._routes.get(path[:length])
+                if route is not None:
+                    return route
+        return None
 
 
 class Router:
@@ -20,26 +50,28 @@ class Router:
         """`root_path`: a prefix that a proxy in front took off; put back for the app."""
         self._root_path = root_path
         self._root = root_path.encode()
-        self._hosts: dict[str, list[tuple[bytes, str, Answer]]] = {}
-        for route in sorted(routes, key=lambda route: len(route.prefix), reverse=True):
-            self._hosts.setdefault(route.host, []).append(
-                (route.prefix.rstrip("/").encode(), route.prefix.rstrip("/"), pools[route.pool])
-            )
-        every = self._hosts.get("", [])
-        catches_all = len(self._hosts) == 1 and len(every) == 1 and not every[0][0]
-        self._only: Answer | None = every[0][2] if catches_all and not root_path else None
+        self._hosts: dict[str, Prefixes] = {}
+        for route in routes:
+            prefix = route.prefix.rstrip("/")
+            prefixes = self._hosts.setdefault(route.host, Prefixes())
+            prefixes.add((prefix.encode(), prefix, pools[route.pool]))
+        everywhere = self._hosts.get("", Prefixes())
+        only = everywhere.find(b"") if len(self._hosts) == len(everywhere) == 1 else None
+        self._only: Answer | None = only[2] if only is not None and not root_path else None
 
     def answer(self, exchange: Exchange) -> None:
         """Hands the exchange to its pool, or answers 404."""
         if self._only is not None:
             self._only(exchange)
             return
-        found = self._find(exchange.request.host, _normalised(exchange.request.path))
+        path = exchange.request.path
+        plain = _normalised(path)
+        found = self._find(exchange.request.host, plain)
         if found is None:
             exchange.sink.fail(exchange, 404, "Nothing is served at this address.")
             return
         prefix, root_path, answer = found
-        if not _is_below(prefix, unquote_to_bytes(exchange.request.path)):
+        if plain is not path and not _is_below(prefix, unquote_to_bytes(path)):
             # Matched only after `..` or `//` were resolved: the app would take it for another.
             exchange.sink.fail(exchange, 400, "The path is ambiguous.")
             return
@@ -52,11 +84,11 @@ class Router:
                 exchange.path = self._root + exchange.path
         answer(exchange)
 
-    def _find(self, host: str, path: bytes) -> tuple[bytes, str, Answer] | None:
+    def _find(self, host: str, path: bytes) -> Route | None:
         for candidate in _host_patterns(host):
-            for route in self._hosts.get(candidate, ()):
-                if _is_below(route[0], path):
-                    return route
+            prefixes = self._hosts.get(candidate)
+            if prefixes is not None and (route := prefixes.find(path)) is not None:
+                return route
         return None
 
 

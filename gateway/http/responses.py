@@ -55,6 +55,10 @@ class ResponseHeads:
         date, server = self._date_line, self._server_line
         known = self._lines
         for field in headers:
+            line = known.get(field)
+            if line is not None:
+                out.append(line)
+                continue
             name, value = field
             if name in _MEANINGFUL:
                 if name == b"content-length":
@@ -62,11 +66,9 @@ class ResponseHeads:
                         raise ResponseError(f"content-length is {value!r}")
                     length = int(value)
                 elif name == b"date":
-                    date = self._line(field)
+                    date = self._checked(name, value)
                 elif name == b"server":
-                    server = self._line(field)
-            elif (line := known.get(field)) is not None:
-                out.append(line)
+                    server = self._checked(name, value)
             elif name != name.lower():
                 return self.lines(status, tuple((n.lower(), v) for n, v in headers))
             else:
@@ -82,17 +84,19 @@ class ResponseHeads:
 
     def _line(self, field: tuple[bytes, bytes]) -> bytes:
         """A field checked and rendered; kept if it is likely to come again."""
-        name, value = field
-        if FIELD_NAME.fullmatch(name) is None:
-            raise ResponseError(f"{name!r} is no name for a header field")
-        if FIELD_VALUE.fullmatch(value) is None:
-            raise ResponseError(f"the header field {name.decode()} has a control character in it")
-        line = name + b": " + value + b"\r\n"
+        line = self._checked(*field)
         if len(line) <= _LONGEST_LINE:
             if len(self._lines) >= _MOST_LINES:
                 self._lines.clear()
             self._lines[field] = line
         return line
+
+    def _checked(self, name: bytes, value: bytes) -> bytes:
+        if FIELD_NAME.fullmatch(name) is None:
+            raise ResponseError(f"{name!r} is no name for a header field")
+        if FIELD_VALUE.fullmatch(value) is None:
+            raise ResponseError(f"the header field {name.decode()} has a control character in it")
+        return name + b": " + value + b"\r\n"
 
     def _unusual_status(self, status: int) -> bytes:
         if not 200 <= status <= 999:
