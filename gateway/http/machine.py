@@ -16,6 +16,7 @@ from ..settings import HttpSettings
 from .body import BodyFraming, ChunkedBody, LengthBody
 from .handshake import check_handshake
 from .heads import ParseFields, read_head, why_malformed
+from .repeated import RepeatedFields
 from .responses import BODILESS, ResponseHeads
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -36,6 +37,7 @@ class HttpMachine:
         "_context",
         "_framing",
         "_left",
+        "_repeated",
         "_request",
         "_searched",
         "_send_framing",
@@ -46,6 +48,7 @@ class HttpMachine:
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._buffer: bytes = b""
+        self._repeated = RepeatedFields()
         self._searched = 0
         self._framing: BodyFraming | None = None
         self._request: Request | None = None
@@ -97,7 +100,13 @@ class HttpMachine:
         else:
             head, self._buffer = buffer[:end], buffer[end:]
         self._searched = 0
+        request = self._repeated.read(head, self._context.settings)
+        if request is not None:
+            self._framing, self._request = None, request
+            self.keep_alive = request.keep_alive
+            return request
         request = read_head(head, self._context.settings, self._context.parse_fields)
+        self._repeated.learn(head, request)
         length = request.content_length
         if length is None:
             self._framing = ChunkedBody(self._context.settings.max_request_body_size)
