@@ -142,6 +142,7 @@ OURS = ("propylon",)
 CONTESTANTS: dict[str, Contestant] = {
     "propylon": Contestant(propylon(), ASGI | WSGI | TLS, OURS),
     "propylon-2-gateways": Contestant(propylon("--gateways", "2"), ASGI | WSGI | TLS, OURS),
+    "propylon-2-workers": Contestant(propylon("-w", "2"), ASGI | WSGI | TLS, OURS),
     "propylon-h11": Contestant(propylon("--http", "h11"), ASGI | WSGI | TLS, OURS),
     "propylon-2-gateways-h11": Contestant(
         propylon("--http", "h11", "--gateways", "2"), ASGI | WSGI | TLS, OURS
@@ -169,9 +170,13 @@ CONTESTANTS: dict[str, Contestant] = {
     "uwsgi": Contestant(uwsgi, WSGI, ("uwsgi",)),
     "uvicorn": Contestant(alone(uvicorn), ASGI | TLS, ("uvicorn",)),
     "uvicorn-2-workers": Contestant(alone(uvicorn, "--workers", "2"), ASGI | TLS, ("uvicorn",)),
+    "uvicorn-3-workers": Contestant(alone(uvicorn, "--workers", "3"), ASGI | TLS, ("uvicorn",)),
     "granian": Contestant(alone(granian), ASGI | WSGI | TLS, ("granian",)),
     "granian-2-workers": Contestant(
         alone(granian, "--workers", "2"), ASGI | WSGI | TLS, ("granian",)
+    ),
+    "granian-3-workers": Contestant(
+        alone(granian, "--workers", "3"), ASGI | WSGI | TLS, ("granian",)
     ),
     "hypercorn-asyncio": Contestant(alone(hypercorn("asyncio")), ASGI | TLS, ("hypercorn",)),
     "hypercorn-trio": Contestant(alone(hypercorn("trio")), ASGI | TLS, ("hypercorn",)),

@@ -56,6 +56,10 @@ ALL_ASGI: Final = (*OURS, "propylon-h11", "propylon-2-gateways-h11", *PROXIED, *
 ALL_WSGI: Final = (
     *OURS, "nginx-gunicorn-gthread", "nginx-granian", "uwsgi", "granian", "gunicorn-gthread",
 )  # fmt: skip
+PROCESSES: Final = (
+    "propylon-2-workers", "uvicorn-3-workers", "granian-3-workers",
+)  # fmt: skip
+"""Three processes that serve, each: ours are a gateway and two workers."""
 SOME: Final = ("propylon", "nginx-uvicorn", "haproxy-uvicorn", "caddy-uvicorn", "uvicorn")
 WEBSOCKETS: Final = (*SOME, "nginx-granian", "granian", "hypercorn-asyncio")
 ALL_TLS: Final = (*OURS, *PROXIED, "uvicorn", "granian", "hypercorn-asyncio")
@@ -108,7 +112,7 @@ LOGS: Final = (
 ROWS: Final[dict[str, Row]] = {
     "hello": Row("raw ASGI hello", "hello:app", HELLO, ALL_ASGI),
     "hello-wsgi": Row("raw WSGI hello", "hello:wsgi", HELLO, ALL_WSGI),
-    "fastapi": Row("FastAPI, JSON out", "fast:app", {"": FASTAPI}, ALL_ASGI),
+    "fastapi": Row("FastAPI, JSON out", "fast:app", {"": FASTAPI}, (*ALL_ASGI, *PROCESSES)),
     "fastapi-post": Row("FastAPI, JSON in and out", "fast:app", {"": FASTAPI_POST}, SOME),
     "django": view("Django", "django_view:wsgi", b'{"id": 5, "name": "x", "tags": ["a", "b"]}'),
     "flask": view("Flask", "flask_view:wsgi", b'{"id":5,"name":"x","tags":["a","b"]}\n'),
