@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 from propylon.gateway.exchange import Exchange
@@ -97,14 +98,14 @@ class Source:
 class Served:
     """A connection whose client sees each of its sends by itself: one is one packet here."""
 
-    def __init__(self, answer: Callable[[Exchange], None], parser: str = "httptools") -> None:
+    def __init__(self, answer: Callable[[Exchange], None]) -> None:
         self.source = Source()
         self.exchanges: list[Exchange] = []
         self.finished = 0
         self._answer = answer
         self.poller = Poller()
         state = ServiceState(
-            http=context(parser),
+            http=context("httptools"),
             settings=ServeSettings(),
             websocket=WebSocketSettings(),
             believe=lambda _: None,
@@ -117,6 +118,10 @@ class Served:
             end.setblocking(False)
         self.connection = ClientConnection(ours, None, None, state)
         self.connection.open()
+
+    def close(self) -> None:
+        self.connection.cut()
+        self.client.close()
 
     def answer(self, exchange: Exchange) -> None:
         exchange.source = self.source
@@ -135,19 +140,28 @@ class Served:
         return packets
 
 
-def served(answer: Callable[[Exchange], None], data: bytes = GET) -> tuple[Served, list[bytes]]:
-    it = Served(answer)
-    it.client.send(data)
-    return it, it.turn()
+Serve = Callable[[Callable[[Exchange], None]], Served]
 
 
-def test_the_parts_of_one_turn_are_one_send() -> None:
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def serve(answer: Callable[[Exchange], None]) -> Served:
+            return stack.enter_context(closing(Served(answer)))
+
+        yield serve
+
+
+def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         for _ in range(3):
             exchange.sink.body(exchange, b"data\n")
 
-    it, packets = served(answer)
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
     assert len(packets) == 1
     assert packets[0].endswith(b"\r\n\r\n" + b"5\r\ndata\n\r\n" * 3)
     assert it.source.taken == 15
@@ -161,18 +175,20 @@ def test_the_parts_of_one_turn_are_one_send() -> None:
     assert it.finished == 1
 
 
-def test_more_parts_than_one_call_takes() -> None:
+def test_more_parts_than_one_call_takes(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         for _ in range(2 * MOST_BUFFERS):
             exchange.sink.body(exchange, b"x")
 
-    it, packets = served(answer)
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
     assert b"".join(packets).endswith(b"\r\n\r\n" + b"1\r\nx\r\n" * 2 * MOST_BUFFERS)
     assert it.source.taken == 2 * MOST_BUFFERS
 
 
-def test_a_whole_response_goes_at_once_and_in_its_place() -> None:
+def test_a_whole_response_goes_at_once_and_in_its_place(serve: Serve) -> None:
     """Two pipelined requests: a stream that ends in its turn, and a complete response."""
 
     def answer(exchange: Exchange) -> None:
@@ -185,7 +201,7 @@ def test_a_whole_response_goes_at_once_and_in_its_place() -> None:
         else:
             sink.respond(exchange, 200, (), b"second")
 
-    it = Served(answer)
+    it = serve(answer)
     it.client.send(GET * 2)
     packets = it.turn()
     assert len(packets) == 2
@@ -195,36 +211,38 @@ def test_a_whole_response_goes_at_once_and_in_its_place() -> None:
     assert it.source.taken in (0, 4)
 
 
-def test_a_failure_behind_gathered_parts_cuts_them_visibly() -> None:
+def test_a_failure_behind_gathered_parts_cuts_them_visibly(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         exchange.sink.body(exchange, b"half")
         exchange.sink.fail(exchange, 500, "The app failed.")
 
-    it, packets = served(answer)
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
     assert len(packets) == 1
     assert packets[0].endswith(b"4\r\nhalf\r\n")
     assert it.client.recv(10) == b""
 
 
-def test_a_client_that_is_gone_when_the_turn_ends() -> None:
+def test_a_client_that_is_gone_when_the_turn_ends(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         exchange.sink.body(exchange, b"nobody hears it")
         it.client.close()
 
-    it = Served(answer)
+    it = serve(answer)
     it.client.send(GET)
     it.poller._turn()  # pyright: ignore[reportPrivateUsage]
     assert (it.source.given_up, it.finished, it.source.taken) == (1, 1, 0)
 
 
-def test_credit_comes_back_when_the_client_has_taken_it() -> None:
+def test_credit_comes_back_when_the_client_has_taken_it(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         exchange.sink.body(exchange, LARGE)
 
-    it = Served(answer)
+    it = serve(answer)
     # A packet that is never larger than the buffer is taken whole or not at all.
     while True:
         try:
