@@ -6,6 +6,7 @@ in every place of the array; what is inside of a scope or an event is checked by
 """
 
 from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Any, Final, cast
 
 import msgpack
@@ -71,10 +72,46 @@ _SHAPES: Final[dict[int, frozenset[tuple[type, ...]]]] = {
 
 _msgpack: Any = msgpack  # it ships no types
 
-encode = cast("Callable[[Message], bytes]", _msgpack.Packer(use_bin_type=True, autoreset=True).pack)
+_pack = cast("Callable[[object], bytes]", _msgpack.Packer(use_bin_type=True, autoreset=True).pack)
+encode: Callable[[Message], bytes] = _pack
 """One message as bytes. Raises TypeError, ValueError or OverflowError for what msgpack cannot
 carry. Not for two threads at once: a link that several threads use holds its lock around every
 call."""
+
+
+# A message with a body is also made of buffers, as `encode` would write it: a packer copies the
+# body twice (into its own buffer and out of it) and wants it whole. Each of these takes the body as
+# pieces, `size` bytes in all, and returns the message as buffers, the pieces themselves among them.
+
+TRUE: Final = b"\xc3"
+_FALSE: Final = b"\xc2"
+_bin8 = Struct(">BB").pack
+_bin16 = Struct(">BH").pack
+_bin32 = Struct(">BI").pack
+
+
+def _bin_head(size: int) -> bytes:
+    """What stands before the bytes of a `bin` (msgpack specification, "bin format family")."""
+    if size < 1 << 8:
+        return _bin8(0xC4, size)
+    return _bin16(0xC5, size) if size < 1 << 16 else _bin32(0xC6, size)
+
+
+def request_body(call_id: int, body: bytes, more: bool) -> tuple[bytes, bytes, bytes]:
+    head = b"\x94\x07" + _pack(call_id) + _bin_head(len(body))
+    return head, body, TRUE if more else _FALSE
+
+
+def response_body(
+    call_id: int, pieces: list[bytes], size: int, more: bool, ended: bool
+) -> list[bytes]:
+    head = b"\x95\x09" + _pack(call_id) + _bin_head(size)
+    return [head, *pieces, (TRUE if more else _FALSE) + (TRUE if ended else _FALSE)]
+
+
+def response(start: bytes, pieces: list[bytes], size: int, ended: bool) -> list[bytes]:
+    """`start`: an encoded RESPONSE_START, whose fields are RESPONSE's first."""
+    return [b"\x96\x0a", start[2:] + _bin_head(size), *pieces, TRUE if ended else _FALSE]
 
 
 class Decoder:
@@ -100,7 +137,7 @@ class Decoder:
             max_ext_len=0,
         )
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Message]:
         """Messages that `data` completes. Raises RemoteProtocolError, after the good ones."""
         unpacker = self._unpacker
         shapes = _SHAPES

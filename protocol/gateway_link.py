@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from .calls import ENDS, LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
+from .codec import request_body
 from .errors import LocalProtocolError, RemoteProtocolError
 from .link import LinkMachine, Received, unlawful
 from .messages import (
@@ -62,8 +63,7 @@ class GatewayLink(LinkMachine):
         """Request body: at most MAX_BODY and at most `call.send_credit` bytes."""
         self._spend(call, len(body))
         self._move(call, REQUEST_BODY if more else REQUEST_BODY | LAST)
-        data = self._outbox.encode((REQUEST_BODY, call.call_id, body, more))
-        self._outbox.put_body(call.call_id, data)
+        self._outbox.put_body(call.call_id, request_body(call.call_id, body, more))
 
     def _may(self, call: Call, move: int) -> bool:
         return call.response != "ended" and move in REQUEST_TABLE[call.request]
@@ -76,7 +76,7 @@ class GatewayLink(LinkMachine):
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> Iterator[Received]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Received]:
         calls = self.calls
         if self.state == "closed":
             return

@@ -83,9 +83,13 @@ class LinkMachine(ABC):
     def has_output(self) -> bool:
         return bool(self._outbox)
 
-    def take_output(self) -> bytes:
-        """The next batch of bytes to write, b"" when there is none."""
+    def take_batch(self) -> list[bytes]:
+        """The next batch of bytes to write, as buffers; none when there is nothing to say."""
         return self._outbox.take()
+
+    def take_output(self) -> bytes:
+        """The same in one piece, b"" when there is none."""
+        return b"".join(self.take_batch())
 
     def greet(self) -> None:
         """Says HELLO: the first thing on a new link."""
@@ -116,7 +120,7 @@ class LinkMachine(ABC):
         msgpack lacks: see `codec.encode`) is refused and leaves no trace."""
         data = self._outbox.encode((EVENT, call.call_id, event))
         self._move(call, EVENT)
-        self._outbox.put_after(call.call_id, data)
+        self._outbox.put_after(call.call_id, (data,))
 
     def send_ws_message(self, call: Call, data: bytes | str, more: bool) -> None:
         """A piece of a WebSocket message: at most MAX_BODY and `call.send_credit` bytes, a text
@@ -125,7 +129,7 @@ class LinkMachine(ABC):
         encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data, more))
         self._spend(call, size)
         self._move(call, WS_MESSAGE)
-        self._outbox.put_body(call.call_id, encoded)
+        self._outbox.put_body(call.call_id, (encoded,))
 
     def reset(self, call: Call, code: int, reason: str) -> None:
         """Gives a call up. Its bodies that still wait are dropped."""
@@ -176,7 +180,7 @@ class LinkMachine(ABC):
     # -- hearing -----------------------------------------------------------------------------
 
     @abstractmethod
-    def receive(self, data: bytes) -> Iterator[Received]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Received]:
         """Messages that `data` completes, each lawful in its link's and call's state.
 
         Raises RemoteProtocolError at the first that is not, after the good ones before it; the

@@ -6,7 +6,7 @@ others one message's time (PROTOCOL rule: FastCGI died of the lack of this).
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from .codec import encode
@@ -15,10 +15,16 @@ from .messages import Message, name_of
 
 BATCH: Final = 262_144
 """Bytes that one `take` gives, short of the message that crosses the line."""
+SEND_BUFFER: Final = 2 * BATCH
+"""What a driver asks for as its socket's send buffer, in bytes. The usual one does not hold a
+batch, and a Unix socket says that it is writable again only when it is nearly empty."""
+LARGE: Final = 4_096
+"""Bytes from which a buffer is sent from where it lies; smaller ones are joined, since a copy of so
+little costs less than one more buffer in a system call."""
 
 
 class Outbox:
-    __slots__ = ("_bodies", "_doorbell", "_last", "_ready", "_size", "max_message")
+    __slots__ = ("_bodies", "_doorbell", "_has_large", "_last", "_ready", "_size", "max_message")
 
     def __init__(self, doorbell: Callable[[], None], max_message: int) -> None:
         """`doorbell` is called whenever the outbox has gone from empty to not empty; it may `take`
@@ -26,7 +32,9 @@ class Outbox:
         self._doorbell = doorbell
         self._ready: list[bytes] = []
         self._size = 0
-        self._bodies: dict[int, deque[bytes]] = {}
+        self._has_large = False
+        """Whether some buffers of `_ready` are better not copied."""
+        self._bodies: dict[int, deque[Sequence[bytes]]] = {}
         self._last = b""
         self.max_message = max_message
 
@@ -53,20 +61,37 @@ class Outbox:
         if len(ready) == 1 and not self._bodies and not self._last:
             self._doorbell()
 
-    def put_body(self, call_id: int, data: bytes) -> None:
-        """Queues a message that carries a body. While little waits, bodies are not set apart."""
+    def put_body(self, call_id: int, buffers: Sequence[bytes]) -> None:
+        """Queues a message that carries a body, made of these buffers. While little waits, bodies
+        are not set apart."""
         if not self._bodies and self._size < BATCH:
-            self.put(data)
+            self._put_buffers(buffers)
         else:
-            self._bodies.setdefault(call_id, deque()).append(data)
+            self._bodies.setdefault(call_id, deque()).append(buffers)
 
-    def put_after(self, call_id: int, data: bytes) -> None:
+    def put_after(self, call_id: int, buffers: Sequence[bytes]) -> None:
         """Queues a message behind what waits for the same call."""
         queue = self._bodies.get(call_id)
         if queue is None:
-            self.put(data)
+            self._put_buffers(buffers)
         else:
-            queue.append(data)
+            queue.append(buffers)
+
+    def _put_buffers(self, buffers: Sequence[bytes]) -> None:
+        if len(buffers) == 1:
+            self.put(buffers[0])
+            return
+        was_empty = not self
+        self._add(buffers)
+        if was_empty:
+            self._doorbell()
+
+    def _add(self, buffers: Sequence[bytes]) -> None:
+        size = sum(map(len, buffers))
+        self._ready += buffers
+        self._size += size
+        if size >= LARGE:
+            self._has_large = True
 
     def put_last(self, data: bytes) -> None:
         """Queues a message behind everything that waits for any call."""
@@ -79,18 +104,21 @@ class Outbox:
         """Forgets the waiting bodies of a call that was given up."""
         self._bodies.pop(call_id, None)
 
-    def take(self) -> bytes:
-        """The next batch of bytes, b"" when nothing waits."""
-        ready = self._ready
+    def take(self) -> list[bytes]:
+        """The next batch as buffers, none when nothing waits."""
         if self._bodies:
             self._take_turns()
+        batch = self._ready
         if self._last and not self._bodies:
-            ready.append(self._last)
+            batch.append(self._last)
             self._last = b""
-        self._size = 0
-        output = ready[0] if len(ready) == 1 else b"".join(ready)
-        ready.clear()
-        return output
+        if not batch:
+            return []
+        self._ready, self._size = [], 0
+        if self._has_large:
+            self._has_large = False
+            return _small_ones_joined(batch)
+        return batch if len(batch) == 1 else [b"".join(batch)]
 
     def _take_turns(self) -> None:
         """One message from each call's queue, round and round, until the batch is full."""
@@ -98,8 +126,23 @@ class Outbox:
         while bodies and self._size < BATCH:
             call_id = next(iter(bodies))
             queue = bodies.pop(call_id)
-            data = queue.popleft()
-            self._ready.append(data)
-            self._size += len(data)
+            self._add(queue.popleft())
             if queue:
                 bodies[call_id] = queue  # to the end of the row
+
+
+def _small_ones_joined(buffers: list[bytes]) -> list[bytes]:
+    """The same bytes: each run of small buffers is one, large ones are not touched."""
+    joined: list[bytes] = []
+    run: list[bytes] = []
+    for data in buffers:
+        if len(data) < LARGE:
+            run.append(data)
+            continue
+        if run:
+            joined.append(b"".join(run))
+            run.clear()
+        joined.append(data)
+    if run:
+        joined.append(b"".join(run))
+    return joined

@@ -1,12 +1,12 @@
 """The worker's end of a link: it hears calls and answers them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from .calls import LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
-from .codec import MAX_ARRAY
+from .codec import MAX_ARRAY, TRUE
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
+from .held import HeldResponse
 from .hello import Greeting
 from .link import LinkMachine, Received, unlawful, words
 from .messages import (
@@ -35,9 +35,7 @@ from .messages import (
     Scope,
     name_of,
 )
-
-TRUE: Final = b"\xc3"
-"""msgpack's true."""
+from .outbox import LARGE
 
 
 class WorkerLink(LinkMachine):
@@ -53,9 +51,10 @@ class WorkerLink(LinkMachine):
         super().__init__(greeting, self._ring)
         self._doorbell = doorbell
         self._new_call = new_call
-        # Last pieces of responses, encoded, held back until the batch goes out: an app that
-        # returns right after its last send (nearly all do) then needs no END of its own.
-        self._held: dict[int, bytes] = {}
+        # What apps have said of their responses since the last batch went out. A small complete
+        # one is an encoded RESPONSE: an app that returns right after it (nearly all do) needs no
+        # END of its own.
+        self._held: dict[int, bytes | HeldResponse] = {}
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -63,8 +62,9 @@ class WorkerLink(LinkMachine):
     def has_output(self) -> bool:
         return bool(self._held or self._outbox)
 
-    def take_output(self) -> bytes:
-        self._release()
+    def take_batch(self) -> list[bytes]:
+        if self._held:
+            self._release()
         return self._outbox.take()
 
     def _ring(self) -> None:
@@ -74,10 +74,12 @@ class WorkerLink(LinkMachine):
 
     def _release(self) -> None:
         """What is held goes to the outbox, which must not ring for it."""
-        if self._held:
-            for call_id, data in self._held.items():
-                self._outbox.put_after(call_id, data)
-            self._held.clear()
+        for call_id, held in self._held.items():
+            if isinstance(held, bytes):
+                self._outbox.put_after(call_id, (held,))
+            else:
+                held.release(self._outbox)
+        self._held.clear()
 
     def ready(self, about: dict[str, object]) -> None:
         """The app has started. `about` is for people: app, interface, versions."""
@@ -105,39 +107,50 @@ class WorkerLink(LinkMachine):
         A refused head (too large for the peer, of types that msgpack lacks: see `codec.encode`)
         leaves no trace, so that another response may take its place.
         """
+        call_id, large = call.call_id, len(body) >= LARGE
         data = self._outbox.encode(
-            (RESPONSE, call.call_id, status, _countable(headers), body, False)
+            (RESPONSE_START, call_id, status, _countable(headers))
+            if large  # whose body is not copied into its message
+            else (RESPONSE, call_id, status, _countable(headers), body, False)
         )
         self._spend(call, len(body))
         self._move(call, RESPONSE | LAST)
-        self._hold(call, data)
+        if large:
+            held = HeldResponse(call_id, data)
+            held.add(body, more=False)
+            self._hold(call, held)
+        else:
+            self._hold(call, data)
 
     def start_response(self, call: Call, status: int, headers: Pairs) -> None:
         """The head alone, refused as in `respond`."""
         data = self._outbox.encode((RESPONSE_START, call.call_id, status, _countable(headers)))
         self._move(call, RESPONSE_START)
-        self._outbox.put_after(call.call_id, data)
+        self._hold(call, HeldResponse(call.call_id, data))
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
         """Response body: at most MAX_BODY and at most `call.send_credit` bytes."""
         self._spend(call, len(body))
-        if more:
-            self._move(call, RESPONSE_BODY)
+        self._move(call, RESPONSE_BODY if more else RESPONSE_BODY | LAST)
+        held = self._held.get(call.call_id)
+        if isinstance(held, HeldResponse):
+            if not held.has_room(len(body)):
+                held.release(self._outbox)
+            held.add(body, more)
         else:
-            self._move(call, RESPONSE_BODY | LAST)
-        data = self._outbox.encode((RESPONSE_BODY, call.call_id, body, more, False))
-        if body or more:
-            # Bodies take turns in the outbox; only the bare end can be held.
-            self._outbox.put_body(call.call_id, data)
-        else:
-            self._hold(call, data)
+            held = HeldResponse(call.call_id)
+            held.add(body, more)
+            self._hold(call, held)
 
     def event(self, call: Call, event: dict[str, object]) -> None:
-        held = self._held.get(call.call_id)
-        if held is not None:  # an event behind the response must not overtake it
-            self._outbox.put_after(call.call_id, held)
-            del self._held[call.call_id]
+        self._release_call(call.call_id)  # an event behind a response must not overtake it
         super().event(call, event)
+
+    def reset(self, call: Call, code: int, reason: str) -> None:
+        """Also what this turn has said of its response is given up: the gateway never hears of a
+        head that was followed by its app's failure in the same turn."""
+        super().reset(call, code, reason)
+        self._held.pop(call.call_id, None)
 
     def bye(self, code: int, reason: str) -> None:
         self._release()
@@ -149,16 +162,29 @@ class WorkerLink(LinkMachine):
         call_id = call.call_id
         self.calls.pop(call_id, None)
         held = self._held.get(call_id)
-        if held is None:
-            self._outbox.put_after(call_id, self._outbox.encode((END, call_id)))
-        else:
-            # `ended` is the last byte of either kind.
-            self._outbox.put_after(call_id, held[:-1] + TRUE)
+        if isinstance(held, bytes):
+            self._outbox.put_after(call_id, (held[:-1] + TRUE,))  # `ended` is its last byte
             del self._held[call_id]
+        elif held is not None and held.complete:
+            held.release(self._outbox, ended=True)
+            del self._held[call_id]
+        else:
+            self._release_call(call_id)
+            self._outbox.put_after(call_id, (self._outbox.encode((END, call_id)),))
 
-    def _hold(self, call: Call, data: bytes) -> None:
+    def _release_call(self, call_id: int) -> None:
+        held = self._held.get(call_id)
+        if held is None:
+            return
+        if isinstance(held, bytes):
+            self._outbox.put_after(call_id, (held,))
+        else:
+            held.release(self._outbox)
+        del self._held[call_id]  # behind the put: the bell has rung for it
+
+    def _hold(self, call: Call, held: bytes | HeldResponse) -> None:
         was_empty = not self._held and not self._outbox
-        self._held[call.call_id] = data
+        self._held[call.call_id] = held
         if was_empty:
             self._doorbell()
 
@@ -173,7 +199,7 @@ class WorkerLink(LinkMachine):
 
     # -- hearing -----------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> Iterator[Received]:
+    def receive(self, data: bytes | memoryview) -> Iterator[Received]:
         if self.state == "closed":
             return
         for message in self._decoder.feed(data):

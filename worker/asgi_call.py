@@ -256,6 +256,11 @@ class AsgiCall(HostedCall):
             self._head = None
         if more and not body:
             return None
+        if len(body) <= MAX_BODY and len(body) <= self.send_credit:
+            self.session.link.send_body(self, body, more)
+            if not more:
+                self.wake()
+            return None
         data = MessageCutter(body)
         return None if self._say_pieces(data, more) else (data, more)
 

@@ -35,6 +35,8 @@ from ..protocol.messages import (
     Open,
     Scope,
 )
+from ..protocol.outbox import SEND_BUFFER
+from ..protocol.unsent import Unsent
 from ..protocol.worker_link import WorkerLink
 from .request_scope import UnknownCallType
 
@@ -149,8 +151,8 @@ class Owner(Protocol):
 
 class LinkSession:
     __slots__ = (
-        "_corked", "_rest", "_rung", "_unconfirmed", "blocked", "closed", "greeted", "link",
-        "owner", "path", "released", "sock", "winding_down",
+        "_buffer", "_corked", "_rung", "_unconfirmed", "_unsent", "blocked", "closed", "greeted",
+        "link", "owner", "path", "released", "sock", "winding_down",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
@@ -168,13 +170,15 @@ class LinkSession:
         """The gateway has no new clients for us: it goes, or has others that work for it."""
         self._corked = False
         self._rung = False
-        self._rest: bytes | memoryview = b""
+        self._unsent = Unsent()
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._unconfirmed: list[HostedCall] = []
         self.link.greet()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self._rest) or self.link.has_output
+        return bool(self._unsent) or self.link.has_output
 
     def _new_call(self, scope: Scope) -> HostedCall:
         return self.owner.new_call(self, scope)
@@ -186,20 +190,22 @@ class LinkSession:
         if self.closed:
             return
         try:
-            data = self.sock.recv(RECEIVE_SIZE)
+            count = self.sock.recv_into(self._buffer)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self.lose(str(error))
             return
-        if not data:
+        if not count:
             self.lose("the gateway closed it")
             return
         opened: list[HostedCall] = []
         confirm: list[HostedCall] = []
         self._corked = True
         try:
-            received = cast("Iterator[tuple[HostedCall, Message]]", self.link.receive(data))
+            received = cast(
+                "Iterator[tuple[HostedCall, Message]]", self.link.receive(self._buffer[:count])
+            )
             for call, message in received:
                 if message[0] == OPEN:
                     _open(call, message)
@@ -290,22 +296,23 @@ class LinkSession:
         self._rung = False
         if self.blocked or self.closed:
             return
-        data = self._rest or self.link.take_output()
-        while data:
+        unsent = self._unsent
+        while True:
+            if not unsent:
+                unsent.add_all(self.link.take_batch())
+                if not unsent:
+                    break
             try:
-                sent = self.sock.send(data)
+                unsent.sent(self.sock.sendmsg(unsent.buffers))
             except (BlockingIOError, InterruptedError):
-                sent = 0
+                pass
             except OSError as error:
                 self.lose(str(error))
                 return
-            if sent < len(data):
-                self._rest = memoryview(data)[sent:]
+            if unsent:
                 self.blocked = True
                 self.owner.watch_writable(self)
                 return
-            self._rest = b""
-            data = self.link.take_output() if self.link.has_output else b""
         if self._unconfirmed:
             self._all_confirmed()
         if self.link.state == "closed":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ...protocol.messages import Pairs
+from ...protocol.outbox import LARGE
 from ..errors import RequestError
 from ..exchange import Request
 from ..settings import HttpSettings
@@ -201,18 +202,21 @@ class HttpMachine:
         self._end_head(lines, close)
         return b"".join(lines)
 
-    def body(self, data: bytes) -> bytes:
-        """A piece of the body, framed."""
+    def body(self, data: bytes) -> tuple[bytes, ...]:
+        """A piece of the body, framed, as the buffers to send; none for nothing."""
         framing = self._send_framing
+        if not data or framing == "none":
+            return ()
         if framing == "chunked":
-            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            if len(data) < LARGE:
+                return (b"%x\r\n%b\r\n" % (len(data), data),)
+            return b"%x\r\n" % len(data), data, b"\r\n"
         if framing == "length":
             if len(data) > self._left:
                 self._app_fault(f"the body went {len(data) - self._left} bytes over")
                 data = data[: self._left]
             self._left -= len(data)
-            return data
-        return data if framing == "close" else b""
+        return (data,)
 
     def end(self) -> bytes:
         """The end of the body."""

@@ -39,6 +39,8 @@ from ...protocol.messages import (
     WS_MESSAGE,
     Message,
 )
+from ...protocol.outbox import SEND_BUFFER
+from ...protocol.unsent import Unsent
 from ..exchange import Exchange
 from ..poller import READ, WRITE, Poller
 from .call import PoolCall
@@ -64,7 +66,8 @@ class Member(PoolMember):
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock
-        self._unsent = memoryview(b"")
+        self._unsent = Unsent()
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._opened = 0
         """Calls opened since the last flush."""
         self._health = Health(pool.attention, pool.settings.heartbeat_timeout)
@@ -72,6 +75,7 @@ class Member(PoolMember):
         self._ended = False
         self._why_ended = "closed its link"
         self._poller = poller
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         poller.add(sock.fileno(), self, READ)
         pool.join(self)
         self.machine.greet()
@@ -156,17 +160,17 @@ class Member(PoolMember):
     def readable(self) -> None:
         """One read of many messages."""
         try:
-            data = self._sock.recv(RECEIVE_SIZE)
+            count = self._sock.recv_into(self._buffer)
         except BlockingIOError:
             return
         except OSError as error:
             self._end(f"lost its link ({error})")
             return
-        if not data:
+        if not count:
             self._end()
             return
         try:
-            for call, message in self.machine.receive(data):
+            for call, message in self.machine.receive(self._buffer[:count]):
                 if call is None:
                     self._hear(message)
                 else:
@@ -202,20 +206,24 @@ class Member(PoolMember):
         if self._ended:
             return
         self._opened = 0
-        was_blocked = bool(self._unsent)
-        data = self._unsent or memoryview(self.machine.take_output())
+        unsent = self._unsent
+        was_blocked = bool(unsent)
         try:
-            while data:
-                sent = self._sock.send(data)
-                data = data[sent:] if sent < len(data) else memoryview(self.machine.take_output())
+            while True:
+                if not unsent:
+                    unsent.add_all(self.machine.take_batch())
+                    if not unsent:
+                        break
+                unsent.sent(self._sock.sendmsg(unsent.buffers))
+                if unsent:
+                    break
         except BlockingIOError:
             pass
         except OSError as error:
             # The worker is gone, but what it has sent is still to be read: the end is met there.
             log.debug("%s takes nothing more: %s", self.name, error)
-            data = memoryview(b"")
-        self._unsent = data
-        if data and not was_blocked:
+            unsent.clear()
+        if unsent and not was_blocked:
             self._poller.want(self._sock.fileno(), READ | WRITE)
 
     def _end(self, reason: str = "") -> None:

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import termios
+from collections.abc import Iterable
 from typing import Final
 
 from ..exchange import Source
@@ -72,30 +73,43 @@ class ClientSocket:
         return self._outgoing.size
 
     def send(self, data: bytes) -> None:
-        """Raises OSError: nobody is there."""
+        """Sends it at once, behind what was gathered. Raises OSError: nobody is there."""
         self._outgoing.send(data)
-        if self._outgoing.size:
+        if self._outgoing.blocked:
             if not self.send_by:
                 self.send_by = self._service.now + self._service.settings.send_timeout
             self._watch()
 
+    def gather(self, buffers: Iterable[bytes]) -> bool:
+        """Bytes that wait for what else this turn has for the client. Returns whether they are the
+        first: then `send_kept` is to be called at the turn's end."""
+        outgoing = self._outgoing
+        first = not outgoing.size
+        outgoing.gather(buffers)
+        return first
+
+    @property
+    def gathered(self) -> bool:
+        """Whether there are bytes that the kernel was not offered yet."""
+        return self._outgoing.size > 0 and not self._outgoing.blocked
+
     def charge(self, source: Source | None, count: int) -> None:
-        """`count` body bytes of the source were sent: it has its credit again as soon as nothing
-        is kept before or of them."""
+        """`count` body bytes of the source were sent or gathered: it has its credit again as soon
+        as nothing is kept before or of them."""
         if self._outgoing.size:
             self._owed += count
         elif source is not None:
             source.consumed(count)
 
     def send_kept(self, source: Source | None) -> bool:
-        """The socket takes bytes again. Returns whether nothing is kept any more. Raises
-        OSError."""
+        """The socket takes bytes again, or the turn has gathered some. Returns whether nothing is
+        kept any more. Raises OSError."""
         outgoing = self._outgoing
         if not outgoing.size:
             return True
         count = outgoing.send_kept()
-        if outgoing.size:
-            if count:
+        if outgoing.blocked:
+            if count or not self.send_by:
                 self.send_by = self._service.now + self._service.settings.send_timeout
             credit = min(self._owed, count)
         else:
@@ -133,7 +147,7 @@ class ClientSocket:
             self._watch()
 
     def _watch(self) -> None:
-        events = (HANGUP if self.paused else READ) | (WRITE if self._outgoing.size else 0)
+        events = (HANGUP if self.paused else READ) | (WRITE if self._outgoing.blocked else 0)
         if events != self._events and not self.closed:
             self._events = events
             self._service.poller.want(self._sock.fileno(), events)

@@ -208,15 +208,13 @@ class ClientConnection(ClosingConnection):
             return
         exchange.status = status
         exchange.response_headers = headers
-        self._send(data)
+        self._gather((data,))
 
     def body(self, exchange: Exchange, data: bytes) -> None:
         if exchange is not self._exchange:
             return
         exchange.body_sent += len(data)
-        framed = self._machine.body(data)
-        if framed:
-            self._send(framed)
+        self._gather(self._machine.body(data))
         self._socket.charge(exchange.source, len(data))
         if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
             self._deadline = self._service.now + self._service.settings.body_timeout
@@ -225,7 +223,7 @@ class ClientConnection(ClosingConnection):
         if exchange is not self._exchange:
             return
         data = self._machine.end()
-        if data:
+        if data or self._socket.gathered:
             self._send(data)
         self._finish(exchange)
 
@@ -322,6 +320,20 @@ class ClientConnection(ClosingConnection):
         try:
             self._socket.send(data)
         except OSError:
+            self._client_gone()
+
+    def _gather(self, buffers: tuple[bytes, ...]) -> None:
+        """What has come of a longer response goes out together when the turn ends."""
+        if buffers and self._socket.gather(buffers):
+            self._service.poller.at_end_of_turn(self._turn_ends)
+
+    def _turn_ends(self) -> None:
+        try:
+            if self._socket.gathered:
+                self.writable()
+        except Exception:
+            # The barrier of one connection, as in `readable`.
+            log.exception("a connection failed")
             self._client_gone()
 
     # -- the end -----------------------------------------------------------------------------

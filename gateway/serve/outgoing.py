@@ -1,49 +1,61 @@
 """Bytes on their way to one client: straight to the kernel, or kept while it takes no more.
 
-Whoever has bytes sends them in the same turn. Only when the socket would block are they kept, and
-until it has caught up the response's source gets no credit, so that a slow client slows its own
-call and nothing else.
+A complete response is sent at once. The parts of a longer one are gathered, so that what one turn
+has of it is one `sendmsg`. When the socket would block, bytes are kept, and until it has caught up
+the response's source gets no credit, so that a slow client slows its own call and nothing else.
 """
 
 import socket
-from collections import deque
+from collections.abc import Iterable
+
+from ...protocol.unsent import Unsent
 
 
 class Outgoing:
-    __slots__ = ("_kept", "_sock", "size")
+    __slots__ = ("_kept", "_sock", "blocked")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._kept: deque[memoryview] = deque()
-        self.size = 0
-        """Bytes kept."""
+        self._kept = Unsent()
+        self.blocked = False
+        """Whether the kernel has refused some of what is kept, and will say when it takes more."""
+
+    @property
+    def size(self) -> int:
+        """Bytes kept, gathered ones included."""
+        return self._kept.size
 
     def send(self, data: bytes) -> None:
-        """Sends `data`, or keeps what the kernel does not take. Raises OSError: nobody is there."""
-        sent = 0
-        if not self._kept:
-            try:
-                sent = self._sock.send(data)
-            except BlockingIOError:
-                pass
-            if sent == len(data):
-                return
-        self._kept.append(memoryview(data)[sent:])
-        self.size += len(data) - sent
+        """Sends what was gathered and `data`, or keeps what the kernel does not take. Raises
+        OSError: nobody is there."""
+        kept = self._kept
+        if kept.size:
+            kept.add(data)
+            if not self.blocked:
+                self.send_kept()
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            kept.add(memoryview(data)[sent:])
+            self.blocked = True
+
+    def gather(self, buffers: Iterable[bytes]) -> None:
+        """Keeps them for the next `send` or `send_kept`."""
+        self._kept.add_all(buffers)
 
     def send_kept(self) -> int:
-        """Sends of what is kept as much as one `send` takes; returns how many bytes that were.
+        """Sends of what is kept as much as the kernel takes; returns how many bytes that were.
         Raises OSError."""
-        first = self._kept[0]
+        kept = self._kept
         try:
-            sent = self._sock.send(first)
+            sent = self._sock.sendmsg(kept.buffers)
         except BlockingIOError:
-            return 0
-        if sent == len(first):
-            self._kept.popleft()
-        else:
-            self._kept[0] = first[sent:]
-        self.size -= sent
+            sent = 0
+        kept.sent(sent)
+        self.blocked = kept.size > 0
         return sent
 
     def finish(self) -> None:
@@ -52,4 +64,4 @@ class Outgoing:
     def forget(self) -> None:
         """The connection is closed: nothing that is kept will go out."""
         self._kept.clear()
-        self.size = 0
+        self.blocked = False

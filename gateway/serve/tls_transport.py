@@ -5,6 +5,7 @@ OpenSSL never has half a record to finish, and a plain connection pays for none 
 """
 
 import socket
+from collections.abc import Iterable
 from typing import Final
 
 from ..listen.tls import TlsError, TlsSession
@@ -23,6 +24,9 @@ class TlsOutgoing(Outgoing):
 
     def send(self, data: bytes) -> None:
         super().send(self._session.encrypt(data))
+
+    def gather(self, buffers: Iterable[bytes]) -> None:
+        super().gather((self._session.encrypt(b"".join(buffers)),))
 
     def send_encrypted(self, data: bytes) -> None:
         super().send(data)

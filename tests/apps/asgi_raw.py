@@ -111,11 +111,14 @@ async def trickle(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 async def crash(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Raises before the head, or `after` so many bytes of body."""
+    """Raises before the head, or `after` so many bytes of body; these have travelled if it waits
+    `s` seconds in between."""
     knobs = dict(parse_qsl(scope["query_string"].decode()))
     if "after" in knobs:
         await start(send)
         await body(send, b"x" * int(knobs["after"]), more=True)
+    if "s" in knobs:
+        await sleep(float(knobs["s"]))
     raise RuntimeError("crashed as asked")
 
 

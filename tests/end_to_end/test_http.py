@@ -269,7 +269,7 @@ def test_503_when_no_slot_comes_free(tmp_path: Path) -> None:
         assert client.get("/").text == "hello"
 
 
-TRUNCATED = ["/crash?after=1", "/crash?after=100000"]
+TRUNCATED = ["/crash?after=1&s=0.1", "/crash?after=100000"]
 
 
 @pytest.mark.parametrize("path", TRUNCATED)
@@ -278,6 +278,15 @@ def test_a_response_cut_short_is_seen(server: Propylon, path: str) -> None:
         client.get(path)
     assert curl("-o", "/dev/null", server.url + path).returncode == 18
     with server.client() as client:
+        assert client.get("/").text == "hello"
+
+
+def test_an_app_that_fails_in_the_turn_of_its_head_is_an_error(asgi: Propylon) -> None:
+    """What it has said has not left the worker yet, so that nothing need be cut."""
+    with asgi.client() as client:
+        response = client.get("/crash?after=1")
+        assert response.status_code == 500
+        assert response.content != b"x"
         assert client.get("/").text == "hello"
 
 

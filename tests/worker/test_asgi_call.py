@@ -8,9 +8,11 @@ from propylon.protocol.messages import (
     BAD_RESPONSE,
     CLIENT_GONE,
     CONFIRM_START,
+    END,
     HOLD_BODY,
     MAX_BODY,
     REFUSED,
+    RESET,
     RESPONSE,
     STARTED,
     WINDOW,
@@ -286,9 +288,33 @@ def test_an_exception_before_anything_was_sent(asgi: GatewayPeer, path: str) -> 
 
 
 def test_an_exception_after_the_head(asgi: GatewayPeer) -> None:
+    """Nothing is heard of a head that was said in the same turn; one that was heard stands."""
     call = asgi.get("/raises_after")
+    assert (call.status, call.body, call.kinds) == (0, b"", [RESET, END])
+    assert call.reset == (APP_FAILED, "ValueError: after the head")
+    call = asgi.get("/raises_later")
     assert (call.status, call.body, call.complete) == (200, b"part", False)
     assert call.reset == (APP_FAILED, "ValueError: after the head")
+
+
+def test_a_stream_said_at_once_is_one_message(asgi: GatewayPeer) -> None:
+    call = asgi.get("/many_events")
+    assert (call.kinds, call.body) == (
+        [RESPONSE],
+        b"".join(b"data: %d\n\n" % n for n in range(100)),
+    )
+
+
+def test_what_is_said_in_one_turn_does_not_wait_for_the_next(asgi: GatewayPeer) -> None:
+    """The app sends an event and waits for the client to have it."""
+    call = asgi.open(scope("POST", b"/asks"), b"", more=True)
+    asgi.flush()
+    for number in range(3):
+        asgi.until(lambda: call.body.endswith(b"%d?" % number))  # noqa: B023
+        asgi.link.send_body(call, b"yes", True)
+        asgi.flush()
+    asgi.until(lambda: call.ended)
+    assert call.body == b"0?1?2?"
 
 
 def test_an_exception_after_the_response_is_only_logged(asgi: GatewayPeer) -> None:

@@ -344,7 +344,7 @@ def test_the_app_is_entered_when_started_is_on_the_wire(run_dir: Path) -> None:
     with running("wsgi_apps:application", run_dir) as (_, peer):
         other = Listener(run_dir, name="2")
         witness = other.accept()
-        large = [peer.open(scope(path=b"/fits_the_window")) for _ in range(4)]
+        large = [peer.open(scope(path=b"/fits_the_window")) for _ in range(8)]
         peer.flush()
         deadline = time.monotonic() + TIMEOUT
         while witness.get("/stats").json["sent"] < len(large):

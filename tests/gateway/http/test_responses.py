@@ -51,17 +51,22 @@ def test_the_apps_date_and_server_win() -> None:
 
 def test_streamed_in_chunks_and_by_length() -> None:
     machine = get()
-    data = machine.start(200, ()) + machine.body(b"ab") + machine.body(b"c" * 20) + machine.end()
+    data = (
+        machine.start(200, ())
+        + b"".join(machine.body(b"ab"))
+        + b"".join(machine.body(b"c" * 20))
+        + machine.end()
+    )
     assert read(data)[1:] == (b"ab" + b"c" * 20, True)
     machine = get()
-    data = machine.start(200, ((b"content-length", b"3"),)) + machine.body(b"ab")
-    assert read(data + machine.body(b"c") + machine.end())[1:] == (b"abc", True)
+    data = machine.start(200, ((b"content-length", b"3"),)) + b"".join(machine.body(b"ab"))
+    assert read(data + b"".join(machine.body(b"c")) + machine.end())[1:] == (b"abc", True)
     assert machine.keep_alive
 
 
 def test_http_1_0_streams_until_the_connection_closes() -> None:
     machine = get("1.0", extra="Connection: keep-alive\r\n")
-    data = machine.start(200, ()) + machine.body(b"ab") + machine.end()
+    data = machine.start(200, ()) + b"".join(machine.body(b"ab")) + machine.end()
     assert data.endswith(b"connection: close\r\n\r\nab")
     assert not machine.keep_alive
     assert not machine.end_shows
@@ -80,7 +85,7 @@ def test_bodiless_statuses(status: int) -> None:
     assert data.endswith(b"\r\n\r\n")
     assert (b"content-length" in data) is (status == 304)
     machine = get()
-    data = machine.start(status, ()) + machine.body(b"hello") + machine.end()
+    data = machine.start(status, ()) + b"".join(machine.body(b"hello")) + machine.end()
     assert data.endswith(b"\r\n\r\n")
     assert b"transfer-encoding" not in data
 
@@ -91,7 +96,9 @@ def test_head_drops_the_body_and_keeps_its_length() -> None:
         assert dict(head.headers)[b"content-length"] == b"5"
         assert (body, whole) == (b"", True)
     machine = get(method="HEAD")
-    assert machine.start(200, ()) + machine.body(b"x") + machine.end() == machine.start(200, ())
+    assert machine.start(200, ()) + b"".join(machine.body(b"x")) + machine.end() == machine.start(
+        200, ()
+    )
 
 
 def test_a_body_over_its_length_is_cut() -> None:
@@ -100,7 +107,11 @@ def test_a_body_over_its_length_is_cut() -> None:
     assert read(data)[1:] == (b"hel", True)
     assert machine.fault
     machine = get()
-    data = machine.start(200, ((b"content-length", b"3"),)) + machine.body(b"hello") + machine.end()
+    data = (
+        machine.start(200, ((b"content-length", b"3"),))
+        + b"".join(machine.body(b"hello"))
+        + machine.end()
+    )
     assert read(data)[1:] == (b"hel", True)
     assert machine.fault
     assert not machine.keep_alive
@@ -108,7 +119,11 @@ def test_a_body_over_its_length_is_cut() -> None:
 
 def test_a_body_under_its_length_is_visibly_short() -> None:
     machine = get()
-    data = machine.start(200, ((b"content-length", b"9"),)) + machine.body(b"hello") + machine.end()
+    data = (
+        machine.start(200, ((b"content-length", b"9"),))
+        + b"".join(machine.body(b"hello"))
+        + machine.end()
+    )
     assert read(data)[1:] == (b"hello", False)
     assert not machine.keep_alive
     machine = get()

@@ -35,7 +35,7 @@ def test_a_link_that_cannot_be_written_ends(
     with worker:
         member = Member(p, ours, 1, poller)
         assert worker.recv(65_536), "it is greeted"
-        monkeypatch.setattr(member.machine, "take_output", fails)
+        monkeypatch.setattr(member.machine, "take_batch", fails)
         member._ring()  # as the machine does when it has something to send
         assert "a fault of ours" in caplog.text
         assert p.members == []

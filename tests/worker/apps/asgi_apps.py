@@ -303,6 +303,33 @@ async def raises_after(scope, receive, send):
 
 
 @route
+async def raises_later(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"part", "more_body": True})
+    await sleep(0.05)
+    raise ValueError("after the head")
+
+
+@route
+async def many_events(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(100):
+        event = b"data: %d\n\n" % number
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+@route
+async def asks(scope, receive, send):
+    """Sends, and waits for an answer, three times."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for number in range(3):
+        await send({"type": "http.response.body", "body": b"%d?" % number, "more_body": True})
+        await receive()
+    await send({"type": "http.response.body"})
+
+
+@route
 async def raises_when_complete(scope, receive, send):
     await answer(send, b"whole")
     raise ValueError("after everything")
