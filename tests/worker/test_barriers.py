@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,16 @@ def host_of(kind: Any, run_dir: Path) -> Any:
 
 def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture) -> None:
     host = host_of(ThreadHost, run_dir)
-    for item in (BrokenCall(Broken("first")), BrokenCall(SystemExit("second")), None):
-        host._queue.put(item)
+    for error in (Broken("first"), SystemExit("second")):
+        host._calls.put(BrokenCall(error))
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
+    deadline = time.monotonic() + 5
+    while log.text.count("a call has failed") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with host.lock:
+        host._calls.close()
     thread.join(5)
     assert not thread.is_alive()
     assert log.text.count("a call has failed") == 2
