@@ -27,7 +27,9 @@ from .leash import Leash
 from .load_app import LoadedApp
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
-from .solo_policy import SoloPolicy
+from .solo_policy import SAMPLE, SoloPolicy, better_in_parallel
+from .unsent import Unsent
+from .wait_meter import WaitMeter
 from .wsgi_call import WsgiApp, WsgiCall
 
 logger = logging.getLogger("propylon.worker")
@@ -37,8 +39,6 @@ JOIN_TIMEOUT: Final = 1.0
 LINGER: Final = 0.002
 """Seconds without a call after which a thread gives the lead back: then the main thread, which
 would look at it every millisecond, can sleep."""
-HOLD_BACK: Final = 0.000_2
-"""Seconds that an answer may be old when the next call begins; several then go out in one send."""
 HEAR_EVERY: Final = 0.001
 """Seconds between two hearings of the links while calls are waiting."""
 
@@ -46,24 +46,6 @@ HEAR_EVERY: Final = 0.001
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
     """Runs until told to stop."""
     ThreadHost(settings, loaded, leash).main()
-
-
-class _barrier:  # noqa: N801 - reads as the statement that it is, and costs less than a generator
-    """A fault of ours costs one link, and no thread."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: LinkSession) -> None:
-        self._session = session
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, frames: object) -> bool:
-        if kind is None or not issubclass(kind, Exception):
-            return False
-        logger.exception("link %s has failed", self._session.path)
-        self._session.lose("a fault of the worker")
-        return True
 
 
 class ThreadHost(Host):
@@ -77,8 +59,13 @@ class ThreadHost(Host):
         self._calls = CallQueue(self.lock)
         self._lead = Lead()
         self._policy = SoloPolicy()
-        self._rung: set[LinkSession] = set()
-        """Links with something to say."""
+        self._unsent = Unsent()
+        self._answered_at = 0.0
+        """When the leading thread's call gave its response; 0.0 before that."""
+        self._aftermath = 0.0
+        """Seconds from there to its end, at the last call that had such a time."""
+        self._heard_at = 0.0
+        """When the leading thread last heard the links."""
         self._selector = selectors.DefaultSelector()
 
     # -- the main thread ---------------------------------------------------------------------
@@ -132,12 +119,15 @@ class ThreadHost(Host):
     def _serve(self, session: LinkSession, events: int) -> None:
         if session.closed:
             return
-        with _barrier(session):
+        try:
             if events & selectors.EVENT_WRITE:
                 self._selector.modify(session.sock, selectors.EVENT_READ, session)
                 session.writable()
             if events & selectors.EVENT_READ:
                 session.readable()
+        except Exception:  # a fault of ours: it costs one link
+            logger.exception("link %s has failed", session.path)
+            session.lose("a fault of the worker")
 
     def _hand_out(self) -> None:
         """Calls have come: to one thread, or to as many as there are."""
@@ -151,25 +141,40 @@ class ThreadHost(Host):
     def _go_parallel(self) -> None:
         """The main thread has the lead again, as calls wait for something."""
         self._policy.failed(time.monotonic())
-        self._flush()
+        self._unsent.flush()
         self._calls.wake(len(self._calls))
 
     # -- an app thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
         """Its life."""
-        context = contextvars.copy_context()
-        while True:
-            with self.lock:
-                self._flush()
-                call = self._take()
-                if call is None:
-                    return
-                term = self._lead.accept() if self._lead.holder == "offered" else 0
-            if term:
-                self._go_solo(call, term, context)
-            else:
-                self._run(call, context.copy())
+        context, meter = contextvars.copy_context(), WaitMeter()
+        while not self._calls.closed:
+            try:
+                self._turn(context, meter)
+            except BaseException:  # a fault of ours, outside of any call
+                logger.exception("a thread has failed, and goes on")
+                with self.lock:
+                    self.waits()
+        meter.close()
+
+    def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
+        """One call; if the lead is to be had, as many as it lasts."""
+        with self.lock:
+            self._unsent.flush()
+            call = self._take()
+            term = self._lead.accept() if call and self._lead.holder == "offered" else 0
+        if call is None:
+            return
+        if not term:
+            self._run(call, context.copy())
+            return
+        self._heard_at = call.began
+        meter.reset()
+        while call is not None:
+            meter.begin()
+            self._run(call, context.copy())
+            call = self._next(term, meter)
 
     def _take(self) -> WsgiCall | None:
         """Waits for a call that is not the leading thread's; None: there will be no more."""
@@ -189,45 +194,40 @@ class ThreadHost(Host):
 
     # -- the thread that leads ---------------------------------------------------------------
 
-    def _go_solo(self, call: WsgiCall | None, term: int, context: contextvars.Context) -> None:
-        """Does everything, until it is held up or has nothing to do."""
-        hear_at = time.monotonic() + HEAR_EVERY
-        unsent_since = 0.0
-        while call is not None:
-            before = time.thread_time()
-            self._run(call, context.copy())
-            now, computed = time.monotonic(), time.thread_time() - before
-            took = now - call.began
-            with self.lock:
-                if not self._lead.in_term(term):
-                    return
-                if self._policy.ran(took, computed):
+    def _next(self, term: int, meter: WaitMeter) -> WsgiCall | None:
+        """Settles the call that has ended. The next one, or None: the lead is gone."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._lead.in_term(term):
+                return None
+            took = now - self._lead.away_since
+            if meter.end(took) >= SAMPLE:
+                if better_in_parallel(meter.calls, meter.computed, meter.waited):
                     self._lead.give_back()
                     self._go_parallel()
-                    return
-                unsent_since = unsent_since or now
-                if not self._calls or now - unsent_since + took > HOLD_BACK:
-                    self._flush()
-                    unsent_since = 0.0
-                if self._calls and now < hear_at:
-                    call = self._next(now)
-                    continue
-                self._lead.hears()
-            call = self._hear_calls()
-            hear_at = time.monotonic() + HEAR_EVERY
+                    return None
+                meter.reset()
+            if self._answered_at:
+                self._aftermath, self._answered_at = now - self._answered_at, 0.0
+            # The next call will take about as long as this one.
+            if not (self._calls and self._unsent.may_wait(now + took)):
+                self._unsent.flush()
+            if self._calls and now - self._heard_at < HEAR_EVERY:
+                return self._begin(now)
+            self._lead.hears()
+        return self._hear_calls()
 
     def _hear_calls(self) -> WsgiCall | None:
-        """The next call, which may be on its way; None if there is none: the lead is gone then."""
         while self._hear(0.0 if self._calls else LINGER) and not self._calls:
             pass
         with self.lock:
             if self._calls:
-                return self._next(time.monotonic())
-            self._flush()
+                self._heard_at = now = time.monotonic()
+                return self._begin(now)
             self._lead.give_back()
             return None
 
-    def _next(self, now: float) -> WsgiCall:
+    def _begin(self, now: float) -> WsgiCall:
         call = self._calls.pop()
         call.began = now
         self._lead.leaves(now)
@@ -279,14 +279,7 @@ class ThreadHost(Host):
         self._selector.modify(session.sock, both, session)
 
     def ring(self, session: LinkSession) -> None:
-        self._rung.add(session)
-
-    def _flush(self) -> None:
-        """Sends whatever is to be sent on any link."""
-        while self._rung:
-            session = self._rung.pop()
-            with _barrier(session):
-                session.flush()
+        self._unsent.add(session)
 
     def closing(self, session: LinkSession) -> None:
         self._selector.unregister(session.sock)

@@ -18,13 +18,13 @@ HELD_UP: Final = 0.001
 
 
 class Lead:
-    __slots__ = ("_away_since", "_bell", "_term", "_thread", "holder")
+    __slots__ = ("_bell", "_term", "_thread", "away_since", "holder")
 
     def __init__(self) -> None:
         self.holder: Literal["main", "offered", "thread"] = "main"
         self._term = 0
         self._thread = 0
-        self._away_since = 0.0
+        self.away_since = 0.0
         """Since when nobody hears the links, by the monotonic clock; 0.0 while somebody does."""
         self._bell = threading.Lock()
         """Locked, but when the lead has come back by itself."""
@@ -36,7 +36,7 @@ class Lead:
         """To the thread that takes the next call."""
         self._bell.acquire(blocking=False)  # it may have rung behind the last look
         self.holder = "offered"
-        self._away_since = now
+        self.away_since = now
 
     def look(self, timeout: float) -> bool:
         """Waits for the lead's return, so many seconds at most. Whether its holder is held up,
@@ -46,7 +46,7 @@ class Lead:
         return self.is_held_up()
 
     def is_held_up(self) -> bool:
-        since = self._away_since
+        since = self.away_since
         return since > 0.0 and time.monotonic() - since >= HELD_UP
 
     def take_back(self) -> None:
@@ -70,10 +70,10 @@ class Lead:
 
     def leaves(self, now: float) -> None:
         """Nobody hears the links from now on: their thread is about to call the app."""
-        self._away_since = now
+        self.away_since = now
 
     def hears(self) -> None:
-        self._away_since = 0.0
+        self.away_since = 0.0
 
     def give_back(self) -> None:
         self._end_term()
@@ -81,4 +81,4 @@ class Lead:
 
     def _end_term(self) -> None:
         self.holder = "main"
-        self._away_since = 0.0
+        self.away_since = 0.0

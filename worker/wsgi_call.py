@@ -47,8 +47,11 @@ class Threads(Protocol):
     """What a call needs of the host, beside what its session does."""
 
     lock: threading.Lock
-    shutdown: object
-    """What the app finds in its environ under that name."""
+
+    @property
+    def shutdown(self) -> object:
+        """What the app finds in its environ under that name."""
+        ...
 
     def waits(self) -> None:
         """Called under the lock by a call's thread that is about to wait for news from its link."""
