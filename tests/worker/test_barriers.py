@@ -77,18 +77,20 @@ def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture, lead
     assert "Broken: first" in log.text
 
 
-class BrokenSession(LinkSession):
+class BrokenLink(Exception):
+    pass
+
+
+class DeafSession(LinkSession):
     """A link that raises, though none should."""
 
     def readable(self) -> None:
         raise BrokenLink("hears")
 
+
+class MuteSession(LinkSession):
     def flush(self) -> None:
         raise BrokenLink("sends")
-
-
-class BrokenLink(Exception):
-    pass
 
 
 def test_a_thread_outlives_links_that_are_broken(
@@ -97,21 +99,22 @@ def test_a_thread_outlives_links_that_are_broken(
     """It leads, and has to hear one of them and to send on the other."""
     host = host_of(ThreadHost, run_dir)
     pairs = [socket.socketpair(), socket.socketpair()]
-    heard, rung = (BrokenSession(ours, "x", host) for ours, _ in pairs)
-    for session in (heard, rung):
+    deaf = DeafSession(pairs[0][0], "deaf", host)
+    mute = MuteSession(pairs[1][0], "mute", host)
+    for session in (deaf, mute):
         host.watch(session)
     pairs[0][1].send(b"anything")
-    host.ring(rung)
     host._calls.put(BrokenCall(Broken("a call")))
     host._lead.offer(time.monotonic())
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
-    until(lambda: heard.closed and rung.closed and host._lead.holder == "main")
+    until(lambda: deaf.closed and mute.closed and host._lead.holder == "main")
     host._calls.put(BrokenCall(Broken("the next call")))
     with host.lock:
         host._calls.wake(1)
     until(lambda: "the next call" in log.text)
-    assert log.text.count("link x has failed") == 2
+    assert "link deaf has failed" in log.text
+    assert "link mute has failed" in log.text
     with host.lock:
         host._calls.close()
     thread.join(5)

@@ -23,6 +23,7 @@ def test_failures_in_a_row_are_farther_and_farther_apart() -> None:
         began = now
         while not policy.may_begin(now):
             now += SHORTEST / 4
+            assert now - began <= LONGEST + SHORTEST
         pauses.append(now - began)
         policy.failed(now)
     assert pauses[0] == pytest.approx(SHORTEST, rel=0.3)

@@ -112,6 +112,22 @@ def test_a_quick_call_is_not_held_behind_a_slow_one(peer: GatewayPeer, slow: str
     peer.until(lambda: slow_call.ended)
 
 
+def test_an_answer_does_not_wait_for_a_slow_call_behind_it(peer: GatewayPeer) -> None:
+    load(peer, "/compute/0", 200, THREADS)
+    quick, slow = open_all(peer, "/compute/0", "/wait/400")
+    peer.until(lambda: quick.ended)
+    assert not slow.ended
+    peer.until(lambda: slow.ended)
+
+
+def test_the_links_are_heard_while_calls_are_waiting(peer: GatewayPeer) -> None:
+    load(peer, "/compute/0", 200, THREADS)
+    calls = open_all(peer, *["/compute/0.3"] * 1000)
+    peer.ping()
+    assert sum(call.ended for call in calls) < len(calls) / 2
+    peer.until(lambda: all(call.ended for call in calls))
+
+
 def test_a_ping_is_answered_while_the_app_computes(peer: GatewayPeer) -> None:
     load(peer, "/compute/0", 200, THREADS)
     (call,) = open_all(peer, "/compute/400")
