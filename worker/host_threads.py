@@ -1,8 +1,12 @@
 """Hosts a WSGI app on threads.
 
-The main thread does the I/O of all links; app threads take calls from one queue. One lock guards
-every link (and the codec, which they share); an app thread that has an answer sends it on the
-non-blocking socket itself, and leaves the rest to the main thread only when the socket would block.
+Calls wait in one queue, and threads take them. One lock guards every link (and the codec, which
+they share), the queue and the lead; whoever has an answer sends it on the non-blocking socket
+itself, and leaves to the hearing of the links only what the socket would not take.
+
+Who hears the links is the `lead`'s matter. The main thread does as long as calls wait for
+something: it hands them out, and they wait beside each other. While they only compute, one thread
+does it all, and no call costs a change of threads.
 
 Slots are announced to every gateway, and several gateways do not know of each other: together they
 may open more calls than there are threads. Those wait in the queue here.
@@ -10,24 +14,33 @@ may open more calls than there are threads. Those wait in the queue here.
 
 import contextvars
 import logging
-import queue
 import selectors
 import threading
 import time
 from typing import Final, cast
 
 from ..protocol.messages import Scope
+from .call_queue import CallQueue
 from .host import Host
+from .lead import Lead
 from .leash import Leash
 from .load_app import LoadedApp
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
+from .solo_policy import SAMPLE, SoloPolicy, better_in_parallel
+from .unsent import Unsent
+from .wait_meter import WaitMeter
 from .wsgi_call import WsgiApp, WsgiCall
 
 logger = logging.getLogger("propylon.worker")
 
 JOIN_TIMEOUT: Final = 1.0
 """Seconds that idle threads have to end."""
+LINGER: Final = 0.002
+"""Seconds without a call after which a thread gives the lead back: then the main thread, which
+would look at it every millisecond, can sleep."""
+HEAR_EVERY: Final = 0.001
+"""Seconds between two hearings of the links while calls are waiting."""
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
@@ -41,10 +54,21 @@ class ThreadHost(Host):
 
     def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
         super().__init__(settings, loaded, leash)
+        self.lock = threading.Lock()
         self._app = cast("WsgiApp", loaded.app)
-        self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[WsgiCall | None] = queue.SimpleQueue()
+        self._calls = CallQueue(self.lock)
+        self._lead = Lead()
+        self._policy = SoloPolicy()
+        self._unsent = Unsent()
+        self._answered_at = 0.0
+        """When the leading thread's call gave its response; 0.0 before that."""
+        self._aftermath = 0.0
+        """Seconds from there to its end, at the last call that had such a time."""
+        self._heard_at = 0.0
+        """When the leading thread last heard the links."""
         self._selector = selectors.DefaultSelector()
+
+    # -- the main thread ---------------------------------------------------------------------
 
     def main(self) -> None:
         threads = [
@@ -56,13 +80,13 @@ class ThreadHost(Host):
         self.take_signals()
         self.begin()
         while True:
-            with self._lock:
+            with self.lock:
                 delay = self.tick()
             if delay is None:
                 break
             self._serve_links(time.monotonic() + delay)
-        for _ in threads:
-            self._queue.put(None)
+        with self.lock:
+            self._calls.close()
         if not self.running:  # a thread that is stuck in the app is left behind
             for thread in threads:
                 thread.join(JOIN_TIMEOUT)
@@ -70,27 +94,160 @@ class ThreadHost(Host):
             raise self.failure
 
     def _serve_links(self, until: float) -> None:
+        """Hears the links, or looks whether somebody does."""
         while (rest := until - time.monotonic()) > 0:
-            for key, events in self._selector.select(rest):
-                session = cast("LinkSession", key.data)
-                with self._lock:
-                    if session.closed:
-                        continue
-                    if events & selectors.EVENT_WRITE:
-                        self._selector.modify(session.sock, selectors.EVENT_READ, session)
-                        session.writable()
-                    if events & selectors.EVENT_READ:
-                        session.readable()
+            if self._lead.holder == "main":
+                self._hear(rest)
+            elif self._lead.look(rest):
+                with self.lock:
+                    if self._lead.is_held_up():
+                        self._lead.take_back()
+                        self._go_parallel()
+
+    def _hear(self, timeout: float) -> bool:
+        """Hears the links once, after so many seconds at most; whether they had news."""
+        ready = self._selector.select(timeout)
+        if not ready:
+            return False
+        with self.lock:
+            for key, events in ready:
+                self._serve(cast("LinkSession", key.data), events)
+            if self._calls and self._lead.holder == "main":
+                self._hand_out()
+        return True
+
+    def _serve(self, session: LinkSession, events: int) -> None:
+        if session.closed:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._selector.modify(session.sock, selectors.EVENT_READ, session)
+                session.writable()
+            if events & selectors.EVENT_READ:
+                session.readable()
+        except Exception:  # a fault of ours: it costs one link
+            logger.exception("link %s has failed", session.path)
+            session.lose("a fault of the worker")
+
+    def _hand_out(self) -> None:
+        """Calls have come: to one thread, or to as many as there are."""
+        now = time.monotonic()
+        if self._policy.may_begin(now):
+            self._lead.offer(now)
+            self._calls.wake(1)
+        else:
+            self._calls.wake(len(self._calls))
+
+    def _go_parallel(self) -> None:
+        """The main thread has the lead again, as calls wait for something."""
+        self._policy.failed(time.monotonic())
+        self._unsent.flush()
+        self._calls.wake(len(self._calls))
+
+    # -- an app thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
-        """An app thread's life."""
-        context = contextvars.copy_context()
-        while (call := self._queue.get()) is not None:
-            call.began = time.monotonic()
+        """Its life."""
+        context, meter = contextvars.copy_context(), WaitMeter()
+        while not self._calls.closed:
             try:
-                context.copy().run(call.run, self._app)
-            except BaseException:  # a fault of ours: it costs a call and no thread
-                logger.exception("a call has failed")
+                self._turn(context, meter)
+            except BaseException:  # a fault of ours, outside of any call
+                logger.exception("a thread has failed, and goes on")
+                with self.lock:
+                    self.waits()
+        meter.close()
+
+    def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
+        """One call; if the lead is to be had, as many as it lasts."""
+        with self.lock:
+            self._unsent.flush()
+            call = self._take()
+            term = self._lead.accept() if call and self._lead.holder == "offered" else 0
+        if call is None:
+            return
+        if not term:
+            self._run(call, context.copy())
+            return
+        self._heard_at = call.began
+        meter.reset()
+        while call is not None:
+            meter.begin()
+            self._run(call, context.copy())
+            call = self._next(term, meter)
+
+    def _take(self) -> WsgiCall | None:
+        """Waits for a call that is not the leading thread's; None: there will be no more."""
+        while not self._calls.closed:
+            if self._calls and self._lead.holder != "thread":
+                call = self._calls.pop()
+                call.began = time.monotonic()
+                return call
+            self._calls.wait()
+        return None
+
+    def _run(self, call: WsgiCall, context: contextvars.Context) -> None:
+        try:
+            context.run(call.run, self._app)
+        except BaseException:  # a fault of ours: it costs a call and no thread
+            logger.exception("a call has failed")
+
+    # -- the thread that leads ---------------------------------------------------------------
+
+    def _next(self, term: int, meter: WaitMeter) -> WsgiCall | None:
+        """Settles the call that has ended. The next one, or None: the lead is gone."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._lead.in_term(term):
+                return None
+            took = now - self._lead.away_since
+            if meter.end(took) >= SAMPLE:
+                if better_in_parallel(meter.calls, meter.computed, meter.waited):
+                    self._lead.give_back()
+                    self._go_parallel()
+                    return None
+                meter.reset()
+            if self._answered_at:
+                self._aftermath, self._answered_at = now - self._answered_at, 0.0
+            # The next call will take about as long as this one.
+            if not (self._calls and self._unsent.may_wait(now + took)):
+                self._unsent.flush()
+            if self._calls and now - self._heard_at < HEAR_EVERY:
+                return self._begin(now)
+            self._lead.hears()
+        return self._hear_calls()
+
+    def _hear_calls(self) -> WsgiCall | None:
+        while self._hear(0.0 if self._calls else LINGER) and not self._calls:
+            pass
+        with self.lock:
+            if self._calls:
+                self._heard_at = now = time.monotonic()
+                return self._begin(now)
+            self._lead.give_back()
+            return None
+
+    def _begin(self, now: float) -> WsgiCall:
+        call = self._calls.pop()
+        call.began = now
+        self._lead.leaves(now)
+        return call
+
+    # -- what the calls ask for, under the lock ----------------------------------------------
+
+    def waits(self) -> None:
+        """This thread is about to wait for news from a link: another has to hear them."""
+        if self._lead.is_mine:
+            self._lead.give_back()
+            self._go_parallel()
+
+    def answered(self, session: LinkSession) -> None:
+        """A response is whole, and its call still runs. A thread that leads sends it when that
+        has ended, so that both go as one message; the main thread sees to it that it is soon."""
+        if not self._lead.is_mine:
+            session.flush()
+
+    # -- what the sessions ask for, under the lock -------------------------------------------
 
     def stuck(self, now: float) -> int:
         """Only when all threads are: until then it serves, and a slow call whose client has left
@@ -98,18 +255,16 @@ class ThreadHost(Host):
         stuck = super().stuck(now)
         return stuck if stuck >= self.settings.threads else 0
 
-    # -- what the sessions ask for, under the lock -------------------------------------------
-
     def new_event(self) -> threading.Event:
         return threading.Event()
 
     def new_call(self, session: LinkSession, scope: Scope) -> WsgiCall:
-        return WsgiCall(session, self._lock, self.shutdown)
+        return WsgiCall(session, self)
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, WsgiCall)
         self.take(call)
-        self._queue.put(call)
+        self._calls.put(call)
 
     def cancel(self, call: HostedCall) -> None:
         """A thread cannot be stopped; its next read or write fails, and it is not waited for."""
@@ -119,12 +274,12 @@ class ThreadHost(Host):
         self._selector.register(session.sock, selectors.EVENT_READ, session)
 
     def watch_writable(self, session: LinkSession) -> None:
-        # From an app thread too: epoll(7) takes changes while another thread waits.
+        # From any thread: epoll(7) takes changes while another thread waits.
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
         self._selector.modify(session.sock, both, session)
 
     def ring(self, session: LinkSession) -> None:
-        """Whoever says something flushes before it lets go of the lock."""
+        self._unsent.add(session)
 
     def closing(self, session: LinkSession) -> None:
         self._selector.unregister(session.sock)

@@ -1,8 +1,9 @@
 """One call of a WSGI app (PEP 3333), run by a thread of its own for as long as it lasts.
 
 What touches the link, and the fields that the I/O thread writes too, happens under the host's one
-lock. Whoever says something on the link also sends it before it lets go of the lock: a thread that
-has finished answers through the socket itself and wakes nobody, unless the socket would block.
+lock. What has to go out at once is sent before the lock is let go of, through the socket itself,
+and wakes nobody unless that would block; what is said last waits for the host, which may have
+other answers to send with it.
 """
 
 import logging
@@ -10,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from ..protocol.messages import (
     APP_FAILED,
@@ -42,17 +43,35 @@ class ClientDisconnected(OSError):
     """The client is gone: there is nobody to read from or to write to."""
 
 
+class Threads(Protocol):
+    """What a call needs of the host, beside what its session does."""
+
+    lock: threading.Lock
+
+    @property
+    def shutdown(self) -> object:
+        """What the app finds in its environ under that name."""
+        ...
+
+    def waits(self) -> None:
+        """Called under the lock by a call's thread that is about to wait for news from its link."""
+        ...
+
+    def answered(self, session: LinkSession) -> None:
+        """Called under the lock: a response is whole, and can go out."""
+        ...
+
+
 class WsgiCall(HostedCall):
     __slots__ = ("_chunks", "_condition", "_confirmed", "_head", "_left", "_lock", "_more",
-                 "_shutdown", "environ", "message")  # fmt: skip
+                 "_threads", "environ", "message")  # fmt: skip
 
     waits_for_a_thread = True
 
-    def __init__(self, session: LinkSession, lock: threading.Lock, shutdown: object) -> None:
-        """`shutdown` is what the app finds in its environ under that name."""
+    def __init__(self, session: LinkSession, threads: Threads) -> None:
         super().__init__(session)
-        self._lock = lock
-        self._shutdown = shutdown
+        self._lock = threads.lock
+        self._threads = threads
         self._condition: threading.Condition | None = None
         self._chunks: deque[bytes] | None = None
         self._more = False
@@ -71,7 +90,7 @@ class WsgiCall(HostedCall):
         _, _, self.message, body, self._more, flags = message
         self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message)
-        self.environ["propylon.shutdown"] = self._shutdown
+        self.environ["propylon.shutdown"] = self._threads.shutdown
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))
@@ -94,7 +113,7 @@ class WsgiCall(HostedCall):
     # -- the app's side: its thread ----------------------------------------------------------
 
     def run(self, app: WsgiApp) -> None:
-        """Calls the app. Raises nothing."""
+        """Calls the app. Raises nothing. What it says last is still to be flushed."""
         whole = None
         try:
             if not self._confirmed:
@@ -129,7 +148,6 @@ class WsgiCall(HostedCall):
         finally:
             self.session.leave(self)
             self.wake()
-            self.session.flush()
 
     def _call(self, app: WsgiApp) -> tuple[int, Pairs, bytes] | None:
         """A response that is whole and still to be sent, None if it went out on the way."""
@@ -209,7 +227,7 @@ class WsgiCall(HostedCall):
                 if len(data) == self._left and data and len(data) <= MAX_BODY:
                     link.respond(self, *head, data)
                     self.wake()
-                    self.session.flush()
+                    self._threads.answered(self.session)
                     return
                 link.start_response(self, *head)
             elif self.response != "body":
@@ -273,7 +291,8 @@ class WsgiCall(HostedCall):
             return chunk
 
     def _park(self) -> None:
-        """Waits, without the lock, until the I/O thread has news."""
+        """Waits, without the lock, until its link has news."""
+        self._threads.waits()
         if self._condition is None:
             self._condition = threading.Condition(self._lock)
         self._condition.wait()

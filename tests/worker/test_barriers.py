@@ -1,7 +1,10 @@
 """Whatever is wrong with one call, ours or the app's, its host goes on."""
 
 import logging
+import socket
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from propylon.worker.host_threads import ThreadHost
 from propylon.worker.host_trio import TrioHost
 from propylon.worker.leash import Leash
 from propylon.worker.load_app import LoadedApp
+from propylon.worker.session import LinkSession
 from propylon.worker.settings import WorkerSettings
 
 
@@ -48,16 +52,75 @@ def host_of(kind: Any, run_dir: Path) -> Any:
     return kind(settings, LoadedApp(app, "x:app", "wsgi"), Leash(None))
 
 
-def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture) -> None:
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture, leads: bool) -> None:
     host = host_of(ThreadHost, run_dir)
-    for item in (BrokenCall(Broken("first")), BrokenCall(SystemExit("second")), None):
-        host._queue.put(item)
+    for error in (Broken("first"), SystemExit("second")):
+        host._calls.put(BrokenCall(error))
+    if leads:
+        host._lead.offer(time.monotonic())
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
+    until(lambda: log.text.count("a call has failed") == 2)
+    until(lambda: host._lead.holder == "main")
+    with host.lock:
+        host._calls.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert log.text.count("a call has failed") == 2
     assert "Broken: first" in log.text
+
+
+class BrokenLink(Exception):
+    pass
+
+
+class DeafSession(LinkSession):
+    """A link that raises, though none should."""
+
+    def readable(self) -> None:
+        raise BrokenLink("hears")
+
+
+class MuteSession(LinkSession):
+    def flush(self) -> None:
+        raise BrokenLink("sends")
+
+
+def test_a_thread_outlives_links_that_are_broken(
+    run_dir: Path, log: pytest.LogCaptureFixture
+) -> None:
+    """It leads, and has to hear one of them and to send on the other."""
+    host = host_of(ThreadHost, run_dir)
+    pairs = [socket.socketpair(), socket.socketpair()]
+    deaf = DeafSession(pairs[0][0], "deaf", host)
+    mute = MuteSession(pairs[1][0], "mute", host)
+    for session in (deaf, mute):
+        host.watch(session)
+    pairs[0][1].send(b"anything")
+    host._calls.put(BrokenCall(Broken("a call")))
+    host._lead.offer(time.monotonic())
+    thread = threading.Thread(target=host._work, daemon=True)
+    thread.start()
+    until(lambda: deaf.closed and mute.closed and host._lead.holder == "main")
+    host._calls.put(BrokenCall(Broken("the next call")))
+    with host.lock:
+        host._calls.wake(1)
+    until(lambda: "the next call" in log.text)
+    assert "link deaf has failed" in log.text
+    assert "link mute has failed" in log.text
+    with host.lock:
+        host._calls.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    for _, theirs in pairs:
+        theirs.close()
 
 
 @pytest.mark.parametrize(
