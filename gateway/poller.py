@@ -109,12 +109,12 @@ class Poller:
         """Turns, until there is nothing to do for a while or trio has something to do."""
         self._trio_is_wanted = False
         until = monotonic() + LONGEST_ROUND
-        self._turn(0)
+        self._turn()
         while not self._trio_is_wanted and (left := until - monotonic()) > 0:
             if not self._turn(left):
                 break
 
-    def _turn(self, patience: float) -> int:
+    def _turn(self, patience: float = 0.0) -> int:
         """Waits so many seconds for something and handles what is ready; returns how many sockets
         were."""
         ready = self._epoll.poll(patience, MOST_EVENTS)

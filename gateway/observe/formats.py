@@ -81,6 +81,8 @@ def _local(seconds: float) -> datetime:
 
 _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "h": _host,
+    "l": lambda _: "-",
+    "u": lambda _: "-",
     "t": _ended_at,
     "r": _request_line,
     "m": lambda entry: entry[0].request.method,
@@ -96,11 +98,12 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "M": lambda entry: str(int(entry[1] * 1_000)),
     "D": lambda entry: str(int(entry[1] * 1_000_000)),
     "L": lambda entry: f"{entry[1]:.6f}",
+    "p": lambda _: "-",
 }
 """gunicorn's atoms."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
-"""Atoms that are "-": the user is the app's to know, and the process differs from request to
-request."""
+"""Those that are the same in every line: the user is the app's to know, and the process differs
+from request to request."""
 
 
 def compile_format(logformat: str) -> Format:
@@ -134,7 +137,7 @@ def _atom(name: str) -> Callable[[Entry], str]:
     if match := _RESPONSE_FIELD.fullmatch(name):
         sent = match[1].lower().encode()
         return lambda entry: _field(entry[0].response_headers, sent)
-    known = " ".join((*_ATOMS, *_NEVER_KNOWN))
+    known = " ".join(_ATOMS)
     raise ValueError(
         f"it has the unknown atom %({name})s; known are {known} "
         "and {name}i, {name}o for fields of the request and the response"

@@ -118,7 +118,10 @@ class GatewayPeer:
     def flush(self) -> None:
         self.sock.settimeout(TIMEOUT)
         while data := self.link.take_output():
-            self.sock.sendall(data)
+            try:
+                self.sock.sendall(data)
+            except BrokenPipeError:
+                pass  # the worker is gone; what it has sent is still to be read
 
     def pump(self, timeout: float) -> bool:
         """Hears what comes within the time; False if nothing did."""
