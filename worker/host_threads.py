@@ -169,7 +169,7 @@ class ThreadHost(Host):
         if not term:
             self._run(call, context.copy())
             return
-        self._heard_at = call.began
+        self._heard_at, self._answered_at = call.began, 0.0
         meter.reset()
         while call is not None:
             meter.begin()
