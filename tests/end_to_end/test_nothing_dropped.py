@@ -19,10 +19,7 @@ SHORT, LONG = 5.0, 12.0
 OVERHEAD = 120.0
 """Seconds after which even a trial that goes all wrong has ended."""
 
-EVERYDAY = [
-    ("propylon", "reload"),
-    ("propylon", "killed"),
-]
+EVERYDAY = [("propylon", "reload")]
 SLOW = [
     ("propylon", variant)
     for variant in (

@@ -301,6 +301,7 @@ def test_who_is_stuck_on_the_control_socket_holds_nobody_up(
 # -- a dead supervisor ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_orphan_keeps_the_port(tmp_path: Path) -> None:
     """What is under way is finished, and then nobody is left; the next one can have the port."""
     deploy(tmp_path, "old", in_call="open('began', 'w').close(); await asyncio.sleep(0.7)")

@@ -28,7 +28,7 @@ def parent(pid: int) -> int:
 @pytest.mark.parametrize(
     ("app", "loop"),
     [
-        pytest.param(*host, id=name, marks=[pytest.mark.slow] if name == "trio" else [])
+        pytest.param(*host, id=name, marks=[pytest.mark.slow] if name != "asyncio" else [])
         for name, host in HOSTS.items()
     ],
 )

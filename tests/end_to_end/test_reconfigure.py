@@ -69,6 +69,7 @@ def long_header(server: Propylon) -> int:
         return client.get("/", headers={"X-Long": "x" * 3000}).status_code
 
 
+@pytest.mark.slow
 def test_a_gateway_option_replaces_the_gateway_and_drops_nobody(
     server: Propylon, clients: Traffic, folder: Path
 ) -> None:

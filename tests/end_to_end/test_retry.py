@@ -191,6 +191,7 @@ def test_two_workers_die_of_it_and_no_third(folder: Path) -> None:
 # -- workers that do not answer ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_costs_nobody_anything(folder: Path) -> None:
     """SIGSTOP, under load: after the second in which that is noticed, all go to the other; and when
     it goes on, it takes part again."""

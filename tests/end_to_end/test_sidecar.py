@@ -52,7 +52,14 @@ class Part:
         return self.process.wait(DEADLINE)
 
 
-@pytest.mark.parametrize("order", ["workers first", "gateway first", "at once"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "workers first",
+        pytest.param("gateway first", marks=pytest.mark.slow),
+        pytest.param("at once", marks=pytest.mark.slow),
+    ],
+)
 def test_a_pod_s_end_fails_no_request(order: str, tmp_path: Path) -> None:
     """Kubernetes tells the app's container first and the sidecar last, and takes the endpoint away
     meanwhile; compose and systemd tell them in any order."""

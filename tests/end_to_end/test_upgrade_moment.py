@@ -42,7 +42,8 @@ def begin_upgrade(server: Propylon) -> None:
         assert time.monotonic() < end, "it does not upgrade"
 
 
-@pytest.mark.parametrize("delay", [0.0, pytest.param(0.002, marks=pytest.mark.slow),
+@pytest.mark.parametrize("delay", [pytest.param(0.0, marks=pytest.mark.slow),
+                                   pytest.param(0.002, marks=pytest.mark.slow),
                                    pytest.param(0.008, marks=pytest.mark.slow),
                                    pytest.param(0.012, marks=pytest.mark.slow),
                                    pytest.param(0.1, marks=pytest.mark.slow)])  # fmt: skip

@@ -1,5 +1,6 @@
 """Whatever comes, both parsers say the same, and where the bytes are cut does not matter."""
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -50,15 +51,26 @@ BODIES = st.one_of(
 MESSAGES = st.lists(st.tuples(HEADS, BODIES).map(b"".join), min_size=1, max_size=2).map(b"".join)
 
 
-@settings(max_examples=1_500, deadline=None)
-@example(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5,5\r\n\r\nhello")
-@example(b"GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-@given(MESSAGES)
-def test_parsers_and_cuts_agree(data: bytes) -> None:
+def agree(data: bytes) -> None:
     whole = drive([data], "httptools")
     assert drive([data], "h11") == whole
     for parser in ("httptools", "h11"):
         assert verdict(drive(every_byte(data), parser)) == verdict(whole)
+
+
+@settings(max_examples=500, deadline=None)
+@example(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5,5\r\n\r\nhello")
+@example(b"GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+@given(MESSAGES)
+def test_parsers_and_cuts_agree(data: bytes) -> None:
+    agree(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=5_000, deadline=None)
+@given(MESSAGES)
+def test_parsers_and_cuts_agree_at_length(data: bytes) -> None:
+    agree(data)
 
 
 def verdict(outcomes: list[tuple[object, ...]]) -> list[tuple[object, ...]]:

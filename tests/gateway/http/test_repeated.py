@@ -51,7 +51,7 @@ def understood(machine: HttpMachine, head: bytes) -> tuple[object, ...]:
     return *said, machine.body_complete, machine.keep_alive
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @example(
     b"GET / HTTP/1.1\r\n",
     b"GET / HTTP/1.1\r\n",

@@ -55,6 +55,7 @@ def test_lines_of_several_writers_stay_whole(pipe: tuple[int, int]) -> None:
         writer.close(PATIENCE)
 
 
+@pytest.mark.slow
 def test_what_nobody_reads_is_bounded_and_counted(
     pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
