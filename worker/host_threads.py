@@ -28,7 +28,7 @@ from .load_app import LoadedApp
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
 from .solo_policy import SAMPLE, SoloPolicy, better_in_parallel
-from .unsent import Unsent
+from .unflushed import Unflushed
 from .wait_meter import WaitMeter
 from .wsgi_call import WsgiApp, WsgiCall
 
@@ -59,11 +59,7 @@ class ThreadHost(Host):
         self._calls = CallQueue(self.lock)
         self._lead = Lead()
         self._policy = SoloPolicy()
-        self._unsent = Unsent()
-        self._answered_at = 0.0
-        """When the leading thread's call gave its response; 0.0 before that."""
-        self._aftermath = 0.0
-        """Seconds from there to its end, at the last call that had such a time."""
+        self._unflushed = Unflushed()
         self._heard_at = 0.0
         """When the leading thread last heard the links."""
         self._selector = selectors.DefaultSelector()
@@ -141,7 +137,7 @@ class ThreadHost(Host):
     def _go_parallel(self) -> None:
         """The main thread has the lead again, as calls wait for something."""
         self._policy.failed(time.monotonic())
-        self._unsent.flush()
+        self._unflushed.flush()
         self._calls.wake(len(self._calls))
 
     # -- an app thread -----------------------------------------------------------------------
@@ -161,7 +157,7 @@ class ThreadHost(Host):
     def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
         """One call; if the lead is to be had, as many as it lasts."""
         with self.lock:
-            self._unsent.flush()
+            self._unflushed.flush()
             call = self._take()
             term = self._lead.accept() if call and self._lead.holder == "offered" else 0
         if call is None:
@@ -169,7 +165,7 @@ class ThreadHost(Host):
         if not term:
             self._run(call, context.copy())
             return
-        self._heard_at, self._answered_at = call.began, 0.0
+        self._heard_at = call.began
         meter.reset()
         while call is not None:
             meter.begin()
@@ -207,11 +203,9 @@ class ThreadHost(Host):
                     self._go_parallel()
                     return None
                 meter.reset()
-            if self._answered_at:
-                self._aftermath, self._answered_at = now - self._answered_at, 0.0
             # The next call will take about as long as this one.
-            if not (self._calls and self._unsent.may_wait(now + took)):
-                self._unsent.flush()
+            if not (self._calls and self._unflushed.may_wait(now + took)):
+                self._unflushed.flush()
             if self._calls and now - self._heard_at < HEAR_EVERY:
                 return self._begin(now)
             self._lead.hears()
@@ -243,7 +237,7 @@ class ThreadHost(Host):
 
     def answered(self, session: LinkSession) -> None:
         """A response is whole, and its call still runs. A thread that leads sends it when that
-        has ended, so that both go as one message; the main thread sees to it that it is soon."""
+        has ended, so that both go as one message; if that takes long, the main thread does."""
         if not self._lead.is_mine:
             session.flush()
 
@@ -279,7 +273,7 @@ class ThreadHost(Host):
         self._selector.modify(session.sock, both, session)
 
     def ring(self, session: LinkSession) -> None:
-        self._unsent.add(session)
+        self._unflushed.add(session)
 
     def closing(self, session: LinkSession) -> None:
         self._selector.unregister(session.sock)

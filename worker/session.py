@@ -9,6 +9,7 @@ import logging
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from time import monotonic
 from typing import Final, Protocol, cast
 
 from ..protocol.calls import Call
@@ -50,6 +51,9 @@ LOST: Final = 0
 """Why a call was given up, beside the codes of RESET: its link is gone."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor given up."""
+HOLD_BACK: Final = 0.000_5
+"""Seconds for which answers wait for those of further calls of the same turn. Then, and as soon as
+the call that computes meanwhile has ended, they go out: the gateway had better begin with them."""
 
 
 class HostedCall(Call, ABC):
@@ -151,8 +155,8 @@ class Owner(Protocol):
 
 class LinkSession:
     __slots__ = (
-        "_buffer", "_corked", "_rung", "_unconfirmed", "_unsent", "blocked", "closed", "greeted",
-        "link", "owner", "path", "released", "sock", "winding_down",
+        "_answered_at", "_buffer", "_corked", "_rung", "_unconfirmed", "_unsent", "blocked",
+        "closed", "greeted", "link", "owner", "path", "released", "sock", "winding_down",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
@@ -168,6 +172,8 @@ class LinkSession:
         """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
         self.winding_down = False
         """The gateway has no new clients for us: it goes, or has others that work for it."""
+        self._answered_at = 0.0
+        """When the first call has ended since the last flush, by the monotonic clock; 0.0: none."""
         self._corked = False
         self._rung = False
         self._unsent = Unsent()
@@ -294,6 +300,7 @@ class LinkSession:
     def flush(self) -> None:
         """Sends what waits, as far as the socket takes it."""
         self._rung = False
+        self._answered_at = 0.0
         if self.blocked or self.closed:
             return
         unsent = self._unsent
@@ -332,6 +339,11 @@ class LinkSession:
             self.link.calls.pop(call.call_id, None)
             return
         self.link.end(call)
+        now = monotonic()
+        if not self._answered_at:
+            self._answered_at = now
+        elif now - self._answered_at >= HOLD_BACK:
+            self.flush()
         if self.released and not self.link.calls:
             self.finish(BYE_NORMAL, "drained")
 

@@ -1,6 +1,7 @@
 """ASGI calls over a real link, the same on uvloop, trio and asyncio."""
 
 import time
+from pathlib import Path
 
 import pytest
 from propylon.protocol.messages import (
@@ -315,6 +316,19 @@ def test_what_is_said_in_one_turn_does_not_wait_for_the_next(asgi: GatewayPeer) 
         asgi.flush()
     asgi.until(lambda: call.ended)
     assert call.body == b"0?1?2?"
+
+
+def test_an_answer_does_not_wait_for_all_that_compute_behind_it(
+    asgi: GatewayPeer, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard"
+    query = str(heard).encode()
+    calls = [asgi.open(scope(path=b"/one_after_the_other", query=query)) for _ in range(3)]
+    asgi.flush()
+    asgi.until(lambda: any(call.ended for call in calls))
+    heard.touch()
+    asgi.until(lambda: all(call.ended for call in calls))
+    assert [call.body for call in calls] == [b"in time"] * 3
 
 
 def test_an_exception_after_the_response_is_only_logged(asgi: GatewayPeer) -> None:

@@ -4,6 +4,7 @@ import contextvars
 import dataclasses
 import functools
 import json
+import os
 import sys
 import time
 
@@ -236,6 +237,19 @@ async def slow_sync(scope, receive, send):
 async def naps(scope, receive, send):
     await sleep(1.5)
     await answer(send, b"rested")
+
+
+@route
+async def one_after_the_other(scope, receive, send):
+    """The third goes on when the file is there, and holds the loop until then."""
+    seen["in_a_row"] = seen.get("in_a_row", 0) + 1
+    time.sleep(0.002)  # noqa: ASYNC251
+    deadline = time.monotonic() + 5
+    while seen["in_a_row"] == 3 and not os.path.exists(scope["query_string"]):  # noqa: ASYNC240
+        if time.monotonic() > deadline:
+            await answer(send, b"late")
+            return
+    await answer(send, b"in time")
 
 
 @route

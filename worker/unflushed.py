@@ -16,7 +16,7 @@ HOLD_BACK: Final = 0.000_2
 """Seconds that an answer may wait for others."""
 
 
-class Unsent:
+class Unflushed:
     __slots__ = ("_sessions", "_since")
 
     def __init__(self) -> None:
