@@ -65,22 +65,24 @@ class Outbox:
         """Queues a message that carries a body, made of these buffers. While little waits, bodies
         are not set apart."""
         if not self._bodies and self._size < BATCH:
-            self._put_buffers(buffers)
+            if len(buffers) == 1:  # a small one, as most are
+                self.put(buffers[0])
+            else:
+                self._put_buffers(buffers)
         else:
             self._bodies.setdefault(call_id, deque()).append(buffers)
 
     def put_after(self, call_id: int, buffers: Sequence[bytes]) -> None:
         """Queues a message behind what waits for the same call."""
         queue = self._bodies.get(call_id)
-        if queue is None:
-            self._put_buffers(buffers)
-        else:
+        if queue is not None:
             queue.append(buffers)
+        elif len(buffers) == 1:
+            self.put(buffers[0])
+        else:
+            self._put_buffers(buffers)
 
     def _put_buffers(self, buffers: Sequence[bytes]) -> None:
-        if len(buffers) == 1:
-            self.put(buffers[0])
-            return
         was_empty = not self
         self._add(buffers)
         if was_empty:

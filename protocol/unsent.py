@@ -25,25 +25,31 @@ class Unsent:
         return bool(self.buffers)
 
     def add(self, data: bytes | memoryview) -> None:
-        """Behind what waits. Many small buffers become one, so that what a peer leaves lying takes
-        hardly more memory than its bytes."""
-        if data:
-            buffers = self.buffers
-            buffers.append(data)
-            self.size += len(data)
-            if len(buffers) > MOST_BUFFERS:
-                joined = b"".join(buffers)
-                buffers.clear()
-                buffers.append(joined)
+        """Behind what waits."""
+        self.add_all((data,))
 
-    def add_all(self, buffers: Iterable[bytes]) -> None:
+    def add_all(self, buffers: Iterable[bytes | memoryview]) -> None:
+        """As `add`. Many small buffers become one, so that what a peer leaves lying takes hardly
+        more memory than its bytes."""
+        kept, size = self.buffers, self.size
         for data in buffers:
-            self.add(data)
+            if data:
+                kept.append(data)
+                size += len(data)
+                if len(kept) > MOST_BUFFERS:
+                    joined = b"".join(kept)
+                    kept.clear()
+                    kept.append(joined)
+        self.size = size
 
     def sent(self, count: int) -> None:
         """The socket took the first `count` bytes, at most `size`."""
-        self.size -= count
         buffers = self.buffers
+        if count == self.size:
+            self.size = 0
+            buffers.clear()
+            return
+        self.size -= count
         while count:
             first = buffers[0]
             if count < len(first):

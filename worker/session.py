@@ -305,10 +305,11 @@ class LinkSession:
             return
         unsent = self._unsent
         while True:
-            if not unsent:
-                unsent.add_all(self.link.take_batch())
-                if not unsent:
+            if not unsent.size:
+                batch = self.link.take_batch()
+                if not batch:
                     break
+                unsent.add_all(batch)
             try:
                 unsent.sent(self.sock.sendmsg(unsent.buffers))
             except (BlockingIOError, InterruptedError):
@@ -316,7 +317,7 @@ class LinkSession:
             except OSError as error:
                 self.lose(str(error))
                 return
-            if unsent:
+            if unsent.size:
                 self.blocked = True
                 self.owner.watch_writable(self)
                 return

@@ -113,7 +113,7 @@ class Member(PoolMember):
         if self._pool.winding_down:
             self.machine.event(call, {"type": WIND_DOWN})
         self._opened += 1
-        if self._opened >= EAGER and not self._unsent:
+        if self._opened >= EAGER and not self._unsent.size:
             self._flush()
 
     def drain(self) -> None:
@@ -187,7 +187,7 @@ class Member(PoolMember):
 
     def writable(self) -> None:
         self._flush()
-        if not self._unsent and not self._ended:
+        if not self._unsent.size and not self._ended:
             self._poller.want(self._sock.fileno(), READ)
 
     def _ring(self) -> None:
@@ -207,15 +207,16 @@ class Member(PoolMember):
             return
         self._opened = 0
         unsent = self._unsent
-        was_blocked = bool(unsent)
+        was_blocked = unsent.size > 0
         try:
             while True:
-                if not unsent:
-                    unsent.add_all(self.machine.take_batch())
-                    if not unsent:
+                if not unsent.size:
+                    batch = self.machine.take_batch()
+                    if not batch:
                         break
+                    unsent.add_all(batch)
                 unsent.sent(self._sock.sendmsg(unsent.buffers))
-                if unsent:
+                if unsent.size:
                     break
         except BlockingIOError:
             pass
@@ -223,7 +224,7 @@ class Member(PoolMember):
             # The worker is gone, but what it has sent is still to be read: the end is met there.
             log.debug("%s takes nothing more: %s", self.name, error)
             unsent.clear()
-        if unsent and not was_blocked:
+        if unsent.size and not was_blocked:
             self._poller.want(self._sock.fileno(), READ | WRITE)
 
     def _end(self, reason: str = "") -> None:
