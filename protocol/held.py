@@ -49,7 +49,11 @@ class HeldResponse:
         if size < LARGE * len(pieces):
             pieces = [b"".join(pieces)]
         if self.complete and head and len(head) + size < outbox.max_message - _FRAME:
-            outbox.put_after(self._call_id, response(head, pieces, size, ended))
+            message = response(head, pieces, size, ended)
+            if size < LARGE:
+                outbox.put_after(self._call_id, message)
+            else:  # a body like any other: it takes its turn (SPEC.md 8)
+                outbox.put_body(self._call_id, message)
             return
         if head:
             outbox.put_after(self._call_id, (head,))

@@ -1,7 +1,7 @@
 """A whole link without its socket: feed bytes, get messages; say something, take bytes.
 
 `GatewayLink` and `WorkerLink` are its two ends. A driver owns the socket and has no rules of its
-own: what it receives goes to `receive`, what `take_output` gives goes out, and when the doorbell
+own: what it receives goes to `receive`, what `take_batch` gives goes out, and when the doorbell
 rings there is output to take. Reading never waits on writing, on either side.
 """
 

@@ -52,8 +52,7 @@ LOST: Final = 0
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor given up."""
 HOLD_BACK: Final = 0.000_5
-"""Seconds for which answers wait for those of further calls of the same turn. Then, and as soon as
-the call that computes meanwhile has ended, they go out: the gateway had better begin with them."""
+"""Seconds for which the answers of a turn wait for the next call's."""
 
 
 class HostedCall(Call, ABC):
@@ -131,7 +130,7 @@ class Owner(Protocol):
         ...
 
     def ring(self, session: "LinkSession") -> None:
-        """Has `session.flush` called before the loop waits again."""
+        """Has `session.flush` called before the loop waits again (threads: soon)."""
         ...
 
     def watch_writable(self, session: "LinkSession") -> None:

@@ -59,4 +59,8 @@ class WaitMeter:
         """Seconds that this thread has ever waited for a processor."""
         if self._fd < 0:
             return 0.0
-        return int(os.pread(self._fd, 64, 0).split()[1]) * _NANO
+        try:
+            return int(os.pread(self._fd, 64, 0).split()[1]) * _NANO
+        except (OSError, ValueError, IndexError):  # an app has closed what is not its own
+            self._fd = -1
+            return 0.0

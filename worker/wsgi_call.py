@@ -1,9 +1,9 @@
 """One call of a WSGI app (PEP 3333), run by a thread of its own for as long as it lasts.
 
-What touches the link, and the fields that the I/O thread writes too, happens under the host's one
-lock. What has to go out at once is sent before the lock is let go of, through the socket itself,
-and wakes nobody unless that would block; what is said last waits for the host, which may have
-other answers to send with it.
+What touches the link, and the fields that the thread which hears the links writes too, happens
+under the host's one lock. What has to go out at once is sent before the lock is let go of, through
+the socket itself, and wakes nobody unless that would block; what is said last waits for the host,
+which may have other answers to send with it.
 """
 
 import logging
@@ -43,7 +43,7 @@ class ClientDisconnected(OSError):
     """The client is gone: there is nobody to read from or to write to."""
 
 
-class Threads(Protocol):
+class CallHost(Protocol):
     """What a call needs of the host, beside what its session does."""
 
     lock: threading.Lock
@@ -63,15 +63,25 @@ class Threads(Protocol):
 
 
 class WsgiCall(HostedCall):
-    __slots__ = ("_chunks", "_condition", "_confirmed", "_head", "_left", "_lock", "_more",
-                 "_threads", "environ", "message")  # fmt: skip
+    __slots__ = (
+        "_chunks",
+        "_condition",
+        "_confirmed",
+        "_head",
+        "_host",
+        "_left",
+        "_lock",
+        "_more",
+        "environ",
+        "message",
+    )  # fmt: skip
 
     waits_for_a_thread = True
 
-    def __init__(self, session: LinkSession, threads: Threads) -> None:
+    def __init__(self, session: LinkSession, host: CallHost) -> None:
         super().__init__(session)
-        self._lock = threads.lock
-        self._threads = threads
+        self._lock = host.lock
+        self._host = host
         self._condition: threading.Condition | None = None
         self._chunks: deque[bytes] | None = None
         self._more = False
@@ -84,13 +94,13 @@ class WsgiCall(HostedCall):
         self.environ: dict[str, object]
         self.message: Scope
 
-    # -- the link's side: the I/O thread, under the lock -------------------------------------
+    # -- the link's side, under the lock -----------------------------------------------------
 
     def opened(self, message: Open) -> None:
         _, _, self.message, body, self._more, flags = message
         self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message)
-        self.environ["propylon.shutdown"] = self._threads.shutdown
+        self.environ["propylon.shutdown"] = self._host.shutdown
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))
@@ -227,7 +237,7 @@ class WsgiCall(HostedCall):
                 if len(data) == self._left and data and len(data) <= MAX_BODY:
                     link.respond(self, *head, data)
                     self.wake()
-                    self._threads.answered(self.session)
+                    self._host.answered(self.session)
                     return
                 link.start_response(self, *head)
             elif self.response != "body":
@@ -292,7 +302,7 @@ class WsgiCall(HostedCall):
 
     def _park(self) -> None:
         """Waits, without the lock, until its link has news."""
-        self._threads.waits()
+        self._host.waits()
         if self._condition is None:
             self._condition = threading.Condition(self._lock)
         self._condition.wait()

@@ -7,6 +7,7 @@ the lines go to a thread that writes them, however slow the file or the pipe is.
 
 import os
 import sys
+from logging import getLogger
 from time import monotonic, time
 from typing import Final
 
@@ -15,6 +16,8 @@ import trio
 from ..exchange import Exchange
 from .formats import Format, compile_format
 from .line_writer import LineWriter
+
+log = getLogger("propylon.gateway")
 
 FLUSH_EVERY: Final = 0.25
 """Seconds."""
@@ -42,7 +45,10 @@ class AccessLog:
     def finished(self, exchange: Exchange, seconds: float) -> None:
         lines = self._lines
         ended = exchange.opened + seconds + self._epoch
-        lines.append(self._format((exchange, seconds, ended)) + b"\n")
+        try:
+            lines.append(self._format((exchange, seconds, ended)) + b"\n")
+        except Exception:  # a fault of ours: it costs a line, and not the client's connection
+            log.exception("a line of the access log could not be made")
         if len(lines) == BATCH:
             self._full.set()
 

@@ -150,7 +150,7 @@ def _json_line(entry: Entry) -> bytes:
     second = int(ended)
     until, zone = _iso_second(second)
     path, _, query = escaped(request.target).replace("\\", "\\\\").partition("?")
-    fields = dict(request.headers)
+    fields = dict(reversed(request.headers))  # of a repeated one the first counts
     return (
         f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'

@@ -63,9 +63,12 @@ class ClientSocket:
     def recv(self) -> bytes | None:
         """One read: b"" at the end, None if there is nothing. Raises OSError."""
         try:
-            return self._sock.recv(READ_SIZE)
+            data = self._sock.recv(READ_SIZE)
         except BlockingIOError:
-            return None
+            data = None
+        if self._outgoing.blocked:  # TLS may have had to answer
+            self._await_room()
+        return data
 
     @property
     def kept(self) -> int:
@@ -76,9 +79,12 @@ class ClientSocket:
         """Sends it at once, behind what was gathered. Raises OSError: nobody is there."""
         self._outgoing.send(data)
         if self._outgoing.blocked:
-            if not self.send_by:
-                self.send_by = self._service.now + self._service.settings.send_timeout
-            self._watch()
+            self._await_room()
+
+    def _await_room(self) -> None:
+        if not self.send_by:
+            self.send_by = self._service.now + self._service.settings.send_timeout
+        self._watch()
 
     def gather(self, buffers: Iterable[bytes]) -> bool:
         """Bytes that wait for what else this turn has for the client. Returns whether they are the
@@ -93,6 +99,12 @@ class ClientSocket:
         """Whether there are bytes that the kernel was not offered yet."""
         return self._outgoing.size > 0 and not self._outgoing.blocked
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing was gathered, and all that has gone out is accounted for: else that is
+        for `send_kept` to do, or for the time when the socket takes bytes again."""
+        return self._outgoing.blocked or not (self._outgoing.size or self._owed)
+
     def charge(self, source: Source | None, count: int) -> None:
         """`count` body bytes of the source were sent or gathered: it has its credit again as soon
         as nothing is kept before or of them."""
@@ -105,9 +117,7 @@ class ClientSocket:
         """The socket takes bytes again, or the turn has gathered some. Returns whether nothing is
         kept any more. Raises OSError."""
         outgoing = self._outgoing
-        if not outgoing.size:
-            return True
-        count = outgoing.send_kept()
+        count = outgoing.send_kept() if outgoing.size else 0
         if outgoing.blocked:
             if count or not self.send_by:
                 self.send_by = self._service.now + self._service.settings.send_timeout
@@ -176,6 +186,7 @@ class ClientSocket:
 
     def _forget(self) -> None:
         self.closed = True
+        self._owed = 0
         self._outgoing.forget()
         self._service.poller.remove(self._sock.fileno())
         self._sock.close()

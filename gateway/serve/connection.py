@@ -329,7 +329,7 @@ class ClientConnection(ClosingConnection):
 
     def _turn_ends(self) -> None:
         try:
-            if self._socket.gathered:
+            if not self._socket.settled:
                 self.writable()
         except Exception:
             # The barrier of one connection, as in `readable`.

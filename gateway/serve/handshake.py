@@ -162,7 +162,7 @@ class Handshake:
                 early = self._session.decrypt(b"")
         finally:
             if output := self._session.output:
-                self._outgoing.send_encrypted(output)
+                self._outgoing.answer(output)
         if complete:
             self._succeed(early)
         elif self._outgoing.size:

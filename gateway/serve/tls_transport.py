@@ -12,15 +12,18 @@ from ..listen.tls import TlsError, TlsSession
 from .outgoing import Outgoing
 
 MOST_UNASKED: Final = 65_536
-"""Bytes of answers to the client's TLS messages (key updates) that it leaves lying."""
+"""Bytes of answers to the client's TLS messages (key updates) that may be among what it has yet to
+take."""
 
 
 class TlsOutgoing(Outgoing):
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "unasked")
 
     def __init__(self, sock: socket.socket, session: TlsSession) -> None:
         super().__init__(sock)
         self._session = session
+        self.unasked = 0
+        """Bytes of answers that were kept since there was nothing to keep."""
 
     def send(self, data: bytes) -> None:
         super().send(self._session.encrypt(data))
@@ -28,8 +31,21 @@ class TlsOutgoing(Outgoing):
     def gather(self, buffers: Iterable[bytes]) -> None:
         super().gather((self._session.encrypt(b"".join(buffers)),))
 
-    def send_encrypted(self, data: bytes) -> None:
-        super().send(data)
+    def send_kept(self) -> int:
+        sent = super().send_kept()
+        if not self.size:
+            self.unasked = 0
+        return sent
+
+    def answer(self, data: bytes) -> None:
+        """What OpenSSL has to say by itself goes out at once if nothing is kept, and else behind
+        that, when its time comes: whoever keeps the account of it is not there now."""
+        if self.size:
+            self._kept.add(data)
+        else:
+            super().send(data)
+        if self.size:
+            self.unasked += len(data)
 
     def finish(self) -> None:
         try:
@@ -71,13 +87,13 @@ class TlsTransport:
             finally:
                 # An answer to a key update, or the alert that says what was wrong.
                 if output := session.output:
-                    self.outgoing.send_encrypted(output)
+                    self.outgoing.answer(output)
         if session.ended:
             # With it came the client's last bytes. The poller tells of the end when these are
             # handled, since the socket has one now.
             self._sock.shutdown(socket.SHUT_RD)
         if not plain and not session.ended:
-            if self.outgoing.size > MOST_UNASKED:
+            if self.outgoing.unasked > MOST_UNASKED:
                 raise TlsError("the client asks and does not listen")
             raise BlockingIOError
         return plain

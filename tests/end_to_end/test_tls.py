@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cache, partial
@@ -153,6 +154,68 @@ def test_a_client_that_does_not_read_holds_up_nobody(server: Propylon) -> None:
         with server.client(verify=trusting()) as client:
             assert client.get("/").text == "hello"
         assert len(read_all(slow)) > 8_000_000
+
+
+def test_half_a_record_behind_a_download_cuts_nobody(server: Propylon) -> None:
+    """The next request comes in two pieces while more of the response waits for its reader than
+    a client may have of answers to its own TLS messages."""
+    request = b"GET /stream?n=4000000 HTTP/1.1\r\nHost: h\r\n\r\n"
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(server.address, DEADLINE) as sock:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(65_536))
+        tls.write(request)
+        sock.sendall(outgoing.read())
+        time.sleep(0.3)  # for the download to fill what it can; with less, less is tested
+        tls.write(request)
+        record = outgoing.read()
+        sock.sendall(record[:10])
+        time.sleep(0.1)  # as above: the halves are to be read apart
+        sock.sendall(record[10:])
+        body = b""
+        while body.count(b"0\r\n\r\n") < 2:
+            try:
+                body += tls.read(65_536)
+            except ssl.SSLWantReadError:
+                data = sock.recv(65_536)
+                assert data, "the gateway has closed the connection"
+                incoming.write(data)
+    assert len(body) > 8_000_000
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_key_updates_in_a_download(one: Propylon, tmp_path: Path) -> None:
+    """`K` has s_client ask for new keys: OpenSSL answers by itself, between parts of a response."""
+    path = tmp_path / "got"
+    command = ["openssl", "s_client", "-connect", "{}:{}".format(*one.address), "-tls1_3"]
+    request = b"GET /stream?n=16000000 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    for _ in range(5):
+        with (
+            path.open("wb") as got,
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=got, stderr=subprocess.DEVNULL, bufsize=0
+            ) as client,
+        ):
+            assert client.stdin is not None
+            client.stdin.write(request)
+            deadline = time.monotonic() + DEADLINE
+            try:
+                while client.poll() is None:
+                    assert time.monotonic() < deadline, "the download stands still"
+                    client.stdin.write(b"K\n")
+                    time.sleep(0.000_5)
+            except BrokenPipeError:
+                client.wait(DEADLINE)
+            finally:
+                client.kill()
+        assert path.stat().st_size > 16_000_000
+        assert b"\r\n0\r\n\r\n" in path.read_bytes()[-4_000:]
 
 
 def test_a_response_cut_short_is_seen(server: Propylon, folder: Path) -> None:

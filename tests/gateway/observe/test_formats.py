@@ -58,7 +58,7 @@ def test_a_client_cannot_forge_a_line() -> None:
 
 
 def test_json() -> None:
-    headers = ((b"user-agent", b'a"b'), (b"referer", b"\\\x00\xc3\xa4"))
+    headers = ((b"user-agent", b'a"b'), (b"referer", b"\\\x00\xc3\xa4"), (b"referer", b"2"))
     line = compile_format("json")(entry(headers=headers))
     record = json.loads(line.decode("ascii"))
     assert record["path"] == "/a%20b"

@@ -256,3 +256,18 @@ def test_credit_comes_back_when_the_client_has_taken_it(serve: Serve) -> None:
     while it.source.taken < len(LARGE):
         heard += b"".join(it.turn())
     assert heard.endswith(LARGE + b"\r\n")
+
+
+def test_what_goes_out_within_the_turn_is_accounted_for_at_its_end(serve: Serve) -> None:
+    """Else a source that has used its credit up would wait for ever."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        exchange.sink.body(exchange, b"part")
+        it.connection._socket.send(b"behind it")  # pyright: ignore[reportPrivateUsage]
+
+    it = serve(answer)
+    it.client.send(GET)
+    (packet,) = it.turn()
+    assert packet.endswith(b"part\r\nbehind it")
+    assert it.source.taken == 4
