@@ -3,5 +3,6 @@
 It lives in the user's environment: standard library, msgpack, uvloop and `protocol` only, no trio
 in an asyncio or WSGI worker, nothing of the gateway. Reading order: `settings` -> `load_app` ->
 `session` (one link) -> `asgi_call`, `wsgi_call` (one call) -> `host` (what all hosts share) ->
-`host_asyncio`, `host_trio`, `host_threads` -> `run`.
+`host_asyncio`, `host_trio` -> `call_queue`, `lead`, `solo_policy`, `wait_meter`, `unflushed` and
+the `host_threads` that puts these together -> `run`.
 """
