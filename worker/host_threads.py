@@ -74,7 +74,8 @@ class ThreadHost(Host):
         for thread in threads:
             thread.start()
         self.take_signals()
-        self.begin()
+        with self.lock:  # a warm-up has a link from here on, and threads flush what is said on it
+            self.begin()
         while True:
             with self.lock:
                 delay = self.tick()

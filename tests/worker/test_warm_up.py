@@ -68,7 +68,7 @@ def test_an_app_that_fails_is_not_ready(run_dir: Path, host: Host, path: str, er
     options = ("--warm-up", "/fine", "--warm-up", path, "--startup-timeout", "2")
     worker = WorkerProcess(host[0], run_dir, *host[1:], *options)
     report = worker.report()
-    assert (report["event"], report["step"]) == ("not_ready", "warm-up")
+    assert (report["event"], report["step"]) == ("not_ready", "warm-up"), report
     assert report["error"].startswith(error)
     peer = listener.accept(ready=False)
     peer.until(lambda: peer.bye)
