@@ -51,7 +51,7 @@ LOST: Final = 0
 """Why a call was given up, beside the codes of RESET: its link is gone."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor given up."""
-HOLD_BACK: Final = 0.000_2
+HOLD_BACK: Final = 0.001
 """Seconds for which the answers of a turn wait for the next call's."""
 
 
