@@ -100,7 +100,7 @@ class HostedCall(Call, ABC):
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for more of the response."""
+        """Whether somebody waits for more of it."""
         return self.response in _UNFINISHED and not self.disconnected
 
     def stop(self) -> None:
@@ -172,7 +172,7 @@ class LinkSession:
         self.winding_down = False
         """The gateway has no new clients for us: it goes, or has others that work for it."""
         self._answered_at = 0.0
-        """When the first call has ended since the last flush, by the monotonic clock; 0.0: none."""
+        """When, since the last flush, the first call has ended; 0.0: none has."""
         self._corked = False
         self._rung = False
         self._unsent = Unsent()
@@ -339,10 +339,9 @@ class LinkSession:
             self.link.calls.pop(call.call_id, None)
             return
         self.link.end(call)
-        now = monotonic()
         if not self._answered_at:
-            self._answered_at = now
-        elif now - self._answered_at >= HOLD_BACK:
+            self._answered_at = monotonic()
+        elif monotonic() - self._answered_at >= HOLD_BACK:
             self.flush()
         if self.released and not self.link.calls:
             self.finish(BYE_NORMAL, "drained")
