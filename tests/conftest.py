@@ -1,8 +1,29 @@
 """What all tests share."""
 
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from .write_guard import INHERITED, guard, may_write
+
+GUARD = guard()
+os.environ[INHERITED] = os.pathsep.join(may_write())
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent / "guarded"), os.environ.get("PYTHONPATH")])
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """A test and its fixtures write into temporary folders only."""
+    GUARD.active = True
+    try:
+        return (yield)
+    finally:
+        GUARD.active = False
 
 
 @pytest.fixture(autouse=True, scope="session")

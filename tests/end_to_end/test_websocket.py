@@ -480,10 +480,12 @@ def test_a_slow_client_bounds_memory_and_nobody_else(server: Propylon) -> None:
 
 
 @pytest.mark.parametrize("last", [0, 10])
-def test_fragments_to_an_app_that_does_not_read_are_held_back(server: Propylon, last: int) -> None:
+def test_fragments_to_an_app_that_does_not_read_are_held_back(
+    server: Propylon, tmp_path: Path, last: int
+) -> None:
     """Messages behind the first count against the window, in how many pieces ever they come."""
     worker = server.pids("worker")[0]
-    with dial(server, "/late?file=/dev/null", compression=None, close_timeout=0.1) as late:
+    with dial(server, f"/late?file={tmp_path}/began", compression=None, close_timeout=0.1) as late:
         before = resident(worker)
         late.socket.settimeout(0.5)
         sent = 0

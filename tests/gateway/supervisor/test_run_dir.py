@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -128,12 +129,14 @@ except RunDirError as error:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_one_that_cannot_be_written() -> None:
-    said = subprocess.run(
-        [sys.executable, "-c", UNPRIVILEGED, "/var/propylon"], capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path lies below a folder of mode 0700
+        os.chmod(folder, 0o755)
+        said = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, f"{folder}/run"], capture_output=True, text=True
+        )
     assert said.stderr == ""
     assert said.stdout == (
-        "run directory /var/propylon cannot be used: Permission denied; "
+        f"run directory {folder}/run cannot be used: Permission denied; "
         "name another with --run-dir\n"
     )
 
