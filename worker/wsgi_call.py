@@ -25,6 +25,7 @@ from ..protocol.messages import (
 from .request_scope import METHOD, call_name
 from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
+from .spool import Spool, SpoolError
 from .tracebacks import strip_frames, summary
 from .wsgi_environ import wsgi_environ
 from .wsgi_input import WsgiInput
@@ -35,6 +36,14 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 StartResponse = Callable[..., Callable[[bytes], None]]
 WsgiApp = Callable[[dict[str, object], StartResponse], Iterable[bytes]]
 
+_LENGTH: Final = "CONTENT_LENGTH"
+_CODING: Final = "HTTP_TRANSFER_ENCODING"
+_NO_ROOM: Final = (
+    507,
+    ((b"content-type", b"text/plain; charset=utf-8"),),
+    b"507 Insufficient Storage\n\nThere is no room here for a body of this size.\n"
+    b"If you run this server, its log says which folder is full.\n",
+)
 _NO_CONTENT: Final = frozenset({204, 304})
 _OVER: Final = frozenset({"complete", "failed"})
 
@@ -72,6 +81,7 @@ class WsgiCall(HostedCall):
         "_left",
         "_lock",
         "_more",
+        "_spool",
         "environ",
         "message",
     )  # fmt: skip
@@ -85,6 +95,8 @@ class WsgiCall(HostedCall):
         self._condition: threading.Condition | None = None
         self._chunks: deque[bytes] | None = None
         self._more = False
+        self._spool: Spool | None = None
+        """The whole of a request's body that came without a content-length."""
         self._confirmed = True
         """Whether the app may be entered, as far as STARTED is concerned."""
         self._head: tuple[int, Pairs] | None = None
@@ -104,6 +116,11 @@ class WsgiCall(HostedCall):
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))
+        if (body or self._more or _CODING in self.environ) and _LENGTH not in self.environ:
+            if self._more:
+                self._spool = Spool()
+            else:
+                self._state_length(len(body))
 
     def body_arrived(self, body: bytes, more: bool) -> None:
         self._more = more
@@ -129,12 +146,19 @@ class WsgiCall(HostedCall):
             if not self._confirmed:
                 self._confirm()
             if not self.disconnected:
+                if self._spool is not None:
+                    self._take_whole_body(self._spool)
                 whole = self._call(app)
+        except SpoolError as error:
+            logger.error("%s: %s", call_name(self.message), error)
+            whole = _NO_ROOM
         except BaseException as error:  # a thread has no cancellation to pass on
             if self._log(error):
                 with self._lock:
                     self.fail(APP_FAILED, summary(error)[:500])
         finally:
+            if self._spool is not None:
+                self._spool.close()
             with self._lock:  # held throughout: response and end go as one message
                 self._leave(whole)
 
@@ -146,6 +170,22 @@ class WsgiCall(HostedCall):
                 self.session.confirm([self])
             while not (self._confirmed or self.disconnected):
                 self._park()
+
+    def _take_whole_body(self, spool: Spool) -> None:
+        """A body in chunks is taken whole before the app is called, and its length is stated:
+        PEP 3333 has no other way to say where a body ends, and an app that asks for the length
+        (Django, Bottle, Falcon) would find the body empty. It is then a body like any other, so
+        the coding that the client used is not told (RFC 9112 section 7.1.3)."""
+        arriving = cast("WsgiInput", self.environ["wsgi.input"])
+        while data := arriving.read(MAX_BODY):
+            spool.write(data)
+        spool.rewind()
+        self.environ["wsgi.input"] = WsgiInput(b"", spool.read)
+        self._state_length(spool.size)
+
+    def _state_length(self, size: int) -> None:
+        self.environ[_LENGTH] = str(size)
+        self.environ.pop(_CODING, None)
 
     def _leave(self, whole: tuple[int, Pairs, bytes] | None) -> None:
         """The call is over, and its slot free, whatever becomes of what it has left to say."""
@@ -168,6 +208,8 @@ class WsgiCall(HostedCall):
             for chunk in result:
                 if chunk:
                     self._write(chunk)
+                else:  # an app that waits for something this way is to hear of its client, too
+                    self._check_connected()
             self._finish()
         finally:
             close = getattr(result, "close", None)

@@ -35,7 +35,7 @@ _CONSTANT: Final[dict[str, object]] = {
     "wsgi.multithread": True,
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
-    # The body's end is known to us: reading past it gives b"", also without a content-length.
+    # The body's end is known to us: reading past it gives b"".
     "wsgi.input_terminated": True,
     "wsgi.file_wrapper": FileWrapper,
     "SERVER_SOFTWARE": "propylon",
@@ -76,17 +76,28 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
     _add_headers(environ, headers)
     if scheme == "https":
         _add_tls(environ, (more or {}).get("tls"))
-    if client is not None:
-        environ["REMOTE_ADDR"] = client[0] if client[1] is not None else ""
+    if client is None or client[1] is None:
+        environ["REMOTE_ADDR"] = ""  # a Unix socket's client has none; apps expect the key
+    else:
+        environ["REMOTE_ADDR"] = client[0]
         if client[1]:  # 0: a proxy named the address only
             environ["REMOTE_PORT"] = str(client[1])
     name, port = server if server is not None else ("", None)
     if port is None:  # a Unix socket has neither; the request's own words are the next best
-        name, _, host_port = str(environ.get("HTTP_HOST", "localhost")).partition(":")
-        port = host_port or ("443" if scheme == "https" else "80")
+        name, port = _host_and_port(str(environ.get("HTTP_HOST", "localhost")))
+        port = port or ("443" if scheme == "https" else "80")
     environ["SERVER_NAME"] = name
     environ["SERVER_PORT"] = str(port)
     return environ
+
+
+def _host_and_port(authority: str) -> tuple[str, str]:
+    """A Host field's two parts, an IPv6 address without its brackets; the port may be ""."""
+    name, _, port = authority.partition(":")
+    if name.startswith("["):
+        name, _, port = authority[1:].partition("]")
+        port = port.removeprefix(":")
+    return name, port
 
 
 def _add_tls(environ: dict[str, object], tls: object) -> None:

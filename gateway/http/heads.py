@@ -23,14 +23,15 @@ _FORWARDED: Final = frozenset({
 })  # fmt: skip
 """A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
 
+_DROPPED: Final = _FORWARDED | {b"proxy"}
+"""What lies: the above, and httpoxy (a WSGI environ would call it HTTP_PROXY). All else reaches the
+app as the client sent it, hop-by-hop fields too: the worker is no hop, and apps look at them (a
+WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind the gateway."""
+
 # Fields with a meaning for the gateway; all others pass without a look.
-_MEANINGFUL: Final = _FORWARDED | frozenset({
-    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect",
-    # Hop-by-hop (RFC 9110 section 7.6.1): never reach the app.
-    b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings",
-    # httpoxy: a WSGI environ would call it HTTP_PROXY.
-    b"proxy",
-})  # fmt: skip
+_MEANINGFUL: Final = _DROPPED | {
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
+}  # fmt: skip
 
 _KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
     b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"expect",
@@ -165,8 +166,7 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
         request.keep_alive = False
     elif b"keep-alive" in options:
         request.keep_alive = True
-    dropped = (_MEANINGFUL | options) - {b"host", b"content-length", b"expect"}
-    return [field for field in fields if field[0] not in dropped]
+    return [field for field in fields if field[0] not in _DROPPED]
 
 
 def _read_framing(request: Request, length: bytes | None, coding: bytes | None) -> None:

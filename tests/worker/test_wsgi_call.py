@@ -1,5 +1,6 @@
 """WSGI calls over a real link."""
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -16,9 +17,16 @@ from propylon.protocol.messages import (
     RESPONSE,
     STARTED,
     WINDOW,
+    Scope,
 )
 
 from .gateway_peer import TIMEOUT, GatewayPeer, Listener, running, scope
+
+
+def sized(path: str, length: int) -> Scope:
+    """Of a POST whose body streams, as its length is known."""
+    return scope("POST", path.encode(), headers=[(b"content-length", b"%d" % length)])
+
 
 # -- the environ -------------------------------------------------------------------------------
 
@@ -190,7 +198,7 @@ def test_iterables_are_always_closed(wsgi: GatewayPeer) -> None:
 
 
 def test_the_body_is_read_in_every_way(wsgi: GatewayPeer) -> None:
-    call = wsgi.open(scope("POST", b"/lines"), b"first li", more=True)
+    call = wsgi.open(sized("/lines", 33), b"first li", more=True)
     wsgi.flush()
     wsgi.quiet(0.05)
     wsgi.link.send_body(call, b"ne\nsecond\nthird\nfou", True)
@@ -203,7 +211,7 @@ def test_the_body_is_read_in_every_way(wsgi: GatewayPeer) -> None:
 
 
 def test_a_body_streams_through(wsgi: GatewayPeer) -> None:
-    call = wsgi.open(scope("POST", b"/copies"), b"a" * 1000, more=True)
+    call = wsgi.open(sized("/copies", 1_500), b"a" * 1000, more=True)
     wsgi.flush()
     wsgi.until(lambda: len(call.body) == 1000)
     wsgi.link.send_body(call, b"b" * 500, False)
@@ -213,7 +221,7 @@ def test_a_body_streams_through(wsgi: GatewayPeer) -> None:
 
 
 def test_a_long_body_comes_by_credit(wsgi: GatewayPeer) -> None:
-    call = wsgi.open(scope("POST", b"/lazy_body"), b"x" * MAX_BODY, more=True)
+    call = wsgi.open(sized("/lazy_body", 5_000_000), b"x" * MAX_BODY, more=True)
     sent = MAX_BODY
 
     def feed() -> None:
@@ -235,6 +243,82 @@ def test_a_long_body_comes_by_credit(wsgi: GatewayPeer) -> None:
     assert call.body == b"5000000"
 
 
+IN_CHUNKS = [(b"host", b"test"), (b"transfer-encoding", b"chunked")]
+
+
+@pytest.mark.parametrize("size", [0, 5, MAX_BODY + 1, 3_000_000])
+def test_a_body_in_chunks_comes_whole_and_with_its_length(wsgi: GatewayPeer, size: int) -> None:
+    """Apps that ask for CONTENT_LENGTH see it, however large: in memory or in a file."""
+    body = (bytes(range(256)) * (size // 256 + 1))[:size]
+    call = wsgi.open(scope("POST", b"/framing", headers=IN_CHUNKS), body[:3], more=True)
+    sent = min(3, size)
+    wsgi.flush()
+    while sent < size:
+        wsgi.until(lambda: call.send_credit)
+        piece = body[sent : sent + min(call.send_credit, MAX_BODY)]
+        sent += len(piece)
+        wsgi.link.send_body(call, piece, True)
+        wsgi.flush()
+    assert not call.complete  # it has not met the app yet
+    wsgi.link.send_body(call, b"", False)
+    wsgi.flush()
+    wsgi.until(lambda: call.ended)
+    digest = hashlib.sha256(body).hexdigest()
+    assert call.json == {"length": str(size), "coding": None, "read": size, "sha256": digest}
+
+
+@pytest.mark.parametrize("headers", [IN_CHUNKS, IN_CHUNKS[:1]], ids=["now", "older gateways"])
+def test_a_body_in_chunks_that_came_with_the_head(wsgi: GatewayPeer, headers) -> None:
+    found = wsgi.call(scope("POST", b"/framing", headers=headers), b"whole").json
+    assert (found["length"], found["coding"], found["read"]) == ("5", None, 5)
+
+
+def test_a_request_without_a_body_has_no_length(wsgi: GatewayPeer) -> None:
+    assert wsgi.get("/framing").json["length"] is None
+
+
+def test_a_client_that_leaves_its_chunks_unfinished_never_meets_the_app(wsgi: GatewayPeer) -> None:
+    before = wsgi.get("/stats").json["framings"]
+    call = wsgi.open(scope("POST", b"/framing", headers=IN_CHUNKS), b"part", more=True)
+    wsgi.flush()
+    wsgi.quiet(0.05)
+    wsgi.link.reset(call, CLIENT_GONE, "gone")
+    wsgi.flush()
+    wsgi.until(lambda: call.ended)
+    assert wsgi.get("/stats").json["framings"] == before
+
+
+def test_no_room_for_a_body_in_chunks(run_dir: Path) -> None:
+    body = b"x" * MAX_BODY
+    room = (
+        "import resource, runpy, signal;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000));"
+        "runpy.run_module('propylon.worker', run_name='__main__', alter_sys=True)"
+    )
+    with running("wsgi_apps:application", run_dir, code=("-c", room)) as (worker, peer):
+        call = peer.open(scope("POST", b"/framing", headers=IN_CHUNKS), body, more=True)
+        peer.flush()
+        while not call.ended:
+            peer.until(lambda: call.send_credit or call.ended)
+            if call.send_credit:
+                peer.link.send_body(call, body[: min(call.send_credit, MAX_BODY)], True)
+                peer.flush()
+        assert (call.status, call.complete) == (507, True)
+        assert "TMPDIR" in worker.errors
+        assert peer.get("/hello").body == b"hello"
+
+
+def test_an_iterable_of_nothing_hears_that_its_client_left(wsgi: GatewayPeer) -> None:
+    call = wsgi.open(scope(path=b"/yields_nothing"))
+    wsgi.flush()
+    wsgi.until(lambda: wsgi.get("/stats").json["yielding"])
+    wsgi.link.reset(call, CLIENT_GONE, "gone")
+    wsgi.flush()
+    wsgi.until(lambda: call.ended)
+    assert "yields_nothing" in wsgi.get("/stats").json["closed"]
+
+
 def test_a_held_body_is_asked_for(wsgi: GatewayPeer) -> None:
     call = wsgi.open(scope("POST", b"/echo"), more=True, flags=HOLD_BODY)
     wsgi.flush()
@@ -246,7 +330,7 @@ def test_a_held_body_is_asked_for(wsgi: GatewayPeer) -> None:
 
 
 def test_a_client_that_goes_in_the_middle_of_its_body(wsgi: GatewayPeer) -> None:
-    call = wsgi.open(scope("POST", b"/broken_body"), b"part", more=True)
+    call = wsgi.open(sized("/broken_body", 100), b"part", more=True)
     wsgi.flush()
     wsgi.quiet(0.05)
     wsgi.link.reset(call, CLIENT_GONE, "gone")
@@ -259,7 +343,7 @@ def test_a_read_after_the_response_does_not_wait_for_the_request(wsgi: GatewayPe
     """The rest of the request never comes. It is no end of the body: what is missing shows."""
     before = len(wsgi.get("/stats").json["errors"])
     for _ in range(5):
-        call = wsgi.open(scope("POST", b"/late_read"), b"part", more=True)
+        call = wsgi.open(sized("/late_read", 100), b"part", more=True)
         wsgi.flush()
         wsgi.until(lambda call=call: call.ended)
         assert call.body == b"done"
@@ -365,7 +449,7 @@ def test_a_call_given_up_while_it_waits_for_a_thread_never_meets_the_app(
     wsgi: GatewayPeer,
 ) -> None:
     calls = [wsgi.open(scope(path=b"/slow")) for _ in range(4)]
-    waiting = wsgi.open(scope("POST", b"/broken_body"), more=True)
+    waiting = wsgi.open(sized("/broken_body", 100), more=True)
     wsgi.flush()
     wsgi.quiet(0.1)
     before = wsgi.ping()

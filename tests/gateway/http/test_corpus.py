@@ -10,6 +10,13 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 HOST = ((b"host", b"a"),)
+IN_CHUNKS = (*HOST, (b"transfer-encoding", b"chunked"))
+
+WEBSOCKET = (
+    b"Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat"
+)
 
 
 def got(method: str = "GET", path: bytes = b"/", query: bytes = b"", headers=HOST, body=b""):
@@ -68,13 +75,44 @@ ACCEPTED = {
         field(b"X-Forwarded-For: 1\r\nX-Forwarded-Proto: ws\r\nForwarded: for=1\r\nX-Real-IP: 1"),
         got(),
     ),
-    "hop-by-hop": (
+    "hop-by-hop fields reach the app": (
         field(b"Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 1\r\nTE: trailers"),
-        got(),
+        got(
+            headers=(
+                *HOST,
+                (b"connection", b"keep-alive, X-Hop"),
+                (b"x-hop", b"1"),
+                (b"keep-alive", b"1"),
+                (b"te", b"trailers"),
+            )
+        ),
     ),
-    "h2c upgrade is ignored": (
+    "h2c upgrade decides nothing": (
         field(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA"),
-        got(),
+        got(
+            headers=(
+                *HOST,
+                (b"connection", b"Upgrade, HTTP2-Settings"),
+                (b"upgrade", b"h2c"),
+                (b"http2-settings", b"AAMA"),
+            )
+        ),
+    ),
+    "a WebSocket's handshake reaches the app whole": (
+        field(WEBSOCKET),
+        got(
+            headers=(
+                *HOST,
+                *(
+                    (b"upgrade", b"WebSocket"),
+                    (b"connection", b"keep-alive, Upgrade"),
+                    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+                    (b"sec-websocket-version", b"13"),
+                    (b"sec-websocket-extensions", b"permessage-deflate"),
+                    (b"sec-websocket-protocol", b"chat"),
+                ),
+            )
+        ),
     ),
     "length": (
         length(b"5"),
@@ -88,35 +126,41 @@ ACCEPTED = {
         GET + b"Content-Length: 2\r\n\r\nhi",
         got(headers=(*HOST, (b"content-length", b"2")), body=b"hi"),
     ),
-    "chunked": (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", got("POST", b"/p", body=b"hello")),
+    "chunked": (
+        CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
+        got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
+    ),
     "chunked in capitals, trimmed": (
         coding(b"Transfer-Encoding: \t CHUNKED \t"),
-        got("POST", b"/p", body=b"hello"),
+        got("POST", b"/p", headers=(*HOST, (b"transfer-encoding", b"chunked")), body=b"hello"),
     ),
     "chunks": (
         CHUNKED + b"1\r\nh\r\n00a\r\n0123456789\r\n0\r\n\r\n",
-        got("POST", b"/p", body=b"h0123456789"),
+        got("POST", b"/p", headers=IN_CHUNKS, body=b"h0123456789"),
     ),
     "chunk extension": (
         CHUNKED + b'5;a=b;c="d"\r\nhello\r\n0;last\r\n\r\n',
-        got("POST", b"/p", body=b"hello"),
+        got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
     ),
     "trailers are thrown away": (
         CHUNKED + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
-        got("POST", b"/p", body=b"hello"),
+        got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
     ),
     "pipelined": (
         GET + b"\r\n" + CHUNKED + b"2\r\nhi\r\n0\r\n\r\n" + length(b"5") + GET + b"\r\n",
         got()
-        + got("POST", b"/p", body=b"hi")
+        + got("POST", b"/p", headers=IN_CHUNKS, body=b"hi")
         + got("POST", b"/p", headers=(*HOST, (b"content-length", b"5")), body=b"hello")
         + got(),
     ),
-    "nothing behind close is parsed": (GET + b"Connection: close\r\n\r\n\x00\x00garbage", got()),
+    "nothing behind close is parsed": (
+        GET + b"Connection: close\r\n\r\n\x00\x00garbage",
+        got(headers=(*HOST, (b"connection", b"close"))),
+    ),
     "nothing behind 1.0 is parsed": (b"GET / HTTP/1.0\r\n\r\n\x00\r\n\r\n", got(headers=())),
     "1.0 keep-alive": (
         b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n",
-        got(headers=()) + got(path=b"/2", headers=()),
+        got(headers=((b"connection", b"Keep-Alive"),)) + got(path=b"/2", headers=()),
     ),
     "expect": (
         POST + b"Expect: 100-Continue\r\nContent-Length: 2\r\n\r\nhi",

@@ -1,12 +1,13 @@
 """WSGI apps that the worker's tests call; each path is a way to behave."""
 
+import hashlib
 import json
 import sys
 import threading
 import time
 from wsgiref.validate import validator
 
-seen = {"closed": [], "errors": [], "sent": 0}
+seen = {"closed": [], "errors": [], "sent": 0, "framings": 0, "yielding": False}
 barrier = threading.Barrier(3)
 routes = {}
 
@@ -67,6 +68,32 @@ def stats(environ, start_response):
 @route
 def echo(environ, start_response):
     return answer(start_response, environ["wsgi.input"].read())
+
+
+@route
+def framing(environ, start_response):
+    """What is said of the request's body, and what there is of it."""
+    seen["framings"] += 1
+    body = environ["wsgi.input"].read()
+    found = {
+        "length": environ.get("CONTENT_LENGTH"),
+        "coding": environ.get("HTTP_TRANSFER_ENCODING"),
+        "read": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    return answer(start_response, json.dumps(found).encode())
+
+
+@route
+def yields_nothing(environ, start_response):
+    start_response("200 OK", [])
+    try:
+        while True:
+            seen["yielding"] = True
+            time.sleep(0.01)
+            yield b""
+    finally:
+        seen["closed"].append("yields_nothing")
 
 
 @route
