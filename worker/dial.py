@@ -7,6 +7,8 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
+from .app_children import keep_from_children
+
 FIRST_DELAY: Final = 0.1
 """Seconds before a gateway that refused is tried again; doubles up to LONGEST_DELAY."""
 LONGEST_DELAY: Final = 1.0
@@ -54,7 +56,7 @@ def connect(path: str) -> socket.socket:
     """A connected, non-blocking socket. Connecting a Unix socket does not wait: it is done or it
     fails at once (unix(7): EAGAIN when the backlog is full). Raises OSError, also for a gateway
     that runs as somebody else."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = keep_from_children(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         sock.setblocking(False)
         sock.connect(path)

@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol, cast
 
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, Scope
+from .app_children import end_if_child, handle
 from .dial import DialPlan, connect
 from .given_up import GivenUpCalls
 from .leash import Leash
@@ -139,9 +140,9 @@ class Host(ABC):
     # -- the life of a host ------------------------------------------------------------------
 
     def take_signals(self) -> None:
-        signal.signal(signal.SIGTERM, self._on_signal)
+        handle(signal.SIGTERM, self._on_signal)
         # Ctrl-C goes to the whole process group; a supervisor decides what it means.
-        signal.signal(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
+        handle(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
 
     def begin(self) -> None:
         """The app has started."""
@@ -171,6 +172,7 @@ class Host(ABC):
 
     def tick(self) -> float | None:
         """Looks at everything; seconds until the next look, None when the host has stopped."""
+        end_if_child()
         now = self.now = time.monotonic()
         self._lag.arrived(now)
         self.leash.flush()

@@ -14,6 +14,8 @@ import socket
 import time
 from typing import Final
 
+from .app_children import keep_from_children
+
 NOW: Final = b"now"
 """The one line that comes in."""
 FAREWELL: Final = 5.0
@@ -34,9 +36,9 @@ class Leash:
         self.hurried = False
         """It has said that we are to end at once."""
         if fd is not None:
-            self._sock = socket.socket(fileno=fd)
+            self._sock = keep_from_children(socket.socket(fileno=fd))
             self._sock.setblocking(False)
-            self._sock.set_inheritable(False)  # the app's own children must not hold it open
+            self._sock.set_inheritable(False)  # nor is it for what the app executes
 
     @property
     def held(self) -> bool:

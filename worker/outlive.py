@@ -5,14 +5,23 @@ would hold its memory, its links and the app's locks for ever. So a thread sleep
 the leash is cut, gives the worker the time of a drain and ends the process. Where the hang is a C
 call that never lets go of the interpreter's lock, no thread of ours can run either: such a process
 stays.
+
+While the app is imported there is no such thread: an app may then do what cannot be done beside
+one, as gevent's `monkey.patch_all()` and fork(2). There is nothing to finish yet either, and so the
+kernel may end the process. The thread is none of `threading`'s, and what it calls is kept here:
+such an app has put something else in the place of both.
 """
 
 import faulthandler
+import fcntl
 import logging
 import os
-import select
-import threading
-import time
+import signal
+from _thread import start_new_thread
+from collections.abc import Generator
+from contextlib import contextmanager
+from select import POLLHUP, poll
+from time import sleep
 from typing import Final
 
 logger = logging.getLogger("propylon.worker")
@@ -20,22 +29,41 @@ logger = logging.getLogger("propylon.worker")
 EXIT_OUTLIVED: Final = 4
 
 
+@contextmanager
+def end_at_once(leash: int) -> Generator[None]:
+    """In the block SIGIO ends this process when the supervisor has gone, or says a word: there is
+    none yet but that it shall end. (fcntl(2), O_ASYNC; the signal's default ends a process.)"""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    flags = fcntl.fcntl(leash, fcntl.F_GETFL)
+    fcntl.fcntl(leash, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(leash, fcntl.F_SETFL, flags | fcntl.FASYNC)
+    if _is_cut(leash, 0):  # before it was watched
+        os._exit(EXIT_OUTLIVED)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(leash, fcntl.F_SETFL, flags)
+
+
 def end_within(seconds: float, leash: int) -> None:
     """Ends this process so many seconds after the leash was cut, if it still runs. It reads
     nothing, which is for others to do. Not to be called before a fork: the child would not have
     the thread."""
-    threading.Thread(
-        target=_watch, args=(seconds, leash), name="propylon-leash", daemon=True
-    ).start()
+    start_new_thread(_watch, (seconds, leash))
 
 
 def _watch(seconds: float, leash: int) -> None:
-    poll = select.poll()
-    poll.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
-    poll.poll()
-    time.sleep(seconds)
+    _is_cut(leash, None)
+    sleep(seconds)
     try:
         logger.error("worker process %d hangs and has no supervisor: it ends", os.getpid())
         faulthandler.dump_traceback(all_threads=True)
     finally:  # an app may have put anything in the place of stderr
         os._exit(EXIT_OUTLIVED)
+
+
+def _is_cut(leash: int, milliseconds: int | None) -> bool:
+    """Waits so long for it; None: for ever."""
+    waiting = poll()
+    waiting.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
+    return any(event & POLLHUP for _, event in waiting.poll(milliseconds))

@@ -31,6 +31,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from .app_children import forking_a_worker, handle
+
 logger = logging.getLogger("propylon.worker")
 
 POLL: Final = 100
@@ -65,7 +67,7 @@ class Zygote:
     def serve(self, **about: object) -> Forked | None:
         """Returns many times: in every worker what it is, and None in the zygote at its end."""
         _warn_of_threads()
-        signal.signal(signal.SIGTERM, _ignore)  # the supervisor ends it, by closing the socket
+        handle(signal.SIGTERM, _ignore)  # the supervisor ends it, by closing the socket
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an app may ignore it: no exit codes then
         gc.collect()
         gc.freeze()  # a collection in a worker would else write into every object
@@ -93,7 +95,9 @@ class Zygote:
 
     def _read(self) -> Iterable[dict[str, Any]]:
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, 65_536, _MOST_FDS)
+            data, fds, _, _ = socket.recv_fds(
+                self._control, 65_536, _MOST_FDS, socket.MSG_CMSG_CLOEXEC
+            )
         except OSError:
             data, fds = b"", []
         self._closed = not data
@@ -119,7 +123,8 @@ class Zygote:
             with warnings.catch_warnings():
                 # Of threads, from Python 3.12 on: there is a better one, with their names.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+                with forking_a_worker():
+                    pid = os.fork()
             if pid == 0:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 return True

@@ -7,6 +7,7 @@ says on stderr what went wrong.
 import faulthandler
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -14,17 +15,21 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
 from ..protocol.worker_link import WorkerLink
+from . import app_children
 from .command_line import parse
 from .dial import sockets_in
 from .host import worker_greeting
 from .leash import Leash
 from .load_app import AppLoadError, LoadedApp, load_app
-from .outlive import end_within
+from .outlive import end_at_once, end_within
+from .own_imports import reserve
+from .own_log import keep_enabled
 from .settings import WorkerSettings
 from .tracebacks import summary
 
@@ -37,6 +42,15 @@ FAREWELL_TIMEOUT: Final = 0.5
 OUTLIVE: Final = 20.0
 """Seconds beyond the graceful timeout that a worker may live without its supervisor: for the app's
 shutdown, and for its threads."""
+GEVENT_AND_TRIO: Final = (
+    "--loop trio: the app has taken select.epoll away, as gevent's monkey.patch_all() does, and "
+    "trio cannot run without it; leave --loop out"
+)
+NOT_OURS: Final = (
+    signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
+)  # fmt: skip
+"""Signals that mean something to the supervisor alone, and reach all that is in its process group;
+their defaults would end a worker, or stop it."""
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that the app's own threads have to end after the worker has."""
 
@@ -46,16 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log_to_stderr(settings.log_level)
     _show_stacks()
     leash = Leash(settings.leash_fd)
-    if leash.held:
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, _ignore)
-        if not settings.preload:  # a fork would leave the thread behind
-            end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
+    app_children.begin()
+    for number in NOT_OURS if leash.held else NOT_OURS[2:]:
+        app_children.handle(number, _ignore)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_OURS)  # see the supervisor's `spawn`
     try:
-        loaded = load_app(settings)
-        logger.disabled = False  # an app's dictConfig disables loggers that it does not know
+        with end_at_once(leash.fileno()) if leash.held else nullcontext():
+            reserve(trio=settings.loop == "trio")
+            loaded = load_app(settings)
         serve = _host(settings, loaded)
-        if settings.preload:
+        if settings.preload:  # no thread before a fork, which would leave it behind
             from .preload import Zygote
 
             forked = Zygote(leash.give()).serve(app=loaded.name, interface=loaded.interface)
@@ -64,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             settings = replace(parse(forked.arguments), leash_fd=forked.leash_fd)
             leash = Leash(settings.leash_fd)
+        if leash.held:
             end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
         serve(settings, loaded, leash)
     except AppLoadError as error:
@@ -86,6 +101,8 @@ def _host(
     if loaded.interface == "wsgi":
         from .host_threads import serve
     elif settings.loop == "trio":
+        if not hasattr(select, "epoll"):
+            raise AppLoadError("loop", GEVENT_AND_TRIO)
         from .host_trio import serve
     else:
         from .host_asyncio import loop_factory, serve
@@ -108,6 +125,7 @@ def _log_to_stderr(level: str) -> None:
     handler.setFormatter(
         _LineFormatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
     )
+    keep_enabled()
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False
@@ -161,5 +179,6 @@ def _exit_within(seconds: float) -> None:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """Ctrl-C and a terminal's hang-up reach the whole process group; the supervisor decides what
-    they mean. A handler, not SIG_IGN: that would be inherited by the app's own children."""
+    """Ctrl-C, a terminal's hang-up or a log rotation's USR1 reach the whole process group; what
+    they mean is the supervisor's to say, or the app's, which may have a handler of its own. A
+    handler, not SIG_IGN: that would be inherited by the app's own children."""

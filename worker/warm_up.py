@@ -15,6 +15,7 @@ from ..protocol.codec import RECEIVE_SIZE
 from ..protocol.gateway_link import GatewayLink
 from ..protocol.hello import Greeting
 from ..protocol.messages import RESET, RESPONSE, RESPONSE_BODY, RESPONSE_START, Message, Scope
+from .app_children import keep_from_children
 
 USER_AGENT: Final = b"propylon-warm-up"
 
@@ -37,7 +38,7 @@ class WarmUp:
         self._ours, self.sock = socket.socketpair()
         """`sock` is the worker's end."""
         for sock in (self._ours, self.sock):
-            sock.setblocking(False)
+            keep_from_children(sock).setblocking(False)
         self._paths = deque(paths)
         self._deadline = deadline
         self._request: _Request | None = None
