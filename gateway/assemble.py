@@ -18,6 +18,7 @@ from .http.responses import ResponseHeads
 from .http.trust import TrustPolicy
 from .listen.certificates import Certificates
 from .observe.access_log import AccessLog
+from .observe.logs import Logs
 from .poller import Poller
 from .pool.door import bind, welcome_workers
 from .pool.pool import Pool
@@ -45,13 +46,14 @@ async def run_gateway(
     settings: GatewaySettings,
     report: Callable[[dict[str, object]], None],
     wait_for_stop: Callable[[], Awaitable[None]],
+    logs: Logs | None = None,
 ) -> None:
     """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
 
     `report` takes what the supervisor wants to know: {"event": "listening"}, {"event": "draining"},
     {"event": "alive"} once a second, from the loop that serves, and of each pool
     {"event": "workers", "pool": name, "workers": [...]} with one object for each worker. Raises
-    OSError or ValueError if it cannot start.
+    OSError or ValueError if it cannot start. `logs` are told of the access log.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
@@ -61,6 +63,8 @@ async def run_gateway(
         settings.routes, {name: pool.submit for name, pool in pools.items()}, settings.root_path
     )
     access_log = _open_access_log(settings)
+    if access_log is not None and logs is not None:
+        logs.add(access_log)
     doors = {
         name: bind(os.path.join(settings.run_dir, name, f"{settings.door}.sock")) for name in pools
     }

@@ -3,7 +3,7 @@
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
 pipe, and a leash: one end of a socket pair. What happens is reported on the leash as JSON lines;
 its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
-line `now` comes in on it: stop at once.
+lines `reopen` (the logs have other files) and `now` (stop at once) come in on it.
 """
 
 import argparse
@@ -15,6 +15,9 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from time import monotonic, sleep
 
 import msgspec
@@ -22,8 +25,11 @@ import trio
 
 from .assemble import run_gateway
 from .listen.tls import CertificateError
+from .observe.console_log import flush_log
+from .observe.log_file import STDERR, own_description
+from .observe.logs import Logs
 from .settings import GatewaySettings
-from .supervisor.console import log_to_stderr
+from .supervisor.console import begin_log
 
 log = logging.getLogger("propylon.gateway")
 
@@ -105,8 +111,10 @@ class Stop:
     """The wish to stop: SIGTERM or the leash's end. The line `now` on the leash means at once; a
     second SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
 
-    def __init__(self, leash: int) -> None:
+    def __init__(self, leash: int, reopen: Callable[[], None]) -> None:
+        """`reopen` has the logs opened again."""
         self._leash = leash
+        self._reopen = reopen
         self._wished = trio.Event()
         self._at_once = trio.CancelScope()
 
@@ -141,6 +149,8 @@ class Stop:
                 break
             *lines, heard = (heard + data).split(b"\n")
             heard = heard[:LONGEST_LINE]
+            if b"reopen" in lines:
+                self._reopen()
             if b"now" in lines:
                 self._wished.set()
                 self._at_once.cancel()
@@ -150,13 +160,14 @@ class Stop:
 
 async def serve(settings: GatewaySettings, leash: Leash) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
-    stop = Stop(leash.fd)
+    logs = Logs()
+    stop = Stop(leash.fd, logs.reopen)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_leash)
         nursery.start_soon(leash.write)
         with stop.at_once:
-            await run_gateway(settings, leash.report, stop.wait)
+            await run_gateway(settings, leash.report, stop.wait, logs)
         nursery.cancel_scope.cancel()
 
 
@@ -165,6 +176,8 @@ def end_within(seconds: float, leash: int) -> None:
     it would be killed, without one it would keep the port for ever. A thread waits in poll(2) for
     that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too."""
 
+    stacks = _stacks_fd()
+
     def watch() -> None:
         poll = select.poll()
         poll.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
@@ -172,7 +185,8 @@ def end_within(seconds: float, leash: int) -> None:
         sleep(seconds)
         try:
             log.error("gateway process %d hangs and has no supervisor: it ends", os.getpid())
-            faulthandler.dump_traceback(all_threads=True)
+            flush_log()
+            faulthandler.dump_traceback(stacks, all_threads=True)
         finally:
             os._exit(EXIT_OUTLIVED)
 
@@ -184,8 +198,15 @@ def _show_stacks() -> None:
     survives. No Python code runs for that, so it works in a loop that hangs too."""
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
         return
-    faulthandler.enable()
-    faulthandler.register(signal.SIGQUIT, all_threads=True)
+    faulthandler.enable(_stacks_fd())
+    faulthandler.register(signal.SIGQUIT, _stacks_fd(), all_threads=True)
+
+
+@cache
+def _stacks_fd() -> int:
+    """Where `faulthandler` writes: it asks nobody whether the reader of stderr has stalled."""
+    own = own_description(STDERR)
+    return STDERR if own is None else own
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
@@ -203,7 +224,11 @@ def main() -> int:
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
         settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
-    log_to_stderr(settings.log.level)
+    try:
+        begin_log(settings.log)
+    except OSError as error:
+        begin_log(replace(settings.log, error_log="-"))
+        log.error("%s; standard error is used", error)
     _show_stacks()
     leash = Leash(arguments.leash_fd)
     end_within(settings.serve.graceful_timeout + OUTLIVE, leash.fd)

@@ -149,6 +149,10 @@ class LogSettings:
     """"-" standard output, "" none, else a file's path, opened for appending."""
     access_logformat: str = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
     """gunicorn's atoms, or the word json."""
+    error_log: str = "-"
+    """Our own log: "-" standard error, else a file's path, opened for appending."""
+    use_colors: bool | None = None
+    """None: as the environment and the terminal suggest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--workers-max-rss", type=int, default=0, help="bytes, then it asks to be replaced")
     add("--workers-lifetime", type=float, default=0.0, help="seconds, likewise")
     add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
+    add("--log-file", default="", help="for our own lines, instead of standard error")
+    add("--colour", action="store_true", help="our own lines are for a terminal")
     add("--preload", action="store_true", help="load the app and fork workers at the leash's word")
     add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")
     found = WorkerSettings(**vars(parser.parse_args(arguments)))

@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol, cast
 
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, Scope
+from . import own_log
 from .app_children import end_if_child, handle
 from .dial import DialPlan, connect
 from .given_up import GivenUpCalls
@@ -177,6 +178,10 @@ class Host(ABC):
         self._lag.arrived(now)
         self.leash.flush()
         self.leash.listen()
+        own_log.retry()
+        if self.leash.logs_moved:
+            self.leash.logs_moved = False
+            own_log.reopen()
         if self.state == "warming":
             return self._warm(now)
         if now >= self._report_at:

@@ -1,9 +1,10 @@
 """The worker's end of the socket pair with its supervisor.
 
-JSON lines go out: what became of the start, and once a second how the worker is. In comes the line
-`now`: nothing is to be finished any more. It is not said by a second SIGTERM, since a signal to the
-whole group (`kill -TERM -PGID`, a service manager's stop) comes beside the supervisor's own. End of
-file means that the supervisor is gone and the worker must not outlive it.
+JSON lines go out: what became of the start, and once a second how the worker is. Two lines come in.
+`reopen`: the log's file was moved away. `now`: nothing is to be finished any more; that is not said
+by a second SIGTERM, since a signal to the whole group (`kill -TERM -PGID`, a service manager's
+stop) comes beside the supervisor's own. End of file means that the supervisor is gone and the
+worker must not outlive it.
 
 A supervisor that does not read must not hold up an app: what has to get through is kept until the
 socket takes it, and what can be said again later is dropped meanwhile.
@@ -17,13 +18,14 @@ from typing import Final
 from .app_children import keep_from_children
 
 NOW: Final = b"now"
-"""The one line that comes in."""
+REOPEN: Final = b"reopen"
+"""The lines that come in."""
 FAREWELL: Final = 5.0
 """Seconds that the supervisor has to take what was said, when the worker is about to end."""
 
 
 class Leash:
-    __slots__ = ("_heard", "_sock", "_unsent", "cut", "hurried")
+    __slots__ = ("_heard", "_sock", "_unsent", "cut", "hurried", "logs_moved")
 
     def __init__(self, fd: int | None) -> None:
         """None: the worker was started by hand, and is its own master."""
@@ -35,6 +37,8 @@ class Leash:
         """The supervisor is gone."""
         self.hurried = False
         """It has said that we are to end at once."""
+        self.logs_moved = False
+        """It has said that logs are to be opened again; whoever does it takes this back."""
         if fd is not None:
             self._sock = keep_from_children(socket.socket(fileno=fd))
             self._sock.setblocking(False)
@@ -105,5 +109,6 @@ class Leash:
                 data = b""  # reset: it was killed with our reports unread
             self.cut = not data
             *lines, rest = (self._heard + data).split(b"\n")
-            self._heard = rest[: len(NOW) + 1]  # nothing longer means anything to us
+            self._heard = rest[: len(REOPEN) + 1]  # nothing longer means anything to us
             self.hurried = self.hurried or NOW in lines
+            self.logs_moved = self.logs_moved or REOPEN in lines

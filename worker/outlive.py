@@ -24,6 +24,8 @@ from select import POLLHUP, poll
 from time import sleep
 from typing import Final
 
+from .own_log import stacks_fd
+
 logger = logging.getLogger("propylon.worker")
 
 EXIT_OUTLIVED: Final = 4
@@ -57,7 +59,7 @@ def _watch(seconds: float, leash: int) -> None:
     sleep(seconds)
     try:
         logger.error("worker process %d hangs and has no supervisor: it ends", os.getpid())
-        faulthandler.dump_traceback(all_threads=True)
+        faulthandler.dump_traceback(stacks_fd(), all_threads=True)
     finally:  # an app may have put anything in the place of stderr
         os._exit(EXIT_OUTLIVED)
 

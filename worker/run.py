@@ -21,7 +21,7 @@ from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
 from ..protocol.worker_link import WorkerLink
-from . import app_children
+from . import app_children, own_log
 from .command_line import parse
 from .dial import sockets_in
 from .host import worker_greeting
@@ -29,7 +29,6 @@ from .leash import Leash
 from .load_app import AppLoadError, LoadedApp, load_app
 from .outlive import end_at_once, end_within
 from .own_imports import reserve
-from .own_log import keep_enabled
 from .settings import WorkerSettings
 from .tracebacks import summary
 
@@ -57,7 +56,7 @@ EXIT_TIMEOUT: Final = 5.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     settings = parse(arguments)
-    _log_to_stderr(settings.log_level)
+    own_log.begin(settings.log_level, settings.log_file, settings.colour)
     _show_stacks()
     leash = Leash(settings.leash_fd)
     app_children.begin()
@@ -78,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             settings = replace(parse(forked.arguments), leash_fd=forked.leash_fd)
             leash = Leash(settings.leash_fd)
+            own_log.reopen()  # its file may have been moved since the app was loaded
         if leash.held:
             end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
         serve(settings, loaded, leash)
@@ -111,33 +111,14 @@ def _host(
     return serve
 
 
-class _LineFormatter(logging.Formatter):
-    """`time level message`, as the supervisor's and the gateway's lines are."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        record.levelname = record.levelname.lower()
-        return super().format(record)
-
-
-def _log_to_stderr(level: str) -> None:
-    """Our logger has its own handler and stays out of the root logger, which is the app's."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _LineFormatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
-    )
-    keep_enabled()
-    logger.addHandler(handler)
-    logger.setLevel(level.upper())
-    logger.propagate = False
-
-
 def _show_stacks() -> None:
     """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the worker
     survives. No Python code runs for that, so it works in a loop that hangs, and in a C call."""
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
         return
-    faulthandler.enable()
-    faulthandler.register(signal.SIGQUIT, all_threads=True)
+    fd = own_log.stacks_fd()
+    faulthandler.enable(fd)
+    faulthandler.register(signal.SIGQUIT, fd, all_threads=True)
 
 
 def _not_ready(settings: WorkerSettings, leash: Leash, error: AppLoadError) -> None:

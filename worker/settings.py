@@ -56,6 +56,10 @@ class WorkerSettings:
     workers_lifetime: float = 0.0
     """Seconds."""
     log_level: str = "info"
+    log_file: str = ""
+    """Where our own lines go; "" is standard error."""
+    colour: bool = False
+    """Whether they are coloured."""
     preload: bool = False
     """To load the app only, and have workers forked from this process."""
     leash_fd: int | None = None

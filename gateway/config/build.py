@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..observe.console_log import shows_colour
 from ..settings import GatewaySettings, ListenerSettings, PoolSettings
 from .schema import Config, PoolConfig
 
@@ -82,5 +83,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--workers-max-rss={pool.workers_max_rss}",
         f"--workers-lifetime={pool.workers_lifetime}",
         f"--log-level={config.log.level}",
+        *([f"--log-file={config.log.error_log}"] if config.log.error_log != "-" else []),
+        *(["--colour"] if shows_colour(config.log.error_log, config.log.use_colors) else []),
         *([f"--leash-fd={seat.leash_fd}"] if seat.leash_fd is not None else []),
     ]

@@ -172,6 +172,8 @@ def _config(
             level=options.log_level,
             access_log=options.access_logfile if options.access_log else "",
             access_logformat=options.access_logformat,
+            error_log=options.error_logfile,
+            use_colors=options.use_colors,
         ),
         tls=tls_settings(options),
         reload=ReloadConfig(

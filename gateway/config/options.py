@@ -452,6 +452,17 @@ class Options:
         verbs=GATEWAY_SIDE,
         read=read_logformat,
     )
+    error_logfile: str = option(
+        _LOG.error_log,
+        "Where Propylon's own log goes: a path, or - for standard error.",
+        section="log",
+        aliases=("error-log", "log-file"),
+    )
+    use_colors: bool | None = option(
+        None,
+        "Colours in the log, or none, whatever NO_COLOR, FORCE_COLOR and the terminal suggest.",
+        section="log",
+    )
     server_header: bool = option(True, "Send the Server field.", section="log", verbs=GATEWAY_SIDE)
 
     reload: bool = option(

@@ -203,4 +203,5 @@ def is_many(kind: Any) -> bool:
 
 
 def is_switch(kind: Any) -> bool:
-    return isinstance(inspect.type_info(kind), inspect.BoolType)
+    """Whether it is on or off, or perhaps neither."""
+    return isinstance(inspect.type_info(kind), inspect.BoolType) or kind == bool | None

@@ -5,8 +5,6 @@ to keep the exchanges until then would keep their memory. A few times a second (
 the lines go to a thread that writes them, however slow the file or the pipe is.
 """
 
-import os
-import sys
 from logging import getLogger
 from time import monotonic, time
 from typing import Final
@@ -16,6 +14,7 @@ import trio
 from ..exchange import Exchange
 from .formats import Format, compile_format
 from .line_writer import LineWriter
+from .log_file import STDOUT, LogFile
 
 log = getLogger("propylon.gateway")
 
@@ -33,10 +32,8 @@ class AccessLog:
     def __init__(self, path: str, logformat: str) -> None:
         """`path`: "-" for standard output, else a file to append to. Raises OSError, ValueError."""
         self._format: Format = compile_format(logformat)
-        try:
-            self._writer = LineWriter(_open(path), "the access log")
-        except OSError as error:
-            raise OSError(f"access-logfile {path} cannot be written: {error.strerror}") from None
+        self._file = LogFile("access-logfile", path, STDOUT)
+        self._writer = LineWriter(self._file.open(), "the access log")
         self._lines: list[bytes] = []
         self._epoch = time() - monotonic()
         """The monotonic clock's zero by the wall's, which somebody may set."""
@@ -60,6 +57,16 @@ class AccessLog:
             self._full = trio.Event()
             self._write()
 
+    def reopen(self) -> None:
+        """Goes on in the file that has its name now."""
+        if self._file.stream is not None:
+            return
+        self._write()  # what is over belongs into the file before
+        try:
+            self._writer.use(self._file.open())
+        except OSError as error:
+            log.error("%s; what is open is written on", error)
+
     def close(self) -> None:
         """Writes what still waits, if it can be written in time."""
         self._write()
@@ -70,9 +77,3 @@ class AccessLog:
         lines, self._lines = self._lines, []
         if lines:
             self._writer.write(lines)
-
-
-def _open(path: str) -> int:
-    if path == "-":
-        return sys.stdout.fileno()
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

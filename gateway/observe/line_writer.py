@@ -26,14 +26,17 @@ class LineWriter:
         """`name`: what the error log calls it. Raises OSError for what is not open."""
         self._fd = fd
         self._name = name
-        pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
-        self._at_once = select.PIPE_BUF if pipe else MOST_AT_ONCE
-        self._changed = threading.Condition()
+        self._at_once = _at_once(fd)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._written = threading.Condition(self._lock)
         self._lines: list[bytes] = []
         self._size = 0
         """Bytes that wait or are being written."""
         self._dropped = 0
         self._ended = False
+        self._next_fd: int | None = None
+        """What is written to from the next lines on."""
         self._failed = 0
         """Lines lost to an error that was logged; the thread's own."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -49,6 +52,20 @@ class LineWriter:
                     self._lines.append(line)
                     self._size += len(line)
             self._changed.notify()
+
+    def use(self, fd: int) -> None:
+        """From the next lines on they go there. The descriptor before is closed; until then, which
+        may be long if it takes nothing, it stays open."""
+        with self._changed:
+            unused, self._next_fd = self._next_fd, fd
+            self._changed.notify()
+        if unused is not None:
+            os.close(unused)
+
+    def flush(self, seconds: float) -> bool:
+        """Waits so long for what was given to be written; whether it was."""
+        with self._written:
+            return self._written.wait_for(lambda: not self._size, seconds)
 
     def close(self, seconds: float) -> None:
         """Waits so long for what is left to be written."""
@@ -75,15 +92,26 @@ class LineWriter:
                     self._failed += count
                 else:
                     self._say_what_was_lost()
-                with self._changed:
+                with self._lock:
                     self._size -= len(chunk)
+                    if not self._size:
+                        self._written.notify_all()
 
     def _next(self) -> list[bytes]:
         """[] at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._ended)
-            lines, self._lines = self._lines, []
-            return lines
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._lines or self._ended or self._next_fd is not None
+                )
+                lines, self._lines = self._lines, []
+                fd, self._next_fd = self._next_fd, None
+                ended = self._ended
+            if fd is not None:
+                os.close(self._fd)
+                self._fd, self._at_once = fd, _at_once(fd)
+            if lines or ended:
+                return lines
 
     def _write_all(self, data: bytes) -> None:
         left = memoryview(data)
@@ -104,6 +132,10 @@ class LineWriter:
             with self._changed:
                 dropped, self._dropped = self._dropped, 0
             log.error("%s is too slow: %d lines were dropped", self._name, dropped)
+
+
+def _at_once(fd: int) -> int:
+    return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else MOST_AT_ONCE
 
 
 def chunks(lines: list[bytes], most: int) -> Iterator[tuple[bytes, int]]:

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -12,7 +13,7 @@ import trio
 from ..config.schema import Config
 from ..listen.sockets import ListenError, Listeners, open_listeners
 from .children import EXIT_NOT_STARTED
-from .console import log_to_stderr, logger
+from .console import begin_log, logger
 from .handover import Handover, listeners_of
 from .handover import take as handover_to_us
 from .notify import Notifier
@@ -29,7 +30,11 @@ def run(
     notes: Iterable[str] = (),
 ) -> int:
     """Returns when everything has ended. `read_again` is for reloads; it raises ConfigError."""
-    log_to_stderr(config.log.level)
+    try:
+        begin_log(config.log)
+    except OSError as error:
+        print(f"propylon: {error}", file=sys.stderr)
+        return EXIT_NOT_STARTED
     if config.umask is not None:
         os.umask(config.umask)
     with ExitStack() as stack:

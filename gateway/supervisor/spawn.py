@@ -66,6 +66,13 @@ class LeashedProcess(ABC):
         except OSError:
             pass  # it has ended, or does not read: the kill comes in a moment
 
+    def reopen_logs(self) -> None:
+        """Says that its logs' files were moved away. One that does not read misses it."""
+        try:
+            self._leash.send(b"reopen\n")
+        except OSError:
+            pass  # it has ended, or hangs
+
     async def run(self, report: Callable[[Event], None]) -> int:
         """Reports what it says until it has ended; its return code. Once per process."""
         async with trio.open_nursery() as nursery:

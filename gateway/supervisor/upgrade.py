@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from ..observe.console_log import flush_log
 from .handover import CHECK, VARIABLE, Handover, write
 from .signals import WANTED
 
@@ -76,6 +77,7 @@ def take_over(handover: Handover, held: Sequence[int]) -> str:
         os.environ[VARIABLE] = str(file)
         for number in passed:
             os.set_inheritable(number, True)
+        flush_log()
         sys.stdout.flush()
         sys.stderr.flush()
         for number in held:  # some may have come to other threads, which do not block them

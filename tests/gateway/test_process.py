@@ -34,7 +34,7 @@ from propylon.gateway import process
 async def fail():
     raise OSError("the disk is gone")
 
-async def run_gateway(settings, report, wait_for_stop):
+async def run_gateway(settings, report, wait_for_stop, logs):
     if STARTED:
         report({"event": "listening"})
     async with trio.open_nursery() as nursery:
@@ -49,7 +49,7 @@ HANGS = """
 import sys, time
 from propylon.gateway import process
 
-async def run_gateway(settings, report, wait_for_stop):
+async def run_gateway(settings, report, wait_for_stop, logs):
     report({"event": "listening"})
     time.sleep(60)
 
@@ -297,3 +297,36 @@ def test_at_once_is_said_on_the_leash(tmp_path: Path, drains: bool) -> None:
         one.event("alive")
         one.leash.sendall(b"w\n")
         assert one.process.wait(20) == 0
+
+
+def test_logs_are_opened_again(tmp_path: Path) -> None:
+    names = ("access", "error")
+    paths = [tmp_path / name for name in names]
+    told = replace(
+        settings(tmp_path),
+        log=LogSettings(
+            access_log=str(paths[0]), error_log=str(paths[1]), access_logformat="%(U)s"
+        ),
+    )
+
+    def refused(port: int, path: str) -> None:
+        with socket.create_connection(("127.0.0.1", port), 20) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n".encode())
+            while client.recv(1_000):
+                pass
+
+    with gateway(told) as (one, port):
+        refused(port, "/before")
+        for path in paths:
+            path.rename(path.with_suffix(".1"))
+        one.leash.sendall(b"reopen\n")
+        deadline = time.monotonic() + 20
+        while not all(path.exists() for path in paths):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        one.event("alive")
+        refused(port, "/after")
+        one.process.terminate()
+        assert one.process.wait(20) == 0
+    assert paths[0].with_suffix(".1").read_text().count("\n") == 1
+    assert paths[0].read_text().count("\n") == 1

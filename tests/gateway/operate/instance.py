@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import trio
+from propylon.gateway.settings import LogSettings
 from propylon.gateway.supervisor.commands import (
     Command,
     Drain,
@@ -17,7 +18,7 @@ from propylon.gateway.supervisor.commands import (
     Stop,
     Upgrade,
 )
-from propylon.gateway.supervisor.console import log_to_stderr
+from propylon.gateway.supervisor.console import begin_log
 from propylon.gateway.supervisor.control import ControlServer, Say
 from propylon.gateway.supervisor.run_dir import open_run_dir
 
@@ -77,7 +78,7 @@ class Instance:
 
 
 async def main(path: str | None, kind: str) -> None:
-    log_to_stderr("info")
+    begin_log(LogSettings())
     run_dir = open_run_dir(path, ["default"], 1, with_gateway=kind == "serve")
     async with trio.open_nursery() as nursery:
         handler = Instance(run_dir.path, nursery.cancel_scope)

@@ -1,0 +1,90 @@
+"""Our own log: `time level message`, on standard error or in a file, in the way of nobody.
+
+Standard error is often a pipe, and its reader may stall: a log shipper, a container runtime under
+pressure. A `write` would then block the loop that serves every client, or the supervisor. So lines
+are queued, and a thread writes them (`line_writer`); what does not fit is dropped and counted, and
+the count is logged when the reader is back. The pipe itself is never made non-blocking: the flag
+belongs to all who share it, the app and the shell among them.
+"""
+
+import logging
+import os
+from typing import Final
+
+from .line_writer import LineWriter
+from .log_file import STDERR, LogFile
+from .terminal import wants_colour
+
+COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+RESET: Final = "\x1b[0m"
+LAST_WRITE: Final = 0.5
+"""Seconds that the end of the process waits for a file or a pipe that takes nothing."""
+
+log = logging.getLogger("propylon.gateway")
+
+
+class ConsoleFormatter(logging.Formatter):
+    def __init__(self, colour: bool) -> None:
+        super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = record.levelname.lower()
+        padded = f"{level:<7}"
+        if self._colour and level in COLOURS:
+            padded = f"{COLOURS[level]}{padded}{RESET}"
+        line = f"{self.formatTime(record, self.datefmt)} {padded} {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def shows_colour(path: str, use_colors: bool | None) -> bool:
+    """Whether the log at `path` ("-": standard error) is coloured. A file is if asked for."""
+    stream = LogFile("error-logfile", path, STDERR).stream
+    if stream is None:
+        return bool(use_colors)
+    return wants_colour(stream, use_colors, os.environ)
+
+
+class ConsoleLog(logging.Handler):
+    """Writes records without ever waiting."""
+
+    def __init__(self, path: str = "-", use_colors: bool | None = None) -> None:
+        """`path`: "-" for standard error, else a file to append to. Raises OSError."""
+        super().__init__()
+        self._file = LogFile("error-logfile", path, STDERR)
+        fd = self._file.open()
+        self.setFormatter(ConsoleFormatter(shows_colour(path, use_colors)))
+        self._writer = LineWriter(fd, "the log")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # a fault of ours: it costs a line. `handleError` would print
+            line = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
+        self._writer.write([line.encode("utf-8", "backslashreplace") + b"\n"])
+
+    def reopen(self) -> None:
+        """Goes on in the file that has its name now."""
+        if self._file.stream is not None:
+            return
+        try:
+            self._writer.use(self._file.open())
+        except OSError as error:
+            log.error("%s; what is open is written on", error)
+
+    def flush(self) -> None:
+        """Also called at exit, by `logging`. Waits, but not for long."""
+        self._writer.flush(LAST_WRITE)
+
+
+def reopen_log() -> None:
+    """Has this process's own log opened again."""
+    for handler in logging.getLogger("propylon").handlers:
+        if isinstance(handler, ConsoleLog):
+            handler.reopen()
+
+
+def flush_log() -> None:
+    """Waits until what was logged is written, but not for long: an exec or `os._exit` follows."""
+    for handler in logging.getLogger("propylon").handlers:
+        handler.flush()
