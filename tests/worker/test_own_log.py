@@ -152,7 +152,7 @@ def test_a_worker_hears_that_its_log_was_moved(run_dir: Path, host: str) -> None
         path.rename(run_dir / "own.log.1")
         worker.leash.sendall(b"reopen\n")
         wait_for(path.exists)
-        worker.process.terminate()
+        worker.leash.sendall(b"now\n")
         assert worker.process.wait(PATIENCE) == 0
     assert "stopped" in path.read_text()
     assert "serves" in (run_dir / "own.log.1").read_text()
