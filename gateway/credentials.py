@@ -2,7 +2,12 @@
 
 import socket
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+SO_PEERGROUPS: Final = 59
+"""Of asm-generic/socket.h; Python has no name for it."""
+MOST_GROUPS: Final = 256
+"""As many as Python's getsockopt() has room for."""
 
 
 class Credentials(NamedTuple):
@@ -22,3 +27,12 @@ def credentials(sock: socket.socket) -> Credentials:
     size = struct.calcsize("3i")
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     return Credentials(*struct.unpack("3i", data))
+
+
+def peer_groups(sock: socket.socket) -> tuple[int, ...]:
+    """The peer's supplementary groups; () where the kernel does not tell (before Linux 4.13)."""
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MOST_GROUPS * 4)
+    except OSError:
+        return ()
+    return struct.unpack(f"{len(data) // 4}I", data)

@@ -30,6 +30,7 @@ LEAVES = {
     f"gateway.{name}"
     for name in (
         "credentials",
+        "directories",
         "exchange",
         "headers",
         "errors",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 from ..supervisor.commands import Command, Result, encode_command, name_of
-from .instances import Instance, connect
+from .instances import Instance, Strangers, connect
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds to the first line of an answer: a supervisor does nothing that takes long."""
@@ -114,7 +114,7 @@ class EndOf:
         while True:
             try:
                 connect(self._instance.socket).close()
-            except (ConnectionRefusedError, FileNotFoundError):
+            except (ConnectionRefusedError, FileNotFoundError, Strangers):
                 return
             except OSError:
                 pass

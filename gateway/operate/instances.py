@@ -4,8 +4,8 @@ An instance runs where somebody listens at its control socket. Containers may sh
 those whose pid is to be seen from here are nearer than the others.
 """
 
+import errno
 import os
-import pwd
 import socket
 import struct
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ from typing import Final
 
 from ..config.faults import ConfigError, Fault, shown
 from ..config.sources import DEFAULT_FILE, from_toml
-from ..credentials import credentials
+from ..credentials import credentials, peer_groups
+from ..directories import user_name
 from ..supervisor.run_dir import control_sockets, own_run_dirs
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -22,6 +23,10 @@ CONNECT_TIMEOUT: Final = 5.0
 
 class NoInstance(Exception):
     """None is there, or none that may be asked; as a sentence."""
+
+
+class Strangers(PermissionError):
+    """Somebody listens at a control socket who has no business there."""
 
 
 class SeveralInstances(Exception):
@@ -101,6 +106,9 @@ def _at(run_dir: str, *, alone: bool) -> list[Instance]:
                 found.append(Instance(run_dir, path, _listener(path)))
             except (FileNotFoundError, ConnectionRefusedError):
                 pass  # left behind by one that was killed
+    except Strangers as error:
+        if alone and not found:
+            raise NoInstance(str(error.strerror)) from None
     except PermissionError as error:
         if alone and not found:
             raise NoInstance(_forbidden(error.filename or run_dir)) from None
@@ -128,13 +136,17 @@ def _forbidden(path: str) -> str:
 
 
 def connect(path: str) -> socket.socket:
-    """Raises OSError: PermissionError with the path as its filename."""
+    """Raises OSError: PermissionError with the path as its filename, Strangers."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Not settimeout(): that connects without waiting, which a full backlog answers with EAGAIN.
     wait = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
         sock.connect(path)
+        _check_listener(sock, path)
+    except Strangers:
+        sock.close()
+        raise
     except PermissionError as error:
         sock.close()
         raise PermissionError(error.errno, error.strerror, path) from None
@@ -144,8 +156,18 @@ def connect(path: str) -> socket.socket:
     return sock
 
 
-def user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"with uid {uid}"
+def _check_listener(sock: socket.socket, path: str) -> None:
+    """Whoever can write to the run directory could have put a socket there. Root may ask anybody's
+    instance: who listens has to be the one that the directory belongs to, or in its group."""
+    peer = credentials(sock)
+    if peer.uid in (0, os.geteuid()):
+        return
+    if os.geteuid() == 0:
+        directory = os.lstat(os.path.dirname(path))
+        if peer.uid == directory.st_uid or directory.st_gid in (peer.gid, *peer_groups(sock)):
+            return
+    problem = (
+        f"{path} is not the socket of an instance of yours: user {user_name(peer.uid)} listens "
+        "there, and is told nothing"
+    )
+    raise Strangers(errno.EPERM, problem, path)

@@ -2,44 +2,39 @@
 
 Workers dial the gateway, so discovery, readiness and coming back after a restart are one
 mechanism, and adding capacity is starting one more worker.
+
+Who may connect is decided by the kernel: by the permissions of the socket, whose group is that of
+the directory. Credentials of the peer (SO_PEERCRED) would say less. They know a process's primary
+group only, while two containers share a volume by a supplementary one (Kubernetes' fsGroup), and
+from another user namespace they name nobody.
 """
 
-import os
 import socket
 from logging import getLogger
+from typing import Final
 
 import trio
 
-from ..credentials import credentials
+from ..directories import Untrusted, bind_socket
 from ..poller import Poller
 from .member import Member
 from .pool import Pool
 
 log = getLogger("propylon.gateway")
 
+MODE: Final = 0o660
+"""Who may write to it is an app worker: its owner, and the directory's group."""
+
 
 def bind(path: str) -> socket.socket:
-    """The pool's socket, mode 0660: who may write to it is an app worker. Raises OSError."""
+    """The pool's socket. Raises OSError."""
     try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # bind() applies the umask and chmod would come too late for a quick peer.
-    umask = os.umask(0o117)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(umask)
+        sock = bind_socket(path, MODE)
+    except Untrusted as why:
+        raise OSError(f"the directory of pool socket {path} {why}") from None
     sock.listen(128)
     sock.setblocking(False)
     return sock
-
-
-def is_welcome(sock: socket.socket) -> bool:
-    """Whether the peer runs as us, as root, or in our group (containers that share a volume)."""
-    _, uid, gid = credentials(sock)
-    return uid in (0, os.geteuid()) or gid in (os.getegid(), *os.getgroups())
 
 
 async def welcome_workers(
@@ -55,8 +50,4 @@ async def welcome_workers(
             await trio.sleep(0.1)
             continue
         sock.setblocking(False)
-        if is_welcome(sock):
-            Member(pool, sock, gateway, poller)
-        else:
-            log.error("pool %s refused a peer of another user", pool.settings.name)
-            sock.close()
+        Member(pool, sock, gateway, poller)

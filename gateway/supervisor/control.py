@@ -5,6 +5,7 @@ carried out to its end whether or not somebody still listens, and what a client 
 is dropped. What is said on the socket is in `commands`.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from typing import Final
 import trio
 
 from ..credentials import credentials
+from ..directories import Untrusted, bind_socket
 from .commands import (
     LONGEST_REQUEST,
     Command,
@@ -197,17 +199,10 @@ def bind(path: str) -> socket.socket:
     """A listening socket, mode 0600, in place of one that is there. Raises OSError."""
     draft = f"{path.removesuffix('.sock')}.new"  # no longer than the path itself
     try:
-        os.unlink(draft)
-    except FileNotFoundError:
-        pass
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = bind_socket(draft, 0o600)
+    except Untrusted as why:
+        raise OSError(errno.EPERM, f"its directory {why}") from None
     try:
-        # bind() applies the umask and chmod would come too late for a quick peer.
-        umask = os.umask(0o177)
-        try:
-            sock.bind(draft)
-        finally:
-            os.umask(umask)
         sock.listen(MAX_CONNECTIONS)
         sock.setblocking(False)
         # Renamed into place: what is to be found there listens, at every moment of an upgrade.

@@ -11,11 +11,12 @@ import trio
 
 from ..config.build import WorkerSeat, gateway_settings, worker_arguments
 from ..config.schema import Config, PoolConfig
+from ..directories import remove_socket
 from ..listen.address import speaks_tls
 from ..settings import ListenerSettings
 from .messages import Spawn
 from .plan import Plan
-from .run_dir import MODE
+from .run_dir import make_pool_directory
 from .spawn import ChildProcess, Event, send_settings, spawn
 from .zygote import ForkedWorker, Zygote, start_zygote
 
@@ -32,10 +33,10 @@ class Launcher:
         """Gateway's pid -> what its sockets are called."""
 
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
-        """Raises OSError."""
+        """Raises OSError, RunDirError."""
         number = order.place.number
         for pool in config.pools:  # one that a reload has brought has no directory yet
-            os.makedirs(os.path.join(self._plan.run_dir, pool.name), MODE, exist_ok=True)
+            make_pool_directory(self._plan.run_dir, pool.name)
         listeners = [
             ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
             for (fd, address), item in zip(
@@ -89,9 +90,8 @@ class Launcher:
         door = self._doors.pop(pid)
         with suppress(OSError):
             for entry in os.scandir(self._plan.run_dir):
-                if entry.is_dir():
-                    with suppress(OSError):
-                        os.unlink(os.path.join(entry.path, f"{door}.sock"))
+                if entry.is_dir(follow_symlinks=False):
+                    remove_socket(os.path.join(entry.path, f"{door}.sock"))
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""

@@ -69,7 +69,13 @@ def run(
 def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
     gateways = 0 if verb == "worker" else config.gateways
     pools = [pool.name for pool in config.pools]
-    run_dir = open_run_dir(config.run_dir, pools, config.gateways, with_gateway=gateways > 0)
+    run_dir = open_run_dir(
+        config.run_dir,
+        pools,
+        config.gateways,
+        with_gateway=gateways > 0,
+        shared=verb == "gateway",
+    )
     stack.callback(run_dir.close)
     listeners = Listeners()
     if gateways:

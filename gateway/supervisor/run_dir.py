@@ -8,8 +8,15 @@ every container that shares the directory.
 Its holder answers at `control.sock`. Workers that run alone share the directory with a gateway,
 perhaps with each other, and perhaps from containers where each has pid 1: their sockets are named
 `control-<random>.sock`.
+
+Whoever can write there can take workers from a gateway, or clients' requests from workers. So it
+has to be safe (`directories`), and nothing in it is opened, emptied or removed through a link.
+A gateway and workers of two users meet in one that a group of both may write to. Then the group
+decides, by the permissions of the directory and of the sockets in it: the one who makes it lets its
+own primary group write, and what is made in it takes over the directory's group.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -22,13 +29,20 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final
 
+from ..directories import Policy, Untrusted, is_socket, may_write, open_directory, open_inside
 from ..listen.address import SUN_PATH
 
 LOCK: Final = "gateway.lock"
 CONTROL: Final = "control.sock"
-MODE: Final = 0o750
+OWN_MODE: Final = 0o750
+SHARED_MODE: Final = 0o2770
+"""setgid: what is made in it belongs to its group, whatever the maker's own is."""
+FALLBACK: Final = "/dev/shm"
+"""There, and writable, also where the whole file system is read-only."""
 
 _CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{4}\.sock")
+_NOWHERE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
+"""No directory can be made there; another place is tried."""
 
 
 class RunDirError(Exception):
@@ -54,36 +68,60 @@ class RunDir:
 
 
 def open_run_dir(
-    path: str | None, pools: Sequence[str], gateways: int, *, with_gateway: bool = True
+    path: str | None,
+    pools: Sequence[str],
+    gateways: int,
+    *,
+    with_gateway: bool = True,
+    shared: bool = False,
 ) -> RunDir:
-    """`path` None: one of our own. Workers alone only use what is there, or make it.
+    """`path` None: one of our own. Workers alone only use what is there, or make it. `shared`:
+    with workers or a gateway that are somebody else's to start.
 
     Raises RunDirError.
     """
-    try:
-        if path is None:
-            run_dir = _of_our_own()
-        else:
-            _check_length(os.path.abspath(path), pools, gateways, with_gateway)
-            run_dir = _given(os.path.abspath(path), with_gateway)
-    except OSError as exc:
-        where = exc.filename or path
-        raise RunDirError(
-            f"run directory {where} cannot be used: {exc.strerror}; name another with --run-dir"
-        ) from None
+    if path is None:
+        run_dir = _of_our_own()
+    else:
+        path = os.path.abspath(path)
+        _check_length(path, pools, gateways, with_gateway)
+        run_dir = _given(path, with_gateway, shared or not with_gateway)
     try:
         _check_length(run_dir.path, pools, gateways, with_gateway)
-        for pool in pools:
-            _make(os.path.join(run_dir.path, pool))
-            if with_gateway:
-                _remove_doors(os.path.join(run_dir.path, pool))
-    except OSError as exc:
-        run_dir.close()
-        raise RunDirError(f"run directory {exc.filename}: {exc.strerror}") from None
+        if with_gateway:
+            for pool in pools:
+                make_pool_directory(run_dir.path, pool, tidy=True)
     except RunDirError:
         run_dir.close()
         raise
     return run_dir
+
+
+def make_pool_directory(run_dir: str, pool: str, *, tidy: bool = False) -> None:
+    """Where a gateway opens the pool's sockets; who may connect there is who may write to the run
+    directory. `tidy`: sockets of a killed instance are removed. Raises RunDirError."""
+    path = os.path.join(run_dir, pool)
+    try:
+        folder = open_directory(run_dir, Policy(shared=True))
+        try:
+            above = os.fstat(folder)
+            shared = above.st_mode & stat.S_IWGRP
+            mode = SHARED_MODE if shared else OWN_MODE
+            group = above.st_gid if shared else -1
+            inside = open_inside(folder, pool, Policy(shared=True), mode, group)
+        finally:
+            os.close(folder)
+        try:
+            if not may_write(inside):
+                raise Untrusted("cannot be written to by this user; name another with --run-dir")
+            if tidy:
+                _remove_sockets(inside)
+        finally:
+            os.close(inside)
+    except Untrusted as why:
+        raise RunDirError(f"run directory {path} {why}") from None
+    except OSError as exc:
+        raise RunDirError(f"run directory {path} cannot be used: {exc.strerror}") from None
 
 
 def own_run_dirs() -> list[str]:
@@ -96,19 +134,42 @@ def own_run_dirs() -> list[str]:
 
 def control_sockets(run_dir: str) -> list[str]:
     """Where instances may answer, the gateway's first. Raises OSError."""
-    names = sorted(name for name in os.listdir(run_dir) if _CONTROL_OF_WORKERS.fullmatch(name))
-    if os.path.exists(os.path.join(run_dir, CONTROL)):
-        names.insert(0, CONTROL)
-    return [os.path.join(run_dir, name) for name in names]
+    folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return [os.path.join(run_dir, name) for name in _control_sockets(folder)]
+    finally:
+        os.close(folder)
 
 
-def _given(path: str, with_gateway: bool) -> RunDir:
-    os.makedirs(path, mode=MODE, exist_ok=True)
-    _remove_dead_sockets(path)
-    if not with_gateway:
-        return RunDir(path, None, temporary=False)
-    lock_fd = _lock(path)
-    if lock_fd is None:
+def _control_sockets(folder: int) -> list[str]:
+    names = sorted(name for name in os.listdir(folder) if _CONTROL_OF_WORKERS.fullmatch(name))
+    return [name for name in (CONTROL, *names) if is_socket(folder, name)]
+
+
+# -- one that was named --------------------------------------------------------------------------
+
+
+def _given(path: str, with_gateway: bool, shared: bool) -> RunDir:
+    mode = SHARED_MODE if shared else OWN_MODE
+    try:
+        folder = open_directory(path, Policy(shared=shared), mode)
+    except Untrusted as why:
+        raise RunDirError(f"run directory {path} {why}") from None
+    except OSError as exc:
+        raise _unusable(path, exc) from None
+    try:
+        if not may_write(folder):
+            raise RunDirError(_not_writable(path, folder))
+        _remove_dead_sockets(folder, path)
+        lock_fd = _lock(folder) if with_gateway else None
+    except OSError as exc:
+        raise RunDirError(
+            f"{LOCK} in the run directory {path} cannot be used: {exc.strerror}; remove it, or "
+            "name another directory with --run-dir"
+        ) from None
+    finally:
+        os.close(folder)
+    if with_gateway and lock_fd is None:
         raise RunDirError(
             f"run directory {path} is in use by another gateway{_written_pid(path)}; "
             "each needs its own --run-dir"
@@ -116,38 +177,90 @@ def _given(path: str, with_gateway: bool) -> RunDir:
     return RunDir(path, lock_fd, temporary=False)
 
 
+def _unusable(path: str, error: OSError) -> RunDirError:
+    return RunDirError(
+        f"run directory {path} cannot be used: {error.strerror}; name another with --run-dir"
+    )
+
+
+def _not_writable(path: str, folder: int) -> str:
+    mode = stat.S_IMODE(os.fstat(folder).st_mode)
+    return (
+        f"run directory {path} (mode {mode:04o}) cannot be written to by this user; name another "
+        "with --run-dir, or let a group write that both users are in (chgrp GROUP, chmod 2770)"
+    )
+
+
+# -- one of our own ------------------------------------------------------------------------------
+
+
 def _of_our_own() -> RunDir:
-    base = _base()
-    _remove_stale(base)
-    for number in count(1):
-        # The same pid may be taken by an instance in another container.
-        name = f"{os.getpid()}" if number == 1 else f"{os.getpid()}-{number}"
-        path = os.path.join(base, name)
+    tried: list[str] = []
+    for base in _bases():
         try:
-            os.mkdir(path, MODE)
-        except FileExistsError:
-            continue
-        return RunDir(path, _lock(path), temporary=True)
+            return _made_below(base)
+        except OSError as exc:
+            tried.append(f"{base}: {exc.strerror}")
+            if exc.errno not in _NOWHERE:
+                break
+    raise RunDirError(
+        "no run directory can be made; name a writable directory with --run-dir (PROPYLON_RUN_DIR)"
+        f"; tried {', '.join(tried)}"
+    )
+
+
+def _made_below(base: str) -> RunDir:
+    """Raises OSError where nothing can be made there, RunDirError where it is not to be used."""
+    folder = _open_base(base)
+    try:
+        _remove_stale(folder, base)
+        for number in count(1):
+            # The same pid may be taken by an instance in another container.
+            name = f"{os.getpid()}" if number == 1 else f"{os.getpid()}-{number}"
+            try:
+                os.mkdir(name, 0o700, dir_fd=folder)
+            except FileExistsError:
+                continue
+            inside = open_inside(folder, name, Policy())
+            try:
+                os.fchmod(inside, OWN_MODE)
+                return RunDir(os.path.join(base, name), _lock(inside), temporary=True)
+            finally:
+                os.close(inside)
+    finally:
+        os.close(folder)
     raise AssertionError("count() has no end")
 
 
-def _base() -> str:
-    """The first place of _bases(), made."""
-    path = _bases()[0]
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    if not _is_ours(path):
+def _open_base(path: str) -> int:
+    try:
+        folder = open_directory(path, Policy(), 0o700)
+    except Untrusted as why:
         # In a directory that all may write to, somebody else may have been there first.
-        raise RunDirError(f"run directory {path} belongs to another user; use --run-dir")
-    return path
+        raise RunDirError(f"run directory {path} {why}; use --run-dir") from None
+    if _is_ours(path):
+        return folder
+    os.close(folder)
+    raise RunDirError(f"run directory {path} belongs to another user; use --run-dir")
 
 
 def _bases() -> list[str]:
-    """$XDG_RUNTIME_DIR/propylon where that is ours and writable, and /tmp/propylon-<uid>."""
-    bases = [os.path.join(tempfile.gettempdir(), f"propylon-{os.getuid()}")]
+    """$XDG_RUNTIME_DIR/propylon where that is ours and writable, /tmp/propylon-<uid>, and the same
+    in memory, for a file system that cannot be written to at all."""
+    bases: list[str] = []
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and _is_ours(runtime) and os.access(runtime, os.W_OK | os.X_OK):
-        bases.insert(0, os.path.join(runtime, "propylon"))
-    return bases
+        bases.append(os.path.join(runtime, "propylon"))
+    return bases + [
+        os.path.join(place, f"propylon-{os.getuid()}") for place in (_temporary(), FALLBACK)
+    ]
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # nothing is writable; what is said names the usual place
+        return "/tmp"
 
 
 def _is_ours(path: str) -> bool:
@@ -158,11 +271,21 @@ def _is_ours(path: str) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
-def _remove_stale(base: str) -> None:
+def _remove_stale(folder: int, base: str) -> None:
     for path in _instances(base):
-        lock_fd = _lock(path)
+        name = os.path.basename(path)
+        try:
+            inside = open_inside(folder, name, Policy())
+        except (OSError, Untrusted):
+            continue
+        try:
+            lock_fd = _lock(inside)
+        except OSError:
+            continue
+        finally:
+            os.close(inside)
         if lock_fd is not None:
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
             os.close(lock_fd)
 
 
@@ -173,12 +296,15 @@ def _instances(base: str) -> Iterator[str]:
             yield os.path.join(base, name)
 
 
-def _remove_dead_sockets(run_dir: str) -> None:
+# -- what is in it -------------------------------------------------------------------------------
+
+
+def _remove_dead_sockets(folder: int, path: str) -> None:
     """What killed instances of workers left behind: nobody else would take the name again."""
-    for path in control_sockets(run_dir):
-        if os.path.basename(path) != CONTROL and _is_dead(path):
+    for name in _control_sockets(folder):
+        if name != CONTROL and _is_dead(os.path.join(path, name)):
             try:
-                os.unlink(path)
+                os.unlink(name, dir_fd=folder)
             except OSError:
                 pass  # another user's
 
@@ -195,10 +321,17 @@ def _is_dead(path: str) -> bool:
     return False
 
 
-def _lock(path: str) -> int | None:
-    """A file descriptor that holds the lock; None: somebody else does."""
-    lock_fd = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def _lock(folder: int) -> int | None:
+    """A file descriptor that holds the lock; None: somebody else does. Raises OSError, for a file
+    of somebody else's too: a symbolic or a hard link would have us write to any file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    lock_fd = os.open(LOCK, flags, 0o640, dir_fd=folder)
     try:
+        status = os.fstat(lock_fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise OSError(errno.EPERM, "it is no ordinary file of its own")
+        if status.st_uid != os.geteuid() and os.geteuid() == 0:
+            raise OSError(errno.EPERM, "it belongs to another user")
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(lock_fd, 0)
         os.write(lock_fd, f"{os.getpid()}\n".encode())
@@ -213,24 +346,19 @@ def _lock(path: str) -> int | None:
 
 def _written_pid(path: str) -> str:
     try:
-        with open(os.path.join(path, LOCK)) as lock:
+        fd = os.open(os.path.join(path, LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(fd) as lock:
             pid = lock.read(20).strip()
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return f" (pid {pid})" if pid else ""
 
 
-def _make(path: str) -> None:
-    os.makedirs(path, mode=MODE, exist_ok=True)
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise RunDirError(f"run directory {path} cannot be written; name another with --run-dir")
-
-
-def _remove_doors(path: str) -> None:
+def _remove_sockets(folder: int) -> None:
     """Those of a killed instance, at which nobody opens."""
-    for name in os.listdir(path):
-        if name.endswith(".sock"):
-            os.unlink(os.path.join(path, name))
+    for name in os.listdir(folder):
+        if name.endswith(".sock") and is_socket(folder, name):
+            os.unlink(name, dir_fd=folder)
 
 
 def _check_length(run_dir: str, pools: Sequence[str], gateways: int, with_gateway: bool) -> None:

@@ -251,7 +251,7 @@ class Supervisor:
                     nursery.start_soon(self._fork, order, config, pool, nursery)
                     return
                 process = self._launcher.worker(config, pool, order)
-        except (OSError, LookupError) as exc:
+        except (OSError, LookupError, RunDirError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc.args[0]
             self.tell(Exited(order.child, f"could not be started: {why}"))
             return

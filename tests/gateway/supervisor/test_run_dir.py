@@ -1,6 +1,7 @@
 """Real directories, real locks."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from propylon.gateway.directories import remove_socket
+from propylon.gateway.pool.door import bind as bind_pool_socket
 from propylon.gateway.supervisor.control import bind
 from propylon.gateway.supervisor.pid_file import PidFile, PidFileError
 from propylon.gateway.supervisor.run_dir import (
@@ -92,6 +95,172 @@ def test_a_given_one_is_made_and_stays(tmp_path: Path) -> None:
     open_run_dir(str(path), ["a"], 1).close()
     assert (path / "a").is_dir()
     open_run_dir(str(path), ["a"], 1).close()  # and can be used again
+
+
+STRANGER = 20_003
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """What nobody may touch."""
+    path = tmp_path / "precious"
+    path.mkdir()
+    (path / "file").write_text("precious\n")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path / "docker.sock"))
+    return path
+
+
+def is_untouched(precious: Path) -> bool:
+    return (precious / "file").read_text() == "precious\n" and (precious / "docker.sock").exists()
+
+
+@only_root
+@pytest.mark.parametrize("mode", [0o1777, 0o777])
+def test_one_that_a_stranger_has_made_first(tmp_path: Path, precious: Path, mode: int) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(mode)
+    path = tmp_path / "tmp" / "app"
+    path.mkdir()
+    (path / LOCK).symlink_to(precious / "file")
+    (path / "a").symlink_to(precious)
+    os.chown(path, STRANGER, STRANGER)
+    for shared in (False, True):
+        for with_gateway in (False, True):
+            with pytest.raises(RunDirError, match=r"/tmp/app belongs to user .*20003, who could"):
+                open_run_dir(str(path), ["a"], 1, with_gateway=with_gateway, shared=shared)
+    with pytest.raises(RunDirError, match=r"is below app, which belongs to user .*20003"):
+        open_run_dir(str(path / "mine"), ["a"], 1)
+    assert is_untouched(precious)
+    assert not (path / "mine").exists()
+
+
+@only_root
+def test_a_stranger_s_link_on_the_way(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "link").symlink_to(precious)
+    os.chown(tmp_path / "link", STRANGER, STRANGER, follow_symlinks=False)
+    for path in ("link", "link/run"):
+        with pytest.raises(RunDirError, match=r"by a symbolic link of user .*20003"):
+            open_run_dir(str(tmp_path / path), ["a"], 1)
+    assert sorted(one.name for one in precious.iterdir()) == ["docker.sock", "file"]
+
+
+def test_links_of_our_own_on_the_way(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "relative").symlink_to("real")
+    (tmp_path / "absolute").symlink_to(tmp_path / "relative" / ".." / "real")
+    path = tmp_path / "absolute" / "run"
+    open_run_dir(str(path), ["a"], 1).close()
+    assert (tmp_path / "real" / "run" / "a").is_dir()
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(RunDirError, match="Too many levels of symbolic links"):
+        open_run_dir(str(tmp_path / "round" / "run"), ["a"], 1)
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "FIFO"])
+def test_a_lock_that_is_something_else(tmp_path: Path, precious: Path, kind: str) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    match kind:
+        case "symbolic link":
+            (path / LOCK).symlink_to(precious / "file")
+        case "hard link":
+            (path / LOCK).hardlink_to(precious / "file")
+        case _:
+            os.mkfifo(path / LOCK)
+    with pytest.raises(RunDirError, match=r"^gateway\.lock in the run directory .*; remove it, or"):
+        open_run_dir(str(path), ["a"], 1)
+    assert is_untouched(precious)
+
+
+def test_a_pool_s_directory_that_is_a_link(tmp_path: Path, precious: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "a").symlink_to(precious)
+    with pytest.raises(RunDirError, match="/run/a is a symbolic link, where a directory should be"):
+        open_run_dir(str(path), ["a"], 1)
+    assert is_untouched(precious)
+    with pytest.raises(OSError, match="a is a symbolic link"):
+        bind_pool_socket(str(path / "a" / "1.sock"))
+    remove_socket(str(path / "a" / "docker.sock"))
+    assert is_untouched(precious)
+
+
+@only_root
+def test_a_pool_s_directory_of_a_stranger(tmp_path: Path) -> None:
+    """In a volume whose group everything in it gets, whoever makes it."""
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(0o2777)
+    (path / "a").mkdir()
+    os.chown(path / "a", STRANGER, STRANGER)
+    with pytest.raises(RunDirError, match="/run/a belongs to user"):
+        open_run_dir(str(path), ["a"], 1)
+    with pytest.raises(OSError, match="belongs to user"):
+        bind_pool_socket(str(path / "a" / "1.sock"))
+    assert list((path / "a").iterdir()) == []
+
+
+def test_a_pool_s_directory_that_everybody_may_write_to_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(0o777)
+    open_run_dir(str(tmp_path), ["a"], 1).close()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o770
+
+
+def test_only_dead_sockets_are_removed_from_it(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "a" / "1.sock"))
+    (tmp_path / "a" / "notes.sock").write_text("")
+    (tmp_path / "a" / "2.sock").symlink_to(precious / "docker.sock")
+    open_run_dir(str(tmp_path), ["a"], 1).close()
+    assert {one.name for one in (tmp_path / "a").iterdir()} == {"notes.sock", "2.sock"}
+    assert is_untouched(precious)
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_its_permissions_don_t_depend_on_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        open_run_dir(str(tmp_path / "own"), ["a"], 1).close()
+        open_run_dir(str(tmp_path / "shared"), ["a"], 1, shared=True).close()
+        open_run_dir(str(tmp_path / "worker"), ["a"], 1, with_gateway=False).close()
+        bind_pool_socket(str(tmp_path / "own" / "a" / "1.sock")).close()
+    finally:
+        os.umask(before)
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in NAMES}
+    assert modes == NAMES
+    assert not (tmp_path / "worker" / "a").exists()  # the gateway's to make
+
+
+NAMES = {
+    "own": 0o750,
+    "own/a": 0o750,
+    "own/a/1.sock": 0o660,
+    "shared": 0o2770,
+    "shared/a": 0o2770,
+    "worker": 0o2770,
+}
+
+
+def test_a_read_only_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then memory is what can be written to."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    monkeypatch.setattr("propylon.gateway.supervisor.run_dir.FALLBACK", str(tmp_path))
+    run_dir = open_run_dir(None, ["a"], 1)
+    assert Path(run_dir.path).parent == tmp_path / f"propylon-{os.getuid()}"
+    assert own_run_dirs() == [run_dir.path]
+    run_dir.close()
+    monkeypatch.setattr("propylon.gateway.supervisor.run_dir.FALLBACK", "/proc/nor-there")
+    with pytest.raises(RunDirError) as caught:
+        open_run_dir(None, ["a"], 1)
+    sentence = str(caught.value)
+    assert sentence.startswith("no run directory can be made; name a writable directory with --run")
+    assert "/proc/none/propylon-" in sentence
+    assert "/proc/nor-there/propylon-" in sentence
 
 
 def test_two_gateways_do_not_share_one(tmp_path: Path) -> None:
@@ -223,6 +392,25 @@ def test_pid_file_with_something_else_in_it(tmp_path: Path, content: str) -> Non
     path = tmp_path / "pid"
     path.write_text(content)
     PidFile(str(path)).close()
+
+
+def test_pid_file_that_is_no_pid_file(tmp_path: Path) -> None:
+    """`-p app.py`, where an app was meant."""
+    path = tmp_path / "app.py"
+    path.write_text("def app(environ, start_response):\n    return []\n")
+    os.mkfifo(tmp_path / "fifo")
+    for name, why in (("app.py", "another file is there"), ("fifo", "what is there is no file")):
+        with pytest.raises(PidFileError, match=why):
+            PidFile(str(tmp_path / name))
+    assert path.read_text().startswith("def app")
+
+
+def test_pid_file_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("1\n")
+    (tmp_path / "pid").symlink_to("precious")
+    PidFile(str(tmp_path / "pid")).close()
+    assert (tmp_path / "precious").read_text() == "1\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["precious"]
 
 
 def test_pid_file_that_is_somebody_elses_by_now_stays(tmp_path: Path) -> None:

@@ -1,0 +1,317 @@
+"""Directories that are safe to work in, opened step by step. A leaf.
+
+A path is only a wish. In a directory that everybody may write to (/tmp, a volume that containers
+share) another user may have been there first: with a directory of that name, in which he can put
+and replace what he likes, or with a symbolic link to a file of ours. So a path is opened one name
+at a time (openat(2), O_NOFOLLOW), each step is looked at through its descriptor, and what follows
+is done by that descriptor: it goes on meaning the same directory, whatever is renamed meanwhile.
+
+Who is trusted: root, who we are, and whoever we say (the user that children run as). A directory of
+somebody else is one to share where its group is one of ours, and it lets the group write.
+"""
+
+import errno
+import os
+import pwd
+import socket
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+MOST_LINKS: Final = 40
+"""Symbolic links in one path; the kernel's own limit (path_resolution(7))."""
+
+_STEP: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+"""O_PATH: what may be passed through need not be readable."""
+_OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MADE_ON_THE_WAY: Final = 0o755
+
+
+class Untrusted(Exception):
+    """Somebody else could put there what he likes, as a sentence without the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Whose directories are taken."""
+
+    users: Collection[int] = ()
+    """Trusted besides root and ourselves."""
+    shared: bool = False
+    """Whether one that somebody with a group in common has made is taken, wherever it is. Without
+    it only where not everybody could have made it."""
+
+    def trusts(self, uid: int) -> bool:
+        return uid in (0, os.geteuid()) or uid in self.users
+
+
+def open_directory(path: str, policy: Policy, mode: int | None = None) -> int:
+    """A descriptor of the directory; `mode`: it is made where it is missing, with exactly these
+    permissions. Raises OSError, and Untrusted."""
+    here, above = _open_root(), None
+    try:
+        names = _names(path)
+        links = 0
+        while names:
+            name = names.pop()
+            below = _step(here, name, mode, last=not names)
+            if above is not None:
+                os.close(above)
+            above, here = here, below
+            status = os.fstat(here)
+            if stat.S_ISLNK(status.st_mode):
+                _check_link(status, policy, name)
+                links += 1
+                if links > MOST_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                target = os.readlink("", dir_fd=here)
+                names += _names(target)
+                os.close(here)
+                here, above = above, None
+                if target.startswith("/"):
+                    os.close(here)
+                    here = _open_root()
+            elif names:
+                _check_step(status, above, policy, name)
+        _check(os.fstat(here), above, policy)
+        return os.open(".", _OPEN, dir_fd=here)
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(here)
+        if above is not None:
+            os.close(above)
+
+
+def open_inside(
+    folder: int, name: str, policy: Policy, mode: int | None = None, group: int = -1
+) -> int:
+    """As `open_directory`, of a name in a directory that is open. It is never a link: whoever
+    works in there makes it itself. A new one gets the group, where we may give it."""
+    made = False
+    if mode is not None:
+        made = _make(folder, name, mode)
+    try:
+        fd = os.open(name, _OPEN, dir_fd=folder)
+    except OSError as error:
+        if _is_link(folder, name):
+            raise Untrusted("is a symbolic link, where a directory should be") from None
+        error.filename = name
+        raise
+    try:
+        status = os.fstat(fd)
+        if made:
+            status = _finish(fd, status, mode or 0, group)
+        elif status.st_mode & stat.S_IWOTH and status.st_uid == os.geteuid():
+            os.fchmod(fd, stat.S_IMODE(status.st_mode) & ~stat.S_IRWXO)
+            status = os.fstat(fd)
+        _check(status, folder, Policy(policy.users, shared=True))
+        if status.st_mode & stat.S_IWOTH:
+            raise Untrusted("may be written to by everybody; take that away with chmod o-w")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def may_write(folder: int) -> bool:
+    """Whether files can be made in a directory that is open."""
+    return os.access(".", os.W_OK | os.X_OK, dir_fd=folder)
+
+
+def is_socket(folder: int, name: str) -> bool:
+    """False also of a symbolic link to one."""
+    try:
+        return stat.S_ISSOCK(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:
+        return False
+
+
+def bind_socket(path: str, mode: int) -> socket.socket:
+    """A Unix socket of this mode, with the group of its directory, in place of what is there. It
+    does not listen yet. Raises OSError, and Untrusted where the directory is not to be used."""
+    folder = _folder_of(path)
+    try:
+        _check(os.fstat(folder), None, Policy(shared=True))
+        name = os.path.basename(path)
+        _unlink(folder, name)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            # bind() applies the umask and chmod would come too late for a quick peer.
+            umask = os.umask(0o777 & ~mode)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(umask)
+            _settle(folder, name, mode)
+        except BaseException:
+            sock.close()
+            raise
+    finally:
+        os.close(folder)
+    return sock
+
+
+def remove_socket(path: str) -> None:
+    """Nothing happens where there is none, or where it may not be removed."""
+    try:
+        folder = _folder_of(path)
+    except (OSError, Untrusted):
+        return
+    try:
+        _unlink(folder, os.path.basename(path))
+    except OSError:
+        pass
+    finally:
+        os.close(folder)
+
+
+def user_name(uid: int) -> str:
+    """ "www-data", or "with uid 33" where nobody is called so."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"with uid {uid}"
+
+
+# -- sockets in them -----------------------------------------------------------------------------
+
+
+def _folder_of(path: str) -> int:
+    """The directory itself is looked at, not the way to it."""
+    directory = os.path.dirname(path)
+    try:
+        return os.open(directory, _OPEN)
+    except OSError:
+        if os.path.islink(directory):
+            raise Untrusted(f"{directory} is a symbolic link") from None
+        raise
+
+
+def _unlink(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+
+
+def _settle(folder: int, name: str, mode: int) -> None:
+    """The socket has the permissions that were meant, whatever a default ACL (acl(5)) says, and is
+    where it was meant to be."""
+    if not is_socket(folder, name):
+        raise Untrusted("was replaced while a socket was made in it")
+    group = os.fstat(folder).st_gid
+    if os.lstat(name, dir_fd=folder).st_gid != group:
+        try:
+            os.chown(name, -1, group, dir_fd=folder, follow_symlinks=False)
+        except PermissionError:
+            pass  # not one of ours; then nobody needs it
+    if stat.S_IMODE(os.lstat(name, dir_fd=folder).st_mode) != mode:
+        os.chmod(name, mode, dir_fd=folder)
+
+
+# -- one step ------------------------------------------------------------------------------------
+
+
+def _open_root() -> int:
+    return os.open("/", _STEP | os.O_DIRECTORY)
+
+
+def _names(path: str) -> list[str]:
+    """The last one first; `..` is a name like any other, which the kernel knows."""
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+
+def _step(folder: int, name: str, mode: int | None, *, last: bool) -> int:
+    try:
+        return os.open(name, _STEP, dir_fd=folder)
+    except FileNotFoundError:
+        if mode is None:
+            raise
+    wanted = mode if last else _MADE_ON_THE_WAY
+    made = _make(folder, name, wanted)
+    fd = os.open(name, _STEP, dir_fd=folder)
+    if made and last:
+        try:
+            ours = os.open(name, _OPEN, dir_fd=folder)
+            try:
+                _finish(ours, os.fstat(ours), wanted, -1)
+            finally:
+                os.close(ours)
+        except BaseException:
+            os.close(fd)
+            raise
+    return fd
+
+
+def _make(folder: int, name: str, mode: int) -> bool:
+    """Whether it was not there."""
+    try:
+        # Nobody else is let in before it is as it shall be.
+        os.mkdir(name, mode & 0o755, dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _finish(fd: int, status: os.stat_result, mode: int, group: int) -> os.stat_result:
+    """Of one that we have just made: the umask, and a group that its place has not given it."""
+    if status.st_uid != os.geteuid():
+        raise Untrusted(f"belongs to user {user_name(status.st_uid)}")  # it was replaced
+    if group not in (-1, status.st_gid):
+        try:
+            os.fchown(fd, -1, group)
+        except PermissionError:
+            pass  # not one of ours; then nobody needs it
+    os.fchmod(fd, mode)
+    return os.fstat(fd)
+
+
+def _is_link(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:
+        return False
+
+
+# -- whose it is ---------------------------------------------------------------------------------
+
+
+def _check_link(status: os.stat_result, policy: Policy, name: str) -> None:
+    if not policy.trusts(status.st_uid):
+        owner = user_name(status.st_uid)
+        raise Untrusted(f"is reached by a symbolic link of user {owner} ({name})")
+
+
+def _check_step(status: os.stat_result, above: int, policy: Policy, name: str) -> None:
+    """On the way: who owns it can replace all below. Where only the administrator could have put
+    it there, that is his decision."""
+    if policy.trusts(status.st_uid) or not _anybody_writes(above):
+        return
+    if status.st_gid not in _groups():
+        owner = user_name(status.st_uid)
+        raise Untrusted(f"is below {name}, which belongs to user {owner}")
+
+
+def _check(status: os.stat_result, above: int | None, policy: Policy) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if policy.trusts(status.st_uid):
+        return
+    common = status.st_gid in _groups() and bool(status.st_mode & stat.S_IWGRP)
+    if common and (policy.shared or not _anybody_writes(above)):
+        return
+    raise Untrusted(
+        f"belongs to user {user_name(status.st_uid)}, who could put anything there; it has to be "
+        "yours or root's, or to let a group write that you are in (chgrp GROUP, chmod 2770)"
+    )
+
+
+def _anybody_writes(folder: int | None) -> bool:
+    return folder is not None and bool(os.fstat(folder).st_mode & stat.S_IWOTH)
+
+
+def _groups() -> set[int]:
+    return {os.getegid(), *os.getgroups()}
