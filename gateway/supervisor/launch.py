@@ -36,7 +36,8 @@ class Launcher:
         """Raises OSError, RunDirError."""
         number = order.place.number
         for pool in config.pools:  # one that a reload has brought has no directory yet
-            make_pool_directory(self._plan.run_dir, pool.name)
+            shared = not self._plan.with_workers
+            make_pool_directory(self._plan.run_dir, pool.name, shared=shared)
         listeners = [
             ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
             for (fd, address), item in zip(

@@ -90,24 +90,28 @@ def open_run_dir(
         _check_length(run_dir.path, pools, gateways, with_gateway)
         if with_gateway:
             for pool in pools:
-                make_pool_directory(run_dir.path, pool, tidy=True)
+                make_pool_directory(run_dir.path, pool, shared=shared, tidy=True)
     except RunDirError:
         run_dir.close()
         raise
     return run_dir
 
 
-def make_pool_directory(run_dir: str, pool: str, *, tidy: bool = False) -> None:
+def make_pool_directory(
+    run_dir: str, pool: str, *, shared: bool = False, tidy: bool = False
+) -> None:
     """Where a gateway opens the pool's sockets; who may connect there is who may write to the run
-    directory. `tidy`: sockets of a killed instance are removed. Raises RunDirError."""
+    directory. That is made anew, `shared` or not, if somebody has removed it. `tidy`: sockets of a
+    killed instance are removed. Raises RunDirError."""
     path = os.path.join(run_dir, pool)
     try:
-        folder = open_directory(run_dir, Policy(shared=True))
+        made = SHARED_MODE if shared else OWN_MODE
+        folder = open_directory(run_dir, Policy(shared=True), made)
         try:
             above = os.fstat(folder)
-            shared = above.st_mode & stat.S_IWGRP
-            mode = SHARED_MODE if shared else OWN_MODE
-            group = above.st_gid if shared else -1
+            by_group = above.st_mode & stat.S_IWGRP
+            mode = SHARED_MODE if by_group else OWN_MODE
+            group = above.st_gid if by_group else -1
             inside = open_inside(folder, pool, Policy(shared=True), mode, group)
         finally:
             os.close(folder)
