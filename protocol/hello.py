@@ -5,6 +5,7 @@ intersection of the names, and unknown keys in the maps are ignored, so that a g
 of different releases work together (SPEC.md 3).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ from .messages import (
 
 SMALLEST_MAX_MESSAGE: Final = 131_072
 """A peer must take a full body and a large head in one message, in bytes."""
+_LIMITS: Final = frozenset({"max_message", "window", "request_timeout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +40,16 @@ class Greeting:
     """Largest encoded message that this side takes, in bytes."""
     window: int = WINDOW
     """Initial credit of every call for what this side receives, in bytes."""
+    request_timeout: float = 0.0
+    """A gateway's: seconds from OPEN until it gives a call up whose response has not begun; 0.0:
+    it never does, or has not said."""
     extra: dict[str, object] = field(default_factory=dict[str, object])
     """Limits of the peer that this version does not know; kept, never interpreted."""
 
     def message(self) -> Hello:
-        limits = {"max_message": self.max_message, "window": self.window}
+        limits: dict[str, float] = {"max_message": self.max_message, "window": self.window}
+        if self.request_timeout:
+            limits["request_timeout"] = self.request_timeout
         features = tuple(sorted(self.features))
         return (HELLO, MAGIC, self.version_low, self.version_high, features, limits, self.who)
 
@@ -54,22 +61,26 @@ class Greeting:
             raise RemoteProtocolError(f"HELLO begins with {magic!r}, not {MAGIC!r}")
         if not all(type(name) is str for name in features):
             raise RemoteProtocolError("feature names are strings")
-        known = {"max_message": MAX_MESSAGE, "window": WINDOW} | {
-            name: limit for name, limit in limits.items() if name in ("max_message", "window")
-        }
-        for name, least in (("max_message", SMALLEST_MAX_MESSAGE), ("window", MAX_BODY)):
-            limit = known[name]
-            if type(limit) is not int or not least <= limit < 2**31:
-                raise RemoteProtocolError(f"HELLO's limit {name} is {limit!r}; least is {least}")
+        timeout = limits.get("request_timeout", 0.0)
+        if type(timeout) not in (int, float) or not 0 <= timeout < math.inf:
+            raise RemoteProtocolError(f"HELLO's limit request_timeout is {timeout!r}")
         return cls(
             who=who,
             features=frozenset(features),
             version_low=low,
             version_high=high,
-            max_message=known["max_message"],
-            window=known["window"],
-            extra={name: limit for name, limit in limits.items() if name not in known},
+            max_message=_size(limits, "max_message", MAX_MESSAGE, SMALLEST_MAX_MESSAGE),
+            window=_size(limits, "window", WINDOW, MAX_BODY),
+            request_timeout=float(timeout),
+            extra={name: limit for name, limit in limits.items() if name not in _LIMITS},
         )
+
+
+def _size(limits: dict[str, float], name: str, default: int, least: int) -> int:
+    limit = limits.get(name, default)
+    if type(limit) is not int or not least <= limit < 2**31:
+        raise RemoteProtocolError(f"HELLO's limit {name} is {limit!r}; least is {least}")
+    return limit
 
 
 def negotiate(ours: Greeting, theirs: Greeting) -> tuple[int, frozenset[str]]:

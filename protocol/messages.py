@@ -90,7 +90,7 @@ query string, root path, headers, client, server, extensions). Facts of the gate
 client, server) have places of their own and never mix with fields that a client can send."""
 
 Hello = tuple[
-    Literal[0], str, int, int, tuple[str, ...], dict[str, int], dict[str, object]
+    Literal[0], str, int, int, tuple[str, ...], dict[str, float], dict[str, object]
 ]  # magic, lowest and highest version, features, limits, who
 Ready = tuple[Literal[1], dict[str, object]]
 NotReady = tuple[Literal[2], str, str, str]  # step, error, tail of the log

@@ -8,15 +8,18 @@ makes none: its head is kept until the body comes, and both travel as one RESPON
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from ..protocol.cutter import MessageCutter
-from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs, Scope
+from ..protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
 from .asgi_scope import http_scope
+from .client_disconnected import ClientDisconnected, is_disconnect
 from .request_scope import UnknownCallType, call_name
 from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
 from .tracebacks import strip_frames, summary
+from .unheard import UnheardResponse
 
 logger = logging.getLogger("propylon.worker")
 
@@ -27,17 +30,13 @@ AsgiApp = Callable[
 ]
 
 _NOT_BEGUN: Final = frozenset({"opened", "started"})
-_OVER: Final = frozenset({"complete", "failed"})
+OVER: Final = frozenset({"complete", "failed"})
 _WHEN: Final = {
     "opened": "before http.response.start",
     "started": "before http.response.start",
     "complete": "after the response was complete",
     "failed": "after the response was given up",
 }
-
-
-class ClientDisconnected(OSError):
-    """The client is gone: nobody gets what is sent (ASGI HTTP 2.4, "Disconnected Client")."""
 
 
 class LoopEvent(Protocol):
@@ -51,6 +50,8 @@ class LoopKind(NamedTuple):
     new_event: Callable[[], LoopEvent]
     passing: tuple[type[BaseException], ...]
     """What is not the call's to stop: a cancellation, Ctrl-C."""
+    sleep: Callable[[float], Awaitable[object]]
+    """Lets others run, even for 0 seconds."""
 
 
 class AppContext(NamedTuple):
@@ -65,7 +66,7 @@ class AppContext(NamedTuple):
 
 class AsgiCall(HostedCall):
     __slots__ = ("_body", "_chunks", "_context", "_event", "_head", "_line", "_more",
-                 "message", "scope", "task")  # fmt: skip
+                 "_streams", "_told", "scope", "task")  # fmt: skip
 
     def __init__(self, session: LinkSession, context: AppContext) -> None:
         super().__init__(session)
@@ -75,14 +76,17 @@ class AsgiCall(HostedCall):
         """Senders that wait until a message under way is out; None while none is."""
         self._head: tuple[int, Pairs] | None = None
         """http.response.start, until the first body says how it travels."""
+        self._streams: Pairs | None = None
+        """The fields of a response that travels in pieces."""
         self._body: bytes | None = None
         """The next piece of the request for the app."""
         self._chunks: deque[bytes] | None = None
         """Pieces behind it."""
         self._more = False
         """The request's last piece has not come yet."""
+        self._told = False
+        """The app has heard of the disconnect."""
         self.scope: dict[str, object]
-        self.message: Scope
         self.task: Any = None
         """What the host cancels."""
 
@@ -142,7 +146,7 @@ class AsgiCall(HostedCall):
     async def receive(self) -> AsgiEvent:
         while True:
             if self.disconnected:
-                return {"type": "http.disconnect"}
+                return await self._disconnect_event()
             body = self._body
             if body is not None:
                 chunks = self._chunks
@@ -151,13 +155,19 @@ class AsgiCall(HostedCall):
                 if body and self.receive_window is not None:
                     self.session.link.taken(self, len(body))
                 return {"type": "http.request", "body": body, "more_body": more}
-            if self.response in _OVER:
+            if self.response in OVER:
                 # ASGI: receive after the response says so. What the client has not sent of its
                 # request by now need not come any more (SPEC.md 6.1).
-                return {"type": "http.disconnect"}
+                return await self._disconnect_event()
             if self._more:
                 self.session.link.wanted(self)
             await self._park()
+
+    async def _disconnect_event(self) -> AsgiEvent:
+        if self._told:
+            await self._context.loop.sleep(0)  # an app that asks on and on lets others run
+        self._told = True
+        return {"type": "http.disconnect"}
 
     async def send(self, event: AsgiEvent) -> None:
         """Says the event; waits for credit if it is long, and for its turn if another task's is
@@ -167,13 +177,22 @@ class AsgiCall(HostedCall):
         message, what is missing cannot be sent any more: an HTTP response is given up, a
         WebSocket closed with 1011, and who sends after that gets an exception.
         """
+        if self.disconnected:
+            await self._send_to_nobody(event)
+            return
         if self._line is not None:
             await self._send_in_turn(event)
             return
-        unsaid = self._say(event)
+        try:
+            unsaid = self._say(event)
+        except ClientDisconnected:
+            await self._context.loop.sleep(0)  # an app that tries on and on lets others run
+            raise
         if unsaid is not None:
             self._line = deque()
             await self._say_rest(*unsaid)
+            if self._client_left:
+                await self._send_to_nobody(event)
 
     async def _send_in_turn(self, event: AsgiEvent) -> None:
         line, turn = self._line, self._context.loop.new_event()
@@ -187,23 +206,42 @@ class AsgiCall(HostedCall):
             else:
                 self._next_in_line()  # it was our turn already
             raise
-        unsaid = None
+        unsaid, left = None, self._client_left
         try:
-            unsaid = self._say(event)
+            if not left:
+                unsaid = self._say(event)
         finally:
             if unsaid is None:
                 self._next_in_line()
         if unsaid is not None:
             await self._say_rest(*unsaid)
+            left = self._client_left
+        if left:
+            await self._send_to_nobody(event)
+
+    async def _send_to_nobody(self, event: AsgiEvent) -> None:
+        """Does nothing (ASGI HTTP 2.3), but never for so long that others have no turn."""
+        now = monotonic()
+        if self.unheard is None:
+            self.unheard = UnheardResponse(self._streams, now)
+        kind, pause = event.get("type"), 0.0
+        if kind == "http.response.start":
+            self.unheard.head(tuple(event.get("headers", ())))
+        elif kind == "http.response.body":
+            if event.get("more_body", False):
+                pause = self.unheard.pace(now)
+            else:
+                self.unheard.complete = True
+        await self._context.loop.sleep(pause)
 
     async def _say_rest(self, data: MessageCutter[Any], more: bool) -> None:
-        """The rest of a message, while others stand in line behind it."""
+        """The rest of a message, while others stand in line behind it; what is still unsaid when
+        the client leaves is dropped."""
         try:
             done = False
             while not done:
                 await self._park()
-                self._check_connected()
-                done = self._say_pieces(data, more)
+                done = self._client_left or self._say_pieces(data, more)
         except BaseException:
             if data.begun:
                 self._broken_off()
@@ -217,15 +255,9 @@ class AsgiCall(HostedCall):
         else:
             self._line = None
 
-    def _check_connected(self) -> None:
-        if self.disconnected:
-            raise ClientDisconnected("the client is gone")
-
     def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
         """As much of the event as credit allows. Returns what is left of it, and whether it has
         `more_body`; None if nothing is."""
-        if self.disconnected:
-            raise ClientDisconnected("the client is gone")
         kind = event["type"]
         if kind == "http.response.start":
             if self._head is not None or self.response not in _NOT_BEGUN:
@@ -253,7 +285,7 @@ class AsgiCall(HostedCall):
         """A part of a longer response."""
         if self._head is not None:
             self.session.link.start_response(self, *self._head)
-            self._head = None
+            self._streams, self._head = self._head[1], None
         if more and not body:
             return None
         if len(body) <= MAX_BODY and len(body) <= self.send_credit:
@@ -286,7 +318,7 @@ class AsgiCall(HostedCall):
 
     def _raised(self, error: BaseException) -> None:
         strip_frames(error)
-        if self._client_left and _is_disconnect(error):
+        if self._client_left and is_disconnect(error):
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
             return
         logger.error(
@@ -322,15 +354,3 @@ def _as_bytes(body: object) -> bytes:
     if isinstance(body, (bytes, bytearray, memoryview)):
         return bytes(body)  # pyright: ignore[reportUnknownArgumentType]
     raise TypeError(f"the body of http.response.body is bytes, not {type(body).__name__}")
-
-
-def _is_disconnect(error: BaseException | None) -> bool:
-    """Whether our ClientDisconnected is behind it: frameworks raise errors of their own from it."""
-    seen = 0
-    while error is not None and seen < 20:
-        if isinstance(error, ClientDisconnected):
-            return True
-        if isinstance(error, BaseExceptionGroup):
-            return any(map(_is_disconnect, error.exceptions))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False

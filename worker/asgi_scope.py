@@ -5,13 +5,18 @@ from typing import Final
 from ..protocol.messages import Scope
 from .request_scope import below_root, path_bytes
 
-_VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
+_HTTP: Final = {"version": "3.0", "spec_version": "2.3"}
+"""`send` does nothing after a disconnect. With 2.4 it would have to raise, and frameworks that read
+so stop to listen for `http.disconnect`: Starlette's streams then run on for as long as they are
+silent, and its background tasks are skipped when a client leaves. There is `state` since 2.0."""
+_WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.4"}
+"""`send` raises an OSError after a disconnect, which frameworks turn into errors of their own."""
 
 
 def http_scope(
     scope: Scope, state: dict[str, object], extensions: dict[str, object]
 ) -> dict[str, object]:
-    """Spec 2.4 of HTTP: `send` raises OSError after a disconnect, and there is `state`.
+    """Plain values only: it can be copied, pickled and, but for bytes, written as JSON.
 
     `path` holds the whole path, mount point included, as `raw_path` does; a mount point that a
     proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD. `extensions` are the
@@ -21,7 +26,7 @@ def http_scope(
     path, raw_path = _paths(raw_path, root)
     return {
         "type": "http",
-        "asgi": _VERSION.copy(),
+        "asgi": _HTTP.copy(),
         "http_version": version,
         "method": method,
         "scheme": scheme,
@@ -47,7 +52,7 @@ def websocket_scope(
     path, raw_path = _paths(raw_path, root)
     return {
         "type": "websocket",
-        "asgi": _VERSION.copy(),
+        "asgi": _WEBSOCKET.copy(),
         "http_version": version,
         "scheme": "wss" if scheme == "https" else "ws",
         "path": path,

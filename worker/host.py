@@ -27,6 +27,7 @@ from .load_app import AppLoadError, LoadedApp
 from .recycle import RecyclePlan
 from .session import HostedCall, LinkSession
 from .settings import WorkerSettings
+from .shutdown import announce
 from .vitals import LagMeter, rss_bytes
 from .warm_up import WarmUp
 
@@ -82,7 +83,8 @@ class Host(ABC):
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.shutdown = self.new_event()
-        """The app finds it beside every call, and is told by it that streams should end."""
+        """The app gets it by `shutdown_event`, and is told by it that streams should end."""
+        announce(self.shutdown)
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -314,9 +316,10 @@ class Host(ABC):
             logger.info("stopping: this worker %s", why)
 
     def _sweep(self, now: float) -> None:
-        """Cancels the calls whose grace is over."""
-        for call in self._given_up.due(now, self.running):
-            logger.warning("a call outlived its disconnect and is cancelled")
+        """Cancels the calls that nobody waits for and whose time is over."""
+        hurry = self.state != "serving"
+        for call, sentence in self._given_up.due(now, self.running, hurry=hurry):
+            logger.warning(sentence)
             self.cancel(call)
 
     # -- the end -----------------------------------------------------------------------------

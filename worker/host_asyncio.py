@@ -23,7 +23,9 @@ from .websocket_call import WebSocketCall
 logger = logging.getLogger("propylon.worker")
 
 # GeneratorExit: a loop that closes throws away what still runs.
-_LOOP: Final = LoopKind(asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit))
+_LOOP: Final = LoopKind(
+    asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit), asyncio.sleep
+)
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
@@ -54,12 +56,11 @@ class AsyncioHost(Host):
         self.loop_name = loop_name
         self._app = cast("AsgiApp", loaded.app)
         self._loop: asyncio.AbstractEventLoop  # known in main
-        extensions: dict[str, object] = {"propylon.shutdown": {"event": self.shutdown}}
-        self._context = AppContext(_LOOP, {}, extensions)
+        self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        lifespan = Lifespan(self._app, self.settings.lifespan, asyncio.Event)
+        lifespan = Lifespan(self._app, self.settings.lifespan, _LOOP)
         task = self._loop.create_task(lifespan.run())
         try:
             await lifespan.startup()

@@ -17,7 +17,7 @@ from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
 
-_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt))
+_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sleep)
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
@@ -36,12 +36,11 @@ class TrioHost(Host):
         self._nursery: trio.Nursery  # known in main
         self._rung: list[LinkSession] = []
         self._bell = trio.lowlevel.ParkingLot()
-        extensions: dict[str, object] = {"propylon.shutdown": {"event": self.shutdown}}
-        self._context = AppContext(_LOOP, {}, extensions)
+        self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> AppLoadError | None:
         """Returns why the app could not start: raised, it would come wrapped in a group."""
-        lifespan = Lifespan(self._app, self.settings.lifespan, trio.Event)
+        lifespan = Lifespan(self._app, self.settings.lifespan, _LOOP)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(lifespan.run)

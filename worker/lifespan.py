@@ -1,16 +1,21 @@
 """The ASGI lifespan: the app's start-up and shutdown, on whichever event loop.
 
-Mode `auto` has to tell an app that does not know lifespan from one whose start-up failed. The rule:
-who raises before it has called `receive` has looked at the scope's type and declined; who raises
-after `lifespan.startup` was handed over has failed. An app that answers `lifespan.startup` as if it
-were a request has not looked, and does not know lifespan either.
+Mode `auto` has to tell an app that does not know lifespan from one whose start-up failed. ASGI's
+lifespan specification: "If an exception is raised when calling the application callable with a
+lifespan.startup message or a scope of type lifespan, the server must continue but not send any
+lifespan events." An app whose start-up fails says `lifespan.startup.failed`, as frameworks do in
+its name. So whatever an app raises or returns without having said that, it is served. Only
+`sys.exit` is no answer to an unknown protocol: who calls it wants this process to end.
+
+Who raises before it has called `receive` has looked at the scope's type and declined, which is
+nothing to speak of. Who raises after `lifespan.startup` was handed over may have meant something:
+it is said once.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any, Literal
 
-from .asgi_call import AsgiApp, AsgiEvent, LoopEvent
+from .asgi_call import AsgiApp, AsgiEvent, LoopKind, split
 from .load_app import AppLoadError
 from .settings import LifespanMode
 from .tracebacks import app_traceback, strip_frames, summary
@@ -23,9 +28,7 @@ class _NotLifespan(RuntimeError):
 
 
 class Lifespan:
-    def __init__(
-        self, app: AsgiApp, mode: LifespanMode, new_event: Callable[[], LoopEvent]
-    ) -> None:
+    def __init__(self, app: AsgiApp, mode: LifespanMode, loop: LoopKind) -> None:
         self.state: dict[str, object] = {}
         """What the app puts here at start-up, every call gets a shallow copy of."""
         self.status: Literal["unsupported", "starting", "started", "failed", "ended"] = (
@@ -33,13 +36,14 @@ class Lifespan:
         )
         self._app = app
         self._mode = mode
-        self._started = new_event()
-        self._stop = new_event()
-        self._stopped = new_event()
+        self._passing = loop.passing
+        self._started = loop.new_event()
+        self._stop = loop.new_event()
+        self._stopped = loop.new_event()
         self._received = 0
         self._message = ""
         self._error: BaseException | None = None
-        self._never = new_event()
+        self._never = loop.new_event()
 
     async def run(self) -> None:
         """The app's own task, from before start-up to after shutdown. Raises only cancellations."""
@@ -52,14 +56,14 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except (Exception, SystemExit) as error:
-            self._error = strip_frames(error)
-            if self.status == "started":
-                logger.error(
-                    "lifespan: the app raised %s",
-                    type(error).__name__,
-                    exc_info=(type(error), error, error.__traceback__),
-                )
+        except BaseException as error:
+            passing, raised = split(error, self._passing)
+            if raised is not None:
+                self._raised(raised)
+            if passing is error:
+                raise
+            if passing is not None:
+                raise passing from None
         finally:
             if self.status == "starting":
                 self.status = self._judge()
@@ -81,11 +85,27 @@ class Lifespan:
             self._stop.set()
             await self._stopped.wait()
 
+    def _raised(self, error: BaseException) -> None:
+        self._error = strip_frames(error)
+        if self.status == "started":
+            logger.error(
+                "lifespan: the app raised %s",
+                type(error).__name__,
+                exc_info=(type(error), error, error.__traceback__),
+            )
+
     def _judge(self) -> Literal["unsupported", "failed"]:
-        unsupported = not self._received or isinstance(self._error, _NotLifespan)
-        if self._mode == "on" or not unsupported:
+        error = self._error
+        if self._mode == "on" or isinstance(error, SystemExit):
             return "failed"
-        logger.debug("the app does not support lifespan")
+        if error is None or not self._received or isinstance(error, _NotLifespan):
+            logger.debug("the app does not support lifespan")
+        else:
+            logger.warning(
+                "the app raised %s when it was told of its start-up, and is served without "
+                "lifespan, as ASGI wants it; --lifespan on makes that an error",
+                summary(error)[:500],
+            )
         return "unsupported"
 
     def _blame(self) -> tuple[str, str]:

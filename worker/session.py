@@ -40,6 +40,7 @@ from ..protocol.outbox import SEND_BUFFER
 from ..protocol.unsent import Unsent
 from ..protocol.worker_link import WorkerLink
 from .request_scope import UnknownCallType
+from .unheard import UnheardResponse
 
 logger = logging.getLogger("propylon.worker")
 
@@ -58,8 +59,9 @@ HOLD_BACK: Final = 0.001
 class HostedCall(Call, ABC):
     """What a session tells a call, whichever interface the app speaks."""
 
-    __slots__ = ("began", "disconnected", "session")
+    __slots__ = ("began", "disconnected", "message", "session", "unheard")
 
+    message: Scope
     waits_for_a_thread = False
     """It says STARTED itself, when it is about to enter the app: that may be long after OPEN."""
 
@@ -70,6 +72,8 @@ class HostedCall(Call, ABC):
         """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
         self.disconnected = False
         """Nobody waits for the response any more, or the call has left the app."""
+        self.unheard: UnheardResponse | None = None
+        """What the app has sent of its response since then; None: nothing."""
 
     @abstractmethod
     def opened(self, message: Open) -> None:
@@ -126,7 +130,7 @@ class Owner(Protocol):
         ...
 
     def given_up(self, call: HostedCall, code: int) -> None:
-        """The call was told of its disconnect: bring it to an end after a grace."""
+        """The call was told of its disconnect, for RESET's `code` or LOST."""
         ...
 
     def ring(self, session: "LinkSession") -> None:

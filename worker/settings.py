@@ -45,8 +45,9 @@ class WorkerSettings:
     warm_up: Sequence[str] = ()
     """Paths that the app is asked for before READY."""
     heartbeat_timeout: float = 30.0
-    """Seconds after which a call that nobody waits for any more, and that goes on all the same,
-    counts as stuck; 0: never. In a WSGI worker none does while a thread serves."""
+    """Seconds after which a call that nobody waits for any more, and that goes on although its time
+    is over (see `given_up`), counts as stuck; 0: never. In a WSGI worker none does while a thread
+    serves."""
     max_requests: int = 0
     """Calls after which the worker asks to be replaced; 0: never, as in the next ones."""
     max_requests_jitter: int = 0

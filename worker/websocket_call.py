@@ -1,4 +1,5 @@
-"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket 2.4), on whichever event loop.
+"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket 2.4: `send` raises an OSError behind the
+disconnect), on whichever event loop.
 
 The gateway does frames, pings and compression; here are events. Messages come in pieces, as large
 ones do not fit into one message of the link; the app gets and gives whole ones.
@@ -11,8 +12,9 @@ from typing import Any, Final, cast
 from ..protocol.cutter import MessageCutter
 from ..protocol.link import utf8_size, words
 from ..protocol.messages import APP_FAILED, MAX_BODY, Open
-from .asgi_call import AppContext, AsgiCall, AsgiEvent, ClientDisconnected
+from .asgi_call import OVER, AppContext, AsgiCall, AsgiEvent
 from .asgi_scope import websocket_scope
+from .client_disconnected import ClientDisconnected
 from .request_scope import call_name
 from .response_head import checked_headers
 from .session import LinkSession
@@ -105,7 +107,7 @@ class WebSocketCall(AsgiCall):
 
     def disconnect(self) -> None:
         if self._disconnect is None:
-            self._disconnect = {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+            self._disconnect = _abnormal()
         super().disconnect()
 
     def stop(self) -> None:
@@ -141,7 +143,12 @@ class WebSocketCall(AsgiCall):
                 if isinstance(data, str):
                     return {"type": "websocket.receive", "text": data}
                 return {"type": "websocket.receive", "bytes": data}
+            if self._disconnect is None and self._phase == "denying" and self.response in OVER:
+                self._disconnect = _abnormal()  # there never was a WebSocket, and will be none
             if self._disconnect is not None:
+                if self._told:
+                    await self._context.loop.sleep(0)  # as in an HTTP call
+                self._told = True
                 return self._disconnect.copy()
             if self._settles:
                 self.session.link.settle(self)
@@ -155,12 +162,13 @@ class WebSocketCall(AsgiCall):
     def _client_left(self) -> bool:
         return self.disconnected or self._disconnect is not None
 
-    def _check_connected(self) -> None:
-        if self._client_left:
-            raise ClientDisconnected("the WebSocket is closed")
+    async def _send_to_nobody(self, event: AsgiEvent) -> None:
+        await self._context.loop.sleep(0)
+        raise ClientDisconnected("the WebSocket is closed")
 
     def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
-        self._check_connected()
+        if self._client_left:
+            raise ClientDisconnected("the WebSocket is closed")
         kind, phase = event["type"], self._phase
         if phase == "open" and kind == "websocket.send":
             message = _message(event)
@@ -175,7 +183,9 @@ class WebSocketCall(AsgiCall):
         elif phase == "connecting" and kind == "websocket.accept":
             self._accept(event)
         elif phase == "connecting" and kind == "websocket.close":
-            # An HTTP response is what this becomes: the code is seen by nobody.
+            # An HTTP response is what this becomes: the code is seen by nobody, and for the app
+            # there never was a WebSocket.
+            self._disconnect = _abnormal()
             self._say_close(NORMAL, event.get("reason"))
         elif kind.startswith("websocket.http.response.") and phase in _BEFORE:
             self._phase = "denying"
@@ -217,10 +227,14 @@ class WebSocketCall(AsgiCall):
         if self._disconnect is None:
             # ASGI: after its own close, an app that receives hears of the disconnect.
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": text}
-            self.wake()
+        self.wake()
 
 
 _BEFORE: Final = frozenset({"connecting", "denying"})
+
+
+def _abnormal() -> AsgiEvent:
+    return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
 
 
 def _joined(pieces: list[bytes | str]) -> bytes | str:

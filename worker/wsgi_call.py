@@ -20,8 +20,8 @@ from ..protocol.messages import (
     MAX_BODY,
     Open,
     Pairs,
-    Scope,
 )
+from .client_disconnected import ClientDisconnected, is_disconnect
 from .request_scope import METHOD, call_name
 from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
@@ -46,10 +46,6 @@ _NO_ROOM: Final = (
 )
 _NO_CONTENT: Final = frozenset({204, 304})
 _OVER: Final = frozenset({"complete", "failed"})
-
-
-class ClientDisconnected(OSError):
-    """The client is gone: there is nobody to read from or to write to."""
 
 
 class CallHost(Protocol):
@@ -83,7 +79,6 @@ class WsgiCall(HostedCall):
         "_more",
         "_spool",
         "environ",
-        "message",
     )  # fmt: skip
 
     waits_for_a_thread = True
@@ -104,7 +99,6 @@ class WsgiCall(HostedCall):
         self._left: int | None = None
         """Bytes still to come by the response's content-length; None if it has none."""
         self.environ: dict[str, object]
-        self.message: Scope
 
     # -- the link's side, under the lock -----------------------------------------------------
 
@@ -358,7 +352,7 @@ class WsgiCall(HostedCall):
     def _log(self, error: BaseException) -> bool:
         """Logs it; whether it is one of the app's own."""
         strip_frames(error)
-        if isinstance(error, ClientDisconnected) and not self.awaited:
+        if is_disconnect(error) and not self.awaited:
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
             return False
         logger.error(

@@ -62,7 +62,8 @@ class Member(PoolMember):
     def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
         """Takes the link up at once: the worker is greeted and watched."""
         super().__init__()
-        self.machine = GatewayLink(Greeting(who={"gateway": gateway}), self._ring)
+        greeting = Greeting(who={"gateway": gateway}, request_timeout=pool.request_timeout)
+        self.machine = GatewayLink(greeting, self._ring)
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock

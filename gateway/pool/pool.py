@@ -47,7 +47,7 @@ class Pool:
         self.last_failure = ""
         """Why the last worker could not start; "" once one is ready."""
         self.attention = Attention()
-        self._request_timeout = request_timeout
+        self.request_timeout = request_timeout
         self._owner = owner
         self._report = WorkersReport(lambda workers: owner.workers_changed(settings.name, workers))
         self._departures = Departures(settings.drain_delay)
@@ -267,8 +267,8 @@ class Pool:
         limit = self.settings.queue_timeout
         while queue and (queue[0].exchange is None or (limit and now - queue[0].since > limit)):
             self._fail(queue.popleft(), 503, self._why_waiting())
-        if self._request_timeout:
-            late = now - self._request_timeout
+        if self.request_timeout:
+            late = now - self.request_timeout
             for call in [call for call in self.running if call.since < late]:
                 self._time_out(call)
 

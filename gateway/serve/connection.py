@@ -314,6 +314,8 @@ class ClientConnection(ClosingConnection):
         log.error("the app's response to %s %s: %s", request.method, path, fault)
 
     def _log(self, exchange: Exchange) -> None:
+        if exchange.request.method == "HEAD":
+            exchange.body_sent = 0  # whatever the app gave
         self._service.finished(exchange, monotonic() - exchange.opened)
 
     def _send(self, data: bytes) -> None:

@@ -1,10 +1,12 @@
 """Server-sent events that end when the worker is about to go: an ASGI and a WSGI app."""
 
+from propylon.worker import shutdown_event
+
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
-    shutdown = scope["extensions"]["propylon.shutdown"]["event"]
+    shutdown = shutdown_event()
     headers = [(b"content-type", b"text/event-stream")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"data: hello\n\n", "more_body": True})

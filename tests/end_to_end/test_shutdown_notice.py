@@ -10,10 +10,12 @@ from .operating import begin, finish
 from .server import Propylon
 
 HEARS = """
+from propylon.worker import shutdown_event
+
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
-    leaving = scope["extensions"]["propylon.shutdown"]["event"]
+    leaving = shutdown_event()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"data: hello\\n\\n", "more_body": True})
     await leaving.wait()

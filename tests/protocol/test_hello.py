@@ -1,5 +1,7 @@
 """Version N against N-1 and N+1, features, limits, and keys that nobody knows."""
 
+import math
+
 import pytest
 from propylon.protocol.calls import Call
 from propylon.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -56,7 +58,8 @@ def test_features_are_the_intersection() -> None:
 
 def test_unknown_keys_are_ignored() -> None:
     worker = WorkerLink(greeting(), Bell())
-    future = (0, "propylon", 1, 7, ("x",), {"streams": 7}, {"gateway": 1, "colour": "green"})
+    limits = {"streams": 7, "request_timeout": 2.5}
+    future = (0, "propylon", 1, 7, ("x",), limits, {"gateway": 1, "colour": "green"})
     assert hear(worker, future) == [future]
     assert worker.state == "open"
     assert worker.theirs == Greeting(
@@ -65,6 +68,7 @@ def test_unknown_keys_are_ignored() -> None:
         version_high=7,
         max_message=MAX_MESSAGE,
         window=WINDOW,
+        request_timeout=2.5,
         extra={"streams": 7},
     )
 
@@ -77,6 +81,9 @@ REFUSED = {
     "window too small": (0, "propylon", 1, 1, (), {"window": 65_535}, {}),
     "window too large": (0, "propylon", 1, 1, (), {"window": 2**31}, {}),
     "window a string": (0, "propylon", 1, 1, (), {"window": "65536"}, {}),
+    "request_timeout below 0": (0, "propylon", 1, 1, (), {"request_timeout": -1}, {}),
+    "request_timeout no number": (0, "propylon", 1, 1, (), {"request_timeout": math.nan}, {}),
+    "request_timeout a string": (0, "propylon", 1, 1, (), {"request_timeout": "60"}, {}),
     "window a boolean": (0, "propylon", 1, 1, (), {"window": True}, {}),
     "window nil": (0, "propylon", 1, 1, (), {"window": None}, {}),
     "messages too small": (0, "propylon", 1, 1, (), {"max_message": 131_071}, {}),

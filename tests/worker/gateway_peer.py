@@ -97,9 +97,10 @@ class PeerCall(Call):
 class GatewayPeer:
     """One link, from accept to its end."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, greeting: Greeting | None = None) -> None:
         self.sock = sock
-        self.link = GatewayLink(Greeting(who={"gateway": 1, "pid": os.getpid()}), lambda: None)
+        greeting = greeting or Greeting(who={"gateway": 1, "pid": os.getpid()})
+        self.link = GatewayLink(greeting, lambda: None)
         self.hello: Any = None
         self.ready: Any = None
         self.not_ready: Any = None
@@ -236,9 +237,11 @@ class Listener:
         self.sock.bind(str(self.path))
         self.sock.listen(16)
 
-    def accept(self, timeout: float = TIMEOUT, *, ready: bool = True) -> GatewayPeer:
+    def accept(
+        self, timeout: float = TIMEOUT, *, ready: bool = True, greeting: Greeting | None = None
+    ) -> GatewayPeer:
         self.sock.settimeout(timeout)
-        peer = GatewayPeer(self.sock.accept()[0])
+        peer = GatewayPeer(self.sock.accept()[0], greeting)
         if ready:
             peer.until(lambda: peer.slots)
         return peer
@@ -309,7 +312,11 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def running(
-    app: str, run_dir: Path, *options: str, code: Sequence[str] = ("-m", "propylon.worker")
+    app: str,
+    run_dir: Path,
+    *options: str,
+    code: Sequence[str] = ("-m", "propylon.worker"),
+    greeting: Greeting | None = None,
 ) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
     """A worker that is ready, and its link to one gateway."""
     listener = Listener(run_dir)
@@ -317,7 +324,7 @@ def running(
     peer = None
     try:
         assert (report := worker.report())["event"] == "ready", report
-        peer = listener.accept()
+        peer = listener.accept(greeting=greeting)
         yield worker, peer
     finally:
         worker.close()

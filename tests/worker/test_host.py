@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from propylon.protocol.hello import Greeting
 from propylon.protocol.messages import (
     BYE_NORMAL,
     BYE_PROTOCOL,
@@ -15,7 +16,7 @@ from propylon.protocol.messages import (
     CONFIRM_START,
     TIMED_OUT,
 )
-from propylon.worker.given_up import CLIENT_GRACE
+from propylon.worker.given_up import GRACE
 
 from .gateway_peer import GatewayPeer, Listener, WorkerProcess, by_hand, running, scope
 
@@ -247,7 +248,7 @@ def test_work_behind_a_response_outlives_the_client(run_dir: Path, host: Host) -
         peer.until(lambda: call.complete)
         peer.link.reset(call, CLIENT_GONE, "gone")
         peer.flush()
-        peer.quiet(CLIENT_GRACE + 1)
+        peer.quiet(GRACE + 1)
         peer.get("/go")
         peer.until(lambda: call.ended)
         assert peer.get("/stats").json["errors"] == ["http.disconnect", "went on"]
@@ -255,20 +256,70 @@ def test_work_behind_a_response_outlives_the_client(run_dir: Path, host: Host) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
-@pytest.mark.parametrize(("code", "grace"), [(TIMED_OUT, 5), (CLIENT_GONE, 30)])
-def test_a_call_that_ignores_its_disconnect_is_cancelled(
-    run_dir: Path, host: Host, code: int, grace: float
+@pytest.mark.parametrize(
+    ("code", "limit", "after"),
+    [(TIMED_OUT, 0.0, 5), (CLIENT_GONE, 1.0, 5), (CLIENT_GONE, 7.0, 7)],
+    ids=["deadline", "client, then deadline", "client, then later deadline"],
+)
+def test_a_call_that_ignores_its_disconnect_is_cancelled_at_its_deadline(
+    run_dir: Path, host: Host, code: int, limit: float, after: float
 ) -> None:
-    with running(host[0], run_dir, *host[1:]) as (_, peer):
+    """Its gateway's, which is said in HELLO; 5 s after the disconnect at the earliest."""
+    greeting = Greeting(who={}, request_timeout=limit)
+    with running(host[0], run_dir, *host[1:], greeting=greeting) as (worker, peer):
         call = peer.open(scope(path=b"/stubborn"))
         peer.flush()
         peer.quiet(0.05)
         begun = time.monotonic()
         peer.link.reset(call, code, "given up")
         peer.flush()
-        peer.until(lambda: call.ended, timeout=grace + 3)
-        assert grace - 0.5 < time.monotonic() - begun < grace + 1
+        peer.until(lambda: call.ended, timeout=after + 3)
+        assert after - 0.5 < time.monotonic() - begun < after + 1
         assert peer.get("/stats").json["cancelled"] == 1
+        assert "GET /stubborn is cancelled: nobody waits for it any more" in worker.errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("path", [b"/stubborn", b"/answers_and_goes_on"])
+def test_a_client_s_leaving_cancels_nothing_by_itself(
+    run_dir: Path, host: Host, path: bytes
+) -> None:
+    """Without a deadline; nor does one end what has been answered, though nobody heard it."""
+    limit = 0.0 if path == b"/stubborn" else 0.5
+    greeting = Greeting(who={}, request_timeout=limit)
+    with running(host[0], run_dir, *host[1:], greeting=greeting) as (_, peer):
+        call = peer.open(scope(path=path))
+        peer.flush()
+        peer.quiet(0.05)
+        peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        peer.quiet(GRACE + 1)
+        assert not call.ended
+        assert peer.ping()["calls"] == 1
+
+
+@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("path", [b"/sends_for_ever", b"/receives_for_ever"])
+def test_who_never_waits_lets_others_run_when_its_client_has_left(
+    run_dir: Path, host: Host, path: bytes
+) -> None:
+    """Its `send` does nothing, its `receive` always has the same to say. A stop ends it soon."""
+    flags = ("--graceful-timeout", "0.5" if b"receives" in path else "60")
+    with running(host[0], run_dir, *host[1:], *flags) as (worker, peer):
+        call = peer.open(scope(path=path))
+        peer.flush()
+        peer.until(lambda: call.body)
+        peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        for _ in range(10):
+            assert peer.get("/hello").body == b"hello"
+        assert not call.ended
+        worker.process.terminate()
+        peer.until(lambda: peer.drained)
+        release(peer)
+        assert worker.wait() == 0
+        assert f"GET {path.decode()} is cancelled" in worker.errors or b"receives" in path
 
 
 # -- a socket that is full ---------------------------------------------------------------------

@@ -14,11 +14,33 @@ MOSTLY_UVLOOP = pytest.mark.parametrize(
 
 
 @LOOPS
-@pytest.mark.parametrize("app", ["unsupported", "answers_as_if_http", "returns"])
-def test_an_app_that_does_not_know_lifespan_is_served(run_dir: Path, loop: str, app: str) -> None:
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        ("unsupported", ""),
+        ("answers_as_if_http", ""),
+        ("returns", ""),
+        ("returns_after_receive", ""),
+        ("raises_after_receive", "LookupError: no database at db.internal"),
+        ("raises_odd_before", ""),
+        ("raises_odd_after", "Odd: neither an Exception nor a cancellation"),
+        ("raises_anything", "LookupError: "),
+    ],
+)
+def test_who_does_not_say_that_its_start_up_failed_is_served(
+    run_dir: Path, loop: str, app: str, said: str
+) -> None:
+    """ASGI: "the server must continue but not send any lifespan events". What an app raises on
+    `lifespan.startup` is said once, as it may have meant something."""
     with running(f"lifespans:{app}", run_dir, "--loop", loop) as (worker, peer):
-        assert peer.get("/").body == b"served{}"
+        assert peer.get("/").body.startswith(b"served{}")
         assert "Traceback" not in worker.errors
+        assert ("served without lifespan" in worker.errors) == bool(said)
+        assert said in worker.errors
+        peer.link.drain("go")
+        peer.flush()
+        worker.process.terminate()
+        assert worker.wait() == 0
 
 
 @LOOPS
@@ -45,14 +67,29 @@ def test_mode_off_never_asks(run_dir: Path) -> None:
             "the app's start-up raised LookupError: no database at db.internal",
             'raise LookupError("no database at db.internal")',
         ),
+        (
+            "raises_odd_after",
+            "the app's start-up raised lifespans.Odd: neither an Exception nor a cancellation",
+            "raise Odd(",
+        ),
         ("says_failed", "the app's start-up failed: no database", "Traceback:\n  no database"),
+        (
+            "says_failed_and_raises",
+            "the app's start-up failed: no database",
+            'raise LookupError("no database at db.internal")',
+        ),
+        ("exits", "the app's start-up raised SystemExit: no database", "sys.exit("),
+        ("exits_before_receive", "the app's start-up raised SystemExit: 3", "sys.exit("),
     ],
 )
 def test_a_failed_start_is_reported_and_ends_the_worker(
     run_dir: Path, loop: str, app: str, error: str, detail: str
 ) -> None:
+    """By the app's own word, by its exit, or where the operator wants a lifespan."""
     listener = Listener(run_dir)
-    worker = WorkerProcess(f"lifespans:{app}", run_dir, "--loop", loop)
+    by_itself = app.startswith(("says", "exits"))
+    mode = ("--lifespan", "auto" if by_itself else "on")
+    worker = WorkerProcess(f"lifespans:{app}", run_dir, *mode, "--loop", loop)
     report = worker.report()
     assert (report["step"], report["error"]) == ("lifespan", error)
     assert detail in report["detail"]
@@ -71,7 +108,8 @@ def test_a_failed_start_is_reported_and_ends_the_worker(
 @LOOPS
 def test_a_failed_start_is_reported_whatever_its_text(run_dir: Path, loop: str) -> None:
     listener = Listener(run_dir)
-    worker = WorkerProcess("lifespans:raises_anything", run_dir, "--loop", loop)
+    mode = ("--lifespan", "on")
+    worker = WorkerProcess("lifespans:raises_anything", run_dir, *mode, "--loop", loop)
     assert worker.report()["step"] == "lifespan"
     peer = listener.accept(ready=False)
     peer.until(lambda: peer.bye)

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from propylon.protocol.messages import MAX_BODY, WINDOW
+from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
 
 from .apps.asgi_apps import LARGE
 from .gateway_peer import TIMEOUT, GatewayPeer, PeerCall, scope
@@ -101,6 +101,48 @@ def test_a_message_that_was_cancelled_in_line_is_withdrawn(asgi: GatewayPeer, be
     assert call.messages == ["a" * 1_000_000]
     assert (call.events, call.reset) == ([], None)
     assert new_errors(asgi, before) == ["withdrawn", "websocket.disconnect"]
+
+
+# -- no WebSocket after all ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["refuse", "deny", "deny in pieces", "deny with much"])
+def test_who_refuses_hears_1006_and_the_slot_is_free(
+    asgi: GatewayPeer, before: int, how: str
+) -> None:
+    """As with a handshake that failed: there never was a WebSocket (RFC 6455 section 7.1.5)."""
+    query = how.replace(" ", "_").encode()
+    call = asgi.call(scope(path=b"/ws_refuses", query=query, kind="websocket"))
+    assert new_errors(asgi, before) == [["websocket.disconnect", 1006]] * 2
+    if how == "refuse":
+        assert [event["type"] for event in call.events] == ["websocket.close"]
+    else:
+        assert (call.status, len(call.body)) == (401, 1_000_000 if "much" in how else 2)
+    assert call.reset is None
+
+
+def test_a_client_that_leaves_before_the_answer_is_heard_with_1006(
+    asgi: GatewayPeer, before: int
+) -> None:
+    call = asgi.open(scope(path=b"/ws_refuses", query=b"never", kind="websocket"))
+    asgi.flush()
+    asgi.quiet(0.05)
+    asgi.link.reset(call, CLIENT_GONE, "gone")
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+    assert new_errors(asgi, before) == [["websocket.disconnect", 1006]] * 2
+
+
+def test_a_loop_that_sends_on_lets_others_run(asgi: GatewayPeer) -> None:
+    """It hears an OSError each time, and passes over it."""
+    call = opened(asgi, "/ws_sends_for_ever")
+    asgi.link.event(call, {"type": "websocket.disconnect", "code": 1001, "reason": ""})
+    asgi.flush()
+    for _ in range(3):
+        assert asgi.get("/hello").body == b"hello"
+    assert not call.ended
+    asgi.get("/go")
+    asgi.until(lambda: call.ended)
 
 
 # -- closing -----------------------------------------------------------------------------------

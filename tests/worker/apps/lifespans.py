@@ -24,8 +24,46 @@ async def returns(scope, receive, send):
         await served(scope, receive, send)
 
 
+async def returns_after_receive(scope, receive, send):
+    await receive()
+    if scope["type"] == "http":
+        await served(scope, receive, send)
+
+
 async def raises_after_receive(scope, receive, send):
     await receive()
+    if scope["type"] == "http":
+        return await served(scope, receive, send)
+    raise LookupError("no database at db.internal")
+
+
+class Odd(BaseException):
+    pass
+
+
+async def raises_odd_before(scope, receive, send):
+    if scope["type"] == "http":
+        return await served(scope, receive, send)
+    raise Odd("neither an Exception nor a cancellation")
+
+
+async def raises_odd_after(scope, receive, send):
+    await receive()
+    await raises_odd_before(scope, receive, send)
+
+
+async def exits(scope, receive, send):
+    await receive()
+    sys.exit("no database")
+
+
+async def exits_before_receive(scope, receive, send):
+    sys.exit(3)
+
+
+async def says_failed_and_raises(scope, receive, send):
+    """As Starlette does, whatever its lifespan raises."""
+    await says_failed(scope, receive, send)
     raise LookupError("no database at db.internal")
 
 
@@ -66,4 +104,6 @@ async def leaves_after_startup(scope, receive, send):
 async def raises_anything(scope, receive, send):
     """Text that UTF-8 cannot carry, and more of it than a message can."""
     await receive()
+    if scope["type"] == "http":
+        return await served(scope, receive, send)
     raise LookupError("\ud800" * 500_000 + " the end")

@@ -1,0 +1,50 @@
+"""A response that an app goes on sending after its client has left. Pure: told the time.
+
+ASGI HTTP 2.3: "messages received by a server after the connection has been closed are not
+considered errors. In this case the send awaitable callable should act as a no-op." What listens for
+`http.disconnect` ends by itself, and so does what has an end: a file, a report. A loop without an
+end that never listens would go on for ever, and since a `send` that does nothing never waits, no
+other call of its worker would have a turn again. So each `send` lets the others run, and one that
+has gone on for a while takes its time, as with a client that reads slowly; in the end the call is
+cancelled. A response that has stated its length has an end, and is left alone.
+"""
+
+from typing import Final
+
+from ..protocol.messages import Pairs
+
+FULL_SPEED: Final = 1.0
+"""Seconds for which the sends only let others run."""
+PACE: Final = 0.05
+"""Seconds that each `send` lasts from then on."""
+PATIENCE: Final = 30.0
+"""Seconds after which a response without a length is taken for endless."""
+
+
+class UnheardResponse:
+    __slots__ = ("_began", "_bounded", "complete")
+
+    def __init__(self, headers: Pairs | None, now: float) -> None:
+        """`headers` of the response, as far as it had begun when the client left."""
+        self._bounded = headers is not None and _has_length(headers)
+        self._began = now
+        self.complete = False
+        """The app has sent the end of it: what it does from then on is its own."""
+
+    def head(self, headers: Pairs) -> None:
+        self._bounded = _has_length(headers)
+
+    def pace(self, now: float) -> float:
+        """Seconds that a `send` of its body should last; 0.0: others have a turn, no more."""
+        return PACE if not self._bounded and now - self._began > FULL_SPEED else 0.0
+
+    def is_endless(self, now: float, *, hurry: bool) -> bool:
+        """Whether it has gone on for so long that it will not end by itself; in a `hurry`, when
+        the worker stops, that is soon said."""
+        if self._bounded or self.complete:
+            return False
+        return now - self._began > (FULL_SPEED if hurry else PATIENCE)
+
+
+def _has_length(headers: Pairs) -> bool:
+    return any(name == b"content-length" for name, _ in headers)
