@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from propylon.protocol.hello import Greeting
 from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
+from propylon.worker.given_up import GRACE
 from propylon.worker.leash import Leash
 from propylon.worker.outlive import EXIT_OUTLIVED
 from propylon.worker.vitals import LagMeter
@@ -118,7 +120,9 @@ def test_threads_that_cling_to_lost_calls_are_not_stuck_while_another_serves(
     run_dir: Path, other: bytes
 ) -> None:
     """Any client could have a worker replaced otherwise: it asks for what is slow, and leaves."""
-    with running(*WSGI, run_dir, "--heartbeat-timeout", "0.3", "--threads", "3") as (worker, peer):
+    flags = ("--heartbeat-timeout", "0.3", "--threads", "3")
+    greeting = Greeting(who={}, request_timeout=0.1)
+    with running(*WSGI, run_dir, *flags, greeting=greeting) as (worker, peer):
         calls = [peer.open(scope(path=b"/clings_on")) for _ in range(2)]
         busy = peer.open(scope(path=other)) if other else None
         peer.flush()
@@ -136,6 +140,22 @@ def test_threads_that_cling_to_lost_calls_are_not_stuck_while_another_serves(
         peer.link.reset(last, TIMED_OUT, "too slow")
         peer.flush()
         assert worker.reports("vitals", lambda report: report["stuck"])["stuck"] == 3
+
+
+@pytest.mark.slow
+def test_threads_whose_clients_have_left_are_not_stuck_before_a_deadline(run_dir: Path) -> None:
+    """They may be in the middle of something: the worker is not replaced for them."""
+    flags = ("--heartbeat-timeout", "0.3", "--threads", "2")
+    with running(*WSGI, run_dir, *flags) as (worker, peer):
+        calls = [peer.open(scope(path=b"/clings_on")) for _ in range(2)]
+        peer.flush()
+        worker.reports("vitals", lambda report: report["calls"] == 2)
+        for call in calls:
+            peer.link.reset(call, CLIENT_GONE, "gone")
+        peer.flush()
+        end = time.monotonic() + GRACE + 2
+        while time.monotonic() < end:
+            assert worker.reports("vitals")["stuck"] == 0
 
 
 @pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
