@@ -177,7 +177,7 @@ class Options:
 
     workers: Literal["auto"] | Count = option(
         1,
-        "Worker processes per pool; auto: one per CPU.",
+        "Worker processes per pool; auto: one per CPU that it may use (affinity, control group).",
         section="processes",
         short="-w",
         aliases=("processes",),

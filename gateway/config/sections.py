@@ -1,9 +1,9 @@
 """[[pools]] and [[routes]]: entries become settings, each fault with its key path."""
 
-import os
 from typing import Any, cast
 
 from ..settings import RouteSettings
+from .cpus import usable_cpus
 from .faults import Fault, nearest
 from .option import Option
 from .options import Options, table
@@ -48,15 +48,8 @@ def top_level_pool(options: Options) -> PoolConfig:
 
 def _pool(values: dict[str, Any]) -> PoolConfig:
     workers = cast("int | str", values["workers"])
-    complete = values | {"workers": cpus() if workers == "auto" else workers}
+    complete = values | {"workers": usable_cpus() if workers == "auto" else workers}
     return PoolConfig(**cast("dict[str, Any]", complete))
-
-
-def cpus() -> int:
-    """CPUs that this process may run on, not those that the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def read_routes(

@@ -1,7 +1,8 @@
 """Where to listen, as an operator writes it. Pure: nothing is resolved or bound here.
 
 `HOST:PORT`, `[IPV6]:PORT`, `:PORT` (every IPv4 address), `HOST` (port 8000), `unix:PATH` with
-perhaps `?mode=660&user=NAME&group=NAME`, `fd://N`, `fd://NAME` (of systemd's sockets).
+perhaps `?mode=660&user=NAME&group=NAME`, `unix:@NAME` (abstract), `fd://N`, `fd://NAME` (of
+systemd's sockets).
 """
 
 import re
@@ -39,11 +40,17 @@ class TcpAddress:
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
     path: str
+    """Begins with @: a name in the abstract namespace (unix(7)), which no file has. A file whose
+    name begins so is written ./@name."""
     mode: int | None = None
-    """Permissions of the socket's file; None: what the umask leaves."""
+    """Permissions of the socket's file; None: everybody may connect, less --umask."""
     user: str = ""
     """Name or number of its owner; "": who runs this."""
     group: str = ""
+
+    @property
+    def abstract(self) -> bool:
+        return self.path.startswith("@")
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -117,7 +124,15 @@ def unix_address(path: str) -> UnixAddress:
     if "\0" in path:
         raise ValueError("a path holds no NUL")
     match = _ACCESS.fullmatch(path)
-    return _with_access(match[1], match[2]) if match else UnixAddress(path)
+    address = _with_access(match[1], match[2]) if match else UnixAddress(path)
+    if address.abstract and match:
+        raise ValueError(
+            f"an abstract socket has no file, and so no mode, user or group: unix:{address.path}; "
+            f"for a file of that name write unix:./{address.path}"
+        )
+    if address.path == "@":
+        raise ValueError("an abstract socket has a name, as in unix:@app")
+    return address
 
 
 def _with_access(path: str, settings: str) -> UnixAddress:

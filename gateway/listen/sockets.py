@@ -13,7 +13,7 @@ import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from .address import SUN_PATH, Address, InheritedAddress, TcpAddress, UnixAddress
 from .owner import owner_of_port
@@ -21,6 +21,21 @@ from .owner import owner_of_port
 
 class ListenError(Exception):
     """An address that cannot be listened on, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may connect to a Unix socket. Like a TCP port it is for everybody, as with uvicorn and
+    gunicorn: the nginx in front is another user, and connecting takes write permission. Who wants
+    fewer says so in the address (?mode=660), with --umask, or by the directory's permissions."""
+
+    mode: int = 0o666
+    user: int = -1
+    """Whose the file is; -1: whose the process is."""
+    group: int = -1
+
+
+EVERYBODY: Final = Access()
 
 
 @dataclass(slots=True)
@@ -54,12 +69,19 @@ class Listeners:
         for item in items:
             for sock in item.sockets:
                 sock.close()
-            if isinstance(item.address, UnixAddress) and _inode(item.address.path) == item.inode:
+            if (
+                isinstance(item.address, UnixAddress)
+                and item.inode is not None
+                and _inode(item.address.path) == item.inode
+            ):
                 os.unlink(item.address.path)
 
 
-def open_listeners(addresses: Sequence[Address], backlog: int, gateways: int) -> Listeners:
-    """Binds and listens on all of them, or none. Raises ListenError."""
+def open_listeners(
+    addresses: Sequence[Address], backlog: int, gateways: int, *, access: Access = EVERYBODY
+) -> Listeners:
+    """Binds and listens on all of them, or none; `access` to Unix sockets, where their addresses
+    don't say. Raises ListenError."""
     listeners = Listeners()
     try:
         for address in addresses:
@@ -73,7 +95,11 @@ def open_listeners(addresses: Sequence[Address], backlog: int, gateways: int) ->
                     )
                     _listen_tcp(address, backlog, gateways, v6only, listeners.items)
                 case UnixAddress():
-                    listeners.items.append(_listen_unix(address, backlog))
+                    listeners.items.append(
+                        _listen_abstract(address, backlog)
+                        if address.abstract
+                        else _listen_unix(address, backlog, access)
+                    )
                 case InheritedAddress():
                     listeners.items.append(_inherited(address, backlog))
     except BaseException:  # all or none: whatever it was, nothing stays bound
@@ -191,7 +217,26 @@ def _tcp_sentence(address: TcpAddress, exc: OSError) -> str:
             return f"{start}: {exc.strerror}"
 
 
-def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
+def _listen_abstract(address: UnixAddress, backlog: int) -> Listener:
+    """Nothing is left behind and nothing can be stale: its name goes with the socket."""
+    start = f"cannot listen on {address}"
+    name = os.fsencode(address.path[1:])
+    if len(name) > SUN_PATH:
+        raise ListenError(f"{start}: the name has {len(name)} bytes; at most {SUN_PATH} are taken")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(b"\0" + name)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as exc:
+        sock.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise ListenError(f"{start}: another process listens there already") from None
+        raise ListenError(f"{start}: {exc.strerror}") from None
+    return Listener(address, [sock])
+
+
+def _listen_unix(address: UnixAddress, backlog: int, access: Access) -> Listener:
     path = os.path.abspath(address.path)
     start = f"cannot listen on {address}"
     if len(os.fsencode(path)) > SUN_PATH:
@@ -204,7 +249,7 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
         inode = _inode(path)
         try:
             # Before it listens: nobody can connect with permissions that were not meant.
-            _set_access(path, address, start)
+            _set_access(path, address, access, start)
             sock.listen(backlog)
             sock.setblocking(False)
         except BaseException:  # a file that nobody listens at would be left behind
@@ -221,8 +266,9 @@ def _listen_unix(address: UnixAddress, backlog: int) -> Listener:
     return Listener(UnixAddress(path), [sock], inode)
 
 
-def _set_access(path: str, address: UnixAddress, start: str) -> None:
-    user, group = _id_of(address.user, "user", start), _id_of(address.group, "group", start)
+def _set_access(path: str, address: UnixAddress, access: Access, start: str) -> None:
+    user = _id_of(address.user, "user", start) if address.user else access.user
+    group = _id_of(address.group, "group", start) if address.group else access.group
     if user >= 0 or group >= 0:
         try:
             os.chown(path, user, group, follow_symlinks=False)
@@ -230,14 +276,10 @@ def _set_access(path: str, address: UnixAddress, start: str) -> None:
             raise ListenError(
                 f"{start}: its owner can be set by root only, and its group to one of your own"
             ) from None
-    if address.mode is not None:
-        os.chmod(path, address.mode)
+    os.chmod(path, access.mode if address.mode is None else address.mode)
 
 
 def _id_of(name: str, kind: Literal["user", "group"], start: str) -> int:
-    """-1 for "", which chown leaves as it is."""
-    if not name:
-        return -1
     if name.isascii() and name.isdecimal():
         return int(name)
     try:
@@ -259,11 +301,23 @@ def _remove_stale(path: str, start: str) -> None:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            _unlink_stale(path, start)
         except OSError as exc:
             raise ListenError(f"{start}: {exc.strerror or exc}") from None
         else:
             raise ListenError(f"{start}: another process listens there already")
+
+
+def _unlink_stale(path: str, start: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        raise ListenError(
+            f"{start}: a socket that nobody listens at is there, and cannot be removed: "
+            f"{exc.strerror}"
+        ) from None
 
 
 def _inode(path: str) -> tuple[int, int] | None:

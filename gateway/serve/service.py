@@ -179,4 +179,6 @@ def _shown(name: tuple[str, int]) -> Address:
 
 def _path(sock: socket.socket) -> str:
     name: str | bytes = sock.getsockname()
-    return name if isinstance(name, str) else name.decode("utf-8", "replace")
+    if isinstance(name, str):
+        return name
+    return name.decode("utf-8", "replace").replace("\0", "@", 1)  # abstract, as it is written

@@ -11,7 +11,7 @@ from typing import Literal
 import trio
 
 from ..config.schema import Config
-from ..listen.sockets import ListenError, Listeners, open_listeners
+from ..listen.sockets import EVERYBODY, Access, ListenError, Listeners, open_listeners
 from .children import EXIT_NOT_STARTED
 from .console import begin_log, logger
 from .handover import Handover, listeners_of
@@ -79,7 +79,12 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
     stack.callback(run_dir.close)
     listeners = Listeners()
     if gateways:
-        listeners = open_listeners(config.addresses, config.backlog, gateways)
+        listeners = open_listeners(
+            config.addresses,
+            config.backlog,
+            gateways,
+            access=Access(mode=EVERYBODY.mode & ~(config.umask or 0)),
+        )
         stack.callback(listeners.close)
     if config.pid_file is not None:
         stack.callback(PidFile(config.pid_file).close)

@@ -45,12 +45,16 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str, *, server: str = "", location: str = "") -> Iterator[int]:
-    """Its port. `upstream` as in proxy_pass; directives end in semicolons."""
+def nginx(
+    folder: Path, upstream: str, *, server: str = "", location: str = "", user: str = ""
+) -> Iterator[int]:
+    """Its port. `upstream` as in proxy_pass; directives end in semicolons. `user`: whom its worker
+    runs as, which only root can say."""
     folder.mkdir(exist_ok=True)
     port = free_port()
+    processes = f"master_process on; user {user};" if user else "master_process off;"
     (folder / "nginx.conf").write_text(f"""
-        daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+        daemon off; {processes} pid {folder}/pid; error_log {folder}/error.log;
         events {{ worker_connections 64; }}
         http {{
             access_log off;

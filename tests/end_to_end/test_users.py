@@ -1,6 +1,8 @@
 """A gateway and workers of different users, as in a pod: which run directories join them."""
 
 import os
+import pwd
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,14 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .other_users import as_user, everybodys_folder, for_others, propylon, why_not
-from .server import APPS, DEADLINE, Output, wait_for
+from .other_proxies import NGINX, nginx
+from .other_users import NOBODY, as_user, everybodys_folder, for_others, propylon, why_not
+from .server import APPS, DEADLINE, Output, Propylon, wait_for
 from .test_drain import NO_PROXY
 
 GATEWAY, WORKER, GROUP = 20_001, 20_002, 20_100
 UMASK = "import os, sys; os.umask(int(sys.argv[1], 8)); os.execvp(sys.argv[2], sys.argv[2:])"
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+needs_users = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
 @dataclass
@@ -98,6 +102,7 @@ PRIMARY = (as_user(GATEWAY, GROUP), as_user(WORKER, GROUP))
 POD = (as_user(GATEWAY, 0, GROUP), as_user(WORKER, 0, GROUP))
 
 
+@needs_users
 @pytest.mark.parametrize(
     ("mode", "users", "first", "umask"),
     [
@@ -136,6 +141,7 @@ def test_two_users_with_a_group_in_common_link(
         assert (door.stat().st_gid, door.stat().st_mode & 0o777) == (GROUP, 0o660)
 
 
+@needs_users
 @pytest.mark.slow
 def test_a_worker_tells_a_strangers_gateway_nothing(folder: Path) -> None:
     """In a directory that everybody may write to, without a group in common."""
@@ -152,6 +158,7 @@ def test_a_worker_tells_a_strangers_gateway_nothing(folder: Path) -> None:
         gateway.process.terminate()
 
 
+@needs_users
 @pytest.mark.slow
 def test_a_stranger_at_the_control_socket_is_told_nothing(folder: Path) -> None:
     """Whoever may write to the directory replaces it, and `stop` would say what he likes."""
@@ -178,3 +185,50 @@ def test_a_stranger_at_the_control_socket_is_told_nothing(folder: Path) -> None:
         finally:
             planted.kill()
             planted.communicate()
+
+
+def as_nobody(path: Path) -> bool:
+    """Whether another user may connect there."""
+    if (child := os.fork()) == 0:
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@only_root
+def test_an_nginx_of_another_user_is_served_by_a_unix_socket(folder: Path) -> None:
+    """Whatever umask a service has; who wants fewer clients says so."""
+    open_one, narrow = folder / "app.sock", folder / "narrow.sock"
+    name = f"propylon-{os.getpid()}"
+    flags = ["-b", f"unix:{open_one}", "-b", f"unix:{narrow}?mode=600", "-b", f"unix:@{name}"]
+    before = os.umask(0o077)
+    try:
+        with Propylon("asgi_raw:app", *flags) as server:
+            os.umask(before)
+            server.stderr.find(f"Serving on unix:{open_one}, unix:{narrow}, unix:@{name} ")
+            assert as_nobody(open_one)
+            assert not as_nobody(narrow)
+            if NGINX:
+                names = {user.pw_name for user in pwd.getpwall()} & {"www-data", "nobody"}
+                upstream = f"http://unix:{open_one}:"
+                with nginx(folder / "nginx", upstream, user=max(names)) as port:
+                    assert httpx.get(f"http://127.0.0.1:{port}/", **NO_PROXY).text == "hello"
+            with httpx.Client(transport=httpx.HTTPTransport(uds=f"\0{name}")) as client:
+                assert client.get("http://a/").text == "hello"
+    finally:
+        os.umask(before)
+
+
+@only_root
+def test_umask_narrows_a_unix_socket(folder: Path) -> None:
+    path = folder / "app.sock"
+    with Propylon("asgi_raw:app", "-b", f"unix:{path}", "--umask", "007"):
+        assert path.stat().st_mode & 0o777 == 0o660
+        assert not as_nobody(path)

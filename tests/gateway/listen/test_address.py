@@ -21,6 +21,8 @@ from propylon.gateway.listen.address import (
         ("tcp://a:1", TcpAddress("a", 1), "http://a:1"),
         ("unix:/run/a.sock", UnixAddress("/run/a.sock"), "unix:/run/a.sock"),
         ("unix:a.sock", UnixAddress("a.sock"), "unix:a.sock"),
+        ("unix:@app", UnixAddress("@app"), "unix:@app"),
+        ("unix:./@app", UnixAddress("./@app"), "unix:./@app"),
         ("unix:///run/a.sock", UnixAddress("/run/a.sock"), "unix:/run/a.sock"),
         ("fd://3", InheritedAddress(3), "fd://3"),
         ("unix:/a b?c", UnixAddress("/a b?c"), "unix:/a b?c"),
@@ -58,6 +60,12 @@ ACCESS = (
     ("text", "sentence"),
     [
         ("", "a port is written with its host: 127.0.0.1:8000"),
+        ("unix:@", "an abstract socket has a name, as in unix:@app"),
+        (
+            "unix:@app?mode=660",
+            "an abstract socket has no file, and so no mode, user or group: unix:@app; for a file "
+            "of that name write unix:./@app",
+        ),
         ("8000", "a port is written with its host: 127.0.0.1:8000"),
         ("a:65536", "a port is a number from 0 to 65535, not '65536'"),
         ("a:", "a port is a number from 0 to 65535, not ''"),

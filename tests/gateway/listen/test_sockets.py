@@ -17,7 +17,7 @@ from propylon.gateway.listen.address import (
     UnixAddress,
 )
 from propylon.gateway.listen.owner import owner_of_port
-from propylon.gateway.listen.sockets import ListenError, Listeners, open_listeners
+from propylon.gateway.listen.sockets import Access, ListenError, Listeners, open_listeners
 
 LOOPBACK = TcpAddress("127.0.0.1", 0)
 
@@ -147,18 +147,41 @@ def test_a_bad_host(host: str, reason: str) -> None:
     assert refused(TcpAddress(host, 8000)).startswith(f"cannot listen on {host}:8000: {reason}")
 
 
-def test_unix_socket_has_the_mode_of_the_umask_and_goes(tmp_path: Path) -> None:
+def test_unix_socket_is_for_everybody_and_goes(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     before = os.umask(0o027)
     try:
         listeners = open_listeners([UnixAddress(str(path))], 16, 2)
+        narrow = [
+            UnixAddress(str(tmp_path / "b.sock")),
+            UnixAddress(str(tmp_path / "c.sock"), 0o640),
+        ]
+        narrow = open_listeners(narrow, 16, 1, access=Access(mode=0o660))
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o750
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    assert stat.S_IMODE((tmp_path / "b.sock").stat().st_mode) == 0o660
+    assert stat.S_IMODE((tmp_path / "c.sock").stat().st_mode) == 0o640
+    narrow.close()
     assert connects(UnixAddress(str(path)))
     assert listeners.for_gateway(1) == listeners.for_gateway(2)
     listeners.close()
     assert not path.exists()
+
+
+def test_an_abstract_unix_socket(opened: list[Listeners], tmp_path: Path) -> None:
+    address = UnixAddress(f"@propylon-{tmp_path.name}-{os.getpid()}")
+    listeners = listen(opened, address)
+    assert refused(address) == f"cannot listen on {address}: another process listens there already"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("\0" + address.path[1:])
+    assert not list(tmp_path.iterdir())
+    assert listeners.for_gateway(1)[0][1] == f"unix:{address.path}"
+    listeners.close()
+    listen(opened, address).close()
+    assert refused(UnixAddress("@" + "x" * 108)).endswith(
+        "the name has 108 bytes; at most 107 are taken"
+    )
 
 
 def test_a_stale_unix_socket_is_replaced(opened: list[Listeners], tmp_path: Path) -> None:
