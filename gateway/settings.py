@@ -5,7 +5,7 @@ each gateway process as JSON. Times are seconds (0 = no limit where a field says
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,14 @@ class ListenerSettings:
     address: str
     """As the operator wrote it: "127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock"."""
     tls: bool = False
+
+
+MOST_HEAD: Final = 786_432
+"""Bytes of a request's head that surely travel to a worker in one message, which is 1 MiB
+(protocol/SPEC.md): beside it stand the first 64 KiB of the body, four thousand fields' framing, and
+what is known of the client's certificate."""
+
+HeaderMap = Literal["drop", "refuse", "dangerous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,8 @@ class HttpSettings:
     """Request line and all fields together."""
     max_request_body_size: int = 1_073_741_824
     """0: no limit."""
+    header_map: HeaderMap = "drop"
+    """What becomes of fields whose names have an underscore; dangerous: the app gets them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +70,8 @@ class TrustSettings:
 
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
     forwarded_fields: tuple[str, ...] = ("for", "proto")
-    """for, proto, host, port and prefix stand for X-Forwarded-*; forwarded is RFC 7239's field."""
+    """for, proto, host, port and prefix stand for X-Forwarded-*; forwarded is RFC 7239's field,
+    real-ip X-Real-IP, which decides nothing and is passed on."""
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header."""
     proxy_allow_from: tuple[str, ...] = ("127.0.0.1", "::1", "unix")

@@ -34,6 +34,7 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--max-requests-jitter", type=int, default=0, help="at most so many more, by chance")
     add("--workers-max-rss", type=int, default=0, help="bytes, then it asks to be replaced")
     add("--workers-lifetime", type=float, default=0.0, help="seconds, likewise")
+    add("--header-map", choices=("drop", "refuse", "dangerous"), default="drop")
     add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
     add("--log-file", default="", help="for our own lines, instead of standard error")
     add("--colour", action="store_true", help="our own lines are for a terminal")

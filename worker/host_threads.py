@@ -55,6 +55,7 @@ class ThreadHost(Host):
     def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
         super().__init__(settings, loaded, leash)
         self.lock = threading.Lock()
+        self.underscores = settings.header_map == "dangerous"
         self._app = cast("WsgiApp", loaded.app)
         self._calls = CallQueue(self.lock)
         self._lead = Lead()

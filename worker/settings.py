@@ -56,6 +56,9 @@ class WorkerSettings:
     """Bytes of resident memory."""
     workers_lifetime: float = 0.0
     """Seconds."""
+    header_map: Literal["drop", "refuse", "dangerous"] = "drop"
+    """dangerous: a WSGI environ takes fields whose names have an underscore. The gateways, which
+    are told the same, drop or refuse them otherwise."""
     log_level: str = "info"
     log_file: str = ""
     """Where our own lines go; "" is standard error."""

@@ -52,6 +52,8 @@ class CallHost(Protocol):
     """What a call needs of the host, beside what its session does."""
 
     lock: threading.Lock
+    underscores: bool
+    """Whether the environ takes fields whose names have one."""
 
     @property
     def shutdown(self) -> object:
@@ -105,7 +107,7 @@ class WsgiCall(HostedCall):
     def opened(self, message: Open) -> None:
         _, _, self.message, body, self._more, flags = message
         self._confirmed = not flags & CONFIRM_START
-        self.environ = wsgi_environ(self.message)
+        self.environ = wsgi_environ(self.message, underscores=self._host.underscores)
         self.environ["propylon.shutdown"] = self._host.shutdown
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:

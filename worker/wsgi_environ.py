@@ -1,7 +1,7 @@
 """The PEP 3333 environ of a call."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final, Protocol, cast
 
@@ -45,16 +45,25 @@ _CONSTANT: Final[dict[str, object]] = {
 @lru_cache(maxsize=1024)
 def _key(name: bytes) -> str:
     """The environ key of a header, "" for one that must not get there."""
-    if b"_" in name or name == b"proxy":
-        # X_Forwarded_For would collide with X-Forwarded-For; HTTP_PROXY steers outgoing
-        # requests of the app's own libraries (httpoxy, CVE-2016-5385).
+    # X_Forwarded_For would collide with X-Forwarded-For.
+    return "" if b"_" in name else _key_of_any(name)
+
+
+@lru_cache(maxsize=1024)
+def _key_of_any(name: bytes) -> str:
+    """The same, names with underscores included."""
+    if name == b"proxy":
+        # HTTP_PROXY steers outgoing requests of the app's own libraries (httpoxy, CVE-2016-5385).
         return ""
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
-def wsgi_environ(scope: Scope) -> dict[str, object]:
-    """Everything but `wsgi.input`. Text is "native": bytes decoded as latin-1."""
+def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object]:
+    """Everything but `wsgi.input`. Text is "native": bytes decoded as latin-1.
+
+    `underscores`: whether fields whose names have one are taken, as the gateway was told to pass
+    them on (`--header-map dangerous`)."""
     kind, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
     if kind != "http":
         raise UnknownCallType(f"a worker of this release serves no {kind!r} calls")
@@ -73,7 +82,7 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
     environ["QUERY_STRING"] = query_string
     environ["REQUEST_URI"] = f"{uri}?{query_string}" if query_string else uri
     environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
-    _add_headers(environ, headers)
+    _add_headers(environ, headers, _key_of_any if underscores else _key)
     if scheme == "https":
         _add_tls(environ, (more or {}).get("tls"))
     if client is None or client[1] is None:
@@ -84,7 +93,7 @@ def wsgi_environ(scope: Scope) -> dict[str, object]:
             environ["REMOTE_PORT"] = str(client[1])
     name, port = server if server is not None else ("", None)
     if port is None:  # a Unix socket has neither; the request's own words are the next best
-        name, port = _host_and_port(str(environ.get("HTTP_HOST", "localhost")))
+        name, port = _host_and_port(str(environ.get("HTTP_HOST") or "localhost"))
         port = port or ("443" if scheme == "https" else "80")
     environ["SERVER_NAME"] = name
     environ["SERVER_PORT"] = str(port)
@@ -118,9 +127,13 @@ def _add_tls(environ: dict[str, object], tls: object) -> None:
         environ["SSL_CLIENT_S_DN"] = subject.encode().decode("latin-1")
 
 
-def _add_headers(environ: dict[str, object], headers: tuple[tuple[bytes, bytes], ...]) -> None:
+def _add_headers(
+    environ: dict[str, object],
+    headers: tuple[tuple[bytes, bytes], ...],
+    key_of: Callable[[bytes], str],
+) -> None:
     for name, value in headers:
-        key = _key(name)
+        key = key_of(name)
         if not key:
             continue
         text = value.decode("latin-1")

@@ -82,6 +82,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--max-requests-jitter={pool.max_requests_jitter}",
         f"--workers-max-rss={pool.workers_max_rss}",
         f"--workers-lifetime={pool.workers_lifetime}",
+        *([f"--header-map={config.http.header_map}"] if config.http.header_map != "drop" else []),
         f"--log-level={config.log.level}",
         *([f"--log-file={config.log.error_log}"] if config.log.error_log != "-" else []),
         *(["--colour"] if shows_colour(config.log.error_log, config.log.use_colors) else []),

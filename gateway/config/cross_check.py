@@ -4,7 +4,7 @@ import dataclasses
 import os
 from importlib.util import find_spec
 
-from ..settings import RouteSettings
+from ..settings import MOST_HEAD, RouteSettings
 from .faults import Fault
 from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options
@@ -47,6 +47,8 @@ def check(
         origin = found["drain_delay"].origin
         problem = f"found {options.drain_delay:g}, which leaves nothing of {limit:g} s to finish"
         faults.append(Fault(origin, f"{problem}: see timeout-graceful-shutdown"))
+    if verb in GATEWAY_SIDE:
+        faults += _check_head_limits(options, found)
     if verb in WORKER_SIDE:
         faults += _check_apps(verb, options, found, pools)
         faults += _check_reload(options, found)
@@ -72,6 +74,21 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
     if not options.reload and (options.reload_dir or options.reload_include):
         notes.append("files are not watched: --reload is not given")
     return notes
+
+
+def _check_head_limits(options: Options, found: Sources) -> list[Fault]:
+    """A head travels to its worker in one message."""
+    size = options.limit_request_line + options.limit_request_field_size
+    if size <= MOST_HEAD:
+        return []
+    larger = max(
+        ("limit_request_line", "limit_request_field_size"), key=lambda name: getattr(options, name)
+    )
+    problem = (
+        f"found {getattr(options, larger)}; request line and one field are {MOST_HEAD} bytes "
+        "together at most, which is what can travel to a worker"
+    )
+    return [Fault(found[larger].origin, problem)]
 
 
 def _check_pools(pools: list[PoolConfig]) -> list[Fault]:

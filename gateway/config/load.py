@@ -81,7 +81,7 @@ def load(
     pools = _pools(verb, toml, options, found, reading)
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
     addresses = listen_addresses(options, found, reading, environ)
-    trust = trust_settings(options, found)
+    trust = trust_settings(options)
     reading.faults += check(verb, options, found, pools, routes)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
@@ -147,6 +147,7 @@ def _config(
                 options.limit_request_line + options.limit_request_field_size,
             ),
             max_request_body_size=options.max_request_body_size,
+            header_map=options.header_map,
         ),
         serve=ServeSettings(
             header_timeout=options.header_timeout,

@@ -153,9 +153,9 @@ class Options:
         read=read_peers,
     )
     forwarded_fields: tuple[str, ...] = option(
-        (),
-        "What they are believed: for, proto, host, port, prefix (of X-Forwarded-*) and forwarded; "
-        "all, if --forwarded-allow-ips is given, else for and proto.",
+        _TRUST.forwarded_fields,
+        "What they are believed: for, proto, host, port, prefix (of X-Forwarded-*), real-ip and "
+        "forwarded. Name those only that your proxy sets or removes; the others are dropped.",
         section="proxies",
         verbs=GATEWAY_SIDE,
         read=read_forwarded_fields,
@@ -335,6 +335,12 @@ class Options:
         "Bytes; 0: no limit.",
         section="limits",
         verbs=GATEWAY_SIDE,
+    )
+    header_map: Literal["drop", "refuse", "dangerous"] = option(
+        _HTTP.header_map,
+        "Header fields whose names have an underscore, which apps can't tell from a dash: dropped, "
+        "refused with 400, or given to the app.",
+        section="limits",
     )
     http: Literal["auto", "httptools", "h11"] = option(
         "auto", "Parser of HTTP/1.1.", section="limits", verbs=GATEWAY_SIDE

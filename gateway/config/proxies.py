@@ -4,20 +4,14 @@ from ..listen.address import Address, UnixAddress
 from ..settings import TrustSettings
 from .options import Options
 from .sources import Sources
-from .words import FORWARDED_FIELDS
 
 
-def trust_settings(options: Options, found: Sources) -> TrustSettings:
-    """Whoever names a proxy knows it, and that it sets or removes every one of the fields. The
-    default's own machine has perhaps an nginx that sets the usual two, and passes on what clients
-    say in the others."""
-    fields = options.forwarded_fields
-    if not fields:
-        named = "forwarded_allow_ips" in found
-        fields = FORWARDED_FIELDS if named else TrustSettings().forwarded_fields
+def trust_settings(options: Options) -> TrustSettings:
+    """Most proxies set the usual two of the fields, and pass on what their clients say in the
+    others: each of those is believed only where it is named (uvicorn believes the same two)."""
     return TrustSettings(
         forwarded_allow_ips=options.forwarded_allow_ips if options.proxy_headers else (),
-        forwarded_fields=fields,
+        forwarded_fields=options.forwarded_fields,
         proxy_protocol=options.proxy_protocol,
         proxy_allow_from=options.proxy_allow_from,
     )

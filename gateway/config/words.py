@@ -14,8 +14,8 @@ INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
 LEVELS: Final = {"trace": "debug", "warn": "warning", "fatal": "critical"}
 TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
-FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "forwarded")
-"""X-Forwarded-For and so on, and RFC 7239's Forwarded."""
+FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "real-ip", "forwarded")
+"""X-Forwarded-For and so on, X-Real-IP, and RFC 7239's Forwarded."""
 
 WORKER_CLASSES: Final = {
     "asyncio": ("auto", "asyncio"),
@@ -70,7 +70,7 @@ def read_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def read_forwarded_fields(texts: tuple[str, ...]) -> tuple[str, ...]:
     fields = tuple(
-        word.lower().removeprefix("x-forwarded-")
+        word.lower().removeprefix("x-forwarded-").removeprefix("x-")
         for text in texts
         for word in map(str.strip, text.split(","))
         if word

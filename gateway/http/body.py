@@ -8,11 +8,22 @@ import re
 from typing import Final
 
 from ..errors import RequestError
-from .grammar import FIELD_LINE
+from .grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
 
 _MAX_LINE: Final = 280
 """A chunk's size and extensions, in bytes: 15 digits and 256 of extension with room."""
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})((?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?)")
+_BLANK: Final = rb"[ \t]*+"
+_SIZE_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,15})((?:" + _BLANK + rb";" + _BLANK + TOKEN.pattern + rb"(?:" + _BLANK
+    + rb"=" + _BLANK + rb"(?:" + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))?+)*+)"
+)  # fmt: skip
+"""RFC 9112 section 7.1.1. Groups: size, extensions."""
+_SIZE_SO_FAR: Final = re.compile(
+    rb"(?:[0-9A-Fa-f]{1,15}+" + _BLANK + rb"(?:;" + VALUE_SO_FAR.pattern + rb")?+\r?+)?+"
+)
+_TRAILER_SO_FAR: Final = re.compile(
+    rb"(?:\r|" + TOKEN.pattern + rb"(?::" + VALUE_SO_FAR.pattern + rb"\r?+)?+)?+"
+)
 _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8_192
 _FORBIDDEN_TRAILERS: Final = frozenset({
@@ -105,6 +116,11 @@ class ChunkedBody:
         # A bare LF is never the end of a line; seen at once, it need not wait for its CRLF.
         if b"\n" in data[at : end if end >= 0 else None]:
             raise RequestError(400, "A line of the chunked body ends in a bare LF.")
+        if end < 0:
+            # Nor is what can't become a line waited for.
+            so_far = _SIZE_SO_FAR if self._state == "size" else _TRAILER_SO_FAR
+            if so_far.fullmatch(data, at) is None:
+                raise RequestError(400, "A line of the chunked body is malformed.")
         return end
 
     def _start_chunk(self, line: bytes) -> None:

@@ -15,14 +15,21 @@ from ..errors import RequestError
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
+LINE: Final = re.compile(_TOKEN + rb"++ ([\x21-\x7e]++) (HTTP/[0-9]\.[0-9])")
+"""A request line without its CRLF."""
+
 HEAD: Final = re.compile(
-    _TOKEN + rb"++ ([\x21-\x7e]++) (HTTP/[0-9]\.[0-9])\r\n((?:"
+    LINE.pattern + rb"\r\n((?:"
     rb"" + _TOKEN + rb"++:" + _VALUE + rb"*+\r\n)*+)\r\n"
 )  # fmt: skip
 """A whole request head, CRLF CRLF included. Groups: target, version, fields."""
 
 FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"++):(" + _VALUE + rb"*+)\r\n")
 TOKEN: Final = re.compile(_TOKEN + rb"++")
+QUOTED: Final = re.compile(
+    rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
+)
+"""A quoted-string (RFC 9110 section 5.6.4), quotes included."""
 FIELD_NAME: Final = TOKEN
 FIELD_VALUE: Final = re.compile(_VALUE + rb"*+")
 DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
@@ -31,6 +38,11 @@ DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
 _HOST: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z\-._~!$&'()*+;=%]{1,255})(?::([0-9]{1,5})?)?"
 )
+# The beginnings of a head's parts, in a head that has not come to its end; each may be empty.
+TOKEN_SO_FAR: Final = re.compile(_TOKEN + rb"*+")
+TARGET_SO_FAR: Final = re.compile(rb"[\x21-\x7e]*+")
+VALUE_SO_FAR: Final = re.compile(_VALUE + rb"*+")
+
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]++)(/[^?]*+)?(\?.*+)?")
 _SEGMENT: Final = re.compile(rb"/|%2[fF]|\\|%5[cC]")
 

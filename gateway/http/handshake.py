@@ -18,6 +18,15 @@ from .responses import ResponseHeads
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """Sixteen bytes in base64: the last of 22 digits has only two bits to say."""
+_VERSION: Final = re.compile(rb"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]")
+_EXTENSION: Final = re.compile(
+    TOKEN.pattern + rb"(?:[ \t]*+;[ \t]*+" + TOKEN.pattern + rb"(?:[ \t]*+=[ \t]*+(?:"
+    + TOKEN.pattern + rb'|"(?:\\?[!#$%&\'*+\-.^_`|~0-9A-Za-z])++"))?+)*+'
+)  # fmt: skip
+"""One offer; what stands in quotes is a token, too (RFC 6455 section 9.1)."""
+
+VERSION_13: Final[Pairs] = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
+"""What a 426 says of the protocol that is spoken (RFC 9110 section 15.5.22, RFC 6455 4.4)."""
 
 
 def check_handshake(request: Request, behind: int) -> None:
@@ -27,13 +36,17 @@ def check_handshake(request: Request, behind: int) -> None:
         raise RequestError(400, "A WebSocket begins with a GET in HTTP/1.1.")
     if request.content_length != 0 or behind:
         raise RequestError(400, "Nothing may follow a WebSocket handshake before its answer.")
-    if _only(request, b"sec-websocket-version") != b"13":
-        raise RequestError(
-            426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),)
-        )
+    version = _only(request, b"sec-websocket-version")
+    if version is not None and _VERSION.fullmatch(version) is None:
+        raise RequestError(400, "The Sec-WebSocket-Version is not a number from 0 to 255.")
+    if version != b"13":
+        raise RequestError(426, "This server speaks WebSocket version 13.", VERSION_13)
     key = _only(request, b"sec-websocket-key")
     if key is None or _KEY.fullmatch(key) is None:
         raise RequestError(400, "The Sec-WebSocket-Key is not sixteen bytes in base64.")
+    _only(request, b"origin")
+    _check_list(request, b"sec-websocket-protocol", TOKEN, "Sec-WebSocket-Protocol")
+    _check_list(request, b"sec-websocket-extensions", _EXTENSION, "Sec-WebSocket-Extensions")
 
 
 def check_origin(request: Request, allowed: frozenset[bytes]) -> None:
@@ -79,6 +92,19 @@ def extension_offers(request: Request) -> list[bytes]:
 
 
 def _only(request: Request, name: bytes) -> bytes | None:
-    """A field's value; None if it is not there or there more than once."""
+    """A field's value, None if it is not there. Raises RequestError 400 if it is there twice:
+    whoever looks at one of them may not see what another has looked at."""
     values = [value for field, value in request.headers if field == name]
-    return values[0] if len(values) == 1 else None
+    if len(values) > 1:
+        raise RequestError(400, f"A WebSocket's handshake has one {name.decode()} at most.")
+    return values[0] if values else None
+
+
+def _check_list(request: Request, name: bytes, entry: re.Pattern[bytes], shown: str) -> None:
+    """Raises RequestError 400 unless every field of this name is a list of such entries, with one
+    at least (the rule `1#` of RFC 6455 section 4.3)."""
+    for field, value in request.headers:
+        if field == name:
+            entries = [found for part in value.split(b",") if (found := part.strip(b" \t"))]
+            if not entries or any(entry.fullmatch(found) is None for found in entries):
+                raise RequestError(400, f"The {shown} field is malformed.")

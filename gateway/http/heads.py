@@ -5,17 +5,37 @@ there once, whichever parser runs; what a parser refuses although the grammar le
 at by the same rules, so that both give the same status.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final, Literal
 
+from ...protocol.messages import Pairs
 from ..errors import RequestError, TlsToPlainPort
 from ..exchange import Request
-from ..settings import HttpSettings
+from ..settings import HeaderMap, HttpSettings
 from . import parse_h11
-from .grammar import DECIMAL, FIELD_LINE, FIELD_NAME, HEAD, TOKEN, host_name, split_target
+from .grammar import (
+    DECIMAL,
+    FIELD_LINE,
+    FIELD_NAME,
+    HEAD,
+    LINE,
+    QUOTED,
+    TOKEN,
+    host_name,
+    split_target,
+)
 from .parse_h11 import Fields
 
 ParseFields = Callable[[bytes], Fields]
+
+_PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?+")
+"""An entry of Upgrade (RFC 9110 section 7.8)."""
+_CODING: Final = re.compile(
+    TOKEN.pattern + rb"(?:[ \t]*+;[ \t]*+" + TOKEN.pattern + rb"[ \t]*+=[ \t]*+(?:"
+    + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))*+"
+)  # fmt: skip
+"""A transfer coding and its parameters (RFC 9112 section 7)."""
 
 _FORWARDED: Final = frozenset({
     b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
@@ -36,7 +56,10 @@ _MEANINGFUL: Final = _DROPPED | {
 _KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
     b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"expect",
     b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
+    b"origin", b"referer", b"user-agent", b"content-encoding",
 })  # fmt: skip
+_KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
+"""So are all names that begin so: what a browser vouches for, above all."""
 """Naming one of these in Connection would have an intermediary take it off: an attack. So it
 would on a proxy's word, and the proxy would seem to be the client."""
 
@@ -60,28 +83,22 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     if match is None:
         raise why_malformed(head, settings)
     target, version, block = match.groups()
-    method = head[: match.start(1) - 1].decode("ascii")
-    _check_sizes(match.start(3) - 2, block, settings)
-    if version == b"HTTP/1.1":
-        request = Request(method, target, "1.1")
-    elif version == b"HTTP/1.0":
-        request = Request(method, target, "1.0")
-        request.keep_alive = False
-    elif version.startswith(b"HTTP/1."):
-        # A minor version that we do not know is spoken as the highest that we do (RFC 9110 2.5).
-        request = Request(method, target, "1.1")
-        parse_fields = parse_h11.parse_fields
-    else:
-        raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
-    if method == "CONNECT" or method == "TRACE":
-        raise RequestError(405, f"{method} is not served here.")
-    request.path, request.query, authority = split_target(method, target)
+    method = head[: match.start(1) - 1]
+    request, authority = read_line(method, target, version, settings)
+    if len(block) > settings.limit_request_field_size or block.count(b"\n") > (
+        settings.limit_request_fields
+    ):
+        _check_each_field(block, settings)
+    if version != b"HTTP/1.1" and version != b"HTTP/1.0":
+        parse_fields = parse_h11.parse_fields  # httptools knows no other
     try:
         fields = parse_fields(head)
     except ValueError:
         fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELD_LINE.findall(block)]
         _read_fields(request, fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
+    if b"_" in block or b"x-forwarded-" in block.lower():
+        fields = _sift(request, fields, settings.header_map)
     _read_fields(request, fields, authority)
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
         raise RequestError(
@@ -90,13 +107,71 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     return request
 
 
-def _check_sizes(line: int, block: bytes, settings: HttpSettings) -> None:
-    if line > settings.limit_request_line:
+def read_line(
+    method: bytes, target: bytes, version: bytes, settings: HttpSettings
+) -> tuple[Request, bytes | None]:
+    """What a request line of the grammar asks for, and the authority that its target names.
+    Raises RequestError."""
+    if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
         raise RequestError(414, f"The request line is over {settings.limit_request_line} bytes.")
-    if len(block) > settings.limit_request_field_size or block.count(b"\n") > (
-        settings.limit_request_fields
-    ):
-        _check_each_field(block, settings)
+    name = method.decode("ascii")
+    if version == b"HTTP/1.1":
+        request = Request(name, target, "1.1")
+    elif version == b"HTTP/1.0":
+        request = Request(name, target, "1.0")
+        request.keep_alive = False
+    elif version.startswith(b"HTTP/1."):
+        # A minor version that we do not know is spoken as the highest that we do (RFC 9110 2.5).
+        request = Request(name, target, "1.1")
+    elif method == b"PRI":
+        raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
+    else:
+        raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
+    if method == b"CONNECT" or method == b"TRACE":
+        raise RequestError(405, f"{name} is not served here.", ALLOW)
+    request.path, request.query, authority = split_target(name, target)
+    return request, authority
+
+
+class FieldsSoFar:
+    """The fields of a head whose end has not come. What is 400 whatever follows is refused; what
+    has another status waits for the end, where all that is 400 goes before it."""
+
+    __slots__ = ("_authority", "_count", "_meant", "_request", "_settings")
+
+    def __init__(self, request: Request, authority: bytes | None, settings: HttpSettings) -> None:
+        self._request = request
+        self._authority = authority
+        self._settings = settings
+        self._count = 0
+        self._meant: Fields = []
+
+    def add(self, name: bytes, value: bytes, size: int) -> None:
+        """One more field; `size` bytes of line. Raises RequestError."""
+        settings = self._settings
+        self._count += 1
+        if self._count > settings.limit_request_fields:
+            raise RequestError(431, f"More than {settings.limit_request_fields} header fields.")
+        if size > settings.limit_request_field_size:
+            raise _field_too_long(settings)
+        if b"_" in name:
+            _sift(self._request, [(name, value)], settings.header_map)
+        if name not in _MEANINGFUL or len(self._meant) == _MOST_JUDGED_EARLY:
+            return
+        self._meant.append((name, value))
+        asked = Request(self._request.method, self._request.target, self._request.http_version)
+        try:
+            _read_fields(asked, self._meant, self._authority, whole=False)
+        except RequestError as error:
+            if error.status == 400:
+                raise
+
+
+_MOST_JUDGED_EARLY: Final = 64
+"""Fields: all are judged again with each that comes."""
+
+ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
+"""RFC 9110 section 15.5.6. It is for the app to know more."""
 
 
 def _check_each_field(block: bytes, settings: HttpSettings) -> None:
@@ -104,13 +179,39 @@ def _check_each_field(block: bytes, settings: HttpSettings) -> None:
     if len(lines) > settings.limit_request_fields:
         raise RequestError(431, f"More than {settings.limit_request_fields} header fields.")
     if max(map(len, lines)) > settings.limit_request_field_size:
-        raise RequestError(
-            431, f"A header field is over {settings.limit_request_field_size} bytes."
-        )
+        raise _field_too_long(settings)
 
 
-def _read_fields(request: Request, fields: Fields, authority: bytes | None) -> None:
-    """What the meaningful fields say, and the rest for the app."""
+def _field_too_long(settings: HttpSettings) -> RequestError:
+    limit = settings.limit_request_field_size
+    return RequestError(431, f"A header field is over {limit} bytes.")
+
+
+def _sift(request: Request, fields: Fields, header_map: HeaderMap) -> Fields:
+    """The fields without those whose names lie, and without the rarer ones of a proxy's word, which
+    are kept apart.
+
+    X_Forwarded_For is X-Forwarded-For in every environ (RFC 3875 section 4.1.18), also in those
+    that are made of an ASGI scope. Raises RequestError 400 if such names are refused."""
+    kept: Fields = []
+    for name, value in fields:
+        if b"_" in name:
+            if header_map == "refuse":
+                raise RequestError(400, "A header field's name has an underscore.")
+            dashed = name.replace(b"_", b"-")
+            if header_map == "drop" or dashed in _MEANINGFUL or dashed.startswith(b"x-forwarded-"):
+                continue
+        elif name.startswith(b"x-forwarded-") and name not in _FORWARDED:
+            request.forwarded += ((name, value),)
+            continue
+        kept.append((name, value))
+    return kept
+
+
+def _read_fields(
+    request: Request, fields: Fields, authority: bytes | None, *, whole: bool = True
+) -> None:
+    """What the meaningful fields say, and the rest for the app. `whole`: no more will come."""
     host: bytes | None = None
     meant: list[tuple[bytes, bytes]] = []
     for field in fields:
@@ -126,7 +227,8 @@ def _read_fields(request: Request, fields: Fields, authority: bytes | None) -> N
         if authority is not None and authority.lower() != host.lower():
             raise RequestError(400, "The target's authority and the Host field differ.")
     elif request.http_version == "1.1":
-        raise RequestError(400, "HTTP/1.1 needs a Host field.")
+        if whole:
+            raise RequestError(400, "HTTP/1.1 needs a Host field.")
     elif authority is not None:
         request.host = host_name(authority)
     if meant:
@@ -140,6 +242,7 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
     coding: bytes | None = None
     options: set[bytes] = set()
     upgrades = b""
+    expects_more = False
     for name, value in meant:
         if name == b"content-length":
             if length is not None:
@@ -154,14 +257,19 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
         elif name == b"upgrade":
             upgrades += value.lower() + b","
         elif name == b"expect":
-            if value.lower() != b"100-continue":
-                raise RequestError(417, "The only expectation that is known is 100-continue.")
+            expects_more = expects_more or value.lower() != b"100-continue"
             request.expects_continue = request.http_version != "1.0"
         elif name in _FORWARDED:
             request.forwarded += ((name, value),)
     _read_framing(request, length, coding)
-    if b"upgrade" in options and b"websocket" in [u.strip(b" \t") for u in upgrades.split(b",")]:
-        request.upgrade = "websocket"
+    if expects_more:
+        raise RequestError(417, "The only expectation that is known is 100-continue.")
+    if upgrades and b"upgrade" in options:
+        protocols = {protocol.strip(b" \t") for protocol in upgrades.split(b",")}
+        if b"websocket" in protocols:
+            if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
+                raise RequestError(400, "The Upgrade field is malformed.")
+            request.upgrade = "websocket"
     if b"close" in options:
         request.keep_alive = False
     elif b"keep-alive" in options:
@@ -177,8 +285,7 @@ def _read_framing(request: Request, length: bytes | None, coding: bytes | None) 
         if request.http_version == "1.0":
             raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
         if coding.lower() != b"chunked":
-            known = TOKEN.fullmatch(coding) is not None and coding.lower() in _REGISTERED_CODINGS
-            status: Literal[400, 501] = 501 if known else 400
+            status: Literal[400, 501] = 501 if _is_foreign(coding.lower()) else 400
             raise RequestError(status, "The only transfer coding that is taken is chunked.")
         request.content_length = None
     elif length is not None:
@@ -187,30 +294,46 @@ def _read_framing(request: Request, length: bytes | None, coding: bytes | None) 
         request.content_length = int(length)
 
 
-_REGISTERED_CODINGS: Final = frozenset({b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress"})
-"""Well-formed, registered with IANA, and not for us: 501 (RFC 9112 section 6.1)."""
+def _is_foreign(coding: bytes) -> bool:
+    """Whether a Transfer-Encoding is well-formed and not for us (RFC 9112 section 6.1): a list of
+    codings, `chunked` behind them or not there at all. Whatever else looks like `chunked` means it
+    and is not it; and `identity`, which is none, leaves the body without an end."""
+    codings = [one.strip(b" \t") for one in coding.split(b",")]
+    if codings[-1] == b"chunked":
+        codings.pop()
+    return all(
+        _CODING.fullmatch(one) is not None and b"chunked" not in one and one != b"identity"
+        for one in codings
+    )
 
 
 def _connection_options(value: bytes) -> set[bytes]:
     options = {option.strip(b" \t").lower() for option in value.split(b",")} - {b""}
     if any(TOKEN.fullmatch(option) is None for option in options):
         raise RequestError(400, "The Connection field is not a list of names.")
-    if options & _KEPT_IN_CONNECTION:
+    if options & _KEPT_IN_CONNECTION or any(map(_is_of_kept_kind, options)):
         raise RequestError(400, "The Connection field names a field that is not hop-by-hop.")
     return options
+
+
+def _is_of_kept_kind(option: bytes) -> bool:
+    return option.startswith(_KEPT_KINDS)
 
 
 def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
     """The answer to a head that is not of the grammar: the first thing that is wrong with it."""
     line, _, rest = head.partition(b"\r\n")
-    if head.startswith(b"PRI * HTTP/2.0\r\n"):
-        return RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
-    if head.startswith(b"\x16\x03"):
+    if head.startswith(b"\x16\x03") or head == b"\x16":
         return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
     if len(line) > settings.limit_request_line:
         return RequestError(414, f"The request line is over {settings.limit_request_line} bytes.")
-    if HEAD.fullmatch(line + b"\r\n\r\n") is None:
+    if LINE.fullmatch(line) is None:
         return RequestError(400, f"The request line is malformed: {_shown(line)}")
+    try:
+        method, target, version = line.split(b" ")
+        read_line(method, target, version, settings)
+    except RequestError as error:
+        return error
     for field in rest.split(b"\r\n"):
         name, colon, _ = field.partition(b":")
         if field and (

@@ -16,9 +16,10 @@ from ..exchange import Request
 from ..settings import HttpSettings
 from .body import BodyFraming, ChunkedBody, LengthBody
 from .handshake import check_handshake
-from .heads import ParseFields, read_head, why_malformed
+from .heads import ParseFields, read_head
 from .repeated import RepeatedFields
 from .responses import BODILESS, ResponseHeads
+from .unfinished import UnfinishedHead
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -36,12 +37,14 @@ class HttpMachine:
     __slots__ = (
         "_buffer",
         "_context",
+        "_empty_line",
         "_framing",
         "_left",
         "_repeated",
         "_request",
         "_searched",
         "_send_framing",
+        "_unfinished",
         "fault",
         "keep_alive",
     )
@@ -51,6 +54,10 @@ class HttpMachine:
         self._buffer: bytes = b""
         self._repeated = RepeatedFields()
         self._searched = 0
+        self._empty_line = False
+        """Whether one came in front of the next head."""
+        self._unfinished: UnfinishedHead | None = None
+        """None while the next head has not come in part."""
         self._framing: BodyFraming | None = None
         self._request: Request | None = None
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
@@ -68,6 +75,11 @@ class HttpMachine:
         return len(self._buffer)
 
     @property
+    def head_began(self) -> bool:
+        """Whether something of the next head has come; an empty line in front is nothing of it."""
+        return self._buffer not in (b"", b"\r")
+
+    @property
     def body_complete(self) -> bool:
         """Whether the current request's body was received to its end."""
         return self._framing is None or self._framing.complete
@@ -81,15 +93,22 @@ class HttpMachine:
         if not buffer:
             return None
         self._request = None  # what goes wrong from here on is no answer to the last one
-        end = buffer.find(b"\r\n\r\n", self._searched)
-        if end != 0 and buffer.startswith(b"\r\n") and buffer[2:3] not in (b"\r", b"\n"):
-            # RFC 9112 section 2.2: one empty line before a request is from sloppy clients.
-            if len(buffer) == 2:
+        if buffer[0] == 13 and not self._empty_line:  # CR
+            # RFC 9112 section 2.2: one empty line before a request is from sloppy clients, who
+            # mean the end of the body before.
+            if buffer[1:2] != b"\n" and len(buffer) > 1:
+                raise RequestError(400, "A bare CR came before the request.")
+            if len(buffer) <= 2:
+                if len(buffer) == 2:
+                    self._buffer, self._empty_line = b"", True
                 return None
-            self._buffer, self._searched = buffer[2:], 0
-            return self.next_request()
+            self._buffer = buffer = buffer[2:]
+            self._empty_line = True
+        end = buffer.find(b"\r\n\r\n", self._searched)
         if end < 0:
-            self._check_unfinished(buffer)
+            if self._unfinished is None:
+                self._unfinished = UnfinishedHead(self._context.settings)
+            self._unfinished.look(buffer)
             self._searched = max(0, len(buffer) - 3)
             return None
         limit = self._context.settings.limit_request_head
@@ -101,6 +120,7 @@ class HttpMachine:
         else:
             head, self._buffer = buffer[:end], buffer[end:]
         self._searched = 0
+        self._empty_line, self._unfinished = False, None
         request = self._repeated.read(head, self._context.settings)
         if request is not None:
             self._framing, self._request = None, request
@@ -123,26 +143,6 @@ class HttpMachine:
             self.keep_alive = False
             check_handshake(request, len(self._buffer))
         return request
-
-    def _check_unfinished(self, buffer: bytes) -> None:
-        """Refuses early what no further byte can make a head, or what is too long already."""
-        settings = self._context.settings
-        if buffer.startswith(b"\x16\x03"):
-            raise why_malformed(buffer, settings)
-        line_end = buffer.find(b"\n")
-        if line_end < 0:
-            line_end = len(buffer)
-        elif buffer[line_end - 1 : line_end] != b"\r":
-            raise RequestError(400, "A line of the request's head ends in a bare LF.")
-        if line_end > settings.limit_request_line + 2:
-            raise RequestError(
-                414, f"The request line is over {settings.limit_request_line} bytes."
-            )
-        if len(buffer) > settings.limit_request_head:
-            raise RequestError(
-                431,
-                f"The request's head is over the limit of {settings.limit_request_head} bytes.",
-            )
 
     def next_body(self) -> tuple[bytes, bool]:
         """What has come of the request's body, and whether more of it is to come.

@@ -69,6 +69,9 @@ class ResponseHeads:
                     date = self._checked(name, value)
                 elif name == b"server":
                     server = self._checked(name, value)
+                elif name == b"upgrade" and status == 426:
+                    # RFC 9110 section 15.5.22: it says which protocol would do.
+                    out.append(self._checked(name, value) + b"connection: upgrade\r\n")
             elif name != name.lower():
                 return self.lines(status, tuple((n.lower(), v) for n, v in headers))
             else:

@@ -6,7 +6,7 @@ proxy that is set up wrongly is seen at its first request. `unknown` and `_hidde
 then there is no client.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,14 @@ from ..settings import TrustSettings
 from .forwarded import forwarded_from_right, host, list_from_right, node, port, prefix, scheme
 
 _USUAL_PORT: Final = {"http": 80, "https": 443}
+
+_WORDS: Final = {
+    b"forwarded": "forwarded", b"x-real-ip": "real-ip", b"x-forwarded-for": "for",
+    b"x-forwarded-proto": "proto", b"x-forwarded-host": "host", b"x-forwarded-port": "port",
+    b"x-forwarded-prefix": "prefix",
+}  # fmt: skip
+"""Field -> its word in the settings. Other X-Forwarded-* say nothing that is believed here; apps
+that know them (X-Forwarded-User) have them from trusted peers."""
 
 
 @dataclass(slots=True)
@@ -33,19 +41,27 @@ class Word:
 class TrustPolicy:
     """Decides for each request that has forwarded fields."""
 
-    def __init__(self, settings: TrustSettings) -> None:
+    def __init__(self, settings: TrustSettings, tell: Callable[[str], None] | None = None) -> None:
+        """`tell`: hears, once for each, of the fields that trusted peers send in vain."""
         self._peers = PeerSet(settings.forwarded_allow_ips)
         self._believed = frozenset(settings.forwarded_fields)
+        self._dropped = {name for name, word in _WORDS.items() if word not in self._believed}
+        self._tell = tell
+        self._told: set[bytes] = set()
 
     def apply(self, exchange: Exchange) -> None:
         """Changes what the exchange says of its client, scheme, server, host and mount point, if
-        its peer is trusted; the app then sees the fields too, as they came. From others they were
-        dropped with the head. Raises RequestError 400."""
+        its peer is trusted; the app then sees the fields that are believed, too, as they came. What
+        is not believed the peer has perhaps passed on from its client, and it is dropped, as all
+        of them were with a stranger's head. Raises RequestError 400."""
         request = exchange.request
         if not self._peers.has(exchange.client):
             return
         fields: dict[bytes, list[bytes]] = {}
-        for name, value in request.forwarded:
+        heard = request.forwarded
+        if not self._dropped.isdisjoint(name for name, _ in heard):
+            heard = self._without_dropped(heard)
+        for name, value in heard:
             fields.setdefault(name, []).append(value)
         word = _agreed(self._of_x_forwarded(fields), self._of_forwarded(fields))
         if word.hops:
@@ -59,7 +75,19 @@ class TrustPolicy:
         if root and request.path != b"*":
             exchange.root_path = root
             exchange.path = root.encode() + exchange.path
-        request.headers += request.forwarded
+        request.headers += heard
+
+    def _without_dropped(self, forwarded: Pairs) -> Pairs:
+        for name, _ in forwarded:
+            if name in self._dropped and name not in self._told:
+                self._told.add(name)
+                if self._tell is not None:
+                    self._tell(
+                        f"a trusted proxy sends {name.decode()}, which may be its client's own and "
+                        f"is dropped; if the proxy sets or removes it, add {_WORDS[name]} to "
+                        "--forwarded-fields"
+                    )
+        return tuple(pair for pair in forwarded if pair[0] not in self._dropped)
 
     def _of_x_forwarded(self, fields: dict[bytes, list[bytes]]) -> Word:
         """For all but -For the right-most entry counts, the peer's own: whether further proxies

@@ -133,7 +133,7 @@ class ClientConnection(ClosingConnection):
         machine = self._machine
         request = machine.next_request()
         if request is None:
-            if machine.buffered and self._state == "idle":
+            if self._state == "idle" and machine.head_began:
                 self._state = "head"
                 self._deadline = self._service.now + self._service.settings.header_timeout
             return False

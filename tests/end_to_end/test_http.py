@@ -133,6 +133,46 @@ def test_a_request_in_single_bytes(asgi: Propylon) -> None:
     assert b"".join(re.findall(b"[a-e]+", answer.partition(b"\r\n\r\n")[2])) == b"abcde"
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"SSH-2.0-x\r\n", 400),
+        (b"\x05\x01\x00", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX: 1\n\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n", 400),
+        (b"GET / HTTP/3.0\r\n", 505),
+    ],
+)
+def test_what_never_becomes_a_request_is_not_waited_for(
+    asgi: Propylon, data: bytes, status: int
+) -> None:
+    """A late head would be 408."""
+    answer = dialogue(asgi, data)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1") == 1 + answer.count(b"speaks HTTP/1.1")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_what_is_not_served_says_what_is(asgi: Propylon) -> None:
+    answer = dialogue(asgi, b"TRACE / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nallow: GET, HEAD, POST, " in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("header_map", ["drop", "dangerous"])
+@pytest.mark.parametrize("app", ["asgi_raw:app", "wsgi_raw:app"])
+def test_names_with_underscores(app: str, header_map: str) -> None:
+    with Propylon(app, "--header-map", header_map) as propylon:
+        facts = dialogue(
+            propylon,
+            b"GET /facts HTTP/1.1\r\nHost: h\r\nX_Seen: yes\r\nX_Forwarded_For: 6.6.6.6\r\n"
+            b"Connection: close\r\n\r\n",
+        ).lower()
+    assert (b"x_seen=yes" in facts) == (header_map == "dangerous"), facts
+    assert b"6.6.6.6" not in facts
+
+
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
 def test_chunked_both_ways(server: Propylon, size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)

@@ -88,6 +88,13 @@ def test_an_idle_connection_ends(server: Propylon) -> None:
         assert read_all(sock).endswith(b"hello")
 
 
+def test_an_empty_line_behind_a_request_is_no_late_head(server: Propylon) -> None:
+    with closing(dial(server)) as sock:
+        sock.sendall(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nfour\r\n")
+        answer = read_all(sock)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"], answer
+
+
 def test_who_takes_nothing_is_cut(server: Propylon) -> None:
     with closing(dial(server, 4096)) as sock:
         sock.sendall(b"GET /stream?n=50000001 HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -12,14 +12,16 @@ from .facts import APPS, SPOOFED, ask, exchange, request, status
 from .other_proxies import free_port, haproxy, needs_haproxy, needs_nginx, nginx
 from .server import Propylon
 
+EVERY_FIELD = ["--forwarded-fields", "for,proto,host,port,prefix,forwarded"]
+
 
 @pytest.fixture(scope="module", params=sorted(APPS))
 def believing(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Propylon]:
-    """Believes 127.0.0.1 and its Unix socket, and 127.0.0.5 where it is told of."""
+    """Believes 127.0.0.1 and its Unix socket, and 127.0.0.5 where it is told of, every field."""
     sock = tmp_path_factory.mktemp("believing") / "app.sock"
-    flags = ["--forwarded-allow-ips", "127.0.0.1,127.0.0.5,unix"]
+    flags = ["--forwarded-allow-ips", "127.0.0.1,127.0.0.5,unix", *EVERY_FIELD]
     with Propylon(APPS[request.param], *flags, "-b", "127.0.0.1:0", "-b", f"unix:{sock}") as it:
         yield it
 
@@ -106,6 +108,20 @@ def test_a_stranger_is_not_heard(believing: Propylon) -> None:
     believing.stdout.find(r'^127\.0\.0\.6 - - .*"GET /facts')
 
 
+@pytest.mark.parametrize("app", sorted(APPS))
+def test_a_named_proxy_is_believed_the_usual_two(app: str) -> None:
+    """It may be an nginx that sets these, and passes on what its client says in the others."""
+    with Propylon(APPS[app], "--forwarded-allow-ips", "127.0.0.1") as propylon:
+        facts = ask(propylon.address, *SPOOFED)
+        assert (facts["client"], facts["scheme"]) == ("6.6.6.6", "https")
+        assert (facts["host"], facts["root_path"]) == ("app.test", "")
+        for name in ("x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "forwarded"):
+            assert facts.field(name) is None
+        assert facts.field("x-real-ip") is None
+        assert facts.field("x-forwarded-proto") == "https"
+        propylon.stderr.find("sends x-forwarded-host, .* add host to --forwarded-fields")
+
+
 def test_by_default_loopback_is_believed_the_usual_two(tmp_path: Path) -> None:
     """And what a proxy says goes before a configured prefix, a route's behind either."""
     config = tmp_path / "propylon.toml"
@@ -118,8 +134,8 @@ def test_by_default_loopback_is_believed_the_usual_two(tmp_path: Path) -> None:
         facts = ask(propylon.address, *SPOOFED[:5])
         assert (facts["client"], facts["scheme"]) == ("6.6.6.6", "https")
         assert (facts["host"], facts["root_path"]) == ("app.test", "/static")
-        assert facts.field("x-forwarded-host") == "evil.example"
-    config.write_text('forwarded-allow-ips = "127.0.0.1"\n' + config.read_text())
+        assert facts.field("x-forwarded-host") is None
+    config.write_text('forwarded-fields = "prefix"\n' + config.read_text())
     with Propylon("-c", str(config)) as propylon:
         answer = exchange(propylon.address, request("/api/facts", "X-Forwarded-Prefix: /shop/"))
         assert b"\nroot_path='/shop/api'\n" in answer
@@ -141,7 +157,8 @@ def test_django_knows_that_it_is_secure(tmp_path: Path) -> None:
         "app = get_wsgi_application()\n"
     )
     sock = tmp_path / "app.sock"
-    flags = ["--forwarded-allow-ips", "127.0.0.1", "-b", "127.0.0.1:0", "-b", f"unix:{sock}"]
+    flags = ["--forwarded-allow-ips", "127.0.0.1", "--forwarded-fields", "proto,host"]
+    flags += ["-b", "127.0.0.1:0", "-b", f"unix:{sock}"]
     fields = ["X-Forwarded-Proto: https", "X-Forwarded-Host: shop.example"]
     with Propylon("secure:app", *flags, cwd=tmp_path) as propylon:
         asked = request("/", *fields, host="a.test")
@@ -250,7 +267,7 @@ def test_websockets(tmp_path: Path) -> None:
         "proxy_set_header Connection upgrade;"
     )
     location = USUAL.replace("$scheme", "https") + upgrade
-    flags = ["--forwarded-allow-ips", "127.0.0.1"]
+    flags = ["--forwarded-allow-ips", "127.0.0.1", *EVERY_FIELD]
     with (
         Propylon("tells:app", *flags, cwd=tmp_path) as propylon,
         nginx(tmp_path / "nginx", propylon.url, location=location) as port,

@@ -66,6 +66,26 @@ def test_the_environ(wsgi: GatewayPeer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "name", "port"),
+    [
+        (b"h:8000", "h", "8000"),
+        (b"h", "h", "80"),
+        (b"h:", "h", "80"),
+        (b"[::1]:8000", "::1", "8000"),
+        (b"[::1]", "::1", "80"),
+        (b"[::ffff:192.0.2.1]", "::ffff:192.0.2.1", "80"),
+        (b"", "localhost", "80"),
+    ],
+)
+def test_on_a_unix_socket_the_host_field_names_the_server(
+    wsgi: GatewayPeer, host: bytes, name: str, port: str
+) -> None:
+    about = scope(path=b"/facts", headers=[(b"host", host)])
+    found = wsgi.call((*about[:9], ("/run/a.sock", None), None)).json
+    assert (found["SERVER_NAME"], found["SERVER_PORT"]) == (name, port)
+
+
+@pytest.mark.parametrize(
     ("path", "rest"), [(b"/m", ""), (b"/m/", "/"), (b"/x", "/x"), (b"/mx", "/mx")]
 )
 def test_the_mount_point_is_cut_off_once(wsgi: GatewayPeer, path: bytes, rest: str) -> None:

@@ -121,7 +121,17 @@ WORDS = "found 'gevent'; there are no greenlet workers; a WSGI app runs in --thr
         (
             {"forwarded_fields": ("for,by",)},
             "--forwarded-fields: found 'for,by'; the fields are for, proto, host, port, prefix, "
-            "forwarded",
+            "real-ip, forwarded",
+        ),
+        (
+            {"limit_request_field_size": "2097152"},
+            "--limit-request-field-size: found 2097152; request line and one field are 786432 "
+            "bytes together at most, which is what can travel to a worker",
+        ),
+        (
+            {"limit_request_line": "780000"},
+            "--limit-request-line: found 780000; request line and one field are 786432 bytes "
+            "together at most, which is what can travel to a worker",
         ),
         (
             {"bind": ("fd://web",)},

@@ -12,12 +12,12 @@ Outcome = tuple[object, ...]
 """(method, path, query, headers, body, whole) of a request, or ("refused", status)."""
 
 
-def context(parser: str, **limits: int) -> HttpContext:
+def context(parser: str, **limits: int | str) -> HttpContext:
     settings = HttpSettings(parser=parser, **limits)
     return HttpContext(settings, choose_parser(parser), ResponseHeads(b"propylon", 0.0))
 
 
-def drive(pieces: Iterable[bytes], parser: str, **limits: int) -> list[Outcome]:
+def drive(pieces: Iterable[bytes], parser: str, **limits: int | str) -> list[Outcome]:
     """Every request is answered with 204 when it is complete, as a connection would."""
     machine = HttpMachine(context(parser, **limits))
     outcomes: list[Outcome] = []

@@ -9,6 +9,7 @@ from .drive import drive, every_byte
 TOKENS = st.sampled_from([
     b"GET", b"POST", b"get", b"OPTIONS", b"M-SEARCH", b"X!", b"Host", b"Content-Length", b"X-A",
     b"Transfer-Encoding", b"Connection", b"Expect", b"Upgrade", b"TE", b"Cookie", b"X_Y",
+    b"Origin", b"X-Forwarded-User", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Version",
 ])  # fmt: skip
 TARGETS = st.sampled_from([
     b"/", b"*", b"/a?b", b"/%2e%2e/", b"/a/../b", b"//", b"http://a/b", b"http://b/", b"a:1", b"/#",
@@ -19,7 +20,7 @@ VALUES = st.one_of(
     st.sampled_from([
         b"a", b"a:80", b"", b"5", b"0", b"5,5", b"+5", b"chunked", b"Chunked ", b"gzip", b"close",
         b"keep-alive, X-A", b"100-continue", b"websocket", b"Upgrade", b"\x80", b" \t a \t ",
-        b"a\x00",
+        b"a\x00", b"gzip, chunked", b"origin", b"13", b"keep-alive, Upgrade",
     ]),
     st.binary(max_size=6),
 )  # fmt: skip
@@ -43,6 +44,7 @@ BODIES = st.one_of(
     st.lists(
         st.sampled_from([
             b"5\r\nhello\r\n", b"0\r\n\r\n", b"5;x\r\nhello\r\n", b"5\nhello\n", b"a\r\n", b"\r\n",
+            b'5 ; x = "\\""\r\nhello\r\n', b"5;x=\r\nhello\r\n",
             b"0\r\nX: y\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ]),
         max_size=4,

@@ -3,8 +3,9 @@
 import random
 
 import pytest
+from propylon.gateway.http.machine import HttpMachine
 
-from .drive import drive, every_byte
+from .drive import context, drive, every_byte
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: a\r\n"
@@ -17,6 +18,9 @@ WEBSOCKET = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat"
 )
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+VERSION = b"Sec-WebSocket-Version: 13"
+UPGRADE = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket"
 
 
 def got(method: str = "GET", path: bytes = b"/", query: bytes = b"", headers=HOST, body=b""):
@@ -37,6 +41,10 @@ def length(value: bytes) -> bytes:
 
 def coding(raw: bytes) -> bytes:
     return POST + raw + b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+
+
+def handshake(*fields: bytes, key: bytes = KEY, version: bytes = VERSION) -> bytes:
+    return field(b"\r\n".join(one for one in (UPGRADE, key, version, *fields) if one))
 
 
 ACCEPTED = {
@@ -66,13 +74,16 @@ ACCEPTED = {
         field(b"X: \x80\xa0\x85\xff"),
         got(headers=(*HOST, (b"x", b"\x80\xa0\x85\xff"))),
     ),
-    "underscore passes to ASGI": (
-        field(b"X_Forwarded_For: 1"),
-        got(headers=(*HOST, (b"x_forwarded_for", b"1"))),
+    "names with underscores are dropped": (
+        field(b"X_Forwarded_For: 1\r\nX-A: b_c\r\nX_A: 1\r\n_: 1\r\nContent_Length: 5"),
+        got(headers=(*HOST, (b"x-a", b"b_c"))),
     ),
     "httpoxy": (field(b"Proxy: http://evil"), got()),
     "forwarded from strangers": (
-        field(b"X-Forwarded-For: 1\r\nX-Forwarded-Proto: ws\r\nForwarded: for=1\r\nX-Real-IP: 1"),
+        field(
+            b"X-Forwarded-For: 1\r\nX-Forwarded-Proto: ws\r\nForwarded: for=1\r\nX-Real-IP: 1\r\n"
+            b"X-FORWARDED-SSL: on\r\nX-Forwarded-User: root"
+        ),
         got(),
     ),
     "hop-by-hop fields reach the app": (
@@ -138,10 +149,31 @@ ACCEPTED = {
         CHUNKED + b"1\r\nh\r\n00a\r\n0123456789\r\n0\r\n\r\n",
         got("POST", b"/p", headers=IN_CHUNKS, body=b"h0123456789"),
     ),
-    "chunk extension": (
-        CHUNKED + b'5;a=b;c="d"\r\nhello\r\n0;last\r\n\r\n',
-        got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
-    ),
+    **{
+        f"chunk extension {extension!r}": (
+            CHUNKED + b"5" + extension + b"\r\nhello\r\n0" + extension + b"\r\n\r\n",
+            got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
+        )
+        for extension in (
+            b";a",
+            b";a=b",
+            b';a=b;c="d"',
+            b" ; a = b\t;\tc",
+            b';a=""',
+            b';a="\\"; \xff\t;b="',
+        )
+    },
+    **{
+        f"an empty line behind {what}": (first + b"\r\n" + GET + b"\r\n", outcome + got())
+        for what, first, outcome in (
+            ("a head", GET + b"\r\n", got()),
+            (
+                "a body",
+                length(b"5"),
+                got("POST", b"/p", headers=(*HOST, (b"content-length", b"5")), body=b"hello"),
+            ),
+        )
+    },
     "trailers are thrown away": (
         CHUNKED + b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
         got("POST", b"/p", headers=IN_CHUNKS, body=b"hello"),
@@ -258,8 +290,16 @@ REFUSED = {
     ),
     "two codings": (coding(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), 400),
     "identity": (coding(b"Transfer-Encoding: identity"), 400),
-    "gzip": (coding(b"Transfer-Encoding: gzip"), 501),
-    "gzip, chunked": (coding(b"Transfer-Encoding: gzip, chunked"), 400),
+    **{
+        f"coding {value!r}": (coding(b"Transfer-Encoding: " + value), status)
+        for value, status in (
+            (b"gzip", 501), (b"gzip, chunked", 501), (b"br", 501), (b"gzip,deflate", 501),
+            (b"a;b=c", 501), (b'a ; b = "c" , Chunked', 501),
+            (b"chunked, gzip", 400), (b"chunked, chunked", 400), (b"identity, chunked", 400),
+            (b"gzip,, chunked", 400), (b"gzip;", 400), (b"gzip;q", 400), (b"gz ip", 400),
+            (b'a;b="', 400), (b'"gzip"', 400), (b"gzip chunked", 400), (b"x\xe4", 400),
+        )
+    },
     "comma before": (coding(b"Transfer-Encoding: ,chunked"), 400),
     "comma behind": (coding(b"Transfer-Encoding: chunked,"), 400),
     "xchunked": (coding(b"Transfer-Encoding: xchunked"), 400),
@@ -279,7 +319,8 @@ REFUSED = {
         f"chunk size {size!r}": (CHUNKED + size + b"\r\nhello\r\n0\r\n\r\n", 400)
         for size in (
             b"+5", b"-5", b" 5", b"5 ", b"0x5", b"5_", b"", b"0" * 16 + b"5", b"5;\x00", b"5;a\rb",
-            b"5;" + b"x" * 257, b"g",
+            b"5;" + b"x" * 257, b"g", b"5;", b"5;;a", b"5;a=", b"5;=b", b"5;a b", b"5;a=b c",
+            b"5;bad[=x", b'5; "', b'5;a="b', b'5;a="b"c', b'5;a="\\"', b"5;\xff", b"5;a ",
         )
     },
     "chunk size ends in LF": (CHUNKED + b"5\nhello\r\n0\r\n\r\n", 400),
@@ -289,7 +330,101 @@ REFUSED = {
     "trailer that frames": (CHUNKED + b"0\r\nContent-Length: 5\r\n\r\n", 400),
     "trailer that is none": (CHUNKED + b"0\r\nX y\r\n\r\n", 400),
     "second request is malformed": (GET + b"\r\nGET  / HTTP/1.1\r\n\r\n", 400),
+    "two empty lines behind a request": (GET + b"\r\n\r\n\r\n" + GET + b"\r\n", 400),
+    # WebSocket handshakes.
+    "handshake without a version": (handshake(version=b""), 426),
+    "handshake, another version": (handshake(version=b"Sec-WebSocket-Version: 8"), 426),
+    **{
+        f"handshake version {value!r}": (handshake(version=b"Sec-WebSocket-Version: " + value), 400)
+        for value in (b"", b"013", b"+13", b"13, 8", b"256", b"x", b"13\r\n" + VERSION)
+    },
+    **{
+        f"handshake key {value!r}": (handshake(key=b"Sec-WebSocket-Key: " + value), 400)
+        for value in (b"", b"c2hvcnQ=", b"dGhlIHNhbXBsZSBub25jZQ", b"dGhlIHNhbXBsZSBub25jZR==",
+                      b"dGhlIHNhbXBsZSBub25jZQ==\r\n" + KEY)
+    },
+    "handshake without a key": (handshake(key=b""), 400),
+    **{
+        f"handshake with {more!r}": (handshake(more), 400)
+        for more in (
+            b"Origin: http://a\r\nOrigin: http://a", b"Origin: http://a\r\norigin: http://b",
+            b"Connection: origin", b"Connection: Sec-WebSocket-Key", b"Connection: sec-fetch-site",
+            b"Content-Length: 1", b"Upgrade: a b", b"Upgrade: /",
+            b"Sec-WebSocket-Protocol:", b"Sec-WebSocket-Protocol: ,",
+            b"Sec-WebSocket-Protocol: a b", b"Sec-WebSocket-Protocol: a, \xe4",
+            b'Sec-WebSocket-Protocol: "a"',
+            b"Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b;c",
+            b"Sec-WebSocket-Extensions:", b"Sec-WebSocket-Extensions: ;",
+            b"Sec-WebSocket-Extensions: a;", b"Sec-WebSocket-Extensions: a;b=",
+            b"Sec-WebSocket-Extensions: a b",
+            b'Sec-WebSocket-Extensions: a;b="', b'Sec-WebSocket-Extensions: a;b="c d"',
+            b'Sec-WebSocket-Extensions: a;b="c,d"', b"Sec-WebSocket-Extensions: a, =b",
+        )
+    },
+    "handshake in 1.0": (handshake().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    "handshake by POST": (handshake().replace(b"GET", b"POST"), 400),
 }  # fmt: skip
+
+UNFINISHED = {
+    # What no head begins with.
+    "a control": (b"\x05", 400),
+    "NUL": (b"\x00", 400),
+    "a blank": (b" ", 400),
+    "a high byte": (b"\xc3", 400),
+    "TLS": (b"\x16", 400),
+    "JSON": (b"{", 400),
+    "the PROXY protocol, version 1": (b"PROXY TCP4 1", 400),
+    "the PROXY protocol, version 2": (b"\r\n\r", 400),
+    "LF": (b"\n", 400),
+    "CR": (b"\rG", 400),
+    # The request line.
+    "another protocol": (b"SSH-2.0-x\r", 400),
+    "a mail": (b"EHLO a.example\r", 400),
+    "no target": (b"GET  ", 400),
+    "a tab": (b"GET\t", 400),
+    "a control in the target": (b"GET /\x01", 400),
+    "a high byte in the target": (b"GET /\xe4", 400),
+    "HTTP/0.9": (b"GET /\r", 400),
+    "a blank more": (b"GET / H ", 400),
+    **{
+        f"version {version!r}": (b"GET / " + version, 400)
+        for version in (b"h", b"HTTp", b"HTTP/1,", b"HTTP/x", b"HTTP/1.x", b"HTTP/1.10",
+                        b"HTTP/1\r", b"\r", b"HTTP/1.1\n", b"HTTP/1.1 ", b"HTTP/1.1\rG")
+    },
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n", 505),
+    "HTTP/3": (b"GET / HTTP/3.0\r\n", 505),
+    "a method that is not served": (b"TRACE / HTTP/1.1\r\n", 405),
+    "a target that is none": (b"GET * HTTP/1.1\r\n", 400),
+    # Fields.
+    "a blank line begins": (GET + b" ", 400),
+    "a name with a blank": (GET + b"Bad ", 400),
+    "a blank before the colon": (GET + b"X ", 400),
+    "no name": (GET + b":", 400),
+    "no colon": (GET + b"X\r", 400),
+    "NUL in a name": (GET + b"X\x00", 400),
+    "NUL in a value": (GET + b"X: y\x00", 400),
+    "a field ends in LF": (GET + b"X: y\n", 400),
+    "a bare CR in a value": (GET + b"X: y\rz", 400),
+    "the head ends in LF": (GET + b"\n", 400),
+    "the head ends in CR": (GET + b"\rX", 400),
+    "a folded line": (GET + b"X: y\r\n ", 400),
+    "two hosts": (GET + b"Host: a\r\n", 400),
+    "a host that is none": (b"GET / HTTP/1.1\r\nHost: a b\r\n", 400),
+    "another host": (b"GET http://b/ HTTP/1.1\r\nHost: a\r\n", 400),
+    "two lengths": (GET + b"Content-Length: 1\r\nContent-Length: 1\r\n", 400),
+    "no length": (GET + b"Content-Length: x\r\n", 400),
+    "length and coding": (GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400),
+    "a coding that is none": (GET + b"Transfer-Encoding: xchunked\r\n", 400),
+    "a coding in 1.0": (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n", 400),
+    "connection lists host": (GET + b"Connection: host\r\n", 400),
+    # Chunks.
+    **{
+        f"chunk {data!r}": (CHUNKED + data, 400)
+        for data in (b"g", b"-", b" ", b";", b"\r", b"5_", b"5 x", b"5;\x00", b"0" * 16,
+                     b"5\r\nhelloX", b"0\r\n ", b"0\r\n:", b"0\r\nX\x00", b"0\r\nX: y\x00")
+    },
+}  # fmt: skip
+"""What can't become a request, whatever follows."""
 
 
 def cuts(data: bytes, name: str) -> list[list[bytes]]:
@@ -317,6 +452,57 @@ def test_refused(name: str, parser: str) -> None:
         assert drive(pieces, parser)[-1] == ("refused", status), pieces
 
 
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_what_can_never_become_a_request_is_not_waited_for(name: str) -> None:
+    """With the byte that makes it impossible, and not before."""
+    data, status = UNFINISHED[name]
+    for pieces in cuts(data, name):
+        assert drive(pieces, "h11")[-1] == ("refused", status), pieces
+    assert [one for one in drive([data[:-1]], "h11") if one[0] == "refused"] == []
+
+
+def test_an_empty_line_is_nothing_of_a_head() -> None:
+    machine = HttpMachine(context("h11"))
+    for piece, began in ((b"\r", False), (b"\n", False), (b"G", True)):
+        machine.receive(piece)
+        assert machine.next_request() is None
+        assert machine.head_began == began
+
+
+UNDERSCORES = b"X_A: 1\r\nX_Forwarded_For: 6.6.6.6\r\nTransfer_Encoding: x\r\nX_Forwarded_User: 1"
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize(
+    ("header_map", "data", "outcome"),
+    [
+        ("drop", UNDERSCORES, got()),
+        # Names that decide something, or that a stranger may not use, stay out all the same.
+        ("dangerous", UNDERSCORES, got(headers=(*HOST, (b"x_a", b"1")))),
+        ("refuse", UNDERSCORES, [("refused", 400)]),
+        ("refuse", b"X-A: b_c", got(headers=(*HOST, (b"x-a", b"b_c")))),
+    ],
+)
+def test_names_with_underscores(
+    header_map: str, data: bytes, outcome: list[object], parser: str
+) -> None:
+    for pieces in ([field(data)], every_byte(field(data))):
+        assert drive(pieces, parser, header_map=header_map) == outcome
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_a_good_handshake(parser: str) -> None:
+    data = handshake(
+        b"Origin: http://a",
+        b"Sec-WebSocket-Protocol: a, b",
+        b"Sec-WebSocket-Protocol: ,c",
+        b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits ; x = "1", y',
+    )
+    for pieces in cuts(data, parser):
+        (outcome,) = drive(pieces, parser)
+        assert outcome[0] == "GET"
+
+
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize(
     ("data", "limits", "status"),
@@ -327,6 +513,8 @@ def test_refused(name: str, parser: str) -> None:
         (field(b"\r\n".join([b"X: y"] * 10)), {"limit_request_fields": 10}, 431),
         (field(b"X: " + b"y" * 300), {"limit_request_head": 200}, 431),
         (GET + b"X: " + b"y" * 300, {"limit_request_head": 200}, 431),
+        (GET + b"X: " + b"y" * 100, {"limit_request_field_size": 100}, 431),
+        (GET + b"X: y\r\n" * 10, {"limit_request_fields": 10}, 431),
         (length(b"5"), {"max_request_body_size": 4}, 413),
         (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", {"max_request_body_size": 4}, 413),
     ],
