@@ -7,6 +7,7 @@ at by the same rules, so that both give the same status.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Literal
 
 from ...protocol.messages import Pairs
@@ -97,7 +98,8 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELD_LINE.findall(block)]
         _read_fields(request, fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
-    if b"_" in block or b"x-forwarded-" in block.lower():
+    names = b"\n".join([name for name, _ in fields])
+    if b"_" in names or b"x-forwarded-" in names:
         fields = _sift(request, fields, settings.header_map)
     _read_fields(request, fields, authority)
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
@@ -307,8 +309,9 @@ def _is_foreign(coding: bytes) -> bool:
     )
 
 
-def _connection_options(value: bytes) -> set[bytes]:
-    options = {option.strip(b" \t").lower() for option in value.split(b",")} - {b""}
+@lru_cache(maxsize=128)
+def _connection_options(value: bytes) -> frozenset[bytes]:
+    options = frozenset({option.strip(b" \t").lower() for option in value.split(b",")}) - {b""}
     if any(TOKEN.fullmatch(option) is None for option in options):
         raise RequestError(400, "The Connection field is not a list of names.")
     if options & _KEPT_IN_CONNECTION or any(map(_is_of_kept_kind, options)):
