@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from logging import getLogger
-from time import monotonic, time
+from time import time
 
 import trio
 
@@ -86,7 +86,6 @@ async def run_gateway(
             answer=_with_redirect(router.answer, settings, sockets),
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,
-            now=monotonic(),
         )
         owner.state = state
         tls: Handshakes | None = None

@@ -8,6 +8,7 @@ from ..exchange import IDEMPOTENT, Exchange
 from .retry import KeptBodies, KeptBody, needs_confirmation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from ...protocol.gateway_link import GatewayLink
@@ -22,14 +23,24 @@ if TYPE_CHECKING:
     class Surroundings(Protocol):
         """What a call needs of its pool."""
 
-        now: float
+        clock: Callable[[], float]
         kept: KeptBodies
 
 
 class PoolCall(Call):
     """Placed on one worker at a time; placed again if that one died and a retry is allowed."""
 
-    __slots__ = ("_pool", "deaths", "exchange", "kept", "member", "refusals", "since", "started")
+    __slots__ = (
+        "_pool",
+        "deaths",
+        "exchange",
+        "kept",
+        "member",
+        "refusals",
+        "since",
+        "started",
+        "waited",
+    )
 
     def __init__(self, pool: "Surroundings", exchange: Exchange) -> None:
         super().__init__()
@@ -45,15 +56,17 @@ class PoolCall(Call):
         """Whether the worker has said that the app is called."""
         self.kept: KeptBody | None = None
         """What went to the worker behind OPEN; None: nothing did."""
-        self.since = pool.now
+        self.since = 0.0
         """Queued, handed over or given body, whichever was last; monotonic seconds."""
+        self.waited = 0.0
+        """Seconds that it was in the queue, earlier attempts included."""
 
     def send_body(self, data: bytes, more: bool) -> None:
         if self.member is None:
             # Without credit only the bare end comes here, and OPEN will say it: the exchange has
             # no more body by then.
             return
-        self.since = self._pool.now
+        self.since = self._pool.clock()
         kept = self.kept
         if kept is None:
             opened = 0 if self.exchange is None else len(self.exchange.body)

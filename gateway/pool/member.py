@@ -333,7 +333,7 @@ class Member(PoolMember):
             self._heed_health()
         elif message[0] == DRAIN:
             if self.asked_to_leave is None:
-                self.asked_to_leave = self._pool.now
+                self.asked_to_leave = self._pool.clock()
             if not self.ready:
                 self.drain()
             self._pool.changed()

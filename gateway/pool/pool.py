@@ -6,7 +6,9 @@ empty, no slot is free: every change of either ends in `_dispatch`.
 """
 
 from collections import deque
+from collections.abc import Callable
 from logging import getLogger
+from time import monotonic
 from typing import Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
@@ -37,13 +39,21 @@ class PoolOwner(Protocol):
 
 
 class Pool:
-    def __init__(self, settings: PoolSettings, request_timeout: float, owner: PoolOwner) -> None:
+    def __init__(
+        self,
+        settings: PoolSettings,
+        request_timeout: float,
+        owner: PoolOwner,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`clock`: monotonic seconds."""
         self.settings = settings
+        self.clock = clock
         self.members: list[PoolMember] = []
         self._takers: list[PoolMember] = []
         """Those that may get calls; whoever was chosen longest ago comes first."""
         self.now = 0.0
-        """Monotonic seconds, as of the last sweep: exact enough for deadlines."""
+        """Monotonic seconds, as of the last sweep: exact enough for reports, not for deadlines."""
         self.last_failure = ""
         """Why the last worker could not start; "" once one is ready."""
         self.attention = Attention()
@@ -64,23 +74,23 @@ class Pool:
     # -- exchanges ---------------------------------------------------------------------------
 
     def submit(self, exchange: Exchange) -> None:
-        """Has the exchange answered, by a worker or by an error page."""
+        """Has the exchange, which was opened just now, answered by a worker or an error page."""
         self._requests += 1
         call = PoolCall(self, exchange)
         exchange.source = call
-        self._place(call)
+        self._place(call, exchange.opened)
 
-    def _place(self, call: PoolCall) -> None:
+    def _place(self, call: PoolCall, now: float) -> None:
         member = self._least_loaded()
         if member is not None:
-            self._hand_over(call, member)
+            self._hand_over(call, member, now)
         elif len(self._queue) < self.settings.queue_size:
-            call.since = self.now
+            call.since = now
             self._queue.append(call)
         else:
             self._drop_unwanted()
             if len(self._queue) < self.settings.queue_size:
-                call.since = self.now
+                call.since = now
                 self._queue.append(call)
             else:
                 self._fail(call, 503, "The server is at its limit and its queue is full.")
@@ -99,8 +109,8 @@ class Pool:
             self._takers.append(best)
         return best
 
-    def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
-        call.since = self.now
+    def _hand_over(self, call: PoolCall, member: PoolMember, now: float) -> None:
+        call.since = now
         self.running.add(call)
         member.running += 1
         member.open(call)
@@ -117,7 +127,9 @@ class Pool:
                 return
             call = queue.popleft()
             if call.exchange is not None:
-                self._hand_over(call, member)
+                now = self.clock()
+                call.waited += now - call.since
+                self._hand_over(call, member, now)
 
     def _drop_unwanted(self) -> None:
         # In place: this happens in the midst of a loop over the queue too, when an exchange's
@@ -154,7 +166,7 @@ class Pool:
 
     def _let_go(self) -> bool:
         """Whoever wants to leave, and may. Returns whether anybody went."""
-        due = self._departures.due(self.members, self.now)
+        due = self._departures.due(self.members, self.clock())
         for member in due:
             member.drain()
         if self._departures.pool_leaves != self._leaving:
@@ -248,7 +260,7 @@ class Pool:
         rest = call.rewind(exchange)
         if rest:
             exchange.sink.take_back(exchange, rest)
-        self._place(another)
+        self._place(another, self.clock())
         return True
 
     # -- time --------------------------------------------------------------------------------

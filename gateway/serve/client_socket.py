@@ -83,7 +83,7 @@ class ClientSocket:
 
     def _await_room(self) -> None:
         if not self.send_by:
-            self.send_by = self._service.now + self._service.settings.send_timeout
+            self.send_by = self._service.clock() + self._service.settings.send_timeout
         self._watch()
 
     def gather(self, buffers: Iterable[bytes]) -> bool:
@@ -120,7 +120,7 @@ class ClientSocket:
         count = outgoing.send_kept() if outgoing.size else 0
         if outgoing.blocked:
             if count or not self.send_by:
-                self.send_by = self._service.now + self._service.settings.send_timeout
+                self.send_by = self._service.clock() + self._service.settings.send_timeout
             credit = min(self._owed, count)
         else:
             self.send_by = 0.0

@@ -39,7 +39,7 @@ class ClosingConnection(ABC):
         self._service = service
         self._machine = HttpMachine(service.http)
         self._state: State = "idle"
-        self._deadline = service.now + service.settings.header_timeout
+        self._deadline = service.clock() + service.settings.header_timeout
         """Monotonic seconds at which the client is late with what it has to send; 0.0: never."""
         self._cut_short = False
         """Whether the last response has ended before its end."""
@@ -60,7 +60,7 @@ class ClosingConnection(ABC):
         """The service ends. Responses from now on say `Connection: close`; an idle connection
         stays for a moment, since a request may be on its way."""
         if self._state == "idle" and self._deadline:
-            self._deadline = min(self._deadline, self._service.now + FIRST_BYTE_OF_NEXT)
+            self._deadline = min(self._deadline, self._service.clock() + FIRST_BYTE_OF_NEXT)
 
     def _close_idle(self) -> None:
         """A request may be crossing: what has come by now is answered, and what comes later does
@@ -92,7 +92,7 @@ class ClosingConnection(ABC):
 
     def _linger(self, seconds: float) -> None:
         self._state = "lingering"
-        self._deadline = self._service.now + seconds
+        self._deadline = self._service.clock() + seconds
         try:
             self._socket.shut_writing()
         except OSError:

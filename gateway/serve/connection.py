@@ -13,7 +13,6 @@ in this state, and its socket's `send_by` for what it has to take.
 
 import socket
 from logging import getLogger
-from time import monotonic
 
 from ...protocol.messages import CLIENT_GONE, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
@@ -101,7 +100,7 @@ class ClientConnection(ClosingConnection):
         if all_sent and self._state == "flushing":
             self._close_gently()
         elif all_sent and self._state == "idle":
-            self._await_request()
+            self._await_request(self._service.clock())
 
     def _advance(self) -> None:
         """Goes as far as the received bytes allow: the next exchange, or the current one's body."""
@@ -135,12 +134,12 @@ class ClientConnection(ClosingConnection):
         if request is None:
             if self._state == "idle" and machine.head_began:
                 self._state = "head"
-                self._deadline = self._service.now + self._service.settings.header_timeout
+                self._deadline = self._service.clock() + self._service.settings.header_timeout
             return False
         exchange = Exchange(request, self, self._client, self._server)
         exchange.scheme = self._scheme
         exchange.extensions = self._extensions
-        exchange.opened = monotonic()
+        exchange.opened = self._service.clock()
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
@@ -149,7 +148,7 @@ class ClientConnection(ClosingConnection):
         if request.content_length != 0:
             self._upload.begin(exchange)
             if exchange.more_body and not self._upload.held:
-                self._deadline = self._service.now + self._service.settings.body_timeout
+                self._deadline = self._service.clock() + self._service.settings.body_timeout
         if request.upgrade:
             if self._service.allowed_origins:
                 check_origin(request, self._service.allowed_origins)
@@ -160,7 +159,7 @@ class ClientConnection(ClosingConnection):
     def _push_body(self, exchange: Exchange) -> None:
         wants = self._upload.push(exchange)
         if wants == "bytes" and not self._upload.held:
-            self._deadline = self._service.now + self._service.settings.body_timeout
+            self._deadline = self._service.clock() + self._service.settings.body_timeout
             return
         self._deadline = 0.0  # whatever it waits for, it is not the client
         if wants == "credit":
@@ -217,7 +216,7 @@ class ClientConnection(ClosingConnection):
         self._gather(self._machine.body(data))
         self._socket.charge(exchange.source, len(data))
         if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
-            self._deadline = self._service.now + self._service.settings.body_timeout
+            self._deadline = self._service.clock() + self._service.settings.body_timeout
 
     def end(self, exchange: Exchange) -> None:
         if exchange is not self._exchange:
@@ -282,7 +281,7 @@ class ClientConnection(ClosingConnection):
         if exchange is not self._exchange:
             return  # the client was gone when the last bytes were sent
         self._exchange = None
-        self._log(exchange)
+        now = self._log(exchange)
         machine = self._machine
         if machine.fault:
             self._blame_app(exchange, machine.fault)
@@ -294,14 +293,14 @@ class ClientConnection(ClosingConnection):
         self._socket.forget_source()
         self._socket.pause(False)
         if not self._socket.kept:
-            self._await_request()
+            self._await_request(now)
         elif machine.buffered:
             self._advance()
 
-    def _await_request(self) -> None:
+    def _await_request(self, now: float) -> None:
         """Everything is sent, and it is the client's turn."""
         service = self._service
-        self._deadline = service.now + (
+        self._deadline = now + (
             FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
         )
         self._socket.pause(False)
@@ -313,10 +312,13 @@ class ClientConnection(ClosingConnection):
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s: %s", request.method, path, fault)
 
-    def _log(self, exchange: Exchange) -> None:
+    def _log(self, exchange: Exchange) -> float:
+        """Returns the time, in monotonic seconds."""
         if exchange.request.method == "HEAD":
             exchange.body_sent = 0  # whatever the app gave
-        self._service.finished(exchange, monotonic() - exchange.opened)
+        now = self._service.clock()
+        self._service.finished(exchange, now - exchange.opened)
+        return now
 
     def _send(self, data: bytes) -> None:
         try:
@@ -352,7 +354,7 @@ class ClientConnection(ClosingConnection):
         exchange = self._exchange
         if exchange is None:
             exchange = Exchange(Request("-", b"-", "1.1"), self, self._client, self._server)
-            exchange.opened = monotonic()
+            exchange.opened = self._service.clock()
             self._exchange = exchange
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)

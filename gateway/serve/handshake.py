@@ -120,7 +120,7 @@ class Handshake:
         self._session = session
         self._outgoing = TlsOutgoing(sock, session)
         self._handshakes = handshakes
-        now = handshakes.state.now
+        now = handshakes.state.clock()
         self._deadline = now + handshakes.settings.handshake_timeout
         self._hurried = now + HURRY
         self._running = True
@@ -233,7 +233,7 @@ class Handshake:
 
     def drain(self) -> None:
         """It may finish soon: its connection then drains."""
-        self._deadline = min(self._deadline, self._handshakes.state.now + HURRY)
+        self._deadline = min(self._deadline, self._handshakes.state.clock() + HURRY)
 
     def cut(self) -> None:
         self._close()

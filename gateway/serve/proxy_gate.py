@@ -48,7 +48,7 @@ class ProxyGate:
     def blame(self, peer: Address | None, why: str) -> None:
         """Logs why a connection was closed, once per source and minute."""
         source = peer[0] if peer is not None else "a Unix socket"
-        if self._seldom.may(source, self.state.now):
+        if self._seldom.may(source, self.state.clock()):
             log.warning("closed a connection from %s: %s", source, why)
 
 
@@ -71,7 +71,7 @@ class Greeting:
         self._server = server
         self._begin = begin
         self._came = b""
-        self._deadline = gate.state.now + PATIENCE
+        self._deadline = gate.state.clock() + PATIENCE
 
     def open(self) -> None:
         self._gate.state.connections.add(self)

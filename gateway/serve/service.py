@@ -19,7 +19,7 @@ from .state import ServiceState
 log = getLogger("propylon.gateway")
 
 SWEEP_EVERY = 0.25
-"""Seconds; the precision of every deadline."""
+"""Seconds; a deadline is late by so much at most, and never early."""
 LAST_WORDS = 0.6
 """Seconds that clients have to take the errors of a drain's end: two looks of the sweeper."""
 MOST_AT_ONCE = 64
@@ -124,7 +124,7 @@ class Service:
         state = self._state
         second = 0
         while True:
-            now = state.now = monotonic()
+            now = state.clock()
             for sweeper in self._sweepers:
                 sweeper(now)
             state.restarts.sweep(now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Protocol
 
 from ..exchange import Exchange
@@ -43,8 +44,9 @@ class ServiceState:
     """Whether responses end their connection: there is a reason to."""
     restarts: Restarts = field(init=False)
     """WebSockets that are to be closed, one after the other."""
-    now: float = 0.0
-    """Monotonic seconds as of the last sweep: exact enough for deadlines."""
+    clock: Callable[[], float] = monotonic
+    """Monotonic seconds. A deadline begins with a reading of its own: with the sweeper's last one
+    it would come early by as much as that is old."""
 
     def __post_init__(self) -> None:
         self._reasons: set[str] = set()

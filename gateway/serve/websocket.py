@@ -12,7 +12,6 @@ the app hears of the end behind the last message, and the exchange may outlive t
 
 from collections import deque
 from logging import getLogger
-from time import monotonic
 from typing import Any, Final, Literal
 
 from ...protocol.cutter import MessageCutter
@@ -106,7 +105,7 @@ class WebSocketConnection:
         """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
         interval = service.websocket.ping_interval
-        self._next_ping = service.now + interval if interval else float("inf")
+        self._next_ping = service.clock() + interval if interval else float("inf")
         exchange.sink = self
         service.connections.add(self)
         client_socket.hand_over(self)
@@ -132,7 +131,7 @@ class WebSocketConnection:
     def _hear(self, data: bytes) -> None:
         if self._awaits_pong:  # whatever it says, it is there
             self._awaits_pong = False
-            self._next_ping = self._service.now + self._service.websocket.ping_interval
+            self._next_ping = self._service.clock() + self._service.websocket.ping_interval
         for event in self._machine.receive(data):
             if isinstance(event, Piece):
                 self._pass_on(event)
@@ -177,7 +176,7 @@ class WebSocketConnection:
             self._tell(source, data, more or not cutter.done)
         if self._farewell is not None:
             if unsent or (self._state == "failed" and not self._caught_up):
-                self._hears_by = self._service.now + CLOSE_TIMEOUT
+                self._hears_by = self._service.clock() + CLOSE_TIMEOUT
             else:
                 self._over(*self._farewell)
         self._pause()
@@ -281,7 +280,7 @@ class WebSocketConnection:
             return
         self._state = "closing"
         self._over(code, reason)
-        self._deadline = self._service.now + CLOSE_TIMEOUT
+        self._deadline = self._service.clock() + CLOSE_TIMEOUT
         data = self._machine.close(code, reason)
         if data:
             self._send(data)
@@ -297,7 +296,7 @@ class WebSocketConnection:
                 {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
             )
         self._hears_by = 0.0
-        self._service.finished(exchange, monotonic() - exchange.opened)
+        self._service.finished(exchange, self._service.clock() - exchange.opened)
         if self._state == "failed":
             self._state = "lingering"
             self._send(self._machine.close(code, reason))
@@ -322,7 +321,7 @@ class WebSocketConnection:
         the connection, and our close frame could be lost with it."""
         if self._state == "closed":
             return
-        self._deadline = self._service.now + LINGER
+        self._deadline = self._service.clock() + LINGER
         try:
             self._socket.shut_writing()
         except OSError:
@@ -366,7 +365,9 @@ class WebSocketConnection:
             else:
                 self._send(self._machine.ping())
                 self._awaits_pong = settings.ping_timeout > 0
-                self._next_ping = now + (settings.ping_timeout or settings.ping_interval)
+                self._next_ping = self._service.clock() + (
+                    settings.ping_timeout or settings.ping_interval
+                )
                 self._socket.moves()  # from here on
 
     def drain(self) -> None:

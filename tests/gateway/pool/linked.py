@@ -86,7 +86,7 @@ class LinkedMember(PoolMember):
     def sweep(self) -> None: ...
 
     def ask_to_leave(self) -> None:
-        self.asked_to_leave = self.pool.now
+        self.asked_to_leave = self.pool.clock()
         self.pool.changed()
 
     def graded(self, grade: Grade) -> None:
@@ -146,7 +146,14 @@ class Owner:
 
 
 def pool(owner: Owner | None = None, **settings: float) -> Pool:
-    return Pool(PoolSettings(**settings), 60.0, owner or Owner())  # type: ignore[arg-type]
+    """Its clock stands still between two sweeps."""
+    made = Pool(
+        PoolSettings(**settings),  # type: ignore[arg-type]
+        60.0,
+        owner or Owner(),
+        clock=lambda: made.now,
+    )
+    return made
 
 
 def submit(
@@ -155,5 +162,6 @@ def submit(
     client = Client()
     exchange = Exchange(Request(method, b"/x", "1.1"), client, None, None)
     exchange.body, exchange.more_body = body, more
+    exchange.opened = to.now
     to.submit(exchange)
     return exchange, client

@@ -1,10 +1,16 @@
 """The queue, the choice of a worker, and what becomes of the calls of one that died."""
 
+from typing import cast
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.pool.pool import Pool
+from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY
 
-from .linked import Client, LinkedMember, pool, submit
+from .linked import Client, LinkedMember, Owner, pool, submit
 
 
 def test_least_loaded_first() -> None:
@@ -289,3 +295,50 @@ def test_the_end_of_a_body_may_come_while_the_call_waits() -> None:
     exchange.source.send_body(b"", False)
     member = LinkedMember(p)
     assert member.calls[0].request == "complete"
+
+
+@given(
+    asked=st.floats(0.0, 0.25),
+    limit=st.floats(0.1, 3.0),
+    freed=st.floats(0.0, 3.0),
+    kind=st.sampled_from(["handed over", "queued", "from the queue", "given body"]),
+)
+def test_no_time_limit_is_early(asked: float, limit: float, freed: float, kind: str) -> None:
+    """Whenever its time begins between two sweeps; late by one of them at most."""
+    clock = [100.0]
+    p = Pool(
+        PoolSettings(queue_timeout=limit if kind == "queued" else 1e6),
+        limit,
+        Owner(),
+        clock=lambda: clock[0],
+    )
+    p.sweep(clock[0])
+    member = LinkedMember(p)
+    if kind in ("queued", "from the queue"):
+        submit(p)
+        assert member.running == 1
+        clock[0] += asked / 2
+    else:
+        clock[0] += asked
+    more = kind == "given body"
+    exchange = Exchange(Request("POST" if more else "GET", b"/", "1.1"), Client(), None, None)
+    client = cast("Client", exchange.sink)
+    exchange.opened, exchange.more_body = clock[0], more
+    p.submit(exchange)
+    if kind == "from the queue":
+        clock[0] += freed
+        member.answer(member.calls[0])
+    elif kind == "given body":
+        clock[0] += freed
+        assert exchange.source is not None
+        exchange.source.send_body(b"x", False)
+        exchange.more_body = False
+    begun, at = clock[0], 100.0
+    while client.failed is None:
+        at += 0.25
+        if at < begun:
+            continue
+        clock[0] = at
+        p.sweep(at)
+        assert at <= begun + limit + 0.25 + 1e-6 or client.failed
+    assert at >= begun + limit

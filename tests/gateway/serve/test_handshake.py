@@ -41,6 +41,7 @@ def handshakes(tmp_path: Path) -> Iterator[Handshakes]:
         answer=lambda exchange: None,
         finished=lambda exchange, seconds: None,
         poller=Poller(),
+        clock=lambda: 0.0,
     )
     yield Handshakes(state, Certificates(settings), settings)
     for connection in list(state.connections):

@@ -66,7 +66,7 @@ def door() -> Iterator[Door]:
         answer=never,
         finished=never,
         poller=Poller(),
-        now=NOW,
+        clock=lambda: NOW,
     )
     client, ours = socket.socketpair()
     client.setblocking(False)
@@ -111,9 +111,8 @@ def test_in_two_pieces(door: Door, cut: int) -> None:
 def test_a_header_in_drops_has_no_more_time(door: Door) -> None:
     door.enter(PROXY)
     for number, byte in enumerate(V1[:20]):
-        door.state.now = NOW + PATIENCE * number / 20
         door.send(bytes([byte]))
-        door.sweep(door.state.now)
+        door.sweep(NOW + PATIENCE * number / 20)
     assert not door.closed
     door.sweep(NOW + PATIENCE)
     assert door.closed
