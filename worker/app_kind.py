@@ -3,30 +3,39 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from types import CellType, FunctionType, MethodWrapperType
+from typing import Any, Final, Literal, cast
 
 Kind = Literal["asgi", "wsgi", "asgi2", "factory", "unknown"]
 
+_MOST_STEPS: Final = 20
+"""From an object to the function behind it: none that works needs as many."""
+_NAMES_OF_INNER: Final = (
+    "app", "application", "_app", "inner", "wrapped", "__wrapped__", "wsgi_app", "asgi_app",
+)  # fmt: skip
+"""How decorating objects call what they decorate."""
 
-def interface_of(app: Callable[..., object]) -> Kind:
+
+def interface_of(app: Callable[..., object], *, behind: int = 5) -> Kind:
     """A coroutine function, or three positional parameters: ASGI 3. Two: WSGI. One: ASGI 2.
 
-    A class is judged by what makes its instances, because the server's call does that.
+    A class is judged by what makes its instances, because the server's call does that. A decorator
+    whose signature says nothing (`*args`) is what the app behind it is, at most so many `behind`
+    one another.
     """
     if inspect.isclass(app):
         return _class_kind(app)
-    target: Any = app
-    while isinstance(target, partial):
-        target = target.func  # pyright: ignore[reportUnknownMemberType]
-    if not (inspect.isfunction(target) or inspect.ismethod(target)):
-        target = type(target).__call__
-    takes = _positional(app)
+    target = _what_runs(app)
+    takes = _positional(target)
+    signed = target
+    if takes is None:  # functools.update_wrapper leaves a signature on the object itself
+        takes, signed = _positional(app), app
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(app):
         return "asgi" if takes is None or 3 in takes else "unknown"
     if takes is None:
-        return "unknown"
+        return _kind_of_decorated(app, target, behind - 1) if behind else "unknown"
     if 3 in takes and 2 in takes:
-        return "wsgi" if _first_name(app) in ("environ", "env") else "asgi"
+        return "wsgi" if _first_name(signed) in ("environ", "env") else "asgi"
     if 3 in takes:
         return "asgi"
     if 2 in takes:
@@ -34,6 +43,48 @@ def interface_of(app: Callable[..., object]) -> Kind:
     if 0 in takes:
         return "factory"
     return "asgi2" if 1 in takes else "unknown"
+
+
+def _what_runs(app: Any) -> Any:
+    """The function, or bound method, that a call of this object runs. Python looks `__call__` up
+    in the type, where it may be anything that binds: a slot that each instance fills itself
+    (Sentry's ASGI middleware), a partialmethod, a property, another callable object."""
+    for _ in range(_MOST_STEPS):
+        if isinstance(app, partial):
+            part = cast("partial[object]", app)
+            return partial(_what_runs(part.func), *part.args, **part.keywords)
+        if inspect.isroutine(app):
+            return app
+        found = inspect.getattr_static(cast("object", type(app)), "__call__", None)
+        try:
+            called = found.__get__(app, type(app)) if hasattr(found, "__get__") else found
+        except Exception:  # of a property's own, or an empty slot
+            return app
+        if called is None or isinstance(called, MethodWrapperType):
+            return app
+        app = called
+    return app
+
+
+def _kind_of_decorated(app: object, target: object, behind: int) -> Kind:
+    """By the callables that a decorator holds: a function's in its closure, an object's among its
+    attributes. They must agree."""
+    held: list[object] = []
+    if isinstance(target, FunctionType) and target.__closure__:
+        held = [cell.cell_contents for cell in target.__closure__ if _is_filled(cell)]
+    elif target is not app:
+        held = [getattr(app, name, None) for name in _NAMES_OF_INNER]
+    kinds = {interface_of(each, behind=behind) for each in held if callable(each)}
+    if ("asgi" in kinds) == ("wsgi" in kinds):
+        return "unknown"
+    return "asgi" if "asgi" in kinds else "wsgi"
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
 
 
 def _class_kind(app: type) -> Kind:

@@ -179,6 +179,82 @@ class WsgiClass:
     def __iter__(self) -> Any: ...
 
 
+class FilledSlot:
+    """As sentry_sdk.integrations.asgi.SentryAsgiMiddleware."""
+
+    __slots__ = ("__call__", "app")
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.__call__ = self._run_asgi3
+
+    async def _run_asgi3(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class EmptySlot:
+    __slots__ = ("__call__",)
+
+
+class PartialMethod:
+    async def run(self, extra: Any, scope: Any, receive: Any, send: Any) -> None: ...
+
+    __call__ = functools.partialmethod(run, 1)
+
+
+class StaticCall:
+    @staticmethod
+    async def __call__(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class ClassCall:
+    @classmethod
+    def __call__(cls, environ: Any, start_response: Any) -> Any: ...
+
+
+class CallIsAProperty:
+    @property
+    def __call__(self) -> Any:
+        return asgi
+
+
+class CallIsAnObject:
+    __call__ = FilledSlot(asgi)
+
+
+class CallsItself:
+    """A call of it never ends, and so does no look at it."""
+
+    @property
+    def __call__(self) -> Any:
+        return self
+
+
+class AsyncDelegate:
+    async def __call__(self, *args: Any) -> None: ...
+
+
+class Delegate:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return self.app(*args, **named)
+
+
+def plainly_decorated(app: Any, *others: Any) -> Any:
+    def decorated(*args: Any, **named: Any) -> Any:
+        return others or app(*args, **named)
+
+    return decorated
+
+
+def decorated_by_itself() -> Any:
+    def decorated(*args: Any) -> Any:
+        return decorated
+
+    return decorated
+
+
 @functools.wraps(wsgi)
 def wrapped(*args: Any) -> Any: ...
 
@@ -191,6 +267,14 @@ def wrapped(*args: Any) -> Any: ...
         (PlainCall(), "asgi"), (WsgiCall(), "wsgi"), (wsgi_with_option, "wsgi"),
         (AsyncCall().__call__, "asgi"), (WsgiCall().__call__, "wsgi"), (Asgi3Class, "asgi"),
         (Asgi2Class, "asgi2"), (WsgiClass, "wsgi"), (WsgiCall, "factory"), (wrapped, "wsgi"),
+        (FilledSlot(asgi), "asgi"), (EmptySlot(), "unknown"), (PartialMethod(), "asgi"),
+        (functools.partial(FilledSlot(asgi)), "asgi"), (StaticCall(), "asgi"),
+        (functools.partial(PartialMethod().run, 1), "asgi"), (ClassCall(), "wsgi"),
+        (CallIsAProperty(), "asgi"), (CallIsAnObject(), "asgi"), (CallsItself(), "unknown"),
+        (AsyncDelegate(), "asgi"), (Delegate(wsgi), "wsgi"), (Delegate(FilledSlot(1)), "asgi"),
+        (Delegate(Delegate(asgi)), "asgi"), (Delegate(None), "unknown"),
+        (plainly_decorated(wsgi), "wsgi"), (plainly_decorated(AsyncCall()), "asgi"),
+        (plainly_decorated(lambda: asgi), "unknown"), (decorated_by_itself(), "unknown"),
         (lambda scope: asgi, "asgi2"), (lambda: asgi, "factory"), (lambda *args: [], "unknown"),
     ],
 )  # fmt: skip
