@@ -66,6 +66,16 @@ BYE_PROTOCOL: Final = 1
 BYE_VERSION: Final = 2
 BYE_REFUSED: Final = 3
 
+# What gateway and worker say to each other in an EVENT, beside ASGI's own.
+REASON: Final = "propylon.reason"
+"""The app's own reason phrase: `status` int, `reason` bytes. Before the response (SPEC.md 5.4)."""
+
+# Features (SPEC.md 3.2).
+NAMES_AS_WRITTEN: Final = "names-as-written"
+"""Names of a response's fields may have capitals: they reach the client as the app wrote them."""
+FEATURES: Final = frozenset({NAMES_AS_WRITTEN})
+"""All that this implementation can do."""
+
 MAX_BODY: Final = 65_536
 """Largest body in one message, in bytes."""
 MAX_MESSAGE: Final = 1_048_576

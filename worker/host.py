@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Final, Literal, Protocol, cast
 
 from ..protocol.hello import Greeting
-from ..protocol.messages import BYE_NORMAL, Scope
+from ..protocol.messages import BYE_NORMAL, FEATURES, Scope
 from . import own_log
 from .app_children import end_if_child, handle
 from .dial import DialPlan, connect
@@ -60,7 +60,7 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
     }
     if settings.child_id:
         who["id"] = settings.child_id
-    return Greeting(who=who)
+    return Greeting(who=who, features=FEATURES)
 
 
 class Settable(Protocol):

@@ -73,10 +73,16 @@ def _shaped(fields: tuple[object, ...]) -> Pairs:
                 raise TypeError(
                     f"header names and values are bytes, not {type(part).__name__}: {field!r}"
                 )
-        name, value = bytes(cast("bytes", name)), bytes(cast("bytes", value)).strip(b" \t")
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no header name")
-        if _BAD_VALUE.search(value):
-            raise ValueError(f"the value of header {name!r} holds CR, LF or NUL: {value!r}")
+        name, value = checked_field(bytes(cast("bytes", name)), bytes(cast("bytes", value)))
         shaped.append((name.lower(), value))
     return tuple(shaped)
+
+
+def checked_field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """The field without outer blanks of its value. Raises ValueError, naming what is wrong."""
+    value = value.strip(b" \t")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no header name")
+    if _BAD_VALUE.search(value):
+        raise ValueError(f"the value of header {name!r} holds CR, LF or NUL: {value!r}")
+    return name, value

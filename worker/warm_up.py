@@ -14,7 +14,15 @@ from ..protocol.calls import Call
 from ..protocol.codec import RECEIVE_SIZE
 from ..protocol.gateway_link import GatewayLink
 from ..protocol.hello import Greeting
-from ..protocol.messages import RESET, RESPONSE, RESPONSE_BODY, RESPONSE_START, Message, Scope
+from ..protocol.messages import (
+    FEATURES,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    Message,
+    Scope,
+)
 from .app_children import keep_from_children
 
 USER_AGENT: Final = b"propylon-warm-up"
@@ -42,7 +50,7 @@ class WarmUp:
         self._paths = deque(paths)
         self._deadline = deadline
         self._request: _Request | None = None
-        self._link = GatewayLink(Greeting(who={"gateway": 0}), lambda: None)
+        self._link = GatewayLink(Greeting(who={"gateway": 0}, features=FEATURES), lambda: None)
         self._link.greet()
         self._unsent = b""
         self.failure = ""

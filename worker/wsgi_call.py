@@ -11,23 +11,25 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 from ..protocol.messages import (
     APP_FAILED,
     BAD_RESPONSE,
     CONFIRM_START,
     MAX_BODY,
+    NAMES_AS_WRITTEN,
+    REASON,
     Open,
     Pairs,
 )
 from .client_disconnected import ClientDisconnected, is_disconnect
 from .request_scope import METHOD, call_name
-from .response_head import checked_headers, checked_status
 from .session import HostedCall, LinkSession
 from .spool import Spool, SpoolError
 from .tracebacks import strip_frames, summary
 from .wsgi_environ import wsgi_environ
+from .wsgi_head import content_length, read_headers, read_status
 from .wsgi_input import WsgiInput
 
 logger = logging.getLogger("propylon.worker")
@@ -79,6 +81,7 @@ class WsgiCall(HostedCall):
         "_left",
         "_lock",
         "_more",
+        "_reason",
         "_spool",
         "environ",
     )  # fmt: skip
@@ -98,6 +101,8 @@ class WsgiCall(HostedCall):
         """Whether the app may be entered, as far as STARTED is concerned."""
         self._head: tuple[int, Pairs] | None = None
         """From start_response until the first bytes of the body."""
+        self._reason = b""
+        """The app's own reason phrase, b"" for the usual one."""
         self._left: int | None = None
         """Bytes still to come by the response's content-length; None if it has none."""
         self.environ: dict[str, object]
@@ -187,6 +192,7 @@ class WsgiCall(HostedCall):
         """The call is over, and its slot free, whatever becomes of what it has left to say."""
         try:
             if whole is not None and not self.disconnected:
+                self._say_reason(whole[0])
                 self.session.link.respond(self, *whole)
         except Exception as error:  # a head that is too large for the link
             self._log(error)
@@ -224,13 +230,10 @@ class WsgiCall(HostedCall):
                 exc_info = None  # PEP 3333: no circular reference through the traceback
         elif self._head is not None or self.response not in ("opened", "started"):
             raise AssertionError("start_response was called already, and without exc_info")
-        if type(status) is not str:
-            raise TypeError(f"status is a string such as '200 OK', not {status!r}")
-        number = checked_status(int(status[:3])) if status[:3].isdecimal() else 0
-        if not number or status[3:4].strip():
-            raise ValueError(f"status is a string such as '200 OK', not {status!r}")
-        pairs = checked_headers([_encoded(field) for field in headers])
-        self._left = _content_length(pairs)
+        number, self._reason = read_status(status)
+        as_written = NAMES_AS_WRITTEN in self.session.link.features
+        pairs = read_headers(headers, as_written=as_written)
+        self._left = content_length(pairs)
         self._head = (number, pairs)
         return self._write
 
@@ -255,7 +258,9 @@ class WsgiCall(HostedCall):
             return  # an app may leave the body of HEAD out; GET's length is not 0 for that
         status, pairs = self._head
         self._left = size
-        self._head = (status, (*pairs, (b"content-length", b"%d" % size)))
+        as_written = NAMES_AS_WRITTEN in self.session.link.features
+        name = b"Content-Length" if as_written else b"content-length"
+        self._head = (status, (*pairs, (name, b"%d" % size)))
 
     def _write(self, data: bytes) -> None:
         """Sends a part of the body, at once (PEP 3333 forbids to keep any back)."""
@@ -272,6 +277,7 @@ class WsgiCall(HostedCall):
                 return
             if self._head is not None:
                 head, self._head = self._head, None
+                self._say_reason(head[0])
                 if len(data) == self._left and data and len(data) <= MAX_BODY:
                     link.respond(self, *head, data)
                     self.wake()
@@ -282,6 +288,12 @@ class WsgiCall(HostedCall):
                 raise AssertionError("write() or a body before start_response")
             self._send_pieces(data)
             self.session.flush()
+
+    def _say_reason(self, status: int) -> None:
+        """Called under the lock, before the head."""
+        if self._reason:
+            event: dict[str, object] = {"type": REASON, "status": status, "reason": self._reason}
+            self.session.link.event(self, event)
 
     def _send_pieces(self, data: bytes) -> None:
         done, size = 0, len(data)
@@ -310,6 +322,7 @@ class WsgiCall(HostedCall):
             self._check_connected()
             if self._head is not None:
                 head, self._head = self._head, None
+                self._say_reason(head[0])
                 self.session.link.respond(self, *head, b"")
             elif self.response == "body":
                 self.session.link.send_body(self, b"", False)
@@ -364,21 +377,6 @@ class WsgiCall(HostedCall):
             exc_info=(type(error), error, error.__traceback__),
         )
         return True
-
-
-def _encoded(field: Any) -> tuple[bytes, bytes]:
-    try:
-        name, value = field
-        return name.encode("latin-1").lower(), value.encode("latin-1")
-    except (AttributeError, TypeError, ValueError):
-        raise TypeError(f"a header is a pair of latin-1 strings, not {field!r}") from None
-
-
-def _content_length(pairs: Pairs) -> int | None:
-    for name, value in pairs:
-        if name == b"content-length" and value.isdigit() and len(value) < 19:
-            return int(value)
-    return None
 
 
 def _as_bytes(data: object) -> bytes:

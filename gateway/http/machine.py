@@ -40,6 +40,7 @@ class HttpMachine:
         "_empty_line",
         "_framing",
         "_left",
+        "_phrase",
         "_repeated",
         "_request",
         "_searched",
@@ -62,6 +63,7 @@ class HttpMachine:
         self._request: Request | None = None
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
         self._left = 0
+        self._phrase: tuple[int, bytes] | None = None
         self.keep_alive = True
         """Whether another request may follow; final once a response's head was rendered."""
         self.fault = ""
@@ -161,45 +163,54 @@ class HttpMachine:
 
     # -- writing -----------------------------------------------------------------------------
 
+    def phrase(self, status: int, reason: bytes) -> None:
+        """The next response has the app's own reason phrase, if it has that status."""
+        self._phrase = (status, reason)
+
+    def _lines(self, status: int, headers: Pairs) -> tuple[list[bytes], int | None, bool]:
+        phrase, self._phrase = self._phrase, None
+        reason = phrase[1] if phrase is not None and phrase[0] == status else b""
+        return self._context.heads.lines(status, headers, reason)
+
     def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
         """A complete response. Raises ResponseError with nothing sent."""
         request = self._request
-        lines, length = self._context.heads.lines(status, headers)
+        lines, length, app_closes = (
+            self._context.heads.lines(status, headers)
+            if self._phrase is None
+            else self._lines(status, headers)
+        )
         if status in BODILESS or (request is not None and request.method == "HEAD"):
-            if status != 204 and (length is not None or (body and status != 304)):
-                lines.append(b"content-length: %d\r\n" % (len(body) if length is None else length))
+            if length is None and body and status not in BODILESS:
+                lines.append(b"content-length: %d\r\n" % len(body))
             body = b""
         else:
             size = len(body)
             if length is None:
-                length = size
+                lines.append(b"content-length: %d\r\n" % size)
             elif length < size:
                 body = body[:length]
                 self._app_fault(f"a body of {size} bytes was cut to its content-length {length}")
             elif length > size:
                 self._app_fault(f"the body ended after {size} of {length} bytes")
-            lines.append(b"content-length: %d\r\n" % length)
-        self._end_head(lines, close)
+        self._end_head(lines, close or app_closes)
         lines.append(body)
         return b"".join(lines)
 
     def start(self, status: int, headers: Pairs, *, close: bool = False) -> bytes:
         """The head of a response whose body follows. Raises ResponseError with nothing sent."""
         request = self._request
-        lines, length = self._context.heads.lines(status, headers)
+        lines, length, app_closes = self._lines(status, headers)
         if status in BODILESS or (request is not None and request.method == "HEAD"):
             self._send_framing = "none"
-            if length is not None and status != 204:
-                lines.append(b"content-length: %d\r\n" % length)
         elif length is not None:
             self._send_framing, self._left = "length", length
-            lines.append(b"content-length: %d\r\n" % length)
         elif request is None or request.http_version == "1.1":
             self._send_framing = "chunked"
             lines.append(b"transfer-encoding: chunked\r\n")
         else:
             self._send_framing, self.keep_alive = "close", False
-        self._end_head(lines, close)
+        self._end_head(lines, close or app_closes)
         return b"".join(lines)
 
     def body(self, data: bytes) -> tuple[bytes, ...]:

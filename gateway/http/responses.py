@@ -9,7 +9,8 @@ from email.utils import formatdate
 from typing import Final
 
 from ...protocol.messages import Pairs
-from ..errors import REASONS, ResponseError
+from ...protocol.reasons import REASONS
+from ..errors import ResponseError
 from .grammar import FIELD_NAME, FIELD_VALUE
 
 _MEANINGFUL: Final = frozenset({
@@ -17,6 +18,8 @@ _MEANINGFUL: Final = frozenset({
     # The hop to the client is ours (RFC 9110 section 7.6.1).
     b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te",
 })  # fmt: skip
+
+_NOT_IN_101: Final = _MEANINGFUL - {b"date", b"server"}
 
 _MOST_LINES: Final = 2_048
 _LONGEST_LINE: Final = 256
@@ -45,13 +48,21 @@ class ResponseHeads:
         """Called about once a second with the seconds since the epoch."""
         self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
 
-    def lines(self, status: int, headers: Pairs) -> tuple[list[bytes], int | None]:
-        """Status line and fields, and the Content-Length that the app has set, not yet as a line.
+    def lines(
+        self, status: int, headers: Pairs, reason: bytes = b""
+    ) -> tuple[list[bytes], int | None, bool]:
+        """Status line and fields; the Content-Length that the app has set, whose line is among
+        them but for a 204; and whether the app wants the connection closed. Names stay as the app
+        wrote them. `reason`: the app's own phrase.
 
         Raises ResponseError for what may not leak onto the wire.
         """
-        out = [self._status_lines.get(status) or self._unusual_status(status)]
+        if reason:
+            out = [self._own_status_line(status, reason)]
+        else:
+            out = [self._status_lines.get(status) or self._unusual_status(status)]
         length: int | None = None
+        closes = False
         date, server = self._date_line, self._server_line
         known = self._lines
         for field in headers:
@@ -60,30 +71,34 @@ class ResponseHeads:
                 out.append(line)
                 continue
             name, value = field
-            if name in _MEANINGFUL:
-                if name == b"content-length":
-                    if not value.isdigit() or len(value) > 18 or length not in (None, int(value)):
-                        raise ResponseError(f"content-length is {value!r}")
-                    length = int(value)
-                elif name == b"date":
-                    date = self._checked(name, value)
-                elif name == b"server":
-                    server = self._checked(name, value)
-                elif name == b"upgrade" and status == 426:
-                    # RFC 9110 section 15.5.22: it says which protocol would do.
-                    out.append(self._checked(name, value) + b"connection: upgrade\r\n")
-            elif name != name.lower():
-                return self.lines(status, tuple((n.lower(), v) for n, v in headers))
-            else:
+            key = name.lower()
+            if key not in _MEANINGFUL:
                 out.append(self._line(field))
+            elif key == b"content-length":
+                if not value.isdigit() or len(value) > 18:
+                    raise ResponseError(f"content-length is {value!r}")
+                number = int(value)
+                if length is not None and length != number:
+                    raise ResponseError(f"content-length is {length} and {number}")
+                if length is None and status != 204:
+                    out.append(b"%b: %d\r\n" % (name, number))
+                length = number
+            elif key == b"date":
+                date = self._checked(name, value)
+            elif key == b"server":
+                server = self._checked(name, value)
+            elif key == b"upgrade" and status == 426:
+                # RFC 9110 section 15.5.22: it says which protocol would do.
+                out.append(self._checked(name, value) + b"connection: upgrade\r\n")
+            elif key == b"connection" and b"close" in value.lower():
+                closes = closes or b"close" in [v.strip(b" \t") for v in value.lower().split(b",")]
         out.append(date)
         out.append(server)
-        return out, length
+        return out, length, closes
 
     def fields(self, headers: Pairs) -> list[bytes]:
         """The fields of a 101, without those that only a body or the hop to the client needs."""
-        lowered = [(name.lower(), value) for name, value in headers]
-        return [self._line(field) for field in lowered if field[0] not in _MEANINGFUL]
+        return [self._line(field) for field in headers if field[0].lower() not in _NOT_IN_101]
 
     def _line(self, field: tuple[bytes, bytes]) -> bytes:
         """A field checked and rendered; kept if it is likely to come again."""
@@ -100,6 +115,11 @@ class ResponseHeads:
         if FIELD_VALUE.fullmatch(value) is None:
             raise ResponseError(f"the header field {name.decode()} has a control character in it")
         return name + b": " + value + b"\r\n"
+
+    def _own_status_line(self, status: int, reason: bytes) -> bytes:
+        if not 200 <= status <= 999 or FIELD_VALUE.fullmatch(reason) is None:
+            raise ResponseError(f"{status} {reason!r} is no status of a final response")
+        return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
     def _unusual_status(self, status: int) -> bytes:
         if not 200 <= status <= 999:

@@ -42,7 +42,7 @@ _escaped_field: Final = lru_cache(maxsize=256)(escaped)
 
 def _field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
     for key, value in headers:
-        if key == name:
+        if key == name or key.lower() == name:  # a response's are as the app wrote them
             return _escaped_field(value)
     return "-"
 

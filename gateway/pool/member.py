@@ -23,6 +23,7 @@ from ...protocol.messages import (
     DRAIN,
     END,
     EVENT,
+    FEATURES,
     HELLO,
     HOLD_BODY,
     NOT_READY,
@@ -62,7 +63,9 @@ class Member(PoolMember):
     def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
         """Takes the link up at once: the worker is greeted and watched."""
         super().__init__()
-        greeting = Greeting(who={"gateway": gateway}, request_timeout=pool.request_timeout)
+        greeting = Greeting(
+            who={"gateway": gateway}, features=FEATURES, request_timeout=pool.request_timeout
+        )
         self.machine = GatewayLink(greeting, self._ring)
         self.name = "a worker that never said HELLO"
         self._pool = pool

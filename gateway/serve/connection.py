@@ -14,7 +14,7 @@ in this state, and its socket's `send_by` for what it has to take.
 import socket
 from logging import getLogger
 
-from ...protocol.messages import CLIENT_GONE, Address, Pairs
+from ...protocol.messages import CLIENT_GONE, REASON, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
 from ..exchange import Exchange, Request
 from ..http.handshake import check_origin
@@ -227,9 +227,15 @@ class ClientConnection(ClosingConnection):
         self._finish(exchange)
 
     def event(self, exchange: Exchange, event: dict[str, object]) -> None:
-        if exchange is not self._exchange or not exchange.request.upgrade or exchange.status:
+        if exchange is not self._exchange or exchange.status:
             return
-        if event.get("type") == "websocket.accept":
+        if event.get("type") == REASON:
+            status, reason = event.get("status"), event.get("reason")
+            if isinstance(status, int) and isinstance(reason, bytes):
+                self._machine.phrase(status, reason)
+        elif not exchange.request.upgrade:
+            return
+        elif event.get("type") == "websocket.accept":
             try:
                 self._become_websocket(exchange, event)
             except (ResponseError, ValueError, TypeError, AttributeError) as error:

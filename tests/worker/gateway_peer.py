@@ -24,6 +24,7 @@ from propylon.protocol.messages import (
     DRAIN,
     END,
     EVENT,
+    FEATURES,
     HELLO,
     NOT_READY,
     PONG,
@@ -99,7 +100,8 @@ class GatewayPeer:
 
     def __init__(self, sock: socket.socket, greeting: Greeting | None = None) -> None:
         self.sock = sock
-        greeting = greeting or Greeting(who={"gateway": 1, "pid": os.getpid()})
+        who: dict[str, object] = {"gateway": 1, "pid": os.getpid()}
+        greeting = greeting or Greeting(who=who, features=FEATURES)
         self.link = GatewayLink(greeting, lambda: None)
         self.hello: Any = None
         self.ready: Any = None

@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 
 import pytest
+from propylon.protocol.hello import Greeting
 from propylon.protocol.messages import (
     APP_FAILED,
     BAD_RESPONSE,
     CLIENT_GONE,
     CONFIRM_START,
+    EVENT,
     HOLD_BODY,
     MAX_BODY,
+    REASON,
     REFUSED,
     RESPONSE,
     STARTED,
@@ -20,7 +23,7 @@ from propylon.protocol.messages import (
     Scope,
 )
 
-from .gateway_peer import TIMEOUT, GatewayPeer, Listener, running, scope
+from .gateway_peer import TIMEOUT, GatewayPeer, Listener, WorkerProcess, running, scope
 
 
 def sized(path: str, length: int) -> Scope:
@@ -99,8 +102,40 @@ def test_the_mount_point_is_cut_off_once(wsgi: GatewayPeer, path: bytes, rest: s
 def test_a_list_is_one_message_with_its_length(wsgi: GatewayPeer) -> None:
     call = wsgi.get("/hello")
     assert (call.status, call.body, call.kinds) == (200, b"hello", [RESPONSE])
-    assert call.headers == [(b"content-type", b"text/plain"), (b"content-length", b"5")]
-    assert wsgi.get("/many_parts").header == {b"content-length": b"3"}
+    assert call.headers == [(b"Content-Type", b"text/plain"), (b"Content-Length", b"5")]
+    assert wsgi.get("/many_parts").header == {b"Content-Length": b"3"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [("/own_reason", 422, b"Out Of \xfc Cheese"), ("/own_reason_in_parts", 200, b"Fine")],
+)
+def test_an_own_reason_phrase_comes_before_the_response(
+    wsgi: GatewayPeer, path: str, status: int, reason: bytes
+) -> None:
+    call = wsgi.get(path)
+    assert call.events == [{"type": REASON, "status": status, "reason": reason}]
+    assert (call.kinds[0], call.status, call.complete) == (EVENT, status, True)
+
+
+@pytest.mark.parametrize("path", ["/hello", "/no_reason", "/reason_beyond_latin_1"])
+def test_a_usual_reason_phrase_costs_no_message(wsgi: GatewayPeer, path: str) -> None:
+    call = wsgi.get(path)
+    assert (call.kinds, call.status) == ([RESPONSE], 200)
+
+
+def test_an_older_gateway_gets_names_in_lower_case(run_dir: Path) -> None:
+    listener = Listener(run_dir)
+    worker = WorkerProcess("wsgi_apps:application", run_dir)
+    peer = listener.accept(greeting=Greeting(who={"gateway": 1}))
+    try:
+        call = peer.get("/hello")
+        assert call.headers == [(b"content-type", b"text/plain"), (b"content-length", b"5")]
+        assert peer.get("/sized").header == {b"content-length": b"5"}
+    finally:
+        peer.sock.close()
+        worker.close()
+        listener.close()
 
 
 def test_204_gets_no_length(wsgi: GatewayPeer) -> None:
@@ -150,7 +185,7 @@ def test_a_file_goes_by_the_wrapper(wsgi: GatewayPeer) -> None:
 
 def test_exc_info_replaces_a_head_that_was_not_sent(wsgi: GatewayPeer) -> None:
     call = wsgi.get("/replaces_head")
-    assert (call.status, call.body, call.header[b"x-error"]) == (500, b"error page", b"yes")
+    assert (call.status, call.body, call.header[b"X-Error"]) == (500, b"error page", b"yes")
 
 
 def test_exc_info_raises_once_the_head_was_sent(wsgi: GatewayPeer) -> None:
@@ -168,6 +203,7 @@ def test_exc_info_raises_once_the_head_was_sent(wsgi: GatewayPeer) -> None:
         ("/body_without_start", APP_FAILED, "before start_response"),
         ("/bad_header", APP_FAILED, "holds CR, LF or NUL"),
         ("/bytes_header", APP_FAILED, "a header is a pair of latin-1 strings"),
+        ("/reason_with_line_end", APP_FAILED, "holds a control character"),
         ("/bad_status", APP_FAILED, "status is a string such as '200 OK', not 'OK'"),
         ("/text_body", APP_FAILED, "a WSGI body is bytes, not str"),
         ("/bad_close", BAD_RESPONSE, "without calling start_response"),

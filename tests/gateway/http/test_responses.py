@@ -4,6 +4,7 @@ import h11
 import pytest
 from propylon.gateway.errors import ResponseError
 from propylon.gateway.http.machine import HttpMachine
+from propylon.gateway.http.responses import ResponseHeads
 
 from .drive import context
 
@@ -181,10 +182,67 @@ def test_an_unregistered_status_passes() -> None:
     assert get().respond(599, (), b"").startswith(b"HTTP/1.1 599 \r\n")
 
 
-def test_capitals_are_lowered_before_they_mean_anything() -> None:
+def test_names_stay_as_the_app_wrote_them() -> None:
+    headers = (
+        (b"X-Answer", b"42"),
+        (b"Content-Length", b"005"),
+        (b"Date", b"d"),
+        (b"SERVER", b"s"),
+    )
+    for _ in range(2):  # checked, and then known
+        head = get().respond(200, headers, b"hello").partition(b"\r\n\r\n")[0]
+        names = [line.partition(b":")[0] for line in head.split(b"\r\n")[1:]]
+        assert names == [b"X-Answer", b"Content-Length", b"Date", b"SERVER"]
+        assert b"\r\nContent-Length: 5\r\n" in head
+    assert b"Content-Length: 9\r\n" in get().start(200, ((b"Content-Length", b"9"),))
+
+
+def test_capitals_have_the_same_meaning() -> None:
     data = get().respond(200, ((b"Content-Length", b"5"), (b"Connection", b"x")), b"hello")
     assert data.lower().count(b"content-length") == 1
     assert b"onnection" not in data
+    assert b"ontent-" not in get().respond(204, ((b"Content-Length", b"0"),), b"")
+
+
+@pytest.mark.parametrize("value", [b"close", b"Close", b"x, close", b"close,upgrade"])
+@pytest.mark.parametrize("name", [b"connection", b"Connection"])
+def test_an_app_may_close_the_connection(name: bytes, value: bytes) -> None:
+    for version, extra in (("1.1", ""), ("1.0", "Connection: keep-alive\r\n")):
+        for whole in (True, False):
+            machine = get(version, extra=extra)
+            field = ((name, value),)
+            data = machine.respond(200, field, b"x") if whole else machine.start(200, field)
+            assert data.lower().count(b"connection:") == 1
+            assert b"connection: close\r\n" in data
+            assert not machine.keep_alive
+
+
+@pytest.mark.parametrize("value", [b"keep-alive", b"closed", b"x-close", b""])
+def test_nothing_else_of_the_apps_closes_it(value: bytes) -> None:
+    machine = get()
+    assert b"onnection" not in machine.respond(200, ((b"connection", value),), b"x")
+    assert machine.keep_alive
+
+
+def test_an_own_reason_phrase() -> None:
+    machine = get()
+    machine.phrase(422, b"Out Of \xfc Cheese")
+    assert machine.respond(422, (), b"").startswith(b"HTTP/1.1 422 Out Of \xfc Cheese\r\n")
+    assert machine.respond(422, (), b"").startswith(b"HTTP/1.1 422 Unprocessable Content\r\n")
+    machine.phrase(299, b"Fine")
+    assert machine.start(299, ()).startswith(b"HTTP/1.1 299 Fine\r\n")
+    machine.phrase(299, b"Fine")  # of a worker that died before it answered
+    assert machine.respond(502, (), b"").startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    machine.phrase(200, b"OK\r\nX: y")
+    with pytest.raises(ResponseError):
+        machine.respond(200, (), b"")
+
+
+def test_what_a_101_does_not_carry() -> None:
+    heads = ResponseHeads(b"propylon", 0.0)
+    given = ((b"server", b"mine"), (b"X-Y", b"z"), (b"connection", b"close"), (b"upgrade", b"x"),
+             (b"Content-Length", b"0"), (b"date", b"now"))  # fmt: skip
+    assert heads.fields(given) == [b"server: mine\r\n", b"X-Y: z\r\n", b"date: now\r\n"]
 
 
 def test_closing_is_said() -> None:

@@ -71,6 +71,33 @@ def echo(environ, start_response):
 
 
 @route
+def own_reason(environ, start_response):
+    return answer(start_response, b"x", "422 Out Of \xfc Cheese")
+
+
+@route
+def own_reason_in_parts(environ, start_response):
+    start_response("200 Fine", [])
+    yield b"one"
+    yield b"two"
+
+
+@route
+def no_reason(environ, start_response):
+    return answer(start_response, b"x", "200")
+
+
+@route
+def reason_beyond_latin_1(environ, start_response):
+    return answer(start_response, b"x", "200 \u4e2d")
+
+
+@route
+def reason_with_line_end(environ, start_response):
+    return answer(start_response, b"x", "200 OK\r\nX: y")
+
+
+@route
 def framing(environ, start_response):
     """What is said of the request's body, and what there is of it."""
     seen["framings"] += 1
