@@ -16,6 +16,7 @@ from ..supervisor.status import (
     ReloadStatus,
     StatusReport,
     WorkerStatus,
+    is_serving,
     tail,
 )
 
@@ -54,14 +55,29 @@ def _headline(report: StatusReport) -> str:
     else:
         where = f"for the gateways at {report.run_dir}"
     doing = report.phase.capitalize()
-    if not report.pools:
+    if not report.pools and report.ready is None:
         return f"{doing} {where}; workers come from elsewhere"
+    if not report.pools:
+        return _headline_of_gateway(report, doing, where)
     wanted = sum(pool.wanted for pool in report.pools)
     ready = sum(_ready(pool) for pool in report.pools)
-    if report.phase == "serving" and not ready:
-        doing = "NOT serving"
+    unused = ""
+    if report.phase == "serving" and not is_serving(report):
+        in_part = len(report.pools) > 1 and 0 < ready < wanted
+        doing = "Serving in part" if in_part else "NOT serving"
+        unused = ", none linked" if ready == wanted else ""
     count = f"{wanted}" if ready == wanted else f"{ready} of {wanted}"
-    return f"{doing} {where}; {count} {_plural('worker', wanted)} ready"
+    return f"{doing} {where}; {count} {_plural('worker', wanted)} ready{unused}"
+
+
+def _headline_of_gateway(report: StatusReport, doing: str, where: str) -> str:
+    count = sum(one.state != "not ready" for one in report.linked) + report.more_linked
+    if report.phase == "serving" and not report.ready:
+        doing = "NOT serving"
+    linked = (
+        f"{count} {_plural('worker', count)} from elsewhere" if count else "no worker is linked"
+    )
+    return f"{doing} {where}; {linked}"
 
 
 def _ready(pool: PoolStatus) -> int:
@@ -144,6 +160,20 @@ def _table(report: StatusReport, width: int) -> list[str]:
         cells = {"PID": _count(gateway.pid), "STATE": gateway.state, "UP": span(gateway.uptime)}
         cells = [cells.get(column.title, UNKNOWN) for column in columns]
         rows.append([UNKNOWN, f"gateway {gateway.number}", *cells])
+        notes.append("")
+    for linked in report.linked:
+        cells = {
+            "PID": _count(linked.pid),
+            "GEN": _count(linked.generation),
+            "STATE": linked.state,
+            "CALLS": str(linked.calls),
+            "REQUESTS": str(linked.requests),
+        }
+        cells = [cells.get(column.title, UNKNOWN) for column in columns]
+        rows.append([linked.pool, f"worker {linked.worker}", *cells])
+        notes.append("from elsewhere")
+    if report.more_linked:
+        rows.append(["", f"and {report.more_linked} more", *([""] * len(columns))])
         notes.append("")
     for pool in report.pools:
         for worker in sorted(pool.workers, key=lambda one: (one.number, one.generation, one.pid)):

@@ -25,7 +25,7 @@ from ..supervisor.commands import (
     Upgrade,
     name_of,
 )
-from ..supervisor.status import read_report
+from ..supervisor.status import is_serving, read_report
 from .client import Ended, EndOf, NoAnswer, ask, printable
 from .instances import Instance, NoInstance, SeveralInstances, find, wanted_run_dir
 from .status_text import headline, status_text
@@ -165,16 +165,21 @@ def _wait_for_gateways(instance: Instance, generation: int, end: EndOf) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_choosing
 def status(chosen: Chosen, as_json: bool) -> None:
-    """Show processes, and the last reload."""
+    """Show processes, and the last reload.
+
+    Exit code 0: it serves. 1: it starts, stops or cannot answer requests, or none is there.
+    """
     answer = _ask(chosen.instance(), Status())
     if as_json:
         click.echo(json.dumps(answer.data, indent=2))
-        return
     try:
         report = read_report(answer.data)
     except ValueError as error:
         _fail(f"its status is not understood, --json shows it as it is: {error}")
-    click.echo(printable(status_text(report, shutil.get_terminal_size((100, 24)).columns)))
+    if not as_json:
+        click.echo(printable(status_text(report, shutil.get_terminal_size((100, 24)).columns)))
+    if not is_serving(report):
+        sys.exit(EXIT_FAILED)
 
 
 @click.command()

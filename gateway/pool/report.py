@@ -10,6 +10,7 @@ from typing import Final
 from .standing import PoolMember
 
 REPORT_EVERY: Final = 1.0
+LONGEST_NAME: Final = 64
 
 Workers = list[dict[str, object]]
 
@@ -36,7 +37,7 @@ class WorkersReport:
 def _line(member: PoolMember) -> dict[str, object]:
     who = member.who
     return {
-        **{key: _plain(who.get(key)) for key in ("id", "worker", "pid")},
+        **{key: _plain(who.get(key)) for key in ("id", "worker", "pid", "generation")},
         "ready": member.ready,
         "running": member.running,
         "late": member.grade != "punctual",
@@ -46,5 +47,5 @@ def _line(member: PoolMember) -> dict[str, object]:
 
 
 def _plain(value: object) -> int | str | None:
-    """What a worker says of itself may be anything."""
-    return value if isinstance(value, (int, str)) else None
+    """What a worker says of itself may be anything, and of any length."""
+    return value[:LONGEST_NAME] if isinstance(value, str) else value if type(value) is int else None

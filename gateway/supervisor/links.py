@@ -25,6 +25,10 @@ class Links:
     def of_gateway(self, gateway: int) -> dict[str, list[int]]:
         return {pool: sorted(w) for pool, w in self._workers.get(gateway, {}).items()}
 
+    def all(self, gateway: int) -> Iterable[tuple[str, frozenset[int]]]:
+        """Each pool with the workers that the gateway may use, ours and others'."""
+        return self._workers.get(gateway, {}).items()
+
     def used_by(self, worker: int, gateways: Iterable[int], pool: str) -> bool:
         """Whether any of the gateways may still open calls on the worker."""
         return any(self.linked(gateway, worker, pool) for gateway in gateways)

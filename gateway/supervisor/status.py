@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 MOST_ENDED: Final = 20
+MOST_LINKED: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,25 @@ class PoolStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedStatus:
+    """A worker that another supervisor has started, as it told our gateways."""
+
+    pool: str = ""
+    worker: str = ""
+    """Its number there, or its name."""
+    pid: int = 0
+    """In its own container's eyes."""
+    generation: int = 0
+    state: str = ""
+    """ready, late (no sign of life for a while), not ready (starts, or leaves)."""
+    calls: int = 0
+    """Under way, over all gateways; so with the answers."""
+    requests: int = 0
+    gateways: tuple[int, ...] = ()
+    """Numbers of those that it is linked to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndedStatus:
     what: str = ""
     """ "worker 1 (pid 17) of pool default"."""
@@ -88,6 +108,9 @@ class StatusReport:
     uptime: float = 0.0
     phase: str = ""
     """starting, serving, stopping."""
+    ready: bool | None = None
+    """Whether requests are answered: a gateway accepts, and every pool has a worker that may be
+    used. None: an older instance does not say."""
     run_dir: str = ""
     addresses: tuple[str, ...] = ()
     """URLs; none: workers alone."""
@@ -97,8 +120,20 @@ class StatusReport:
     gateways: tuple[GatewayStatus, ...] = ()
     pools: tuple[PoolStatus, ...] = ()
     """None: a gateway alone."""
+    linked: tuple[LinkedStatus, ...] = ()
+    """Workers from elsewhere; at most MOST_LINKED."""
+    more_linked: int = 0
+    """How many more there are."""
     ended: tuple[EndedStatus, ...] = ()
     """The latest, newest first; at most MOST_ENDED."""
+
+
+def is_serving(report: StatusReport) -> bool:
+    """Of an older instance: whether it has workers."""
+    if report.ready is not None:
+        return report.ready
+    states = [worker.state for pool in report.pools for worker in pool.workers]
+    return report.phase == "serving" and ("ready" in states or not report.pools)
 
 
 def read_report(data: Any) -> StatusReport:

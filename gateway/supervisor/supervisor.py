@@ -7,7 +7,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -319,6 +319,12 @@ class Supervisor:
 
     def _hear_of_workers(self, gateway: int, pool: str, event: Event) -> None:
         usable: set[int] = set()
+        children = self.table.crew.children
+        if gateway in children:
+            told = cast("list[object]", event["workers"])
+            workers = [cast("Event", worker) for worker in told if isinstance(worker, dict)]
+            others = [worker for worker in workers if worker.get("id") not in children]
+            self.survey.linked(children[gateway], pool, others)
         for worker in event["workers"]:
             match worker:
                 case {"id": int(number), "ready": bool(ready)}:

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -12,13 +13,18 @@ from .plan import Generations, Plan
 from .seats import Child
 from .status import (
     MOST_ENDED,
+    MOST_LINKED,
     EndedStatus,
     GatewayStatus,
+    LinkedStatus,
     PoolStatus,
     ReloadStatus,
     StatusReport,
     WorkerStatus,
 )
+
+Told = dict[str, Any]
+"""What a gateway says of one worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,23 @@ class Survey:
     vitals: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     """Child -> what it said of itself last."""
     _ends: deque[_End] = field(default_factory=lambda: deque[_End](maxlen=MOST_ENDED))
+    _elsewhere: dict[tuple[int, str], list[Told]] = field(
+        default_factory=dict[tuple[int, str], list[Told]]
+    )
+    """Gateway child and pool -> what the gateway said of workers that are not ours."""
     _last_reload: tuple[ReloadEnded, float] | None = None
 
     def ended(self, child: Child, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
+        self._elsewhere = {key: w for key, w in self._elsewhere.items() if key[0] != child.id}
         why = f" ({child.why})" if child.why else ""
         self._ends.appendleft(_End(str(child), f"{how}{why}", now))
+
+    def linked(self, gateway: Child, pool: str, workers: Iterable[Told]) -> None:
+        """All workers of the pool that the gateway knows, and that are not ours."""
+        self._elsewhere[gateway.id, pool] = [
+            {**worker, "gateway": gateway.place.number} for worker in workers
+        ]
 
     def reload_ended(self, ended: ReloadEnded, now: float) -> None:
         self._last_reload = (ended, now)
@@ -50,11 +67,13 @@ class Survey:
         self, plan: Plan, generations: Generations, table: ChildTable, now: float
     ) -> StatusReport:
         children = sorted(table.crew.children.values(), key=lambda c: (c.place, c.since))
+        linked = self._linked()
         return StatusReport(
             version=version("propylon"),
             pid=os.getpid(),
             uptime=now - self.began,
             phase=table.phase,
+            ready=table.phase == "serving" and self._is_ready(plan, generations, table),
             run_dir=plan.run_dir,
             addresses=self.addresses,
             generation=table.crew.generation,
@@ -83,8 +102,31 @@ class Survey:
                 for pool in generations.current.pools
                 if plan.with_workers
             ),
+            linked=linked[:MOST_LINKED],
+            more_linked=len(linked[MOST_LINKED:]),
             ended=tuple(EndedStatus(what=e.what, how=e.how, ago=now - e.at) for e in self._ends),
         )
+
+    def _is_ready(self, plan: Plan, generations: Generations, table: ChildTable) -> bool:
+        crew = table.crew
+        pools = [pool.name for pool in generations.current.pools]
+        if not plan.gateways:
+            ready = {c.place.pool for c in crew.ready("worker") if not crew.heartbeats.hung(c.id)}
+            return ready.issuperset(pools)
+        gateways = [c.id for c in crew.ready("gateway") if not crew.heartbeats.hung(c.id)]
+        usable = {pool for gateway in gateways for pool, w in crew.links.all(gateway) if w}
+        usable |= {one.pool for one in self._linked() if one.state == "ready"}
+        return bool(gateways) and usable.issuperset(pools)
+
+    def _linked(self) -> tuple[LinkedStatus, ...]:
+        """One for each worker from elsewhere, whichever gateways know it."""
+        known: dict[tuple[str, object, object], list[Told]] = {}
+        for (_, pool), workers in self._elsewhere.items():
+            for worker in workers:
+                who = worker.get("id") or worker.get("worker")
+                known.setdefault((pool, who, worker.get("pid")), []).append(worker)
+        found = [_linked(pool, said) for (pool, _, _), said in known.items()]
+        return tuple(sorted(found, key=lambda one: (one.pool, one.worker, one.pid)))
 
     def _worker(self, child: Child, table: ChildTable, now: float) -> WorkerStatus:
         known = self.vitals.get(child.id, {})
@@ -127,3 +169,23 @@ class Survey:
             of=ended.of,
             ago=now - at,
         )
+
+
+def _linked(pool: str, said: list[Told]) -> LinkedStatus:
+    """Of what each gateway says of one worker."""
+    first = said[0]
+    ready, late = any(w.get("ready") for w in said), any(w.get("late") for w in said)
+    return LinkedStatus(
+        pool=pool,
+        worker=str(first.get("worker") or "?"),
+        pid=_number(first.get("pid")),
+        generation=_number(first.get("generation")),
+        state=("late" if late else "ready") if ready else "not ready",
+        calls=sum(_number(w.get("running")) for w in said),
+        requests=sum(_number(w.get("answered")) for w in said),
+        gateways=tuple(sorted({_number(w.get("gateway")) for w in said})),
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -104,7 +104,7 @@ def done(server: Propylon, verb: str, *more: str) -> str:
 
 
 def status(server: Propylon) -> dict[str, Any]:
-    return json.loads(done(server, "status", "--json"))
+    return json.loads(ask(server, "status", "--json").out)
 
 
 def workers(server: Propylon, state: str = "ready") -> dict[int, int]:

@@ -201,8 +201,8 @@ def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
                 one = heard(ready=True)
                 assert one["worker"] == 1
                 assert one | {"id": None} == {
-                    "id": None, "worker": 1, "pid": one["pid"], "ready": True, "running": 0,
-                    "late": False, "answered": 0, "errors": 0,
+                    "id": None, "worker": 1, "pid": one["pid"], "generation": 1,
+                    "ready": True, "running": 0, "late": False, "answered": 0, "errors": 0,
                 }  # fmt: skip
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 # What crashes in the turn in which its head was said is a 500 too.

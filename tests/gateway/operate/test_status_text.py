@@ -6,7 +6,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 from propylon.gateway.operate.status_text import headline, size, status_text
-from propylon.gateway.supervisor.status import ReloadStatus, StatusReport, read_report, tail
+from propylon.gateway.supervisor.status import (
+    LinkedStatus,
+    ReloadStatus,
+    StatusReport,
+    is_serving,
+    read_report,
+    tail,
+)
 
 from .reports import (
     ABORTED,
@@ -17,6 +24,14 @@ from .reports import (
     TRACEBACK,
     TROUBLE,
     WORKERS_ALONE,
+)
+
+LINKED = (
+    LinkedStatus(
+        pool="default", worker="1", pid=17, generation=3, state="ready", calls=2, requests=12
+    ),
+    LinkedStatus(pool="default", worker="3", pid=2, state="late"),
+    LinkedStatus(pool="default", worker="x", pid=1, state="not ready"),
 )
 
 TABLE = """\
@@ -133,6 +148,18 @@ def test_a_note_stands_behind_its_row_where_there_is_room() -> None:
         (WORKERS_ALONE, "Serving for the gateways at /run/propylon; 2 workers ready"),
         (GATEWAY_ALONE, "Serving on http://127.0.0.1:8000; workers come from elsewhere"),
         (
+            replace(GATEWAY_ALONE, ready=False),
+            "NOT serving on http://127.0.0.1:8000; no worker is linked",
+        ),
+        (
+            replace(GATEWAY_ALONE, ready=True, linked=LINKED),
+            "Serving on http://127.0.0.1:8000; 2 workers from elsewhere",
+        ),
+        (
+            replace(CALM, ready=False),
+            "NOT serving on http://127.0.0.1:8000; 2 workers ready, none linked",
+        ),
+        (
             replace(STARTING, phase="serving"),
             "NOT serving on http://127.0.0.1:8000; 0 of 1 worker ready",
         ),
@@ -163,6 +190,33 @@ def test_the_first_line_says_whether_it_serves(report: StatusReport, line: str) 
 def test_what_became_of_a_reload(reload: ReloadStatus, lines: list[str]) -> None:
     text = status_text(replace(CALM, reload=reload))
     assert text.split("\n\n")[1].splitlines() == lines
+
+
+def test_workers_from_elsewhere_are_shown() -> None:
+    report = replace(GATEWAY_ALONE, ready=True, linked=LINKED, more_linked=7)
+    table = status_text(report, 100).split("\n\n")[1].splitlines()
+    assert [line.split() for line in table[2:]] == [
+        ["default", "worker", "1", "17", "3", "ready", *"--2-", "12", "from", "elsewhere"],
+        ["default", "worker", "3", "2", "-", "late", *"--0-", "0", "from", "elsewhere"],
+        ["default", "worker", "x", "1", "-", "not", "ready", *"--0-", "0", "from", "elsewhere"],
+        ["and", "7", "more"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "serves"),
+    [
+        (CALM, True),  # of an older instance
+        (STARTING, False),
+        (replace(STARTING, phase="serving"), False),
+        (GATEWAY_ALONE, True),
+        (replace(CALM, ready=False), False),
+        (replace(STARTING, ready=True), True),
+        (replace(CALM, phase="stopping"), False),
+    ],
+)
+def test_whether_it_serves(report: StatusReport, serves: bool) -> None:
+    assert is_serving(report) is serves
 
 
 def test_one_among_several() -> None:

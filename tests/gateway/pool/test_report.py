@@ -13,8 +13,8 @@ def test_at_once_when_one_comes_or_goes_or_is_late() -> None:
     member.who["id"] = 3
     p.introduced()
     assert owner.workers[-1] == [
-        {"id": 3, "worker": 1, "pid": 17, "ready": True, "running": 0, "late": False,
-         "answered": 0, "errors": 0}
+        {"id": 3, "worker": 1, "pid": 17, "generation": None, "ready": True, "running": 0,
+         "late": False, "answered": 0, "errors": 0}
     ]  # fmt: skip
     said = len(owner.workers)
     p.introduced()
