@@ -27,7 +27,7 @@ from .serve.handshake import Handshakes
 from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
 from .serve.state import ServiceState
-from .settings import GatewaySettings
+from .settings import GatewaySettings, ServeSettings
 
 log = getLogger("propylon.gateway")
 
@@ -75,7 +75,7 @@ async def run_gateway(
             http=HttpContext(
                 settings.http,
                 choose_parser(settings.http.parser),
-                ResponseHeads(b"propylon" if settings.serve.server_header else b"", time()),
+                _response_heads(settings.serve),
             ),
             settings=settings.serve,
             websocket=settings.websocket,
@@ -196,6 +196,14 @@ class PoolsOwner:
 
 def _unlogged(exchange: Exchange, seconds: float) -> None:
     """The access log is off."""
+
+
+def _response_heads(settings: ServeSettings) -> ResponseHeads:
+    fields = tuple((name.encode(), value.encode("latin-1")) for name, value in settings.headers)
+    ours = settings.server_header and all(name != b"server" for name, _ in fields)
+    return ResponseHeads(
+        b"propylon" if ours else b"", time(), dated=settings.date_header, more=fields
+    )
 
 
 def _open_access_log(settings: GatewaySettings) -> AccessLog | None:

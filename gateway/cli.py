@@ -5,37 +5,85 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
-from .config.faults import ConfigError
-from .config.flags import flags
+from .config.faults import ConfigError, nearest
+from .config.flags import ServingCommand, flags
 from .config.load import Loaded, load
 from .config.option import Verb
 from .operate.verbs import VERBS
 
 EXIT_USAGE: Final = 2
 
-CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT: Final = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+
+
+SAME: Final = {
+    "run": ("serve",),
+    "start": ("serve",),
+    "dev": ("serve", "--reload"),
+    "version": ("--version",),
+}
+"""Words that people type, and what they mean."""
 
 
 class Verbs(click.Group):
-    """The verbs; `propylon main:app` is told of `propylon serve main:app`."""
+    """The verbs; `propylon main:app` is `propylon serve main:app`, with options in any place."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in SAME:
+            args = [*SAME[args[0]], *args[1:]]
+        if args[:1] == ["help"]:
+            args = [*(SAME.get(word, (word,))[0] for word in args[1:2]), "--help"]
+        if (
+            args
+            and args[0] not in ("-h", "--help", "-V", "--version")
+            and (args[0].startswith("-") or ":" in args[0])
+            and any(":" in word and not word.startswith("-") for word in args)
+        ):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
-        if ":" in word and self.get_command(ctx, word) is None:
-            ctx.fail(f"to serve an app, say: propylon serve {word}")
+        if self.get_command(ctx, word) is None:
+            if "." in word or "/" in word or os.path.exists(f"{word}.py"):
+                ctx.fail(f"to serve an app, say: propylon serve {word}")
+            ctx.fail(f"there is no command {word}{nearest(word, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Verbs, context_settings=CONTEXT)
-@click.version_option(version("propylon"), prog_name="propylon", message="%(prog)s %(version)s")
+@click.version_option(
+    version("propylon"), "-V", "--version", prog_name="propylon", message="%(prog)s %(version)s"
+)
 def propylon() -> None:
     """An HTTP gateway in front of worker processes that host your ASGI or WSGI app."""
+
+
+propylon.epilog = """\b
+Examples:
+  propylon main:app                          short for: propylon serve main:app
+  propylon serve main:app --reload           while you write it
+  propylon serve mysite.wsgi -b :8000 -w 4   Django, for everybody, on four CPUs
+  propylon help serve                        all options
+  propylon migrate gunicorn.conf.py          a propylon.toml out of it
+
+\b
+Completion of commands, options and values, in bash (zsh and fish likewise):
+  eval "$(_PROPYLON_COMPLETE=bash_source propylon)"
+"""
+
+
+def _with_dashes(name: str) -> str:
+    return name.replace("_", "-")
 
 
 Read = Callable[[], Loaded]
@@ -47,6 +95,7 @@ def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
 
     def make(run: Callable[[Read], None]) -> click.Command:
         @flags(verb)
+        @click.version_option(version("propylon"), message="propylon %(version)s")
         @click.option(
             "-c",
             "--config",
@@ -60,7 +109,13 @@ def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
 
             run(read)
 
-        return propylon.command(verb, help=run.__doc__)(command)
+        return propylon.command(
+            verb,
+            cls=ServingCommand,
+            help=run.__doc__,
+            # gunicorn has an option --limit-request-field_size.
+            context_settings={"token_normalize_func": _with_dashes},
+        )(command)
 
     return make
 
@@ -68,19 +123,19 @@ def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
 @_verb("serve")
 def serve(read: Read) -> None:
     """Serve APP: gateway and workers together."""
-    _supervise("serve", read)
+    sys.exit(supervise("serve", read))
 
 
 @_verb("gateway")
 def gateway(read: Read) -> None:
     """Run the gateway alone; workers come by way of --run-dir."""
-    _supervise("gateway", read)
+    sys.exit(supervise("gateway", read))
 
 
 @_verb("worker")
 def worker(read: Read) -> None:
     """Run workers of APP alone, for the gateway at --run-dir."""
-    _supervise("worker", read)
+    sys.exit(supervise("worker", read))
 
 
 @_verb("check")
@@ -101,11 +156,19 @@ for _command in VERBS:
     propylon.add_command(_command)
 
 
-def _supervise(verb: Verb, read: Read) -> None:
+def supervise(verb: Verb, read: Read) -> int:
+    """Serves until it is told to stop; its exit code. Raises ConfigError."""
     from .supervisor.run import run  # trio is not needed to say --help or to check
 
     loaded = read()
-    sys.exit(run(verb, loaded.config, lambda: read().config, loaded.notes))
+    return run(verb, loaded.config, lambda: read().config, loaded.notes)
+
+
+def fail(error: ConfigError) -> NoReturn:
+    """Says every fault, and ends the program."""
+    for fault in error.faults:
+        click.echo(f"propylon: {fault}", err=True)
+    sys.exit(EXIT_USAGE)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -113,9 +176,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = propylon.main(arguments, prog_name="propylon", standalone_mode=False)
     except ConfigError as error:
-        for fault in error.faults:
-            click.echo(f"propylon: {fault}", err=True)
-        sys.exit(EXIT_USAGE)
+        fail(error)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(EXIT_USAGE)

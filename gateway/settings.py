@@ -41,6 +41,8 @@ class HttpSettings:
     """0: no limit."""
     header_map: HeaderMap = "drop"
     """What becomes of fields whose names have an underscore; dangerous: the app gets them."""
+    websockets: bool = True
+    """False: a request for a WebSocket is served as any other (RFC 9110 section 7.8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,9 @@ class ServeSettings:
     drain_delay: float = 0.0
     """Of it, the time in which new connections are still accepted."""
     server_header: bool = True
+    date_header: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
+    """Fields, lower-case name and value, of every response; a `server` is instead of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

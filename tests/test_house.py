@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("gateway", "worker", "protocol")
+PACKAGE = "package"
+"""The folder of what `propylon` itself has: modules directly below that name."""
 
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
 PURE = re.compile(
@@ -54,6 +56,7 @@ MAY_IMPORT = {
     "supervisor": {"config", "listen", "observe"},
     "operate": {"config", "supervisor"},
     "cli": {"config", "supervisor", "operate"},
+    "program": {"cli", "config"},
 }
 WORKER_MAY_USE = {"msgpack", "uvloop"}
 STANDARD_LIBRARY = frozenset(__import__("sys").stdlib_module_names)
@@ -104,6 +107,8 @@ def modules() -> dict[str, Path]:
         for path in (ROOT / part).rglob("*.py"):
             names = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    for path in (ROOT / PACKAGE).glob("*.py"):
+        found[path.stem] = path
     return found
 
 
@@ -112,7 +117,9 @@ def all_imports() -> tuple[Import, ...]:
     return tuple(
         one
         for module, path in modules().items()
-        for one in imports_of(module, path.read_text("utf-8"), path.name == "__init__.py")
+        for one in imports_of(
+            module, path.read_text("utf-8"), path.name == "__init__.py" and module != "__init__"
+        )
     )
 
 
@@ -136,6 +143,7 @@ def own_code_is_imported_relatively(one: Import) -> str | None:
 
 def parts_keep_apart(one: Import) -> str | None:
     allowed = {"protocol": {"protocol"}, "worker": {"worker", "protocol"}}
+    allowed |= {name: {"__main__", "gateway"} for name in ("__init__", "__main__")}
     reach = allowed.get(top(one.of), {"gateway", "protocol"})
     if one.ours and top(one.name) not in reach:
         return f"{top(one.of)} may import {' and '.join(sorted(reach))} only"
@@ -309,8 +317,13 @@ def test_the_package_list_is_complete() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     listed = {
         name.removeprefix("propylon.") for name in pyproject["tool"]["setuptools"]["packages"]
+    } - {"propylon"}
+    assert pyproject["tool"]["setuptools"]["package-dir"]["propylon"] == PACKAGE
+    packages = {
+        name
+        for name, path in modules().items()
+        if path.name == "__init__.py" and name != "__init__"
     }
-    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
     folders = {
         ".".join(path.relative_to(ROOT).parent.parts)
         for part in PARTS

@@ -22,6 +22,7 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--interface", choices=("auto", "asgi", "wsgi"), default="auto")
     add("--factory", action="store_true", help="APP is called without arguments to give the app")
     add("--app-dir", default="", help="put first on sys.path; the current directory if absent")
+    add("--python-path", action="append", default=[], help="put on sys.path after that")
     add("--loop", choices=("auto", "asyncio", "uvloop", "trio"), default="auto")
     add("--threads", type=_positive, default=4, help="app threads of a WSGI worker")
     add("--slots", type=int, default=0, help="calls at once per link; 0: by the interface")

@@ -40,6 +40,9 @@ def load_app(settings: WorkerSettings) -> LoadedApp:
     app_dir = os.path.abspath(settings.app_dir or os.getcwd())
     if app_dir not in sys.path[:1]:
         sys.path.insert(0, app_dir)
+    for place, path in enumerate(settings.python_path, start=1):
+        if path not in sys.path:
+            sys.path.insert(place, path)
     module_name, _, attribute = settings.app.partition(":")
     if not module_name or settings.app.endswith(":"):
         raise AppLoadError("import", f"{settings.app!r} is not of the form module:attribute")

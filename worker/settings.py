@@ -30,6 +30,8 @@ class WorkerSettings:
     factory: bool = False
     app_dir: str = ""
     """Put first on sys.path; "" is the current directory."""
+    python_path: Sequence[str] = ()
+    """More directories, put on sys.path after it."""
     loop: Loop = "auto"
     threads: int = 4
     """App threads of a WSGI worker."""

@@ -54,7 +54,7 @@ def listen_addresses(
     if not wanted:
         wanted += [handed for handed in given.sockets if handed not in insecure]
     if not wanted:
-        wanted.append(TcpAddress(DEFAULT_HOST, DEFAULT_PORT))
+        wanted.append(_of_platform(environ, reading))
     if options.ssl_certfile:
         wanted = [_with_tls(address) for address in wanted]
     wanted += insecure
@@ -99,6 +99,18 @@ def _activation(environ: Mapping[str, str], reading: Reading) -> Activation:
 
 def _with_tls(address: Address) -> Address:
     return address if isinstance(address, UnixAddress) else replace(address, tls=True)
+
+
+def _of_platform(environ: Mapping[str, str], reading: Reading) -> Address:
+    """Where nothing is said of addresses: PORT is how Heroku, Cloud Run, Render and Railway say
+    where they look for the app, and as gunicorn we listen there to everybody."""
+    text = environ.get("PORT", "")
+    if not text:
+        return TcpAddress(DEFAULT_HOST, DEFAULT_PORT)
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 65_535):
+        reading.notes.append(f"PORT is {text!r}, which is no port: it is not read")
+        return TcpAddress(DEFAULT_HOST, DEFAULT_PORT)
+    return TcpAddress("0.0.0.0", int(text))
 
 
 def _of_host_and_port(options: Options, found: Sources, reading: Reading) -> Address:

@@ -70,6 +70,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         f"--interface={pool.interface}",
         *(["--factory"] if pool.factory else []),
         f"--app-dir={os.path.abspath(pool.app_dir)}",
+        *(f"--python-path={os.path.abspath(path)}" for path in pool.python_path),
         f"--loop={pool.loop}",
         f"--threads={pool.threads}",
         f"--slots={pool.limit_concurrency}",

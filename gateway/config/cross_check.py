@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from importlib.util import find_spec
+from typing import Final
 
 from ..settings import MOST_HEAD, RouteSettings
 from .faults import Fault
@@ -10,19 +11,22 @@ from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options
 from .schema import PoolConfig
 from .sources import FILE, Sources
-from .words import WORKER_CLASSES
+from .words import GREENLET_THREADS, GREENLETS, WORKER_CLASSES
+
+_THREADS: Final = {"sync": 1} | dict.fromkeys(GREENLETS, GREENLET_THREADS)
+"""What a worker class says of --threads."""
 
 
 def apply_worker_class(options: Options, found: Sources) -> Options:
-    """-k speaks for --interface and --loop, and `sync` for one thread, where these are not given
-    at its own layer or above."""
+    """-k speaks for --interface and --loop, and some classes for --threads, where these are not
+    given at its own layer or above."""
     if options.worker_class is None:
         return options
     interface, loop = WORKER_CLASSES[options.worker_class]
     means = {
         "interface": interface,
         "loop": loop,
-        "threads": 1 if options.worker_class == "sync" else "auto",
+        "threads": _THREADS.get(options.worker_class, "auto"),
     }
     layer = found["worker_class"].layer
     spoken = {
@@ -71,6 +75,14 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
             for pool in pools
             if pool.name not in routed
         ]
+    if options.worker_class in GREENLETS:
+        notes.append(
+            f"-k {options.worker_class}: there are no greenlets; each worker runs the app in "
+            f"{options.threads} threads, and --threads says how many: as many as requests wait "
+            "for something at once"
+        )
+    if options.app.endswith("()"):
+        notes.append(f"{options.app} is taken as {options.app[:-2]} --factory")
     if not options.reload and (options.reload_dir or options.reload_include):
         notes.append("files are not watched: --reload is not given")
     return notes
@@ -117,7 +129,7 @@ def _check_apps(
             origin = found["app_dir"].origin if "app_dir" in found else f"pool {pool.name}"
             faults.append(Fault(origin, f"found {pool.app_dir!r}, which is no directory"))
     given = found.get("app")
-    if given and given.layer > FILE and all(pool.app != options.app for pool in pools):
+    if given and given.layer > FILE and all(pool.app not in options.app for pool in pools):
         problem = f"found {given.value!r}, but every one of the [[pools]] has an app of its own"
         faults.append(Fault(given.origin, problem))
     return faults

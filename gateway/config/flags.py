@@ -1,66 +1,156 @@
 """The table of options as click's flags. Values stay texts: all faults are reported together."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
+from .arguments import read_arguments
 from .option import Option, Verb
 from .options import table
-from .sources import OTHER_NAMES
+from .peers_options import PEERS_OPTIONS
 from .words import choices, is_many, is_switch
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+SECTIONS: Final = {
+    "app": "App",
+    "address": "Addresses",
+    "proxies": "Proxies in front",
+    "processes": "Processes",
+    "time": "Times",
+    "limits": "Limits",
+    "responses": "Responses",
+    "websocket": "WebSocket",
+    "tls": "TLS",
+    "log": "Log",
+    "development": "Development",
+}
+"""Headings, in order, of help and of `propylon check`."""
+
+
+class ServingCommand(click.Command):
+    """A verb with the table's options: its help is in the table's sections, and it reads other
+    servers' ways to write an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, read_arguments(args))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        shown = {option.name: option.get_help_record(ctx) for option in options}
+        rows = table()
+        for section in dict.fromkeys((*SECTIONS, *(row.section for row in rows.values()))):
+            records = [
+                record
+                for name, row in rows.items()
+                if row.section == section and (record := shown.pop(name, None))
+            ]
+            if records:
+                with formatter.section(SECTIONS.get(section, section.capitalize())):
+                    formatter.write_dl(records, col_max=24)
+        rest = [record for record in shown.values() if record]
+        with formatter.section("General"):
+            formatter.write_dl(rest, col_max=24)
 
 
 def flags(verb: Verb) -> Callable[[F], F]:
     """Adds the verb's app argument and flags to a command, in the table's order."""
 
     def add(command: F) -> F:
-        for name in OTHER_NAMES:
-            short = ("-t",) if name == "timeout" else ()
-            command = click.option(*short, f"--{name.replace('_', '-')}", name, hidden=True)(
-                command
-            )
+        for name in PEERS_OPTIONS:
+            command = _peers_flag(name)(command)
         for row in reversed(list(table().values())):
             if verb in row.verbs:
+                for alias in row.aliases:
+                    command = _flag(row, alias)(command)
                 command = _flag(row)(command)
         return command
 
     return add
 
 
-def _flag(row: Option) -> Callable[[F], F]:
+def _flag(row: Option, alias: str = "") -> Callable[[F], F]:
+    """`alias`: one of its other names, which help mentions with the option."""
     if row.name == "app":
-        return click.argument("app", required=False)
-    spelled = [*((row.short,) if row.short else ()), *(f"--{name}" for name in row.names)]
+        return click.argument("app", required=False, metavar=f"[{row.metavar}]")
+    name = alias or row.name
+    field = name.replace("-", "_")
     if is_switch(row.type):
         return click.option(
-            f"--{row.name}/--no-{row.name}", row.field, default=None, help=_help(row)
+            f"--{name}/--no-{name}", field, default=None, help=_help(row), hidden=bool(alias)
         )
     return click.option(
-        *spelled,
-        row.field,
+        *([row.short] if row.short and not alias else ()),
+        f"--{name}",
+        field,
         default=None,
         multiple=is_many(row.type),
-        metavar=_metavar(row),
+        metavar=metavar(row),
         help=_help(row),
+        hidden=bool(alias),
+        shell_complete=_complete(row),
     )
 
 
-def _help(row: Option) -> str:
-    if row.default is None or row.default == () or row.default == "":
-        return row.help
-    default = row.default
-    if isinstance(default, bool):
-        default = "on" if default else "off"
-    elif isinstance(default, tuple):
-        default = ",".join(row.default)
-    elif isinstance(default, float):
-        default = f"{default:g}"
-    return f"{row.help}  [default: {default}]" if len(str(default)) < 30 else row.help
+def _peers_flag(name: str) -> Callable[[F], F]:
+    row = PEERS_OPTIONS[name]
+    field = name.replace("-", "_")
+    short = (row.short,) if row.short else ()
+    if row.takes == "nothing":
+        spelled = f"--{name}" if name.startswith("no-") else f"--{name}/--no-{name}"
+        return click.option(*short, spelled, field, is_flag=True, default=None, hidden=True)
+    return click.option(
+        *short, f"--{name}", field, default=None, multiple=row.takes == "values", hidden=True
+    )
 
 
-def _metavar(row: Option) -> str:
+def _complete(
+    row: Option,
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]] | None:
+    """What a shell offers for a value: its words, or files."""
     words = choices(row.type)
-    return "|".join(words) if words else row.name.rpartition("-")[2].upper()
+    if words:
+        return lambda ctx, parameter, begun: click.Choice(words).shell_complete(
+            ctx, parameter, begun
+        )
+    if metavar(row) in ("PATH", "DIR"):
+        return click.Path(file_okay=metavar(row) == "PATH").shell_complete
+    return None
+
+
+def _help(row: Option) -> str:
+    more: list[str] = []
+    if row.example:
+        more.append(f"example: {row.example}")
+    if row.aliases:
+        more.append(f"also: {', '.join(f'--{alias}' for alias in row.aliases)}")
+    if default := _default(row):
+        more.append(f"default: {default}")
+    return f"{row.help}  [{'; '.join(more)}]" if more else row.help
+
+
+def _default(row: Option) -> str:
+    default = row.default
+    if default is None or default == () or default == "":
+        return ""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if isinstance(default, tuple):
+        return ",".join(row.default)
+    text = f"{default:g}" if isinstance(default, float) else str(default)
+    return text if len(text) < 30 else ""
+
+
+def metavar(row: Option) -> str:
+    """What kind of value it takes: a list of words, SECONDS, N, or what the table says."""
+    words = choices(row.type)
+    if words:
+        return "|".join(words)
+    if row.metavar:
+        return row.metavar
+    kinds = [row.type, *get_args(row.type)]
+    if float in kinds:
+        return "SECONDS"
+    return "N" if int in kinds or any(int in get_args(k) for k in kinds) else "TEXT"

@@ -6,7 +6,7 @@ nearer to its pool than any of these and wins for that pool.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..listen.address import Address
@@ -20,6 +20,7 @@ from ..settings import (
 )
 from .addresses import listen_addresses
 from .cross_check import apply_worker_class, check, notes_on
+from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .option import GATEWAY_SIDE, Verb
 from .options import Options, table
@@ -30,8 +31,6 @@ from .sections import read_pools, read_routes, top_level_pool
 from .secure import check_tls, notes_on_tls, tls_settings
 from .sources import (
     DEFAULT_FILE,
-    REFUSED,
-    TRANSLATED,
     Found,
     Sources,
     TomlFile,
@@ -39,6 +38,7 @@ from .sources import (
     from_flags,
     from_toml,
 )
+from .translate import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,8 @@ def load(
     if not path and os.path.exists(DEFAULT_FILE):
         path = DEFAULT_FILE
     toml = from_toml(path, reading.faults) if path else TomlFile()
-    found = toml.values | from_environ(environ, reading.notes) | from_flags(flags)
-    _refuse(found, reading)
-    _translate(found, reading)
+    found = toml.values | from_environ(environ, reading.notes) | from_flags(flags, reading.faults)
+    translate(found, reading, environ)
     options = Options(
         **{
             name: reading.value(row, found[name]) if name in found else row.default
@@ -82,6 +81,7 @@ def load(
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
     addresses = listen_addresses(options, found, reading, environ)
     trust = trust_settings(options)
+    environment = app_environment(options, found, reading, environ)
     reading.faults += check(verb, options, found, pools, routes)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
@@ -91,7 +91,9 @@ def load(
     if verb in GATEWAY_SIDE:
         reading.notes += notes_on_trust(trust, found, addresses)
     reading.notes += notes_on_tls(verb, options, addresses)
-    config = _config(options, pools, routes, addresses, trust)
+    config = replace(
+        _config(options, pools, routes, addresses, trust), environment=tuple(environment.items())
+    )
     return Loaded(config, options, found, path, tuple(reading.notes))
 
 
@@ -148,6 +150,7 @@ def _config(
             ),
             max_request_body_size=options.max_request_body_size,
             header_map=options.header_map,
+            websockets=options.ws == "auto",
         ),
         serve=ServeSettings(
             header_timeout=options.header_timeout,
@@ -158,6 +161,8 @@ def _config(
             graceful_timeout=options.timeout_graceful_shutdown,
             drain_delay=options.drain_delay,
             server_header=options.server_header,
+            date_header=options.date_header,
+            headers=tuple(_field(text) for text in options.header),
         ),
         websocket=WebSocketSettings(
             max_size=options.ws_max_size,
@@ -185,16 +190,6 @@ def _config(
     )
 
 
-def _refuse(found: Sources, reading: Reading) -> None:
-    for name, reason in REFUSED.items():
-        if name in found:
-            reading.faults.append(Fault(found.pop(name).origin, reason))
-
-
-def _translate(found: Sources, reading: Reading) -> None:
-    for name, (field, note) in TRANSLATED.items():
-        if name in found:
-            given = found.pop(name)
-            if field not in found or found[field].layer < given.layer:
-                found[field] = given
-            reading.notes.append(f"{given.origin}: {note}")
+def _field(text: str) -> tuple[str, str]:
+    name, _, value = text.partition(":")
+    return name.lower(), value.strip(" \t")

@@ -22,12 +22,16 @@ class Option:
     short: str = ""
     aliases: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    """Environment variables besides PROPYLON_NAME."""
+    """Environment variables besides PROPYLON_NAME, the name being its own or an alias."""
     verbs: frozenset[Verb] = EVERYWHERE
     words: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Other tools' words for a value: theirs -> ours."""
     read: Callable[[Any], Any] | None = None
     """Makes the final value of what the type let through; ValueError carries a sentence."""
+    metavar: str = ""
+    """What kind of value it takes, as help shows it; "" where the type says it."""
+    example: str = ""
+    """A value as help shows it."""
     secret: bool = False
     """Its value is printed nowhere."""
     name: str = ""
@@ -40,7 +44,8 @@ class Option:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return (f"PROPYLON_{self.field.upper()}", *self.env)
+        own = (f"PROPYLON_{name.replace('-', '_').upper()}" for name in self.names)
+        return (*own, *self.env)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -29,16 +29,25 @@ from .words import (
     CERT_REQS,
     INTERFACES,
     LEVELS,
+    LOOPS,
+    MOST_FIELDS,
+    PARSERS,
+    WEBSOCKETS,
     read_app,
     read_bind,
+    read_field_limit,
     read_forwarded_fields,
+    read_headers,
+    read_limit,
     read_logformat,
     read_memory,
     read_peers,
     read_pool_name,
     read_prefix,
     read_umask,
+    read_variables,
     read_warm_up,
+    read_words,
     read_worker_class,
 )
 
@@ -60,7 +69,12 @@ class Options:
     """Every option with its final value."""
 
     app: str = option(
-        "", "The app: module:attribute.", section="app", verbs=WORKER_SIDE, read=read_app
+        "",
+        "The app: module:attribute.",
+        section="app",
+        verbs=WORKER_SIDE,
+        read=read_app,
+        metavar="MODULE:ATTRIBUTE",
     )
     factory: bool = option(
         False, "The attribute is a function that makes the app.", section="app", verbs=WORKER_SIDE
@@ -69,8 +83,39 @@ class Options:
         ".",
         "Directory to import the app from.",
         section="app",
-        aliases=("chdir",),
+        aliases=("chdir", "working-dir"),
         verbs=WORKER_SIDE,
+        metavar="DIR",
+        example="src",
+    )
+    pythonpath: tuple[str, ...] = option(
+        (),
+        "More directories to import from, after --app-dir; may be repeated.",
+        section="app",
+        verbs=WORKER_SIDE,
+        read=read_words,
+        metavar="DIR",
+    )
+    env: tuple[str, ...] = option(
+        (),
+        "Variable for the app's environment; may be repeated.",
+        section="app",
+        verbs=WORKER_SIDE,
+        short="-e",
+        read=read_variables,
+        secret=True,
+        metavar="NAME=VALUE",
+        example="DJANGO_SETTINGS_MODULE=mysite.settings",
+    )
+    env_file: tuple[str, ...] = option(
+        (),
+        "File of NAME=VALUE lines for the app's environment, where it has no such variable yet; "
+        "may be repeated.",
+        section="app",
+        verbs=WORKER_SIDE,
+        aliases=("env-files",),
+        metavar="PATH",
+        example=".env",
     )
     interface: Literal["auto", "asgi", "wsgi"] = option(
         "auto",
@@ -80,7 +125,11 @@ class Options:
         verbs=WORKER_SIDE,
     )
     lifespan: Literal["auto", "on", "off"] = option(
-        "auto", "ASGI lifespan; auto tries it.", section="app", verbs=WORKER_SIDE
+        "auto",
+        "ASGI lifespan; auto tries it.",
+        section="app",
+        verbs=WORKER_SIDE,
+        aliases=("asgi-lifespan",),
     )
     warm_up: tuple[str, ...] = option(
         (),
@@ -88,12 +137,15 @@ class Options:
         section="app",
         verbs=WORKER_SIDE,
         read=read_warm_up,
+        metavar="PATH",
+        example="/health",
     )
     pool: str = option(
         "default",
         "Name of the one pool, where no [[pools]] are given.",
         section="app",
         read=read_pool_name,
+        metavar="NAME",
     )
 
     bind: tuple[str, ...] = option(
@@ -104,13 +156,33 @@ class Options:
         short="-b",
         verbs=GATEWAY_SIDE,
         read=read_bind,
+        metavar="ADDRESS",
+        example="0.0.0.0:8000",
     )
-    host: str | None = option(None, "Host to listen on.", section="address", verbs=GATEWAY_SIDE)
+    host: str | None = option(
+        None,
+        "Host to listen on.",
+        section="address",
+        verbs=GATEWAY_SIDE,
+        metavar="HOST",
+        example="0.0.0.0",
+    )
     port: Annotated[int, Meta(ge=0, le=65_535)] | None = option(
-        None, "Port to listen on; 0: any free one.", section="address", verbs=GATEWAY_SIDE
+        None,
+        "Port to listen on; 0: any free one.",
+        section="address",
+        verbs=GATEWAY_SIDE,
+        metavar="PORT",
+        example="8080",
     )
     uds: str | None = option(
-        None, "Unix socket to listen on.", section="address", verbs=GATEWAY_SIDE
+        None,
+        "Unix socket to listen on.",
+        section="address",
+        verbs=GATEWAY_SIDE,
+        metavar="PATH",
+        aliases=("unix-socket",),
+        example="/run/app.sock",
     )
     fd: Annotated[int, Meta(ge=0, le=999_999)] | None = option(
         None, "Inherited listening socket, by number.", section="address", verbs=GATEWAY_SIDE
@@ -121,6 +193,8 @@ class Options:
         section="address",
         verbs=GATEWAY_SIDE,
         read=read_bind,
+        metavar="ADDRESS",
+        example=":80",
     )
     backlog: Annotated[int, Meta(ge=1, le=65_535)] = option(
         2048,
@@ -135,6 +209,8 @@ class Options:
         aliases=("url-path-prefix",),
         verbs=GATEWAY_SIDE,
         read=read_prefix,
+        metavar="PREFIX",
+        example="/api",
     )
 
     proxy_headers: bool = option(
@@ -151,6 +227,8 @@ class Options:
         env=("FORWARDED_ALLOW_IPS",),
         verbs=GATEWAY_SIDE,
         read=read_peers,
+        metavar="PEERS",
+        example="10.0.0.0/8,unix",
     )
     forwarded_fields: tuple[str, ...] = option(
         _TRUST.forwarded_fields,
@@ -159,6 +237,8 @@ class Options:
         section="proxies",
         verbs=GATEWAY_SIDE,
         read=read_forwarded_fields,
+        metavar="FIELDS",
+        example="for,proto,host",
     )
     proxy_protocol: bool = option(
         False,
@@ -173,6 +253,7 @@ class Options:
         aliases=("proxy-allow-ips",),
         verbs=GATEWAY_SIDE,
         read=read_peers,
+        metavar="PEERS",
     )
 
     workers: Literal["auto"] | Count = option(
@@ -182,6 +263,8 @@ class Options:
         short="-w",
         aliases=("processes",),
         env=("WEB_CONCURRENCY",),
+        metavar="N|auto",
+        example="4",
     )
     threads: Count = option(
         4,
@@ -191,7 +274,12 @@ class Options:
         verbs=WORKER_SIDE,
     )
     loop: Literal["auto", "asyncio", "uvloop", "trio"] = option(
-        "auto", "Event loop of an ASGI worker.", section="processes", verbs=WORKER_SIDE
+        "auto",
+        "Event loop of an ASGI worker.",
+        section="processes",
+        verbs=WORKER_SIDE,
+        aliases=("asgi-loop",),
+        words=LOOPS,
     )
     worker_class: str | None = option(
         None,
@@ -200,6 +288,8 @@ class Options:
         short="-k",
         verbs=WORKER_SIDE,
         read=read_worker_class,
+        metavar="NAME",
+        example="uvicorn.workers.UvicornWorker",
     )
     limit_concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = option(
         0,
@@ -224,12 +314,14 @@ class Options:
         section="processes",
         aliases=("limit-max-requests",),
         verbs=WORKER_SIDE,
+        example="1000",
     )
     max_requests_jitter: Annotated[int, Meta(ge=0, le=2**40)] = option(
         0,
         "At most so many more, by chance, so that workers don't all go together.",
         section="processes",
         verbs=WORKER_SIDE,
+        aliases=("limit-max-requests-jitter",),
     )
     workers_max_rss: int | str = option(
         0,
@@ -237,6 +329,8 @@ class Options:
         section="processes",
         verbs=WORKER_SIDE,
         read=read_memory,
+        metavar="BYTES",
+        example="512M",
     )
     workers_lifetime: SecondsOrNone = option(
         0.0,
@@ -244,10 +338,30 @@ class Options:
         section="processes",
         verbs=WORKER_SIDE,
     )
-    run_dir: str | None = option(None, "Directory of the pools' sockets.", section="processes")
-    pid: str | None = option(None, "File to write the supervisor's pid to.", section="processes")
+    run_dir: str | None = option(
+        None,
+        "Directory of the pools' sockets.",
+        section="processes",
+        metavar="DIR",
+        example="/run/app",
+    )
+    pid: str | None = option(
+        None,
+        "File to write the supervisor's pid to.",
+        section="processes",
+        metavar="PATH",
+        short="-p",
+        aliases=("pid-file", "pidfile"),
+        example="/run/app.pid",
+    )
     umask: str | int | None = option(
-        None, "umask of every process, in octal.", section="processes", read=read_umask
+        None,
+        "umask of every process, in octal.",
+        section="processes",
+        read=read_umask,
+        metavar="MODE",
+        short="-m",
+        example="027",
     )
 
     timeout_keep_alive: SecondsOrNone = option(
@@ -261,13 +375,16 @@ class Options:
         _SERVE.graceful_timeout,
         "Seconds that running requests get to finish at a stop.",
         section="time",
-        aliases=("graceful-timeout",),
+        aliases=("graceful-timeout", "workers-kill-timeout"),
+        example="20",
     )
     request_timeout: SecondsOrNone = option(
         _SERVE.request_timeout,
         "Seconds from a request's hand-over to the head of its response; 0: no limit.",
         section="time",
         verbs=GATEWAY_SIDE,
+        aliases=("http-timeout",),
+        example="120",
     )
     queue_timeout: Seconds = option(
         _POOL.queue_timeout,
@@ -286,6 +403,7 @@ class Options:
         "Seconds between two pieces of a request's body.",
         section="time",
         verbs=GATEWAY_SIDE,
+        aliases=("read-timeout",),
     )
     send_timeout: Seconds = option(
         _SERVE.send_timeout,
@@ -321,20 +439,36 @@ class Options:
         section="limits",
         verbs=GATEWAY_SIDE,
     )
-    limit_request_line: Size = option(
-        _HTTP.limit_request_line, "Bytes.", section="limits", verbs=GATEWAY_SIDE
+    limit_request_line: SizeOrNone = option(
+        _HTTP.limit_request_line,
+        "Size of the request line; 0: as much as can be.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+        read=read_limit,
     )
-    limit_request_fields: Annotated[int, Meta(ge=1, le=4000)] = option(
-        _HTTP.limit_request_fields, "Header fields.", section="limits", verbs=GATEWAY_SIDE
+    limit_request_fields: Annotated[int, Meta(ge=0, le=MOST_FIELDS)] = option(
+        _HTTP.limit_request_fields,
+        "Header fields of a request; 0: as many as can be.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        read=read_field_limit,
     )
-    limit_request_field_size: Size = option(
-        _HTTP.limit_request_field_size, "Bytes.", section="limits", verbs=GATEWAY_SIDE
+    limit_request_field_size: SizeOrNone = option(
+        _HTTP.limit_request_field_size,
+        "Size of one header field; 0: as much as can be.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+        read=read_limit,
     )
     max_request_body_size: SizeOrNone = option(
         _HTTP.max_request_body_size,
-        "Bytes; 0: no limit.",
+        "Size of a request's body; 0: no limit.",
         section="limits",
         verbs=GATEWAY_SIDE,
+        example="10485760",
+        metavar="BYTES",
     )
     header_map: Literal["drop", "refuse", "dangerous"] = option(
         _HTTP.header_map,
@@ -343,26 +477,56 @@ class Options:
         section="limits",
     )
     http: Literal["auto", "httptools", "h11"] = option(
-        "auto", "Parser of HTTP/1.1.", section="limits", verbs=GATEWAY_SIDE
+        "auto",
+        "Parser of HTTP/1.1.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        words=PARSERS,
     )
 
+    server_header: bool = option(
+        True, "Send the Server field.", section="responses", verbs=GATEWAY_SIDE
+    )
+    date_header: bool = option(
+        True, "Send the Date field.", section="responses", verbs=GATEWAY_SIDE
+    )
+    header: tuple[str, ...] = option(
+        (),
+        "Field to add to every response; may be repeated.",
+        section="responses",
+        verbs=GATEWAY_SIDE,
+        metavar="NAME:VALUE",
+        example="X-Frame-Options:DENY",
+        read=read_headers,
+    )
+
+    ws: Literal["auto", "none"] = option(
+        "auto",
+        "none: a request for a WebSocket is served as any other request.",
+        section="websocket",
+        words=WEBSOCKETS,
+        verbs=GATEWAY_SIDE,
+    )
     ws_max_size: Size = option(
         _WEBSOCKET.max_size,
         "Bytes of one message, after decompression.",
         section="websocket",
         verbs=GATEWAY_SIDE,
+        aliases=("websocket-max-message-size",),
     )
     ws_ping_interval: SecondsOrNone = option(
         _WEBSOCKET.ping_interval,
         "Seconds between pings to a silent client; 0: none.",
         section="websocket",
         verbs=GATEWAY_SIDE,
+        aliases=("websocket-ping-interval", "ping-interval"),
     )
     ws_ping_timeout: SecondsOrNone = option(
         _WEBSOCKET.ping_timeout,
         "Seconds that a client has to answer a ping; 0: no limit.",
         section="websocket",
         verbs=GATEWAY_SIDE,
+        aliases=("ping-timeout",),
     )
     ws_per_message_deflate: bool = option(
         _WEBSOCKET.per_message_deflate,
@@ -387,6 +551,7 @@ class Options:
         "Origin whose pages may open WebSockets, as https://example.com; may be repeated.",
         section="websocket",
         verbs=GATEWAY_SIDE,
+        metavar="ORIGIN",
     )
 
     ssl_certfile: tuple[str, ...] = tls_option(
@@ -394,22 +559,28 @@ class Options:
         "Certificate and its chain, PEM: --bind speaks TLS. Repeated, a client gets the one of "
         "the name that it asks for, or the first.",
         aliases=("certfile", "ssl-certificate"),
+        metavar="PATH",
+        example="cert.pem",
     )
     ssl_keyfile: tuple[str, ...] = tls_option(
         (),
         "Private key of each --ssl-certfile, in the same order, if it is not in the same file.",
         aliases=("keyfile",),
+        metavar="PATH",
+        example="key.pem",
     )
     ssl_keyfile_password: str = tls_option(
         "",
         "Password of encrypted keys; better given as PROPYLON_SSL_KEYFILE_PASSWORD.",
         aliases=("keyfile-password",),
         secret=True,
+        metavar="TEXT",
     )
     ssl_ca_certs: str = tls_option(
         "",
         "Who may have signed clients' certificates, PEM.",
         aliases=("ca-certs", "ssl-ca"),
+        metavar="PATH",
     )
     ssl_cert_reqs: Literal["none", "optional", "required"] = tls_option(
         _TLS.cert_reqs,
@@ -421,6 +592,7 @@ class Options:
         "",
         "Ciphers of TLS 1.2, as OpenSSL writes them, instead of Mozilla's intermediate ones.",
         aliases=("ciphers",),
+        metavar="CIPHERS",
     )
     ssl_handshake_timeout: Seconds = tls_option(
         _TLS.handshake_timeout,
@@ -441,7 +613,11 @@ class Options:
     )
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = option(
-        "info", "Least level that is logged.", section="log", words=LEVELS
+        "info",
+        "Least level that is logged.",
+        section="log",
+        words=LEVELS,
+        example="debug",
     )
     access_log: bool = option(True, "Log every request.", section="log", verbs=GATEWAY_SIDE)
     access_logfile: str = option(
@@ -449,6 +625,8 @@ class Options:
         "Where to: a path, or - for standard output.",
         section="log",
         verbs=GATEWAY_SIDE,
+        metavar="PATH",
+        example="/var/log/app/access.log",
     )
     access_logformat: str = option(
         _LOG.access_logformat,
@@ -457,19 +635,22 @@ class Options:
         aliases=("access-log-fmt",),
         verbs=GATEWAY_SIDE,
         read=read_logformat,
+        metavar="FORMAT",
+        example="json",
     )
     error_logfile: str = option(
         _LOG.error_log,
         "Where Propylon's own log goes: a path, or - for standard error.",
         section="log",
         aliases=("error-log", "log-file"),
+        metavar="PATH",
+        example="/var/log/app/error.log",
     )
     use_colors: bool | None = option(
         None,
         "Colours in the log, or none, whatever NO_COLOR, FORCE_COLOR and the terminal suggest.",
         section="log",
     )
-    server_header: bool = option(True, "Send the Server field.", section="log", verbs=GATEWAY_SIDE)
 
     reload: bool = option(
         False, "Start new workers when a file changes.", section="development", verbs=WORKER_SIDE
@@ -479,18 +660,25 @@ class Options:
         "Directory to watch, instead of --app-dir; may be repeated.",
         section="development",
         verbs=WORKER_SIDE,
+        metavar="DIR",
+        aliases=("reload-paths",),
     )
     reload_include: tuple[str, ...] = option(
         (),
         "Pattern of files to watch besides *.py; may be repeated.",
         section="development",
         verbs=WORKER_SIDE,
+        metavar="PATTERN",
+        example="*.html",
     )
     reload_exclude: tuple[str, ...] = option(
         (),
         "Pattern of files or directory not to watch; may be repeated.",
         section="development",
         verbs=WORKER_SIDE,
+        metavar="PATTERN",
+        aliases=("reload-ignore-dirs", "reload-ignore-paths"),
+        example="*.log",
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from .faults import Fault, shown
 from .option import Option
 from .sources import Found
-from .words import TRUTH, expected, is_switch
+from .words import TRUTH, choices, expected, is_switch
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Reading:
             raw = TRUTH.get(raw.lower(), raw)
         if row.words and isinstance(raw, (str, int)):
             raw = row.words.get(str(raw).lower(), raw)
+        if isinstance(raw, str) and raw.lower() in choices(row.type):
+            raw = raw.lower()
         seen = "a value" if row.secret else shown(found.value)
         try:
             value = msgspec.convert(raw, row.type, strict=not found.is_text)

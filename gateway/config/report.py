@@ -3,21 +3,9 @@
 from collections.abc import Iterator
 
 from .faults import shown
+from .flags import SECTIONS
 from .load import Loaded
 from .options import table
-
-SECTIONS = {
-    "app": "App",
-    "address": "Address",
-    "proxies": "Proxies in front",
-    "processes": "Processes",
-    "time": "Times (seconds)",
-    "limits": "Limits",
-    "websocket": "WebSocket",
-    "tls": "TLS",
-    "log": "Log",
-    "development": "Development",
-}
 
 
 def report(loaded: Loaded) -> str:

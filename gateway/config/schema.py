@@ -24,6 +24,8 @@ class PoolConfig:
     """"" where this process starts no workers."""
     factory: bool = False
     app_dir: str = "."
+    python_path: tuple[str, ...] = ()
+    """More directories to import from, after app_dir."""
     interface: Literal["auto", "asgi", "wsgi"] = "auto"
     lifespan: Literal["auto", "on", "off"] = "auto"
     loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto"
@@ -69,6 +71,8 @@ class Config:
     pid_file: str | None = None
     umask: int | None = None
     """None: as it was inherited."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the workers' environment besides those of ours."""
     startup_timeout: float = 60.0
     heartbeat_timeout: float = 30.0
     """Without a sign of life a worker counts as hung; 0: never."""

@@ -48,7 +48,14 @@ def top_level_pool(options: Options) -> PoolConfig:
 
 def _pool(values: dict[str, Any]) -> PoolConfig:
     workers = cast("int | str", values["workers"])
+    values["python_path"] = values.pop("pythonpath")
     complete = values | {"workers": usable_cpus() if workers == "auto" else workers}
+    app = cast("str", values["app"])
+    if app.endswith("()"):  # gunicorn's way to name a factory
+        complete |= {"app": app.removesuffix("()"), "factory": True}
+    prefix, _, rest = app.partition(":")
+    if prefix in ("asgi", "wsgi") and ":" in rest:  # hypercorn's way to name an interface
+        complete |= {"app": rest, "interface": prefix}
     return PoolConfig(**cast("dict[str, Any]", complete))
 
 

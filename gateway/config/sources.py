@@ -8,35 +8,20 @@ from typing import Any, Final, cast
 from .faults import Fault, nearest, shown
 from .option import Option
 from .options import names, table
+from .peers_options import PEERS_OPTIONS
 from .words import is_many
 
 DEFAULT_FILE: Final = "propylon.toml"
 """Read from the current directory where it exists and no other file is named."""
 
-REFUSED: Final = {
-    "ssl_version": "TLS 1.2 and 1.3 are spoken, whichever is the best that the client knows; there "
-    "is nothing to choose",
-}
-"""Names that are known but mean nothing here."""
-
-TRANSLATED: Final = {
-    "timeout": (
-        "heartbeat_timeout",
-        "taken as gunicorn means it, for heartbeat-timeout: a worker that shows no sign of life "
-        "for so long is replaced; to limit how long a response may take, use request-timeout",
-    ),
-}
-"""Names that mean something else elsewhere: the field that they stand for, and a note."""
-
-OTHER_NAMES: Final = (*REFUSED, *TRANSLATED)
-OTHER_VARIABLES: Final = frozenset(
-    {"PROPYLON_CONFIG", *(f"PROPYLON_{name.upper()}" for name in OTHER_NAMES)}
-)
+PEERS_FIELDS: Final = tuple(name.replace("-", "_") for name in PEERS_OPTIONS)
+"""Other servers' options, spelled as fields."""
 
 POOL_KEYS: Final = (
     "app",
     "factory",
     "app_dir",
+    "pythonpath",
     "interface",
     "lifespan",
     "workers",
@@ -94,18 +79,30 @@ class TomlFile:
     routes: list[Section] = field(default_factory=list[Section])
 
 
-def from_flags(flags: Mapping[str, Any]) -> Sources:
-    """Flags by field; None and () are flags that were not given."""
-    return {
-        name: Found(value, "argument" if name == "app" else f"--{name.replace('_', '-')}", FLAG)
-        for name, value in flags.items()
-        if value is not None and value != ()
-    }
+def from_flags(flags: Mapping[str, Any], faults: list[Fault]) -> Sources:
+    """Flags by field, alias or another server's option; None and () are flags that were not
+    given."""
+    found: Sources = {}
+    for name, value in flags.items():
+        if value is None or value == ():
+            continue
+        row = names().get(name.replace("_", "-"))
+        field_name = name if row is None else row.field
+        origin = "argument" if name == "app" else f"--{name.replace('_', '-')}"
+        before = found.get(field_name)
+        if before is None:
+            found[field_name] = Found(value, origin, FLAG)
+        elif isinstance(value, tuple) and isinstance(before.value, tuple):
+            together = cast("tuple[str, ...]", (*before.value, *value))
+            found[field_name] = Found(together, before.origin, FLAG)
+        else:
+            faults.append(Fault(origin, f"given twice: also as {before.origin}"))
+    return found
 
 
 def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
     found: Sources = {}
-    known: set[str] = set()
+    known = {"PROPYLON_CONFIG"}
     for row in table().values():
         known.update(row.variables)
         for variable in row.variables:
@@ -113,12 +110,14 @@ def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
             # Kubernetes gives every container PROPYLON_PORT=tcp://... for a Service "propylon".
             if text and not text.startswith("tcp://") and row.field not in found:
                 found[row.field] = Found(_of_text(row, text), variable, ENVIRONMENT)
-    for name in OTHER_NAMES:
-        if text := environ.get(f"PROPYLON_{name.upper()}"):
-            found[name] = Found(text, f"PROPYLON_{name.upper()}", ENVIRONMENT)
+    for name in PEERS_FIELDS:
+        variable = f"PROPYLON_{name.upper()}"
+        known.add(variable)
+        if text := environ.get(variable):
+            found[name] = Found(text, variable, ENVIRONMENT)
     for variable in sorted(environ):
         # PROPYLON_* may also be somebody else's: only a likely slip of the pen is worth a word.
-        if variable.startswith("PROPYLON_") and variable not in known | OTHER_VARIABLES:
+        if variable.startswith("PROPYLON_") and variable not in known:
             hint = nearest(variable, known, likeness=0.85)
             if hint:
                 notes.append(f"{variable} is not a variable that is read{hint}")
@@ -158,7 +157,7 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
             where = f"{path}: {key}[{index}]"
             values = _keys(f"{where}.", entry, fields, faults)
             sections.append(Section(where, values))
-    known = [*_with_aliases(table()), *OTHER_NAMES]
+    known = [*_with_aliases(table()), *PEERS_FIELDS]
     file.values = _keys(f"{path}: ", content, known, faults, also=("pools", "routes"))
     return file
 

@@ -9,9 +9,16 @@ from msgspec import inspect
 from ..listen.address import parse_address
 from ..observe.formats import compile_format
 from ..peers import PeerSet
+from .app_name import meant_by_path
 
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
-LEVELS: Final = {"trace": "debug", "warn": "warning", "fatal": "critical"}
+LEVELS: Final = {"trace": "debug", "notset": "debug", "warn": "warning", "fatal": "critical"}
+LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
+"""uvicorn's and granian's."""
+PARSERS: Final = {"1": "auto"}
+"""granian's: HTTP/1."""
+WEBSOCKETS: Final = {"websockets": "auto", "websockets-sansio": "auto", "wsproto": "auto"}
+"""uvicorn's implementations; here is one."""
 TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "real-ip", "forwarded")
@@ -24,12 +31,31 @@ WORKER_CLASSES: Final = {
     "auto": ("auto", "auto"),
     "sync": ("wsgi", "auto"),
     "gthread": ("wsgi", "auto"),
+    "gevent": ("wsgi", "auto"),
+    "eventlet": ("wsgi", "auto"),
+    "asgi": ("asgi", "auto"),
     "uvicorn.workers.uvicornworker": ("asgi", "auto"),
     "uvicorn_worker.uvicornworker": ("asgi", "auto"),
     "uvicorn.workers.uvicornh11worker": ("asgi", "asyncio"),
     "uvicorn_worker.uvicornh11worker": ("asgi", "asyncio"),
 }
 """Lower-case worker class of gunicorn or hypercorn -> (interface, loop)."""
+
+WORKER_CLASS_PATHS: Final = {
+    "gunicorn.workers.sync.syncworker": "sync",
+    "gunicorn.workers.gthread.threadworker": "gthread",
+    "gunicorn.workers.gasgi.asgiworker": "asgi",
+    "gunicorn.workers.ggevent.geventworker": "gevent",
+    "gunicorn.workers.ggevent.geventpywsgiworker": "gevent",
+    "gunicorn.workers.geventlet.eventletworker": "eventlet",
+    "gevent_wsgi": "gevent",
+    "gevent_pywsgi": "gevent",
+}
+"""The longer names of gunicorn's worker classes."""
+
+GREENLETS: Final = ("gevent", "eventlet")
+GREENLET_THREADS: Final = 32
+"""Threads of a worker whose class was to be one of greenlets: each costs some kilobytes."""
 
 CERT_REQS: Final = {
     "0": "none", "cert_none": "none", "1": "optional", "cert_optional": "optional",
@@ -43,11 +69,64 @@ LEAST_MEMORY: Final = 1_048_576
 _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 
+MOST_FIELDS: Final = 4_000
+MOST_BYTES: Final = 262_144
+"""Of a request line and of a field, where no limit is wanted: a head fits into a link's frame."""
+
+
 def read_app(text: str) -> str:
     """A shape check only: what the module holds is the worker's to find out."""
-    if text and (text.endswith(".py") or "/" in text or not all(text.split(":"))):
+    module, _, attribute = text.partition(":")
+    if module.endswith(".py") or "/" in module:
+        raise ValueError(f"an app is written module:attribute; {meant_by_path(text)}")
+    if text and not all(text.split(":")):
         raise ValueError("an app is written module:attribute, as in main:app")
+    if "(" in attribute and not attribute.endswith("()"):
+        raise ValueError(
+            "a factory is called without arguments: write a function that calls it with them, and "
+            "name that, with --factory"
+        )
     return text
+
+
+def read_limit(size: int) -> int:
+    return size or MOST_BYTES
+
+
+def read_field_limit(number: int) -> int:
+    return number or MOST_FIELDS
+
+
+def read_words(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Commas separate as repeating does."""
+    return tuple(word for text in texts for word in map(str.strip, text.split(",")) if word)
+
+
+def read_variables(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        name, equals, _ = text.partition("=")
+        if not equals or not name or "\0" in text:
+            raise ValueError("a variable is written NAME=VALUE")
+    return texts
+
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\t -~\x80-\xff]*")
+OWN_FIELDS: Final = frozenset({
+    "connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding",
+    "upgrade",
+})  # fmt: skip
+"""Fields that say what this very response is: one text for all would be wrong."""
+
+
+def read_headers(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """RFC 9110 section 5: a name is a token, a value has no control characters."""
+    for text in texts:
+        if not _HEADER.fullmatch(text):
+            raise ValueError("a field is written NAME:VALUE, as in X-Frame-Options:DENY")
+        name = text.partition(":")[0].lower()
+        if name in OWN_FIELDS:
+            raise ValueError(f"the field {name} is each response's own")
+    return texts
 
 
 def read_bind(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,16 +225,32 @@ def read_logformat(text: str) -> str:
 
 
 def read_worker_class(text: str) -> str:
-    name = text.lower()
+    name = text.lower().removeprefix("egg:gunicorn#")
+    name = WORKER_CLASS_PATHS.get(name, name)
     if name in WORKER_CLASSES:
         return name
-    if name.split(".")[-1].startswith(("gevent", "eventlet", "geventwsgi")):
+    if name.startswith(("tornado", "gunicorn.workers.gtornado")):
         raise ValueError(
-            "there are no greenlet workers; a WSGI app runs in --threads, an ASGI app on --loop"
+            "a tornado app speaks neither ASGI nor WSGI, and runs by itself; to serve a WSGI app, "
+            "leave it out"
+        )
+    if "aiohttp" in name:
+        raise ValueError(
+            "an aiohttp app speaks neither ASGI nor WSGI: it runs by itself, aiohttp.web.run_app"
+        )
+    if "websocket" in name:
+        raise ValueError(
+            "WebSockets of a WSGI app need greenlets, which are not here; an ASGI app has them "
+            "(python-socketio: socketio.ASGIApp)"
+        )
+    if "." in name:
+        raise ValueError(
+            "worker classes are not loaded: what yours sets is an option here, as --loop, --http, "
+            "--lifespan and --ws; see propylon serve --help"
         )
     raise ValueError(
-        "the worker classes known here are asyncio, uvloop, trio, sync, gthread and "
-        "uvicorn.workers.UvicornWorker"
+        "the worker classes known here are asyncio, uvloop, trio, sync, gthread, gevent, eventlet, "
+        "asgi and uvicorn.workers.UvicornWorker"
     )
 
 

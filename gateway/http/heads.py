@@ -102,6 +102,8 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     if b"_" in names or b"x-forwarded-" in names:
         fields = _sift(request, fields, settings.header_map)
     _read_fields(request, fields, authority)
+    if request.upgrade and not settings.websockets:
+        request.upgrade = ""
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
         raise RequestError(
             413, f"The request body is over the limit of {settings.max_request_body_size} bytes."

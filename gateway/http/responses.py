@@ -30,11 +30,15 @@ BODILESS: Final = frozenset({204, 304})
 
 
 class ResponseHeads:
-    __slots__ = ("_date_line", "_lines", "_server_line", "_status_lines")
+    __slots__ = ("_date_line", "_dated", "_lines", "_more", "_server_line", "_status_lines")
 
-    def __init__(self, server: bytes, now: float) -> None:
-        """`server`: value of the Server field, b"" for none. `now`: seconds since the epoch."""
+    def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:
+        """`server`: value of the Server field, b"" for none. `now`: seconds since the epoch.
+        `dated`: whether there is a Date field. `more`: fields of every response, lower-case."""
+        self._dated = dated
+        self._more = b"".join(self._checked(*field) for field in more)
         self._server_line = b"server: " + server + b"\r\n" if server else b""
+        self._server_line += self._more
         self._date_line = b""
         self._lines: dict[tuple[bytes, bytes], bytes] = {}
         self._status_lines = {
@@ -46,7 +50,8 @@ class ResponseHeads:
 
     def tick(self, now: float) -> None:
         """Called about once a second with the seconds since the epoch."""
-        self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+        if self._dated:
+            self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
 
     def lines(
         self, status: int, headers: Pairs, reason: bytes = b""
@@ -86,7 +91,7 @@ class ResponseHeads:
             elif key == b"date":
                 date = self._checked(name, value)
             elif key == b"server":
-                server = self._checked(name, value)
+                server = self._checked(name, value) + self._more
             elif key == b"upgrade" and status == 426:
                 # RFC 9110 section 15.5.22: it says which protocol would do.
                 out.append(self._checked(name, value) + b"connection: upgrade\r\n")
@@ -98,7 +103,8 @@ class ResponseHeads:
 
     def fields(self, headers: Pairs) -> list[bytes]:
         """The fields of a 101, without those that only a body or the hop to the client needs."""
-        return [self._line(field) for field in headers if field[0].lower() not in _NOT_IN_101]
+        lines = [self._line(field) for field in headers if field[0].lower() not in _NOT_IN_101]
+        return [*lines, self._more] if self._more else lines
 
     def _line(self, field: tuple[bytes, bytes]) -> bytes:
         """A field checked and rendered; kept if it is likely to come again."""

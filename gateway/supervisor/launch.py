@@ -96,7 +96,11 @@ class Launcher:
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""
-        return spawn("propylon.worker", lambda leash: self._arguments(config, pool, order, leash))
+        return spawn(
+            "propylon.worker",
+            lambda leash: self._arguments(config, pool, order, leash),
+            variables=config.environment,
+        )
 
     async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
         """With --preload: of the process that has loaded this generation's app. Cancelled while
@@ -104,7 +108,9 @@ class Launcher:
         key = (pool.name, order.generation)
         zygote = self._zygotes.get(key)
         if zygote is None or not zygote.usable:
-            zygote = start_zygote(lambda leash: self._arguments(config, pool, order, leash))
+            zygote = start_zygote(
+                lambda leash: self._arguments(config, pool, order, leash), config.environment
+            )
             self._zygotes[key] = zygote
             self._nursery.start_soon(zygote.run, _unheard)
         self._waiting[key] += 1

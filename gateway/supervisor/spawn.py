@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, Self, cast
 
 import trio
@@ -186,14 +186,21 @@ def _decode(line: bytes) -> Event | None:
 
 
 def spawn(
-    module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
+    module: str,
+    arguments: Callable[[int], Sequence[str]],
+    pass_fds: Sequence[int] = (),
+    variables: Iterable[tuple[str, str]] = (),
 ) -> ChildProcess:
-    """`python -m module`, with `arguments` made of the leash's number. Raises OSError."""
-    return ChildProcess(*launch(module, arguments, pass_fds))
+    """`python -m module`, with `arguments` made of the leash's number; `variables` are its
+    environment's besides ours. Raises OSError."""
+    return ChildProcess(*launch(module, arguments, pass_fds, variables))
 
 
 def launch(
-    module: str, arguments: Callable[[int], Sequence[str]], pass_fds: Sequence[int] = ()
+    module: str,
+    arguments: Callable[[int], Sequence[str]],
+    pass_fds: Sequence[int] = (),
+    variables: Iterable[tuple[str, str]] = (),
 ) -> "tuple[subprocess.Popen[bytes], socket.socket]":
     """As `spawn`: the process, and our end of its leash."""
     ours, theirs = socket.socketpair()
@@ -209,7 +216,8 @@ def launch(
             process = subprocess.Popen(
                 command,
                 pass_fds=(theirs.fileno(), *pass_fds),
-                env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE},
+                env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE}
+                | dict(variables),
             )
         except BaseException:
             ours.close()

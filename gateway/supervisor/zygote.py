@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -233,6 +233,15 @@ class _Answer:
         self.found: ForkedWorker | PreloadFailed | None = None
 
 
-def start_zygote(arguments: Callable[[int], Sequence[str]]) -> Zygote:
-    """`arguments` of a worker, made of the leash's number. Raises OSError."""
-    return Zygote(*launch("propylon.worker", lambda leash: [*arguments(leash), "--preload"]))
+def start_zygote(
+    arguments: Callable[[int], Sequence[str]], variables: Iterable[tuple[str, str]] = ()
+) -> Zygote:
+    """`arguments` of a worker, made of the leash's number; `variables` as of `spawn`. Raises
+    OSError."""
+    return Zygote(
+        *launch(
+            "propylon.worker",
+            lambda leash: [*arguments(leash), "--preload"],
+            variables=variables,
+        )
+    )

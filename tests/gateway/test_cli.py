@@ -36,8 +36,9 @@ def test_help(tmp_path: Path, verb: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["main:app"], "to serve an app, say: propylon serve main:app"),
-        (["serv"], "No such command 'serv'."),
+        (["mysite.wsgi"], "to serve an app, say: propylon serve mysite.wsgi"),
+        (["serv"], "there is no command serv; did you mean serve?"),
+        (["--wrokers", "2", "main:app"], "there is no option --wrokers; did you mean --workers?"),
         (
             ["serve", "main:app", "--worker", "2"],
             "there is no option --worker; did you mean --workers?",
@@ -119,7 +120,7 @@ def test_check(tmp_path: Path) -> None:
     code, out, err = run("check", "--processes", "2", cwd=tmp_path, PROPYLON_RELOAD_DIR=".")
     assert code == 0
     assert out.startswith("Read propylon.toml\n")
-    assert "  workers                    2                            --workers\n" in out
+    assert "  workers                    2                            --processes\n" in out
     assert err == "note: files are not watched: --reload is not given\n"
 
 
@@ -140,17 +141,17 @@ def test_every_alias_is_a_flag(tmp_path: Path) -> None:
     )
     code, out, _ = run("check", "main:app", *arguments.split(), cwd=tmp_path)
     assert code == 0
-    for name, value in (
-        ("workers", "2"),
-        ("threads", "3"),
-        ("timeout-keep-alive", "4"),
-        ("timeout-graceful-shutdown", "5"),
-        ("limit-concurrency", "6"),
-        ("root-path", "/x"),
-        ("access-logformat", "json"),
-        ("bind", "[::1]:9"),
+    for name, value, typed in (
+        ("workers", "2", "processes"),
+        ("threads", "3", "blocking-threads"),
+        ("timeout-keep-alive", "4", "keep-alive"),
+        ("timeout-graceful-shutdown", "5", "graceful-timeout"),
+        ("limit-concurrency", "6", "worker-connections"),
+        ("root-path", "/x", "url-path-prefix"),
+        ("access-logformat", "json", "access-log-fmt"),
+        ("bind", "[::1]:9", "bind"),
     ):
-        assert f"  {name:<26} {value:<28} --{name}\n" in out
+        assert f"  {name:<26} {value:<28} --{typed}\n" in out
     assert "  default: main:app, 2 workers, auto, trio\n" in out
 
 
