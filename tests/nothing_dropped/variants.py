@@ -61,7 +61,7 @@ DEADLINE = (
     Allowed(what="truncated", clients=("events",), at_deadline=True, why="at the deadline"),
 )
 DEAD_WORKER = (
-    # ARCHITECTURE's failure table. A worker that dies takes with it what its app had begun: what
+    # docs/ARCHITECTURE.md, "Failures". A worker that dies takes with it what its app had begun: what
     # is not idempotent must not be begun again ...
     Allowed(what="status 502", clients=("post", "slow upload"), why="begun by a dead worker"),
     # ... of an answer that has begun the rest cannot come, and the client must see that ...
