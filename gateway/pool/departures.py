@@ -2,8 +2,8 @@
 
 A worker that drains serves on until the gateway has answered (SPEC.md 10.4). While others stay it
 is let go. When all of a pool's workers ask, the pool itself leaves, as at a pod's end: there the
-workers are told first and the load balancer last (docs/ARCHITECTURE.md, "Lifecycle"), so for `delay`
-seconds they are kept and get calls, whose responses close their connections.
+workers are told first and the load balancer last (docs/ARCHITECTURE.md, "Lifecycle"), so for
+`delay` seconds they are kept and get calls, whose responses close their connections.
 """
 
 from collections.abc import Iterable, Sequence

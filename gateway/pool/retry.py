@@ -1,8 +1,8 @@
 """When a worker ended with calls on it: which of them another worker may answer. Pure.
 
-The failure table of docs/ARCHITECTURE.md: a call that never reached the app goes elsewhere, whatever its
-method; one that did goes elsewhere once, if doing it twice means the same as doing it once.
-Either needs the body that was sent, from its first byte on.
+The failure table of docs/ARCHITECTURE.md: a call that never reached the app goes elsewhere,
+whatever its method; one that did goes elsewhere once, if doing it twice means the same as doing it
+once. Either needs the body that was sent, from its first byte on.
 """
 
 from collections import deque

@@ -35,8 +35,7 @@ def test_the_page_and_its_facts(server: Propylon) -> None:
         page = client.get("/")
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         for path in re.findall(r'(?:fetch\(|EventSource\(|href=)"(\w+)"', page.text):
-            with client.stream("POST" if path == "end" else "HEAD", "/" + path) as response:
-                assert response.status_code != 404, path
+            assert client.head("/" + path).status_code in (200, 405), path
         facts = client.get("/facts").json()
         assert facts["Connection"] == "http, HTTP/1.1, {}:{}".format(*server.address)
         assert facts["You"] == "127.0.0.1"

@@ -215,7 +215,7 @@ def test_key_updates_in_a_download(one: Propylon, tmp_path: Path) -> None:
             finally:
                 client.kill()
         assert path.stat().st_size > 16_000_000
-        assert b"\r\n0\r\n\r\n" in path.read_bytes()[-4_000:]
+        assert b"\r\n0\r\n\r\n" in path.read_bytes()[-400_000:]  # s_client adds its own words
 
 
 def test_a_response_cut_short_is_seen(server: Propylon, folder: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_client_that_says_goodbye_is_gone(each_parser: Propylon, tmp_path: Pat
         # close_notify, as a client's half-close; our side of the TCP connection stays open.
         with sock.unwrap():
             said = wait_for(lambda: file.exists() and file.read_text(), "the disconnect")
-    assert said == "OSError"
+    assert said == "sent"  # to nobody: ASGI HTTP 2.3
 
 
 def test_a_goodbye_right_behind_the_request(each_parser: Propylon, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ DEADLINE = (
     Allowed(what="truncated", clients=("events",), at_deadline=True, why="at the deadline"),
 )
 DEAD_WORKER = (
-    # docs/ARCHITECTURE.md, "Failures". A worker that dies takes with it what its app had begun: what
-    # is not idempotent must not be begun again ...
+    # docs/ARCHITECTURE.md, "Failures": a worker that dies takes with it what its app had begun;
+    # what is not idempotent must not be begun again ...
     Allowed(what="status 502", clients=("post", "slow upload"), why="begun by a dead worker"),
     # ... of an answer that has begun the rest cannot come, and the client must see that ...
     Allowed(what="truncated", why="begun by a dead worker"),

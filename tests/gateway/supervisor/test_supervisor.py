@@ -252,7 +252,7 @@ async def test_files_of_the_instance(project: Path) -> None:
         await running.said(rf"Serving on unix:{project}/a.sock \(")
         assert (project / "run.pid").read_text() == f"{running.pid}\n"
         assert (project / "run" / "default" / "1.sock").is_socket()
-        assert (project / "a.sock").stat().st_mode & 0o777 == 0o700
+        assert (project / "a.sock").stat().st_mode & 0o777 == 0o600
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(project / "a.sock"))
     assert await running.ended() == 0
