@@ -18,11 +18,7 @@ from wsproto.frame_protocol import CloseReason, RsvBits
 
 from ...protocol.link import utf8_size
 from ..settings import WebSocketSettings
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # no compiler was there when it was installed
-    from websockets.utils import apply_mask
+from .masking import apply_mask
 
 NORMAL: Final = 1000
 NO_STATUS: Final = 1005
