@@ -9,12 +9,16 @@ from ..protocol.reasons import REASONS
 class ExchangeError(Exception):
     """An exchange that the gateway itself answers: a status and one sentence for the client."""
 
-    def __init__(self, status: int, sentence: str, headers: Pairs = ()) -> None:
+    def __init__(
+        self, status: int, sentence: str, headers: Pairs = (), *, option: str = ""
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
         self.headers = headers
         """What the answer carries besides the page's own."""
+        self.option = option
+        """Which option sets the limit that was met; "" where none was."""
 
 
 class RequestError(ExchangeError):
@@ -34,18 +38,21 @@ class ResponseError(Exception):
 
 _HELP: Final[dict[int, str]] = {
     404: "No app is routed to this host and path. If you run this server, look at its [[routes]].",
-    413: "If you run this server, --max-request-body-size sets the limit.",
     500: "If you run this server, its log has the traceback.",
     502: "If you run this server, its log says what the worker did.",
     503: "Try again in a moment. If you run this server, its log says what its workers are doing.",
-    504: "If you run this server, --request-timeout sets the limit.",
 }
 
 
-def error_page(status: int, sentence: str, retry_after: int | None = None) -> tuple[Pairs, bytes]:
-    """Headers and body of the gateway's own answer: plain text, one sentence, what to do."""
+def error_page(
+    status: int, sentence: str, retry_after: int | None = None, option: str = ""
+) -> tuple[Pairs, bytes]:
+    """Headers and body of the gateway's own answer: plain text, one sentence, what to do.
+    `option`: what sets the limit that was met."""
     lines = [f"{status} {REASONS[status]}", "", sentence]
-    if status in _HELP:
+    if option:
+        lines.append(f"If you run this server, --{option} sets the limit.")
+    elif status in _HELP:
         lines.append(_HELP[status])
     body = ("\n".join(lines) + "\n").encode()
     headers = [

@@ -5,7 +5,7 @@ A *source* (a call on a worker, later a file or a cached response) pushes the re
 runs the other way: the sink tells the source what the client has taken.
 """
 
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ..protocol.messages import Address, Pairs
 
@@ -53,8 +53,22 @@ class Request:
         """What the client wants this connection to become."""
 
 
+class Account(NamedTuple):
+    """What a source has done for an exchange so far, for the log."""
+
+    pool: str
+    worker: int | str | None
+    """As it calls itself; None: none has had the exchange."""
+    queued: float
+    """Seconds that the exchange has waited for a worker."""
+    attempts: int
+    """Workers that have had the exchange."""
+
+
 class Source(Protocol):
     """Where a response comes from, and where the request's body goes."""
+
+    def account(self) -> Account: ...
 
     @property
     def send_credit(self) -> int:
@@ -101,9 +115,9 @@ class Sink(Protocol):
         """The body is complete."""
         ...
 
-    def fail(self, exchange: "Exchange", status: int, sentence: str) -> None:
+    def fail(self, exchange: "Exchange", status: int, sentence: str, option: str = "") -> None:
         """No (whole) response will come: an error page, or where the head is out already a
-        truncation that the client can see."""
+        truncation that the client can see. `option`: what sets the limit that was met."""
         ...
 
     def event(self, exchange: "Exchange", event: dict[str, object]) -> None:
@@ -139,6 +153,7 @@ class Exchange:
         "more_body",
         "opened",
         "path",
+        "reason",
         "request",
         "response_headers",
         "root_path",
@@ -175,3 +190,6 @@ class Exchange:
         """Bytes of response body, framing not counted."""
         self.opened = 0.0
         """Monotonic seconds when the head was complete."""
+        self.reason = ""
+        """Why the gateway and not the app has answered, or why the answer has no end; "" of what
+        the app has answered."""

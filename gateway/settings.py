@@ -156,6 +156,12 @@ class RouteSettings:
     root_path (ASGI) or SCRIPT_NAME (WSGI)."""
 
 
+DEFAULT_ACCESS_LOGFORMAT: Final = (
+    '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"%(why)s'
+)
+"""gunicorn's (NCSA's combined one), and at the end why, of what the app has not answered."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Room `observe`."""
@@ -163,8 +169,8 @@ class LogSettings:
     level: str = "info"
     access_log: str = "-"
     """"-" standard output, "" none, else a file's path, opened for appending."""
-    access_logformat: str = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
-    """gunicorn's atoms, or the word json."""
+    access_logformat: str = DEFAULT_ACCESS_LOGFORMAT
+    """gunicorn's atoms and some of ours (see `observe.formats`), or the word json."""
     error_log: str = "-"
     """Our own log: "-" standard error, else a file's path, opened for appending."""
     use_colors: bool | None = None

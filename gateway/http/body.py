@@ -130,7 +130,11 @@ class ChunkedBody:
         self._left = int(match[1], 16)
         self._total += self._left
         if 0 < self._limit < self._total:
-            raise RequestError(413, f"The request body is over the limit of {self._limit} bytes.")
+            raise RequestError(
+                413,
+                f"The request body is over the limit of {self._limit} bytes.",
+                option="max-request-body-size",
+            )
         if self._left:
             self._state = "data"
         else:

@@ -106,7 +106,9 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         request.upgrade = ""
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
         raise RequestError(
-            413, f"The request body is over the limit of {settings.max_request_body_size} bytes."
+            413,
+            f"The request body is over the limit of {settings.max_request_body_size} bytes.",
+            option="max-request-body-size",
         )
     return request
 
@@ -117,7 +119,11 @@ def read_line(
     """What a request line of the grammar asks for, and the authority that its target names.
     Raises RequestError."""
     if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
-        raise RequestError(414, f"The request line is over {settings.limit_request_line} bytes.")
+        raise RequestError(
+            414,
+            f"The request line is over {settings.limit_request_line} bytes.",
+            option="limit-request-line",
+        )
     name = method.decode("ascii")
     if version == b"HTTP/1.1":
         request = Request(name, target, "1.1")
@@ -155,7 +161,11 @@ class FieldsSoFar:
         settings = self._settings
         self._count += 1
         if self._count > settings.limit_request_fields:
-            raise RequestError(431, f"More than {settings.limit_request_fields} header fields.")
+            raise RequestError(
+                431,
+                f"More than {settings.limit_request_fields} header fields.",
+                option="limit-request-fields",
+            )
         if size > settings.limit_request_field_size:
             raise _field_too_long(settings)
         if b"_" in name:
@@ -181,14 +191,20 @@ ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS
 def _check_each_field(block: bytes, settings: HttpSettings) -> None:
     lines = block.split(b"\r\n")[:-1]
     if len(lines) > settings.limit_request_fields:
-        raise RequestError(431, f"More than {settings.limit_request_fields} header fields.")
+        raise RequestError(
+            431,
+            f"More than {settings.limit_request_fields} header fields.",
+            option="limit-request-fields",
+        )
     if max(map(len, lines)) > settings.limit_request_field_size:
         raise _field_too_long(settings)
 
 
 def _field_too_long(settings: HttpSettings) -> RequestError:
     limit = settings.limit_request_field_size
-    return RequestError(431, f"A header field is over {limit} bytes.")
+    return RequestError(
+        431, f"A header field is over {limit} bytes.", option="limit-request-field-size"
+    )
 
 
 def _sift(request: Request, fields: Fields, header_map: HeaderMap) -> Fields:
@@ -331,7 +347,11 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
     if head.startswith(b"\x16\x03") or head == b"\x16":
         return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
     if len(line) > settings.limit_request_line:
-        return RequestError(414, f"The request line is over {settings.limit_request_line} bytes.")
+        return RequestError(
+            414,
+            f"The request line is over {settings.limit_request_line} bytes.",
+            option="limit-request-line",
+        )
     if LINE.fullmatch(line) is None:
         return RequestError(400, f"The request line is malformed: {_shown(line)}")
     try:

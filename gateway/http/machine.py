@@ -41,6 +41,7 @@ class HttpMachine:
         "_framing",
         "_left",
         "_phrase",
+        "_refused",
         "_repeated",
         "_request",
         "_searched",
@@ -61,6 +62,7 @@ class HttpMachine:
         """None while the next head has not come in part."""
         self._framing: BodyFraming | None = None
         self._request: Request | None = None
+        self._refused = b""
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
         self._left = 0
         self._phrase: tuple[int, bytes] | None = None
@@ -75,6 +77,11 @@ class HttpMachine:
     def buffered(self) -> int:
         """Bytes received and not yet asked for."""
         return len(self._buffer)
+
+    @property
+    def head_so_far(self) -> bytes:
+        """Of a head that was refused, or is late, what has come of it; perhaps more."""
+        return self._refused or self._buffer
 
     @property
     def head_began(self) -> bool:
@@ -115,7 +122,11 @@ class HttpMachine:
             return None
         limit = self._context.settings.limit_request_head
         if end + 4 > limit:
-            raise RequestError(431, f"The request's head is over the limit of {limit} bytes.")
+            raise RequestError(
+                431,
+                f"The request's head is over the limit of {limit} bytes.",
+                option="limit-request-field-size",
+            )
         end += 4
         if end == len(buffer):
             head, self._buffer = buffer, b""
@@ -128,7 +139,11 @@ class HttpMachine:
             self._framing, self._request = None, request
             self.keep_alive = request.keep_alive
             return request
-        request = read_head(head, self._context.settings, self._context.parse_fields)
+        try:
+            request = read_head(head, self._context.settings, self._context.parse_fields)
+        except RequestError:
+            self._refused = head
+            raise
         self._repeated.learn(head, request)
         length = request.content_length
         if length is None:
@@ -143,6 +158,7 @@ class HttpMachine:
         if request.upgrade:
             # Whatever becomes of it, no further request is parsed on this connection.
             self.keep_alive = False
+            self._refused = head
             check_handshake(request, len(self._buffer))
         return request
 

@@ -107,13 +107,19 @@ class UnfinishedHead:
         if self._fields is None:
             if long > settings.limit_request_line:
                 raise RequestError(
-                    414, f"The request line is over {settings.limit_request_line} bytes."
+                    414,
+                    f"The request line is over {settings.limit_request_line} bytes.",
+                    option="limit-request-line",
                 )
         elif long > settings.limit_request_field_size:
             raise RequestError(
-                431, f"A header field is over {settings.limit_request_field_size} bytes."
+                431,
+                f"A header field is over {settings.limit_request_field_size} bytes.",
+                option="limit-request-field-size",
             )
         if len(head) > settings.limit_request_head:
             raise RequestError(
-                431, f"The request's head is over the limit of {settings.limit_request_head} bytes."
+                431,
+                f"The request's head is over the limit of {settings.limit_request_head} bytes.",
+                option="limit-request-field-size",
             )

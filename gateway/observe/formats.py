@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..exchange import Exchange
+from ..exchange import Account, Exchange
 
 Entry = tuple[Exchange, float, float]
 """An ended exchange, how long it took, in seconds, and when it ended, as seconds of the epoch."""
@@ -53,17 +53,68 @@ def _host(entry: Entry) -> str:
 
 
 def _protocol(entry: Entry) -> str:
-    return f"HTTP/{entry[0].request.http_version}"
+    version = entry[0].request.http_version
+    return f"HTTP/{version}" if version else "-"
 
 
 def _request_line(entry: Entry) -> str:
     request = entry[0].request
-    return f"{request.method} {escaped(request.target)} {_protocol(entry)}"
+    if not request.http_version:  # refused: it could not be told apart
+        return escaped(request.target) or "-"
+    return f"{request.method} {escaped(request.target)} HTTP/{request.http_version}"
 
 
 def _target_parts(entry: Entry) -> tuple[str, str]:
-    path, _, query = entry[0].request.target.partition(b"?")
+    request = entry[0].request
+    if not request.http_version:
+        return "-", ""
+    path, _, query = request.target.partition(b"?")
     return escaped(path), escaped(query)
+
+
+def _account(entry: Entry) -> Account | None:
+    source = entry[0].source
+    return None if source is None else source.account()
+
+
+def _pool(entry: Entry) -> str:
+    account = _account(entry)
+    return account.pool if account else "-"
+
+
+def _worker(entry: Entry) -> str:
+    account = _account(entry)
+    return "-" if account is None or account.worker is None else _safe(str(account.worker))
+
+
+def _queued(entry: Entry) -> str:
+    account = _account(entry)
+    return f"{account.queued:.6f}" if account else "-"
+
+
+def _attempts(entry: Entry) -> str:
+    account = _account(entry)
+    return str(account.attempts) if account else "-"
+
+
+def _why(entry: Entry) -> str:
+    """Of what the app has not answered: the reason, and where the exchange had got to."""
+    reason = entry[0].reason
+    if not reason:
+        return ""
+    why = f' reason="{_safe(reason)}"'
+    account = _account(entry)
+    if account is None:
+        return why
+    return (
+        f"{why} pool={account.pool} worker={_worker(entry)} "
+        f"queued={account.queued:.3f} attempts={account.attempts}"
+    )
+
+
+def _safe(text: str) -> str:
+    """What a worker said, perhaps, as printable ASCII."""
+    return escaped(text.encode("utf-8", "backslashreplace"))
 
 
 def _ended_at(entry: Entry) -> str:
@@ -99,8 +150,17 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "D": lambda entry: str(int(entry[1] * 1_000_000)),
     "L": lambda entry: f"{entry[1]:.6f}",
     "p": lambda _: "-",
+    "reason": lambda entry: _safe(entry[0].reason) or "-",
+    "pool": _pool,
+    "worker": _worker,
+    "queued": _queued,
+    "attempts": _attempts,
+    "why": _why,
 }
-"""gunicorn's atoms."""
+"""gunicorn's atoms, and ours: of an exchange that the app has not answered the `reason`; the `pool`
+that was asked, its last `worker`, the seconds that the exchange was `queued` for one, the
+`attempts`, which are the workers that had it; and all of these as the end of a line, with a space
+in front, in `why`, which is empty where there is no reason."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
 """Those that are the same in every line: the user is the app's to know, and the process differs
 from request to request."""
@@ -149,17 +209,30 @@ def _json_line(entry: Entry) -> bytes:
     request, client = exchange.request, exchange.client
     second = int(ended)
     until, zone = _iso_second(second)
-    path, _, query = escaped(request.target).replace("\\", "\\\\").partition("?")
+    target = escaped(request.target) if request.http_version else "-"
+    path, _, query = target.replace("\\", "\\\\").partition("?")
     fields = dict(reversed(request.headers))  # of a repeated one the first counts
     return (
         f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
         f'"scheme":"{exchange.scheme}","host":{_json(request.host)},"path":"{path}",'
-        f'"query":"{query}","protocol":"HTTP/{request.http_version}","status":{exchange.status},'
+        f'"query":"{query}","protocol":"{_protocol(entry)}","status":{exchange.status},'
         f'"bytes":{exchange.body_sent},"duration":{seconds:.6f},'
         f'"referer":{_json_field(fields.get(b"referer", b"-"))},'
-        f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))}}}'
+        f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))}'
+        f"{_json_why(entry) if exchange.reason else ''}}}"
     ).encode()
+
+
+def _json_why(entry: Entry) -> str:
+    """More keys, of what the app has not answered; numbers as such, null for what is not known."""
+    exchange, account = entry[0], _account(entry)
+    why: dict[str, object] = {"reason": exchange.reason}
+    if account is not None:
+        why |= account._asdict() | {"queued": round(account.queued, 6)}
+    if not exchange.request.http_version:
+        why["request"] = escaped(exchange.request.target)
+    return "," + msgspec.json.encode(why)[1:-1].decode()
 
 
 @lru_cache(maxsize=8)

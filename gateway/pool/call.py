@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ...protocol.calls import Call
 from ...protocol.messages import MAX_BODY
-from ..exchange import IDEMPOTENT, Exchange
+from ..exchange import IDEMPOTENT, Account, Exchange
 from .retry import KeptBodies, KeptBody, needs_confirmation
 
 if TYPE_CHECKING:
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ...protocol.gateway_link import GatewayLink
+    from ..settings import PoolSettings
 
     class Carrier(Protocol):
         """What a call needs of its member."""
 
         machine: GatewayLink
+        who: dict[str, object]
 
         def count(self, status: int) -> None: ...
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
         clock: Callable[[], float]
         kept: KeptBodies
+        settings: PoolSettings
 
 
 class PoolCall(Call):
@@ -33,6 +36,7 @@ class PoolCall(Call):
     __slots__ = (
         "_pool",
         "deaths",
+        "earlier",
         "exchange",
         "kept",
         "member",
@@ -52,6 +56,8 @@ class PoolCall(Call):
         self.deaths = 0
         """Workers that ended with this exchange on them."""
         self.refusals = 0
+        self.earlier = 0
+        """Workers that have had this exchange before."""
         self.started = False
         """Whether the worker has said that the app is called."""
         self.kept: KeptBody | None = None
@@ -60,6 +66,17 @@ class PoolCall(Call):
         """Queued, handed over or given body, whichever was last; monotonic seconds."""
         self.waited = 0.0
         """Seconds that it was in the queue, earlier attempts included."""
+
+    def account(self) -> Account:
+        """Where the exchange has got to."""
+        member, waited = self.member, self.waited
+        if member is None and self.since:
+            waited += self._pool.clock() - self.since
+        worker = None if member is None else member.who.get("worker")
+        if not isinstance(worker, (int, str)):  # a worker may say anything of itself
+            worker = None
+        attempts = self.earlier + (member is not None)
+        return Account(self._pool.settings.name, worker, waited, attempts)
 
     def send_body(self, data: bytes, more: bool) -> None:
         if self.member is None:

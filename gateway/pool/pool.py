@@ -93,7 +93,9 @@ class Pool:
                 call.since = now
                 self._queue.append(call)
             else:
-                self._fail(call, 503, "The server is at its limit and its queue is full.")
+                self._fail(
+                    call, 503, "The server is at its limit and its queue is full.", "queue-size"
+                )
 
     def _least_loaded(self) -> PoolMember | None:
         best = None
@@ -138,10 +140,10 @@ class Pool:
         self._queue.clear()
         self._queue.extend(wanted)
 
-    def _fail(self, call: PoolCall, status: int, sentence: str) -> None:
+    def _fail(self, call: PoolCall, status: int, sentence: str, option: str = "") -> None:
         exchange, call.exchange = call.exchange, None
         if exchange is not None:
-            exchange.sink.fail(exchange, status, sentence)
+            exchange.sink.fail(exchange, status, sentence, option)
 
     # -- members -----------------------------------------------------------------------------
 
@@ -159,7 +161,10 @@ class Pool:
         self._rank()
         ready = sum(member.ready for member in self.members)
         if ready:
-            self.last_failure, self._outage_said = "", False
+            self.last_failure = ""
+            if self._outage_said:
+                self._outage_said = False
+                log.warning("pool %s has a worker again", self.settings.name)
         self._owner.ready_changed(self.settings.name, ready)
         self._report.changed(self.members, self.now)
         self._dispatch()
@@ -236,8 +241,7 @@ class Pool:
         assert exchange is not None, "somebody waits for it"
         call.deaths += 1
         if not self._try_again(call, started=started or not needs_confirmation(exchange)):
-            request = exchange.request
-            log.warning("%s %s: %s", request.method, request.path.decode("latin-1"), reason)
+            exchange.reason = reason
             self._fail(call, 502, "The worker that had this request ended before it answered.")
 
     def _try_again(self, call: PoolCall, *, started: bool) -> bool:
@@ -256,6 +260,7 @@ class Pool:
         call.exchange = None
         another = PoolCall(self, exchange)
         another.deaths, another.refusals = call.deaths, call.refusals
+        another.waited, another.earlier = call.waited, call.earlier + 1
         exchange.source = another
         rest = call.rewind(exchange)
         if rest:
@@ -278,7 +283,7 @@ class Pool:
         queue = self._queue
         limit = self.settings.queue_timeout
         while queue and (queue[0].exchange is None or (limit and now - queue[0].since > limit)):
-            self._fail(queue.popleft(), 503, self._why_waiting())
+            self._fail(queue.popleft(), 503, *self._why_waiting())
         if self.request_timeout:
             late = now - self.request_timeout
             for call in [call for call in self.running if call.since < late]:
@@ -293,11 +298,12 @@ class Pool:
         if call.member is not None:
             call.member.count(504)
         call.give_up(TIMED_OUT, "request timeout")
-        exchange.sink.fail(exchange, 504, "The app did not answer in time.")
+        exchange.sink.fail(exchange, 504, "The app did not answer in time.", "request-timeout")
 
-    def _why_waiting(self) -> str:
+    def _why_waiting(self) -> tuple[str, str]:
+        """The sentence, and the option that sets the limit."""
         if any(member.ready for member in self.members):
-            return "No worker was free in time."
+            return "No worker was free in time.", "queue-timeout"
         if not self._outage_said:  # once, not once for each who waited
             self._outage_said = True
             why = f"; the last one could not start: {self.last_failure}"
@@ -306,7 +312,7 @@ class Pool:
                 self.settings.name,
                 why if self.last_failure else "",
             )
-        return "No worker of this app is ready."
+        return "No worker of this app is ready.", ""
 
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""
@@ -326,7 +332,12 @@ class Pool:
             exchange = call.exchange
             if exchange is not None and not exchange.status:
                 call.give_up(SHUTDOWN, "the gateway ends")
-                exchange.sink.fail(exchange, 504, "The server ends, and the app had not answered.")
+                exchange.sink.fail(
+                    exchange,
+                    504,
+                    "The server ends, and the app had not answered.",
+                    "timeout-graceful-shutdown",
+                )
 
     def drain(self) -> None:
         """The gateway ends: every worker may go when it is done."""

@@ -13,12 +13,14 @@ in this state, and its socket's `send_by` for what it has to take.
 
 import socket
 from logging import getLogger
+from typing import Final
 
 from ...protocol.messages import CLIENT_GONE, REASON, Address, Pairs
 from ..errors import RequestError, ResponseError, error_page
-from ..exchange import Exchange, Request
+from ..exchange import Exchange
 from ..http.handshake import check_origin
 from ..http.machine import CONTINUE
+from ..http.refused import refused_request
 from .client_socket import MOST_BUFFERED, ClientSocket
 from .closing import FIRST_BYTE_OF_NEXT, ClosingConnection
 from .state import ServiceState
@@ -27,6 +29,15 @@ from .upload import Upload
 from .websocket import WebSocketConnection, accept_websocket
 
 log = getLogger("propylon.gateway")
+
+UNAVAILABLE: Final = frozenset({502, 503, 504})
+"""Answers that say that the app could not be asked, or has not answered: the operator's to know."""
+HEAD_LATE: Final = RequestError(
+    408, "The request's head did not arrive in time.", option="header-timeout"
+)
+BODY_LATE: Final = RequestError(
+    408, "The request's body did not arrive in time.", option="body-timeout"
+)
 
 
 class ClientConnection(ClosingConnection):
@@ -262,11 +273,22 @@ class ClientConnection(ClosingConnection):
         if self._service.draining:  # it began while the others were told
             websocket.drain()
 
-    def fail(self, exchange: Exchange, status: int, sentence: str, extra: Pairs = ()) -> None:
+    def fail(
+        self,
+        exchange: Exchange,
+        status: int,
+        sentence: str,
+        option: str = "",
+        extra: Pairs = (),
+    ) -> None:
         if exchange is not self._exchange:
             return
+        exchange.reason = exchange.reason or (f"{sentence} --{option}" if option else sentence)
+        if status in UNAVAILABLE:
+            self._service.notices.failed(exchange, status)
         if exchange.status == 0:
-            headers, body = error_page(status, sentence, 1 if status == 503 else None)
+            again = 1 if status == 503 else None
+            headers, body = error_page(status, sentence, again, option)
             self.respond(exchange, status, headers + extra, body)
             return
         # The head is out: what the client gets must not look like a whole response.
@@ -280,6 +302,7 @@ class ClientConnection(ClosingConnection):
         self._blame_app(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, "the response was refused")
+        exchange.reason = f"The app's response was refused: {error}"
         self.fail(exchange, 500, "The app's response was not valid HTTP.")
 
     def _finish(self, exchange: Exchange) -> None:
@@ -359,22 +382,25 @@ class ClientConnection(ClosingConnection):
             self._service.notices.say(error.notice, self._client)
         exchange = self._exchange
         if exchange is None:
-            exchange = Exchange(Request("-", b"-", "1.1"), self, self._client, self._server)
+            request = refused_request(self._machine.head_so_far)
+            exchange = Exchange(request, self, self._client, self._server)
+            exchange.scheme = self._scheme
             exchange.opened = self._service.clock()
             self._exchange = exchange
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)
         self._machine.keep_alive = False
         self._lingers = True
-        self.fail(exchange, error.status, error.sentence, error.headers)
+        self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
-    def _client_gone(self) -> None:
+    def _client_gone(self, why: str = "The client went away.") -> None:
         """Nobody is there any more: the app is told, the log says 499 where nothing was sent."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             if exchange.source is not None:
                 exchange.source.give_up(CLIENT_GONE, "the client went away")
-            exchange.status = exchange.status or 499
+            if not exchange.status:
+                exchange.status, exchange.reason = 499, why
             self._log(exchange)
         if (exchange is not None or self._socket.kept) and not self._machine.end_shows:
             self._socket.reset()  # else a cut response would look whole
@@ -386,16 +412,16 @@ class ClientConnection(ClosingConnection):
         """Ends what has lasted too long. Called a few times a second."""
         if self._socket.send_by and now >= self._socket.send_by:
             # Sent bytes that the client does not take: nothing more can be said to it.
-            self._client_gone()
+            self._client_gone("The client took nothing of its response. --send-timeout")
         elif self._deadline and now >= self._deadline:
             if self._state == "head":
-                self._refuse(RequestError(408, "The request's head did not arrive in time."))
+                self._refuse(HEAD_LATE)
             elif self._state == "idle":
                 self._close_idle()
             elif self._state != "exchange":
                 self._close()
             elif not self._socket.kept:  # else it is busy taking what it is sent
-                self._refuse(RequestError(408, "The request's body did not arrive in time."))
+                self._refuse(BODY_LATE)
 
     def cut(self) -> None:
-        self._client_gone()
+        self._client_gone("The connection was cut.")

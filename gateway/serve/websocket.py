@@ -219,9 +219,10 @@ class WebSocketConnection:
         code, reason = event.get("code"), event.get("reason")
         self._close(code if isinstance(code, int) else NORMAL, str(reason or ""))
 
-    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
         """The app or its worker is gone."""
         if exchange is self._exchange:
+            exchange.reason = exchange.reason or sentence
             self._close(INTERNAL_ERROR, "")
 
     def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:

@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 
 import pytest
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange import Account, Exchange, Request
 from propylon.gateway.observe.formats import Entry, compile_format
+from propylon.gateway.settings import LogSettings
 
 ENDED = 1_000_000_000.25
 
@@ -82,3 +83,59 @@ def test_json_of_what_is_not_known() -> None:
     assert (record["path"], record["query"]) == (r"/\x5c\x22", r"\xff?")
     assert record["referer"] == "-"
     assert datetime.fromisoformat(record["time"]).timestamp() == ended
+
+
+class Waited:
+    """A source with an account."""
+
+    def __init__(self, worker: int | str | None) -> None:
+        self.worker = worker
+
+    def account(self) -> Account:
+        return Account("api", self.worker, 1.25, 2)
+
+
+DEFAULT = LogSettings().access_logformat
+
+
+@pytest.mark.parametrize(
+    ("worker", "shown"), [(3, "3"), (None, "-"), ('"\n\u20ac', r"\x22\x0a\xe2\x82\xac")]
+)
+def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> None:
+    one = entry()
+    exchange = one[0]
+    answered = compile_format(DEFAULT)(one)
+    assert answered.endswith(b'13 "-" "-"'), "as gunicorn's, where the app has answered"
+    exchange.reason, exchange.source = 'It "ended"\n', Waited(worker)  # type: ignore[assignment]
+    line = compile_format(DEFAULT)(one).decode()
+    assert line == answered.decode() + (
+        rf' reason="It \x22ended\x22\x0a" pool=api worker={shown} queued=1.250 attempts=2'
+    )
+    record = json.loads(compile_format("json")(one))
+    assert record["reason"] == exchange.reason
+    assert (record["pool"], record["worker"]) == ("api", worker)
+    assert (record["queued"], record["attempts"]) == (1.25, 2)
+    atoms = compile_format("%(pool)s %(worker)s %(queued)s %(attempts)s %(reason)s")(one)
+    assert atoms.decode() == rf"api {shown} 1.250000 2 It \x22ended\x22\x0a"
+
+
+def test_why_without_a_source() -> None:
+    one = entry()
+    one[0].reason = "Nothing is served at this address."
+    assert compile_format("%(why)s")(one) == b' reason="Nothing is served at this address."'
+    assert compile_format("%(pool)s%(worker)s%(queued)s%(attempts)s")(one) == b"----"
+    record = json.loads(compile_format("json")(one))
+    assert record["reason"] == "Nothing is served at this address."
+    assert "pool" not in record
+
+
+def test_a_line_that_could_not_be_told_apart() -> None:
+    request = Request("-", b'GET "\x01?', "")
+    one = (Exchange(request, None, None, None), 0.0, ENDED)  # type: ignore[arg-type]
+    one[0].reason = "The request line is malformed."
+    assert compile_format("%(r)s|%(m)s|%(U)s|%(q)s|%(H)s")(one) == rb"GET \x22\x01?|-|-||-"
+    record = json.loads(compile_format("json")(one))
+    assert (record["method"], record["path"], record["protocol"]) == ("-", "-", "-")
+    assert record["request"] == r"GET \x22\x01?"
+    request.target = b""
+    assert compile_format("%(r)s")(one) == b"-"

@@ -34,7 +34,7 @@ class Client:
 
     def end(self, exchange: Exchange) -> None: ...
 
-    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
         assert self.failed is None, "an exchange fails once"
         self.failed = (status, sentence)
 

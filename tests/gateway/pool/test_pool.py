@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange import Account, Exchange, Request
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY
@@ -183,7 +183,34 @@ def test_an_outage_is_logged_once_with_its_reason(caplog: pytest.LogCaptureFixtu
     member.die()
     submit(p)
     p.sweep(111.0)
-    assert caplog.messages[1:] == ["pool default has no worker that is ready"]
+    LinkedMember(p)
+    p.changed()
+    assert caplog.messages[1:] == [
+        "pool default has a worker again",
+        "pool default has no worker that is ready",
+        "pool default has a worker again",
+    ]
+
+
+def test_the_account_of_an_exchange() -> None:
+    p = pool()
+    p.sweep(100.0)
+    exchange, _ = submit(p)
+    source = exchange.source
+    assert source is not None
+    p.sweep(101.5)
+    assert source.account() == Account("default", None, 1.5, 0)
+    first = LinkedMember(p)
+    p.sweep(103.0)
+    assert source.account() == Account("default", 1, 1.5, 1)
+    second = LinkedMember(p)
+    first.die()
+    source = exchange.source
+    assert source is not None
+    assert source.account() == Account("default", 1, 1.5, 2)
+    second.die()
+    assert source.account() == Account("default", 1, 1.5, 2)
+    assert exchange.reason == "the worker was killed"
 
 
 @pytest.mark.parametrize(
