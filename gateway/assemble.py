@@ -97,7 +97,8 @@ async def run_gateway(
             Listener(sock, listener.address, tls if listener.tls else None)
             for sock, listener in zip(sockets, settings.listeners, strict=True)
         ]
-        service = Service(state, [Pulse(report).sweep, *(pool.sweep for pool in pools.values())])
+        sweepers = [Pulse(report).sweep, Waits(report, pools, state).sweep]
+        service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())])
         if settings.trust.proxy_protocol:
             service.proxies = ProxyGate(settings.trust, state)
         background.start_soon(poller.run)
@@ -145,6 +146,28 @@ class Pulse:
         if now >= self._next:
             self._next = now + PULSE_EVERY
             self._report({"event": "alive"})
+
+
+class Waits:
+    """Tells the supervisor what a stop waits for."""
+
+    def __init__(
+        self,
+        report: Callable[[dict[str, object]], None],
+        pools: Mapping[str, Pool],
+        state: ServiceState,
+    ) -> None:
+        self._report = report
+        self._pools = pools
+        self._state = state
+        self._next = 0.0
+
+    def sweep(self, now: float) -> None:
+        if self._state.draining and now >= self._next:
+            self._next = now + PULSE_EVERY
+            calls = {name: pool.waits_for() for name, pool in self._pools.items()}
+            connections = len(self._state.connections)
+            self._report({"event": "waiting", "connections": connections, "calls": calls})
 
 
 class PoolsOwner:

@@ -13,9 +13,11 @@ from .config.faults import ConfigError, nearest
 from .config.flags import ServingCommand, flags
 from .config.load import Loaded, load
 from .config.option import Verb
+from .operate.client import printable
 from .operate.verbs import VERBS
 
 EXIT_USAGE: Final = 2
+EXIT_APP: Final = 3
 
 CONTEXT: Final = {
     "help_option_names": ["-h", "--help"],
@@ -90,10 +92,11 @@ Read = Callable[[], Loaded]
 """Loads the configuration: flags as they were given, the rest as it is now. Raises ConfigError."""
 
 
-def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
-    """A command that has the verb's flags and is called with what loads them."""
+def _verb(verb: Verb, **more: Callable[..., Any]) -> Callable[[Callable[..., None]], click.Command]:
+    """A command that has the verb's flags and is called with what loads them; `more`: options
+    of its own, by name, which are passed on."""
 
-    def make(run: Callable[[Read], None]) -> click.Command:
+    def make(run: Callable[..., None]) -> click.Command:
         @flags(verb)
         @click.version_option(version("propylon"), message="propylon %(version)s")
         @click.option(
@@ -104,11 +107,15 @@ def _verb(verb: Verb) -> Callable[[Callable[[Read], None]], click.Command]:
             help="TOML file.  [default: propylon.toml in the current directory, if there is one]",
         )
         def command(config_file: str | None, **values: Any) -> None:
+            own = {name: values.pop(name) for name in more}
+
             def read() -> Loaded:
                 return load(verb, values, os.environ, config_file)
 
-            run(read)
+            run(read, **own)
 
+        for add in more.values():
+            command = add(command)
         return propylon.command(
             verb,
             cls=ServingCommand,
@@ -138,9 +145,16 @@ def worker(read: Read) -> None:
     sys.exit(supervise("worker", read))
 
 
-@_verb("check")
-def check(read: Read) -> None:
-    """Check the configuration; print every value and where it came from."""
+_no_app = click.option("--no-app", is_flag=True, help="Leave the import of the app out.")
+
+
+@_verb("check", no_app=_no_app)
+def check(read: Read, no_app: bool) -> None:
+    """Check the configuration; print every value and where it came from. Import the app as a worker
+    would, without running it.
+
+    Exit code 2: the configuration is wrong. 3: an app cannot be imported.
+    """
     from .config.report import report
 
     loaded = read()
@@ -150,6 +164,28 @@ def check(read: Read) -> None:
     click.echo(report(loaded))
     for note in loaded.notes:
         click.echo(f"note: {note}", err=True)
+    if not no_app:
+        _import_apps(loaded)
+
+
+def _import_apps(loaded: Loaded) -> None:
+    from .supervisor.import_check import import_apps
+    from .supervisor.status import tail
+
+    click.echo("\nImports")
+    failed = False
+    for one in import_apps(loaded.config):
+        if not one.fault:
+            click.echo(f"  {one.pool}: {one.app}, {one.interface}")
+            continue
+        failed = True
+        detail = tail(one.detail)
+        if detail:
+            click.echo(printable(detail), err=True)
+        sentence = f"pool {one.pool}: {one.app} cannot be imported: {one.fault}"
+        click.echo(f"propylon: {printable(sentence)}", err=True)
+    if failed:
+        sys.exit(EXIT_APP)
 
 
 for _command in VERBS:

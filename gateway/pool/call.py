@@ -1,5 +1,6 @@
 """One attempt to have a worker answer an exchange; the exchange's source while it lasts."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...protocol.calls import Call
@@ -161,3 +162,20 @@ class PoolCall(Call):
         self.exchange = None
         if self.member is not None and self.request != "reset" and self.response != "ended":
             self.member.machine.reset(self, code, reason)
+
+
+def under_way(calls: Iterable[PoolCall]) -> tuple[int, int, int]:
+    """How many somebody waits for: requests without a response's head, responses that are being
+    sent, WebSockets."""
+    requests = responses = websockets = 0
+    for call in calls:
+        exchange = call.exchange
+        if exchange is None:
+            continue
+        if exchange.request.upgrade:
+            websockets += 1
+        elif exchange.status:
+            responses += 1
+        else:
+            requests += 1
+    return requests, responses, websockets

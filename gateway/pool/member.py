@@ -44,7 +44,7 @@ from ...protocol.outbox import SEND_BUFFER
 from ...protocol.unsent import Unsent
 from ..exchange import Exchange
 from ..poller import READ, WRITE, Poller
-from .call import PoolCall
+from .call import PoolCall, under_way
 from .health import Health
 from .pool import Pool
 from .retry import needs_confirmation
@@ -135,6 +135,9 @@ class Member(PoolMember):
             for call in list(self.machine.calls.values()):
                 if call.request != "reset":
                     self.machine.event(call, {"type": WIND_DOWN})
+
+    def under_way(self) -> tuple[int, int, int]:
+        return under_way(cast("PoolCall", call) for call in self.machine.calls.values())
 
     def sweep(self) -> None:
         if not self.ready or self.machine.state != "open":

@@ -17,7 +17,7 @@ from ..settings import PoolSettings
 from .call import PoolCall
 from .departures import Departures
 from .health import Attention
-from .report import Workers, WorkersReport
+from .report import Workers, WorkersReport, plain
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
 from .standing import PoolMember
 
@@ -313,6 +313,25 @@ class Pool:
                 why if self.last_failure else "",
             )
         return "No worker of this app is ready.", ""
+
+    def waits_for(self) -> list[dict[str, object]]:
+        """What is under way, for the log of a stop: one for each worker that has any, and one for
+        the queue."""
+        found: list[dict[str, object]] = []
+        for member in self.members:
+            requests, responses, websockets = member.under_way()
+            if requests or responses or websockets:
+                found.append(
+                    {
+                        "worker": plain(member.who.get("worker")),
+                        "requests": requests,
+                        "responses": responses,
+                        "websockets": websockets,
+                    }
+                )
+        if queued := sum(call.exchange is not None for call in self._queue):
+            found.append({"worker": None, "requests": queued})
+        return found
 
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""

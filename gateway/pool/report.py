@@ -37,7 +37,7 @@ class WorkersReport:
 def _line(member: PoolMember) -> dict[str, object]:
     who = member.who
     return {
-        **{key: _plain(who.get(key)) for key in ("id", "worker", "pid", "generation")},
+        **{key: plain(who.get(key)) for key in ("id", "worker", "pid", "generation")},
         "ready": member.ready,
         "running": member.running,
         "late": member.grade != "punctual",
@@ -46,6 +46,6 @@ def _line(member: PoolMember) -> dict[str, object]:
     }
 
 
-def _plain(value: object) -> int | str | None:
+def plain(value: object) -> int | str | None:
     """What a worker says of itself may be anything, and of any length."""
     return value[:LONGEST_NAME] if isinstance(value, str) else value if type(value) is int else None

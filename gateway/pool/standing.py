@@ -59,5 +59,9 @@ class PoolMember(ABC):
         """It hears that the gateway has no new clients, and goes on getting calls."""
 
     @abstractmethod
+    def under_way(self) -> tuple[int, int, int]:
+        """Of its calls, as `call.under_way` counts them."""
+
+    @abstractmethod
     def sweep(self) -> None:
         """A look at its health, a few times a second."""

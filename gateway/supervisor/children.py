@@ -78,6 +78,11 @@ class ChildTable:
         times.append(self._ending.hurry_at)
         return min((time for time in times if time is not None), default=None)
 
+    @property
+    def cut_at(self) -> float | None:
+        """When a stop has no more time for what is under way; None: there is none, or no longer."""
+        return self._ending.hurry_at
+
     def tell(self, message: Told, now: float) -> list[Decision]:
         match message:
             case Start():

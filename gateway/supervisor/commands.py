@@ -52,7 +52,7 @@ class Drain(_Command, frozen=True):
 
 
 class Stop(_Command, frozen=True):
-    """The same; who asks waits for the end of the process."""
+    """The same; what it waits for is said, and the end of the process is the answer."""
 
     now: bool = False
     """True: without finishing what is under way."""

@@ -80,12 +80,21 @@ class Orders:
                 return self._scale(pool, workers, relative=relative)
             case commands.Stop(now):
                 self._supervisor.stop("`propylon stop`", now=now)
-                return Result(True, "Stopping")
+                return await self._say_until_the_end(say)
             case commands.Drain():
                 self._supervisor.stop("`propylon drain`")
                 return Result(True, "Draining: what is under way is finished, then it ends")
             case commands.Upgrade():
                 return await self._upgrade(say)
+
+    async def _say_until_the_end(self, say: Say) -> Result:
+        """Of a stop: what it waits for. The answer is the end of this process."""
+        say("Stopping")
+        self._listening.add(say)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._listening.discard(say)
 
     @property
     def idle(self) -> bool:

@@ -53,9 +53,13 @@ from .status import StatusReport
 from .succession import restore, save
 from .survey import Survey
 from .upgrade import hold_signals, take_over
+from .waits import waits_for
 from .zygote import PreloadFailed
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+STOP_SAYS_AFTER: Final = 2.0
+"""Seconds after which a stop says what it waits for."""
+STOP_SAYS_EVERY: Final = 10.0
 PATIENCE: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
 ANSWERED_WITHIN: Final = 1.0
@@ -98,6 +102,7 @@ class Supervisor:
         """Pool -> what a worker of it said when it was ready."""
         self._handover = handover
         self._said_serving = handover is not None
+        self._stopping = trio.Event()
         self._exec_by: float | None = None
         self._code: int | None = None
         # Everything arrives here, so that one task alone tells the table.
@@ -128,6 +133,7 @@ class Supervisor:
 
                 nursery.start_soon(watch, config.reload, self.orders.file_changed)
             nursery.start_soon(self._say_what_is_missing)
+            nursery.start_soon(self._say_what_a_stop_waits_for)
             if self.notifier.watchdog_every is not None:
                 nursery.start_soon(self._say_it_lives, self.notifier.watchdog_every)
             if self._handover is None:
@@ -304,6 +310,8 @@ class Supervisor:
                 self.tell(Draining(child))
             case {"event": "workers", "pool": str(pool), "workers": list()}:
                 self._hear_of_workers(child, pool, event)
+            case {"event": "waiting"} if place.kind == "gateway":
+                self.survey.waits[child] = event
             case {"event": "alive"} if place.kind == "gateway":
                 self.tell(Alive(child))
             case {"event": "vitals"}:
@@ -374,6 +382,18 @@ class Supervisor:
             logger.info("Still starting; not there yet: %s", missing)
             self.notifier.status(f"Still starting; not there yet: {missing}")
 
+    async def _say_what_a_stop_waits_for(self) -> None:
+        await self._stopping.wait()
+        await trio.sleep(STOP_SAYS_AFTER)
+        while True:
+            until = self.table.cut_at
+            left = None if until is None else until - trio.current_time()
+            children = self.table.crew.children.values()
+            if text := waits_for(children, self.survey.waits, self.survey.vitals, left):
+                logger.info("%s", text)
+                self.orders.said(text)
+            await trio.sleep(STOP_SAYS_EVERY)
+
     async def _say_it_lives(self, every: float) -> None:
         while True:
             self.notifier.alive()
@@ -387,4 +407,5 @@ class Supervisor:
         if self.table.phase != "stopping":
             logger.info("Stopping on %s", why)
             self.notifier.stopping(f"Stopping on {why}")
+            self._stopping.set()
         self.tell(Stop(now))

@@ -41,6 +41,8 @@ class Survey:
     """URLs; of sockets that a stop has closed, too."""
     vitals: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     """Child -> what it said of itself last."""
+    waits: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    """Gateway -> what it said last that a stop waits for."""
     _ends: deque[_End] = field(default_factory=lambda: deque[_End](maxlen=MOST_ENDED))
     _elsewhere: dict[tuple[int, str], list[Told]] = field(
         default_factory=dict[tuple[int, str], list[Told]]
@@ -50,6 +52,7 @@ class Survey:
 
     def ended(self, child: Child, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
+        self.waits.pop(child.id, None)
         self._elsewhere = {key: w for key, w in self._elsewhere.items() if key[0] != child.id}
         why = f" ({child.why})" if child.why else ""
         self._ends.appendleft(_End(str(child), f"{how}{why}", now))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -209,11 +210,17 @@ def test_stop_now_cuts_what_runs(tmp_path: Path) -> None:
         with socket.create_connection(server.address) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
             wait_for((tmp_path / "began").exists, "the call")
-            began = time.monotonic()
             stopping = begin(server, "stop")
             server.stderr.find("Stopping on `propylon stop`")
+            waits = (
+                r"Stopping waits for 1 request of pool default \(worker \d\), for \d+ s at most; "
+            )
+            server.stderr.find(f"{waits}`propylon stop --now` or a second signal")
+            began = time.monotonic()
             done(server, "stop", "--now")
-            assert finish(stopping).code == 0
+            said = finish(stopping)
+            assert said.code == 0
+            assert re.search(waits, said.out)
             assert time.monotonic() - began < 5
         assert server.process.wait(DEADLINE) == 0
 

@@ -1,6 +1,7 @@
 """The command as it is typed: what it prints and its exit code."""
 
 import os
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_faults_are_one_sentence_and_code_2(
 
 
 def test_check_prints_every_option(tmp_path: Path) -> None:
-    code, out, _ = run("check", "main:app", "-k", "trio", "--ws-ping-interval=7", cwd=tmp_path)
+    code, out, _ = run(
+        "check", "--no-app", "main:app", "-k", "trio", "--ws-ping-interval=7", cwd=tmp_path
+    )
     assert code == 0
     printed = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
     assert {row.name for row in table().values()} <= printed
@@ -117,7 +120,9 @@ def test_check(tmp_path: Path) -> None:
     assert err == "propylon: propylon.toml: write: there is no such key\n"
 
     (tmp_path / "propylon.toml").write_text('app = "main:app"\n')
-    code, out, err = run("check", "--processes", "2", cwd=tmp_path, PROPYLON_RELOAD_DIR=".")
+    code, out, err = run(
+        "check", "--no-app", "--processes", "2", cwd=tmp_path, PROPYLON_RELOAD_DIR="."
+    )
     assert code == 0
     assert out.startswith("Read propylon.toml\n")
     assert "  workers                    2                            --processes\n" in out
@@ -125,12 +130,14 @@ def test_check(tmp_path: Path) -> None:
 
 
 def test_gunicorns_timeout_is_the_heartbeats(tmp_path: Path) -> None:
-    code, out, err = run("check", "main:app", "-t", "120", cwd=tmp_path)
+    code, out, err = run("check", "--no-app", "main:app", "-t", "120", cwd=tmp_path)
     assert code == 0
     assert f"  {'heartbeat-timeout':<26} {'120':<28} --timeout\n" in out
     assert err.startswith("note: --timeout: taken as gunicorn means it, for heartbeat-timeout:")
     assert "use request-timeout" in err
-    _, out, _ = run("check", "main:app", "-t", "120", "--heartbeat-timeout=5", cwd=tmp_path)
+    _, out, _ = run(
+        "check", "--no-app", "main:app", "-t", "120", "--heartbeat-timeout=5", cwd=tmp_path
+    )
     assert f"  {'heartbeat-timeout':<26} {'5':<28} --heartbeat-timeout\n" in out
 
 
@@ -139,7 +146,7 @@ def test_every_alias_is_a_flag(tmp_path: Path) -> None:
         "--processes=2 --chdir=. --blocking-threads=3 --keep-alive=4 --graceful-timeout=5 "
         "--worker-connections=6 --url-path-prefix=/x --access-log-fmt=json -k trio -b [::1]:9"
     )
-    code, out, _ = run("check", "main:app", *arguments.split(), cwd=tmp_path)
+    code, out, _ = run("check", "--no-app", "main:app", *arguments.split(), cwd=tmp_path)
     assert code == 0
     for name, value, typed in (
         ("workers", "2", "processes"),
@@ -153,6 +160,35 @@ def test_every_alias_is_a_flag(tmp_path: Path) -> None:
     ):
         assert f"  {name:<26} {value:<28} --{typed}\n" in out
     assert "  default: main:app, 2 workers, auto, trio\n" in out
+
+
+def test_check_imports_every_app(tmp_path: Path) -> None:
+    """As a worker would; nothing of it is run."""
+    (tmp_path / "good.py").write_text(
+        "async def app(scope, receive, send):\n    raise SystemExit\n"
+    )
+    code, out, err = run("check", "good:app", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    assert out.endswith("\nImports\n  default: good:app, asgi\n")
+    (tmp_path / "bad.py").write_text("def app(a, b):\n    return []\n\nimport striper\n")
+    (tmp_path / "dies.py").write_text("import os\nos._exit(9)\n")
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "propylon.toml").write_text(
+        "startup-timeout = 1\n"
+        + "".join(
+            f"[[pools]]\nname = '{name}'\napp = '{name}:app'\n"
+            f"[[routes]]\nprefix = '/{name}'\npool = '{name}'\n"
+            for name in ("bad", "dies", "good", "slow")
+        )
+    )
+    code, out, err = run("check", cwd=tmp_path)
+    assert code == 3
+    assert out.endswith("\nImports\n  good: good:app, asgi\n")
+    assert re.search(r"(?m)^propylon: pool bad: bad:app cannot be imported: .*striper", err)
+    assert f'File "{tmp_path}/bad.py", line 4' in err
+    assert "pool dies: dies:app cannot be imported: the process that imports it exited with" in err
+    assert "pool slow: slow:app cannot be imported: importing it takes longer than 1 s" in err
+    assert run("check", "--no-app", cwd=tmp_path)[::2] == (0, "")
 
 
 def test_the_command_is_light(tmp_path: Path) -> None:

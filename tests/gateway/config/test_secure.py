@@ -156,7 +156,7 @@ def test_the_password_is_printed_nowhere(
         main(["check", "m:a"])
     Path("propylon.toml").write_text("\n".join([*_flags_as_toml(one), toml]))
     with pytest.raises(SystemExit):
-        main(["check", "m:a"])
+        main(["check", "--no-app", "m:a"])
     printed = "".join(capsys.readouterr())
     assert "password" in printed
     assert "hunter2" not in printed

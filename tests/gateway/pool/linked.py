@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from propylon.gateway.exchange import Exchange, Request
-from propylon.gateway.pool.call import PoolCall
+from propylon.gateway.pool.call import PoolCall, under_way
 from propylon.gateway.pool.health import Grade
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.pool.report import Workers
@@ -84,6 +84,9 @@ class LinkedMember(PoolMember):
     def wind_down(self) -> None: ...
 
     def sweep(self) -> None: ...
+
+    def under_way(self) -> tuple[int, int, int]:
+        return under_way(call for call in self.machine.calls.values() if isinstance(call, PoolCall))
 
     def ask_to_leave(self) -> None:
         self.asked_to_leave = self.pool.clock()
