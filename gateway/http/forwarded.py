@@ -32,6 +32,9 @@ _ESCAPE: Final = re.compile(rb"\\(.)")
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 _PREFIX: Final = re.compile(rb"(?:/[A-Za-z0-9._~!$&'()*+;=:@\-]++)++")
 
+_LONGEST_PREFIX: Final = 2_048
+"""Bytes. It travels to the worker three times: alone, in front of the path, and as it came."""
+
 Element = dict[bytes, bytes]
 """One hop's word in `Forwarded`: lower-case parameter -> value without its quotes."""
 
@@ -130,6 +133,8 @@ def prefix(text: bytes) -> str:
     Raises RequestError 400: also for `//host`, which a browser takes for another site, for dots
     that would climb, and for what would have to be percent-encoded."""
     text = text.removesuffix(b"/")
+    if len(text) > _LONGEST_PREFIX:
+        raise RequestError(400, f"A proxy named a prefix of more than {_LONGEST_PREFIX} bytes.")
     if text and (_PREFIX.fullmatch(text) is None or not {b".", b".."}.isdisjoint(text.split(b"/"))):
         raise RequestError(400, "A proxy named a prefix that is no plain path.")
     return text.decode("ascii")

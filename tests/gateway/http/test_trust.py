@@ -268,7 +268,8 @@ def test_both_kinds_must_agree(fields: list[tuple[str, str]], why: str) -> None:
 @pytest.mark.parametrize(
     "field",
     [xff("203.0.113.7, x"), ("x-forwarded-proto", "on"), ("x-forwarded-host", "a, b/c"),
-     ("x-forwarded-port", "99999"), ("x-forwarded-prefix", "//evil.example")],
+     ("x-forwarded-port", "99999"), ("x-forwarded-prefix", "//evil.example"),
+     ("x-forwarded-prefix", "/" + "a" * 2_048)],
 )  # fmt: skip
 def test_malformed_from_a_trusted_proxy(field: tuple[str, str]) -> None:
     with pytest.raises(RequestError) as caught:
