@@ -290,7 +290,7 @@ def _check_step(status: os.stat_result, above: int, policy: Policy, name: str) -
     it there, that is his decision."""
     if policy.trusts(status.st_uid) or not _anybody_writes(above):
         return
-    if status.st_gid not in _groups():
+    if not policy.shared or status.st_gid not in _groups():
         owner = user_name(status.st_uid)
         raise Untrusted(f"is below {name}, which belongs to user {owner}")
 

@@ -37,6 +37,10 @@ def serve(app: object, config_file: str | None, options: Mapping[str, Any]) -> N
     def read() -> Any:
         return load("serve", _as_flags(values), os.environ, config_file)
 
+    for given in list(values):
+        row = names().get(given.replace("_", "-"))
+        if row is not None and row.secret:  # a command line is for everybody to read
+            os.environ[row.variables[0]] = str(values.pop(given))
     before = sys.argv
     # An upgrade starts new code by the command line that led here.
     sys.argv = ["propylon", *_command_line(values, config_file)]

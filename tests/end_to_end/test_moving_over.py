@@ -165,6 +165,11 @@ def test_run_by_the_name_of_a_module(folder: Path) -> None:
             2,
             "propylon: run(): there is no option prt; did you mean port?",
         ),
+        (  # by the environment: an upgrade's command line is for everybody to read
+            "import propylon\npropylon.run('main:app', keyfile_password='x')",
+            2,
+            "propylon: PROPYLON_SSL_KEYFILE_PASSWORD: it needs a certificate",
+        ),
         ("import propylon\npropylon.run('main:app', port='x')", 2, "propylon: --port: found 'x'"),
         (
             f"import propylon\n{APP}\npropylon.run(app, port=0)",

@@ -137,6 +137,20 @@ def test_one_that_a_stranger_has_made_first(tmp_path: Path, precious: Path, mode
 
 
 @only_root
+def test_a_group_in_common_counts_only_where_it_is_meant_to_share(tmp_path: Path) -> None:
+    """Many systems have a group of all users: it makes nobody's directory ours."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    path = tmp_path / "tmp" / "app"
+    path.mkdir()
+    os.chown(path, STRANGER, os.getegid())
+    with pytest.raises(RunDirError, match=r"is below app, which belongs to user .*20003"):
+        open_run_dir(str(path / "mine"), ["a"], 1)
+    assert not (path / "mine").exists()
+    open_run_dir(str(path / "ours"), ["a"], 1, shared=True).close()
+
+
+@only_root
 def test_a_stranger_s_link_on_the_way(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "link").symlink_to(precious)
     os.chown(tmp_path / "link", STRANGER, STRANGER, follow_symlinks=False)
