@@ -61,6 +61,7 @@ class ThreadHost(Host):
         self._lead = Lead()
         self._policy = SoloPolicy()
         self._unflushed = Unflushed()
+        self._websocket_asked = False
         self._heard_at = 0.0
         """When the leading thread last heard the links."""
         self._selector = selectors.DefaultSelector()
@@ -230,6 +231,16 @@ class ThreadHost(Host):
         return call
 
     # -- what the calls ask for, under the lock ----------------------------------------------
+
+    def websocket_asked(self, name: str) -> None:
+        """Said once: clients try again and again."""
+        if not self._websocket_asked:
+            self._websocket_asked = True
+            logger.warning(
+                "%s: a WebSocket was asked for and refused, as WSGI has none: serve an ASGI app "
+                "instead (for Flask: Quart; python-socketio: socketio.ASGIApp; Django: channels)",
+                name,
+            )
 
     def waits(self) -> None:
         """This thread is about to wait for news from a link: another has to hear them."""

@@ -24,7 +24,7 @@ from ..protocol.messages import (
     Pairs,
 )
 from .client_disconnected import ClientDisconnected, is_disconnect
-from .request_scope import METHOD, call_name
+from .request_scope import METHOD, TYPE, call_name
 from .session import HostedCall, LinkSession
 from .spool import Spool, SpoolError
 from .tracebacks import strip_frames, summary
@@ -46,6 +46,13 @@ _NO_ROOM: Final = (
     b"507 Insufficient Storage\n\nThere is no room here for a body of this size.\n"
     b"If you run this server, its log says which folder is full.\n",
 )
+_NO_WEBSOCKETS: Final = (
+    400,
+    ((b"content-type", b"text/plain; charset=utf-8"),),
+    b"400 Bad Request\n\nThis app is served by WSGI, which has no WebSockets.\n"
+    b"If you run this server: serve an ASGI app instead. Flask apps move to Quart,\n"
+    b"python-socketio has socketio.ASGIApp, Django has get_asgi_application and channels.\n",
+)
 _NO_CONTENT: Final = frozenset({204, 304})
 _OVER: Final = frozenset({"complete", "failed"})
 
@@ -60,6 +67,10 @@ class CallHost(Protocol):
     @property
     def shutdown(self) -> object:
         """What the app finds in its environ under that name."""
+        ...
+
+    def websocket_asked(self, name: str) -> None:
+        """Called under the lock: a client wants what WSGI does not have."""
         ...
 
     def waits(self) -> None:
@@ -111,6 +122,9 @@ class WsgiCall(HostedCall):
 
     def opened(self, message: Open) -> None:
         _, _, self.message, body, self._more, flags = message
+        if self.message[TYPE] == "websocket":
+            self._refuse_websocket()
+            return
         self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message, underscores=self._host.underscores)
         self.environ["propylon.shutdown"] = self._host.shutdown
@@ -122,6 +136,13 @@ class WsgiCall(HostedCall):
                 self._spool = Spool()
             else:
                 self._state_length(len(body))
+
+    def _refuse_websocket(self) -> None:
+        """WSGI has no way to say it (PEP 3333), and apps that take the server's socket over
+        (flask-sock, python-socketio with threads) find none here: the gateway holds it."""
+        self._host.websocket_asked(call_name(self.message))
+        self.session.link.respond(self, *_NO_WEBSOCKETS)
+        self.disconnected = True  # so that it never enters the app
 
     def body_arrived(self, body: bytes, more: bool) -> None:
         self._more = more

@@ -228,11 +228,14 @@ def test_an_app_that_says_nothing(server: Propylon) -> None:
 
 def test_a_wsgi_app_cannot_be_upgraded() -> None:
     with Propylon("wsgi_raw:app") as propylon:
-        with pytest.raises(InvalidStatus) as refused:
-            dial(propylon, "/")
-        assert refused.value.response.status_code == 400
+        for _ in range(2):
+            with pytest.raises(InvalidStatus) as refused:
+                dial(propylon, "/ws")
+            assert refused.value.response.status_code == 400
+            assert b"serve an ASGI app" in refused.value.response.body
         with propylon.client() as client:
             assert client.get("/").status_code == 200
+    assert propylon.stderr.text.count("GET /ws: a WebSocket was asked for and refused") == 1
 
 
 def test_pages_of_other_origins() -> None:

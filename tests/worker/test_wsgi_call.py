@@ -16,7 +16,6 @@ from propylon.protocol.messages import (
     HOLD_BODY,
     MAX_BODY,
     REASON,
-    REFUSED,
     RESPONSE,
     STARTED,
     WINDOW,
@@ -520,9 +519,10 @@ def test_a_call_given_up_while_it_waits_for_a_thread_never_meets_the_app(
 def test_websocket_calls_are_refused(wsgi: GatewayPeer) -> None:
     for flags in (0, CONFIRM_START):
         call = wsgi.call(scope(kind="websocket"), flags=flags)
-        assert call.reset is not None
-        assert call.reset[0] == REFUSED
+        assert (call.status, call.complete, call.ended) == (400, True, True)
+        assert b"serve an ASGI app" in call.body
         assert not call.started
+    assert wsgi.worker.errors.count("a WebSocket was asked for and refused") == 1
 
 
 @pytest.mark.parametrize("name", ["validated", "validated_generator"])
