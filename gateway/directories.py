@@ -46,16 +46,16 @@ class Policy:
         return uid in (0, os.geteuid()) or uid in self.users
 
 
-def open_directory(path: str, policy: Policy, mode: int | None = None) -> int:
+def open_directory(path: str, policy: Policy, mode: int | None = None, group: int = -1) -> int:
     """A descriptor of the directory; `mode`: it is made where it is missing, with exactly these
-    permissions. Raises OSError, and Untrusted."""
+    permissions and perhaps a group. Raises OSError, and Untrusted."""
     here, above = _open_root(), None
     try:
         names = _names(path)
         links = 0
         while names:
             name = names.pop()
-            below = _step(here, name, mode, last=not names)
+            below = _step(here, name, mode, group, last=not names)
             if above is not None:
                 os.close(above)
             above, here = here, below
@@ -224,7 +224,7 @@ def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
-def _step(folder: int, name: str, mode: int | None, *, last: bool) -> int:
+def _step(folder: int, name: str, mode: int | None, group: int, *, last: bool) -> int:
     try:
         return os.open(name, _STEP, dir_fd=folder)
     except FileNotFoundError:
@@ -237,7 +237,7 @@ def _step(folder: int, name: str, mode: int | None, *, last: bool) -> int:
         try:
             ours = os.open(name, _OPEN, dir_fd=folder)
             try:
-                _finish(ours, os.fstat(ours), wanted, -1)
+                _finish(ours, os.fstat(ours), wanted, group)
             finally:
                 os.close(ours)
         except BaseException:

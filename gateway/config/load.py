@@ -22,6 +22,7 @@ from .addresses import listen_addresses
 from .cross_check import apply_worker_class, check, notes_on
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
+from .identity import Identity, identity
 from .option import GATEWAY_SIDE, Verb
 from .options import Options, table
 from .proxies import notes_on_trust, trust_settings
@@ -82,6 +83,7 @@ def load(
     addresses = listen_addresses(options, found, reading, environ)
     trust = trust_settings(options)
     environment = app_environment(options, found, reading, environ)
+    who = _identity(options, found, reading)
     reading.faults += check(verb, options, found, pools, routes)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
@@ -92,7 +94,9 @@ def load(
         reading.notes += notes_on_trust(trust, found, addresses)
     reading.notes += notes_on_tls(verb, options, addresses)
     config = replace(
-        _config(options, pools, routes, addresses, trust), environment=tuple(environment.items())
+        _config(options, pools, routes, addresses, trust),
+        environment=tuple(environment.items()),
+        identity=who,
     )
     return Loaded(config, options, found, path, tuple(reading.notes))
 
@@ -116,6 +120,16 @@ def _pools(
         problem = "it names the one pool, but there are [[pools]]"
     reading.faults.append(Fault(found["pool"].origin, problem))
     return pools
+
+
+def _identity(options: Options, found: Sources, reading: Reading) -> Identity | None:
+    user, group = options.user, options.group
+    try:
+        return identity(None if user is None else str(user), None if group is None else str(group))
+    except ValueError as exc:
+        origin = found["user" if "user" in found else "group"].origin
+        reading.faults.append(Fault(origin, str(exc)))
+        return None
 
 
 def _config(

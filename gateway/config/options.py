@@ -41,6 +41,7 @@ from .words import (
     read_limit,
     read_logformat,
     read_memory,
+    read_name,
     read_peers,
     read_pool_name,
     read_prefix,
@@ -353,6 +354,20 @@ class Options:
         short="-p",
         aliases=("pid-file", "pidfile"),
         example="/run/app.pid",
+    )
+    user: str | int | None = option(
+        None,
+        "User that the gateway and the workers run as, by name or number; only root can say so.",
+        section="processes",
+        short="-u",
+        read=read_name,
+    )
+    group: str | int | None = option(
+        None,
+        "Group that they run as, besides the user's own.",
+        section="processes",
+        short="-g",
+        read=read_name,
     )
     umask: str | int | None = option(
         None,

@@ -13,6 +13,7 @@ from ..settings import (
     TrustSettings,
     WebSocketSettings,
 )
+from .identity import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ class Config:
     run_dir: str | None = None
     """None: one is made for this instance."""
     pid_file: str | None = None
+    identity: Identity | None = None
+    """None: the children run as who starts Propylon."""
     umask: int | None = None
     """None: as it was inherited."""
     environment: tuple[tuple[str, str], ...] = ()

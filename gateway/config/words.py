@@ -207,6 +207,14 @@ def read_umask(value: str | int) -> int:
     return mask
 
 
+def read_name(value: str | int) -> str:
+    """Of a user or a group, or its number."""
+    name = str(value)
+    if not name or ":" in name or "/" in name or name.startswith("-"):
+        raise ValueError("a user or a group is a name, as www-data, or a number")
+    return name
+
+
 def read_memory(value: int | str) -> int:
     """Bytes; K, M and G are powers of 1024."""
     found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)

@@ -53,7 +53,10 @@ def _import(config: Config, pool: PoolConfig) -> Checked:
     arguments = worker_arguments(config, pool, seat)
     try:
         process, leash = launch(
-            "propylon.worker", lambda fd: [*arguments, f"--leash-fd={fd}", "--preload"]
+            "propylon.worker",
+            lambda fd: [*arguments, f"--leash-fd={fd}", "--preload"],
+            variables=config.environment,
+            who=config.identity,
         )
     except OSError as exc:
         return Checked(pool.name, pool.app, fault=f"it could not be started: {exc.strerror}")

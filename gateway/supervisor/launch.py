@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Container, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import trio
@@ -14,6 +15,7 @@ from ..config.schema import Config, PoolConfig
 from ..directories import remove_socket
 from ..listen.address import speaks_tls
 from ..settings import ListenerSettings
+from .key_copies import KeyCopies
 from .messages import Spawn
 from .plan import Plan
 from .run_dir import make_pool_directory
@@ -25,6 +27,8 @@ class Launcher:
     def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
         self._plan = plan
         self._nursery = nursery
+        self._copies: KeyCopies | None = None
+        """Of keys that gateways may not read."""
         self._starts: Counter[int] = Counter()
         self._zygotes: dict[tuple[str, int], Zygote] = {}
         """Pool and generation -> where its workers are forked."""
@@ -37,7 +41,8 @@ class Launcher:
         number = order.place.number
         for pool in config.pools:  # one that a reload has brought has no directory yet
             shared = not self._plan.with_workers
-            make_pool_directory(self._plan.run_dir, pool.name, shared=shared)
+            who = config.identity
+            make_pool_directory(self._plan.run_dir, pool.name, shared=shared, owner=who)
         listeners = [
             ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
             for (fd, address), item in zip(
@@ -56,12 +61,17 @@ class Launcher:
             door=door,
             await_workers=await_workers,
         )
+        copies: list[int] = []
+        if config.identity is not None and config.tls.certificates:
+            tls, copies = self._key_copies().settings(config.tls)
+            settings = replace(settings, tls=tls)
         theirs, ours = os.pipe()
         try:
             process = spawn(
                 "propylon.gateway.process",
                 lambda leash: [f"--settings-fd={theirs}", f"--leash-fd={leash}"],
-                [theirs, *(listener.fd for listener in listeners)],
+                [theirs, *(listener.fd for listener in listeners), *copies],
+                who=config.identity,
             )
         except BaseException:
             os.close(ours)
@@ -72,6 +82,12 @@ class Launcher:
         self._starts[number] += 1
         self._doors[process.pid] = door
         return process
+
+    def _key_copies(self) -> KeyCopies:
+        if self._copies is None:
+            self._copies = KeyCopies()
+            self._nursery.start_soon(self._copies.watch)
+        return self._copies
 
     @property
     def starts(self) -> dict[int, int]:
@@ -100,6 +116,7 @@ class Launcher:
             "propylon.worker",
             lambda leash: self._arguments(config, pool, order, leash),
             variables=config.environment,
+            who=config.identity,
         )
 
     async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
@@ -109,7 +126,9 @@ class Launcher:
         zygote = self._zygotes.get(key)
         if zygote is None or not zygote.usable:
             zygote = start_zygote(
-                lambda leash: self._arguments(config, pool, order, leash), config.environment
+                lambda leash: self._arguments(config, pool, order, leash),
+                config.environment,
+                config.identity,
             )
             self._zygotes[key] = zygote
             self._nursery.start_soon(zygote.run, _unheard)

@@ -13,10 +13,10 @@ from .messages import Place, Reload
 from .seats import ChildrenSettings
 
 _FOR_LIFE: Final = (
-    "addresses", "backlog", "gateways", "run_dir", "pid_file", "umask", "reload",
+    "addresses", "backlog", "gateways", "run_dir", "pid_file", "identity", "umask", "reload",
 )  # fmt: skip
 """Fields of Config that only a new start changes."""
-_CALLED: Final = {"addresses": "bind", "pid_file": "pid"}
+_CALLED: Final = {"addresses": "bind", "pid_file": "pid", "identity": "user or group"}
 """What the operator calls them, where that is something else."""
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ def run(
     """Returns when everything has ended. `read_again` is for reloads; it raises ConfigError."""
     try:
         begin_log(config.log)
+        _give_logs(config)
     except OSError as error:
         print(f"propylon: {error}", file=sys.stderr)
         return EXIT_NOT_STARTED
@@ -75,6 +77,7 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
         config.gateways,
         with_gateway=gateways > 0,
         shared=verb == "gateway",
+        owner=config.identity,
     )
     stack.callback(run_dir.close)
     listeners = Listeners()
@@ -83,7 +86,7 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
             config.addresses,
             config.backlog,
             gateways,
-            access=Access(mode=EVERYBODY.mode & ~(config.umask or 0)),
+            access=_access(config),
         )
         stack.callback(listeners.close)
     if config.pid_file is not None:
@@ -97,6 +100,30 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
         gateways=gateways,
         with_workers=verb != "gateway",
     )
+
+
+def _access(config: Config) -> Access:
+    """To Unix sockets: they belong to those who serve there."""
+    who = config.identity
+    mode = EVERYBODY.mode & ~(config.umask or 0)
+    return Access(mode, who.uid, who.gid) if who else Access(mode)
+
+
+def _give_logs(config: Config) -> None:
+    """Children write to the logs' files, and open them again after a rotation. Raises OSError."""
+    who = config.identity
+    paths = {config.log.error_log, config.log.access_log} - {"", "-"}
+    for path in paths if who else ():
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+        except OSError:
+            continue  # /dev/stdout, a FIFO: not ours to give away; or opening it says why
+        try:
+            if who and stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fchown(fd, who.uid, who.gid)
+        finally:
+            os.close(fd)
 
 
 def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> Plan:

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final
 
+from ..config.identity import Identity
 from ..directories import Policy, Untrusted, is_socket, may_write, open_directory, open_inside
 from ..listen.address import SUN_PATH
 
@@ -74,23 +75,25 @@ def open_run_dir(
     *,
     with_gateway: bool = True,
     shared: bool = False,
+    owner: Identity | None = None,
 ) -> RunDir:
     """`path` None: one of our own. Workers alone only use what is there, or make it. `shared`:
-    with workers or a gateway that are somebody else's to start.
+    with workers or a gateway that are somebody else's to start. `owner`: who the children run as,
+    if not as we do; the pools' directories are theirs, and all else stays ours.
 
     Raises RunDirError.
     """
     if path is None:
-        run_dir = _of_our_own()
+        run_dir = _of_our_own(owner)
     else:
         path = os.path.abspath(path)
         _check_length(path, pools, gateways, with_gateway)
-        run_dir = _given(path, with_gateway, shared or not with_gateway)
+        run_dir = _given(path, with_gateway, shared or not with_gateway, owner)
     try:
         _check_length(run_dir.path, pools, gateways, with_gateway)
         if with_gateway:
             for pool in pools:
-                make_pool_directory(run_dir.path, pool, shared=shared, tidy=True)
+                make_pool_directory(run_dir.path, pool, shared=shared, tidy=True, owner=owner)
     except RunDirError:
         run_dir.close()
         raise
@@ -98,7 +101,12 @@ def open_run_dir(
 
 
 def make_pool_directory(
-    run_dir: str, pool: str, *, shared: bool = False, tidy: bool = False
+    run_dir: str,
+    pool: str,
+    *,
+    shared: bool = False,
+    tidy: bool = False,
+    owner: Identity | None = None,
 ) -> None:
     """Where a gateway opens the pool's sockets; who may connect there is who may write to the run
     directory. That is made anew, `shared` or not, if somebody has removed it. `tidy`: sockets of a
@@ -106,16 +114,19 @@ def make_pool_directory(
     path = os.path.join(run_dir, pool)
     try:
         made = SHARED_MODE if shared else OWN_MODE
-        folder = open_directory(run_dir, Policy(shared=True), made)
+        policy = Policy(() if owner is None else (owner.uid,), shared=True)
+        folder = open_directory(run_dir, policy, made, _gid(owner))
         try:
             above = os.fstat(folder)
             by_group = above.st_mode & stat.S_IWGRP
             mode = SHARED_MODE if by_group else OWN_MODE
-            group = above.st_gid if by_group else -1
-            inside = open_inside(folder, pool, Policy(shared=True), mode, group)
+            group = above.st_gid if by_group else _gid(owner)
+            inside = open_inside(folder, pool, policy, mode, group)
         finally:
             os.close(folder)
         try:
+            if owner is not None and os.fstat(inside).st_uid == os.geteuid():
+                os.fchown(inside, owner.uid, -1)
             if not may_write(inside):
                 raise Untrusted("cannot be written to by this user; name another with --run-dir")
             if tidy:
@@ -153,10 +164,11 @@ def _control_sockets(folder: int) -> list[str]:
 # -- one that was named --------------------------------------------------------------------------
 
 
-def _given(path: str, with_gateway: bool, shared: bool) -> RunDir:
+def _given(path: str, with_gateway: bool, shared: bool, owner: Identity | None) -> RunDir:
     mode = SHARED_MODE if shared else OWN_MODE
+    policy = Policy(() if owner is None else (owner.uid,), shared=shared)
     try:
-        folder = open_directory(path, Policy(shared=shared), mode)
+        folder = open_directory(path, policy, mode, _gid(owner))
     except Untrusted as why:
         raise RunDirError(f"run directory {path} {why}") from None
     except OSError as exc:
@@ -198,11 +210,17 @@ def _not_writable(path: str, folder: int) -> str:
 # -- one of our own ------------------------------------------------------------------------------
 
 
-def _of_our_own() -> RunDir:
+def _gid(owner: Identity | None) -> int:
+    """-1, which chown leaves as it is, without one."""
+    return -1 if owner is None else owner.gid
+
+
+def _of_our_own(owner: Identity | None) -> RunDir:
     tried: list[str] = []
-    for base in _bases():
+    # $XDG_RUNTIME_DIR is closed to other users.
+    for base in _bases() if owner is None else _bases()[-2:]:
         try:
-            return _made_below(base)
+            return _made_below(base, owner)
         except OSError as exc:
             tried.append(f"{base}: {exc.strerror}")
             if exc.errno not in _NOWHERE:
@@ -213,10 +231,12 @@ def _of_our_own() -> RunDir:
     )
 
 
-def _made_below(base: str) -> RunDir:
+def _made_below(base: str, owner: Identity | None) -> RunDir:
     """Raises OSError where nothing can be made there, RunDirError where it is not to be used."""
     folder = _open_base(base)
     try:
+        if owner is not None:
+            os.fchmod(folder, 0o711)  # they pass through it, and see nothing else
         _remove_stale(folder, base)
         for number in count(1):
             # The same pid may be taken by an instance in another container.
@@ -227,6 +247,8 @@ def _made_below(base: str) -> RunDir:
                 continue
             inside = open_inside(folder, name, Policy())
             try:
+                if owner is not None:
+                    os.fchown(inside, -1, owner.gid)
                 os.fchmod(inside, OWN_MODE)
                 return RunDir(os.path.join(base, name), _lock(inside), temporary=True)
             finally:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, Self, cast
 
 import trio
 
+from ..config.identity import Identity
 from ..listen import activation
 from . import notify
 
@@ -190,10 +191,11 @@ def spawn(
     arguments: Callable[[int], Sequence[str]],
     pass_fds: Sequence[int] = (),
     variables: Iterable[tuple[str, str]] = (),
+    who: Identity | None = None,
 ) -> ChildProcess:
     """`python -m module`, with `arguments` made of the leash's number; `variables` are its
-    environment's besides ours. Raises OSError."""
-    return ChildProcess(*launch(module, arguments, pass_fds, variables))
+    environment's besides ours; `who` it runs as, None: as we do. Raises OSError."""
+    return ChildProcess(*launch(module, arguments, pass_fds, variables, who))
 
 
 def launch(
@@ -201,6 +203,7 @@ def launch(
     arguments: Callable[[int], Sequence[str]],
     pass_fds: Sequence[int] = (),
     variables: Iterable[tuple[str, str]] = (),
+    who: Identity | None = None,
 ) -> "tuple[subprocess.Popen[bytes], socket.socket]":
     """As `spawn`: the process, and our end of its leash."""
     ours, theirs = socket.socketpair()
@@ -217,14 +220,34 @@ def launch(
                 command,
                 pass_fds=(theirs.fileno(), *pass_fds),
                 env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE}
+                | _variables_of(who)
                 | dict(variables),
+                user=who.uid if who else None,
+                group=who.gid if who else None,
+                extra_groups=who.groups if who else None,
             )
+        except PermissionError as exc:
+            ours.close()
+            if who is None:
+                raise
+            name = f"user {who.name or who.uid}"
+            problem = f"{name} may not run {sys.executable}"
+            if not exc.filename:  # it has not come so far
+                problem = f"nothing can be started as {name} here (CAP_SETUID, CAP_SETGID?)"
+            raise PermissionError(exc.errno, problem) from None
         except BaseException:
             ours.close()
             raise
         finally:
             signal.signal(signal.SIGINT, before)
     return process, ours
+
+
+def _variables_of(who: Identity | None) -> dict[str, str]:
+    """As login(1) and systemd set them: an app's files in its home are not to go to root's."""
+    if who is None or not who.name:
+        return {}
+    return {"HOME": who.home, "USER": who.name, "LOGNAME": who.name}
 
 
 async def send_settings(pipe: int, settings: bytes) -> None:

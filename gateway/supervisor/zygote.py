@@ -16,6 +16,7 @@ from typing import Final
 
 import trio
 
+from ..config.identity import Identity
 from .exit_reason import exit_words
 from .spawn import ChildProcess, Event, LeashedProcess, launch
 
@@ -234,14 +235,17 @@ class _Answer:
 
 
 def start_zygote(
-    arguments: Callable[[int], Sequence[str]], variables: Iterable[tuple[str, str]] = ()
+    arguments: Callable[[int], Sequence[str]],
+    variables: Iterable[tuple[str, str]] = (),
+    who: Identity | None = None,
 ) -> Zygote:
-    """`arguments` of a worker, made of the leash's number; `variables` as of `spawn`. Raises
+    """`arguments` of a worker, made of the leash's number; the rest as of `spawn`. Raises
     OSError."""
     return Zygote(
         *launch(
             "propylon.worker",
             lambda leash: [*arguments(leash), "--preload"],
             variables=variables,
+            who=who,
         )
     )
