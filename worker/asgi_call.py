@@ -221,17 +221,15 @@ class AsgiCall(HostedCall):
 
     async def _send_to_nobody(self, event: AsgiEvent) -> None:
         """Does nothing (ASGI HTTP 2.3), but never for so long that others have no turn."""
-        now = monotonic()
-        if self.unheard is None:
-            self.unheard = UnheardResponse(self._streams, now)
+        unheard = self.unheard
+        if unheard is None:
+            unheard = self.unheard = UnheardResponse()
+            unheard.head(self._streams or (self._head[1] if self._head else ()))
         kind, pause = event.get("type"), 0.0
         if kind == "http.response.start":
-            self.unheard.head(tuple(event.get("headers", ())))
+            unheard.head(event.get("headers") or ())
         elif kind == "http.response.body":
-            if event.get("more_body", False):
-                pause = self.unheard.pace(now)
-            else:
-                self.unheard.complete = True
+            pause = unheard.piece(bool(event.get("more_body", False)), monotonic())
         await self._context.loop.sleep(pause)
 
     async def _say_rest(self, data: MessageCutter[Any], more: bool) -> None:

@@ -9,9 +9,8 @@ has gone on for a while takes its time, as with a client that reads slowly; in t
 cancelled. A response that has stated its length has an end, and is left alone.
 """
 
-from typing import Final
-
-from ..protocol.messages import Pairs
+from collections.abc import Iterable
+from typing import Any, Final
 
 FULL_SPEED: Final = 1.0
 """Seconds for which the sends only let others run."""
@@ -22,29 +21,34 @@ PATIENCE: Final = 30.0
 
 
 class UnheardResponse:
-    __slots__ = ("_began", "_bounded", "complete")
+    __slots__ = ("_began", "_bounded", "_pieces", "complete")
 
-    def __init__(self, headers: Pairs | None, now: float) -> None:
-        """`headers` of the response, as far as it had begun when the client left."""
-        self._bounded = headers is not None and _has_length(headers)
-        self._began = now
+    def __init__(self) -> None:
+        self._began = 0.0
+        """When the first piece was sent to nobody."""
+        self._pieces = 0
+        self._bounded = False
         self.complete = False
         """The app has sent the end of it: what it does from then on is its own."""
 
-    def head(self, headers: Pairs) -> None:
-        self._bounded = _has_length(headers)
+    def head(self, headers: Iterable[Any]) -> None:
+        """The response's fields, as the app gives them."""
+        self._bounded = any(bytes(name).lower() == b"content-length" for name, _ in headers)
 
-    def pace(self, now: float) -> float:
-        """Seconds that a `send` of its body should last; 0.0: others have a turn, no more."""
+    def piece(self, more: bool, now: float) -> float:
+        """A part of the body, with `more` to come or not. Seconds that its `send` should last;
+        0.0: others have a turn, no more."""
+        if not more:
+            self.complete = True
+            return 0.0
+        if not self._pieces:
+            self._began = now
+        self._pieces += 1
         return PACE if not self._bounded and now - self._began > FULL_SPEED else 0.0
 
     def is_endless(self, now: float, *, hurry: bool) -> bool:
         """Whether it has gone on for so long that it will not end by itself; in a `hurry`, when
-        the worker stops, that is soon said."""
-        if self._bounded or self.complete:
+        the worker stops, that is soon said. A single piece is no going on."""
+        if self._bounded or self.complete or self._pieces < 2:
             return False
         return now - self._began > (FULL_SPEED if hurry else PATIENCE)
-
-
-def _has_length(headers: Pairs) -> bool:
-    return any(name == b"content-length" for name, _ in headers)

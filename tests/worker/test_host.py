@@ -234,7 +234,8 @@ def test_a_lost_link_disconnects_its_calls(run_dir: Path) -> None:
         deadline = time.monotonic() + 5
         while witness.get("/stats").json["disconnects"] < 3:
             assert time.monotonic() < deadline
-        assert witness.ping()["calls"] == 0
+        while witness.ping()["calls"]:
+            assert time.monotonic() < deadline
         other.close()
         witness.sock.close()
 
