@@ -71,7 +71,7 @@ class ServeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
     """Proxies in front: who is believed to be one, and what. Peers are addresses, networks,
-    "unix" (who may connect to a Unix socket is by permission one of ours) and "*"."""
+    "unix" (who may connect to a Unix socket is on this machine, as on loopback) and "*"."""
 
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
     forwarded_fields: tuple[str, ...] = ("for", "proto")
