@@ -20,9 +20,9 @@ from .listen.certificates import Certificates
 from .observe.access_log import AccessLog
 from .observe.logs import Logs
 from .poller import Poller
-from .pool.door import bind, welcome_workers
+from .pool.door import WorkerListener
 from .pool.pool import Pool
-from .pool.report import Workers
+from .pool.report import EndedWorkers, Workers
 from .serve.handshake import Handshakes
 from .serve.proxy_gate import ProxyGate
 from .serve.service import Listener, Service
@@ -47,18 +47,22 @@ async def run_gateway(
     report: Callable[[dict[str, object]], None],
     wait_for_stop: Callable[[], Awaitable[None]],
     logs: Logs | None = None,
+    ended: EndedWorkers | None = None,
 ) -> None:
     """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
 
     `report` takes what the supervisor wants to know: {"event": "listening"}, {"event": "draining"},
     {"event": "alive"} once a second, from the loop that serves, and of each pool
     {"event": "workers", "pool": name, "workers": [...]} with one object for each worker. Raises
-    OSError or ValueError if it cannot start. `logs` are told of the access log.
+    OSError or ValueError if it cannot start. `logs` are told of the access log, `ended`
+    tells of workers that the supervisor has seen the end of.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
     for pool_settings in settings.pools:
         pools[pool_settings.name] = Pool(pool_settings, settings.serve.request_timeout, owner)
+        if ended is not None:
+            ended.tell(pools[pool_settings.name].worker_ended)
     router = Router(
         settings.routes, {name: pool.submit for name, pool in pools.items()}, settings.root_path
     )
@@ -66,7 +70,8 @@ async def run_gateway(
     if access_log is not None and logs is not None:
         logs.add(access_log)
     doors = {
-        name: bind(os.path.join(settings.run_dir, name, f"{settings.door}.sock")) for name in pools
+        name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"))
+        for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
     poller = Poller()
@@ -106,7 +111,7 @@ async def run_gateway(
         if access_log is not None:
             background.start_soon(access_log.run)
         for name, door in doors.items():
-            background.start_soon(welcome_workers, door, pools[name], settings.gateway, poller)
+            background.start_soon(door.welcome, pools[name], settings.gateway, poller)
         # What lives now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         if settings.await_workers:
@@ -132,7 +137,7 @@ async def run_gateway(
             if access_log is not None:
                 access_log.close()
             for door in doors.values():
-                _remove(door)
+                door.close()
 
 
 class Pulse:
@@ -253,12 +258,3 @@ def _socket(fd: int) -> socket.socket:
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
     return sock
-
-
-def _remove(door: socket.socket) -> None:
-    path = door.getsockname()
-    door.close()
-    try:
-        os.unlink(path)
-    except OSError as error:
-        log.debug("%s was not removed: %s", path, error)

@@ -1,7 +1,9 @@
 """The command line. Every fault is a sentence on stderr: exit code 2 for what was asked for, 1 for
 what could not be started or done, 3 for an app that cannot be served."""
 
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -194,6 +196,10 @@ for _command in VERBS:
 
 def supervise(verb: Verb, read: Read) -> int:
     """Serves until it is told to stop; its exit code. Raises ConfigError."""
+    from .supervisor.signals import FOR_THE_SUPERVISOR
+
+    # Until somebody hears them, they wait: by default they would end or stop this process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
     from .supervisor.run import run  # trio is not needed to say --help or to check
 
     loaded = read()
@@ -207,8 +213,24 @@ def fail(error: ConfigError) -> NoReturn:
     sys.exit(EXIT_USAGE)
 
 
+def _open_standard_descriptors() -> None:
+    """Whoever has started us may have closed some of the first three. The next files and sockets
+    would get their numbers, and be written to as if they were standard error."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            assert os.open(os.devnull, os.O_RDWR) == number, "the lowest that is free"
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The entry point `propylon`. Ends by SystemExit."""
+    _open_standard_descriptors()
     try:
         code = propylon.main(arguments, prog_name="propylon", standalone_mode=False)
     except ConfigError as error:

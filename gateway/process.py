@@ -3,7 +3,8 @@
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
 pipe, and a leash: one end of a socket pair. What happens is reported on the leash as JSON lines;
 its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
-lines `reopen` (the logs have other files) and `now` (stop at once) come in on it.
+lines `reopen` (the logs have other files), `ended` with a worker's number as a child (its process
+has) and `now` (stop at once) come in on it.
 """
 
 import argparse
@@ -20,16 +21,18 @@ from dataclasses import replace
 from functools import cache
 from time import monotonic, sleep
 
-import msgspec
 import trio
 
+from . import json_texts
 from .assemble import run_gateway
 from .listen.tls import CertificateError
 from .observe.console_log import flush_log
 from .observe.log_file import STDERR, own_description
 from .observe.logs import Logs
+from .pool.report import EndedWorkers
 from .settings import GatewaySettings
 from .supervisor.console import begin_log
+from .supervisor.signals import FOR_THE_SUPERVISOR
 
 log = logging.getLogger("propylon.gateway")
 
@@ -111,10 +114,13 @@ class Stop:
     """The wish to stop: SIGTERM or the leash's end. The line `now` on the leash means at once; a
     second SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
 
-    def __init__(self, leash: int, reopen: Callable[[], None]) -> None:
-        """`reopen` has the logs opened again."""
+    def __init__(
+        self, leash: int, reopen: Callable[[], None], ended: Callable[[int], None]
+    ) -> None:
+        """`reopen` has the logs opened again, `ended` is told of a worker's end."""
         self._leash = leash
         self._reopen = reopen
+        self._worker_ended = ended
         self._wished = trio.Event()
         self._at_once = trio.CancelScope()
 
@@ -149,6 +155,10 @@ class Stop:
                 break
             *lines, heard = (heard + data).split(b"\n")
             heard = heard[:LONGEST_LINE]
+            for line in lines:
+                word, _, number = line.partition(b" ")
+                if word == b"ended" and number.isdigit():
+                    self._worker_ended(int(number))
             if b"reopen" in lines:
                 self._reopen()
             if b"now" in lines:
@@ -161,13 +171,14 @@ class Stop:
 async def serve(settings: GatewaySettings, leash: Leash) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
     logs = Logs()
-    stop = Stop(leash.fd, logs.reopen)
+    ended = EndedWorkers()
+    stop = Stop(leash.fd, logs.reopen, ended.add)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_leash)
         nursery.start_soon(leash.write)
         with stop.at_once:
-            await run_gateway(settings, leash.report, stop.wait, logs)
+            await run_gateway(settings, leash.report, stop.wait, logs, ended)
         nursery.cancel_scope.cancel()
 
 
@@ -216,14 +227,17 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
 
 
 def main() -> int:
-    # A terminal that hangs up tells all its processes; what it means is the supervisor's to say.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # They reach the whole process group, as a terminal's hang-up does.
+    for number in FOR_THE_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--leash-fd", type=int, required=True)
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
-        settings = msgspec.json.decode(pipe.read(), type=GatewaySettings)
+        settings = json_texts.decode(pipe.read(), GatewaySettings)
     try:
         begin_log(settings.log)
     except OSError as error:

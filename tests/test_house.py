@@ -36,6 +36,7 @@ LEAVES = {
         "exchange",
         "headers",
         "errors",
+        "json_texts",
         "settings",
         "metrics",
         "peers",

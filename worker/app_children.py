@@ -25,6 +25,8 @@ from types import FrameType
 from typing import Final
 from weakref import WeakSet
 
+from . import own_log
+
 logger = logging.getLogger("propylon.worker")
 
 Handler = Callable[[int, FrameType | None], None]
@@ -108,3 +110,4 @@ def _let_go() -> None:
                 plain = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
                 signal.signal(number, plain)
         faulthandler.unregister(signal.SIGQUIT)
+    own_log.let_go()

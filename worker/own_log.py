@@ -18,6 +18,7 @@ are whole then, and only two writers who see the same last page can have one of 
 don't block.
 """
 
+import faulthandler
 import logging
 import os
 import select
@@ -25,6 +26,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from time import monotonic, sleep  # the app's import may put others into their module
 from typing import Final
@@ -38,6 +40,9 @@ STDERR: Final = 2
 NAME: Final = "propylon.worker"
 
 _COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+
+_descriptions: Final[list[int]] = []
+"""Those of our own of standard error."""
 
 Write = Callable[[bytes], int]
 """Takes bytes, or a part of them, at once. Raises BlockingIOError if that would wait, OSError."""
@@ -143,6 +148,10 @@ class OwnLog(logging.Handler):
             self.release()
         os.close(before)
 
+    def use_stderr(self) -> None:
+        """Writes as anybody would."""
+        self._file, self._write = None, _write_to_stderr
+
     def _keep(self, line: bytes) -> None:
         if self._size + len(line) > MOST_KEPT:
             self._dropped += 1
@@ -240,9 +249,28 @@ def _own_description(fd: int) -> int | None:
     try:
         if not (stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd)):
             return None
-        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return None
+    _descriptions.append(own)
+    return own
+
+
+def _write_to_stderr(data: bytes) -> int:
+    return os.write(STDERR, data)
+
+
+def let_go() -> None:
+    """In a process that the app has forked: what is ours of standard error is closed, as a daemon
+    that closes its own would else hold the pipe, and whoever reads it waits for its end."""
+    faulthandler.disable()
+    for handler in _logger.handlers:
+        if isinstance(handler, OwnLog):
+            handler.use_stderr()
+    for own in _descriptions:
+        with suppress(OSError):
+            os.close(own)
+    _descriptions.clear()
 
 
 def begin(level: str, path: str = "", colour: bool = False) -> None:

@@ -47,9 +47,10 @@ GEVENT_AND_TRIO: Final = (
 )
 NOT_OURS: Final = (
     signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGALRM,
 )  # fmt: skip
-"""Signals that mean something to the supervisor alone, and reach all that is in its process group;
-their defaults would end a worker, or stop it."""
+"""Signals that mean something to the supervisor alone, or nothing, and reach all that is in its
+process group; their defaults would end a worker, or stop it."""
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that the app's own threads have to end after the worker has."""
 

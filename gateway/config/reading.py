@@ -1,8 +1,9 @@
 """One load under way: values become their types, and what is wrong is collected."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -28,6 +29,10 @@ class Reading:
             raw = row.words.get(str(raw).lower(), raw)
         if isinstance(raw, str) and raw.lower() in choices(row.type):
             raw = raw.lower()
+        if _has_nul(raw):
+            problem = "it holds a NUL character, which no name and no argument can"
+            self.faults.append(Fault(found.origin, problem))
+            return row.default
         seen = "a value" if row.secret else shown(found.value)
         try:
             value = msgspec.convert(raw, row.type, strict=not found.is_text)
@@ -45,3 +50,10 @@ class Reading:
         except ValueError as exc:
             self.faults.append(Fault(found.origin, f"found {seen}; {exc}"))
             return row.default
+
+
+def _has_nul(raw: object) -> bool:
+    """A text that does, or one in a list."""
+    if isinstance(raw, str):
+        return "\0" in raw
+    return isinstance(raw, (list, tuple)) and any(map(_has_nul, cast("Sequence[object]", raw)))

@@ -10,6 +10,7 @@ cannot see it, and writing never has to wait for reading.
 
 import os
 import ssl
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -167,7 +168,10 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, password: str)
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        # A FIFO would be waited for without end, by the thread that looks for renewals too.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise CertificateError(path, "cannot be read: it is no regular file")
             return file.read()
     except OSError as exc:
         reason = f"cannot be read: {os.strerror(exc.errno or 0)}"

@@ -1,5 +1,5 @@
 """The workers of one app: members, their slots, the queue, and the driver of each link.
 
 Reading order: `retry` -> `call` -> `standing` -> `health`, `departures`, `report` -> `pool` ->
-`member` -> `door`.
+`peer_text` -> `member` -> `door`.
 """

@@ -46,6 +46,7 @@ from ..exchange import Exchange
 from ..poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .health import Health
+from .peer_text import name_of, reason_of
 from .pool import Pool
 from .retry import needs_confirmation
 from .standing import PoolMember
@@ -54,6 +55,11 @@ log = getLogger("propylon.gateway")
 
 WIND_DOWN = "propylon.wind_down"
 """SPEC.md 10.4."""
+MOST_SAID = 1_000
+"""Messages of the link itself between two sweeps: a worker says a handful when it starts, and one
+when it is asked how it is."""
+MOST_READS = 64
+"""Reads of what a dead worker has left in its socket, which holds less than that."""
 EAGER = 16
 """Calls in the outbox at which it is sent without waiting for the turn's end: the worker should
 begin while we still read; one `send` for so many calls costs next to nothing."""
@@ -78,6 +84,14 @@ class Member(PoolMember):
         self._draining = False
         self._ended = False
         self._why_ended = "closed its link"
+        self._is_over = False
+        """Nothing that matters follows, though the link has no end of file yet."""
+        self._is_read = False
+        """The last read has found nothing."""
+        self._has_changed = False
+        """Its slots or its wishes, in what was read last."""
+        self._said = 0
+        """Messages that belong to no call, since the last sweep."""
         self._poller = poller
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         poller.add(sock.fileno(), self, READ)
@@ -140,6 +154,7 @@ class Member(PoolMember):
         return under_way(cast("PoolCall", call) for call in self.machine.calls.values())
 
     def sweep(self) -> None:
+        self._said = 0
         if not self.ready or self.machine.state != "open":
             return
         token = self._health.ping()
@@ -169,6 +184,7 @@ class Member(PoolMember):
         try:
             count = self._sock.recv_into(self._buffer)
         except BlockingIOError:
+            self._is_read = True
             return
         except OSError as error:
             self._end(f"lost its link ({error})")
@@ -183,11 +199,24 @@ class Member(PoolMember):
                 else:
                     self._deliver(cast("PoolCall", call), message)
         except RemoteProtocolError as error:
-            reason = f"broke the link protocol ({error.reason})"
+            reason = f"broke the link protocol ({reason_of(error.reason)})"
             log.error("%s %s", self.name, reason)
             self.machine.bye(error.code, error.reason)
             self._flush()
             self._end(reason)
+        if self._is_over:
+            self._end()
+        elif self._has_changed:
+            self._has_changed = False
+            self._pool.changed()
+
+    def worker_ended(self) -> None:
+        self._is_read = False
+        for _ in range(MOST_READS):
+            if self._is_read or self._ended:
+                break
+            self.readable()
+        self._end("has ended")
 
     def cut(self) -> None:
         self._end("failed in the gateway")
@@ -322,17 +351,24 @@ class Member(PoolMember):
                 self.count(exchange.status)
 
     def _hear(self, message: Message) -> None:
-        """The link's own messages."""
+        """The link's own messages. None of them is frequent, and each costs the pool a look at all
+        that it has: so a turn's are looked at once, and who says too many is no worker of ours."""
+        self._said += 1
+        if self._said > MOST_SAID:
+            raise RemoteProtocolError(f"more than {MOST_SAID} messages in a moment, of no call")
         if message[0] == HELLO:
             self.who = message[6]
-            self.name = f"worker {self.who.get('worker')} (pid {self.who.get('pid')})"
+            who, pid = name_of(self.who.get("worker")), name_of(self.who.get("pid"))
+            self.name = f"worker {who} (pid {pid})"
             self._pool.introduced()
+            self._is_over = self._pool.has_ended(self.who)
         elif message[0] == READY:
             self.ready = True
             log.debug("%s is ready", self.name)
         elif message[0] == SLOTS:
-            self.slots = 0 if self._draining else max(0, message[1])
-            self._pool.changed()
+            slots = 0 if self._draining else max(0, message[1])
+            self._has_changed = self._has_changed or slots != self.slots
+            self.slots = slots
         elif message[0] == PONG:
             self._pool.attention.look(monotonic())
             self._health.pong(message[1], message[2])
@@ -342,14 +378,17 @@ class Member(PoolMember):
                 self.asked_to_leave = self._pool.clock()
             if not self.ready:
                 self.drain()
-            self._pool.changed()
+            self._has_changed = True
         elif message[0] == NOT_READY:
-            self._pool.last_failure = message[2]
-            log.debug("%s could not start: %s", self.name, message[2])
+            self._pool.last_failure = reason_of(message[2])
+            log.debug("%s could not start: %s", self.name, self._pool.last_failure)
         elif message[0] == BYE:
+            # SPEC.md 9: whatever comes behind it is ignored, and we close too. The end of file may
+            # be long in coming, where a child of the worker's holds the link.
+            self._is_over = True
             self._close_door()
             if message[1] != BYE_NORMAL:
-                self._why_ended = f"ended its link ({message[2]})"
+                self._why_ended = f"ended its link ({reason_of(message[2])})"
 
     def _close_door(self) -> None:
         """Nothing more can be opened on this link."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ..exchange import Exchange
@@ -22,6 +22,9 @@ from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
 from .standing import PoolMember
 
 log = getLogger("propylon.gateway")
+
+
+MOST_ENDED: Final = 64
 
 
 class PoolOwner(Protocol):
@@ -70,6 +73,8 @@ class Pool:
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
         self._outage_said = False
+        self._ended: deque[int] = deque(maxlen=MOST_ENDED)
+        """Processes that the supervisor has seen the end of, the latest of them."""
 
     # -- exchanges ---------------------------------------------------------------------------
 
@@ -154,6 +159,17 @@ class Pool:
     def introduced(self) -> None:
         """A member has said who it is."""
         self._report.changed(self.members, self.now)
+
+    def worker_ended(self, child: int) -> None:
+        """The supervisor has seen the end of this process, which may be a worker of this pool."""
+        self._ended.append(child)
+        for member in [member for member in self.members if member.who.get("id") == child]:
+            member.worker_ended()
+
+    def has_ended(self, who: dict[str, object]) -> bool:
+        """Whether the supervisor has seen the end of a worker that presents itself now: it dialled,
+        died, and one of its children holds the link open."""
+        return who.get("id") in self._ended
 
     def changed(self) -> None:
         """A member became ready, announced other slots, wants to leave, or is late or no more."""

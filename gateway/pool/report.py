@@ -7,10 +7,11 @@ change. Pure: time is passed in.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from .peer_text import name_of
 from .standing import PoolMember
 
 REPORT_EVERY: Final = 1.0
-LONGEST_NAME: Final = 64
+LARGEST_NUMBER: Final = 1 << 63
 
 Workers = list[dict[str, object]]
 
@@ -34,6 +35,21 @@ class WorkersReport:
             self.changed(members, now)
 
 
+class EndedWorkers:
+    """Tells of workers whose process has ended, by the supervisor's number of the child."""
+
+    def __init__(self) -> None:
+        self._hearers: list[Callable[[int], None]] = []
+
+    def tell(self, hearer: Callable[[int], None]) -> None:
+        """It hears of each from now on."""
+        self._hearers.append(hearer)
+
+    def add(self, child: int) -> None:
+        for hear in self._hearers:
+            hear(child)
+
+
 def _line(member: PoolMember) -> dict[str, object]:
     who = member.who
     return {
@@ -48,4 +64,6 @@ def _line(member: PoolMember) -> dict[str, object]:
 
 def plain(value: object) -> int | str | None:
     """What a worker says of itself may be anything, and of any length."""
-    return value[:LONGEST_NAME] if isinstance(value, str) else value if type(value) is int else None
+    if isinstance(value, str):
+        return name_of(value)
+    return value if type(value) is int and abs(value) < LARGEST_NUMBER else None

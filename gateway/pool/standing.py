@@ -63,5 +63,10 @@ class PoolMember(ABC):
         """Of its calls, as `call.under_way` counts them."""
 
     @abstractmethod
+    def worker_ended(self) -> None:
+        """Its process has ended. What it said before is read; nothing will follow, and there may be
+        no end of file: a child of its own may hold the other end of the link."""
+
+    @abstractmethod
     def sweep(self) -> None:
         """A look at its health, a few times a second."""

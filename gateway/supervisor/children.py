@@ -230,6 +230,9 @@ class ChildTable:
             if child.state == "stopping":
                 self.crew.kill_if_late(child)
                 continue
+            if child.state == "ready" and self.crew.is_linked(child):
+                child.deadline = None  # it waits for others, of whom one is late
+                continue
             limit = span(self.crew.startup_timeout(child.place))
             what = "ready" if child.state == "starting" else "linked to all that use it"
             self._failed_start(child, f"{child} was not {what} within {limit}", "", now)

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -68,8 +69,7 @@ class ControlServer:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Raises OSError, before it has started, where the socket cannot be made."""
-        inherited = self._inherited
-        with bind(self._path) if inherited is None else inherit(inherited) as listener:
+        with self._open() as listener:
             self._listener = listener
             made = _identity(self._path)
             try:
@@ -77,8 +77,18 @@ class ControlServer:
                     task_status.started()
                     await self._accept(listener, nursery)
             finally:
-                if made == _identity(self._path):
-                    os.unlink(self._path)
+                if made is not None and made == _identity(self._path):
+                    with suppress(OSError):
+                        os.unlink(self._path)
+
+    def _open(self) -> socket.socket:
+        if self._inherited is None:
+            return bind(self._path)
+        inherited = inherit(self._inherited)
+        if _identity(self._path) is not None:
+            return inherited
+        inherited.close()  # nobody finds it any more
+        return bind(self._path)
 
     async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         while True:

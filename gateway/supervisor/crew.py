@@ -174,7 +174,7 @@ class Crew:
     def is_fit(self, place: Place) -> bool:
         seat = self.seats.get(place)
         child = seat.successor if seat else None
-        return child is not None and child.state == "ready" and self._is_linked(child)
+        return child is not None and child.state == "ready" and self.is_linked(child)
 
     def take_over(self, place: Place, now: float) -> int:
         """The successor holds the place from now on; the child that leaves, or 0."""
@@ -215,7 +215,7 @@ class Crew:
                 return f"all {answers} answers of {child} were errors (5xx)"
         return ""
 
-    def _is_linked(self, child: Child) -> bool:
+    def is_linked(self, child: Child) -> bool:
         """Whether it may be used wherever it should be."""
         if child.place.kind == "worker":
             return all(
@@ -246,6 +246,14 @@ class Crew:
         for child in self.children.values():
             if child.place.kind == "worker" and child.state == "stopping" and child.served:
                 yield child
+
+    def unlinked(self, worker: Child) -> list[int]:
+        """Numbers of the gateways that it should be linked to, and is not."""
+        return [
+            self.children[gateway].place.number
+            for gateway in self._gateways(worker)
+            if not self.links.linked(gateway, worker.id, worker.place.pool)
+        ]
 
     def missing_links(self) -> int:
         """How many workers' links are still waited for, over all gateways."""

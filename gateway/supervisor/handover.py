@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from .. import json_texts
 from ..listen.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from ..listen.sockets import Listener, Listeners
 
@@ -107,7 +108,7 @@ def listeners_of(handover: Handover) -> Listeners:
 def write(handover: Handover, *, inheritable: bool) -> int:
     """The number of an unnamed file; `inheritable`: it survives an exec."""
     with tempfile.TemporaryFile() as file:
-        file.write(msgspec.json.encode(handover))
+        file.write(json_texts.encode(handover))
         file.flush()
         number = os.dup(file.fileno())
     os.lseek(number, 0, os.SEEK_SET)
@@ -125,8 +126,8 @@ def take() -> tuple[Handover | None, bool]:
         return None, False
     with open(int(text.removeprefix(CHECK)), "rb") as file:
         try:
-            handover = msgspec.json.decode(file.read(), type=Handover)
-        except msgspec.DecodeError as error:
+            handover = json_texts.decode(file.read(), Handover)
+        except ValueError as error:
             raise HandoverError(f"what the older code hands over is not read: {error}") from None
     if handover.lock is not None and not text.startswith(CHECK):
         os.set_inheritable(handover.lock, False)

@@ -7,9 +7,9 @@ from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-import msgspec
 import trio
 
+from .. import json_texts
 from ..config.build import WorkerSeat, gateway_settings, worker_arguments
 from ..config.schema import Config, PoolConfig
 from ..directories import remove_socket
@@ -78,7 +78,7 @@ class Launcher:
             raise
         finally:
             os.close(theirs)
-        self._nursery.start_soon(send_settings, ours, msgspec.json.encode(settings))
+        self._nursery.start_soon(send_settings, ours, json_texts.encode(settings))
         self._starts[number] += 1
         self._doors[process.pid] = door
         return process

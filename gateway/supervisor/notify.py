@@ -68,6 +68,6 @@ class Notifier:
         self._socket.settimeout(patience)
         message = "\n".join(line.replace("\n", " ") for line in lines)
         try:
-            self._socket.sendto(message.encode(), self._where)
+            self._socket.sendto(message.encode(errors="backslashreplace"), self._where)
         except OSError as error:
             logger.debug("systemd was not told %s: %s", lines[0], error)

@@ -40,6 +40,8 @@ class Chief(Protocol):
 
     def tell(self, message: Told) -> None: ...
 
+    def reopen_logs(self) -> None: ...
+
     def stop(self, why: str, *, now: bool = False) -> None: ...
 
 
@@ -207,6 +209,10 @@ class Orders:
             self._upgrading = result.ok  # until it has been done, or could not be
         return result
 
+    @property
+    def upgrading(self) -> bool:
+        return self._upgrading
+
     def not_upgraded(self, why: str) -> None:
         self._upgrading = False
         logger.error("Not upgraded: %s", why)
@@ -280,6 +286,9 @@ class Orders:
     def on_stop(self, name: str) -> None:
         self._stops += 1
         self._supervisor.stop(name, now=self._stops > 1)
+
+    def on_logs_moved(self) -> None:
+        self._supervisor.reopen_logs()
 
     async def on_hang_up(self) -> None:
         if self._stopping:

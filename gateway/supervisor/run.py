@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from .notify import Notifier
 from .pid_file import PidFile, PidFileError
 from .plan import Generations, Plan
 from .run_dir import RunDir, RunDirError, open_run_dir
+from .signals import survive
 from .supervisor import Supervisor
 
 
@@ -39,6 +41,7 @@ def run(
         return EXIT_NOT_STARTED
     if config.umask is not None:
         os.umask(config.umask)
+    signal.signal(signal.SIGALRM, survive)
     with ExitStack() as stack:
         try:
             handover, only_checked = handover_to_us()

@@ -1,5 +1,10 @@
-"""What a signal means: TERM and INT stop (twice: now), HUP reloads, TTIN and TTOU are a worker
-more and one fewer, USR2 upgrades. The words of gunicorn and nginx."""
+"""What a signal means: TERM, INT and QUIT stop (twice: now), HUP reloads, USR1 opens the logs
+again, as HUP does too, TTIN and TTOU are a worker more and one fewer, USR2 upgrades. The words of
+gunicorn and nginx.
+
+QUIT is where the two differ: nginx finishes what is under way (and container images stop it so),
+gunicorn does not. Here the first signal finishes it, whichever it is, and the second does not wait.
+"""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -9,9 +14,12 @@ import trio
 
 from .console import logger
 
-WANTED: Final = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2,
+FOR_THE_SUPERVISOR: Final = (
+    signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
 )  # fmt: skip
+"""Those that nobody else has a use for, and whose defaults would end or stop a process that gets
+them because they went to the whole process group, or came before anybody hears them."""
+WANTED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, *FOR_THE_SUPERVISOR)
 
 
 class SignalHearer(Protocol):
@@ -19,9 +27,15 @@ class SignalHearer(Protocol):
 
     async def on_hang_up(self) -> None: ...
 
+    def on_logs_moved(self) -> None: ...
+
     def on_scale(self, by: int) -> None: ...
 
     async def on_upgrade(self) -> None: ...
+
+
+def survive(number: int, frame: object) -> None:
+    """A handler for what means nothing, and would end this process. No child inherits it."""
 
 
 async def hear_signals(
@@ -37,7 +51,10 @@ async def hear_signals(
             task_status.started()
             async for number in signals:
                 match number:
+                    case signal.SIGUSR1:
+                        hearer.on_logs_moved()
                     case signal.SIGHUP:
+                        hearer.on_logs_moved()
                         nursery.start_soon(_guarded, hearer.on_hang_up)
                     case signal.SIGUSR2:
                         nursery.start_soon(_guarded, hearer.on_upgrade)

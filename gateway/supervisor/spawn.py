@@ -19,14 +19,22 @@ from typing import Any, Final, Protocol, Self, cast
 import trio
 
 from ..config.identity import Identity
+from ..config.options import table
 from ..listen import activation
 from . import notify
+from .console import logger
+from .signals import FOR_THE_SUPERVISOR
 
+children: Final[set[int]] = set()
+"""Pids of our children that are waited for here."""
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Of a leash, in bytes: a report carries at most a traceback."""
 
-_OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES)
-"""What systemd says to the process that it has started."""
+_OURS_ALONE: Final = frozenset(activation.VARIABLES + notify.VARIABLES) | {
+    variable for row in table().values() if row.secret for variable in row.variables
+}
+"""What systemd says to the process that it has started, and secrets: a gateway has those of its
+settings, and an app need not know them."""
 
 Event = dict[str, Any]
 
@@ -74,6 +82,13 @@ class LeashedProcess(ABC):
         except OSError:
             pass  # it has ended, or hangs
 
+    def worker_ended(self, child: int) -> None:
+        """Says to a gateway that the process of a worker has ended."""
+        try:
+            self._leash.send(b"ended %d\n" % child)
+        except OSError:
+            pass  # it has ended, or hangs
+
     async def run(self, report: Callable[[Event], None]) -> int:
         """Reports what it says until it has ended; its return code. Once per process."""
         async with trio.open_nursery() as nursery:
@@ -107,7 +122,7 @@ class LeashedProcess(ABC):
             for line in lines:
                 event = _decode(line)
                 if event is not None:
-                    report(event)
+                    _hand_on(event, report)
 
     def _receive(self) -> bytes:
         return self._leash.recv(65_536)
@@ -149,6 +164,7 @@ class ChildProcess(LeashedProcess):
 
     def __init__(self, process: Process, leash: socket.socket, unread: bytes = b"") -> None:
         super().__init__(leash)
+        children.add(process.pid)
         self._process = process
         self._buffer = unread
 
@@ -166,6 +182,11 @@ class ChildProcess(LeashedProcess):
         self._process.send_signal(number)  # not sent to a pid that has been waited for
 
     async def _wait(self) -> int:
+        code = await self._wait_for_the_end()
+        children.discard(self.pid)
+        return code
+
+    async def _wait_for_the_end(self) -> int:
         try:
             pidfd = os.pidfd_open(self.pid)
         except (AttributeError, OSError):  # not on Linux, or an old or a sandboxed kernel
@@ -184,6 +205,14 @@ def _decode(line: bytes) -> Event | None:
     except (ValueError, RecursionError):
         return None
     return cast("Event", event) if isinstance(event, dict) and "event" in event else None
+
+
+def _hand_on(event: Event, report: Callable[[Event], None]) -> None:
+    """Whatever a child says, or an app on its channel, those who serve need this process."""
+    try:
+        report(event)
+    except Exception:
+        logger.exception("a fault of Propylon's supervisor, at what a child says: %r", event)
 
 
 def spawn(
@@ -212,9 +241,10 @@ def launch(
         # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the
         # worker puts the app's directory on the path itself.
         command = [sys.executable, "-P", "-m", module, *arguments(theirs.fileno())]
-        # What is ignored stays so across exec. The supervisor itself misses a Ctrl-C here for a
-        # millisecond, and is pressed again.
+        # What is ignored or blocked stays so across exec, until the child knows what to do with it.
+        # The supervisor itself misses a Ctrl-C here for a millisecond, and is pressed again.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
         try:
             process = subprocess.Popen(
                 command,
@@ -239,6 +269,7 @@ def launch(
             ours.close()
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             signal.signal(signal.SIGINT, before)
     return process, ours
 

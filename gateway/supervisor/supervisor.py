@@ -12,6 +12,7 @@ from typing import Final, cast
 import trio
 
 from ..config.schema import Config, PoolConfig
+from ..observe.console_log import reopen_log
 from .children import ChildTable
 from .console import logger
 from .control import ControlServer
@@ -46,9 +47,10 @@ from .messages import (
 from .notify import Notifier
 from .orders import Orders
 from .plan import Generations, Plan, children_settings, serving
+from .reaper import reap_strangers
 from .run_dir import RunDirError
 from .signals import hear_signals
-from .spawn import Event, LeashedProcess
+from .spawn import Event, LeashedProcess, children
 from .status import StatusReport
 from .succession import restore, save
 from .survey import Survey
@@ -98,6 +100,8 @@ class Supervisor:
         self._processes: dict[int, LeashedProcess] = {}
         self._forking: dict[int, trio.CancelScope] = {}
         """Workers that are on their way from a process that has loaded the app, or still does."""
+        self._logs_moved: set[int] = set()
+        """Workers that have opened their logs before these were moved, and are not ready yet."""
         self._apps: dict[str, Event] = {}
         """Pool -> what a worker of it said when it was ready."""
         self._handover = handover
@@ -132,6 +136,7 @@ class Supervisor:
                 from .reload import watch  # watchfiles is an extra
 
                 nursery.start_soon(watch, config.reload, self.orders.file_changed)
+            await nursery.start(reap_strangers, children, self._knows_all_children)
             nursery.start_soon(self._say_what_is_missing)
             nursery.start_soon(self._say_what_a_stop_waits_for)
             if self.notifier.watchdog_every is not None:
@@ -190,8 +195,11 @@ class Supervisor:
     def _signal(self, child: int, number: signal.Signals) -> None:
         if child in self._processes:
             self._processes[child].signal(number)
-        elif child in self._forking and number != signal.SIGQUIT:
-            self._forking[child].cancel()
+        elif child in self._forking:
+            if number != signal.SIGQUIT:
+                self._forking[child].cancel()
+        elif number == signal.SIGKILL:
+            self.tell(Exited(child, "was never started"))  # a fault of ours; nobody waits for it
 
     # An upgrade.
 
@@ -257,9 +265,9 @@ class Supervisor:
                     nursery.start_soon(self._fork, order, config, pool, nursery)
                     return
                 process = self._launcher.worker(config, pool, order)
-        except (OSError, LookupError, RunDirError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) else exc.args[0]
-            self.tell(Exited(order.child, f"could not be started: {why}"))
+        except Exception as error:  # whatever it is: there is no child, and nobody else says so
+            logger.debug("%s was not started", place, exc_info=error)
+            self.tell(Exited(order.child, f"could not be started: {_reason(error)}"))
             return
         self._started(order, process, nursery)
 
@@ -274,8 +282,9 @@ class Supervisor:
                 return
             except PreloadFailed as failure:
                 self.tell(NotReady(order.child, failure.error, failure.detail))
-            except OSError as exc:
-                how = f"could not be forked: {exc.strerror}"
+            except Exception as error:
+                logger.debug("%s was not forked", order.place, exc_info=error)
+                how = f"could not be forked: {_reason(error)}"
             finally:
                 del self._forking[order.child]
         self.tell(Exited(order.child, how))
@@ -289,6 +298,11 @@ class Supervisor:
     async def _tend(self, child: int, place: Place, process: LeashedProcess) -> None:
         code = await process.run(partial(self._hear_child, child, place))
         del self._processes[child]
+        self._logs_moved.discard(child)
+        if place.kind == "worker":
+            # Its links may have no end of file, if the app has forked and a child holds them.
+            for gateway in self._running("gateway"):
+                gateway.worker_ended(child)
         if place.kind == "gateway":
             self._launcher.gateway_ended(process.pid)
         how, hint = exit_words(code), exit_hint(code)
@@ -298,11 +312,23 @@ class Supervisor:
             self.survey.ended(known, shown, trio.current_time())
         self.tell(Exited(child, how, hint, clean=code == 0))
 
+    def _knows_all_children(self) -> bool:
+        return not self.orders.upgrading
+
+    def _running(self, kind: str) -> Iterator[LeashedProcess]:
+        for number, process in self._processes.items():
+            child = self.table.crew.children.get(number)
+            if child is not None and child.place.kind == kind:
+                yield process
+
     def _hear_child(self, child: int, place: Place, event: Event) -> None:
         match event:
             case {"event": "ready"} if place.kind == "worker":
                 self._apps[place.pool] = event
                 logger.debug("%s ready", place)
+                if child in self._logs_moved:
+                    self._logs_moved.discard(child)
+                    self._processes[child].reopen_logs()
                 self.tell(Ready(child))
             case {"event": "listening"} if place.kind == "gateway":
                 self.tell(Ready(child))
@@ -402,6 +428,18 @@ class Supervisor:
     def status(self) -> StatusReport:
         return self.survey.report(self.plan, self.generations, self.table, trio.current_time())
 
+    def reopen_logs(self) -> None:
+        """Of every process, this one included. A worker that starts hears it when it is ready:
+        until then nothing is said to it but that it shall end."""
+        logger.info("Opening the logs again")
+        reopen_log()
+        for number, process in self._processes.items():
+            child = self.table.crew.children.get(number)
+            if child is not None and child.place.kind == "worker" and child.state == "starting":
+                self._logs_moved.add(number)
+            else:
+                process.reopen_logs()
+
     def stop(self, why: str, *, now: bool = False) -> None:
         """Without `now` one that stops already goes on as it was."""
         if self.table.phase != "stopping":
@@ -409,3 +447,11 @@ class Supervisor:
             self.notifier.stopping(f"Stopping on {why}")
             self._stopping.set()
         self.tell(Stop(now))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, LookupError | RunDirError):  # a sentence of ours
+        return str(error.args[0])
+    return f"{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from .children import ChildTable
 from .messages import ReloadEnded
@@ -25,6 +25,8 @@ from .status import (
 
 Told = dict[str, Any]
 """What a gateway says of one worker."""
+LINKED_BY: Final = 2.0
+"""Seconds after which a worker without a link is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +144,20 @@ class Survey:
             generation=child.generation,
             state="hung" if hung else child.state,
             uptime=now - child.since,
-            why=child.why or due,
+            why=child.why or due or self._link_fault(child, table, now),
             **{
                 name: known[name]
                 for name in ("rss", "calls", "queued", "lag", "oldest_call", "requests")
                 if isinstance(known.get(name), int | float)
             },
         )
+
+    def _link_fault(self, child: Child, table: ChildTable, now: float) -> str:
+        """Of a worker that has been ready for a while, and gets no requests."""
+        if child.state != "ready" or now - child.since < LINKED_BY:
+            return ""
+        missing = table.crew.unlinked(child)
+        return f"no link to gateway {', '.join(map(str, missing))}" if missing else ""
 
     def _reload(self, table: ChildTable, now: float) -> ReloadStatus | None:
         rollout = table.rollout

@@ -34,7 +34,7 @@ from propylon.gateway import process
 async def fail():
     raise OSError("the disk is gone")
 
-async def run_gateway(settings, report, wait_for_stop, logs):
+async def run_gateway(settings, report, wait_for_stop, *_):
     if STARTED:
         report({"event": "listening"})
     async with trio.open_nursery() as nursery:
@@ -49,7 +49,7 @@ HANGS = """
 import sys, time
 from propylon.gateway import process
 
-async def run_gateway(settings, report, wait_for_stop, logs):
+async def run_gateway(settings, report, wait_for_stop, *_):
     report({"event": "listening"})
     time.sleep(60)
 

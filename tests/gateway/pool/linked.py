@@ -88,6 +88,9 @@ class LinkedMember(PoolMember):
     def under_way(self) -> tuple[int, int, int]:
         return under_way(call for call in self.machine.calls.values() if isinstance(call, PoolCall))
 
+    def worker_ended(self) -> None:
+        self.die()
+
     def ask_to_leave(self) -> None:
         self.asked_to_leave = self.pool.clock()
         self.pool.changed()
