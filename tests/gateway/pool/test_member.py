@@ -10,12 +10,22 @@ import pytest
 from propylon.gateway.exchange import Exchange, Request
 from propylon.gateway.poller import Poller
 from propylon.gateway.pool.call import PoolCall
-from propylon.gateway.pool.member import Member
+from propylon.gateway.pool.member import MOST_SAID, Member
 from propylon.gateway.pool.pool import Pool
 from propylon.protocol.calls import Call
 from propylon.protocol.codec import RECEIVE_SIZE
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import CLIENT_GONE, DRAIN, EVENT, OPEN, PING, SHUTDOWN, Message
+from propylon.protocol.messages import (
+    BYE_NORMAL,
+    CLIENT_GONE,
+    DRAIN,
+    EVENT,
+    HELLO,
+    OPEN,
+    PING,
+    SHUTDOWN,
+    Message,
+)
 from propylon.protocol.worker_link import WorkerLink
 
 from .linked import Client, Owner, pool, submit
@@ -183,3 +193,73 @@ def test_a_post_that_a_worker_had_no_time_for(started: bool, again: bool) -> Non
         one.link.end(call)
         one.say()
         assert one.member.running == 0
+
+
+def test_a_worker_that_says_bye_is_over_though_its_socket_is_held_open() -> None:
+    """SPEC.md 9: a child of the worker's may hold the other end for long."""
+    p = pool()
+    with worker(p) as one:
+        one.link.bye(BYE_NORMAL, "drained")
+        one.say()
+        assert p.members == []
+        assert one.sock.recv(RECEIVE_SIZE) is not None  # what was said before
+        assert not one.sock.recv(1), "the gateway has closed its end"
+
+
+def test_what_a_dead_worker_has_said_counts_and_then_it_is_over() -> None:
+    """The supervisor knows of its death, and there is no end of file."""
+    p = pool()
+    with worker(p) as one:
+        _, answered = submit(p, "POST")
+        _, lost = submit(p, "POST")
+        one.member._flush()
+        first, second = (call for call, message in one.hear() if message[0] == OPEN)
+        assert first is not None and second is not None  # noqa: PT018
+        one.link.started([first, second])
+        one.link.respond(first, 200, (), b"ok")
+        one.link.end(first)
+        one.sock.sendall(one.link.take_output())
+        p.worker_ended(99)  # another's
+        assert p.members == [one.member]
+        p.worker_ended(1)
+        assert p.members == []
+        assert answered.failed is None
+        assert lost.failed is not None
+        assert lost.failed[0] == 502
+
+
+def test_a_worker_that_died_before_it_was_heard_is_none() -> None:
+    p = pool()
+    p.worker_ended(7)
+    with worker(p, 7):
+        assert p.members == []
+
+
+def test_words_of_a_worker_forge_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+    p = pool()
+    with worker(p) as one:
+        one.member._hear((HELLO, "propylon", 1, 1, [], {}, {"worker": "x\nerror forged" * 9_000}))
+        one.link.bye(5, "y\x1b[2J\nerror forged" * 200)
+        one.say()
+        assert len(one.member.name) < 120
+        submit(p)
+    assert "\x1b" not in caplog.text
+    assert "\nerror" not in caplog.text
+
+
+def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link() -> None:
+    p = pool()
+    looks: list[int] = []
+    changed = p.changed
+    p.changed = lambda: (looks.append(1), changed())[1]  # type: ignore[method-assign]
+    with worker(p) as one:
+        looks.clear()
+        for number in range(100):
+            one.link.slots(number % 7)
+        one.say()
+        assert len(looks) == 1
+        assert p.members == [one.member]
+        for number in range(MOST_SAID):
+            one.link.slots(number % 7)
+        one.say()
+        assert p.members == []
