@@ -195,7 +195,7 @@ async def play(
 ) -> tuple[Scene, Server]:
     """Raises DidNotStart or Absent."""
     ground = Ground(folder, variant.settings)
-    ground.deploy()
+    ground.deploy(variant.first)
     stops = list(contestant.stop_signals)
     server = Server(contestant.commands(ground), ground, stops)
     scene = Scene(ground.address, Tally(lambda client, failure: None))

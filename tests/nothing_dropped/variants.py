@@ -91,6 +91,8 @@ class Variant:
     """A function of `actions`."""
     fault: str | None = None
     """Of the new code, where the action reloads."""
+    first: str | None = None
+    """Of the code that serves at the start."""
     allowed: Sequence[Allowed] = ()
     settings: Settings = Settings()
     crowd: float = 0.0
@@ -137,6 +139,10 @@ VARIANTS: dict[str, Variant] = {
     "killed": Variant(
         says="a worker SIGKILLed, up to ten times a second", action="kill_workers",
         allowed=DEAD_WORKER, settings=Settings(workers=4),
+    ),
+    "forks": Variant(
+        says="as before, and each worker has forked a process that outlives it",
+        action="kill_workers", first="forks", allowed=DEAD_WORKER, settings=Settings(workers=4),
     ),
     "stopped": Variant(
         says="a worker SIGSTOPped, and another later", action="stop_workers",

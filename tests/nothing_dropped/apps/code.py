@@ -9,9 +9,11 @@ import os
 import threading
 import time
 
-FAULTS = ("import", "startup", "hang", "exit", "500")
+FAULTS = ("import", "startup", "hang", "exit", "500", "forks")
 """Raises at import; raises in lifespan's startup; hangs at import; ends its process a moment after
-it was ready; answers everything with 500."""
+it was ready; answers everything with 500. Forks a process that outlives its worker: no fault."""
+CHILD_LIVES = 5.0
+"""Seconds; a client would wait so long for a worker whose child held the connection."""
 READY_FOR = 0.4
 """Seconds between `ready` and the end of a process with the fault `exit`."""
 
@@ -41,6 +43,10 @@ def record(identity: str) -> None:
 
 def started(delay: float = READY_FOR) -> None:
     """To be called when the app is ready (or as near to it as its interface allows)."""
+    if FAULT == "forks" and os.fork() == 0:
+        os.closerange(0, 3)  # who reads the log need not wait for it
+        time.sleep(CHILD_LIVES)
+        os._exit(0)
     if FAULT == "exit":
         timer = threading.Timer(delay, os._exit, (1,))
         timer.daemon = True
