@@ -220,7 +220,7 @@ def _open_standard_descriptors() -> None:
         try:
             os.fstat(number)
         except OSError:
-            assert os.open(os.devnull, os.O_RDWR) == number, "the lowest that is free"
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
