@@ -432,3 +432,11 @@ def test_scaling_a_pool_that_a_reload_removes() -> None:
     told(children, (11, Ready(4)), (11, linked(2, 4)), (11, linked(4)))
     assert children.rollout is None
     assert set(children.crew.seats) == {G, W1}
+
+
+def test_who_is_late_is_blamed_and_not_who_is_ready_and_waits() -> None:
+    """They have the same deadline, and the one that is ready was started first."""
+    children = fleet()
+    told(children, (10, reload(at_once=True)), (11, Ready(4)), (11, linked(2, 3, 4)))
+    (why,) = said(children.tell(Tick(), 70))
+    assert why.startswith("worker 2 of pool default was not ready within 60 s")
