@@ -12,8 +12,9 @@ import time
 FAULTS = ("import", "startup", "hang", "exit", "500", "forks")
 """Raises at import; raises in lifespan's startup; hangs at import; ends its process a moment after
 it was ready; answers everything with 500. Forks a process that outlives its worker: no fault."""
-CHILD_LIVES = 5.0
-"""Seconds; a client would wait so long for a worker whose child held the connection."""
+CHILD_LIVES = 2.5
+"""Seconds; a client would wait so long for a worker whose child held the connection. Less than the
+harness waits for the last process to be gone (`servers.LEFT`)."""
 READY_FOR = 0.4
 """Seconds between `ready` and the end of a process with the fault `exit`."""
 
