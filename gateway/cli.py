@@ -190,6 +190,29 @@ def _import_apps(loaded: Loaded) -> None:
         sys.exit(EXIT_APP)
 
 
+@propylon.command()
+@click.argument("file", metavar="FILE", type=click.Path())
+def migrate(file: str) -> None:
+    """Print a propylon.toml made of another server's FILE.
+
+    FILE is a gunicorn.conf.py, a hypercorn.toml (or hypercorn's .py) or a uwsgi.ini. What cannot
+    be carried over is there as a comment, with the reason. A file in Python is run, as its server
+    would run it: look at it first if you don't know it.
+
+    \b
+    Example:
+      propylon migrate gunicorn.conf.py > propylon.toml && propylon check
+    """
+    from .config.migrate import MigrateError
+    from .config.migrate import migrate as carried_over
+
+    try:
+        click.echo(carried_over(file), nl=False)
+    except MigrateError as error:
+        click.echo(f"propylon: {error}", err=True)
+        sys.exit(1)
+
+
 for _command in VERBS:
     propylon.add_command(_command)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from .app_kind import interface_of
+from .find_apps import apps_in, folder_of
 from .settings import Interface, WorkerSettings
 from .tracebacks import app_traceback, strip_frames, summary
 
@@ -47,14 +49,18 @@ def load_app(settings: WorkerSettings) -> LoadedApp:
     if not module_name or settings.app.endswith(":"):
         raise AppLoadError("import", f"{settings.app!r} is not of the form module:attribute")
     module = _import(module_name, app_dir)
-    app, attribute = _find(module, attribute)
+    app, attribute = _find(module, attribute, app_dir)
     name = f"{module_name}:{attribute}"
     if settings.factory:
         app = _build(app, name)
     if not callable(app) and settings.factory:
-        raise AppLoadError(
-            "factory", f"the factory {name} gave {_article(app)}, which cannot be called"
-        )
+        problem = f"the factory {name} gave {_article(app)}, which cannot be called"
+        if inspect.iscoroutine(app):
+            app.close()
+            problem = f"the factory {name} is async, and is called without await: make it a def"
+        raise AppLoadError("factory", problem)
+    if isinstance(app, ModuleType):
+        raise AppLoadError("attribute", f"{name} is a module{_app_instead(app, app_dir)}")
     if not callable(app):
         raise AppLoadError(
             "attribute",
@@ -74,7 +80,8 @@ def _import(name: str, app_dir: str) -> ModuleType:
             raise AppLoadError("import", _no_module(name, missing, app_dir)) from None
         raise AppLoadError(
             "import",
-            f"module {name} was found, but imports {missing!r}, which is not installed here",
+            f"module {name} was found, but imports {missing!r}, which is not installed here"
+            + _one_up(name, missing, app_dir),
             app_traceback(error),
         ) from None
     except (Exception, SystemExit) as error:
@@ -87,6 +94,11 @@ def _import(name: str, app_dir: str) -> ModuleType:
 
 def _no_module(name: str, missing: str, app_dir: str) -> str:
     message = f"there is no module {missing!r} in {app_dir} nor among the installed packages"
+    top = missing.partition(".")[0]
+    if top == missing and (where := folder_of(missing, app_dir)):
+        if where == "..":
+            return f"{message}; that is the directory itself: go one up, or say --app-dir .."
+        return f"{message}; {where}/ has it: say --app-dir {where}"
     if "/" in name or name.endswith(".py"):
         stem = name.removesuffix(".py").strip("./").replace("/", ".")
         return f"{message}; a module is named with dots and without .py: {stem}"
@@ -99,11 +111,39 @@ def _no_module(name: str, missing: str, app_dir: str) -> str:
         for entry in entries
         if entry.endswith(".py") or os.path.isfile(os.path.join(app_dir, entry, "__init__.py"))
     ]
-    near = difflib.get_close_matches(missing, modules, 3) or modules[:5]
+    near = difflib.get_close_matches(missing, modules, 3)
+    if not near and (apps := apps_in(app_dir)):
+        return f"{message}; apps found there: {', '.join(apps)}"
+    near = near or modules[:5]
     return f"{message}; found there: {', '.join(near)}" if near else message
 
 
-def _find(module: ModuleType, attribute: str) -> tuple[object, str]:
+def _one_up(name: str, missing: str, app_dir: str) -> str:
+    """A module of a package that was named from inside the package: Django's wsgi in mysite/."""
+    if missing.partition(".")[0] != os.path.basename(app_dir):
+        return ""
+    return f": that is the directory itself; go one up, and say {missing.partition('.')[0]}.{name}"
+
+
+def _app_instead(module: ModuleType, app_dir: str, wanted: str = "") -> str:
+    """`; did you mean mysite.wsgi?`, of a package whose app is in a module of it; of a module what
+    it has, and other modules' apps if it has none. `wanted`: the attribute that it has not,
+    perhaps such a module's name."""
+    name = module.__name__
+    folders = list(getattr(module, "__path__", ()))
+    if wanted.isidentifier() and any(
+        os.path.isfile(os.path.join(folder, f"{wanted}.py")) for folder in folders
+    ):
+        return f"; did you mean {name}.{wanted}?"
+    apps = apps_in(app_dir)
+    held = [app for app in apps if app.startswith((f"{name}.", f"{name}:"))]
+    if held and folders:
+        return f"; did you mean {' or '.join(held)}?"
+    instead = _found_instead(module)
+    return instead if held or not apps else f"{instead}; apps found here: {', '.join(apps)}"
+
+
+def _find(module: ModuleType, attribute: str, app_dir: str) -> tuple[object, str]:
     if not attribute:
         for candidate in DEFAULT_ATTRIBUTES:
             if hasattr(module, candidate):
@@ -111,7 +151,7 @@ def _find(module: ModuleType, attribute: str) -> tuple[object, str]:
         raise AppLoadError(
             "attribute",
             f"module {module.__name__} has neither 'app' nor 'application'"
-            + _found_instead(module),
+            + _app_instead(module, app_dir),
         )
     found: object = module
     for part in attribute.split("."):
@@ -120,7 +160,12 @@ def _find(module: ModuleType, attribute: str) -> tuple[object, str]:
         except AttributeError:
             names = [n for n in dir(found) if not n.startswith("_")]
             near = difflib.get_close_matches(part, names, 3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else _found_instead(module)
+            if part.endswith("()"):
+                hint = f"; a factory is named so: {module.__name__}:{attribute[:-2]} --factory"
+            elif near:
+                hint = f"; did you mean {' or '.join(near)}?"
+            else:
+                hint = _app_instead(module, app_dir, part)
             where = f"module {module.__name__}" if found is module else attribute
             raise AppLoadError("attribute", f"{where} has no attribute {part!r}{hint}") from None
     return found, attribute
@@ -154,7 +199,13 @@ def _build(factory: object, name: str) -> object:
         return factory()
     except (Exception, SystemExit) as error:
         detail = app_traceback(error)
-        if error.__traceback__ is None and isinstance(error, TypeError):
+        if (
+            error.__traceback__ is None
+            and isinstance(error, TypeError)
+            and interface_of(factory) in ("asgi", "wsgi")
+        ):
+            message = f"{name} is an app already, and no factory: leave --factory out"
+        elif error.__traceback__ is None and isinstance(error, TypeError):
             message = f"{name} cannot be called without arguments as a factory: {error}"
         else:
             message = f"the factory {name} raised {summary(error)}"

@@ -23,6 +23,7 @@ from .cross_check import apply_worker_class, check, notes_on
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
+from .migrate import MigrateError, migrate
 from .option import GATEWAY_SIDE, Verb
 from .options import Options, table
 from .proxies import notes_on_trust, trust_settings
@@ -38,6 +39,7 @@ from .sources import (
     from_environ,
     from_flags,
     from_toml,
+    of_text,
 )
 from .translate import translate
 
@@ -66,7 +68,7 @@ def load(
     path = file or environ.get("PROPYLON_CONFIG") or ""
     if not path and os.path.exists(DEFAULT_FILE):
         path = DEFAULT_FILE
-    toml = from_toml(path, reading.faults) if path else TomlFile()
+    toml = _file(path, reading) if path else TomlFile()
     found = toml.values | from_environ(environ, reading.notes) | from_flags(flags, reading.faults)
     translate(found, reading, environ)
     options = Options(
@@ -99,6 +101,24 @@ def load(
         identity=who,
     )
     return Loaded(config, options, found, path, tuple(reading.notes))
+
+
+def _file(path: str, reading: Reading) -> TomlFile:
+    """The configuration file; a gunicorn.conf.py is read as what `propylon migrate` makes of it."""
+    if not path.endswith(".py"):
+        return from_toml(path, reading.faults)
+    try:
+        text = migrate(path)
+    except MigrateError as error:
+        reading.faults.append(Fault("--config", str(error)))
+        return TomlFile(broken=True)
+    reading.notes.append(
+        f"{path} is Python, and was run as gunicorn does; to keep what it says as TOML: "
+        f"propylon migrate {path} > propylon.toml"
+    )
+    left = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# not ")]
+    reading.notes += [f"{path}: {line}" for line in left]
+    return of_text(path, text, reading.faults)
 
 
 def _pools(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from .faults import Fault, nearest, shown
+from .migrate_names import GUNICORN, HYPERCORN
 from .option import Option
 from .options import names, table
 from .peers_options import PEERS_OPTIONS
@@ -16,6 +17,13 @@ DEFAULT_FILE: Final = "propylon.toml"
 
 PEERS_FIELDS: Final = tuple(name.replace("-", "_") for name in PEERS_OPTIONS)
 """Other servers' options, spelled as fields."""
+
+THEIR_KEYS: Final = {
+    theirs.replace("_", "-"): option
+    for theirs, option in (*GUNICORN.items(), *HYPERCORN.items())
+    if option
+}
+"""What other servers' files call an option."""
 
 POOL_KEYS: Final = (
     "app",
@@ -133,19 +141,26 @@ def _of_text(row: Option, text: str) -> Any:
 def from_toml(path: str, faults: list[Fault]) -> TomlFile:
     """What the file says; unknown keys and wrong shapes go to `faults`."""
     try:
-        with open(path, "rb") as handle:
-            content = tomllib.load(handle)
-    except tomllib.TOMLDecodeError as exc:
-        faults.append(Fault(path, f"not TOML: {exc}"))
-        return TomlFile(broken=True)
-    except RecursionError:
-        faults.append(Fault(path, "nested too deeply"))
-        return TomlFile(broken=True)
+        with open(path, encoding="utf-8", newline="") as handle:
+            text = handle.read()
     except UnicodeDecodeError:
-        faults.append(Fault(path, "not TOML: not UTF-8"))
+        faults.append(Fault(path, f"not TOML: not UTF-8{_another_kind(path)}"))
         return TomlFile(broken=True)
     except OSError as exc:
         faults.append(Fault(path, f"cannot be read: {exc.strerror}"))
+        return TomlFile(broken=True)
+    return of_text(path, text, faults)
+
+
+def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
+    """As `from_toml`, of what the file holds."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        faults.append(Fault(path, f"not TOML: {exc}{_another_kind(path)}"))
+        return TomlFile(broken=True)
+    except RecursionError:
+        faults.append(Fault(path, "nested too deeply"))
         return TomlFile(broken=True)
     file = TomlFile()
     for key, sections, fields in (
@@ -160,6 +175,13 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
     known = [*_with_aliases(table()), *PEERS_FIELDS]
     file.values = _keys(f"{path}: ", content, known, faults, also=("pools", "routes"))
     return file
+
+
+def _another_kind(path: str) -> str:
+    """What the file may be instead."""
+    if path.endswith((".ini", ".cfg", ".py")):
+        return f"; to carry another server's file over: propylon migrate {path} > propylon.toml"
+    return ""
 
 
 def _with_aliases(fields: Iterable[str]) -> tuple[str, ...]:
@@ -187,8 +209,19 @@ def _keys(
     spelled: dict[str, str] = {}
     for key, value in content.items():
         name = key.replace("_", "-")
+        if name == "pool" and also and isinstance(value, (list, dict)):
+            problem = f"found {shown(cast('object', value))}; it is written [[pools]]"
+            faults.append(Fault(f"{where}{key}", problem))
+            continue
         if name not in dashed:
             hint = nearest(name, [*dashed, *also])
+            if f"{name}s" in also:
+                hint = f"; it is written [[{name}s]]"
+            elif isinstance(value, dict) and also:
+                hint = f"; there is no table [{key}]: options stand at the top of the file, as in "
+                hint += 'bind = "127.0.0.1:8000"'
+            elif name in THEIR_KEYS and also:
+                hint = f"; here it is called {THEIR_KEYS[name]}"
             faults.append(Fault(f"{where}{key}", f"there is no such key{hint}"))
             continue
         row = names().get(name)

@@ -334,3 +334,94 @@ def test_without_a_leash_it_says_so_on_stderr(tmp_path: Path) -> None:
     )
     assert "propylon" not in worker.errors
     worker.close()
+
+
+# -- beginners' mistakes ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def django(project: Path) -> Path:
+    """A project as django-admin makes it."""
+    (project / "main.py").unlink()
+    (project / "manage.py").write_text("def main(): ...\n")
+    (project / "mysite").mkdir()
+    for name, text in {
+        "__init__": "",
+        "settings": "DEBUG = True\n",
+        "urls": "urlpatterns = []\n",
+        "asgi": "def get_asgi_application(): return lambda s, r, e: None\n"
+        "application = get_asgi_application()\n",
+        "wsgi": "import mysite.settings\ndef get_wsgi_application(): return lambda e, s: None\n"
+        "application = get_wsgi_application()\n",
+    }.items():
+        (project / "mysite" / f"{name}.py").write_text(text)
+    return project
+
+
+BOTH = "mysite.asgi:application or mysite.wsgi:application"
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ("mysite", f"has neither 'app' nor 'application'; did you mean {BOTH}?"),
+        ("mysite:wsgi", "has no attribute 'wsgi'; did you mean mysite.wsgi?"),
+        ("mysite:app", f"has no attribute 'app'; did you mean {BOTH}?"),
+        ("nosuch:app", "apps found there: mysite.asgi:application, mysite.wsgi:application"),
+        ("mysit:app", "found there: mysite"),
+        (
+            "manage:app",
+            "module manage has no attribute 'app'; its callables are: main; apps found here: "
+            "mysite.asgi:application, mysite.wsgi:application",
+        ),
+    ],
+)
+def test_a_django_project_named_otherwise(django: Path, app: str, words: str) -> None:
+    assert words in refusal(django, app).message
+
+
+def test_a_module_where_an_app_is_expected(django: Path) -> None:
+    (django / "main.py").write_text("import mysite.wsgi\nsite = mysite\n")
+    said = refusal(django, "main:site").message
+    assert said == f"main:site is a module; did you mean {BOTH}?"
+
+
+@pytest.mark.parametrize("app", ["wsgi", "wsgi:application"])
+def test_inside_the_package(django: Path, app: str) -> None:
+    said = refusal(django / "mysite", app).message
+    assert said == (
+        "module wsgi was found, but imports 'mysite', which is not installed here: that is the "
+        "directory itself; go one up, and say mysite.wsgi"
+    )
+    said = refusal(django / "mysite", "mysite.wsgi").message
+    assert said.endswith("; that is the directory itself: go one up, or say --app-dir ..")
+
+
+@pytest.mark.parametrize("folder", ["src", "backend"])
+def test_a_layout_with_a_folder_in_between(project: Path, folder: str) -> None:
+    (project / folder / "site_of_mine").mkdir(parents=True)
+    (project / folder / "site_of_mine" / "main.py").write_text("app = 1\n")
+    said = refusal(project, "site_of_mine.main:app").message
+    assert said.endswith(f"; {folder}/ has it: say --app-dir {folder}")
+
+
+@pytest.mark.parametrize(
+    ("app", "factory", "words"),
+    [
+        ("main:app", True, "main:app is an app already, and no factory: leave --factory out"),
+        ("main:application", True, "main:application is an app already, and no factory: leave"),
+        ("main:make_app()", False, "a factory is named so: main:make_app --factory"),
+        ("main:make_async", True, "the factory main:make_async is async, and is called without"),
+    ],
+)
+def test_factories_mistaken(project: Path, app: str, factory: bool, words: str) -> None:
+    (project / "main.py").write_text(f"{SOURCE}\nasync def make_async(): return app\n")
+    assert words in refusal(project, app, factory=factory).message
+
+
+def test_apps_of_a_flask_project_are_found_without_running_them(project: Path) -> None:
+    (project / "main.py").unlink()
+    (project / "one.py").write_text("raise SystemExit\napp = Flask(__name__)\n")
+    (project / "two.py").write_text("def create_app(config=None): ...\n")
+    said = refusal(project, "nosuch:app").message
+    assert said.endswith("; apps found there: one:app, two:create_app --factory")
