@@ -65,7 +65,7 @@ def load(
 ) -> Loaded:
     """`flags` by field name, as texts; `file` as named by -c. Raises ConfigError."""
     reading = Reading()
-    path = file or environ.get("PROPYLON_CONFIG") or ""
+    path = (file or environ.get("PROPYLON_CONFIG") or "").removeprefix("file:")  # as hypercorn's
     if not path and os.path.exists(DEFAULT_FILE):
         path = DEFAULT_FILE
     toml = _file(path, reading) if path else TomlFile()

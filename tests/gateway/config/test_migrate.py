@@ -226,6 +226,8 @@ def checked(file: str, text: str) -> Loaded:
 def test_a_gunicorn_file_as_the_configuration() -> None:
     result = checked("gunicorn.conf.py", "workers = 1 + 2\ndef when_ready(server): ...\n")
     assert result.config.pools[0].workers == 3
+    again = load("serve", {"app": "main:app"}, {}, "file:gunicorn.conf.py")
+    assert again.config.pools[0].workers == 3
     assert result.notes[0].startswith("gunicorn.conf.py is Python, and was run as gunicorn does")
     assert "propylon migrate gunicorn.conf.py > propylon.toml" in result.notes[0]
     assert result.notes[1].startswith("gunicorn.conf.py: not carried over: when_ready(): hooks")
