@@ -1,5 +1,8 @@
 """ASGI calls over a real link, the same on uvloop, trio and asyncio."""
 
+import copy
+import json
+import pickle
 import time
 from pathlib import Path
 
@@ -70,6 +73,13 @@ def test_the_path_includes_the_mount_point(asgi: GatewayPeer, path: bytes, whole
     found = eval(asgi.call(scope(path=path, root_path="/api")).body)
     assert (found["path"], found["root_path"]) == (whole, "/api")
     assert found["raw_path"] == whole.encode()
+
+
+def test_the_scope_holds_plain_values(asgi: GatewayPeer) -> None:
+    """Middleware writes parts of it as JSON, copies it and sends it to other processes."""
+    found = eval(asgi.get("/anything").body)
+    assert json.loads(json.dumps(found["extensions"])) == {"propylon.shutdown": {}}
+    assert pickle.loads(pickle.dumps(found)) == copy.deepcopy(found) == found
 
 
 def test_state_is_copied_for_every_call(asgi: GatewayPeer) -> None:
