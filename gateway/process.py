@@ -257,6 +257,7 @@ def main() -> int:
             log.debug("the gateway could not start", exc_info=group)
             leash.report({"event": "failed", "error": str(_first(group))})
     leash.farewell()
+    flush_log()
     return failed
 
 

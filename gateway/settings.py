@@ -173,6 +173,8 @@ class LogSettings:
     """gunicorn's atoms and some of ours (see `observe.formats`), or the word json."""
     error_log: str = "-"
     """Our own log: "-" standard error, else a file's path, opened for appending."""
+    config: str = ""
+    """--log-config as JSON text (see `config.log_config`); "": none."""
     use_colors: bool | None = None
     """None: as the environment and the terminal suggest."""
 

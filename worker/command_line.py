@@ -38,6 +38,7 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--header-map", choices=("drop", "refuse", "dangerous"), default="drop")
     add("--log-level", choices=("debug", "info", "warning", "error", "critical"), default="info")
     add("--log-file", default="", help="for our own lines, instead of standard error")
+    add("--log-config", default="", help="for the logging module, as JSON text")
     add("--colour", action="store_true", help="our own lines are for a terminal")
     add("--preload", action="store_true", help="load the app and fork workers at the leash's word")
     add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Literal
 
+from . import own_log
 from .app_kind import interface_of
 from .find_apps import apps_in, folder_of
 from .settings import Interface, WorkerSettings
@@ -48,6 +49,8 @@ def load_app(settings: WorkerSettings) -> LoadedApp:
     module_name, _, attribute = settings.app.partition(":")
     if not module_name or settings.app.endswith(":"):
         raise AppLoadError("import", f"{settings.app!r} is not of the form module:attribute")
+    if settings.log_config:
+        _configure_logging(settings.log_config)
     module = _import(module_name, app_dir)
     app, attribute = _find(module, attribute, app_dir)
     name = f"{module_name}:{attribute}"
@@ -67,6 +70,14 @@ def load_app(settings: WorkerSettings) -> LoadedApp:
             f"{name} is {_article(app)}, which cannot be called" + _found_instead(module),
         )
     return LoadedApp(app, name, _interface(app, name, settings.interface))
+
+
+def _configure_logging(config: str) -> None:
+    try:
+        own_log.configure(config)
+    except Exception as error:  # a handler's class may raise anything
+        why = summary(error.__cause__ or error)
+        raise AppLoadError("log-config", f"--log-config cannot be used: {why}") from None
 
 
 def _import(name: str, app_dir: str) -> ModuleType:

@@ -18,18 +18,22 @@ are whole then, and only two writers who see the same last page can have one of 
 don't block.
 """
 
+import configparser
 import faulthandler
+import json
 import logging
+import logging.config
 import os
 import select
 import socket
 import stat
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from time import monotonic, sleep  # the app's import may put others into their module
-from typing import Final
+from typing import Any, Final
 
 MOST_KEPT: Final = 1024 * 1024
 """Bytes of lines that wait; further lines are counted and dropped."""
@@ -93,13 +97,13 @@ class _LineFormatter(logging.Formatter):
 class OwnLog(logging.Handler):
     """Writes records without ever waiting, but at the end of the process for a moment."""
 
-    def __init__(self, path: str = "", colour: bool = False) -> None:
-        """`path`: a file to append to; "" is standard error. Raises OSError."""
+    def __init__(self, path: str = "", colour: bool = False, fd: int = STDERR) -> None:
+        """`path`: a file to append to; "" is the standard stream `fd`. Raises OSError."""
         super().__init__()
         self.setFormatter(_LineFormatter(colour))
         self._path = path
         self._file: int | None = _open(path) if path else None
-        self._write = _writer(STDERR if self._file is None else self._file)
+        self._write = _writer(fd if self._file is None else self._file)
         self._kept: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
@@ -286,3 +290,62 @@ def begin(level: str, path: str = "", colour: bool = False) -> None:
     _logger.handlers = [handler]
     _logger.setLevel(level.upper())
     _logger.propagate = False
+
+
+LIKE_OURS: Final = (
+    NAME, "propylon", "uvicorn.error", "uvicorn", "gunicorn.error", "hypercorn.error", "_granian",
+)  # fmt: skip
+"""Names under which a logging configuration may mean our log: our own and other servers'."""
+
+
+def configure(config: str) -> None:
+    """Applies --log-config, before the app is imported, as other servers do: JSON text of what
+    dictConfig takes, or of `{"ini": TEXT}` for fileConfig. Our own lines go where the
+    configuration sends those of a logger that is ours by name, or else of the root logger; if it
+    has neither they go on as before. Raises what `logging.config` raises."""
+    known: dict[str, Any] = json.loads(config)
+    if "ini" in known:
+        parser = configparser.ConfigParser()
+        parser.read_string(known["ini"])
+        logging.config.fileConfig(parser, disable_existing_loggers=False)
+        names = {
+            parser.get(section, "qualname", fallback="")
+            for section in parser.sections()
+            if section.startswith("logger_")
+        }
+    else:
+        logging.config.dictConfig({"disable_existing_loggers": False, **known})
+        names = set(known.get("loggers", {}))
+    chosen = next((name for name in LIKE_OURS if name in names), "")
+    source = logging.getLogger(chosen or None)
+    handlers = _effective_handlers(source)
+    if handlers:
+        _logger.handlers = [_unblocked(handler) for handler in handlers]
+        _logger.propagate = False
+        if chosen and source.level:
+            _logger.setLevel(source.level)
+
+
+def _effective_handlers(logger: logging.Logger) -> list[logging.Handler]:
+    """Those that a record of the logger reaches."""
+    found: list[logging.Handler] = []
+    one: logging.Logger | None = logger
+    while one is not None:
+        found += [handler for handler in one.handlers if not isinstance(handler, OwnLog)]
+        one = one.parent if one.propagate else None
+    return found
+
+
+def _unblocked(handler: logging.Handler) -> logging.Handler:
+    """A handler for a standard stream, which would wait for its reader, as one that never does."""
+    if type(handler).__name__ != "StreamHandler":  # not one of its subclasses, such as a file's
+        return handler
+    stream: object = getattr(handler, "stream", None)
+    fd = 1 if stream is sys.stdout else STDERR if stream is sys.stderr else 0
+    if not fd:
+        return handler
+    own = OwnLog(fd=fd)
+    own.setFormatter(handler.formatter)
+    own.setLevel(handler.level)
+    own.filters = handler.filters
+    return own

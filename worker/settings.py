@@ -64,6 +64,8 @@ class WorkerSettings:
     log_level: str = "info"
     log_file: str = ""
     """Where our own lines go; "" is standard error."""
+    log_config: str = ""
+    """What `own_log.configure` takes; "": nothing."""
     colour: bool = False
     """Whether they are coloured."""
     preload: bool = False

@@ -86,6 +86,7 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         *([f"--header-map={config.http.header_map}"] if config.http.header_map != "drop" else []),
         f"--log-level={config.log.level}",
         *([f"--log-file={config.log.error_log}"] if config.log.error_log != "-" else []),
+        *([f"--log-config={config.log.config}"] if config.log.config else []),
         *(["--colour"] if shows_colour(config.log.error_log, config.log.use_colors) else []),
         *([f"--leash-fd={seat.leash_fd}"] if seat.leash_fd is not None else []),
     ]

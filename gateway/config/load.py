@@ -23,6 +23,7 @@ from .cross_check import apply_worker_class, check, notes_on
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
+from .log_config import read_log_config
 from .migrate import MigrateError, migrate
 from .option import GATEWAY_SIDE, Verb
 from .options import Options, table
@@ -214,6 +215,7 @@ def _config(
             access_logformat=options.access_logformat,
             error_log=options.error_logfile,
             use_colors=options.use_colors,
+            config=read_log_config(options.log_config) if options.log_config else "",
         ),
         tls=tls_settings(options),
         reload=ReloadConfig(

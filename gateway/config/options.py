@@ -24,6 +24,7 @@ from ..settings import (
     TrustSettings,
     WebSocketSettings,
 )
+from .log_config import check_log_config
 from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option, tls_option
 from .words import (
     CERT_REQS,
@@ -660,6 +661,15 @@ class Options:
         aliases=("error-log", "log-file"),
         metavar="PATH",
         example="/var/log/app/error.log",
+    )
+    log_config: str = option(
+        "",
+        "Configuration of the logging module, applied in the workers before the app is imported "
+        "and to Propylon's own log: JSON, TOML, YAML or INI.",
+        section="log",
+        aliases=("log-config-json",),
+        metavar="FILE",
+        read=check_log_config,
     )
     use_colors: bool | None = option(
         None,

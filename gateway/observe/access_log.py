@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from ..exchange import Exchange
+from .configured import ACCESS, FIELDS, RecordWriter, configured
 from .formats import Format, compile_format
 from .line_writer import LineWriter
 from .log_file import STDOUT, LogFile
@@ -29,11 +30,21 @@ LAST_WRITE: Final = 0.5
 class AccessLog:
     """Gathers ended exchanges and has their lines written."""
 
-    def __init__(self, path: str, logformat: str) -> None:
-        """`path`: "-" for standard output, else a file to append to. Raises OSError, ValueError."""
-        self._format: Format = compile_format(logformat)
+    def __init__(self, path: str, logformat: str, config: str = "") -> None:
+        """`path`: "-" for standard output, else a file to append to; `config`: --log-config, whose
+        handlers take its place if it has some for this log. Raises OSError, ValueError."""
+        line = compile_format(logformat)
+        self._format: Format = line
+        handlers = configured(config, ACCESS, or_root=False) if config else []
         self._file = LogFile("access-logfile", path, STDOUT)
-        self._writer = LineWriter(self._file.open(), "the access log")
+        self._writer: LineWriter | RecordWriter
+        if handlers:
+            self._writer = RecordWriter(handlers)
+            fields = compile_format(FIELDS)
+            self._format = lambda entry: fields(entry) + line(entry)
+            self._file.stream = STDOUT  # nothing of ours is open
+        else:
+            self._writer = LineWriter(self._file.open(), "the access log")
         self._lines: list[bytes] = []
         self._epoch = time() - monotonic()
         """The monotonic clock's zero by the wall's, which somebody may set."""

@@ -150,6 +150,8 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "D": lambda entry: str(int(entry[1] * 1_000_000)),
     "L": lambda entry: f"{entry[1]:.6f}",
     "p": lambda _: "-",
+    "target": lambda entry: escaped(entry[0].request.target),
+    "version": lambda entry: entry[0].request.http_version,
     "reason": lambda entry: _safe(entry[0].reason) or "-",
     "pool": _pool,
     "worker": _worker,
@@ -157,10 +159,10 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "attempts": _attempts,
     "why": _why,
 }
-"""gunicorn's atoms, and ours: of an exchange that the app has not answered the `reason`; the `pool`
-that was asked, its last `worker`, the seconds that the exchange was `queued` for one, the
-`attempts`, which are the workers that had it; and all of these as the end of a line, with a space
-in front, in `why`, which is empty where there is no reason."""
+"""gunicorn's atoms, and ours: the `target` and `version` of the request line; the `pool` that was
+asked, its last `worker`, the seconds that the exchange was `queued` for one, the `attempts`, which
+are the workers that had it; the `reason`, if it was not the app that answered; and of such all
+these as the end of a line, with a space in front, in `why`, which is empty of others."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
 """Those that are the same in every line: the user is the app's to know, and the process differs
 from request to request."""

@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+from ..observe.configured import OURS, ConfiguredLog, configured
 from ..observe.console_log import ConsoleLog
 from ..settings import LogSettings
 
@@ -12,5 +13,9 @@ logger: Final = logging.getLogger("propylon")
 def begin_log(settings: LogSettings) -> None:
     """Logs as the settings say. Raises OSError if the file cannot be opened."""
     logger.handlers = [ConsoleLog(settings.error_log, settings.use_colors)]
+    if settings.config:
+        handlers = configured(settings.config, OURS, or_root=True)
+        if handlers:
+            logger.handlers = [ConfiguredLog(handlers)]
     logger.setLevel(settings.level.upper())
     logger.propagate = False

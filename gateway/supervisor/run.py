@@ -14,6 +14,7 @@ import trio
 
 from ..config.schema import Config
 from ..listen.sockets import EVERYBODY, Access, ListenError, Listeners, open_listeners
+from ..observe.console_log import flush_log
 from .children import EXIT_NOT_STARTED
 from .console import begin_log, logger
 from .handover import Handover, listeners_of
@@ -68,6 +69,7 @@ def run(
         except* RunDirError as group:
             logger.error("%s", group.exceptions[0])
         logger.info("Stopped")
+        flush_log()
     return code
 
 

@@ -184,7 +184,7 @@ def test_two_workers_die_of_it_and_no_third(folder: Path) -> None:
     with serving(folder, "-w", "3") as case, case.propylon.client() as client:
         assert client.get("/exit").status_code == 502
         assert case.calls == ["GET /exit"] * 2
-        case.propylon.stderr.find(r"GET /exit: worker \d \(pid \d+\) ")
+        case.propylon.stderr.find(r"GET /exit was answered with 502: worker \d \(pid \d+\) ")
         assert client.get("/").status_code == 200
 
 

@@ -1,0 +1,116 @@
+"""--log-config: a file in one of the formats of the `logging` module's own configuration.
+
+JSON, TOML and YAML hold what `logging.config.dictConfig` takes, anything else what `fileConfig`
+does. The file is read once, here; the processes get its meaning as JSON text: the dictionary, or
+`{"ini": TEXT}`.
+"""
+
+import configparser
+import json
+import os
+import tomllib
+from typing import Any, Final, cast
+
+_PREFIXES: Final = ("json", "toml", "yaml", "ini")
+"""hypercorn's way to tell a format: `json:PATH`."""
+_KINDS: Final = {".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
+_SECTIONS: Final = ("formatters", "filters", "handlers", "loggers")
+
+
+def read_log_config(path: str) -> str:
+    """The configuration in the file as JSON text. Raises ValueError with a sentence."""
+    kind, _, rest = path.partition(":")
+    if kind in _PREFIXES and rest:
+        path = rest
+    else:
+        kind = _KINDS.get(os.path.splitext(path)[1].lower(), "ini")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise ValueError(f"which cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("which is not UTF-8") from None
+    if kind == "ini" and text.lstrip().startswith("{"):
+        kind = "json"  # as granian takes it, whatever the name
+    if kind == "ini":
+        _check_ini(text)
+        return json.dumps({"ini": text})
+    config = _parse(kind, text)
+    _check(config)
+    try:
+        return json.dumps(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"which holds what JSON cannot: {error}") from None
+
+
+def check_log_config(path: str) -> str:
+    """The path, if what is there can be used. Raises ValueError with a sentence."""
+    read_log_config(path)
+    return path
+
+
+def _parse(kind: str, text: str) -> object:
+    try:
+        if kind == "json":
+            return json.loads(text)
+        if kind == "toml":
+            return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"which is not {kind.upper()}: {error}") from None
+    try:
+        import yaml  # pyright: ignore[reportMissingModuleSource]
+    except ImportError:
+        raise ValueError(
+            "and YAML needs the package PyYAML: pip install pyyaml, or write it as JSON"
+        ) from None
+    try:
+        return cast("object", yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ValueError(f"which is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _check(config: object) -> None:
+    """That it is of the shape that dictConfig wants, without loading anything that it names."""
+    if not isinstance(config, dict):
+        raise ValueError("which is no table of logging's")
+    known = cast("dict[str, Any]", config)
+    if known.get("version") != 1:
+        raise ValueError('which lacks "version": 1, as logging.config.dictConfig wants it')
+    for section in _SECTIONS:
+        if not isinstance(known.get(section, {}), dict):
+            raise ValueError(f"where {section} is no table")
+    named = {"handlers": "handler", "filters": "filter"}
+    users = [("root", known.get("root", {})), *known.get("loggers", {}).items()]
+    users += list(known.get("handlers", {}).items())
+    for name, user in users:
+        if not isinstance(user, dict):
+            raise ValueError(f"where {name!r} is no table")
+        each = cast("dict[str, Any]", user)
+        for section, word in named.items():
+            for one in each.get(section) or ():
+                if isinstance(one, str) and one not in known.get(section, {}):
+                    raise ValueError(f"where {name!r} names the {word} {one!r}, which is not there")
+        formatter = each.get("formatter")
+        if isinstance(formatter, str) and formatter not in known.get("formatters", {}):
+            raise ValueError(
+                f"where {name!r} names the formatter {formatter!r}, which is not there"
+            )
+
+
+def _check_ini(text: str) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise ValueError(f"which is not INI: {' '.join(str(error).split())}") from None
+    for section, word in (
+        ("loggers", "logger"),
+        ("handlers", "handler"),
+        ("formatters", "formatter"),
+    ):
+        if not parser.has_option(section, "keys"):
+            raise ValueError(f"which has no section [{section}] with keys, as fileConfig wants it")
+        for key in parser.get(section, "keys").split(","):
+            if key.strip() and not parser.has_section(f"{word}_{key.strip()}"):
+                raise ValueError(f"where the section [{word}_{key.strip()}] is not there")
