@@ -236,7 +236,11 @@ def _response_heads(settings: ServeSettings) -> ResponseHeads:
 
 def _open_access_log(settings: GatewaySettings) -> AccessLog | None:
     path = settings.log.access_log
-    return AccessLog(path, settings.log.access_logformat, settings.log.config) if path else None
+    return (
+        AccessLog(path, settings.log.access_logformat, settings.log.config, settings.log.use_colors)
+        if path
+        else None
+    )
 
 
 def _with_redirect(

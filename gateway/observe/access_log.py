@@ -5,6 +5,8 @@ to keep the exchanges until then would keep their memory. A few times a second (
 the lines go to a thread that writes them, however slow the file or the pipe is.
 """
 
+import os
+from functools import partial
 from logging import getLogger
 from time import monotonic, time
 from typing import Final
@@ -12,10 +14,13 @@ from typing import Final
 import trio
 
 from ..exchange import Exchange
+from ..settings import DEFAULT_ACCESS_LOGFORMAT
 from .configured import ACCESS, FIELDS, RecordWriter, configured
 from .formats import Format, compile_format
 from .line_writer import LineWriter
 from .log_file import STDOUT, LogFile
+from .terminal import columns, is_terminal, wants_colour
+from .terminal_format import terminal_format
 
 log = getLogger("propylon.gateway")
 
@@ -30,7 +35,9 @@ LAST_WRITE: Final = 0.5
 class AccessLog:
     """Gathers ended exchanges and has their lines written."""
 
-    def __init__(self, path: str, logformat: str, config: str = "") -> None:
+    def __init__(
+        self, path: str, logformat: str, config: str = "", use_colors: bool | None = None
+    ) -> None:
         """`path`: "-" for standard output, else a file to append to; `config`: --log-config, whose
         handlers take its place if it has some for this log. Raises OSError, ValueError."""
         line = compile_format(logformat)
@@ -44,7 +51,11 @@ class AccessLog:
             self._format = lambda entry: fields(entry) + line(entry)
             self._file.stream = STDOUT  # nothing of ours is open
         else:
-            self._writer = LineWriter(self._file.open(), "the access log")
+            fd = self._file.open()
+            if logformat == DEFAULT_ACCESS_LOGFORMAT and is_terminal(fd):
+                colour = wants_colour(fd, use_colors, os.environ)
+                self._format = terminal_format(colour, partial(columns, fd))
+            self._writer = LineWriter(fd, "the access log")
         self._lines: list[bytes] = []
         self._epoch = time() - monotonic()
         """The monotonic clock's zero by the wall's, which somebody may set."""
