@@ -177,6 +177,7 @@ PEERS_OPTIONS: Final[Mapping[str, PeerOption]] = {
         takes="nothing",
         short="-D",
     ),
+    "initgroups": _idle("--user always brings the user's own groups", takes="nothing"),
     "name": _idle(_NAMED, short="-n"),
     "process-name": _idle(_NAMED),
     "worker-tmp-dir": _idle("heartbeats need no files"),

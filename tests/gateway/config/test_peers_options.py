@@ -44,9 +44,7 @@ READ_BY_VALUE = {"-v", "-u", "--no-ws"}
 """Options whose value says whose they are: `arguments` knows these."""
 
 
-AWAITED = {
-    "--log-config", "--log-config-json", "--user", "--group", "-g", "--initgroups",
-}  # fmt: skip
+AWAITED = {"--log-config", "--log-config-json"}
 """Options of ours that are on their way."""
 
 
