@@ -1,6 +1,5 @@
-"""Socket.IO as ASGI and as WSGI, with the same events."""
+"""Socket.IO, with events both ways."""
 
-import flask
 import socketio
 
 asgi_server = socketio.AsyncServer(async_mode="asgi", ping_interval=1)
@@ -21,24 +20,14 @@ async def echo(sid: str, data: object) -> object:
     return data
 
 
+@asgi_server.on("leave")
+async def leave(sid: str) -> None:
+    asgi_server.start_background_task(asgi_server.disconnect, sid)
+
+
 @asgi_server.on("ask back")
 async def ask_back(sid: str, data: object) -> object:
     return await asgi_server.call("question", data, to=sid)
 
 
 asgi = socketio.ASGIApp(asgi_server)
-
-wsgi_server = socketio.Server(async_mode="threading", ping_interval=1)
-
-
-@wsgi_server.on("echo")
-def echo_in_thread(sid: str, data: object) -> object:
-    return data
-
-
-@wsgi_server.on("disconnect")
-def left(sid: str, reason: str) -> None:
-    print(f"disconnected {sid}", flush=True)
-
-
-wsgi = socketio.WSGIApp(wsgi_server, flask.Flask(__name__))

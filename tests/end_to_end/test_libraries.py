@@ -22,7 +22,10 @@ async def socket_io(url: str, transports: list[str] | None) -> AsyncIterator[Asy
     try:
         yield client
     finally:
-        await client.disconnect()
+        # The server hangs up, and nobody waits for the client's last poll: python-engineio lets
+        # it hang for 20 s, on any server.
+        await client.call("leave", timeout=int(DEADLINE))
+        await client.eio.disconnect(abort=True)
 
 
 # -- Socket.IO ---------------------------------------------------------------------------------
