@@ -2,7 +2,7 @@
 
 import socketio
 
-asgi_server = socketio.AsyncServer(async_mode="asgi", ping_interval=1)
+asgi_server = socketio.AsyncServer(async_mode="asgi", ping_interval=1, ping_timeout=3)
 
 
 @asgi_server.event
