@@ -16,6 +16,7 @@ from ..directories import remove_socket
 from ..listen.address import speaks_tls
 from ..settings import ListenerSettings
 from .key_copies import KeyCopies
+from .log_files import give_logs
 from .messages import Spawn
 from .plan import Plan
 from .run_dir import make_pool_directory
@@ -38,6 +39,7 @@ class Launcher:
 
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
         """Raises OSError, RunDirError."""
+        give_logs(config)
         number = order.place.number
         for pool in config.pools:  # one that a reload has brought has no directory yet
             shared = not self._plan.with_workers
@@ -112,6 +114,7 @@ class Launcher:
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""
+        give_logs(config)
         return spawn(
             "propylon.worker",
             lambda leash: self._arguments(config, pool, order, leash),
@@ -125,6 +128,7 @@ class Launcher:
         key = (pool.name, order.generation)
         zygote = self._zygotes.get(key)
         if zygote is None or not zygote.usable:
+            give_logs(config)
             zygote = start_zygote(
                 lambda leash: self._arguments(config, pool, order, leash),
                 config.environment,

@@ -3,7 +3,6 @@
 import gc
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -36,7 +35,6 @@ def run(
     """Returns when everything has ended. `read_again` is for reloads; it raises ConfigError."""
     try:
         begin_log(config.log)
-        _give_logs(config)
     except OSError as error:
         print(f"propylon: {error}", file=sys.stderr)
         return EXIT_NOT_STARTED
@@ -112,23 +110,6 @@ def _access(config: Config) -> Access:
     who = config.identity
     mode = EVERYBODY.mode & ~(config.umask or 0)
     return Access(mode, who.uid, who.gid) if who else Access(mode)
-
-
-def _give_logs(config: Config) -> None:
-    """Children write to the logs' files, and open them again after a rotation. Raises OSError."""
-    who = config.identity
-    paths = {config.log.error_log, config.log.access_log} - {"", "-"}
-    for path in paths if who else ():
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
-        except OSError:
-            continue  # /dev/stdout, a FIFO: not ours to give away; or opening it says why
-        try:
-            if who and stat.S_ISREG(os.fstat(fd).st_mode):
-                os.fchown(fd, who.uid, who.gid)
-        finally:
-            os.close(fd)
 
 
 def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> Plan:

@@ -19,6 +19,7 @@ from .control import ControlServer
 from .exit_reason import exit_hint, exit_words
 from .handover import Handover
 from .launch import Launcher
+from .log_files import give_logs
 from .messages import (
     Alive,
     Answered,
@@ -432,6 +433,7 @@ class Supervisor:
         """Of every process, this one included. A worker that starts hears it when it is ready:
         until then nothing is said to it but that it shall end."""
         logger.info("Opening the logs again")
+        give_logs(self.generations.current)
         reopen_log()
         for number, process in self._processes.items():
             child = self.table.crew.children.get(number)

@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import re
+import signal
 import ssl
 import stat
 import subprocess
@@ -102,6 +104,42 @@ def test_root_s_keys_and_somebody_else_s_processes(folder: Path) -> None:
         before = ssl.get_server_certificate(_address(url))
         issue(secrets, "127.0.0.1", file="site")
         wait_for(lambda: ssl.get_server_certificate(_address(url)) != before, "the new certificate")
+
+
+@needs_users
+def test_logs_are_rotated_in_a_directory_of_root_s(folder: Path) -> None:
+    """As /var/log mostly is: the user may make no file there, and nothing is written on into the
+    one that was moved."""
+    access, error = folder / "access.log", folder / "error.log"
+    flags = ["--user", "20001", "--group", str(GROUP), "-b", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        propylon(
+            folder, "serve", "who:app", *flags,
+            "--access-logfile", str(access), "--error-logfile", str(error),
+        ),
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=for_others(folder),
+    )  # fmt: skip
+    try:
+        wait_for(lambda: error.exists() and "Serving on" in error.read_text(), "the service")
+        found = re.search(r"Serving on (http://[^\s,]+)", error.read_text())
+        assert found
+        for path in (access, error):
+            path.rename(f"{path}.1")
+        process.send_signal(signal.SIGUSR1)
+
+        def is_logged() -> bool:
+            httpx.get(found[1], **NO_PROXY)
+            return access.exists() and " 200 " in access.read_text()
+
+        wait_for(is_logged, "the new access log")
+        assert {path.stat().st_uid for path in (access, error)} == {20_001}
+        assert "cannot be" not in Path(f"{error}.1").read_text() + error.read_text()
+    finally:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+    assert "Stopped" in error.read_text()
 
 
 def _address(url: str) -> tuple[str, int]:
