@@ -5,6 +5,7 @@ does. The file is read once, here; the processes get its meaning as JSON text: t
 `{"ini": TEXT}`.
 """
 
+import ast
 import configparser
 import json
 import os
@@ -42,6 +43,28 @@ def read_log_config(path: str) -> str:
         return json.dumps(config)
     except (TypeError, ValueError) as error:
         raise ValueError(f"which holds what JSON cannot: {error}") from None
+
+
+def files_of(config: str) -> set[str]:
+    """The files that its handlers write to, of a configuration that `read_log_config` gave; those
+    that cannot be told are left out."""
+    known: dict[str, Any] = json.loads(config)
+    if "ini" not in known:
+        named = (handler.get("filename") for handler in known.get("handlers", {}).values())
+        return {name for name in named if isinstance(name, str)}
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(known["ini"])
+    found: set[str] = set()
+    for section in parser.sections():
+        if not parser.get(section, "class", fallback="").endswith("FileHandler"):
+            continue
+        try:
+            arguments: object = ast.literal_eval(parser.get(section, "args", fallback="()"))
+        except (ValueError, SyntaxError):
+            continue  # it is an expression, which logging evaluates
+        first = cast("tuple[object, ...]", arguments)[:1] if isinstance(arguments, tuple) else ()
+        found.update(name for name in first if isinstance(name, str))
+    return found
 
 
 def check_log_config(path: str) -> str:

@@ -4,6 +4,7 @@ import os
 import stat
 from typing import Final
 
+from ..config.log_config import files_of
 from ..config.schema import Config
 
 _OPEN: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -16,7 +17,10 @@ def give_logs(config: Config) -> None:
     who = config.identity
     if who is None:
         return
-    for path in {config.log.error_log, config.log.access_log} - {"", "-"}:
+    paths = {config.log.error_log, config.log.access_log} - {"", "-"}
+    if config.log.config:
+        paths |= files_of(config.log.config)
+    for path in paths:
         try:
             fd = os.open(path, _OPEN, 0o644)
         except OSError:

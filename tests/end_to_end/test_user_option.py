@@ -1,5 +1,6 @@
 """--user and --group: started by root, served by somebody else."""
 
+import json
 import os
 import pwd
 import re
@@ -28,6 +29,20 @@ async def app(scope, receive, send):
     who = [os.getuid(), os.getgid(), os.getgroups(), os.environ.get("HOME")]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(who).encode()})
+"""
+INI = """
+[loggers]
+keys = root
+[handlers]
+keys = file
+[formatters]
+keys =
+[logger_root]
+level = INFO
+handlers = file
+[handler_file]
+class = logging.FileHandler
+args = ("{log}", "a")
 """
 GROUP = 20_100
 USER = next((user for user in pwd.getpwall() if user.pw_uid == NOBODY), None)
@@ -140,6 +155,41 @@ def test_logs_are_rotated_in_a_directory_of_root_s(folder: Path) -> None:
         process.terminate()
         assert process.wait(DEADLINE) == 0
     assert "Stopped" in error.read_text()
+
+
+@needs_users
+@pytest.mark.parametrize("kind", ["json", "ini"])
+def test_files_of_log_config_in_a_directory_of_root_s(folder: Path, kind: str) -> None:
+    """Root opens them first, and those who serve write to them."""
+    log, config = folder / "app.log", folder / f"logging.{kind}"
+    if kind == "json":
+        handlers = {"file": {"class": "logging.FileHandler", "filename": str(log)}}
+        root = {"handlers": ["file"], "level": "INFO"}
+        config.write_text(json.dumps({"version": 1, "handlers": handlers, "root": root}))
+    else:
+        config.write_text(INI.format(log=log))
+    (folder / "who.py").write_text(f"import logging\nlogging.warning('imported')\n{APP}")
+    process = subprocess.Popen(
+        propylon(
+            folder, "serve", "who:app", "--user", "20001", "--group", str(GROUP),
+            "-b", "127.0.0.1:0", "--log-config", str(config),
+        ),
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=for_others(folder),
+    )  # fmt: skip
+    try:
+        wait_for(
+            lambda: (
+                process.poll() is not None or (log.exists() and "Serving on" in log.read_text())
+            ),
+            "the service",
+        )
+        assert "imported" in log.read_text()
+        assert log.stat().st_uid == 20_001
+    finally:
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
 
 
 def _address(url: str) -> tuple[str, int]:
