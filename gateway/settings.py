@@ -4,7 +4,7 @@
 each gateway process as JSON. Times are seconds (0 = no limit where a field says so), sizes bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 
@@ -118,6 +118,8 @@ class TlsSettings:
     keyfile_password: str = ""
     ca_certs: str = ""
     """PEM: who may have signed a client's certificate."""
+    copies: dict[str, str] = field(default_factory=dict[str, str])
+    """Path of such a file -> where its content is read instead, if we may not read it."""
     cert_reqs: Literal["none", "optional", "required"] = "none"
     ciphers: str = ""
     """Of TLS 1.2, as OpenSSL writes them; "": Mozilla's intermediate ones."""

@@ -1,4 +1,4 @@
-"""What somebody may have meant who names an app by its file."""
+"""Other ways to name an app: other servers', and by its file."""
 
 import ast
 import os
@@ -6,6 +6,17 @@ from typing import Final
 
 USUAL: Final = ("app", "application", "create_app", "make_app")
 """The names that an app or its factory usually has, the likeliest first."""
+
+
+def in_our_words(app: str) -> dict[str, str | bool]:
+    """The `app` of a pool, and what its name says of `factory` and `interface`."""
+    said: dict[str, str | bool] = {}
+    prefix, _, rest = app.partition(":")
+    if prefix in ("asgi", "wsgi") and ":" in rest:  # hypercorn's way to name an interface
+        app, said["interface"] = rest, prefix
+    if app.endswith("()"):  # gunicorn's way to name a factory
+        app, said["factory"] = app.removesuffix("()"), True
+    return said | {"app": app}
 
 
 def meant_by_path(text: str) -> str:

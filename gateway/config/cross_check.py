@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from ..settings import MOST_HEAD, RouteSettings
+from .app_name import in_our_words
 from .faults import Fault
 from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options
@@ -129,7 +130,11 @@ def _check_apps(
             origin = found["app_dir"].origin if "app_dir" in found else f"pool {pool.name}"
             faults.append(Fault(origin, f"found {pool.app_dir!r}, which is no directory"))
     given = found.get("app")
-    if given and given.layer > FILE and all(pool.app not in options.app for pool in pools):
+    if (
+        given
+        and given.layer > FILE
+        and all(pool.app != in_our_words(options.app)["app"] for pool in pools)
+    ):
         problem = f"found {given.value!r}, but every one of the [[pools]] has an app of its own"
         faults.append(Fault(given.origin, problem))
     return faults

@@ -361,6 +361,7 @@ class Options:
         "User that the gateway and the workers run as, by name or number; only root can say so.",
         section="processes",
         short="-u",
+        metavar="NAME",
         read=read_name,
     )
     group: str | int | None = option(
@@ -368,6 +369,7 @@ class Options:
         "Group that they run as, besides the user's own.",
         section="processes",
         short="-g",
+        metavar="NAME",
         read=read_name,
     )
     umask: str | int | None = option(

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from ..settings import RouteSettings
+from .app_name import in_our_words
 from .cpus import usable_cpus
 from .faults import Fault, nearest
 from .option import Option
@@ -50,12 +51,7 @@ def _pool(values: dict[str, Any]) -> PoolConfig:
     workers = cast("int | str", values["workers"])
     values["python_path"] = values.pop("pythonpath")
     complete = values | {"workers": usable_cpus() if workers == "auto" else workers}
-    app = cast("str", values["app"])
-    if app.endswith("()"):  # gunicorn's way to name a factory
-        complete |= {"app": app.removesuffix("()"), "factory": True}
-    prefix, _, rest = app.partition(":")
-    if prefix in ("asgi", "wsgi") and ":" in rest:  # hypercorn's way to name an interface
-        complete |= {"app": rest, "interface": prefix}
+    complete |= in_our_words(cast("str", values["app"]))
     return PoolConfig(**cast("dict[str, Any]", complete))
 
 

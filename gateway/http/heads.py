@@ -59,10 +59,10 @@ _KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
     b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
     b"origin", b"referer", b"user-agent", b"content-encoding",
 })  # fmt: skip
-_KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
-"""So are all names that begin so: what a browser vouches for, above all."""
 """Naming one of these in Connection would have an intermediary take it off: an attack. So it
 would on a proxy's word, and the proxy would seem to be the client."""
+_KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
+"""So are all names that begin so: what a browser vouches for, above all."""
 
 
 def choose_parser(name: str) -> ParseFields:

@@ -156,10 +156,12 @@ class Certificates:
         log.log(level if self._loud else DEBUG, "%s", sentence)
 
     def _look(self) -> dict[CertificateFiles, Look]:
-        ca_certs = self._settings.ca_certs
+        ca_certs, copies = self._settings.ca_certs, self._settings.copies
         return {
             files: tuple(
-                _version(path) for path in (files.certfile, files.keyfile, ca_certs) if path
+                _version(copies.get(path, path))
+                for path in (files.certfile, files.keyfile, ca_certs)
+                if path
             )
             for files in self._settings.certificates
         }

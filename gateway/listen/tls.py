@@ -83,18 +83,18 @@ def load_certificate(
     """Raises CertificateError, also where `now` (seconds since the epoch) is not in its dates."""
     path, key_path = files.certfile, files.keyfile or files.certfile
     try:
-        ders = certificates_in(_read(path))
+        ders = certificates_in(_read(path, settings.copies))
         if not ders:
             raise CertificateError(path, "there is no certificate in it (PEM is expected)")
         certificate = read_certificate(ders[0])
     except ValueError:
         raise CertificateError(path, "the certificate in it is malformed") from None
-    if b"PRIVATE KEY-----" not in _read(key_path):
+    if b"PRIVATE KEY-----" not in _read(key_path, settings.copies):
         hint = "" if files.keyfile else "; name its file with --ssl-keyfile"
         raise CertificateError(key_path, f"there is no private key in it{hint}")
     context = _context(settings)
     context.pem = pem_of(ders[0])
-    _load_pair(context, path, key_path, settings.keyfile_password)
+    _load_pair(context, path, key_path, settings)
     if now is not None and now > certificate.not_after:
         raise CertificateError(path, f"the certificate expired on {_day(certificate.not_after)}")
     if now is not None and now < certificate.not_before:
@@ -105,7 +105,7 @@ def load_certificate(
 
 def check_ca_certs(path: str) -> None:
     """Raises CertificateError for a file that cannot be used."""
-    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), path)
+    _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), path, {})
 
 
 def knows_ciphers(ciphers: str) -> bool:
@@ -124,23 +124,24 @@ def _context(settings: TlsSettings) -> ServerContext:
     context.set_alpn_protocols(ALPN)
     context.set_ciphers(settings.ciphers or CIPHERS)
     if settings.ca_certs:
-        _trust(context, settings.ca_certs)
+        _trust(context, settings.ca_certs, settings.copies)
     context.verify_mode = CERT_REQS[settings.cert_reqs]
     ciphers = cast("list[dict[str, Any]]", context.get_ciphers())
     context.cipher_suites = {row["name"]: row["id"] & 0xFFFF for row in ciphers}
     return context
 
 
-def _trust(context: ssl.SSLContext, path: str) -> None:
-    _read(path)
+def _trust(context: ssl.SSLContext, path: str, copies: Mapping[str, str]) -> None:
+    _read(path, copies)
     try:
-        context.load_verify_locations(path)
+        context.load_verify_locations(copies.get(path, path))
     except ssl.SSLError:
         reason = "there is no certificate in it (PEM is expected)"
         raise CertificateError(path, reason) from None
 
 
-def _load_pair(context: ssl.SSLContext, path: str, key_path: str, password: str) -> None:
+def _load_pair(context: ssl.SSLContext, path: str, key_path: str, settings: TlsSettings) -> None:
+    password, copies = settings.keyfile_password, settings.copies
     asked = False
 
     def give_password() -> str:
@@ -150,7 +151,9 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, password: str)
         return password
 
     try:
-        context.load_cert_chain(path, key_path, give_password)
+        context.load_cert_chain(
+            copies.get(path, path), copies.get(key_path, key_path), give_password
+        )
     except ssl.SSLError as exc:
         if exc.reason in _MISMATCH:
             where = "the key in the same file" if path == key_path else f"the key in {key_path}"
@@ -166,10 +169,11 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, password: str)
         raise CertificateError(key_path, f"the key cannot be used: {exc}") from None
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, copies: Mapping[str, str]) -> bytes:
     try:
         # A FIFO would be waited for without end, by the thread that looks for renewals too.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        opened = copies.get(path, path)
+        with open(os.open(opened, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise CertificateError(path, "cannot be read: it is no regular file")
             return file.read()

@@ -29,20 +29,12 @@ class KeyCopies:
         self._seen: dict[str, Look] = {}
 
     def settings(self, tls: TlsSettings) -> tuple[TlsSettings, list[int]]:
-        """The same with paths of copies, and the descriptors that go with them. Raises OSError."""
-        fds: list[int] = []
-
-        def copy(path: str) -> str:
-            if not path:
-                return ""
-            fds.append(self._copy(path))
-            return f"/proc/self/fd/{fds[-1]}"
-
-        certificates = tuple(
-            CertificateFiles(certfile=copy(files.certfile), keyfile=copy(files.keyfile))
-            for files in tls.certificates
-        )
-        return replace(tls, certificates=certificates, ca_certs=copy(tls.ca_certs)), fds
+        """The same with the copies' places, and the descriptors that go with them. Raises
+        OSError."""
+        paths = {tls.ca_certs, *(path for each in tls.certificates for path in _files(each))}
+        fds = {path: self._copy(path) for path in sorted(paths - {""})}
+        copies = {path: f"/proc/self/fd/{fd}" for path, fd in fds.items()}
+        return replace(tls, copies=copies), list(fds.values())
 
     async def watch(self) -> None:
         """For ever."""
@@ -71,6 +63,10 @@ class KeyCopies:
             _write(fd, data)
             self._copies[path], self._copied[path], self._seen[path] = fd, look, look
         return self._copies[path]
+
+
+def _files(files: CertificateFiles) -> tuple[str, str]:
+    return files.certfile, files.keyfile
 
 
 def _read(path: str) -> bytes:

@@ -119,6 +119,7 @@ def test_root_s_keys_and_somebody_else_s_processes(folder: Path) -> None:
         before = ssl.get_server_certificate(_address(url))
         issue(secrets, "127.0.0.1", file="site")
         wait_for(lambda: ssl.get_server_certificate(_address(url)) != before, "the new certificate")
+        stderr.find(rf"{re.escape(str(secrets))}\S+: a new certificate is in use")
 
 
 @needs_users

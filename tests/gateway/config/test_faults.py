@@ -244,7 +244,7 @@ def test_pools_and_routes_all_at_once() -> None:
 
 
 def test_pools_without_routes_or_use_for_the_app() -> None:
-    toml = '[[pools]]\nname="a"\napp="a:app"\n[[pools]]\nname="b"\napp="b:app"\n'
+    toml = '[[pools]]\nname="a"\napp="main:ap"\n[[pools]]\nname="b"\napp="b:app"\n'
     assert faults(toml=toml) == [
         "argument: found 'main:app', but every one of the [[pools]] has an app of its own",
         "2 pools, but no [[routes]] to say which requests go where",

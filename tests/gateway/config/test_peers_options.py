@@ -372,3 +372,9 @@ def test_an_unknown_option_is_answered_with_the_nearest(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == "propylon: there is no option --keepalive; did you mean --keep-alive?\n"
+
+
+def test_an_interface_and_a_factory_in_one_name() -> None:
+    """hypercorn's way to name the one, and gunicorn's the other."""
+    (pool,) = load("serve", {"app": "asgi:main:create_app()"}, {}).config.pools
+    assert (pool.app, pool.interface, pool.factory) == ("main:create_app", "asgi", True)
