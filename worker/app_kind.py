@@ -106,7 +106,7 @@ def _positional(app: Callable[..., object]) -> range | None:
     """How many positional arguments a call may have; None if the signature does not say."""
     try:
         parameters = inspect.signature(app).parameters.values()
-    except (TypeError, ValueError):
+    except Exception:  # TypeError, ValueError; of the app's own, as a `__call__` may be a property
         return None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
