@@ -35,6 +35,8 @@ _sockets: Final[WeakSet[socket.socket]] = WeakSet()
 _handlers: Final[dict[int, Handler]] = {}
 _masks: Final[dict[int, set[int]]] = {}
 """Thread that forks -> the signals that it had blocked before."""
+_hosts: Final[list[Callable[[], None]]] = []
+"""What hosts do in a child."""
 _state: Final = {"pid": 0}
 """Of the process that is the worker, or the one that workers are forked from; 0: there is none."""
 
@@ -60,6 +62,11 @@ def handle(number: int, handler: Handler) -> None:
     _handlers[number] = handler
 
 
+def when_forked(do: Callable[[], None]) -> None:
+    """Has it called in every process that the app forks, whose one thread is the one that did."""
+    _hosts.append(do)
+
+
 @contextmanager
 def forking_a_worker() -> Generator[None]:
     """The child of a fork in here is not the app's: it keeps what it has, and is a worker itself
@@ -72,8 +79,9 @@ def forking_a_worker() -> Generator[None]:
 
 
 def end_if_child() -> None:
-    """Ends a child of the app's that comes back into the worker's loop, where its parent runs: it
-    could only do what the worker does once more."""
+    """Ends a child of the app's that comes back to where the worker runs: it could only do what
+    its parent does once more, and take from it what their one epoll set tells (trio's says it
+    once)."""
     if _state["pid"] not in (0, os.getpid()):
         logger.error("process %d, forked by the app, did not end by itself: it ends", os.getpid())
         os._exit(1)
@@ -103,6 +111,8 @@ def _let_go() -> None:
         if fd >= 0:
             with suppress(OSError):
                 os.close(fd)
+    for do in _hosts:
+        do()
     with suppress(ValueError):  # where the app forks in an interpreter of its own
         signal.set_wakeup_fd(-1)
         for number, handler in _handlers.items():

@@ -19,7 +19,7 @@ from typing import Final, Literal, Protocol, cast
 from ..protocol.hello import Greeting
 from ..protocol.messages import BYE_NORMAL, FEATURES, Scope
 from . import own_log
-from .app_children import end_if_child, handle
+from .app_children import end_if_child, handle, when_forked
 from .dial import DialPlan, connect
 from .given_up import GivenUpCalls
 from .leash import Leash
@@ -85,6 +85,7 @@ class Host(ABC):
         self.shutdown = self.new_event()
         """The app gets it by `shutdown_event`, and is told by it that streams should end."""
         announce(self.shutdown)
+        when_forked(self.forked)
         self.running: set[HostedCall] = set()
         """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
@@ -139,6 +140,11 @@ class Host(ABC):
         if session.greeted:
             self._plan.succeeded(session.path)
         self._plan.ended(session.path, time.monotonic(), for_long=session.released)
+
+    def forked(self) -> None:
+        """Called in a process that the app has forked: the links are its parent's."""
+        for session in self.sessions.values():
+            session.let_go()
 
     # -- the life of a host ------------------------------------------------------------------
 

@@ -288,6 +288,15 @@ class ThreadHost(Host):
     def ring(self, session: LinkSession) -> None:
         self._unflushed.add(session)
 
+    def forked(self) -> None:
+        """Whoever held the lock is not here, and its call has no client."""
+        super().forked()
+        if self.lock.locked():
+            self.lock.release()
+        with self.lock:
+            for call in self.running:
+                call.disconnect()
+
     def closing(self, session: LinkSession) -> None:
         self._selector.unregister(session.sock)
         super().closing(session)

@@ -39,6 +39,7 @@ from ..protocol.messages import (
 from ..protocol.outbox import SEND_BUFFER
 from ..protocol.unsent import Unsent
 from ..protocol.worker_link import WorkerLink
+from .app_children import end_if_child
 from .request_scope import UnknownCallType
 from .unheard import UnheardResponse
 
@@ -340,6 +341,7 @@ class LinkSession:
         call.disconnected = True
         self.owner.left(call)
         if self.link.state != "open":
+            end_if_child()
             self.link.calls.pop(call.call_id, None)
             return
         self.link.end(call)
@@ -375,6 +377,11 @@ class LinkSession:
         self.sock.close()
         self._disconnect_calls()
         self._all_confirmed()
+
+    def let_go(self) -> None:
+        """In a process that the app has forked: nothing is heard or said here."""
+        self.closed = True
+        self.link.state = "closed"
 
     def _all_confirmed(self) -> None:
         calls, self._unconfirmed = self._unconfirmed, []

@@ -12,15 +12,12 @@ from propylon.worker.outlive import EXIT_OUTLIVED, end_at_once
 
 from .gateway_peer import TIMEOUT, WorkerProcess, running
 
+ASYNCIO, UVLOOP = ("forks:app", "--loop", "asyncio"), ("forks:app", "--loop", "uvloop")
+TRIO, THREADS = ("forks:app", "--loop", "trio"), ("forks:application",)
+NAMES = ["asyncio", "uvloop", "trio", "threads"]
+EVERY_HOST = pytest.mark.parametrize("host", [ASYNCIO, UVLOOP, TRIO, THREADS], ids=NAMES)
 HOSTS = pytest.mark.parametrize(
-    "host",
-    [
-        ("forks:app", "--loop", "asyncio"),
-        ("forks:app", "--loop", "uvloop"),
-        pytest.param(("forks:app", "--loop", "trio"), marks=pytest.mark.slow),
-        ("forks:application",),
-    ],
-    ids=["asyncio", "uvloop", "trio", "threads"],
+    "host", [ASYNCIO, UVLOOP, pytest.param(TRIO, marks=pytest.mark.slow), THREADS], ids=NAMES
 )
 Host = tuple[str, ...]
 
@@ -52,20 +49,24 @@ def test_a_forked_child_ends_when_told_and_the_worker_does_not(run_dir: Path, ho
         assert int(peer.get("/pid").body) == worker.process.pid
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_forked_child_that_comes_back_into_the_loop_ends(run_dir: Path, loop: str) -> None:
-    """It would serve as a second worker of the same name."""
-    with running("forks:app", run_dir, "--loop", loop) as (worker, peer):
-        child = int(peer.get("/comes_back").body)
+def state_of(process: int) -> str:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
-        def state() -> str:
-            return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
 
-        deadline = time.monotonic() + TIMEOUT
-        while state() != "Z":  # the app waits for none of its children
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert int(peer.get("/pid").body) == worker.process.pid
+@pytest.mark.parametrize("path", ["/comes_back", "/exits"])
+@EVERY_HOST
+def test_a_forked_child_that_comes_back_ends(run_dir: Path, host: Host, path: str) -> None:
+    """On a loop it would serve as a second worker of the same name, or hear what its parent has to
+    hear; of a WSGI worker it would be left for good, with all of its memory."""
+    with running(host[0], run_dir, *host[1:]) as (worker, peer):
+        for _ in range(3):
+            child = int(peer.get(path).body)
+            for _ in range(10):  # at once: whoever polls with the worker hears in its place
+                assert int(peer.get("/pid").body) == worker.process.pid
+            deadline = time.monotonic() + TIMEOUT
+            while state_of(child) != "Z":  # the app waits for none of its children
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
 
 
 def test_signals_that_are_the_supervisors_end_no_worker(run_dir: Path) -> None:

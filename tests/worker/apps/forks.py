@@ -22,6 +22,14 @@ def fork() -> int:
     return child
 
 
+def fork_and_exit() -> int:
+    """As somebody writes it who knows no os._exit: in a server it is an exception like any."""
+    child = os.fork()
+    if child == 0:
+        raise SystemExit
+    return child
+
+
 def terminated() -> int | None:
     """The exit code of a process of multiprocessing's that is told to end."""
     process = by_multiprocessing.Process(target=waits)
@@ -33,7 +41,13 @@ def terminated() -> int | None:
     return process.exitcode
 
 
-TASKS = {"/fork": fork, "/terminated": terminated, "/pid": os.getpid, "/comes_back": os.fork}
+TASKS = {
+    "/fork": fork,
+    "/comes_back": os.fork,
+    "/exits": fork_and_exit,
+    "/terminated": terminated,
+    "/pid": os.getpid,
+}
 
 
 async def app(scope, receive, send):
