@@ -104,6 +104,8 @@ def _import(name: str, app_dir: str) -> ModuleType:
 
 
 def _no_module(name: str, missing: str, app_dir: str) -> str:
+    if taken := _taken(name, app_dir):
+        return f"there is no module {missing!r}{taken}"
     message = f"there is no module {missing!r} in {app_dir} nor among the installed packages"
     top = missing.partition(".")[0]
     if top == missing and (where := folder_of(missing, app_dir)):
@@ -127,6 +129,20 @@ def _no_module(name: str, missing: str, app_dir: str) -> str:
         return f"{message}; apps found there: {', '.join(apps)}"
     near = near or modules[:5]
     return f"{message}; found there: {', '.join(near)}" if near else message
+
+
+def _taken(name: str, app_dir: str) -> str:
+    """Why a module of the app's cannot be had under its name: another was imported before it,
+    such as the standard library's site or queue. "" if that is not so."""
+    top = name.partition(".")[0]
+    place = os.path.join(app_dir, top)
+    file = getattr(sys.modules.get(top), "__file__", None) or ""
+    if top not in sys.modules or file.startswith((place + os.sep, place + ".")):
+        return ""
+    if not os.path.isfile(f"{place}.py") and not os.path.isdir(place):
+        return ""
+    own = "Python's own" if top in sys.stdlib_module_names else "an installed"
+    return f": {top} is {own} module, which is imported already; give {place} another name"
 
 
 def _one_up(name: str, missing: str, app_dir: str) -> str:
@@ -162,7 +178,7 @@ def _find(module: ModuleType, attribute: str, app_dir: str) -> tuple[object, str
         raise AppLoadError(
             "attribute",
             f"module {module.__name__} has neither 'app' nor 'application'"
-            + _app_instead(module, app_dir),
+            + (_taken(module.__name__, app_dir) or _app_instead(module, app_dir)),
         )
     found: object = module
     for part in attribute.split("."):
@@ -171,7 +187,9 @@ def _find(module: ModuleType, attribute: str, app_dir: str) -> tuple[object, str
         except AttributeError:
             names = [n for n in dir(found) if not n.startswith("_")]
             near = difflib.get_close_matches(part, names, 3)
-            if part.endswith("()"):
+            if taken := _taken(module.__name__, app_dir):
+                hint = taken
+            elif part.endswith("()"):
                 hint = f"; a factory is named so: {module.__name__}:{attribute[:-2]} --factory"
             elif near:
                 hint = f"; did you mean {' or '.join(near)}?"

@@ -44,8 +44,10 @@ def check(
     found: Sources,
     pools: list[PoolConfig],
     routes: list[RouteSettings],
+    file: str = "",
 ) -> list[Fault]:
-    """Every fault in how the values go together."""
+    """Every fault in how the values go together. `file`: the one that was read, perhaps by
+    itself."""
     faults = _check_pools(pools)
     limit = options.timeout_graceful_shutdown
     if verb in GATEWAY_SIDE and options.drain_delay and options.drain_delay >= limit:
@@ -56,6 +58,7 @@ def check(
         faults += _check_head_limits(options, found)
     if verb in WORKER_SIDE:
         faults += _check_apps(verb, options, found, pools)
+        faults += _check_app_beside_pools(options, found, pools, file)
         faults += _check_reload(options, found)
     if verb in GATEWAY_SIDE and len(pools) > 1 and not routes:
         problem = f"{len(pools)} pools, but no [[routes]] to say which requests go where"
@@ -129,15 +132,21 @@ def _check_apps(
         if not os.path.isdir(pool.app_dir):
             origin = found["app_dir"].origin if "app_dir" in found else f"pool {pool.name}"
             faults.append(Fault(origin, f"found {pool.app_dir!r}, which is no directory"))
-    given = found.get("app")
-    if (
-        given
-        and given.layer > FILE
-        and all(pool.app != in_our_words(options.app)["app"] for pool in pools)
-    ):
-        problem = f"found {given.value!r}, but every one of the [[pools]] has an app of its own"
-        faults.append(Fault(given.origin, problem))
     return faults
+
+
+def _check_app_beside_pools(
+    options: Options, found: Sources, pools: list[PoolConfig], file: str
+) -> list[Fault]:
+    given = found.get("app")
+    app = in_our_words(options.app)["app"]
+    if not given or given.layer <= FILE or any(pool.app == app for pool in pools):
+        return []
+    problem = (
+        f"found {given.value!r}, but every one of the [[pools]] of {file} has an app of its own; "
+        "leave it out, or name another file by -c"
+    )
+    return [Fault(given.origin, problem)]
 
 
 def _check_reload(options: Options, found: Sources) -> list[Fault]:

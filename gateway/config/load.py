@@ -87,7 +87,7 @@ def load(
     trust = trust_settings(options)
     environment = app_environment(options, found, reading, environ)
     who = _identity(options, found, reading)
-    reading.faults += check(verb, options, found, pools, routes)
+    reading.faults += check(verb, options, found, pools, routes, path)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
     if reading.faults:

@@ -66,6 +66,16 @@ def test_found(project: Path, app: str, options: Any, name: str, interface: str)
     assert (loaded.name, loaded.interface) == (name, interface)
 
 
+def test_a_name_that_python_uses_itself(project: Path) -> None:
+    (project / "site").mkdir()
+    (project / "site" / "wsgi.py").write_text(SOURCE)
+    (project / "queue.py").write_text(SOURCE)
+    for app, name in (("site.wsgi", "site"), ("queue:app", "queue"), ("queue", "queue")):
+        message = refusal(project, app).message
+        assert f"{name} is Python's own module, which is imported already" in message
+        assert message.endswith(f"give {project / name} another name")
+
+
 def test_application_is_the_second_choice(project: Path) -> None:
     (project / "second.py").write_text("def application(environ, start_response): ...")
     assert load(project, "second").name == "second:application"

@@ -246,7 +246,8 @@ def test_pools_and_routes_all_at_once() -> None:
 def test_pools_without_routes_or_use_for_the_app() -> None:
     toml = '[[pools]]\nname="a"\napp="main:ap"\n[[pools]]\nname="b"\napp="b:app"\n'
     assert faults(toml=toml) == [
-        "argument: found 'main:app', but every one of the [[pools]] has an app of its own",
+        "argument: found 'main:app', but every one of the [[pools]] of propylon.toml has an app of "
+        "its own; leave it out, or name another file by -c",
         "2 pools, but no [[routes]] to say which requests go where",
     ]
 
