@@ -44,13 +44,9 @@ READ_BY_VALUE = {"-v", "-u", "--no-ws"}
 """Options whose value says whose they are: `arguments` knows these."""
 
 
-AWAITED = {"--log-config", "--log-config-json"}
-"""Options of ours that are on their way."""
-
-
 def known() -> set[str]:
     command: Any = serve
-    spelled = READ_BY_VALUE | AWAITED | {"-h", "--help"}
+    spelled = READ_BY_VALUE | {"-h", "--help"}
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             spelled.update((*parameter.opts, *parameter.secondary_opts))
