@@ -41,8 +41,17 @@ _escaped_field: Final = lru_cache(maxsize=256)(escaped)
 
 
 def _field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
+    """Of a request, whose names are in lower case."""
     for key, value in headers:
-        if key == name or key.lower() == name:  # a response's are as the app wrote them
+        if key == name:
+            return _escaped_field(value)
+    return "-"
+
+
+def _sent_field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
+    """Of a response, whose names are as the app wrote them."""
+    for key, value in headers:
+        if key.lower() == name:
             return _escaped_field(value)
     return "-"
 
@@ -198,7 +207,7 @@ def _atom(name: str) -> Callable[[Entry], str]:
         return lambda entry: _field(entry[0].request.headers, wanted)
     if match := _RESPONSE_FIELD.fullmatch(name):
         sent = match[1].lower().encode()
-        return lambda entry: _field(entry[0].response_headers, sent)
+        return lambda entry: _sent_field(entry[0].response_headers, sent)
     known = " ".join(_ATOMS)
     raise ValueError(
         f"it has the unknown atom %({name})s; known are {known} "
