@@ -37,6 +37,8 @@ class LineWriter:
         self._ended = False
         self._next_fd: int | None = None
         """What is written to from the next lines on."""
+        self._before: list[bytes] = []
+        """Lines that still belong to the descriptor before."""
         self._failed = 0
         """Lines lost to an error that was logged; the thread's own."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -58,6 +60,8 @@ class LineWriter:
         may be long if it takes nothing, it stays open."""
         with self._changed:
             unused, self._next_fd = self._next_fd, fd
+            if unused is None:
+                self._before, self._lines = self._lines, []
             self._changed.notify()
         if unused is not None:
             os.close(unused)
@@ -75,7 +79,7 @@ class LineWriter:
         self._thread.join(seconds)
         if self._thread.is_alive():
             with self._changed:
-                left, dropped = len(self._lines), self._dropped
+                left, dropped = len(self._before) + len(self._lines), self._dropped
             # What the thread has in hand is not known to be lost.
             log.error("%s takes nothing: at least %d lines were lost", self._name, left + dropped)
 
@@ -104,6 +108,9 @@ class LineWriter:
                 self._changed.wait_for(
                     lambda: self._lines or self._ended or self._next_fd is not None
                 )
+                if self._before:
+                    lines, self._before = self._before, []
+                    return lines
                 lines, self._lines = self._lines, []
                 fd, self._next_fd = self._next_fd, None
                 ended = self._ended

@@ -89,7 +89,7 @@ def kill_children(project: Path) -> int:
     return killed
 
 
-@pytest.mark.parametrize("how", ["python", "c"])
+@pytest.mark.parametrize("how", ["python", pytest.param("c", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "options",
     [
@@ -117,6 +117,7 @@ def test_a_worker_that_is_killed_while_its_child_lives(
         assert propylon.stop() == 0
 
 
+@pytest.mark.slow
 def test_no_descriptor_is_left_of_a_worker_whose_child_lives(project: Path) -> None:
     """The worker says BYE, and the gateway does not wait for the end of file."""
     options = ("forking:app", "--reload-observe", "0")

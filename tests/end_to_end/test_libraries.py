@@ -31,7 +31,7 @@ async def socket_io(url: str, transports: list[str] | None) -> AsyncIterator[Asy
 # -- Socket.IO ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)])
 def asgi_socket_io(request: pytest.FixtureRequest) -> Iterator[Propylon]:
     with Propylon("socketio_app:asgi", "--loop", request.param) as propylon:
         yield propylon
@@ -54,6 +54,7 @@ def test_socket_io(asgi_socket_io: Propylon, way: str) -> None:
 # -- NiceGUI -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nicegui(tmp_path) -> None:
     pytest.importorskip("nicegui", reason="NiceGUI is not installed (the extra `apps` has it)")
     with Propylon("nicegui_app:app", env={"HOME": str(tmp_path)}) as propylon:
@@ -110,7 +111,10 @@ BODIES = {
 }
 
 
-@pytest.fixture(scope="module", params=["django", "bottle", "flask"])
+SLOWER = [pytest.param(name, marks=pytest.mark.slow) for name in ("bottle", "flask")]
+
+
+@pytest.fixture(scope="module", params=["django", *SLOWER])
 def framework(request: pytest.FixtureRequest) -> Iterator[Propylon]:
     with Propylon(f"chunked_bodies:{request.param}_app") as propylon:
         yield propylon

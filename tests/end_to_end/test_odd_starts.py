@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_names_of_files_that_are_not_utf_8(folder: Path) -> None:
     """The app's directory, the run directory, the logs and a socket; and over an upgrade."""
     options = ("--app-dir", str(folder), "--run-dir", str(folder / "r"), "-b", "127.0.0.1:0")
@@ -105,7 +106,14 @@ def test_a_fault_of_ours_while_a_child_is_started_ends_the_start(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        pytest.param("<&-", marks=pytest.mark.slow),
+        pytest.param(">&-", marks=pytest.mark.slow),
+        "<&- >&- 2>&-",
+    ],
+)
 def test_closed_standard_descriptors(tmp_path: Path, closed: str) -> None:
     (tmp_path / "plain.py").write_text(APP)
     sock, run_dir = tmp_path / "s.sock", str(tmp_path / "r")
@@ -144,7 +152,9 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--preload",), marks=pytest.mark.slow)], ids=["", "preload"]
+)
 def test_the_password_of_a_key_is_for_the_gateway_alone(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:

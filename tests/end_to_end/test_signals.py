@@ -78,7 +78,11 @@ def test_quit_is_a_stop_that_finishes_what_is_under_way() -> None:
         assert "Stopping on SIGQUIT" in propylon.stderr.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP], ids=["USR1", "HUP"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGUSR1, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
+    ids=["USR1", "HUP"],
+)
 def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path, number: int) -> None:
     log = tmp_path / "access.log"
     options = ("--access-logfile", str(log), "--reload-observe", "0")

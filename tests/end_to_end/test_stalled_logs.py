@@ -91,7 +91,7 @@ def workers(process: subprocess.Popen[bytes]) -> set[int]:
     ("host", "both"),
     [
         ("uvloop", True),
-        ("threads", False),
+        pytest.param("threads", False, marks=SLOW),
         pytest.param("asyncio", False, marks=SLOW),
         pytest.param("trio", True, marks=SLOW),
         pytest.param("threads", True, marks=SLOW),
@@ -117,6 +117,7 @@ def test_all_is_served_a_dead_worker_is_replaced_and_a_stop_ends_it(
         assert process.wait(DEADLINE) == 0
 
 
+@SLOW
 def test_what_was_kept_is_written_once_it_is_read(tmp_path: Path) -> None:
     """And the pipe, which others share, blocks as before."""
     with stalled(tmp_path, *HOSTS["asyncio"], both=True) as (process, url, read):
@@ -136,6 +137,7 @@ def test_what_was_kept_is_written_once_it_is_read(tmp_path: Path) -> None:
         assert process.wait(DEADLINE) == 0
 
 
+@SLOW
 def test_stacks_are_not_waited_for(tmp_path: Path) -> None:
     with stalled(tmp_path, *HOSTS["asyncio"], both=False) as (process, url, _):
         for _ in range(40):

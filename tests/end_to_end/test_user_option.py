@@ -89,6 +89,7 @@ def uids(pid: int) -> set[int]:
 
 @needs_users
 @needs_nobody
+@pytest.mark.slow
 def test_root_s_keys_and_somebody_else_s_processes(folder: Path) -> None:
     assert USER is not None
     secrets = folder / "root"
@@ -123,6 +124,7 @@ def test_root_s_keys_and_somebody_else_s_processes(folder: Path) -> None:
 
 
 @needs_users
+@pytest.mark.slow
 def test_logs_are_rotated_in_a_directory_of_root_s(folder: Path) -> None:
     """As /var/log mostly is: the user may make no file there, and nothing is written on into the
     one that was moved."""
@@ -159,7 +161,7 @@ def test_logs_are_rotated_in_a_directory_of_root_s(folder: Path) -> None:
 
 
 @needs_users
-@pytest.mark.parametrize("kind", ["json", "ini"])
+@pytest.mark.parametrize("kind", ["json", pytest.param("ini", marks=pytest.mark.slow)])
 def test_files_of_log_config_in_a_directory_of_root_s(folder: Path, kind: str) -> None:
     """Root opens them first, and those who serve write to them."""
     log, config = folder / "app.log", folder / f"logging.{kind}"

@@ -356,7 +356,7 @@ def test_no_room_for_a_body_in_chunks(run_dir: Path) -> None:
         peer.flush()
         while not call.ended:
             peer.until(lambda: call.send_credit or call.ended)
-            if call.send_credit:
+            if call.send_credit and not call.ended:
                 peer.link.send_body(call, body[: min(call.send_credit, MAX_BODY)], True)
                 peer.flush()
         assert (call.status, call.complete) == (507, True)

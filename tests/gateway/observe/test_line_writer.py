@@ -145,3 +145,14 @@ def test_chunks(sizes: list[int], most: int, together: list[int]) -> None:
     made = list(chunks([b"x" * size for size in sizes], most))
     assert [len(data) for data, _ in made] == together
     assert sum(count for _, count in made) == len(sizes)
+
+
+def test_lines_before_another_file_belong_to_the_one_before(tmp_path: Path) -> None:
+    for number in range(50):  # whether or not the thread has woken between the two
+        old, new = tmp_path / f"{number}.old", tmp_path / f"{number}.new"
+        writer = LineWriter(os.open(old, os.O_WRONLY | os.O_CREAT), "a log")
+        writer.write([b"before\n"])
+        writer.use(os.open(new, os.O_WRONLY | os.O_CREAT))
+        writer.write([b"after\n"])
+        writer.close(PATIENCE)
+        assert (old.read_text(), new.read_text()) == ("before\n", "after\n")
