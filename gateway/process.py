@@ -32,7 +32,7 @@ from .observe.logs import Logs
 from .pool.report import EndedWorkers
 from .settings import GatewaySettings
 from .supervisor.console import begin_log
-from .supervisor.signals import FOR_THE_SUPERVISOR
+from .supervisor.signals import NOT_FOR_CHILDREN
 
 log = logging.getLogger("propylon.gateway")
 
@@ -227,10 +227,9 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
 
 
 def main() -> int:
-    # They reach the whole process group, as a terminal's hang-up does.
-    for number in FOR_THE_SUPERVISOR:
+    for number in NOT_FOR_CHILDREN:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_SUPERVISOR)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_CHILDREN)
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)

@@ -5,6 +5,9 @@ import sys
 NEEDED = ("linux",)
 """How sys.platform may begin: what we stand on is Linux's (epoll, pidfds, prctl)."""
 
+EXIT_INTERRUPTED = 130
+"""As shells have it of a command that SIGINT has ended."""
+
 NAMES = {"darwin": "macOS", "win32": "Windows", "cygwin": "Windows"}
 
 
@@ -21,9 +24,12 @@ def refuse_other_systems() -> None:
 def main() -> None:
     """The entry point of the command. Ends by SystemExit."""
     refuse_other_systems()
-    from .gateway.cli import main
+    try:
+        from .gateway.cli import main
 
-    main()
+        main()
+    except KeyboardInterrupt:  # of an impatient user, before anybody hears signals
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ FOR_THE_SUPERVISOR: Final = (
 )  # fmt: skip
 """Those that nobody else has a use for, and whose defaults would end or stop a process that gets
 them because they went to the whole process group, or came before anybody hears them."""
+NOT_FOR_CHILDREN: Final = (signal.SIGINT, *FOR_THE_SUPERVISOR)
+"""Signals that reach a whole process group, a Ctrl-C among them, and that children have no use
+for. They are started with these blocked, and let them in when they know how not to mind."""
 WANTED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, *FOR_THE_SUPERVISOR)
 
 

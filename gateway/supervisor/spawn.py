@@ -23,7 +23,7 @@ from ..config.options import table
 from ..listen import activation
 from . import notify
 from .console import logger
-from .signals import FOR_THE_SUPERVISOR
+from .signals import NOT_FOR_CHILDREN
 
 children: Final[set[int]] = set()
 """Pids of our children that are waited for here."""
@@ -241,10 +241,9 @@ def launch(
         # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the
         # worker puts the app's directory on the path itself.
         command = [sys.executable, "-P", "-m", module, *arguments(theirs.fileno())]
-        # What is ignored or blocked stays so across exec, until the child knows what to do with it.
-        # The supervisor itself misses a Ctrl-C here for a millisecond, and is pressed again.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
+        # What is blocked stays so across exec, until the child knows what to do with it. To this
+        # process it comes a moment later.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_CHILDREN)
         try:
             process = subprocess.Popen(
                 command,
@@ -270,7 +269,6 @@ def launch(
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            signal.signal(signal.SIGINT, before)
     return process, ours
 
 

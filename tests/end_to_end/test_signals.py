@@ -4,6 +4,7 @@ group. What they mean is gunicorn's and nginx's."""
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,32 @@ def test_what_means_nothing_ends_nothing() -> None:
             assert [client.get("/").text for _ in range(20)] == ["hello"] * 20
         assert {*family.pids("worker"), *family.pids("gateway")} == before
         output.find("Opening the logs again")
+
+
+def test_a_ctrl_c_while_a_child_is_started_is_heard() -> None:
+    """At the very moment at which there is a child, and its program has not been loaded yet."""
+    process = subprocess.Popen(
+        command("serve", "asgi_raw:app", "-b", "127.0.0.1:0"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=APPS,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    end = time.monotonic() + DEADLINE
+    assert process.stderr is not None
+    try:
+        process.stderr.readline()  # it listens; what imports have started has ended
+        while not children.read_text():
+            assert time.monotonic() < end, "no child was started"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=DEADLINE)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    assert process.returncode == 0, said
+    assert "Stopping on SIGINT" in said
 
 
 def test_what_is_for_the_supervisor_ends_no_other() -> None:
