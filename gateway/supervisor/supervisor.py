@@ -67,6 +67,8 @@ PATIENCE: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
 ANSWERED_WITHIN: Final = 1.0
 """Seconds that those who asked for something have to read the answer before an exec."""
+COMES_WITHIN: Final = 0.2
+"""Seconds after which a signal has come to all that it was sent to."""
 HEARD_WITHIN: Final = 20
 """Turns of the event loop after which a signal that has come is told; twice as many as it takes."""
 
@@ -298,6 +300,11 @@ class Supervisor:
 
     async def _tend(self, child: int, place: Place, process: LeashedProcess) -> None:
         code = await process.run(partial(self._hear_child, child, place))
+        if code == -signal.SIGTERM and self.table.phase != "stopping":
+            # To the whole group or unit, perhaps, as systemd sends it: then it is on its way to us,
+            # and one that ends while it starts has not failed.
+            with trio.move_on_after(COMES_WITHIN):
+                await self._stopping.wait()
         del self._processes[child]
         self._logs_moved.discard(child)
         if place.kind == "worker":

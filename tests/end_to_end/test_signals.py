@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from .server import APPS, DEADLINE, Output, Propylon, command, environment, wait_for
+from .server import (
+    APPS,
+    DEADLINE,
+    Output,
+    Propylon,
+    command,
+    command_line,
+    descendants,
+    environment,
+    wait_for,
+)
 
 HARMLESS = ("USR1", "WINCH", "URG", "ALRM", "PIPE", "CONT", "CHLD")
 """Documented by one of them or sent by a terminal or a kernel, and ending nothing."""
@@ -77,6 +87,37 @@ def test_a_ctrl_c_while_a_child_is_started_is_heard() -> None:
         raise
     assert process.returncode == 0, said
     assert "Stopping on SIGINT" in said
+
+
+def test_a_stop_of_the_whole_group_while_it_starts(tmp_path: Path) -> None:
+    """As systemd sends it: children that are not ready end by it, and that is no fault."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    process = subprocess.Popen(
+        command("serve", "slow:app", "-b", "127.0.0.1:0"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+
+    def there_is_a_worker() -> bool:
+        return any("propylon.worker" in command_line(pid) for pid in descendants(process.pid))
+
+    try:
+        wait_for(there_is_a_worker, "a worker")
+        for pid in descendants(process.pid):  # it may come to us last
+            if "propylon.worker" in command_line(pid):
+                os.kill(pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=DEADLINE)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    assert process.returncode == 0, said
+    assert " error " not in said
+    assert "Stopping on SIGTERM" in said
 
 
 def test_what_is_for_the_supervisor_ends_no_other() -> None:
