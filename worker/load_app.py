@@ -3,8 +3,10 @@
 import difflib
 import importlib
 import inspect
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,6 +17,8 @@ from .app_kind import interface_of
 from .find_apps import apps_in, folder_of
 from .settings import Interface, WorkerSettings
 from .tracebacks import app_traceback, strip_frames, summary
+
+logger = logging.getLogger("propylon.worker")
 
 DEFAULT_ATTRIBUTES: Final = ("app", "application")
 
@@ -92,20 +96,25 @@ def _import(name: str, app_dir: str) -> ModuleType:
         raise AppLoadError(
             "import",
             f"module {name} was found, but imports {missing!r}, which is not installed here"
-            + _one_up(name, missing, app_dir),
+            + (_one_up(name, missing, app_dir) or _beside(name, missing, app_dir)),
             app_traceback(error),
         ) from None
     except (Exception, SystemExit) as error:
         if isinstance(error, (TypeError, ValueError)) and strip_frames(error).__traceback__ is None:
             raise AppLoadError("import", f"{name!r} is no module name: {error}") from None
         raise AppLoadError(
-            "import", f"module {name} raised {summary(error)}", app_traceback(error)
+            "import",
+            f"module {name} raised {summary(error)}{_import_hint(error, name, app_dir)}",
+            app_traceback(error),
         ) from None
 
 
 def _no_module(name: str, missing: str, app_dir: str) -> str:
     if taken := _taken(name, app_dir):
         return f"there is no module {missing!r}{taken}"
+    holder, _, last = name.rpartition(".")
+    if missing == name and hasattr(sys.modules.get(holder), last):
+        return f"there is no module {missing!r}; did you mean {holder}:{last}?"
     message = f"there is no module {missing!r} in {app_dir} nor among the installed packages"
     top = missing.partition(".")[0]
     if top == missing and (where := folder_of(missing, app_dir)):
@@ -152,9 +161,41 @@ def _one_up(name: str, missing: str, app_dir: str) -> str:
     return f": that is the directory itself; go one up, and say {missing.partition('.')[0]}.{name}"
 
 
+def _beside(name: str, missing: str, app_dir: str) -> str:
+    """A module that imports its neighbour as if its own folder were the place to start from."""
+    folder = name.rpartition(".")[0].replace(".", "/")
+    top = missing.partition(".")[0]
+    place = os.path.join(app_dir, folder, top)
+    if not folder or not (os.path.isfile(f"{place}.py") or os.path.isdir(place)):
+        return ""
+    return (
+        f"; {folder}/ has it: import it as {folder.replace('/', '.')}.{top}, or start with "
+        f"--app-dir {folder} and without that prefix"
+    )
+
+
+def _import_hint(error: BaseException, name: str, app_dir: str) -> str:
+    """What to do about an ImportError that is no missing module."""
+    if not isinstance(error, ImportError):
+        return ""
+    if "attempted relative import" in str(error):
+        return (
+            f"; it is part of a package: go one directory up, and say "
+            f"{os.path.basename(app_dir)}.{name}"
+        )
+    file = error.path or ""
+    imports_itself = "partially initialized module" in str(error) or any(
+        os.path.realpath(frame.filename) == os.path.realpath(file)
+        for frame in traceback.extract_tb(error.__traceback__)[-1:]
+    )
+    if imports_itself and file == os.path.join(app_dir, f"{error.name}.py"):
+        return f"; {file} hides the package {error.name}: give that file another name"
+    return ""
+
+
 def _app_instead(module: ModuleType, app_dir: str, wanted: str = "") -> str:
-    """`; did you mean mysite.wsgi?`, of a package whose app is in a module of it; of a module what
-    it has, and other modules' apps if it has none. `wanted`: the attribute that it has not,
+    """`; did you mean mysite.wsgi?`, of a package whose app is in a module of it; of a module its
+    own, or what it has and other modules' apps. `wanted`: the attribute that it has not,
     perhaps such a module's name."""
     name = module.__name__
     folders = list(getattr(module, "__path__", ()))
@@ -164,10 +205,10 @@ def _app_instead(module: ModuleType, app_dir: str, wanted: str = "") -> str:
         return f"; did you mean {name}.{wanted}?"
     apps = apps_in(app_dir)
     held = [app for app in apps if app.startswith((f"{name}.", f"{name}:"))]
-    if held and folders:
+    if held:
         return f"; did you mean {' or '.join(held)}?"
     instead = _found_instead(module)
-    return instead if held or not apps else f"{instead}; apps found here: {', '.join(apps)}"
+    return f"{instead}; apps found here: {', '.join(apps)}" if apps else instead
 
 
 def _find(module: ModuleType, attribute: str, app_dir: str) -> tuple[object, str]:
@@ -252,6 +293,12 @@ def _interface(
             "asgiref.compatibility.guarantee_single_callable",
         )
     if wanted != "auto":
+        if found in ("asgi", "wsgi") and found != wanted:
+            logger.warning(
+                "%s looks like an app for %s, and is served as %s because --interface or -k says "
+                "so; without that option it would be served as what it is",
+                name, found.upper(), wanted.upper(),
+            )  # fmt: skip
         return wanted
     if found == "asgi" or found == "wsgi":
         return found

@@ -157,7 +157,7 @@ def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        faults.append(Fault(path, f"not TOML: {exc}{_another_kind(path)}"))
+        faults.append(Fault(path, f"not TOML: {exc}{_another_kind(path, str(exc))}"))
         return TomlFile(broken=True)
     except RecursionError:
         faults.append(Fault(path, "nested too deeply"))
@@ -177,10 +177,12 @@ def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
     return file
 
 
-def _another_kind(path: str) -> str:
-    """What the file may be instead."""
+def _another_kind(path: str, problem: str) -> str:
+    """What the file may be instead, or what is forgotten most often."""
     if path.endswith((".ini", ".cfg", ".py")):
         return f"; to carry another server's file over: propylon migrate {path} > propylon.toml"
+    if path.endswith(".toml") and ("after a statement" in problem or "Invalid value" in problem):
+        return '; a text stands in quotes, as in bind = "127.0.0.1:8000"'
     return ""
 
 

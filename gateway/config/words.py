@@ -74,9 +74,14 @@ MOST_BYTES: Final = 262_144
 """Of a request line and of a field, where no limit is wanted: a head fits into a link's frame."""
 
 
+CONFIGURATION: Final = (".toml", ".ini", ".conf.py", ".yaml", ".yml")
+
+
 def read_app(text: str) -> str:
     """A shape check only: what the module holds is the worker's to find out."""
     module, _, attribute = text.partition(":")
+    if text.endswith(CONFIGURATION):
+        raise ValueError(f"an app is written module:attribute; a configuration file: -c {text}")
     if module.endswith(".py") or "/" in module:
         raise ValueError(f"an app is written module:attribute; {meant_by_path(text)}")
     if text and not all(text.split(":")):

@@ -66,6 +66,51 @@ def test_found(project: Path, app: str, options: Any, name: str, interface: str)
     assert (loaded.name, loaded.interface) == (name, interface)
 
 
+@pytest.mark.parametrize(
+    ("files", "app", "words"),
+    [
+        (
+            {"pkg/main.py": "from .other import x"},
+            "main",
+            "it is part of a package: go one directory up, and say {name}.main",
+        ),
+        (
+            {"pkg/main.py": "from other import x", "pkg/other.py": "x = 1"},
+            "pkg.main",
+            "pkg/ has it: import it as pkg.other, or start with --app-dir pkg and without that "
+            "prefix",
+        ),
+        (
+            {"bottle.py": "from bottle import Bottle\napp = Bottle()"},
+            "bottle",
+            "{dir}/bottle.py hides the package bottle: give that file another name",
+        ),
+        (
+            {"web.py": "from bottle import Bottle", "bottle.py": "from bottle import Bottle"},
+            "web:app",
+            "{dir}/bottle.py hides the package bottle: give that file another name",
+        ),
+    ],
+)
+def test_an_import_that_goes_wrong_because_of_where_files_lie(
+    project: Path, files: dict[str, str], app: str, words: str
+) -> None:
+    for name, text in files.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(text)
+    folder = project / "pkg" if app == "main" else project
+    message = refusal(folder, app).message
+    assert message.endswith(words.format(dir=project, name=folder.name))
+
+
+@pytest.mark.parametrize(("app", "wanted"), [("app", "wsgi"), ("application", "asgi")])
+def test_an_app_that_is_served_as_what_it_is_not(
+    project: Path, app: str, wanted: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(project, f"main:{app}", interface=wanted).interface == wanted
+    assert f"and is served as {wanted.upper()} because" in caplog.text
+
+
 def test_a_name_that_python_uses_itself(project: Path) -> None:
     (project / "site").mkdir()
     (project / "site" / "wsgi.py").write_text(SOURCE)
@@ -93,8 +138,9 @@ def test_application_is_the_second_choice(project: Path) -> None:
         (":app", {}, "import", "':app' is not of the form module:attribute"),
         ("..main:app", {}, "import", "'..main' is no module name"),
         ("main:ap", {}, "attribute", "module main has no attribute 'ap'; did you mean app"),
-        ("main:zzz", {}, "attribute", "module main has no attribute 'zzz'; its callables are: app, "
-         "application, make_app"),
+        ("main:zzz", {}, "attribute", "module main has no attribute 'zzz'; did you mean main:app "
+         "or main:application?"),
+        ("main.app", {}, "import", "there is no module 'main.app'; did you mean main:app?"),
         ("main:Holder.zzz", {}, "attribute", "Holder.zzz has no attribute 'zzz'"),
         ("main:number", {}, "attribute", "main:number is an int, which cannot be called; its "
          "callables are: app"),

@@ -95,6 +95,11 @@ def faults(
             "argument: found 'main.py'; an app is written module:attribute; for main.py that is: "
             "main:app",
         ),
+        (
+            {"app": "propylon.toml"},
+            "argument: found 'propylon.toml'; an app is written module:attribute; a configuration "
+            "file: -c propylon.toml",
+        ),
         ({"app": None}, "no app is named; say which: propylon serve main:app"),
         ({"app_dir": "gone"}, "--app-dir: found 'gone', which is no directory"),
         (
@@ -177,7 +182,13 @@ def test_flags(flags: dict[str, Any], sentence: str) -> None:
             ["propylon.toml: timeout: found true; expected a number of seconds from 0 to 31536000"],
         ),
         ("pools = 3", ["propylon.toml: pools: found 3; expected [[pools]] tables"]),
-        ("workers = ", ["propylon.toml: not TOML: Invalid value (at end of document)"]),
+        (
+            "workers = ",
+            [
+                "propylon.toml: not TOML: Invalid value (at end of document); a text stands in "
+                'quotes, as in bind = "127.0.0.1:8000"'
+            ],
+        ),
         (f"workers = {'[' * 9_999}", ["propylon.toml: nested too deeply"]),
     ],
 )
