@@ -105,8 +105,14 @@ def load(
 
 
 def _file(path: str, reading: Reading) -> TomlFile:
-    """The configuration file; a gunicorn.conf.py is read as what `propylon migrate` makes of it."""
-    if not path.endswith(".py"):
+    """The configuration file; a gunicorn.conf.py or hypercorn.toml is read as what `propylon
+    migrate` makes of it."""
+    python = path.endswith(".py")
+    if not python and os.path.basename(path) != "hypercorn.toml":
+        if path.startswith("python:"):
+            problem = f"found {path!r}; name the module's file, as in -c gunicorn.conf.py"
+            reading.faults.append(Fault("--config", problem))
+            return TomlFile(broken=True)
         return from_toml(path, reading.faults)
     try:
         text = migrate(path)
@@ -114,7 +120,8 @@ def _file(path: str, reading: Reading) -> TomlFile:
         reading.faults.append(Fault("--config", str(error)))
         return TomlFile(broken=True)
     reading.notes.append(
-        f"{path} is Python, and was run as gunicorn does; to keep what it says as TOML: "
+        f"{path} {'is Python, and was run as gunicorn does' if python else 'is read as hypercorn'}"
+        f"{'' if python else ' reads it'}; to keep what it says as TOML: "
         f"propylon migrate {path} > propylon.toml"
     )
     left = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# not ")]

@@ -10,7 +10,7 @@ import msgspec
 from .faults import Fault, shown
 from .option import Option
 from .sources import Found
-from .words import TRUTH, choices, expected, is_switch
+from .words import NOT_HERE, TRUTH, choices, expected, is_switch
 
 
 @dataclass(slots=True)
@@ -37,7 +37,8 @@ class Reading:
         try:
             value = msgspec.convert(raw, row.type, strict=not found.is_text)
         except msgspec.ValidationError:
-            problem = f"found {seen}; expected {expected(row.type)}"
+            instead = NOT_HERE.get((row.name, str(raw).lower()), "")
+            problem = f"found {seen}; {instead or f'expected {expected(row.type)}'}"
             self.faults.append(Fault(found.origin, problem))
             return row.default
         if isinstance(value, float) and not math.isfinite(value):

@@ -144,7 +144,7 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
         with open(path, encoding="utf-8", newline="") as handle:
             text = handle.read()
     except UnicodeDecodeError:
-        faults.append(Fault(path, f"not TOML: not UTF-8{_another_kind(path)}"))
+        faults.append(Fault(path, f"not TOML: not UTF-8{_another_kind(path, '')}"))
         return TomlFile(broken=True)
     except OSError as exc:
         faults.append(Fault(path, f"cannot be read: {exc.strerror}"))

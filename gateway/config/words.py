@@ -17,6 +17,11 @@ LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
 """uvicorn's and granian's."""
 PARSERS: Final = {"1": "auto"}
 """granian's: HTTP/1."""
+NOT_HERE: Final = {
+    ("http", "2"): "HTTP/2 is not spoken: leave it out, or put a load balancer that does in front",
+    ("interface", "rsgi"): "RSGI is granian's own: name the app's ASGI or WSGI side",
+}
+"""What another server has and none of ours is like: option, value -> what to do instead."""
 WEBSOCKETS: Final = {"websockets": "auto", "websockets-sansio": "auto", "wsproto": "auto"}
 """uvicorn's implementations; here is one."""
 TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}

@@ -100,6 +100,15 @@ def faults(
             "argument: found 'propylon.toml'; an app is written module:attribute; a configuration "
             "file: -c propylon.toml",
         ),
+        (
+            {"http": "2"},
+            "--http: found '2'; HTTP/2 is not spoken: leave it out, or put a load balancer that "
+            "does in front",
+        ),
+        (
+            {"interface": "rsgi"},
+            "--interface: found 'rsgi'; RSGI is granian's own: name the app's ASGI or WSGI side",
+        ),
         ({"app": None}, "no app is named; say which: propylon serve main:app"),
         ({"app_dir": "gone"}, "--app-dir: found 'gone', which is no directory"),
         (

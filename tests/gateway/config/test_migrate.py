@@ -278,3 +278,19 @@ def test_an_app_named_as_a_file(app: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load("serve", {"app": app}, {})
     assert said in str(caught.value)
+
+
+def test_hypercorns_file_as_the_configuration() -> None:
+    Path("hypercorn.toml").write_text('bind = ["127.0.0.1:8001"]\nworkers = 2\naccesslog = "-"\n')
+    result = load("serve", {"app": "main:app"}, {}, "hypercorn.toml")
+    assert (result.options.workers, result.options.bind) == (2, ("127.0.0.1:8001",))
+    assert result.notes[0].startswith("hypercorn.toml is read as hypercorn reads it; to keep")
+
+
+def test_gunicorns_configuration_by_a_modules_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("serve", {"app": "main:app"}, {}, "python:settings.gunicorn")
+    assert str(caught.value) == (
+        "--config: found 'python:settings.gunicorn'; name the module's file, as in "
+        "-c gunicorn.conf.py"
+    )
