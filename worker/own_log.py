@@ -18,6 +18,7 @@ are whole then, and only two writers who see the same last page can have one of 
 don't block.
 """
 
+import atexit
 import configparser
 import faulthandler
 import json
@@ -109,6 +110,8 @@ class OwnLog(logging.Handler):
         self._dropped = 0
         # Else a fork would say once more what its parent has still to say.
         os.register_at_fork(after_in_child=self._forget)
+        # `logging` itself knows no handler any more once the app has configured it.
+        atexit.register(self._finish)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -128,7 +131,11 @@ class OwnLog(logging.Handler):
                 self.release()
 
     def flush(self) -> None:
-        """At exit, by `logging`; also when an app configures logging. Waits, but not for long."""
+        """By `logging`, when an app configures it, and at exit. Never blocks."""
+        self.retry()
+
+    def _finish(self) -> None:
+        """At exit. Waits, but not for long."""
         until = monotonic() + LAST_WRITE
         self.retry()
         while self._kept and monotonic() < until:

@@ -59,9 +59,10 @@ def read_headers(headers: Any, *, as_written: bool) -> Pairs:
 def _read(field: Any) -> tuple[bytes, bytes]:
     try:
         name, value = field
-        pair = checked_field(name.encode("latin-1"), value.encode("latin-1"))
-    except (AttributeError, TypeError, UnicodeError):
+        encoded = name.encode("latin-1"), value.encode("latin-1")
+    except (AttributeError, TypeError, ValueError):
         raise TypeError(f"a header is a pair of latin-1 strings, not {field!r}") from None
+    pair = checked_field(*encoded)
     if type(field) is tuple and len(value) <= _LONGEST_KNOWN:
         if len(_fields) >= _MOST_KNOWN:
             _fields.clear()

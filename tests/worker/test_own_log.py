@@ -109,6 +109,29 @@ def test_the_end_waits_for_a_moment_only() -> None:
     os.close(read)
 
 
+CONFIGURES_AND_ENDS = """
+import logging.config
+logging.config.dictConfig({"version": 1})
+own_log.LAST_WRITE = 20.0
+log.error("%s the end", 20_000 * "x")
+print("logged", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_the_last_lines_are_written_though_the_app_has_configured_logging() -> None:
+    read, write = narrow()
+    with child(CONFIGURES_AND_ENDS, write) as process:
+        os.close(write)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "logged\n"
+        process.stdin.close()
+        read_until(read, "the end\n")
+    assert process.returncode == 0
+    os.close(read)
+
+
 def test_a_fork_says_nothing_twice() -> None:
     read, write = narrow()
     code = """

@@ -202,6 +202,7 @@ def test_exc_info_raises_once_the_head_was_sent(wsgi: GatewayPeer) -> None:
         ("/body_without_start", APP_FAILED, "before start_response"),
         ("/bad_header", APP_FAILED, "holds CR, LF or NUL"),
         ("/bytes_header", APP_FAILED, "a header is a pair of latin-1 strings"),
+        ("/header_of_three", APP_FAILED, "a header is a pair of latin-1 strings"),
         ("/reason_with_line_end", APP_FAILED, "holds a control character"),
         ("/bad_status", APP_FAILED, "status is a string such as '200 OK', not 'OK'"),
         ("/text_body", APP_FAILED, "a WSGI body is bytes, not str"),

@@ -308,6 +308,12 @@ def bad_header(environ, start_response):
 
 
 @route
+def header_of_three(environ, start_response):
+    start_response("200 OK", [("x", "y", "z")])
+    return []
+
+
+@route
 def bytes_header(environ, start_response):
     start_response("200 OK", [(b"x", b"y")])
     return []
