@@ -15,14 +15,14 @@ _MAX_LINE: Final = 280
 _BLANK: Final = rb"[ \t]*+"
 _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,15})((?:" + _BLANK + rb";" + _BLANK + TOKEN.pattern + rb"(?:" + _BLANK
-    + rb"=" + _BLANK + rb"(?:" + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))?+)*+)"
+    + rb"=" + _BLANK + rb"(?:" + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))?)*)"
 )  # fmt: skip
 """RFC 9112 section 7.1.1. Groups: size, extensions."""
 _SIZE_SO_FAR: Final = re.compile(
-    rb"(?:[0-9A-Fa-f]{1,15}+" + _BLANK + rb"(?:;" + VALUE_SO_FAR.pattern + rb")?+\r?+)?+"
+    rb"(?:[0-9A-Fa-f]{1,15}+" + _BLANK + rb"(?:;" + VALUE_SO_FAR.pattern + rb")?\r?+)?"
 )
 _TRAILER_SO_FAR: Final = re.compile(
-    rb"(?:\r|" + TOKEN.pattern + rb"(?::" + VALUE_SO_FAR.pattern + rb"\r?+)?+)?+"
+    rb"(?:\r|" + TOKEN.pattern + rb"(?::" + VALUE_SO_FAR.pattern + rb"\r?+)?)?"
 )
 _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8_192

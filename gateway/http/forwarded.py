@@ -12,7 +12,7 @@ from typing import Final
 
 from ...protocol.messages import Address
 from ..errors import RequestError
-from .grammar import host_name
+from .grammar import QUOTED_TEXT, host_name
 
 _NODE: Final = re.compile(
     rb"(?:([0-9]{1,3}(?:\.[0-9]{1,3}){3})|\[([0-9A-Fa-f:.]{2,45})\]|([Uu][Nn][Kk][Nn][Oo][Ww][Nn]"
@@ -24,13 +24,13 @@ _BARE_IPV6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _PAIR: Final = re.compile(
-    rb"[ \t]*+(?:(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]'
-    rb'|\\[\t\x20-\x7e\x80-\xff])*+)"))?+[ \t]*+([;,]|\Z)'
+    rb"[ \t]*+(?:(" + _TOKEN + rb")=(?:(" + _TOKEN + rb")|\"(" + QUOTED_TEXT + rb")\"))?"
+    rb"[ \t]*+([;,]|\Z)"
 )  # fmt: skip
 _ESCAPE: Final = re.compile(rb"\\(.)")
 
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
-_PREFIX: Final = re.compile(rb"(?:/[A-Za-z0-9._~!$&'()*+;=:@\-]++)++")
+_PREFIX: Final = re.compile(rb"(?:/[A-Za-z0-9._~!$&'()*+;=:@\-]++)+")
 
 _LONGEST_PREFIX: Final = 2_048
 """Bytes. It travels to the worker three times: alone, in front of the path, and as it came."""

@@ -21,7 +21,7 @@ _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 _VERSION: Final = re.compile(rb"[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]")
 _EXTENSION: Final = re.compile(
     TOKEN.pattern + rb"(?:[ \t]*+;[ \t]*+" + TOKEN.pattern + rb"(?:[ \t]*+=[ \t]*+(?:"
-    + TOKEN.pattern + rb'|"(?:\\?[!#$%&\'*+\-.^_`|~0-9A-Za-z])++"))?+)*+'
+    + TOKEN.pattern + rb'|"(?:\\?[!#$%&\'*+\-.^_`|~0-9A-Za-z])+"))?)*'
 )  # fmt: skip
 """One offer; what stands in quotes is a token, too (RFC 6455 section 9.1)."""
 

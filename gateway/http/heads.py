@@ -30,11 +30,11 @@ from .parse_h11 import Fields
 
 ParseFields = Callable[[bytes], Fields]
 
-_PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?+")
+_PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?")
 """An entry of Upgrade (RFC 9110 section 7.8)."""
 _CODING: Final = re.compile(
     TOKEN.pattern + rb"(?:[ \t]*+;[ \t]*+" + TOKEN.pattern + rb"[ \t]*+=[ \t]*+(?:"
-    + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))*+"
+    + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))*"
 )  # fmt: skip
 """A transfer coding and its parameters (RFC 9112 section 7)."""
 

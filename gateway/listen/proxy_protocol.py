@@ -22,7 +22,7 @@ sender is known to make longer. The protocol itself would allow 65,551."""
 _FIXED: Final = 16
 _PORT: Final = rb"(0|[1-9][0-9]{0,4})"
 _V1: Final = re.compile(
-    rb"PROXY (?:UNKNOWN(?: [^\r\n]*+)?+|(TCP[46]) ([0-9A-Fa-f:.]{2,39}) ([0-9A-Fa-f:.]{2,39}) "
+    rb"PROXY (?:UNKNOWN(?: [^\r\n]*+)?|(TCP[46]) ([0-9A-Fa-f:.]{2,39}) ([0-9A-Fa-f:.]{2,39}) "
     + _PORT
     + rb" "
     + _PORT
