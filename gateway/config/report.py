@@ -36,7 +36,10 @@ def _lines(loaded: Loaded) -> Iterator[str]:
     yield "Pools"
     for pool in loaded.config.pools:
         count = f"{pool.workers} worker{'' if pool.workers == 1 else 's'}"
-        yield f"  {pool.name}: {pool.app or '(no app)'}, {count}, {pool.interface}, {pool.loop}"
+        yield (
+            f"  {pool.name}: {pool.app or '(no app)'}, {count}, "
+            f"interface {pool.interface}, loop {pool.loop}"
+        )
     yield ""
     yield "Routes"
     for route in loaded.config.routes:

@@ -189,7 +189,8 @@ class ChildTable:
             return
         seat = self.crew.seats[child.place]
         if was == "starting":
-            why = f"{child} {message.how} before it was ready{hint}"
+            when = "" if message.how.startswith("could not") else " before it was ready"
+            why = f"{child} {message.how}{when}{hint}"
             self._failed_start(child, why, "", now)
             return
         how = f"{child} {message.how} after {span(lived)}{hint}"
@@ -234,8 +235,10 @@ class ChildTable:
                 child.deadline = None  # it waits for others, of whom one is late
                 continue
             limit = span(self.crew.startup_timeout(child.place))
-            what = "ready" if child.state == "starting" else "linked to all that use it"
-            self._failed_start(child, f"{child} was not {what} within {limit}", "", now)
+            why = f"{child} was not linked to all that use it within {limit}"
+            if child.state == "starting":
+                why = f"{child} was not ready within {limit} (--startup-timeout)"
+            self._failed_start(child, why, "", now)
         if self._ending.hurry_at is not None and now >= self._ending.hurry_at:
             self._ending.hurry(now, "gateway")
 

@@ -159,7 +159,7 @@ def test_every_alias_is_a_flag(tmp_path: Path) -> None:
         ("bind", "[::1]:9", "bind"),
     ):
         assert f"  {name:<26} {value:<28} --{typed}\n" in out
-    assert "  default: main:app, 2 workers, auto, trio\n" in out
+    assert "  default: main:app, 2 workers, interface auto, loop trio\n" in out
 
 
 def test_check_imports_every_app(tmp_path: Path) -> None:

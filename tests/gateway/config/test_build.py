@@ -85,7 +85,7 @@ def test_report_names_every_value_and_its_origin() -> None:
         "  loop                       auto                         default",
         "  access-log                 true                         default",
         "  http://127.0.0.1:9",
-        "  default: main:app, 3 workers, auto, auto",
+        "  default: main:app, 3 workers, interface auto, loop auto",
         "  */ -> default",
     ):
         assert line in lines

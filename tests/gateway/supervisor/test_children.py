@@ -127,7 +127,9 @@ def test_a_first_start_that_takes_too_long() -> None:
     told(children, (0, Start()), (0, Ready(1)), (0, Ready(2)))
     assert children.next_tick == 40
     decisions = children.tell(Tick(), 40)
-    assert said(decisions) == ["worker 2 of pool default was not ready within 40 s"]
+    assert said(decisions) == [
+        "worker 2 of pool default was not ready within 40 s (--startup-timeout)"
+    ]
     assert Terminate(3) in decisions
     assert done(children.tell(Tick(), 40 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 

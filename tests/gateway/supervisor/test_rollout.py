@@ -150,7 +150,7 @@ def test_a_pool_that_is_gone_goes_last() -> None:
             [(11, Exited(4, "exited with code 1"))],
             "worker 1 of pool default exited with code 1 before it was ready",
         ),
-        ([(70, Tick())], "worker 1 of pool default was not ready within 60 s"),
+        ([(70, Tick())], "worker 1 of pool default was not ready within 60 s (--startup-timeout)"),
         (
             [(11, Ready(4)), (70, Tick())],
             "worker 1 of pool default was not linked to all that use it within 60 s",

@@ -203,7 +203,7 @@ async def test_an_app_that_hangs_at_import(project: Path) -> None:
     (project / "main.py").write_text("import time; time.sleep(3600)")
     async with serve(project, "--startup-timeout=0.5") as running:
         assert await running.ended() == 3
-        await running.said("was not ready within 0.5 s")
+        await running.said(r"was not ready within 0.5 s \(--startup-timeout\)")
 
 
 async def test_reload(project: Path) -> None:
