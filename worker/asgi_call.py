@@ -186,8 +186,8 @@ class AsgiCall(HostedCall):
         try:
             unsaid = self._say(event)
         except ClientDisconnected:
-            await self._context.loop.sleep(0)  # an app that tries on and on lets others run
-            raise
+            await self._send_to_nobody(event)
+            return
         if unsaid is not None:
             self._line = deque()
             await self._say_rest(*unsaid)

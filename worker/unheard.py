@@ -7,6 +7,9 @@ end that never listens would go on for ever, and since a `send` that does nothin
 other call of its worker would have a turn again. So each `send` lets the others run, and one that
 has gone on for a while takes its time, as with a client that reads slowly; in the end the call is
 cancelled. A response that has stated its length has an end, and is left alone.
+
+A WebSocket's app hears of it by an error at each `send`. One that takes no notice of many is slowed
+and ended likewise; one that says every few seconds how far its work is may finish that.
 """
 
 from collections.abc import Iterable
@@ -20,10 +23,16 @@ PATIENCE: Final = 30.0
 """Seconds after which a response without a length is taken for endless."""
 
 
-class UnheardResponse:
-    __slots__ = ("_began", "_bounded", "_pieces", "complete")
+MANY: Final = 10.0
+"""Events a second for which a WebSocket's app takes no notice of the error; PACE allows for 20."""
 
-    def __init__(self) -> None:
+
+class UnheardResponse:
+    __slots__ = ("_began", "_bounded", "_often", "_pieces", "complete")
+
+    def __init__(self, often: float = 0.0) -> None:
+        """`often`: pieces a second that are a going on. A single piece is none."""
+        self._often = often
         self._began = 0.0
         """When the first piece was sent to nobody."""
         self._pieces = 0
@@ -48,7 +57,8 @@ class UnheardResponse:
 
     def is_endless(self, now: float, *, hurry: bool) -> bool:
         """Whether it has gone on for so long that it will not end by itself; in a `hurry`, when
-        the worker stops, that is soon said. A single piece is no going on."""
+        the worker stops, that is soon said."""
         if self._bounded or self.complete or self._pieces < 2:
             return False
-        return now - self._began > (FULL_SPEED if hurry else PATIENCE)
+        lasted = now - self._began
+        return lasted > (FULL_SPEED if hurry else PATIENCE) and self._pieces >= self._often * lasted

@@ -7,6 +7,7 @@ ones do not fit into one message of the link; the app gets and gives whole ones.
 
 import logging
 from collections import deque
+from time import monotonic
 from typing import Any, Final, cast
 
 from ..protocol.cutter import MessageCutter
@@ -18,6 +19,7 @@ from .client_disconnected import ClientDisconnected
 from .request_scope import call_name
 from .response_head import checked_headers
 from .session import LinkSession
+from .unheard import MANY, UnheardResponse
 
 logger = logging.getLogger("propylon.worker")
 
@@ -147,7 +149,7 @@ class WebSocketCall(AsgiCall):
                 self._disconnect = _abnormal()  # there never was a WebSocket, and will be none
             if self._disconnect is not None:
                 if self._told:
-                    await self._context.loop.sleep(0)  # as in an HTTP call
+                    await self._go_on()
                 self._told = True
                 return self._disconnect.copy()
             if self._settles:
@@ -163,8 +165,14 @@ class WebSocketCall(AsgiCall):
         return self.disconnected or self._disconnect is not None
 
     async def _send_to_nobody(self, event: AsgiEvent) -> None:
-        await self._context.loop.sleep(0)
-        raise ClientDisconnected("the WebSocket is closed")
+        await self._go_on()
+        raise ClientDisconnected("the WebSocket is closed") from None
+
+    async def _go_on(self) -> None:
+        """An app that takes no notice of the disconnect lets others run."""
+        if self.unheard is None:
+            self.unheard = UnheardResponse(MANY)
+        await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
 
     def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
         if self._client_left:

@@ -1,7 +1,7 @@
 """What becomes of a response that nobody hears any more, as a table."""
 
 import pytest
-from propylon.worker.unheard import FULL_SPEED, PACE, PATIENCE, UnheardResponse
+from propylon.worker.unheard import FULL_SPEED, MANY, PACE, PATIENCE, UnheardResponse
 
 LENGTH = [(b"Content-Length", b"1000000")]
 
@@ -45,3 +45,15 @@ def test_it_takes_its_time_when_it_goes_on() -> None:
 def test_what_has_an_end_reaches_it_at_full_speed() -> None:
     response = sent((10, True), headers=LENGTH)
     assert response.piece(True, 1000) == 0
+
+
+@pytest.mark.parametrize(("every", "endless"), [(PACE, True), (0.2, False), (5.0, False)])
+def test_only_what_goes_on_often_has_no_end_where_each_piece_is_an_error(
+    every: float, endless: bool
+) -> None:
+    response, now = UnheardResponse(MANY), 10.0
+    while now <= 10.1 + PATIENCE:
+        response.piece(True, now)
+        now += every
+    assert response.is_endless(now, hurry=False) == endless
+    assert response.is_endless(now, hurry=True) == endless

@@ -2,12 +2,13 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
 
 from .apps.asgi_apps import LARGE
-from .gateway_peer import TIMEOUT, GatewayPeer, PeerCall, scope
+from .gateway_peer import TIMEOUT, GatewayPeer, PeerCall, running, scope
 
 
 def opened(peer: GatewayPeer, path: str, query: str = "") -> PeerCall:
@@ -143,6 +144,15 @@ def test_a_loop_that_sends_on_lets_others_run(asgi: GatewayPeer) -> None:
     assert not call.ended
     asgi.get("/go")
     asgi.until(lambda: call.ended)
+
+
+def test_a_loop_that_sends_on_does_not_hold_up_a_stop(run_dir: Path) -> None:
+    with running("asgi_apps:app", run_dir, "--graceful-timeout", "600") as (worker, peer):
+        call = opened(peer, "/ws_sends_for_ever")
+        peer.link.event(call, {"type": "websocket.disconnect", "code": 1001, "reason": ""})
+        peer.flush()
+        worker.process.terminate()
+        peer.until(lambda: call.ended)
 
 
 # -- closing -----------------------------------------------------------------------------------
