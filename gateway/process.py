@@ -26,6 +26,7 @@ import trio
 from . import json_texts
 from .assemble import run_gateway
 from .listen.tls import CertificateError
+from .observe.configured import end_if_stalled
 from .observe.console_log import flush_log
 from .observe.log_file import STDERR, own_description
 from .observe.logs import Logs
@@ -257,6 +258,7 @@ def main() -> int:
             leash.report({"event": "failed", "error": str(_first(group))})
     leash.farewell()
     flush_log()
+    end_if_stalled(failed)
     return failed
 
 

@@ -9,6 +9,7 @@ import configparser
 import json
 import logging
 import logging.config
+import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -115,6 +116,12 @@ def _taken(logger: logging.Logger) -> list[logging.Handler]:
     return handlers
 
 
+def end_if_stalled(code: int) -> None:
+    """Ends the process if a handler still blocks: at its end the interpreter would wait for it."""
+    if any(thread.stalled for thread in _threads):
+        os._exit(code)
+
+
 class HandlerThread:
     """Has records handled, in their order, by a thread of its own."""
 
@@ -126,6 +133,12 @@ class HandlerThread:
         self._busy = False
         self._dropped = 0
         threading.Thread(target=self._run, name=name, daemon=True).start()
+        _threads.append(self)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether anything waits or is being handled; after `flush`."""
+        return bool(self._records) or self._busy
 
     def add(self, record: logging.LogRecord) -> None:
         """Never blocks."""
@@ -159,6 +172,9 @@ class HandlerThread:
                 dropped, self._dropped = self._dropped, 0
             if dropped:
                 log.error("%s is too slow: %d lines were dropped", self._name, dropped)
+
+
+_threads: Final[list[HandlerThread]] = []
 
 
 class ConfiguredLog(logging.Handler):

@@ -13,6 +13,7 @@ import trio
 
 from ..config.schema import Config
 from ..listen.sockets import EVERYBODY, Access, ListenError, Listeners, open_listeners
+from ..observe.configured import end_if_stalled
 from ..observe.console_log import flush_log
 from .children import EXIT_NOT_STARTED
 from .console import begin_log, logger
@@ -68,6 +69,7 @@ def run(
             logger.error("%s", group.exceptions[0])
         logger.info("Stopped")
         flush_log()
+    end_if_stalled(code)
     return code
 
 

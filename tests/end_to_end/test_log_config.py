@@ -1,6 +1,8 @@
 """--log-config: the app's loggers, our own log and the access log, in every process."""
 
+import contextlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -177,3 +179,36 @@ def test_a_handler_that_the_app_cannot_have(folder: Path) -> None:
     assert done.returncode == 3
     assert "--log-config cannot be used: " in done.stderr
     assert "nowhere" in done.stderr
+
+
+def test_a_stalled_handler_holds_up_no_stop(tmp_path: Path) -> None:
+    config = {
+        "version": 1,
+        "handlers": {"err": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["err"], "level": "DEBUG"},
+    }
+    (tmp_path / "log.json").write_text(json.dumps(config))
+    unread, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, b"x" * 1024)
+    os.set_blocking(full, True)
+    process = subprocess.Popen(
+        command(
+            "gateway", "-b", "127.0.0.1:0", "--log-config", str(tmp_path / "log.json"),
+            "--run-dir", str(tmp_path / "run"),
+        ),
+        stderr=full,
+        env=environment(),
+        cwd=tmp_path,
+    )  # fmt: skip
+    try:
+        wait_for((tmp_path / "run" / "default" / "1.sock").exists, "the gateway")
+        process.terminate()
+        assert process.wait(DEADLINE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(unread)
+        os.close(full)
