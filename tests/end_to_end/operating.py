@@ -16,14 +16,18 @@ from typing import Any
 from .server import DEADLINE, Propylon, command, environment, wait_for
 
 APP = """
-import asyncio, os, time
+import asyncio, os, time, traceback
 
 {at_import}
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        {in_startup}
+        try:
+            {in_startup}
+        except Exception:  # as frameworks do it
+            await send({{"type": "lifespan.startup.failed", "message": traceback.format_exc()}})
+            raise
         await send({{"type": "lifespan.startup.complete"}})
         {when_ready}
         await receive()

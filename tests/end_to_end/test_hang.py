@@ -107,8 +107,9 @@ def test_a_stopped_worker(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_last_thread_is_stuck_when_its_client_has_gone(folder: Path) -> None:
+    """Nobody waits for its call, and it has had the time that it would have had with a client."""
     flags = (*FLAGS, "--threads", "1", "--timeout-graceful-shutdown", "0.5")
-    with Propylon("wsgi:app", *flags, cwd=folder) as server:
+    with Propylon("wsgi:app", *flags, "--request-timeout", "2", cwd=folder) as server:
         with closing(socket.create_connection(server.address, DEADLINE)) as victim:
             victim.sendall(BLOCK)
             wait_for((folder / "began").exists, "the call")
