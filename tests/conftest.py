@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .write_guard import INHERITED, guard, may_write
+from .guarded.write_guard import INHERITED, guard, may_write
 
 GUARD = guard()
 os.environ[INHERITED] = os.pathsep.join(may_write())

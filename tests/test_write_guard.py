@@ -13,7 +13,7 @@ ATTEMPTS = {
     "os.open": f"os.open({str(OUTSIDE)!r}, os.O_CREAT | os.O_WRONLY)",
     "mkdir": f"os.mkdir({str(OUTSIDE)!r})",
     "replace": f"os.replace({str(Path(__file__).with_name('nobody'))!r}, {str(OUTSIDE)!r})",
-    "replace a device": "os.replace('{tmp}/new', '/dev/null')",
+    "replace what is no file": "os.replace('{tmp}/new', '/sys/written_by_a_test')",
     "remove": f"os.unlink({str(OUTSIDE)!r})",
     "symlink": f"os.symlink('/', {str(OUTSIDE)!r})",
     "by a link": "open('{tmp}/link/written_by_a_test', 'w')",

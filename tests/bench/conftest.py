@@ -1,4 +1,4 @@
-"""Speed is measured without the guard of `tests/write_guard.py`, which costs a call per event."""
+"""Speed is measured without the guard of `tests/guarded`, which costs a call per event."""
 
 import os
 

@@ -137,6 +137,7 @@ def test_an_app_is_told_of_the_restart(told: Path) -> None:
         assert told.read_text() == "1012 service restart OSError"
 
 
+@pytest.mark.slow
 def test_many_websockets_are_not_closed_all_at_once() -> None:
     """Those that wait for their turn are as they were; all hear 1012."""
     with Propylon("websocket_raw:app") as propylon, ExitStack() as stack:
@@ -183,7 +184,7 @@ def test_a_stream_may_run_until_the_deadline() -> None:
 # -- a worker's drain ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_worker_that_is_told_to_end(workers: str, tmp_path: Path) -> None:
     """Its WebSockets hear 1012, its responses go on to their end, and it exits; another takes its
     place, and no request fails meanwhile."""

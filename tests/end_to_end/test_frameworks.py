@@ -32,6 +32,16 @@ SERVERS = {
 }
 
 
+EVERYDAY = {
+    "fastapi-uvloop", "starlette-trio-h11", "quart-asyncio", "django-asgi-uvloop", "django-wsgi",
+    "flask",
+}  # fmt: skip
+"""Each framework, each loop and both parsers once; the others are slow tests."""
+KINDS = [
+    name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in SERVERS
+]
+
+
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a Django project with its tables made."""
@@ -42,7 +52,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return env
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=KINDS)
 def server(
     request: pytest.FixtureRequest, database: dict[str, str]
 ) -> Iterator[tuple[Propylon, str]]:

@@ -24,7 +24,7 @@ SLOW = [
     ("propylon", variant)
     for variant in (
         "reload", "import", "startup", "hang", "dies", "500s", "killed", "stopped", "gateway",
-        "overload", "stop", "orphaned", "upgrade",
+        "overload", "stop", "orphaned", "upgrade", "forks",
     )
 ] + [("propylon wsgi", variant) for variant in ("reload", "hang", "killed", "stopped")]  # fmt: skip
 

@@ -182,6 +182,7 @@ def test_code_that_answers_only_errors_is_found_out(tmp_path: Path) -> None:
             assert {client.get("/").status_code for _ in range(20)} == {200}
 
 
+@pytest.mark.slow
 def test_a_warm_up_keeps_errors_from_everybody(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     with Propylon(*FLAGS, "--warm-up", "/", cwd=tmp_path) as server, traffic(server):

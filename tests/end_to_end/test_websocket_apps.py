@@ -42,7 +42,7 @@ PATHS = {
     "channels-thread": ("channels", "/ws-thread"),
 }
 SITES = [
-    f"{name}-{loop}"
+    pytest.param(f"{name}-{loop}", marks=[pytest.mark.slow] if loop == "asyncio" else [])
     for loop, (_, apps) in LOOPS.items()
     for name, (app, _) in PATHS.items()
     if app in apps

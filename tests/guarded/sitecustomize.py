@@ -1,6 +1,5 @@
-"""Python imports this at its start in whatever a test starts; see `tests/write_guard.py`."""
+"""Python imports this at its start in whatever a test starts; see `write_guard`."""
 
-import runpy
-from pathlib import Path
+from write_guard import guard  # type: ignore[import-not-found]
 
-runpy.run_path(str(Path(__file__).parent.parent / "write_guard.py"))["guard"]().active = True
+guard().active = True

@@ -5,17 +5,16 @@ path too many (an app that replaces a file by renaming another over it, asked to
 and the machine is broken. `guard` refuses it where it happens: an audit hook (PEP 578) raises
 PermissionError before the call is made, so that the test fails and the file stays.
 
-Children are guarded through `guarded/sitecustomize.py`, which Python imports at its start;
-`conftest.py` puts that folder on their PYTHONPATH. What C code opens by itself (SQLite, OpenSSL)
+Children are guarded through `sitecustomize.py` beside this file, which Python imports at its start;
+`conftest.py` puts this folder on their PYTHONPATH. So every process of every test imports this: it
+needs nothing but os and sys. What C code opens by itself (SQLite, OpenSSL)
 raises no audit event and is not seen.
 """
 
 import os
 import sys
-import tempfile
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))) + "/"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {
     # audit event -> where its paths stand, and which argument is the folder's descriptor of each
@@ -38,8 +37,15 @@ CACHES = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache"}
 
 def may_write() -> tuple[str, ...]:
     """Folders below which a test may change anything."""
-    folders = [tempfile.gettempdir(), "/dev/shm", f"/run/user/{os.getuid()}"]
-    folders += os.environ.get(INHERITED, "").split(os.pathsep)
+    folders = ["/dev/shm", f"/run/user/{os.getuid()}"]
+    if inherited := os.environ.get(INHERITED):
+        folders += inherited.split(os.pathsep)
+    else:
+        import tempfile
+
+        folders.append(tempfile.gettempdir())
+    if name := os.environ.get("TMPDIR"):
+        folders.append(name)
     if name := os.environ.get("XDG_RUNTIME_DIR"):
         folders.append(name)
     return tuple(os.path.realpath(folder) + "/" for folder in folders if folder)
@@ -48,11 +54,12 @@ def may_write() -> tuple[str, ...]:
 def is_allowed(path: str, folders: tuple[str, ...]) -> bool:
     """Whether a path may be made, replaced or removed."""
     folder, name = os.path.split(os.path.abspath(path))
-    real = os.path.join(os.path.realpath(folder), name)
-    if (real + "/").startswith(folders):
-        return True
-    below = os.path.relpath(real, ROOT).split(os.sep)
-    return below[0] != ".." and not CACHES.isdisjoint(below)
+    real = os.path.join(os.path.realpath(folder), name) + "/"
+    if real.startswith(ROOT):  # which may itself lie below a temporary folder
+        if not CACHES.isdisjoint(real.removeprefix(ROOT).split("/")):
+            return True
+        folders = tuple(one for one in folders if not ROOT.startswith(one))
+    return real.startswith(folders)
 
 
 class Guard:
