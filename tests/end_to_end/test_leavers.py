@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 from .operating import status
 from .server import Propylon, wait_for
 
-SOON = 5.0
+SOON = 15.0
 """Seconds after a reader has left in which all of it has ended. Most take a few milliseconds."""
 STREAMS = {
     # factory: the streams, each with what it says at its end
