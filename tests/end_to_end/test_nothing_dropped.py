@@ -19,7 +19,7 @@ SHORT, LONG = 5.0, 12.0
 OVERHEAD = 120.0
 """Seconds after which even a trial that goes all wrong has ended."""
 
-EVERYDAY = [("propylon", "reload")]
+BRIEF = [("propylon", "reload")]
 SLOW = [
     ("propylon", variant)
     for variant in (
@@ -57,7 +57,8 @@ def assert_nothing_dropped(told: dict[str, Any]) -> None:
     assert kinds <= told["answers"].keys(), told["text"]
 
 
-@pytest.mark.parametrize(("contestant", "variant"), EVERYDAY)
+@pytest.mark.slow
+@pytest.mark.parametrize(("contestant", "variant"), BRIEF)
 def test_nothing_is_dropped(tmp_path: Path, contestant: str, variant: str) -> None:
     assert_nothing_dropped(trial(tmp_path, contestant, variant, SHORT))
 
