@@ -63,28 +63,36 @@ def test_what_means_nothing_ends_nothing() -> None:
         output.find("Opening the logs again")
 
 
-def test_a_ctrl_c_while_a_child_is_started_is_heard() -> None:
-    """At the very moment at which there is a child, and its program has not been loaded yet."""
+@contextmanager
+def starting(app: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """In a process group of its own, and not waited for; a test that fails leaves nothing of it."""
     process = subprocess.Popen(
-        command("serve", "asgi_raw:app", "-b", "127.0.0.1:0"),
+        command("serve", app, "-b", "127.0.0.1:0"),
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        cwd=APPS,
+        cwd=cwd,
+        start_new_session=True,
     )
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    end = time.monotonic() + DEADLINE
-    assert process.stderr is not None
     try:
+        yield process
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+
+
+def test_a_ctrl_c_while_a_child_is_started_is_heard() -> None:
+    """At the very moment at which there is a child, and its program has not been loaded yet."""
+    with starting("asgi_raw:app", APPS) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        end = time.monotonic() + DEADLINE
+        assert process.stderr is not None
         process.stderr.readline()  # it listens; what imports have started has ended
         while not children.read_text():
             assert time.monotonic() < end, "no child was started"
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=DEADLINE)
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
     assert process.returncode == 0, said
     assert "Stopping on SIGINT" in said
 
@@ -92,29 +100,17 @@ def test_a_ctrl_c_while_a_child_is_started_is_heard() -> None:
 def test_a_stop_of_the_whole_group_while_it_starts(tmp_path: Path) -> None:
     """As systemd sends it: children that are not ready end by it, and that is no fault."""
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
-    process = subprocess.Popen(
-        command("serve", "slow:app", "-b", "127.0.0.1:0"),
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        cwd=tmp_path,
-        start_new_session=True,
-    )
+    with starting("slow:app", tmp_path) as process:
 
-    def there_is_a_worker() -> bool:
-        return any("propylon.worker" in command_line(pid) for pid in descendants(process.pid))
+        def there_is_a_worker() -> bool:
+            return any("propylon.worker" in command_line(pid) for pid in descendants(process.pid))
 
-    try:
         wait_for(there_is_a_worker, "a worker")
         for pid in descendants(process.pid):  # it may come to us last
             if "propylon.worker" in command_line(pid):
                 os.kill(pid, signal.SIGTERM)
         os.killpg(process.pid, signal.SIGTERM)
         _, said = process.communicate(timeout=DEADLINE)
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
     assert process.returncode == 0, said
     assert " error " not in said
     assert "Stopping on SIGTERM" in said
