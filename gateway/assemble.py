@@ -9,25 +9,25 @@ from time import time
 
 import trio
 
-from .exchange import Exchange
+from .exchange.exchange import Exchange
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router
-from .http.heads import choose_parser
-from .http.machine import HttpContext
-from .http.responses import ResponseHeads
 from .http.trust import TrustPolicy
-from .listen.certificates import Certificates
+from .http1.machine import HttpContext
+from .http1.request_head import choose_parser
+from .http1.response_head import ResponseHeads
 from .observe.access_log import AccessLog
 from .observe.logs import Logs
-from .poller import Poller
-from .pool.door import WorkerListener
 from .pool.pool import Pool
-from .pool.report import EndedWorkers, Workers
-from .serve.handshake import Handshakes
-from .serve.proxy_gate import ProxyGate
+from .pool.worker_listener import WorkerListener
+from .pool.workers_report import EndedWorkers, Workers
+from .serve.proxy_header import ProxyGate
 from .serve.service import Listener, Service
-from .serve.state import ServiceState
+from .serve.service_state import ServiceState
+from .serve.tls_handshake import Handshakes
 from .settings import GatewaySettings, ServeSettings
+from .tls.certificates import Certificates
+from .transport.poller import Poller
 
 log = getLogger("propylon.gateway")
 

@@ -15,8 +15,8 @@ from .config.faults import ConfigError, nearest
 from .config.flags import ServingCommand, flags
 from .config.load import Loaded, load
 from .config.option import Verb
-from .operate.client import printable
-from .operate.verbs import VERBS
+from .control.client import printable
+from .control.verbs import VERBS
 
 EXIT_USAGE: Final = 2
 EXIT_APP: Final = 3
@@ -171,8 +171,8 @@ def check(read: Read, no_app: bool) -> None:
 
 
 def _import_apps(loaded: Loaded) -> None:
-    from .supervisor.import_check import import_apps
-    from .supervisor.status import tail
+    from .control.status import tail
+    from .supervisor.process.import_check import import_apps
 
     click.echo("\nImports")
     failed = False

@@ -25,15 +25,15 @@ import trio
 
 from . import json_texts
 from .assemble import run_gateway
-from .listen.tls import CertificateError
 from .observe.configured import end_if_stalled
 from .observe.console_log import flush_log
 from .observe.log_file import STDERR, own_description
 from .observe.logs import Logs
-from .pool.report import EndedWorkers
+from .observe.process_log import begin_log
+from .pool.workers_report import EndedWorkers
 from .settings import GatewaySettings
-from .supervisor.console import begin_log
 from .supervisor.signals import NOT_FOR_CHILDREN
+from .tls.session import CertificateError
 
 log = logging.getLogger("propylon.gateway")
 

@@ -6,7 +6,6 @@ from .calls import LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
 from .codec import MAX_ARRAY, TRUE
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
-from .held import HeldResponse
 from .hello import Greeting
 from .link import LinkMachine, Received, unlawful, words
 from .messages import (
@@ -36,6 +35,7 @@ from .messages import (
     name_of,
 )
 from .outbox import LARGE
+from .response_batch import HeldResponse
 
 
 class WorkerLink(LinkMachine):

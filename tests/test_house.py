@@ -19,45 +19,72 @@ PACKAGE = "package"
 """The folder of what `propylon` itself has: modules directly below that name."""
 
 FREE_OF_IO = {"trio", "asyncio", "socket", "ssl", "threading", "time", "os"}
-PURE = re.compile(
-    r"protocol\..*|gateway\.http(\..*)?"
-    r"|gateway\.supervisor\.(children|crew|rollout|ending|seats|links|heartbeats|backoff|commands|status)"
-    r"|gateway\.(peers|listen\.(address|activation|proxy_protocol)|serve\.(seldom|restarts))"
-    r"|gateway\.pool\.(health|departures|report)|gateway\.operate\.status_text"
-    r"|.*(balance|retry|table|policy)[a-z_]*"
-)
-DOORS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
-"""Third-party protocol libraries (and ssl): one file of the house imports each."""
-LEAVES = {
-    f"gateway.{name}"
-    for name in (
-        "credentials",
-        "directories",
-        "exchange",
-        "headers",
-        "errors",
-        "json_texts",
-        "settings",
-        "metrics",
-        "peers",
-        "poller",
-    )
+PURE = {
+    # A folder means all that is in it.
+    "protocol",
+    "gateway.control.commands",
+    "gateway.control.durations",
+    "gateway.control.status",
+    "gateway.control.status_text",
+    "gateway.exchange",
+    "gateway.http",
+    "gateway.http1",
+    "gateway.listen.activation",
+    "gateway.listen.address",
+    "gateway.listen.proxy_protocol",
+    "gateway.observe.formats",
+    "gateway.peers",
+    "gateway.pool.clip_text",
+    "gateway.pool.departures",
+    "gateway.pool.health",
+    "gateway.pool.pool_member",
+    "gateway.pool.retry",
+    "gateway.pool.workers_report",
+    "gateway.serve.log_throttle",
+    "gateway.supervisor.fleet",
+    "gateway.websocket",
+    "worker.wsgi.leader_policy",
 }
+ADAPTERS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl"}
+"""Third-party protocol libraries (and ssl): one file of the house imports each."""
+LEAVES = {f"gateway.{name}" for name in ("directories", "json_texts", "peers", "settings")}
 ASSEMBLERS = {"gateway.assemble", "gateway.process"}
-REQUEST_ROOMS = {"http", "serve", "pool", "handlers"}
 MAY_IMPORT = {
     # room of the gateway -> rooms (or files at its top, leaves aside) that it may import
-    "http": set[str](),
-    "pool": set[str](),
-    "observe": set[str](),
-    "config": {"listen", "observe"},
+    "exchange": set[str](),
+    "http": {"exchange"},
+    "http1": {"http", "exchange"},
+    "websocket": {"http", "exchange"},
+    "tls": set[str](),
     "listen": set[str](),
-    "handlers": {"pool", "observe"},
-    "serve": {"http", "handlers", "listen", "observe"},
-    "supervisor": {"config", "listen", "observe"},
-    "operate": {"config", "supervisor"},
-    "cli": {"config", "supervisor", "operate"},
+    "transport": {"tls"},
+    "pool": {"exchange", "transport"},
+    "handlers": {"exchange", "observe", "pool"},
+    "serve": {
+        "exchange",
+        "handlers",
+        "http",
+        "http1",
+        "listen",
+        "observe",
+        "tls",
+        "transport",
+        "websocket",
+    },
+    "observe": {"exchange"},
+    "config": {"listen", "observe", "tls"},
+    "control": {"config", "listen", "observe", "transport"},
+    "supervisor": {"config", "control", "listen", "observe"},
+    "cli": {"config", "control", "supervisor"},
     "program": {"cli", "config"},
+}
+WORKER_ROOMS = {
+    # room of the worker -> rooms that it may import; files at its top are `settings` and `run`
+    "process": set[str](),
+    "app": {"process"},
+    "host": {"app", "process"},
+    "asgi": {"app", "host", "process"},
+    "wsgi": {"app", "host", "process"},
 }
 WORKER_MAY_USE = {"msgpack", "uvloop"}
 STANDARD_LIBRARY = frozenset(__import__("sys").stdlib_module_names)
@@ -68,7 +95,7 @@ class Import:
     """One import, as dotted names below `propylon` for our own code."""
 
     of: str
-    """The importing module: "gateway.pool.member"."""
+    """The importing module: "gateway.pool.link_member"."""
     name: str
     """What is imported: "gateway.pool" or "trio"."""
     ours: bool
@@ -164,8 +191,22 @@ def rooms_know_their_neighbours(one: Import) -> str | None:
     return None
 
 
+def is_pure(module: str) -> bool:
+    names = module.split(".")
+    return any(".".join(names[:length]) in PURE for length in range(1, len(names) + 1))
+
+
+def worker_rooms_know_their_neighbours(one: Import) -> str | None:
+    here, there = room(one.of), room(one.name)
+    if top(one.of) != "worker" or not one.name.startswith("worker.") or here not in WORKER_ROOMS:
+        return None
+    if there not in {here, "settings"} | WORKER_ROOMS[here]:
+        return f"{here} may not import {there}"
+    return None
+
+
 def pure_files_are_pure(one: Import) -> str | None:
-    if PURE.fullmatch(one.of) and not one.ours and top(one.name) in FREE_OF_IO:
+    if is_pure(one.of) and not one.ours and top(one.name) in FREE_OF_IO:
         return f"a pure file imports no {top(one.name)}"
     return None
 
@@ -173,7 +214,7 @@ def pure_files_are_pure(one: Import) -> str | None:
 def workers_stay_light(one: Import) -> str | None:
     if top(one.of) != "worker" or one.ours:
         return None
-    extra = {"trio"} if one.of == "worker.host_trio" else set[str]()
+    extra = {"trio"} if one.of == "worker.asgi.trio_host" else set[str]()
     if top(one.name) not in STANDARD_LIBRARY | WORKER_MAY_USE | extra:
         return f"the worker lives in the user's process: no {top(one.name)}"
     return None
@@ -190,6 +231,7 @@ RULES = [
     own_code_is_imported_relatively,
     parts_keep_apart,
     rooms_know_their_neighbours,
+    worker_rooms_know_their_neighbours,
     pure_files_are_pure,
     workers_stay_light,
     protocol_stands_on_msgpack_alone,
@@ -204,26 +246,32 @@ def test_imports(rule) -> None:
 
 CAUGHT = [
     # module, a snippet that breaks a rule, the rule
-    ("gateway.pool.member", "import propylon.protocol", own_code_is_imported_relatively),
+    ("gateway.pool.link_member", "import propylon.protocol", own_code_is_imported_relatively),
     ("worker.run", "from propylon.protocol import link", own_code_is_imported_relatively),
     ("protocol.link", "from ..worker import run", parts_keep_apart),
     ("worker.run", "from ..gateway.errors import X", parts_keep_apart),
-    ("gateway.pool.member", "from ...worker import run", parts_keep_apart),
-    ("gateway.handlers.forward", "from ..http.machine import X", rooms_know_their_neighbours),
+    ("gateway.pool.link_member", "from ...worker import run", parts_keep_apart),
+    ("gateway.handlers.forward", "from ..http1.machine import X", rooms_know_their_neighbours),
     ("gateway.handlers.forward", "from ..serve import connection", rooms_know_their_neighbours),
     ("gateway.handlers.forward", "def f():\n  from .. import http", rooms_know_their_neighbours),
     ("gateway.supervisor.run", "from ..pool.pool import Pool", rooms_know_their_neighbours),
     ("gateway.supervisor.run", "from ..assemble import x", rooms_know_their_neighbours),
-    ("gateway.http.machine", "from ..serve import x", rooms_know_their_neighbours),
-    ("gateway.exchange", "from .pool import x", rooms_know_their_neighbours),
-    ("gateway.settings", "from .http.machine import x", rooms_know_their_neighbours),
-    ("gateway.http.parse_h11", "import time", pure_files_are_pure),
-    ("gateway.pool.balance", "from os import path", pure_files_are_pure),
+    ("gateway.http1.machine", "from ..serve import x", rooms_know_their_neighbours),
+    ("gateway.exchange.exchange", "from ..pool import x", rooms_know_their_neighbours),
+    ("gateway.settings", "from .http1.machine import x", rooms_know_their_neighbours),
+    ("gateway.http1.parse_h11", "import time", pure_files_are_pure),
+    ("gateway.http1.body", "from os import path", pure_files_are_pure),
     ("gateway.pool.retry", "import trio", pure_files_are_pure),
-    ("gateway.supervisor.children", "import socket", pure_files_are_pure),
+    ("gateway.supervisor.fleet.rollout", "import socket", pure_files_are_pure),
     ("protocol.codec", "if TYPE_CHECKING:\n  import asyncio", pure_files_are_pure),
-    ("worker.host_asyncio", "import trio", workers_stay_light),
-    ("worker.wsgi_call", "def f():\n  import msgspec", workers_stay_light),
+    ("worker.asgi.asyncio_host", "import trio", workers_stay_light),
+    ("worker.wsgi.call", "def f():\n  import msgspec", workers_stay_light),
+    ("gateway.http1.machine", "from ..websocket import x", rooms_know_their_neighbours),
+    ("gateway.websocket.frames", "from ..http1 import x", rooms_know_their_neighbours),
+    ("gateway.control.verbs", "from ..supervisor import x", rooms_know_their_neighbours),
+    ("worker.app.load", "from ..host import x", worker_rooms_know_their_neighbours),
+    ("worker.host.host", "from ..asgi.call import x", worker_rooms_know_their_neighbours),
+    ("worker.asgi.call", "from ..wsgi.call import x", worker_rooms_know_their_neighbours),
     ("protocol.codec", "import msgspec", protocol_stands_on_msgpack_alone),
 ]
 
@@ -234,11 +282,11 @@ def test_a_violation_is_caught(module: str, snippet: str, rule) -> None:
 
 
 ALLOWED = [
-    ("worker.host_trio", "import trio\nfrom ..protocol.link import LinkMachine"),
+    ("worker.asgi.trio_host", "import trio\nfrom ...protocol.link import LinkMachine"),
     ("gateway.assemble", "from .http import x\nfrom .pool import y\nfrom ..protocol import z"),
-    ("gateway.handlers.forward", "from ..pool.pool import Pool\nfrom ..exchange import Exchange"),
-    ("gateway.serve.connection", "from ..http.machine import x\nimport trio, socket, time"),
-    ("gateway.pool.member", "from .retry import x\nfrom ...protocol.calls import Call"),
+    ("gateway.handlers.forward", "from ..exchange.exchange import Exchange"),
+    ("gateway.serve.http1_connection", "from ..http1.machine import x\nimport trio, socket, time"),
+    ("gateway.pool.link_member", "from .retry import x\nfrom ...protocol.calls import Call"),
     ("protocol.link", "from . import calls\nimport collections.abc"),
 ]
 
@@ -248,25 +296,27 @@ def test_what_is_allowed_is_not_caught(module: str, snippet: str) -> None:
     assert not [rule(one) for one in imports_of(module, snippet) for rule in RULES if rule(one)]
 
 
-# -- one door --------------------------------------------------------------------------------
+# -- one adapter -----------------------------------------------------------------------------
 
 
-def doors(imports: tuple[Import, ...]) -> dict[str, set[str]]:
+def importers(imports: tuple[Import, ...]) -> dict[str, set[str]]:
     return {
         library: {one.of for one in imports if not one.ours and top(one.name) == library}
-        for library in DOORS
+        for library in ADAPTERS
     }
 
 
-def test_one_door_for_each_protocol_library() -> None:
-    several = {library: files for library, files in doors(all_imports()).items() if len(files) > 1}
+def test_one_adapter_for_each_protocol_library() -> None:
+    several = {
+        library: files for library, files in importers(all_imports()).items() if len(files) > 1
+    }
     assert not several
-    assert doors(all_imports())["msgpack"] == {"protocol.codec"}
+    assert importers(all_imports())["msgpack"] == {"protocol.codec"}
 
 
-def test_a_second_door_is_caught() -> None:
+def test_a_second_adapter_is_caught() -> None:
     second = (*all_imports(), *imports_of("gateway.pool.x", "from msgpack import packb"))
-    assert len(doors(second)["msgpack"]) == 2
+    assert len(importers(second)["msgpack"]) == 2
 
 
 # -- cycles ----------------------------------------------------------------------------------
@@ -387,3 +437,20 @@ def test_the_source_is_looked_through_without_git(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["x = '/root/main'", "cd /work/main", "/home/me/x"])
 def test_a_path_of_one_machine_is_caught(text: str) -> None:
     assert ABSOLUTE.search(text)
+
+
+# -- rules name what is there ----------------------------------------------------------------
+
+
+def unknown_names(named: set[str]) -> set[str]:
+    return {name for name in named if name not in modules()}
+
+
+def test_rules_name_what_is_there() -> None:
+    rooms = {name for rooms in MAY_IMPORT.values() for name in rooms} | MAY_IMPORT.keys()
+    named = PURE | LEAVES | ASSEMBLERS | {f"gateway.{name}" for name in rooms}
+    assert not unknown_names(named | {f"worker.{name}" for name in WORKER_ROOMS})
+
+
+def test_a_rule_for_a_file_that_is_not_there_is_caught() -> None:
+    assert unknown_names({"gateway.metrics", "gateway.pool"}) == {"gateway.metrics"}

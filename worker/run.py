@@ -21,16 +21,16 @@ from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
 from ..protocol.worker_link import WorkerLink
-from . import app_children, own_log
+from .app.load import AppLoadError, LoadedApp, load_app
+from .app.tracebacks import summary
 from .command_line import parse
-from .dial import sockets_in
-from .host import worker_greeting
-from .leash import Leash
-from .load_app import AppLoadError, LoadedApp, load_app
-from .outlive import end_at_once, end_within
-from .own_imports import reserve
+from .host.dialer import sockets_in
+from .host.host import worker_greeting
+from .process import app_children, own_log
+from .process.orphan_guard import end_at_once, end_within
+from .process.own_imports import reserve
+from .process.supervisor_channel import Leash
 from .settings import WorkerSettings
-from .tracebacks import summary
 
 logger = logging.getLogger("propylon.worker")
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             loaded = load_app(settings)
         serve = _host(settings, loaded)
         if settings.preload:  # no thread before a fork, which would leave it behind
-            from .preload import Zygote
+            from .process.zygote import Zygote
 
             forked = Zygote(leash.give()).serve(app=loaded.name, interface=loaded.interface)
             if forked is None:
@@ -100,13 +100,13 @@ def _host(
     # One host is imported, and what it needs: a WSGI worker never loads asyncio, an asyncio
     # worker never loads trio.
     if loaded.interface == "wsgi":
-        from .host_threads import serve
+        from .wsgi.thread_host import serve
     elif settings.loop == "trio":
         if not hasattr(select, "epoll"):
             raise AppLoadError("loop", GEVENT_AND_TRIO)
-        from .host_trio import serve
+        from .asgi.trio_host import serve
     else:
-        from .host_asyncio import loop_factory, serve
+        from .asgi.asyncio_host import loop_factory, serve
 
         loop_factory(settings.loop)  # imports uvloop now: once for all workers of a zygote
     return serve

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .words import TRUTH, WEBSOCKETS
+from .values import TRUTH, WEBSOCKETS
 
 _DIGITS = re.compile(r"[0-9]{1,5}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)

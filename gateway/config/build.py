@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..observe.console_log import shows_colour
 from ..settings import GatewaySettings, ListenerSettings, PoolSettings
-from .schema import Config, PoolConfig
+from .config import Config, PoolConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,12 @@ from typing import Final
 
 from ..settings import MOST_HEAD, RouteSettings
 from .app_name import in_our_words
+from .config import PoolConfig
 from .faults import Fault
 from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options
-from .schema import PoolConfig
 from .sources import FILE, Sources
-from .words import GREENLET_THREADS, GREENLETS, WORKER_CLASSES
+from .values import GREENLET_THREADS, GREENLETS, WORKER_CLASSES
 
 _THREADS: Final = {"sync": 1} | dict.fromkeys(GREENLETS, GREENLET_THREADS)
 """What a worker class says of --threads."""

@@ -10,7 +10,7 @@ from .arguments import read_arguments
 from .option import Option, Verb
 from .options import table
 from .peers_options import PEERS_OPTIONS
-from .words import choices, is_many, is_switch
+from .values import choices, is_many, is_switch
 
 F = TypeVar("F", bound=Callable[..., Any])
 

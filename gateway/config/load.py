@@ -19,6 +19,7 @@ from ..settings import (
     WebSocketSettings,
 )
 from .addresses import listen_addresses
+from .config import Config, PoolConfig, ReloadConfig
 from .cross_check import apply_worker_class, check, notes_on
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
@@ -27,11 +28,8 @@ from .log_config import read_log_config
 from .migrate import MigrateError, migrate
 from .option import GATEWAY_SIDE, Verb
 from .options import Options, table
-from .proxies import notes_on_trust, trust_settings
 from .reading import Reading
-from .schema import Config, PoolConfig, ReloadConfig
 from .sections import read_pools, read_routes, top_level_pool
-from .secure import check_tls, notes_on_tls, tls_settings
 from .sources import (
     DEFAULT_FILE,
     Found,
@@ -42,7 +40,9 @@ from .sources import (
     from_toml,
     of_text,
 )
+from .tls import check_tls, notes_on_tls, tls_settings
 from .translate import translate
+from .trust import notes_on_trust, trust_settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from .peers_options import PEERS_OPTIONS
 from .reading import Reading
 from .sources import FILE, FLAG, Found, Sources
 from .translate import translate
-from .words import is_many
+from .values import is_many
 
 TIMEOUT: Final = 30.0
 """Seconds that a configuration file in Python may take to run."""

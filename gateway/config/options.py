@@ -26,7 +26,7 @@ from ..settings import (
 )
 from .log_config import check_log_config
 from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option, tls_option
-from .words import (
+from .values import (
     CERT_REQS,
     INTERFACES,
     LEVELS,

@@ -10,7 +10,7 @@ import msgspec
 from .faults import Fault, shown
 from .option import Option
 from .sources import Found
-from .words import NOT_HERE, TRUTH, choices, expected, is_switch
+from .values import NOT_HERE, TRUTH, choices, expected, is_switch
 
 
 @dataclass(slots=True)

@@ -4,14 +4,14 @@ from typing import Any, cast
 
 from ..settings import RouteSettings
 from .app_name import in_our_words
+from .config import PoolConfig
 from .cpus import usable_cpus
 from .faults import Fault, nearest
 from .option import Option
 from .options import Options, table
 from .reading import Reading
-from .schema import PoolConfig
 from .sources import POOL_KEYS, Found, Section
-from .words import one_of, read_host, read_pool_name, read_prefix
+from .values import one_of, read_host, read_pool_name, read_prefix
 
 _NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
 _HOST = Option(help="", name="host", type=str, default="", read=read_host)

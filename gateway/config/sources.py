@@ -10,7 +10,7 @@ from .migrate_names import GUNICORN, HYPERCORN
 from .option import Option
 from .options import names, table
 from .peers_options import PEERS_OPTIONS
-from .words import is_many
+from .values import is_many
 
 DEFAULT_FILE: Final = "propylon.toml"
 """Read from the current directory where it exists and no other file is named."""

@@ -14,7 +14,7 @@ from .options import Size
 from .peers_options import PEERS_OPTIONS, PEERS_VARIABLES, PeerOption
 from .reading import Reading
 from .sources import Found, Sources
-from .words import TRUTH
+from .values import TRUTH
 
 Values = Mapping[str, object]
 """Values of ours by field, as texts or of their types."""

@@ -1,7 +1,7 @@
 """Plain HTTP becomes https: 308 with the same host, path and query (RFC 9110 section 15.4.9)."""
 
-from ..errors import error_page
-from ..exchange import Exchange
+from ..exchange.errors import error_page
+from ..exchange.exchange import Exchange
 from .route import Answer
 
 

@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
-from ..exchange import Exchange
+from ..exchange.exchange import Exchange
 from ..settings import RouteSettings
 
 Answer = Callable[[Exchange], None]

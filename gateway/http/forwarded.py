@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from ...protocol.messages import Address
-from ..errors import RequestError
+from ..exchange.errors import RequestError
 from .grammar import QUOTED_TEXT, host_name
 
 _NODE: Final = re.compile(

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from ..errors import RequestError
+from ..exchange.errors import RequestError
 
 # No group is repeated possessively: Python before 3.11.5 goes on from where the last, failed turn
 # of such a group stopped (cpython gh-106052). A single class is safe, and no text here matches a

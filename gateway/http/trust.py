@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ...protocol.messages import Address, Pairs
-from ..errors import RequestError
-from ..exchange import Exchange
+from ..exchange.errors import RequestError
+from ..exchange.exchange import Exchange
 from ..peers import PeerSet
 from ..settings import TrustSettings
 from .forwarded import forwarded_from_right, host, list_from_right, node, port, prefix, scheme

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from .address import SUN_PATH, Address, InheritedAddress, TcpAddress, UnixAddress
-from .owner import owner_of_port
+from .port_owner import owner_of_port
 
 
 class ListenError(Exception):

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from ..exchange import Exchange
+from ..exchange.exchange import Exchange
 from ..settings import DEFAULT_ACCESS_LOGFORMAT
 from .configured import ACCESS, FIELDS, RecordWriter, configured
 from .formats import Format, compile_format

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..exchange import Account, Exchange
+from ..exchange.exchange import Account, Exchange
 
 Entry = tuple[Exchange, float, float]
 """An ended exchange, how long it took, in seconds, and when it ended, as seconds of the epoch."""

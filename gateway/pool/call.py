@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ...protocol.calls import Call
 from ...protocol.messages import MAX_BODY
-from ..exchange import IDEMPOTENT, Account, Exchange
+from ..exchange.exchange import IDEMPOTENT, Account, Exchange
 from .retry import KeptBodies, KeptBody, needs_confirmation
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from time import monotonic
 from typing import Final, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
-from ..exchange import Exchange
+from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
 from .call import PoolCall
 from .departures import Departures
 from .health import Attention
-from .report import Workers, WorkersReport, plain
+from .pool_member import PoolMember
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
-from .standing import PoolMember
+from .workers_report import Workers, WorkersReport, plain
 
 log = getLogger("propylon.gateway")
 

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 from ...protocol.messages import WINDOW
-from ..exchange import IDEMPOTENT, Exchange
+from ..exchange.exchange import IDEMPOTENT, Exchange
 
 MOST_DEATHS: Final = 2
 """A request that two workers died of gets no third."""

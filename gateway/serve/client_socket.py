@@ -12,11 +12,11 @@ import termios
 from collections.abc import Iterable
 from typing import Final
 
-from ..exchange import Source
-from ..poller import HANGUP, READ, WRITE, Watched
-from .outgoing import Outgoing
-from .state import ServiceState
-from .tls_transport import TlsTransport
+from ..exchange.exchange import Source
+from ..transport.poller import HANGUP, READ, WRITE, Watched
+from ..transport.send_queue import Outgoing
+from ..transport.tls_transport import TlsTransport
+from .service_state import ServiceState
 
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536

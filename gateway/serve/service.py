@@ -11,10 +11,10 @@ import trio
 
 from ...protocol.messages import Address
 from ..peers import unmapped
-from .connection import ClientConnection
-from .handshake import Handshakes
-from .proxy_gate import Begin, ProxyGate
-from .state import ServiceState
+from .http1_connection import ClientConnection
+from .proxy_header import Begin, ProxyGate
+from .service_state import ServiceState
+from .tls_handshake import Handshakes
 
 log = getLogger("propylon.gateway")
 

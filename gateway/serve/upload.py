@@ -7,8 +7,8 @@ connection stops reading: a slow app makes its own client wait and costs no memo
 from typing import Literal
 
 from ...protocol.messages import MAX_BODY
-from ..exchange import Exchange
-from ..http.machine import HttpMachine
+from ..exchange.exchange import Exchange
+from ..http1.machine import HttpMachine
 
 Wants = Literal["nothing", "bytes", "credit"]
 """Why an upload stands still: it is complete, the client is late, or the app is."""

@@ -11,20 +11,20 @@ from typing import Literal
 
 import trio
 
-from ..config.schema import Config
+from ..config.config import Config
+from ..control.pid_file import PidFile, PidFileError
+from ..control.run_dir import RunDir, RunDirError, open_run_dir
 from ..listen.sockets import EVERYBODY, Access, ListenError, Listeners, open_listeners
 from ..observe.configured import end_if_stalled
 from ..observe.console_log import flush_log
-from .children import EXIT_NOT_STARTED
-from .console import begin_log, logger
-from .handover import Handover, listeners_of
-from .handover import take as handover_to_us
-from .notify import Notifier
-from .pid_file import PidFile, PidFileError
-from .plan import Generations, Plan
-from .run_dir import RunDir, RunDirError, open_run_dir
+from ..observe.process_log import begin_log, logger
+from .fleet.table import EXIT_NOT_STARTED
+from .generations import Generations, Plan
 from .signals import survive
 from .supervisor import Supervisor
+from .systemd_notify import Notifier
+from .upgrade.saved_state import Handover, listeners_of
+from .upgrade.saved_state import take as handover_to_us
 
 
 def run(

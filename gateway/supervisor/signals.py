@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import trio
 
-from .console import logger
+from ..observe.process_log import logger
 
 FOR_THE_SUPERVISOR: Final = (
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,

@@ -11,16 +11,13 @@ from typing import Final, cast
 
 import trio
 
-from ..config.schema import Config, PoolConfig
+from ..config.config import Config, PoolConfig
+from ..control.run_dir import RunDirError
+from ..control.server import ControlServer
+from ..control.status import StatusReport
 from ..observe.console_log import reopen_log
-from .children import ChildTable
-from .console import logger
-from .control import ControlServer
-from .exit_reason import exit_hint, exit_words
-from .handover import Handover
-from .launch import Launcher
-from .log_files import give_logs
-from .messages import (
+from ..observe.process_log import logger
+from .fleet.events import (
     Alive,
     Answered,
     Decision,
@@ -45,19 +42,22 @@ from .messages import (
     Tick,
     Told,
 )
-from .notify import Notifier
-from .orders import Orders
-from .plan import Generations, Plan, children_settings, serving
-from .reaper import reap_strangers
-from .run_dir import RunDirError
+from .fleet.shutdown_waits import waits_for
+from .fleet.table import ChildTable
+from .generations import Generations, Plan, children_settings, serving
+from .operations import Orders
+from .process.child import Event, LeashedProcess, children
+from .process.exit_reason import exit_hint, exit_words
+from .process.launcher import Launcher
+from .process.log_files import give_logs
+from .process.reaper import reap_strangers
+from .process.zygote import PreloadFailed
 from .signals import hear_signals
-from .spawn import Event, LeashedProcess, children
-from .status import StatusReport
-from .succession import restore, save
-from .survey import Survey
-from .upgrade import hold_signals, take_over
-from .waits import waits_for
-from .zygote import PreloadFailed
+from .status_builder import Survey
+from .systemd_notify import Notifier
+from .upgrade.exec import hold_signals, take_over
+from .upgrade.save_and_restore import restore, save
+from .upgrade.saved_state import Handover
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 STOP_SAYS_AFTER: Final = 2.0
@@ -136,7 +136,7 @@ class Supervisor:
                 problem = f"control socket {self.plan.control_socket}: {exc.strerror}"
                 raise RunDirError(problem) from None
             if config.reload is not None:
-                from .reload import watch  # watchfiles is an extra
+                from .file_watcher import watch  # watchfiles is an extra
 
                 nursery.start_soon(watch, config.reload, self.orders.file_changed)
             await nursery.start(reap_strangers, children, self._knows_all_children)

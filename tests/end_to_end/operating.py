@@ -201,9 +201,9 @@ def traffic(
 
 def watch(server: Propylon, look: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
     """Asks for the status again and again, on the socket itself; the first that is so."""
-    from propylon.gateway.operate.client import ask as ask_socket
-    from propylon.gateway.operate.instances import find
-    from propylon.gateway.supervisor.commands import Status
+    from propylon.gateway.control.client import ask as ask_socket
+    from propylon.gateway.control.commands import Status
+    from propylon.gateway.control.instances import find
 
     instance = find(None, server.process.pid)
 

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
-from ..gateway.listen.issued import Issued, issue
+from ..gateway.tls.issued import Issued, issue
 from .server import DEADLINE, Propylon, descendants, start_time, wait_for, with_no_such
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

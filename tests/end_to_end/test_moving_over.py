@@ -198,7 +198,7 @@ def test_the_package_is_light(tmp_path: Path) -> None:
     code = (
         "import sys; before = set(sys.modules); import propylon; "
         "print(sorted(set(sys.modules) - before)); "
-        "assert propylon.__version__; import propylon.worker.load_app; "
+        "assert propylon.__version__; import propylon.worker.app.load; "
         "print([n for n in sys.modules if n.startswith('propylon.gateway')])"
     )
     ended = subprocess.run(

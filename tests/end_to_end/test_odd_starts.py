@@ -78,10 +78,10 @@ def test_a_name_with_a_nul_is_refused(tmp_path: Path, verb: str) -> None:
 
 FAULT = """
 import sys
-from propylon.gateway.supervisor import launch
+from propylon.gateway.supervisor.process import launcher
 def broken(*_, **__):
     raise RuntimeError("a fault of ours")
-launch.Launcher.{method} = broken
+launcher.Launcher.{method} = broken
 from propylon.gateway.cli import main
 main(["serve", "plain:app", "-b", "127.0.0.1:0"])
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from ..gateway.listen.issued import issue, trusting
+from ..gateway.tls.issued import issue, trusting
 from .facts import APPS, SPOOFED, ask, connect, exchange, request
 from .other_proxies import first_check, free_port, haproxy, needs_haproxy
 from .server import DEADLINE, Propylon

@@ -16,15 +16,7 @@ import pytest
 from .facts import APPS, Facts, ask
 from .other_proxies import free_port
 from .server import APPS as FOLDER
-from .server import (
-    DEADLINE,
-    Output,
-    Propylon,
-    command,
-    descendants,
-    environment,
-    wait_for,
-)
+from .server import DEADLINE, Output, Propylon, command, descendants, environment, wait_for
 
 CURL = shutil.which("curl")
 SS = shutil.which("ss")

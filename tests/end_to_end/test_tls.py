@@ -19,7 +19,7 @@ import pytest
 import trustme
 from websockets.sync.client import connect as open_websocket
 
-from ..gateway.listen.issued import Issued, authority, issue, trusting, trusting_in_threads
+from ..gateway.tls.issued import Issued, authority, issue, trusting, trusting_in_threads
 from .server import DEADLINE, Propylon, wait_for
 from .test_failures import refused
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from propylon.gateway.operate.client import Ended
-from propylon.gateway.operate.client import ask as ask_socket
-from propylon.gateway.operate.instances import Instance
-from propylon.gateway.supervisor.commands import Reload, Scale, Status, Stop, Upgrade
+from propylon.gateway.control.client import Ended
+from propylon.gateway.control.client import ask as ask_socket
+from propylon.gateway.control.commands import Reload, Scale, Status, Stop, Upgrade
+from propylon.gateway.control.instances import Instance
 
 from .operating import deploy, log_count, settled, status, watch
 from .server import DEADLINE, Output, Propylon, command, descendants, environment, wait_for

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..gateway.listen.issued import issue, trusting
+from ..gateway.tls.issued import issue, trusting
 from .other_users import NOBODY, everybodys_folder, for_others, propylon, why_not
 from .server import DEADLINE, Output, command, descendants, environment, wait_for
 from .test_drain import NO_PROXY

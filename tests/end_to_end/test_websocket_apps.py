@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
-from ..gateway.listen.issued import Issued, issue, trusting, trusting_in_threads
+from ..gateway.tls.issued import Issued, issue, trusting, trusting_in_threads
 from .other_proxies import free_port, haproxy, needs_haproxy, needs_nginx, nginx
 from .server import DEADLINE, Output, Propylon, wait_for
 

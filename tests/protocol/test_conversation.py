@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from propylon.protocol import held, outbox
+from propylon.protocol import outbox, response_batch
 from propylon.protocol.calls import LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.link import LinkMachine
@@ -136,7 +136,7 @@ class Conversation(RuleBasedStateMachine):
         super().__init__()
         # Small batches, so that bodies often wait and take turns.
         self.batch, outbox.BATCH = outbox.BATCH, 2_000  # pyright: ignore
-        self.most_pieces, held.MOST_PIECES = held.MOST_PIECES, 4  # pyright: ignore
+        self.most_pieces, response_batch.MOST_PIECES = response_batch.MOST_PIECES, 4  # pyright: ignore
         bell = Bell()
         self.gateway = GatewayLink(greeting(), bell)
         self.g = Side(self.gateway, bell)
@@ -365,7 +365,7 @@ class Conversation(RuleBasedStateMachine):
             self.come_to_rest()
         finally:
             outbox.BATCH = self.batch  # pyright: ignore
-            held.MOST_PIECES = self.most_pieces  # pyright: ignore
+            response_batch.MOST_PIECES = self.most_pieces  # pyright: ignore
 
     def come_to_rest(self) -> None:
         """Everything arrives, everything is taken, every call ends: nothing is left over."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from propylon.gateway.config.config import PoolConfig
 from propylon.gateway.config.load import Loaded, load
 from propylon.gateway.config.option import EVERYWHERE, Verb
 from propylon.gateway.config.options import names, table
-from propylon.gateway.config.schema import PoolConfig
 from propylon.gateway.listen.address import InheritedAddress, TcpAddress, UnixAddress
 from propylon.gateway.settings import RouteSettings
 

@@ -1,7 +1,7 @@
 """Plain HTTP gets 308, what came by https goes on."""
 
 import pytest
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.handlers.redirect import HttpsRedirect
 from propylon.protocol.messages import Address, Pairs
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.handlers.route import Router
 from propylon.gateway.settings import RouteSettings
 from propylon.protocol.messages import Pairs

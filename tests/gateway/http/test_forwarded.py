@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.errors import RequestError
+from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.http import forwarded
 from propylon.gateway.http.forwarded import forwarded_from_right, list_from_right, node
 from propylon.protocol.messages import Address

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.errors import RequestError
-from propylon.gateway.exchange import Exchange, Request, Sink
+from propylon.gateway.exchange.errors import RequestError
+from propylon.gateway.exchange.exchange import Exchange, Request, Sink
 from propylon.gateway.http.trust import TrustPolicy
 from propylon.gateway.settings import TrustSettings
 from propylon.protocol.messages import Address, Pairs

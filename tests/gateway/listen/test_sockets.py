@@ -16,7 +16,7 @@ from propylon.gateway.listen.address import (
     TcpAddress,
     UnixAddress,
 )
-from propylon.gateway.listen.owner import owner_of_port
+from propylon.gateway.listen.port_owner import owner_of_port
 from propylon.gateway.listen.sockets import Access, ListenError, Listeners, open_listeners
 
 LOOPBACK = TcpAddress("127.0.0.1", 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.observe.access_log import AccessLog
 
 from ..running import PATIENCE, get, propylon

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 import pytest
-from propylon.gateway.exchange import Account, Exchange, Request
+from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.observe.formats import Entry, compile_format
 from propylon.gateway.settings import LogSettings
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.observe.access_log import AccessLog
 from propylon.gateway.observe.terminal import columns, wants_colour
 from propylon.gateway.observe.terminal_format import duration, size, terminal_format

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from propylon.gateway.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall, under_way
 from propylon.gateway.pool.health import Grade
 from propylon.gateway.pool.pool import Pool
-from propylon.gateway.pool.report import Workers
+from propylon.gateway.pool.pool_member import PoolMember
 from propylon.gateway.pool.retry import needs_confirmation
-from propylon.gateway.pool.standing import PoolMember
+from propylon.gateway.pool.workers_report import Workers
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.exchange import Account, Exchange, Request
+from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY

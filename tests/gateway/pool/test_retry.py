@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.exchange import IDEMPOTENT, Exchange, Request
+from propylon.gateway.exchange.exchange import IDEMPOTENT, Exchange, Request
 from propylon.gateway.pool.retry import (
     BUDGET_FLOOR,
     BUDGET_RATIO,

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from propylon.gateway.exchange import Exchange
-from propylon.gateway.http.heads import choose_parser
-from propylon.gateway.http.machine import HttpContext
-from propylon.gateway.http.responses import ResponseHeads
-from propylon.gateway.poller import Poller
-from propylon.gateway.serve.closing import FIRST_BYTE_OF_NEXT
-from propylon.gateway.serve.connection import ClientConnection
+from propylon.gateway.exchange.exchange import Exchange
+from propylon.gateway.http1.machine import HttpContext
+from propylon.gateway.http1.request_head import choose_parser
+from propylon.gateway.http1.response_head import ResponseHeads
+from propylon.gateway.serve.http1_connection import ClientConnection
+from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.serve.service import SWEEP_EVERY
-from propylon.gateway.serve.state import ServiceState
-from propylon.gateway.serve.websocket import CLOSE_TIMEOUT
+from propylon.gateway.serve.service_state import ServiceState
+from propylon.gateway.serve.websocket_connection import CLOSE_TIMEOUT
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
+from propylon.gateway.transport.poller import Poller
 
 HEADER, BODY, SEND, IDLE = 3.0, 5.0, 7.0, 11.0
 PING, PONG = 13.0, 17.0

@@ -1,9 +1,9 @@
 """How processes ended and how long things took, as people say it."""
 
 import pytest
-from propylon.gateway.supervisor.exit_reason import exit_hint, exit_words
-from propylon.gateway.supervisor.messages import Place
-from propylon.gateway.supervisor.spans import span
+from propylon.gateway.control.durations import span
+from propylon.gateway.supervisor.fleet.events import Place
+from propylon.gateway.supervisor.process.exit_reason import exit_hint, exit_words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,173 @@
+"""Which of the running instances is meant. Only looks: no lock is touched, no file is made.
+
+An instance runs where somebody listens at its control socket. Containers may share a run directory;
+those whose pid is to be seen from here are nearer than the others.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ..config.faults import ConfigError, Fault, shown
+from ..config.sources import DEFAULT_FILE, from_toml
+from ..directories import user_name
+from ..transport.credentials import credentials, peer_groups
+from .run_dir import control_sockets, own_run_dirs
+
+CONNECT_TIMEOUT: Final = 5.0
+
+
+class NoInstance(Exception):
+    """None is there, or none that may be asked; as a sentence."""
+
+
+class Strangers(PermissionError):
+    """Somebody listens at a control socket who has no business there."""
+
+
+class SeveralInstances(Exception):
+    """One has to be chosen."""
+
+    def __init__(self, instances: "list[Instance]") -> None:
+        self.instances = instances
+        super().__init__("several instances run")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    run_dir: str
+    socket: str
+    """The path of its control socket."""
+    pid: int
+    """Of its supervisor; 0: in another container."""
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}" if self.pid else f"the instance at {self.run_dir}"
+
+
+def wanted_run_dir(
+    flag: str | None, config_file: str | None, environ: Mapping[str, str]
+) -> str | None:
+    """What the instance itself was told, if the same is told here. Raises ConfigError.
+
+    Only the run directory is read: a file that is being changed must not keep anybody from `stop`.
+    """
+    named = config_file or environ.get("PROPYLON_CONFIG", "")
+    if flag or environ.get("PROPYLON_RUN_DIR"):
+        return flag or environ["PROPYLON_RUN_DIR"]
+    if not named and not os.path.exists(DEFAULT_FILE):
+        return None
+    faults: list[Fault] = []
+    toml = from_toml(named or DEFAULT_FILE, faults)
+    if toml.broken:
+        hint = Fault("", "name the instance with --run-dir or --pid to do without this file")
+        raise ConfigError([*faults, hint])
+    found = toml.values.get("run_dir")
+    if found is None:
+        return None
+    if not isinstance(found.value, str) or not found.value:
+        problem = f"found {shown(found.value)}; expected a directory"
+        raise ConfigError([Fault(found.origin, problem)])
+    return found.value
+
+
+def find(run_dir: str | None, pid: int | None = None) -> Instance:
+    """Raises NoInstance and SeveralInstances."""
+    places = own_run_dirs() if run_dir is None else [os.path.abspath(run_dir)]
+    found = [one for place in places for one in _at(place, alone=run_dir is not None)]
+    found = [one for one in found if one.pid] or found
+    if pid is not None:
+        found = [one for one in found if one.pid == pid]
+    if len(found) > 1:
+        raise SeveralInstances(found)
+    if not found:
+        raise NoInstance(_nothing(run_dir, pid))
+    return found[0]
+
+
+def _nothing(run_dir: str | None, pid: int | None) -> str:
+    which = "no instance of Propylon" if pid is None else f"no instance of Propylon with pid {pid}"
+    if run_dir is not None:
+        return f"{which} runs with the run directory {os.path.abspath(run_dir)}"
+    user = user_name(os.getuid())
+    return f"{which} of user {user} was found; if it was given a --run-dir, name that here too"
+
+
+def _at(run_dir: str, *, alone: bool) -> list[Instance]:
+    """Those that listen in a run directory; none of another user's, unless it is named."""
+    found: list[Instance] = []
+    try:
+        for path in control_sockets(run_dir):
+            try:
+                found.append(Instance(run_dir, path, _listener(path)))
+            except (FileNotFoundError, ConnectionRefusedError):
+                pass  # left behind by one that was killed
+    except Strangers as error:
+        if alone and not found:
+            raise NoInstance(str(error.strerror)) from None
+    except PermissionError as error:
+        if alone and not found:
+            raise NoInstance(_forbidden(error.filename or run_dir)) from None
+    except BlockingIOError:  # nobody has accepted for a while, and the backlog is full
+        raise NoInstance(f"the instance at {run_dir} does not answer; is it stopped?") from None
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise NoInstance(f"run directory {run_dir}: {error.strerror or error}") from None
+    return found
+
+
+def _listener(path: str) -> int:
+    """The pid of who listens there. Raises OSError."""
+    with connect(path) as sock:
+        return credentials(sock).pid
+
+
+def _forbidden(path: str) -> str:
+    try:
+        owner = user_name(os.stat(path).st_uid)
+    except OSError:
+        return f"permission denied: {path}; only who runs the instance may ask it, and root"
+    return f"permission denied: {path} is of user {owner}; ask as that user, or as root"
+
+
+def connect(path: str) -> socket.socket:
+    """Raises OSError: PermissionError with the path as its filename, Strangers."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Not settimeout(): that connects without waiting, which a full backlog answers with EAGAIN.
+    wait = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+        sock.connect(path)
+        _check_listener(sock, path)
+    except Strangers:
+        sock.close()
+        raise
+    except PermissionError as error:
+        sock.close()
+        raise PermissionError(error.errno, error.strerror, path) from None
+    except BaseException:  # nobody else will close it
+        sock.close()
+        raise
+    return sock
+
+
+def _check_listener(sock: socket.socket, path: str) -> None:
+    """Whoever can write to the run directory could have put a socket there. Root may ask anybody's
+    instance: who listens has to be the one that the directory belongs to, or in its group."""
+    peer = credentials(sock)
+    if peer.uid in (0, os.geteuid()):
+        return
+    if os.geteuid() == 0:
+        directory = os.lstat(os.path.dirname(path))
+        if peer.uid == directory.st_uid or directory.st_gid in (peer.gid, *peer_groups(sock)):
+            return
+    problem = (
+        f"{path} is not the socket of an instance of yours: user {user_name(peer.uid)} listens "
+        "there, and is told nothing"
+    )
+    raise Strangers(errno.EPERM, problem, path)

@@ -1,0 +1,238 @@
+"""The control socket: one command from each connection, answered as it is carried out.
+
+Who connects can neither hold up the supervisor nor take back what it has begun: a command is
+carried out to its end whether or not somebody still listens, and what a client does not read
+is dropped. What is said on the socket is in `commands`.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from ..directories import Untrusted, bind_socket
+from ..observe.process_log import logger
+from ..transport.credentials import credentials
+from .commands import (
+    LONGEST_REQUEST,
+    Command,
+    CommandError,
+    Result,
+    Status,
+    decode_command,
+    encode_result,
+    encode_say,
+    encode_taken,
+    name_of,
+)
+
+MAX_CONNECTIONS: Final = 64
+"""Enough for every operator and monitor; a reload keeps its connection while it lasts."""
+REQUEST_TIMEOUT: Final = 5.0
+"""Seconds from the connection to the end of the request."""
+SEND_TIMEOUT: Final = 10.0
+"""Seconds that a client has to take the rest of its answer."""
+LONGEST_BACKLOG: Final = 1_048_576
+"""Bytes that wait for a client that does not read; beyond, what is said to it is dropped."""
+
+Say = Callable[[str], None]
+"""Sends a line of progress; never blocks, never raises."""
+Handler = Callable[[Command, Say], Awaitable[Result]]
+"""Carries a command out. What it raises is logged and answered as a failure."""
+
+
+class ControlServer:
+    """Serves `path` until it is cancelled. Several may follow each other at one path: the last
+    one has it, and only what is still its own is removed at the end."""
+
+    def __init__(self, path: str, handle: Handler, inherited: int | None = None) -> None:
+        """`inherited`: a descriptor that listens there already; who has connected to it waits."""
+        self._path = path
+        self._handle = handle
+        self._inherited = inherited
+        self._listener: socket.socket | None = None
+        self._connections = 0
+
+    @property
+    def listener(self) -> int | None:
+        """Its number as a file descriptor."""
+        return self._listener.fileno() if self._listener else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether everybody has been answered."""
+        return self._connections == 0
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Raises OSError, before it has started, where the socket cannot be made."""
+        with self._open() as listener:
+            self._listener = listener
+            made = _identity(self._path)
+            try:
+                async with trio.open_nursery() as nursery:
+                    task_status.started()
+                    await self._accept(listener, nursery)
+            finally:
+                if made is not None and made == _identity(self._path):
+                    with suppress(OSError):
+                        os.unlink(self._path)
+
+    def _open(self) -> socket.socket:
+        if self._inherited is None:
+            return bind(self._path)
+        inherited = inherit(self._inherited)
+        if _identity(self._path) is not None:
+            return inherited
+        inherited.close()  # nobody finds it any more
+        return bind(self._path)
+
+    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                logger.error("The control socket cannot take a client in: %s", error)
+                await trio.sleep(1)
+                continue
+            sock.setblocking(False)
+            self._connections += 1
+            nursery.start_soon(self._serve, sock)
+
+    async def _serve(self, sock: socket.socket) -> None:
+        try:
+            with sock:
+                client = _Client(sock)
+                result = await self._answer(client)
+                if result is not None:
+                    await client.finish(result)
+        except OSError:
+            pass  # it has gone
+        except Exception:
+            logger.exception("A client of the control socket was dropped")
+        finally:
+            self._connections -= 1
+
+    async def _answer(self, client: "_Client") -> Result | None:
+        peer = credentials(client.sock)
+        if peer.uid not in (0, os.geteuid()):
+            logger.error("The control socket refused another user (%s)", peer)
+            return Result(False, f"refused: you are uid {peer.uid}, and this is not yours")
+        if self._connections > MAX_CONNECTIONS:
+            return Result(False, "refused: too many others are asking")
+        try:
+            line = await client.request()
+            if line is None:
+                return None
+            command = decode_command(line)
+        except CommandError as error:
+            return Result(False, str(error))
+        if not isinstance(command, Status):
+            logger.info("Asked to %s (%s)", name_of(command), peer)
+        client.send(encode_taken(command))
+        return await self._carry_out(command, client)
+
+    async def _carry_out(self, command: Command, client: "_Client") -> Result:
+        try:
+            return await self._handle(command, client.say)
+        except Exception as error:
+            logger.exception("%s failed in the supervisor", name_of(command))
+            what = f"{type(error).__name__}: {error}"
+            return Result(False, f"{name_of(command)} failed in the supervisor: {what}")
+
+
+class _Client:
+    """One connection. Sends without waiting; what does not fit waits for the next occasion."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._waiting = bytearray()
+        self._gone = False
+
+    async def request(self) -> bytes | None:
+        """The line, None from one that says nothing at all. Raises CommandError and OSError."""
+        data = b""
+        with trio.move_on_after(REQUEST_TIMEOUT) as late:
+            while b"\n" not in data:
+                try:
+                    piece = self.sock.recv(LONGEST_REQUEST)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_readable(self.sock)
+                    continue
+                if not piece:
+                    break
+                data += piece
+                if len(data) > LONGEST_REQUEST:
+                    raise CommandError(f"what was asked is longer than {LONGEST_REQUEST} bytes")
+        if late.cancelled_caught:
+            raise CommandError(f"nothing was asked within {REQUEST_TIMEOUT:g} s")
+        return data.partition(b"\n")[0] if data else None
+
+    def say(self, text: str) -> None:
+        if len(self._waiting) < LONGEST_BACKLOG:
+            self.send(encode_say(text))
+
+    def send(self, data: bytes) -> None:
+        if not self._gone:
+            self._waiting += data
+            self._push()
+
+    async def finish(self, result: Result) -> None:
+        try:
+            data = encode_result(result)
+        except (TypeError, ValueError) as error:
+            logger.error("What was to be answered is no JSON: %s", error)
+            data = encode_result(Result(False, f"the answer is no JSON: {error}"))
+        self.send(data)
+        with trio.move_on_after(SEND_TIMEOUT):
+            while self._waiting and not self._gone:
+                await trio.lowlevel.wait_writable(self.sock)
+                self._push()
+
+    def _push(self) -> None:
+        try:
+            while self._waiting:
+                del self._waiting[: self.sock.send(self._waiting)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._gone = True
+
+
+def bind(path: str) -> socket.socket:
+    """A listening socket, mode 0600, in place of one that is there. Raises OSError."""
+    draft = f"{path.removesuffix('.sock')}.new"  # no longer than the path itself
+    try:
+        sock = bind_socket(draft, 0o600)
+    except Untrusted as why:
+        raise OSError(errno.EPERM, f"its directory {why}") from None
+    try:
+        sock.listen(MAX_CONNECTIONS)
+        sock.setblocking(False)
+        # Renamed into place: what is to be found there listens, at every moment of an upgrade.
+        os.replace(draft, path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def inherit(number: int) -> socket.socket:
+    """As `bind`: of a socket that older code of this process has made."""
+    sock = socket.socket(fileno=number)
+    sock.set_inheritable(False)
+    return sock
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

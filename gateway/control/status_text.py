@@ -1,0 +1,242 @@
+"""A StatusReport as people read it at three in the morning. Pure.
+
+First whether it serves, and where; then what is being changed or could not be; then every process,
+and how those ended that have ended.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final
+
+from .durations import span
+from .status import PoolStatus, ReloadStatus, StatusReport, WorkerStatus, is_serving, tail
+
+WIDTHS: Final = (60, 100)
+"""Columns of text, at least and at most, whatever the terminal has."""
+UNKNOWN: Final = "-"
+OLD_CALL: Final = 1.0
+"""Seconds; where no call is older, no column tells."""
+
+
+def status_text(report: StatusReport, width: int = 80) -> str:
+    """Several lines, without a newline at the end."""
+    width = min(max(width, WIDTHS[0]), WIDTHS[1])
+    blocks = [
+        _wrapped(_headline(report), width) + _wrapped(_about(report), width),
+        _reload(report.reload, width) if report.reload else [],
+        _missing(report),
+        _table(report, width),
+        _ended(report, width),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def headline(report: StatusReport) -> str:
+    """One instance among several: where it serves, and what."""
+    apps = ", ".join(pool.app for pool in report.pools if pool.app) or "gateway only"
+    return f"{', '.join(report.addresses) or 'workers only'}  {apps}"
+
+
+# What it is.
+
+
+def _headline(report: StatusReport) -> str:
+    if report.addresses:
+        where = f"on {', '.join(report.addresses)}"
+    else:
+        where = f"for the gateways at {report.run_dir}"
+    doing = report.phase.capitalize()
+    if not report.pools and report.ready is None:
+        return f"{doing} {where}; workers come from elsewhere"
+    if not report.pools:
+        return _headline_of_gateway(report, doing, where)
+    wanted = sum(pool.wanted for pool in report.pools)
+    ready = sum(_ready(pool) for pool in report.pools)
+    unused = ""
+    if report.phase == "serving" and not is_serving(report):
+        in_part = len(report.pools) > 1 and 0 < ready < wanted
+        doing = "Serving in part" if in_part else "NOT serving"
+        unused = ", none linked" if ready == wanted else ""
+    count = f"{wanted}" if ready == wanted else f"{ready} of {wanted}"
+    return f"{doing} {where}; {count} {_plural('worker', wanted)} ready{unused}"
+
+
+def _headline_of_gateway(report: StatusReport, doing: str, where: str) -> str:
+    count = sum(one.state != "not ready" for one in report.linked) + report.more_linked
+    if report.phase == "serving" and not report.ready:
+        doing = "NOT serving"
+    linked = (
+        f"{count} {_plural('worker', count)} from elsewhere" if count else "no worker is linked"
+    )
+    return f"{doing} {where}; {linked}"
+
+
+def _ready(pool: PoolStatus) -> int:
+    """No more than are wanted: in a reload there are old and new ones."""
+    return min(sum(worker.state == "ready" for worker in pool.workers), pool.wanted)
+
+
+def _about(report: StatusReport) -> str:
+    parts = [f"Propylon {report.version}", f"pid {report.pid}", f"up {span(report.uptime)}"]
+    if report.pools:
+        parts.append(f"generation {report.generation}")
+    if report.addresses:
+        parts.append(f"run directory {report.run_dir}")
+    return ", ".join(parts)
+
+
+def _reload(reload: ReloadStatus, width: int) -> list[str]:
+    what, ago = f"Reload to generation {reload.generation}", span(reload.ago)
+    why = f": {reload.why}" if reload.why else ""
+    match reload.state:
+        case "committed":
+            return [f"{what} was committed {ago} ago"]
+        case "aborted":
+            lines = _wrapped(f"{what} was ABORTED {ago} ago{why}", width)
+            lines += [f"    {line}" for line in tail(reload.detail).splitlines()]
+            return lines
+        case "overtaken":
+            return _wrapped(f"{what} was given up {ago} ago{why}", width)
+        case state:
+            progress = f"{reload.done} of {reload.of} replaced"
+            return _wrapped(f"{what} under way for {ago}: {state}, {progress}{why}", width)
+
+
+def _missing(report: StatusReport) -> list[str]:
+    """The pools that lack workers, where the first line does not say which."""
+    short = [pool for pool in report.pools if _ready(pool) < pool.wanted]
+    if len(report.pools) < 2:
+        return []
+    return [f"Pool {pool.name}: {_ready(pool)} of {pool.wanted} workers ready" for pool in short]
+
+
+# Its processes.
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    title: str
+    cell: Callable[[WorkerStatus], str]
+    words: bool = False
+    """Aligned to the left."""
+
+
+def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
+    columns = [
+        _Column("PID", lambda w: _count(w.pid)),
+        _Column("GEN", lambda w: _count(w.generation)),
+        _Column("STATE", lambda w: w.state, words=True),
+        _Column("UP", lambda w: span(w.uptime)),
+        _Column("RSS", lambda w: size(w.rss)),
+        _Column("CALLS", lambda w: _of_app(w, str(w.calls))),
+    ]
+    if any(worker.queued for worker in workers):
+        columns.append(_Column("QUEUED", lambda w: _of_app(w, str(w.queued))))
+    if any(worker.oldest_call >= OLD_CALL for worker in workers):
+        columns.append(_Column("OLDEST", lambda w: span(w.oldest_call) if w.calls else UNKNOWN))
+    columns.append(_Column("LAG", lambda w: _of_app(w, _short(w.lag))))
+    columns.append(_Column("REQUESTS", lambda w: _of_app(w, str(w.requests))))
+    return columns
+
+
+def _of_app(worker: WorkerStatus, cell: str) -> str:
+    return UNKNOWN if worker.state == "starting" else cell
+
+
+def _table(report: StatusReport, width: int) -> list[str]:
+    columns = _columns([worker for pool in report.pools for worker in pool.workers])
+    rows = [["POOL", "PROCESS", *(column.title for column in columns)]]
+    notes = [""]
+    for gateway in report.gateways:
+        cells = {"PID": _count(gateway.pid), "STATE": gateway.state, "UP": span(gateway.uptime)}
+        cells = [cells.get(column.title, UNKNOWN) for column in columns]
+        rows.append([UNKNOWN, f"gateway {gateway.number}", *cells])
+        notes.append("")
+    for linked in report.linked:
+        cells = {
+            "PID": _count(linked.pid),
+            "GEN": _count(linked.generation),
+            "STATE": linked.state,
+            "CALLS": str(linked.calls),
+            "REQUESTS": str(linked.requests),
+        }
+        cells = [cells.get(column.title, UNKNOWN) for column in columns]
+        rows.append([linked.pool, f"worker {linked.worker}", *cells])
+        notes.append("from elsewhere")
+    if report.more_linked:
+        rows.append(["", f"and {report.more_linked} more", *([""] * len(columns))])
+        notes.append("")
+    for pool in report.pools:
+        for worker in sorted(pool.workers, key=lambda one: (one.number, one.generation, one.pid)):
+            cells = [column.cell(worker) for column in columns]
+            rows.append([pool.name, f"worker {worker.number}", *cells])
+            notes.append(worker.why)
+    if len(rows) == 1:
+        return []
+    words = [True, True, *(column.words for column in columns)]
+    return list(_aligned(rows, notes, words, width))
+
+
+def _aligned(
+    rows: list[list[str]], notes: list[str], words: list[bool], width: int
+) -> Iterator[str]:
+    """A note stands behind its row, or below it where there is no room."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    for row, note in zip(rows, notes, strict=True):
+        line = "  ".join(
+            cell.ljust(wide) if word else cell.rjust(wide)
+            for cell, wide, word in zip(row, widths, words, strict=True)
+        ).rstrip()
+        if note and len(line) + 2 + len(note) > width:
+            yield line
+            yield from textwrap.wrap(note, width, initial_indent=" " * 4, subsequent_indent=" " * 4)
+        else:
+            yield f"{line}  {note}".rstrip()
+
+
+def _ended(report: StatusReport, width: int) -> list[str]:
+    if not report.ended:
+        return []
+    times = [f"{span(one.ago)} ago" for one in report.ended]
+    column = max(map(len, times))
+    lines = ["Ended lately:"]
+    for time, one in zip(times, report.ended, strict=True):
+        lines += textwrap.wrap(
+            f"{one.what} {one.how}",
+            width,
+            initial_indent=f"  {time.rjust(column)}  ",
+            subsequent_indent=" " * (column + 4),
+        )
+    return lines
+
+
+# Words and numbers.
+
+
+def size(count: int) -> str:
+    """`84M`, `1.2G`: as --workers-max-rss takes it."""
+    for unit, power in (("K", 10), ("M", 20)):
+        if count < 1_000 * 2**power:
+            return f"{count / 2**power:.0f}{unit}" if count else UNKNOWN
+    return f"{count / 2**30:.1f}G"
+
+
+def _short(seconds: float) -> str:
+    """Like a span, with milliseconds."""
+    return f"{seconds * 1_000:.0f} ms" if seconds < 0.9995 else span(seconds)
+
+
+def _count(number: int) -> str:
+    return str(number) if number else UNKNOWN
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

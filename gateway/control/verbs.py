@@ -1,0 +1,274 @@
+"""The verbs about an instance that runs. Exit code 0: done; 1: refused, failed, aborted or nobody
+there; 2: what was typed makes no sense."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import click
+
+from .client import Ended, EndOf, NoAnswer, ask, printable
+from .commands import (
+    Command,
+    Drain,
+    Reload,
+    Result,
+    Rollback,
+    Scale,
+    Status,
+    Stop,
+    Upgrade,
+    name_of,
+)
+from .instances import Instance, NoInstance, SeveralInstances, find, wanted_run_dir
+from .status import is_serving, read_report
+from .status_text import headline, status_text
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+UPGRADE_TIMEOUT: Final = 120.0
+"""Seconds after which nobody waits for the new gateways any more."""
+POLL: Final = 0.1
+LIST_TIMEOUT: Final = 2.0
+"""Seconds that each of several instances has to say what it serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was typed to say which instance is meant."""
+
+    run_dir: str | None
+    pid: int | None
+    config_file: str | None
+
+    def instance(self) -> Instance:
+        """Ends the program where there is none, or more than one. Raises ConfigError."""
+        run_dir = self.run_dir
+        if run_dir is not None or self.pid is None:
+            run_dir = wanted_run_dir(run_dir, self.config_file, os.environ)
+        try:
+            return find(run_dir, self.pid)
+        except NoInstance as none:
+            _fail(str(none))
+        except SeveralInstances as several:
+            lines = [_listed(instance) for instance in several.instances]
+            choice = "several instances of Propylon run; choose one with --pid or --run-dir:"
+            _fail("\n".join([choice, *lines]), EXIT_USAGE)
+
+
+def _listed(instance: Instance) -> str:
+    try:
+        answer = ask(instance, Status(), timeout=LIST_TIMEOUT)
+        what = headline(read_report(answer.data))
+    except (NoAnswer, ValueError):
+        what = "(does not say what it serves)"
+    return f"  {f'--pid {instance.pid}':<14}  --run-dir {instance.run_dir}  {what}"
+
+
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that choose an instance, and calls with a Chosen."""
+
+    @click.option("--run-dir", metavar="DIR", help="The instance with this run directory.")
+    @click.option("--pid", type=int, metavar="PID", help="The instance whose supervisor this is.")
+    @click.option(
+        "-c",
+        "--config",
+        "config_file",
+        metavar="FILE",
+        help="The instance whose run directory this file names.  [default: propylon.toml in the "
+        "current directory, if there is one]",
+    )
+    def choose(
+        run_dir: str | None, pid: int | None, config_file: str | None, **values: Any
+    ) -> None:
+        command(Chosen(run_dir, pid, config_file), **values)
+
+    choose.__doc__ = command.__doc__
+    choose.__name__ = command.__name__
+    return choose
+
+
+_no_wait = click.option(
+    "--no-wait", is_flag=True, help="Return as soon as it has begun; `status` tells how it ends."
+)
+
+
+@click.command()
+@_no_wait
+@_choosing
+def reload(chosen: Chosen, no_wait: bool) -> None:
+    """Bring new code and configuration into use.
+
+    Workers are replaced one by one. A new one has to start and prove itself before any old one
+    goes; if it does not, the old ones serve on, and this ends with the reason and exit code 1.
+    """
+    _order(chosen.instance(), Reload(wait=not no_wait))
+
+
+@click.command()
+@_no_wait
+@_choosing
+def rollback(chosen: Chosen, no_wait: bool) -> None:
+    """Go back to the configuration before."""
+    _order(chosen.instance(), Rollback(wait=not no_wait))
+
+
+@click.command()
+@_no_wait
+@_choosing
+def upgrade(chosen: Chosen, no_wait: bool) -> None:
+    """Replace gateway and supervisor by what is installed now.
+
+    Workers stay as they are, and clients notice nothing.
+    """
+    instance = chosen.instance()
+    end = EndOf(instance)
+    answer = _ask(instance, Upgrade())
+    click.echo(answer.message)
+    match answer.data:
+        case {"generation": int(generation)} if not no_wait:
+            _wait_for_gateways(instance, generation, end)
+        case _:
+            pass
+
+
+def _wait_for_gateways(instance: Instance, generation: int, end: EndOf) -> None:
+    """The new supervisor answers at the same place, in a moment."""
+    until = time.monotonic() + UPGRADE_TIMEOUT
+    while time.monotonic() < until:
+        time.sleep(POLL)
+        try:
+            report = read_report(ask(instance, Status()).data)
+        except NoAnswer as error:
+            if end.has_come:
+                _fail(str(error))
+            continue
+        done = report.reload
+        if generation and (done is None or done.generation < generation):
+            continue
+        if done is not None and done.state == "aborted":
+            _fail(f"the new supervisor serves, but the old gateways stay: {done.why}")
+        if not generation or (done is not None and done.state == "committed"):
+            click.echo("Upgraded")
+            return
+    _fail("the upgrade takes long; `propylon status` tells how it ends")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@_choosing
+def status(chosen: Chosen, as_json: bool) -> None:
+    """Show processes, and the last reload.
+
+    Exit code 0: it serves. 1: it starts, stops or cannot answer requests, or none is there.
+    """
+    answer = _ask(chosen.instance(), Status())
+    if as_json:
+        click.echo(json.dumps(answer.data, indent=2))
+    try:
+        report = read_report(answer.data)
+    except ValueError as error:
+        _fail(f"its status is not understood, --json shows it as it is: {error}")
+    if not as_json:
+        click.echo(printable(status_text(report, shutil.get_terminal_size((100, 24)).columns)))
+    if not is_serving(report):
+        sys.exit(EXIT_FAILED)
+
+
+@click.command()
+@_choosing
+def drain(chosen: Chosen) -> None:
+    """Begin a graceful stop; return at once.
+
+    The instance finishes what is under way and ends, as on SIGTERM. `stop` waits for that.
+    """
+    _order(chosen.instance(), Drain())
+
+
+@click.command()
+@click.option("--now", is_flag=True, help="Without finishing what is under way.")
+@_choosing
+def stop(chosen: Chosen, now: bool) -> None:
+    """Stop, and wait until it is gone.
+
+    What is under way is finished first, within --timeout-graceful-shutdown.
+    """
+    instance = chosen.instance()
+    end = EndOf(instance)
+    try:
+        _order(instance, Stop(now=now), ended_well=True)
+        end.wait()
+    except KeyboardInterrupt:
+        _interrupted("the instance goes on stopping")
+    click.echo("Stopped")
+
+
+class _Signed(click.Command):
+    """Its argument may be a negative number, which click would take for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" not in args:
+            signed = [word for word in args if re.fullmatch(r"-\d+", word)]
+            args = [*(word for word in args if word not in signed), "--", *signed]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Signed)
+@click.argument("workers", metavar="N|+N|-N")
+@click.option("--pool", metavar="NAME", default="", help="Which pool, if there are several.")
+@_choosing
+def scale(chosen: Chosen, workers: str, pool: str) -> None:
+    """Run N workers, or N more or fewer.
+
+    That lasts until the instance is started anew.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]{1,4}", workers) or abs(int(workers)) > 4_096:
+        raise click.UsageError(f"found {workers!r}; expected a number of workers, as 4, +1 or -1")
+    relative = workers[0] in "+-"
+    if int(workers) == 0:
+        raise click.UsageError("a pool has at least one worker; to end them all, use stop")
+    _order(chosen.instance(), Scale(workers=int(workers), relative=relative, pool=pool))
+
+
+VERBS: Final = (reload, status, drain, stop, scale, rollback, upgrade)
+
+
+def _order(instance: Instance, command: Command, *, ended_well: bool = False) -> None:
+    """Prints what is said and what became of it; ends the program if it failed."""
+    try:
+        answer = _ask(instance, command, ended_well=ended_well)
+    except KeyboardInterrupt:
+        _interrupted(f"the {name_of(command)} goes on; `propylon status` tells how it ends")
+    if answer.message:
+        click.echo(answer.message)
+
+
+def _ask(instance: Instance, command: Command, *, ended_well: bool = False) -> Result:
+    try:
+        answer = ask(instance, command, click.echo)
+    except Ended as ended:
+        if ended_well:
+            return Result(True, "")
+        _fail(str(ended))
+    except NoAnswer as error:
+        _fail(str(error))
+    if not answer.ok:
+        _fail(answer.message or f"{name_of(command)} failed; the log says why")
+    return answer
+
+
+def _interrupted(what: str) -> NoReturn:
+    click.echo(f"\npropylon: {what}", err=True)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(sentence: str, code: int = EXIT_FAILED) -> NoReturn:
+    click.echo(f"propylon: {sentence}", err=True)
+    sys.exit(code)

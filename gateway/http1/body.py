@@ -1,0 +1,157 @@
+"""Where a request's body ends: one answer, whichever parser read the head (RFC 9112 section 7).
+
+Chunked framing is strict: CRLF and nothing else ends a line, sizes are plain hexadecimal digits,
+extensions are looked at for their form and then ignored.
+"""
+
+import re
+from typing import Final
+
+from ..exchange.errors import RequestError
+from ..http.grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
+
+_MAX_LINE: Final = 280
+"""A chunk's size and extensions, in bytes: 15 digits and 256 of extension with room."""
+_BLANK: Final = rb"[ \t]*+"
+_SIZE_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,15})((?:" + _BLANK + rb";" + _BLANK + TOKEN.pattern + rb"(?:" + _BLANK
+    + rb"=" + _BLANK + rb"(?:" + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))?)*)"
+)  # fmt: skip
+"""RFC 9112 section 7.1.1. Groups: size, extensions."""
+_SIZE_SO_FAR: Final = re.compile(
+    rb"(?:[0-9A-Fa-f]{1,15}+" + _BLANK + rb"(?:;" + VALUE_SO_FAR.pattern + rb")?\r?+)?"
+)
+_TRAILER_SO_FAR: Final = re.compile(
+    rb"(?:\r|" + TOKEN.pattern + rb"(?::" + VALUE_SO_FAR.pattern + rb"\r?+)?)?"
+)
+_MAX_EXTENSION: Final = 256
+_MAX_TRAILERS: Final = 8_192
+_FORBIDDEN_TRAILERS: Final = frozenset({
+    b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection", b"te",
+    b"content-encoding", b"content-type", b"authorization", b"cookie", b"set-cookie", b"expect",
+})  # fmt: skip
+"""Framing, routing and credentials have no place behind a body (RFC 9110 section 6.5.1)."""
+
+
+class LengthBody:
+    """A body whose size is known from its Content-Length."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+
+    @property
+    def complete(self) -> bool:
+        return self._left == 0
+
+    def decode(self, data: bytes) -> tuple[bytes, bytes]:
+        """(body bytes, bytes behind the body)."""
+        left = self._left
+        if len(data) <= left:
+            self._left = left - len(data)
+            return data, b""
+        self._left = 0
+        return data[:left], data[left:]
+
+
+class ChunkedBody:
+    """A body in chunks. Raises RequestError 400 for broken framing, 413 over `limit` bytes."""
+
+    __slots__ = ("_buffer", "_left", "_limit", "_state", "_total", "complete")
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit
+        self._total = 0
+        self._left = 0
+        self._buffer = b""
+        self._state = "size"
+        """size: a chunk's first line; data; data-end: the CRLF behind it; trailers."""
+        self.complete = False
+
+    def decode(self, data: bytes) -> tuple[bytes, bytes]:
+        """(body bytes, bytes behind the body). Keeps what is not a whole line yet."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        out: list[bytes] = []
+        at = 0
+        while not self.complete:
+            if self._state == "data":
+                piece = data[at : at + self._left]
+                if not piece:
+                    break
+                out.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if self._left == 0:
+                    self._state = "data-end"
+                continue
+            end = self._end_of_line(data, at)
+            if end < 0:
+                self._buffer = data[at:]
+                at = len(data)
+                break
+            line = data[at:end]
+            at = end + 2
+            if self._state == "size":
+                self._start_chunk(line)
+            elif self._state == "data-end":
+                self._state = "size"
+            else:
+                self._read_trailer(line)
+        return out[0] if len(out) == 1 else b"".join(out), data[at:]
+
+    def _end_of_line(self, data: bytes, at: int) -> int:
+        """Where the line's CRLF begins, -1 while it may still come."""
+        if self._state == "data-end":
+            found = data[at : at + 2]
+            if b"\r\n".startswith(found):
+                return at if found == b"\r\n" else -1
+            raise RequestError(400, "A chunk is not followed by CRLF.")
+        longest = _MAX_LINE if self._state == "size" else _MAX_TRAILERS
+        end = data.find(b"\r\n", at, at + longest + 2)
+        if end < 0 and len(data) - at > longest:
+            raise RequestError(400, "A line of the chunked body is too long.")
+        # A bare LF is never the end of a line; seen at once, it need not wait for its CRLF.
+        if b"\n" in data[at : end if end >= 0 else None]:
+            raise RequestError(400, "A line of the chunked body ends in a bare LF.")
+        if end < 0:
+            # Nor is what can't become a line waited for.
+            so_far = _SIZE_SO_FAR if self._state == "size" else _TRAILER_SO_FAR
+            if so_far.fullmatch(data, at) is None:
+                raise RequestError(400, "A line of the chunked body is malformed.")
+        return end
+
+    def _start_chunk(self, line: bytes) -> None:
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None or len(match[2]) > _MAX_EXTENSION:
+            raise RequestError(400, "A chunk's size line is malformed.")
+        self._left = int(match[1], 16)
+        self._total += self._left
+        if 0 < self._limit < self._total:
+            raise RequestError(
+                413,
+                f"The request body is over the limit of {self._limit} bytes.",
+                option="max-request-body-size",
+            )
+        if self._left:
+            self._state = "data"
+        else:
+            self._state = "trailers"
+            self._total = 0  # from here on: bytes of trailers
+
+    def _read_trailer(self, line: bytes) -> None:
+        """Trailers are checked and thrown away: no app has asked for them."""
+        if not line:
+            self.complete = True
+            return
+        self._total += len(line)
+        match = FIELD_LINE.fullmatch(line + b"\r\n")
+        if match is None or self._total > _MAX_TRAILERS:
+            raise RequestError(400, "A trailer field is malformed or too long.")
+        if match[1].lower() in _FORBIDDEN_TRAILERS:
+            raise RequestError(400, "A trailer field that frames or routes is refused.")
+
+
+BodyFraming = LengthBody | ChunkedBody

@@ -1,0 +1,74 @@
+"""A client repeats itself: what its next request says behind the request line is, as a rule, byte
+for byte what the last one said. Then it need not be checked, parsed and understood again.
+
+Only plain requests are taken up here: HTTP/1.1, a path as target, no body, no upgrade. For every
+other one there is `heads.read_head`, and both give the same Request for the same head.
+"""
+
+import re
+from typing import Final
+
+from ..exchange.exchange import Request
+from ..http.grammar import TOKEN
+from ..settings import HttpSettings
+
+_PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
+"""Nothing in it is encoded, and nothing ends it."""
+_QUERY: Final = rb"[\x21\x22\x24-\x7e]*+"
+_PLAIN_LINE: Final = re.compile(
+    rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
+)
+"""Groups: method, target, path, query."""
+_NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
+MOST_KEPT: Final = 2_048
+"""Bytes of fields that a connection keeps for the next request."""
+
+
+class RepeatedFields:
+    """What the last request of one connection said in its fields."""
+
+    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive")
+
+    def __init__(self) -> None:
+        self._block = b""
+        """From behind the request line to the empty line; b"" while there is none."""
+        self._headers = self._forwarded = ()
+        self._host = ""
+        self._keep_alive = True
+
+    def read(self, head: bytes, settings: HttpSettings) -> Request | None:
+        """The request of a whole head, if its fields are known and its line is plain."""
+        block = self._block
+        if not block or not head.endswith(block):
+            return None
+        line = _PLAIN_LINE.match(head)
+        if line is None or line.end() + len(block) != len(head):
+            return None
+        method, target, path, query = line.groups(b"")
+        if (
+            b".." in path
+            or b"%00" in query
+            or method in _NOT_SERVED
+            or line.end() - 2 > settings.limit_request_line
+        ):
+            return None
+        request = Request(method.decode(), target, "1.1")
+        request.path, request.query = path, query
+        request.headers, request.forwarded = self._headers, self._forwarded
+        request.host, request.keep_alive = self._host, self._keep_alive
+        return request
+
+    def learn(self, head: bytes, request: Request) -> None:
+        """Takes note of a request that `read_head` has made of this head."""
+        start = head.index(b"\r\n") + 2
+        if (
+            request.http_version == "1.1"
+            and request.content_length == 0
+            and not request.upgrade
+            and len(head) - start <= MOST_KEPT
+        ):
+            self._block = head[start:]
+            self._headers, self._forwarded = request.headers, request.forwarded
+            self._host, self._keep_alive = request.host, request.keep_alive
+        else:
+            self._block = b""

@@ -1,0 +1,273 @@
+"""One client connection in HTTP/1.1, without its socket.
+
+Reading: `receive` bytes, then ask for the `next_request`, then for pieces of its body. Nothing is
+parsed ahead: the next head waits, as bytes, until the exchange before it is over, so a pipelined
+request is never looked at by a connection that will close.
+Writing: `respond`, or `start`, `body`..., `end`; each gives the bytes to send.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ...protocol.messages import Pairs
+from ...protocol.outbox import LARGE
+from ..exchange.errors import RequestError
+from ..exchange.exchange import Request
+from ..settings import HttpSettings
+from .body import BodyFraming, ChunkedBody, LengthBody
+from .head_cache import RepeatedFields
+from .request_head import ParseFields, read_head
+from .response_head import BODILESS, ResponseHeads
+from .unfinished_head import UnfinishedHead
+from .upgrade import check_handshake
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpContext:
+    """What all connections of a process share."""
+
+    settings: HttpSettings
+    parse_fields: ParseFields
+    heads: ResponseHeads
+
+
+class HttpMachine:
+    __slots__ = (
+        "_buffer",
+        "_context",
+        "_empty_line",
+        "_framing",
+        "_left",
+        "_phrase",
+        "_refused",
+        "_repeated",
+        "_request",
+        "_searched",
+        "_send_framing",
+        "_unfinished",
+        "fault",
+        "keep_alive",
+    )
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._buffer: bytes = b""
+        self._repeated = RepeatedFields()
+        self._searched = 0
+        self._empty_line = False
+        """Whether one came in front of the next head."""
+        self._unfinished: UnfinishedHead | None = None
+        """None while the next head has not come in part."""
+        self._framing: BodyFraming | None = None
+        self._request: Request | None = None
+        self._refused = b""
+        self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
+        self._left = 0
+        self._phrase: tuple[int, bytes] | None = None
+        self.keep_alive = True
+        """Whether another request may follow; final once a response's head was rendered."""
+        self.fault = ""
+        """What the app did wrong in a response that could not be taken back; "" for nothing."""
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet asked for."""
+        return len(self._buffer)
+
+    @property
+    def head_so_far(self) -> bytes:
+        """Of a head that was refused, or is late, what has come of it; perhaps more."""
+        return self._refused or self._buffer
+
+    @property
+    def head_began(self) -> bool:
+        """Whether something of the next head has come; an empty line in front is nothing of it."""
+        return self._buffer not in (b"", b"\r")
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether the current request's body was received to its end."""
+        return self._framing is None or self._framing.complete
+
+    def receive(self, data: bytes) -> None:
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def next_request(self) -> Request | None:
+        """The next request, once its head is whole. Raises RequestError: answer, then close."""
+        buffer = self._buffer
+        if not buffer:
+            return None
+        self._request = None  # what goes wrong from here on is no answer to the last one
+        if buffer[0] == 13 and not self._empty_line:  # CR
+            # RFC 9112 section 2.2: one empty line before a request is from sloppy clients, who
+            # mean the end of the body before.
+            if buffer[1:2] != b"\n" and len(buffer) > 1:
+                raise RequestError(400, "A bare CR came before the request.")
+            if len(buffer) <= 2:
+                if len(buffer) == 2:
+                    self._buffer, self._empty_line = b"", True
+                return None
+            self._buffer = buffer = buffer[2:]
+            self._empty_line = True
+        end = buffer.find(b"\r\n\r\n", self._searched)
+        if end < 0:
+            if self._unfinished is None:
+                self._unfinished = UnfinishedHead(self._context.settings)
+            self._unfinished.look(buffer)
+            self._searched = max(0, len(buffer) - 3)
+            return None
+        limit = self._context.settings.limit_request_head
+        if end + 4 > limit:
+            raise RequestError(
+                431,
+                f"The request's head is over the limit of {limit} bytes.",
+                option="limit-request-field-size",
+            )
+        end += 4
+        if end == len(buffer):
+            head, self._buffer = buffer, b""
+        else:
+            head, self._buffer = buffer[:end], buffer[end:]
+        self._searched = 0
+        self._empty_line, self._unfinished = False, None
+        request = self._repeated.read(head, self._context.settings)
+        if request is not None:
+            self._framing, self._request = None, request
+            self.keep_alive = request.keep_alive
+            return request
+        try:
+            request = read_head(head, self._context.settings, self._context.parse_fields)
+        except RequestError:
+            self._refused = head
+            raise
+        self._repeated.learn(head, request)
+        length = request.content_length
+        if length is None:
+            self._framing = ChunkedBody(self._context.settings.max_request_body_size)
+        elif length:
+            self._framing = LengthBody(length)
+        else:
+            self._framing = None
+            request.expects_continue = False
+        self._request = request
+        self.keep_alive = request.keep_alive
+        if request.upgrade:
+            # Whatever becomes of it, no further request is parsed on this connection.
+            self.keep_alive = False
+            self._refused = head
+            check_handshake(request, len(self._buffer))
+        return request
+
+    def next_body(self) -> tuple[bytes, bool]:
+        """What has come of the request's body, and whether more of it is to come.
+
+        Raises RequestError: the body can't be read to its end.
+        """
+        framing = self._framing
+        if framing is None:
+            return b"", False
+        buffer = self._buffer
+        if not buffer:
+            return b"", not framing.complete
+        self._buffer = b""
+        body, self._buffer = framing.decode(buffer)
+        return body, not framing.complete
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def phrase(self, status: int, reason: bytes) -> None:
+        """The next response has the app's own reason phrase, if it has that status."""
+        self._phrase = (status, reason)
+
+    def _lines(self, status: int, headers: Pairs) -> tuple[list[bytes], int | None, bool]:
+        phrase, self._phrase = self._phrase, None
+        reason = phrase[1] if phrase is not None and phrase[0] == status else b""
+        return self._context.heads.lines(status, headers, reason)
+
+    def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
+        """A complete response. Raises ResponseError with nothing sent."""
+        request = self._request
+        lines, length, app_closes = (
+            self._context.heads.lines(status, headers)
+            if self._phrase is None
+            else self._lines(status, headers)
+        )
+        if status in BODILESS or (request is not None and request.method == "HEAD"):
+            if length is None and body and status not in BODILESS:
+                lines.append(b"content-length: %d\r\n" % len(body))
+            body = b""
+        else:
+            size = len(body)
+            if length is None:
+                lines.append(b"content-length: %d\r\n" % size)
+            elif length < size:
+                body = body[:length]
+                self._app_fault(f"a body of {size} bytes was cut to its content-length {length}")
+            elif length > size:
+                self._app_fault(f"the body ended after {size} of {length} bytes")
+        self._end_head(lines, close or app_closes)
+        lines.append(body)
+        return b"".join(lines)
+
+    def start(self, status: int, headers: Pairs, *, close: bool = False) -> bytes:
+        """The head of a response whose body follows. Raises ResponseError with nothing sent."""
+        request = self._request
+        lines, length, app_closes = self._lines(status, headers)
+        if status in BODILESS or (request is not None and request.method == "HEAD"):
+            self._send_framing = "none"
+        elif length is not None:
+            self._send_framing, self._left = "length", length
+        elif request is None or request.http_version == "1.1":
+            self._send_framing = "chunked"
+            lines.append(b"transfer-encoding: chunked\r\n")
+        else:
+            self._send_framing, self.keep_alive = "close", False
+        self._end_head(lines, close or app_closes)
+        return b"".join(lines)
+
+    def body(self, data: bytes) -> tuple[bytes, ...]:
+        """A piece of the body, framed, as the buffers to send; none for nothing."""
+        framing = self._send_framing
+        if not data or framing == "none":
+            return ()
+        if framing == "chunked":
+            if len(data) < LARGE:
+                return (b"%x\r\n%b\r\n" % (len(data), data),)
+            return b"%x\r\n" % len(data), data, b"\r\n"
+        if framing == "length":
+            if len(data) > self._left:
+                self._app_fault(f"the body went {len(data) - self._left} bytes over")
+                data = data[: self._left]
+            self._left -= len(data)
+        return (data,)
+
+    def end(self) -> bytes:
+        """The end of the body."""
+        if self._send_framing == "chunked":
+            return b"0\r\n\r\n"
+        if self._send_framing == "length" and self._left:
+            self._app_fault(f"the body ended {self._left} bytes before its content-length")
+        return b""
+
+    @property
+    def end_shows(self) -> bool:
+        """Whether a client can tell a cut body from a whole one when the connection just closes."""
+        return self._send_framing != "close"
+
+    def _end_head(self, lines: list[bytes], close: bool) -> None:
+        """The Connection field and the empty line (RFC 9112 section 9.3)."""
+        if close or not self.keep_alive:
+            self.keep_alive = False
+            lines.append(b"connection: close\r\n\r\n")
+        elif self._request is not None and self._request.http_version == "1.0":
+            lines.append(b"connection: keep-alive\r\n\r\n")
+        else:
+            lines.append(b"\r\n")
+
+    def _app_fault(self, sentence: str) -> None:
+        self.fault = sentence
+        self.keep_alive = False

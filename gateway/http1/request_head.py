@@ -1,0 +1,375 @@
+"""A raw head becomes a Request, or an answer that says what is wrong with it.
+
+The order: the head's grammar and limits, the parser, then what single fields mean. Each rule is
+there once, whichever parser runs; what a parser refuses although the grammar let it pass is looked
+at by the same rules, so that both give the same status.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Literal
+
+from ...protocol.messages import Pairs
+from ..exchange.errors import RequestError, TlsToPlainPort
+from ..exchange.exchange import Request
+from ..http.grammar import (
+    DECIMAL,
+    FIELD_LINE,
+    FIELD_NAME,
+    HEAD,
+    LINE,
+    QUOTED,
+    TOKEN,
+    host_name,
+    split_target,
+)
+from ..settings import HeaderMap, HttpSettings
+from . import parse_h11
+from .parse_h11 import Fields
+
+ParseFields = Callable[[bytes], Fields]
+
+_PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?")
+"""An entry of Upgrade (RFC 9110 section 7.8)."""
+_CODING: Final = re.compile(
+    TOKEN.pattern + rb"(?:[ \t]*+;[ \t]*+" + TOKEN.pattern + rb"[ \t]*+=[ \t]*+(?:"
+    + TOKEN.pattern + rb"|" + QUOTED.pattern + rb"))*"
+)  # fmt: skip
+"""A transfer coding and its parameters (RFC 9112 section 7)."""
+
+_FORWARDED: Final = frozenset({
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
+})  # fmt: skip
+"""A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
+
+_DROPPED: Final = _FORWARDED | {b"proxy"}
+"""What lies: the above, and httpoxy (a WSGI environ would call it HTTP_PROXY). All else reaches the
+app as the client sent it, hop-by-hop fields too: the worker is no hop, and apps look at them (a
+WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind the gateway."""
+
+# Fields with a meaning for the gateway; all others pass without a look.
+_MEANINGFUL: Final = _DROPPED | {
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
+}  # fmt: skip
+
+_KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
+    b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"expect",
+    b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
+    b"origin", b"referer", b"user-agent", b"content-encoding",
+})  # fmt: skip
+"""Naming one of these in Connection would have an intermediary take it off: an attack. So it
+would on a proxy's word, and the proxy would seem to be the client."""
+_KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
+"""So are all names that begin so: what a browser vouches for, above all."""
+
+
+def choose_parser(name: str) -> ParseFields:
+    """`auto`, `httptools` or `h11`; auto is httptools where its wheel is installed."""
+    if name == "h11":
+        return parse_h11.parse_fields
+    try:
+        from . import parse_httptools
+    except ImportError:
+        if name == "httptools":
+            raise
+        return parse_h11.parse_fields
+    return parse_httptools.parse_fields
+
+
+def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) -> Request:
+    """A whole head, CRLF CRLF included, as a Request. Raises RequestError."""
+    match = HEAD.fullmatch(head)
+    if match is None:
+        raise why_malformed(head, settings)
+    target, version, block = match.groups()
+    method = head[: match.start(1) - 1]
+    request, authority = read_line(method, target, version, settings)
+    if len(block) > settings.limit_request_field_size or block.count(b"\n") > (
+        settings.limit_request_fields
+    ):
+        _check_each_field(block, settings)
+    if version != b"HTTP/1.1" and version != b"HTTP/1.0":
+        parse_fields = parse_h11.parse_fields  # httptools knows no other
+    try:
+        fields = parse_fields(head)
+    except ValueError:
+        fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELD_LINE.findall(block)]
+        _read_fields(request, fields, authority)
+        raise RequestError(400, "The request's head is malformed.") from None
+    names = b"\n".join([name for name, _ in fields])
+    if b"_" in names or b"x-forwarded-" in names:
+        fields = _sift(request, fields, settings.header_map)
+    _read_fields(request, fields, authority)
+    if request.upgrade and not settings.websockets:
+        request.upgrade = ""
+    if request.content_length and 0 < settings.max_request_body_size < request.content_length:
+        raise RequestError(
+            413,
+            f"The request body is over the limit of {settings.max_request_body_size} bytes.",
+            option="max-request-body-size",
+        )
+    return request
+
+
+def read_line(
+    method: bytes, target: bytes, version: bytes, settings: HttpSettings
+) -> tuple[Request, bytes | None]:
+    """What a request line of the grammar asks for, and the authority that its target names.
+    Raises RequestError."""
+    if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
+        raise RequestError(
+            414,
+            f"The request line is over {settings.limit_request_line} bytes.",
+            option="limit-request-line",
+        )
+    name = method.decode("ascii")
+    if version == b"HTTP/1.1":
+        request = Request(name, target, "1.1")
+    elif version == b"HTTP/1.0":
+        request = Request(name, target, "1.0")
+        request.keep_alive = False
+    elif version.startswith(b"HTTP/1."):
+        # A minor version that we do not know is spoken as the highest that we do (RFC 9110 2.5).
+        request = Request(name, target, "1.1")
+    elif method == b"PRI":
+        raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
+    else:
+        raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
+    if method == b"CONNECT" or method == b"TRACE":
+        raise RequestError(405, f"{name} is not served here.", ALLOW)
+    request.path, request.query, authority = split_target(name, target)
+    return request, authority
+
+
+class FieldsSoFar:
+    """The fields of a head whose end has not come. What is 400 whatever follows is refused; what
+    has another status waits for the end, where all that is 400 goes before it."""
+
+    __slots__ = ("_authority", "_count", "_meant", "_request", "_settings")
+
+    def __init__(self, request: Request, authority: bytes | None, settings: HttpSettings) -> None:
+        self._request = request
+        self._authority = authority
+        self._settings = settings
+        self._count = 0
+        self._meant: Fields = []
+
+    def add(self, name: bytes, value: bytes, size: int) -> None:
+        """One more field; `size` bytes of line. Raises RequestError."""
+        settings = self._settings
+        self._count += 1
+        if self._count > settings.limit_request_fields:
+            raise RequestError(
+                431,
+                f"More than {settings.limit_request_fields} header fields.",
+                option="limit-request-fields",
+            )
+        if size > settings.limit_request_field_size:
+            raise _field_too_long(settings)
+        if b"_" in name:
+            _sift(self._request, [(name, value)], settings.header_map)
+        if name not in _MEANINGFUL or len(self._meant) == _MOST_JUDGED_EARLY:
+            return
+        self._meant.append((name, value))
+        asked = Request(self._request.method, self._request.target, self._request.http_version)
+        try:
+            _read_fields(asked, self._meant, self._authority, whole=False)
+        except RequestError as error:
+            if error.status == 400:
+                raise
+
+
+_MOST_JUDGED_EARLY: Final = 64
+"""Fields: all are judged again with each that comes."""
+
+ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
+"""RFC 9110 section 15.5.6. It is for the app to know more."""
+
+
+def _check_each_field(block: bytes, settings: HttpSettings) -> None:
+    lines = block.split(b"\r\n")[:-1]
+    if len(lines) > settings.limit_request_fields:
+        raise RequestError(
+            431,
+            f"More than {settings.limit_request_fields} header fields.",
+            option="limit-request-fields",
+        )
+    if max(map(len, lines)) > settings.limit_request_field_size:
+        raise _field_too_long(settings)
+
+
+def _field_too_long(settings: HttpSettings) -> RequestError:
+    limit = settings.limit_request_field_size
+    return RequestError(
+        431, f"A header field is over {limit} bytes.", option="limit-request-field-size"
+    )
+
+
+def _sift(request: Request, fields: Fields, header_map: HeaderMap) -> Fields:
+    """The fields without those whose names lie, and without the rarer ones of a proxy's word, which
+    are kept apart.
+
+    X_Forwarded_For is X-Forwarded-For in every environ (RFC 3875 section 4.1.18), also in those
+    that are made of an ASGI scope. Raises RequestError 400 if such names are refused."""
+    kept: Fields = []
+    for name, value in fields:
+        if b"_" in name:
+            if header_map == "refuse":
+                raise RequestError(400, "A header field's name has an underscore.")
+            dashed = name.replace(b"_", b"-")
+            if header_map == "drop" or dashed in _MEANINGFUL or dashed.startswith(b"x-forwarded-"):
+                continue
+        elif name.startswith(b"x-forwarded-") and name not in _FORWARDED:
+            request.forwarded += ((name, value),)
+            continue
+        kept.append((name, value))
+    return kept
+
+
+def _read_fields(
+    request: Request, fields: Fields, authority: bytes | None, *, whole: bool = True
+) -> None:
+    """What the meaningful fields say, and the rest for the app. `whole`: no more will come."""
+    host: bytes | None = None
+    meant: list[tuple[bytes, bytes]] = []
+    for field in fields:
+        if field[0] in _MEANINGFUL:
+            if field[0] != b"host":
+                meant.append(field)
+            elif host is None:
+                host = field[1]
+            else:
+                raise RequestError(400, "Two Host fields.")
+    if host is not None:
+        request.host = host_name(host)
+        if authority is not None and authority.lower() != host.lower():
+            raise RequestError(400, "The target's authority and the Host field differ.")
+    elif request.http_version == "1.1":
+        if whole:
+            raise RequestError(400, "HTTP/1.1 needs a Host field.")
+    elif authority is not None:
+        request.host = host_name(authority)
+    if meant:
+        fields = _read_meant(request, fields, meant)
+    request.headers = tuple(fields)
+
+
+def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
+    """Everything but Host; returns the fields that reach the app."""
+    length: bytes | None = None
+    coding: bytes | None = None
+    options: set[bytes] = set()
+    upgrades = b""
+    expects_more = False
+    for name, value in meant:
+        if name == b"content-length":
+            if length is not None:
+                raise RequestError(400, "Two Content-Length fields.")
+            length = value
+        elif name == b"transfer-encoding":
+            if coding is not None:
+                raise RequestError(400, "Two Transfer-Encoding fields.")
+            coding = value
+        elif name == b"connection":
+            options.update(_connection_options(value))
+        elif name == b"upgrade":
+            upgrades += value.lower() + b","
+        elif name == b"expect":
+            expects_more = expects_more or value.lower() != b"100-continue"
+            request.expects_continue = request.http_version != "1.0"
+        elif name in _FORWARDED:
+            request.forwarded += ((name, value),)
+    _read_framing(request, length, coding)
+    if expects_more:
+        raise RequestError(417, "The only expectation that is known is 100-continue.")
+    if upgrades and b"upgrade" in options:
+        protocols = {protocol.strip(b" \t") for protocol in upgrades.split(b",")}
+        if b"websocket" in protocols:
+            if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
+                raise RequestError(400, "The Upgrade field is malformed.")
+            request.upgrade = "websocket"
+    if b"close" in options:
+        request.keep_alive = False
+    elif b"keep-alive" in options:
+        request.keep_alive = True
+    return [field for field in fields if field[0] not in _DROPPED]
+
+
+def _read_framing(request: Request, length: bytes | None, coding: bytes | None) -> None:
+    """RFC 9112 section 6.3, strict: whatever two readers could read in two ways is refused."""
+    if coding is not None:
+        if length is not None:
+            raise RequestError(400, "Content-Length together with Transfer-Encoding.")
+        if request.http_version == "1.0":
+            raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
+        if coding.lower() != b"chunked":
+            status: Literal[400, 501] = 501 if _is_foreign(coding.lower()) else 400
+            raise RequestError(status, "The only transfer coding that is taken is chunked.")
+        request.content_length = None
+    elif length is not None:
+        if DECIMAL.fullmatch(length) is None:
+            raise RequestError(400, "The Content-Length is not a number of bytes.")
+        request.content_length = int(length)
+
+
+def _is_foreign(coding: bytes) -> bool:
+    """Whether a Transfer-Encoding is well-formed and not for us (RFC 9112 section 6.1): a list of
+    codings, `chunked` behind them or not there at all. Whatever else looks like `chunked` means it
+    and is not it; and `identity`, which is none, leaves the body without an end."""
+    codings = [one.strip(b" \t") for one in coding.split(b",")]
+    if codings[-1] == b"chunked":
+        codings.pop()
+    return all(
+        _CODING.fullmatch(one) is not None and b"chunked" not in one and one != b"identity"
+        for one in codings
+    )
+
+
+@lru_cache(maxsize=128)
+def _connection_options(value: bytes) -> frozenset[bytes]:
+    options = frozenset({option.strip(b" \t").lower() for option in value.split(b",")}) - {b""}
+    if any(TOKEN.fullmatch(option) is None for option in options):
+        raise RequestError(400, "The Connection field is not a list of names.")
+    if options & _KEPT_IN_CONNECTION or any(map(_is_of_kept_kind, options)):
+        raise RequestError(400, "The Connection field names a field that is not hop-by-hop.")
+    return options
+
+
+def _is_of_kept_kind(option: bytes) -> bool:
+    return option.startswith(_KEPT_KINDS)
+
+
+def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
+    """The answer to a head that is not of the grammar: the first thing that is wrong with it."""
+    line, _, rest = head.partition(b"\r\n")
+    if head.startswith(b"\x16\x03") or head == b"\x16":
+        return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
+    if len(line) > settings.limit_request_line:
+        return RequestError(
+            414,
+            f"The request line is over {settings.limit_request_line} bytes.",
+            option="limit-request-line",
+        )
+    if LINE.fullmatch(line) is None:
+        return RequestError(400, f"The request line is malformed: {_shown(line)}")
+    try:
+        method, target, version = line.split(b" ")
+        read_line(method, target, version, settings)
+    except RequestError as error:
+        return error
+    for field in rest.split(b"\r\n"):
+        name, colon, _ = field.partition(b":")
+        if field and (
+            not colon
+            or FIELD_NAME.fullmatch(name) is None
+            or FIELD_LINE.fullmatch(field + b"\r\n") is None
+        ):
+            return RequestError(400, f"A header field is malformed: {_shown(field)}")
+    return RequestError(400, "The request's head is malformed.")
+
+
+def _shown(data: bytes) -> str:
+    """Bytes of the client's, cut and escaped, for a page and a log."""
+    return repr(data[:60])[1:] + (" ..." if len(data) > 60 else "")

@@ -1,0 +1,133 @@
+"""Response heads as bytes, and what may not become one.
+
+Apps repeat themselves: most header fields of a response were in an earlier one too. A field that
+was checked once is kept as a ready line, so the hot path looks lines up and joins them. One
+`ResponseHeads` serves all connections of a process.
+"""
+
+from email.utils import formatdate
+from typing import Final
+
+from ...protocol.messages import Pairs
+from ...protocol.reason_phrases import REASONS
+from ..exchange.errors import ResponseError
+from ..http.grammar import FIELD_NAME, FIELD_VALUE
+
+_MEANINGFUL: Final = frozenset({
+    b"content-length", b"date", b"server",
+    # The hop to the client is ours (RFC 9110 section 7.6.1).
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te",
+})  # fmt: skip
+
+_NOT_IN_101: Final = _MEANINGFUL - {b"date", b"server"}
+
+_MOST_LINES: Final = 2_048
+_LONGEST_LINE: Final = 256
+"""A longer line is hardly ever seen twice (cookies, policies with nonces)."""
+
+BODILESS: Final = frozenset({204, 304})
+"""RFC 9110 section 6.4.1: these end with their head, as does every answer to HEAD."""
+
+
+class ResponseHeads:
+    __slots__ = ("_date_line", "_dated", "_lines", "_more", "_server_line", "_status_lines")
+
+    def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:
+        """`server`: value of the Server field, b"" for none. `now`: seconds since the epoch.
+        `dated`: whether there is a Date field. `more`: fields of every response, lower-case."""
+        self._dated = dated
+        self._more = b"".join(self._checked(*field) for field in more)
+        self._server_line = b"server: " + server + b"\r\n" if server else b""
+        self._server_line += self._more
+        self._date_line = b""
+        self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        self._status_lines = {
+            status: f"HTTP/1.1 {status} {reason}\r\n".encode()
+            for status, reason in REASONS.items()
+            if status >= 200
+        }
+        self.tick(now)
+
+    def tick(self, now: float) -> None:
+        """Called about once a second with the seconds since the epoch."""
+        if self._dated:
+            self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
+
+    def lines(
+        self, status: int, headers: Pairs, reason: bytes = b""
+    ) -> tuple[list[bytes], int | None, bool]:
+        """Status line and fields; the Content-Length that the app has set, whose line is among
+        them but for a 204; and whether the app wants the connection closed. Names stay as the app
+        wrote them. `reason`: the app's own phrase.
+
+        Raises ResponseError for what may not leak onto the wire.
+        """
+        if reason:
+            out = [self._own_status_line(status, reason)]
+        else:
+            out = [self._status_lines.get(status) or self._unusual_status(status)]
+        length: int | None = None
+        closes = False
+        date, server = self._date_line, self._server_line
+        known = self._lines
+        for field in headers:
+            line = known.get(field)
+            if line is not None:
+                out.append(line)
+                continue
+            name, value = field
+            key = name.lower()
+            if key not in _MEANINGFUL:
+                out.append(self._line(field))
+            elif key == b"content-length":
+                if not value.isdigit() or len(value) > 18:
+                    raise ResponseError(f"content-length is {value!r}")
+                number = int(value)
+                if length is not None and length != number:
+                    raise ResponseError(f"content-length is {length} and {number}")
+                if length is None and status != 204:
+                    out.append(b"%b: %d\r\n" % (name, number))
+                length = number
+            elif key == b"date":
+                date = self._checked(name, value)
+            elif key == b"server":
+                server = self._checked(name, value) + self._more
+            elif key == b"upgrade" and status == 426:
+                # RFC 9110 section 15.5.22: it says which protocol would do.
+                out.append(self._checked(name, value) + b"connection: upgrade\r\n")
+            elif key == b"connection" and b"close" in value.lower():
+                closes = closes or b"close" in [v.strip(b" \t") for v in value.lower().split(b",")]
+        out.append(date)
+        out.append(server)
+        return out, length, closes
+
+    def fields(self, headers: Pairs) -> list[bytes]:
+        """The fields of a 101, without those that only a body or the hop to the client needs."""
+        lines = [self._line(field) for field in headers if field[0].lower() not in _NOT_IN_101]
+        return [*lines, self._more] if self._more else lines
+
+    def _line(self, field: tuple[bytes, bytes]) -> bytes:
+        """A field checked and rendered; kept if it is likely to come again."""
+        line = self._checked(*field)
+        if len(line) <= _LONGEST_LINE:
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            self._lines[field] = line
+        return line
+
+    def _checked(self, name: bytes, value: bytes) -> bytes:
+        if FIELD_NAME.fullmatch(name) is None:
+            raise ResponseError(f"{name!r} is no name for a header field")
+        if FIELD_VALUE.fullmatch(value) is None:
+            raise ResponseError(f"the header field {name.decode()} has a control character in it")
+        return name + b": " + value + b"\r\n"
+
+    def _own_status_line(self, status: int, reason: bytes) -> bytes:
+        if not 200 <= status <= 999 or FIELD_VALUE.fullmatch(reason) is None:
+            raise ResponseError(f"{status} {reason!r} is no status of a final response")
+        return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+
+    def _unusual_status(self, status: int) -> bytes:
+        if not 200 <= status <= 999:
+            raise ResponseError(f"{status} is no status of a final response")
+        return b"HTTP/1.1 %d \r\n" % status

@@ -1,0 +1,405 @@
+"""One worker, over one link: the driver of its socket.
+
+Every message is handed on in the turn that received it. What one turn of the poller has put into
+the outbox goes out at its end in one `send`.
+"""
+
+import socket
+from logging import getLogger
+from time import monotonic
+from typing import cast
+
+from ...protocol.codec import RECEIVE_SIZE
+from ...protocol.errors import LocalProtocolError, RemoteProtocolError
+from ...protocol.gateway_link import GatewayLink
+from ...protocol.hello import Greeting
+from ...protocol.messages import (
+    APP_FAILED,
+    BAD_RESPONSE,
+    BYE,
+    BYE_NORMAL,
+    CONFIRM_START,
+    CREDIT,
+    DRAIN,
+    END,
+    EVENT,
+    FEATURES,
+    HELLO,
+    HOLD_BODY,
+    NOT_READY,
+    PONG,
+    READY,
+    REFUSED,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    SHUTDOWN,
+    SLOTS,
+    STARTED,
+    WS_MESSAGE,
+    Message,
+)
+from ...protocol.outbox import SEND_BUFFER
+from ...protocol.send_buffer import Unsent
+from ..exchange.exchange import Exchange
+from ..transport.poller import READ, WRITE, Poller
+from .call import PoolCall, under_way
+from .clip_text import name_of, reason_of
+from .health import Health
+from .pool import Pool
+from .pool_member import PoolMember
+from .retry import needs_confirmation
+
+log = getLogger("propylon.gateway")
+
+WIND_DOWN = "propylon.wind_down"
+"""SPEC.md 10.4."""
+MOST_SAID = 1_000
+"""Messages of the link itself between two sweeps: a worker says a handful when it starts, and one
+when it is asked how it is."""
+MOST_READS = 64
+"""Reads of what a dead worker has left in its socket, which holds less than that."""
+EAGER = 16
+"""Calls in the outbox at which it is sent without waiting for the turn's end: the worker should
+begin while we still read; one `send` for so many calls costs next to nothing."""
+
+
+class Member(PoolMember):
+    def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
+        """Takes the link up at once: the worker is greeted and watched."""
+        super().__init__()
+        greeting = Greeting(
+            who={"gateway": gateway}, features=FEATURES, request_timeout=pool.request_timeout
+        )
+        self.machine = GatewayLink(greeting, self._ring)
+        self.name = "a worker that never said HELLO"
+        self._pool = pool
+        self._sock = sock
+        self._unsent = Unsent()
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._opened = 0
+        """Calls opened since the last flush."""
+        self._health = Health(pool.attention, pool.settings.heartbeat_timeout)
+        self._draining = False
+        self._ended = False
+        self._why_ended = "closed its link"
+        self._is_over = False
+        """Nothing that matters follows, though the link has no end of file yet."""
+        self._is_read = False
+        """The last read has found nothing."""
+        self._has_changed = False
+        """Its slots or its wishes, in what was read last."""
+        self._said = 0
+        """Messages that belong to no call, since the last sweep."""
+        self._poller = poller
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        poller.add(sock.fileno(), self, READ)
+        pool.join(self)
+        self.machine.greet()
+
+    # -- calls -------------------------------------------------------------------------------
+
+    def open(self, call: PoolCall) -> None:
+        exchange = call.exchange
+        assert exchange is not None, "only exchanges that somebody waits for are handed over"
+        request = exchange.request
+        call.member = self
+        flags = CONFIRM_START if needs_confirmation(exchange) else 0
+        if request.expects_continue and exchange.more_body and not exchange.body:
+            flags |= HOLD_BODY
+        scope = (
+            request.upgrade or "http",
+            request.http_version,
+            request.method,
+            exchange.scheme,
+            exchange.path,
+            request.query,
+            exchange.root_path,
+            request.headers,
+            exchange.client,
+            exchange.server,
+            exchange.extensions,
+        )
+        try:
+            self.machine.open(call, scope, exchange.body, exchange.more_body, flags)
+        except LocalProtocolError as error:
+            log.error("%s cannot take a request: %s", self.name, error)
+            call.response = "ended"
+            self._pool.ended(call, self)
+            return
+        if self._pool.winding_down:
+            self.machine.event(call, {"type": WIND_DOWN})
+        self._opened += 1
+        if self._opened >= EAGER and not self._unsent.size:
+            self._flush()
+
+    def drain(self) -> None:
+        if not self._draining and self.machine.state == "open":
+            self._draining = True
+            self._close_door()
+            self.machine.drain("the gateway opens no more calls")
+            for call in list(self.machine.calls.values()):
+                exchange = cast("PoolCall", call).exchange
+                if exchange is not None:
+                    exchange.sink.worker_leaves(exchange)
+
+    def wind_down(self) -> None:
+        if self.machine.state == "open":
+            for call in list(self.machine.calls.values()):
+                if call.request != "reset":
+                    self.machine.event(call, {"type": WIND_DOWN})
+
+    def under_way(self) -> tuple[int, int, int]:
+        return under_way(cast("PoolCall", call) for call in self.machine.calls.values())
+
+    def sweep(self) -> None:
+        self._said = 0
+        if not self.ready or self.machine.state != "open":
+            return
+        token = self._health.ping()
+        if token is not None:
+            self.machine.ping(token)
+        self._health.look()
+        self._heed_health()
+
+    def _heed_health(self) -> None:
+        """Once for each change: the log, and the pool, which ranks its members."""
+        before, now = self.grade, self._health.grade
+        if now == before:
+            return
+        self.grade = now
+        if now == "hung":
+            log.warning("%s hangs: %s", self.name, self._health.why)
+        elif now == "late":
+            log.info("%s is late: %s", self.name, self._health.why)
+        else:
+            log.info("%s is punctual again", self.name)
+        self._pool.changed()
+
+    # -- the socket --------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """One read of many messages."""
+        try:
+            count = self._sock.recv_into(self._buffer)
+        except BlockingIOError:
+            self._is_read = True
+            return
+        except OSError as error:
+            self._end(f"lost its link ({error})")
+            return
+        if not count:
+            self._end()
+            return
+        try:
+            for call, message in self.machine.receive(self._buffer[:count]):
+                if call is None:
+                    self._hear(message)
+                else:
+                    self._deliver(cast("PoolCall", call), message)
+        except RemoteProtocolError as error:
+            reason = f"broke the link protocol ({reason_of(error.reason)})"
+            log.error("%s %s", self.name, reason)
+            self.machine.bye(error.code, error.reason)
+            self._flush()
+            self._end(reason)
+        if self._is_over:
+            self._end()
+        elif self._has_changed:
+            self._has_changed = False
+            self._pool.changed()
+
+    def worker_ended(self) -> None:
+        self._is_read = False
+        for _ in range(MOST_READS):
+            if self._is_read or self._ended:
+                break
+            self.readable()
+        self._end("has ended")
+
+    def cut(self) -> None:
+        self._end("failed in the gateway")
+
+    def writable(self) -> None:
+        self._flush()
+        if not self._unsent.size and not self._ended:
+            self._poller.want(self._sock.fileno(), READ)
+
+    def _ring(self) -> None:
+        self._poller.at_end_of_turn(self._flush_or_end)
+
+    def _flush_or_end(self) -> None:
+        try:
+            self._flush()
+        except Exception:
+            # A worker's trouble stays on its own link: its calls are lost, and placed again.
+            log.exception("%s cannot be written to", self.name)
+            self.cut()
+
+    def _flush(self) -> None:
+        """Sends as much as the socket takes; the poller tells when it takes more."""
+        if self._ended:
+            return
+        self._opened = 0
+        unsent = self._unsent
+        was_blocked = unsent.size > 0
+        try:
+            while True:
+                if not unsent.size:
+                    batch = self.machine.take_batch()
+                    if not batch:
+                        break
+                    unsent.add_all(batch)
+                unsent.sent(self._sock.sendmsg(unsent.buffers))
+                if unsent.size:
+                    break
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            # The worker is gone, but what it has sent is still to be read: the end is met there.
+            log.debug("%s takes nothing more: %s", self.name, error)
+            unsent.clear()
+        if unsent.size and not was_blocked:
+            self._poller.want(self._sock.fileno(), READ | WRITE)
+
+    def _end(self, reason: str = "") -> None:
+        """The link was read to its end. The calls that are still on it are lost."""
+        if self._ended:
+            return
+        self._ended = True
+        self._close_door()
+        self._poller.remove(self._sock.fileno())
+        self._sock.close()
+        calls = [cast("PoolCall", call) for call in self.machine.calls.values()]
+        reason = f"{self.name} {reason or self._why_ended}"
+        if calls:
+            log.warning("%s with %d calls running", reason, len(calls))
+        self._pool.leave(self, calls, reason)
+
+    # -- messages ----------------------------------------------------------------------------
+
+    def _deliver(self, call: PoolCall, message: Message) -> None:
+        """A call's message, straight on to the client: in the same turn, without a task."""
+        exchange = call.exchange
+        try:
+            if message[0] == RESPONSE:
+                if exchange is not None:
+                    call.exchange = None
+                    exchange.sink.respond(exchange, message[2], message[3], message[4])
+                    self.answered += 1
+                    if exchange.status >= 500:
+                        self.errors += 1
+            elif exchange is not None:
+                self._deliver_piece(call, exchange, message)
+        except Exception:
+            # The barrier of one call: whatever is wrong with it, the link's others go on.
+            log.exception("a call's message could not be handed on")
+            call.exchange = None
+            if exchange is not None:
+                exchange.sink.fail(exchange, 502, "The response could not be handed on.")
+        if call.response == "ended":
+            self._pool.ended(call, self)
+
+    def _deliver_piece(self, call: PoolCall, exchange: Exchange, message: Message) -> None:
+        sink = exchange.sink
+        if message[0] == RESPONSE_BODY:
+            _, _, body, more, _ = message
+            if body:
+                sink.body(exchange, body)
+            if not more:
+                call.exchange = None
+                sink.end(exchange)
+        elif message[0] == RESPONSE_START:
+            sink.start(exchange, message[2], message[3])
+            self.count(exchange.status)
+            call.forget_body()
+        elif message[0] == CREDIT:
+            sink.credit_arrived(exchange)
+        elif message[0] == WS_MESSAGE:
+            sink.message(exchange, message[2], message[3])
+        elif message[0] == STARTED:
+            call.entered()
+        elif message[0] == EVENT:
+            self._deliver_event(call, exchange, message[2])
+        elif message[0] == RESET:
+            self._deliver_reset(call, exchange, message[2])
+        elif message[0] == END and exchange.status:
+            call.exchange = None
+            sink.fail(exchange, 502, "The app ended in the middle of its response.")
+
+    def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
+        call.started = True
+        before = exchange.status
+        exchange.sink.event(exchange, event)
+        if exchange.status and not before:  # accepted, or refused
+            self.count(exchange.status)
+            if self._draining and call.exchange is not None:
+                exchange.sink.worker_leaves(exchange)
+
+    def _deliver_reset(self, call: PoolCall, exchange: Exchange, code: int) -> None:
+        """The worker gave the call up; it keeps its slot until END."""
+        if code == REFUSED and not exchange.request.upgrade:
+            self._pool.refused(call)
+        elif code == SHUTDOWN and not exchange.status:
+            self._pool.broken_off(call, f"{self.name} had no time left", started=call.started)
+        else:
+            call.exchange = None
+            begun = exchange.status
+            exchange.sink.fail(exchange, *_blame(code))
+            if not begun:
+                self.count(exchange.status)
+
+    def _hear(self, message: Message) -> None:
+        """The link's own messages. None of them is frequent, and each costs the pool a look at all
+        that it has: so a turn's are looked at once, and who says too many is no worker of ours."""
+        self._said += 1
+        if self._said > MOST_SAID:
+            raise RemoteProtocolError(f"more than {MOST_SAID} messages in a moment, of no call")
+        if message[0] == HELLO:
+            self.who = message[6]
+            who, pid = name_of(self.who.get("worker")), name_of(self.who.get("pid"))
+            self.name = f"worker {who} (pid {pid})"
+            self._pool.introduced()
+            self._is_over = self._pool.has_ended(self.who)
+        elif message[0] == READY:
+            self.ready = True
+            log.debug("%s is ready", self.name)
+        elif message[0] == SLOTS:
+            slots = 0 if self._draining else max(0, message[1])
+            self._has_changed = self._has_changed or slots != self.slots
+            self.slots = slots
+        elif message[0] == PONG:
+            self._pool.attention.look(monotonic())
+            self._health.pong(message[1], message[2])
+            self._heed_health()
+        elif message[0] == DRAIN:
+            if self.asked_to_leave is None:
+                self.asked_to_leave = self._pool.clock()
+            if not self.ready:
+                self.drain()
+            self._has_changed = True
+        elif message[0] == NOT_READY:
+            self._pool.last_failure = reason_of(message[2])
+            log.debug("%s could not start: %s", self.name, self._pool.last_failure)
+        elif message[0] == BYE:
+            # SPEC.md 9: whatever comes behind it is ignored, and we close too. The end of file may
+            # be long in coming, where a child of the worker's holds the link.
+            self._is_over = True
+            self._close_door()
+            if message[1] != BYE_NORMAL:
+                self._why_ended = f"ended its link ({reason_of(message[2])})"
+
+    def _close_door(self) -> None:
+        """Nothing more can be opened on this link."""
+        self.slots = 0
+        self.ready = False
+
+
+def _blame(code: int) -> tuple[int, str]:
+    """Status and sentence for a call that its worker gave up."""
+    if code == REFUSED:
+        return 400, "The app behind this address takes no WebSockets."
+    if code in (APP_FAILED, BAD_RESPONSE):
+        return 500, "The app failed to answer this request."
+    return 502, "The app did not answer this request as it should."

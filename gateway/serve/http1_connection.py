@@ -1,0 +1,427 @@
+"""A client connection's life: bytes in, exchanges, bytes out.
+
+No task: whatever happens to a connection is a call (the poller brings bytes, a link a response,
+the sweeper a deadline), and none of them waits. A connection is the sink of its one current
+exchange.
+
+States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`, and
+those of its end (see `closing`).
+
+Two clocks run, for the two ways in which a client can be late: `_deadline` for what it has to send
+in this state, and its socket's `send_by` for what it has to take.
+"""
+
+import socket
+from logging import getLogger
+from typing import Final
+
+from ...protocol.messages import CLIENT_GONE, REASON, Address, Pairs
+from ..exchange.errors import RequestError, ResponseError, error_page
+from ..exchange.exchange import Exchange
+from ..http1.machine import CONTINUE
+from ..http1.refused_request import refused_request
+from ..http1.upgrade import check_origin
+from ..transport.tls_transport import TlsTransport
+from .client_socket import MOST_BUFFERED, ClientSocket
+from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection
+from .service_state import ServiceState
+from .upload import Upload
+from .websocket_connection import WebSocketConnection, accept_websocket
+
+log = getLogger("propylon.gateway")
+
+UNAVAILABLE: Final = frozenset({502, 503, 504})
+"""Answers that say that the app could not be asked, or has not answered: the operator's to know."""
+HEAD_LATE: Final = RequestError(
+    408, "The request's head did not arrive in time.", option="header-timeout"
+)
+BODY_LATE: Final = RequestError(
+    408, "The request's body did not arrive in time.", option="body-timeout"
+)
+
+
+class ClientConnection(ClosingConnection):
+    __slots__ = (
+        "_advancing",
+        "_client",
+        "_exchange",
+        "_extensions",
+        "_known",
+        "_scheme",
+        "_server",
+        "_upload",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket | TlsTransport,
+        client: Address | None,
+        server: Address | None,
+        service: ServiceState,
+        scheme: str = "http",
+        known: bool = True,
+    ) -> None:
+        """`scheme`: what the client used, where a PROXY header told; `known`: whether `client` is
+        the client and not a proxy that could not say who is."""
+        super().__init__(ClientSocket(sock, service), service)
+        self._client = client
+        self._server = server
+        self._scheme = scheme
+        self._known = known
+        self._extensions = sock.extensions if isinstance(sock, TlsTransport) else None
+        if self._extensions is not None:
+            self._scheme = "https"
+        self._exchange: Exchange | None = None
+        self._upload = Upload(self._machine)
+        self._advancing = False
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Joins the service: from here on the poller brings what the client sends."""
+        self._service.connections.add(self)
+        self._socket.join(self)
+
+    def readable(self) -> None:
+        """One read; the poller comes again for more. The barrier: trouble stays here."""
+        try:
+            data = self._socket.recv()
+            if data:
+                if self._state not in ("lingering", "flushing"):
+                    self._machine.receive(data)
+                    self._advance()
+            elif data is not None:
+                # A half-closed client counts as gone, as with nginx.
+                self._client_gone()
+        except OSError:
+            self._client_gone()
+        except Exception:
+            # The barrier of one connection: no other client notices.
+            log.exception("a connection failed")
+            self._client_gone()
+
+    def writable(self) -> None:
+        """Kept bytes can go out."""
+        exchange = self._exchange
+        try:
+            all_sent = self._socket.send_kept(None if exchange is None else exchange.source)
+        except OSError:
+            self._client_gone()
+            return
+        if all_sent and self._state == "flushing":
+            self._close_gently()
+        elif all_sent and self._state == "idle":
+            self._await_request(self._service.clock())
+
+    def _advance(self) -> None:
+        """Goes as far as the received bytes allow: the next exchange, or the current one's body."""
+        if self._advancing:
+            return  # an exchange was answered at once: the loop below goes on
+        self._advancing = True
+        try:
+            while self._state in ("idle", "head", "exchange"):
+                exchange = self._exchange
+                if exchange is not None:
+                    if exchange.more_body:
+                        self._push_body(exchange)
+                    elif self._machine.buffered >= MOST_BUFFERED:
+                        self._socket.pause()
+                    if self._exchange is exchange:
+                        break
+                elif self._socket.kept >= MOST_BUFFERED:
+                    self._socket.pause()
+                    break
+                elif not self._next_exchange():
+                    break
+        except RequestError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+
+    def _next_exchange(self) -> bool:
+        """Opens the next exchange if its head is there."""
+        machine = self._machine
+        request = machine.next_request()
+        if request is None:
+            if self._state == "idle" and machine.head_began:
+                self._state = "head"
+                self._deadline = self._service.clock() + self._service.settings.header_timeout
+            return False
+        exchange = Exchange(request, self, self._client, self._server)
+        exchange.scheme = self._scheme
+        exchange.extensions = self._extensions
+        exchange.opened = self._service.clock()
+        self._exchange = exchange
+        self._state = "exchange"
+        self._deadline = 0.0
+        if request.forwarded and self._known:
+            self._service.believe(exchange)
+        if request.content_length != 0:
+            self._upload.begin(exchange)
+            if exchange.more_body and not self._upload.held:
+                self._deadline = self._service.clock() + self._service.settings.body_timeout
+        if request.upgrade:
+            if self._service.allowed_origins:
+                check_origin(request, self._service.allowed_origins)
+            self._socket.pause()  # until the answer is out, the client has nothing to say
+        self._service.answer(exchange)
+        return True
+
+    def _push_body(self, exchange: Exchange) -> None:
+        wants = self._upload.push(exchange)
+        if wants == "bytes" and not self._upload.held:
+            self._deadline = self._service.clock() + self._service.settings.body_timeout
+            return
+        self._deadline = 0.0  # whatever it waits for, it is not the client
+        if wants == "credit":
+            self._socket.pause()
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange or not exchange.more_body:
+            return
+        if self._upload.owes_continue(exchange):
+            self._send(CONTINUE)
+        self._socket.pause(False)
+        self._advance()
+
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        if exchange is self._exchange:
+            self._upload.take_back(exchange, body)
+
+    # -- the sink ----------------------------------------------------------------------------
+
+    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
+        if exchange is not self._exchange:
+            return
+        machine = self._machine
+        close = self._service.says_close or not machine.body_complete
+        try:
+            data = machine.respond(status, headers, body, close=close)
+        except (ResponseError, ValueError, TypeError, AttributeError) as error:
+            self._refuse_response(exchange, error)
+            return
+        exchange.status = status
+        exchange.response_headers = headers
+        exchange.body_sent = len(body)
+        self._send(data)
+        self._finish(exchange)
+
+    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
+        if exchange is not self._exchange:
+            return
+        machine = self._machine
+        close = self._service.says_close or not machine.body_complete
+        try:
+            data = machine.start(status, headers, close=close)
+        except (ResponseError, ValueError, TypeError, AttributeError) as error:
+            self._refuse_response(exchange, error)
+            return
+        exchange.status = status
+        exchange.response_headers = headers
+        self._gather((data,))
+
+    def body(self, exchange: Exchange, data: bytes) -> None:
+        if exchange is not self._exchange:
+            return
+        exchange.body_sent += len(data)
+        self._gather(self._machine.body(data))
+        self._socket.charge(exchange.source, len(data))
+        if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
+            self._deadline = self._service.clock() + self._service.settings.body_timeout
+
+    def end(self, exchange: Exchange) -> None:
+        if exchange is not self._exchange:
+            return
+        data = self._machine.end()
+        if data or self._socket.gathered:
+            self._send(data)
+        self._finish(exchange)
+
+    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
+        if exchange is not self._exchange or exchange.status:
+            return
+        if event.get("type") == REASON:
+            status, reason = event.get("status"), event.get("reason")
+            if isinstance(status, int) and isinstance(reason, bytes):
+                self._machine.phrase(status, reason)
+        elif not exchange.request.upgrade:
+            return
+        elif event.get("type") == "websocket.accept":
+            try:
+                self._become_websocket(exchange, event)
+            except (ResponseError, ValueError, TypeError, AttributeError) as error:
+                self._refuse_response(exchange, error)
+        elif event.get("type") == "websocket.close":
+            self.fail(exchange, 403, "The app refused this WebSocket.")
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        """No WebSocket yet: the worker has no business to send this."""
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """A response has an end, or it runs until the worker's time is over."""
+
+    def _become_websocket(self, exchange: Exchange, event: dict[str, object]) -> None:
+        """The app has accepted: 101, and the socket is a WebSocket's from here on."""
+        head, machine = accept_websocket(exchange, event, self._service)
+        self._send(head)
+        if self._socket.closed:
+            return
+        self._exchange = None
+        self._state = "closed"
+        self._service.connections.discard(self)
+        websocket = WebSocketConnection(self._socket, exchange, machine, self._service)
+        if self._service.draining:  # it began while the others were told
+            websocket.drain()
+
+    def fail(
+        self,
+        exchange: Exchange,
+        status: int,
+        sentence: str,
+        option: str = "",
+        extra: Pairs = (),
+    ) -> None:
+        if exchange is not self._exchange:
+            return
+        exchange.reason = exchange.reason or (f"{sentence} --{option}" if option else sentence)
+        if status in UNAVAILABLE:
+            self._service.notices.failed(exchange, status)
+        if exchange.status == 0:
+            again = 1 if status == 503 else None
+            headers, body = error_page(status, sentence, again, option)
+            self.respond(exchange, status, headers + extra, body)
+            return
+        # The head is out: what the client gets must not look like a whole response.
+        self._exchange = None
+        self._log(exchange)
+        self._cut_short = True
+        self._close_when_sent()
+
+    def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
+        """The app's response may not reach the wire; nothing of it has."""
+        self._blame_app(exchange, f"was refused: {error}")
+        if exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, "the response was refused")
+        exchange.reason = f"The app's response was refused: {error}"
+        self.fail(exchange, 500, "The app's response was not valid HTTP.")
+
+    def _finish(self, exchange: Exchange) -> None:
+        """The response is complete, as far as the app is concerned."""
+        if exchange is not self._exchange:
+            return  # the client was gone when the last bytes were sent
+        self._exchange = None
+        now = self._log(exchange)
+        machine = self._machine
+        if machine.fault:
+            self._blame_app(exchange, machine.fault)
+        if not machine.keep_alive:
+            self._close_when_sent()
+            return
+        self._state = "idle"
+        self._deadline = 0.0
+        self._socket.forget_source()
+        self._socket.pause(False)
+        if not self._socket.kept:
+            self._await_request(now)
+        elif machine.buffered:
+            self._advance()
+
+    def _await_request(self, now: float) -> None:
+        """Everything is sent, and it is the client's turn."""
+        service = self._service
+        self._deadline = now + (
+            FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
+        )
+        self._socket.pause(False)
+        if self._machine.buffered:
+            self._advance()
+
+    def _blame_app(self, exchange: Exchange, fault: str) -> None:
+        request = exchange.request
+        path = request.path.decode("ascii")
+        log.error("the app's response to %s %s: %s", request.method, path, fault)
+
+    def _log(self, exchange: Exchange) -> float:
+        """Returns the time, in monotonic seconds."""
+        if exchange.request.method == "HEAD":
+            exchange.body_sent = 0  # whatever the app gave
+        now = self._service.clock()
+        self._service.finished(exchange, now - exchange.opened)
+        return now
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except OSError:
+            self._client_gone()
+
+    def _gather(self, buffers: tuple[bytes, ...]) -> None:
+        """What has come of a longer response goes out together when the turn ends."""
+        if buffers and self._socket.gather(buffers):
+            self._service.poller.at_end_of_turn(self._turn_ends)
+
+    def _turn_ends(self) -> None:
+        try:
+            if not self._socket.settled:
+                self.writable()
+        except Exception:
+            # The barrier of one connection, as in `readable`.
+            log.exception("a connection failed")
+            self._client_gone()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def refuse(self, data: bytes, error: RequestError) -> None:
+        """Has `data`, the first that came, answered with an error, whatever it asks for."""
+        self._machine.receive(data)
+        self._refuse(error)
+
+    def _refuse(self, error: RequestError) -> None:
+        """The client's request can't be taken (further): an answer if there is room, then close."""
+        if error.notice:
+            self._service.notices.say(error.notice, self._client)
+        exchange = self._exchange
+        if exchange is None:
+            request = refused_request(self._machine.head_so_far)
+            exchange = Exchange(request, self, self._client, self._server)
+            exchange.scheme = self._scheme
+            exchange.opened = self._service.clock()
+            self._exchange = exchange
+        elif exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, error.sentence)
+        self._machine.keep_alive = False
+        self._lingers = True
+        self.fail(exchange, error.status, error.sentence, error.option, error.headers)
+
+    def _client_gone(self, why: str = "The client went away.") -> None:
+        """Nobody is there any more: the app is told, the log says 499 where nothing was sent."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            if exchange.source is not None:
+                exchange.source.give_up(CLIENT_GONE, "the client went away")
+            if not exchange.status:
+                exchange.status, exchange.reason = 499, why
+            self._log(exchange)
+        if (exchange is not None or self._socket.kept) and not self._machine.end_shows:
+            self._socket.reset()  # else a cut response would look whole
+        self._close()
+
+    # -- deadlines ---------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Ends what has lasted too long. Called a few times a second."""
+        if self._socket.send_by and now >= self._socket.send_by:
+            # Sent bytes that the client does not take: nothing more can be said to it.
+            self._client_gone("The client took nothing of its response. --send-timeout")
+        elif self._deadline and now >= self._deadline:
+            if self._state == "head":
+                self._refuse(HEAD_LATE)
+            elif self._state == "idle":
+                self._close_idle()
+            elif self._state != "exchange":
+                self._close()
+            elif not self._socket.kept:  # else it is busy taking what it is sent
+                self._refuse(BODY_LATE)
+
+    def cut(self) -> None:
+        self._client_gone("The connection was cut.")

@@ -1,0 +1,59 @@
+"""What all connections of a gateway process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+from ..exchange.exchange import Exchange
+from ..http1.machine import HttpContext
+from ..settings import ServeSettings, WebSocketSettings
+from ..transport.poller import Poller
+from ..websocket.restarts import Restarts
+from .client_faults import Notices
+
+
+class Connection(Protocol):
+    """What the service does with a connection."""
+
+    def sweep(self, now: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+
+@dataclass(kw_only=True)
+class ServiceState:
+    http: HttpContext
+    settings: ServeSettings
+    websocket: WebSocketSettings
+    believe: Callable[[Exchange], None]
+    """Hears the forwarded fields of an exchange that has any (the trust policy)."""
+    answer: Callable[[Exchange], None]
+    """Has an exchange answered (the router)."""
+    finished: Callable[[Exchange, float], None]
+    """Told of every exchange at its end (the access log): the exchange and its seconds."""
+    poller: Poller
+    connections: set[Connection] = field(default_factory=lambda: set[Connection]())
+    allowed_origins: frozenset[bytes] = frozenset()
+    """Origins whose pages may open WebSockets, lower case; none: all."""
+    notices: Notices = field(default_factory=Notices)
+    draining: bool = False
+    says_close: bool = field(init=False)
+    """Whether responses end their connection: there is a reason to."""
+    restarts: Restarts = field(init=False)
+    """WebSockets that are to be closed, one after the other."""
+    clock: Callable[[], float] = monotonic
+    """Monotonic seconds. A deadline begins with a reading of its own: with the sweeper's last one
+    it would come early by as much as that is old."""
+
+    def __post_init__(self) -> None:
+        self._reasons: set[str] = set()
+        self.close_for("no keep-alive", self.settings.timeout_keep_alive == 0)
+        self.restarts = Restarts(self.settings.graceful_timeout / 2)
+
+    def close_for(self, reason: str, holds: bool) -> None:
+        """Clients had better come back on another connection, for as long as this holds."""
+        (self._reasons.add if holds else self._reasons.discard)(reason)
+        self.says_close = bool(self._reasons)

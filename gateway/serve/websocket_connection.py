@@ -1,0 +1,396 @@
+"""A WebSocket's life after its handshake: frames in, messages to the app; and back.
+
+It takes the socket over from the HTTP connection that accepted it, and is the exchange's sink from
+then on. States: `open`, `failed` (the client has broken the rules: what the app has to say to the
+messages before goes out, and then our close frame), `lingering` (that is out; what the client was
+still sending is dropped), `closing` (our close frame is out, the client's is awaited), `flushing`
+(all that is left is to send what is kept), `closed`: the socket is.
+
+The app is one step behind: a client may say much and close before the app has taken any of it, so
+the app hears of the end behind the last message, and the exchange may outlive the socket.
+"""
+
+from collections import deque
+from logging import getLogger
+from typing import Any, Final, Literal
+
+from ...protocol.fragmenter import MessageCutter
+from ...protocol.link import utf8_size
+from ...protocol.messages import MAX_BODY, Pairs
+from ..exchange.exchange import Exchange, Source
+from ..http1.upgrade import accept_head, extension_offers
+from ..websocket.frames import (
+    ABNORMAL,
+    INTERNAL_ERROR,
+    NO_STATUS,
+    NORMAL,
+    SERVICE_RESTART,
+    Alive,
+    Closed,
+    Failed,
+    Piece,
+    WebSocketMachine,
+    negotiate_deflate,
+)
+from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
+from .service_state import ServiceState
+
+log = getLogger("propylon.gateway")
+
+CLOSE_TIMEOUT: Final = 10.0
+"""Seconds that a client has to answer our close frame, and that an app has to take one more of the
+messages that lie before the end."""
+
+
+State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
+
+
+def accept_websocket(
+    exchange: Exchange, event: dict[str, Any], service: ServiceState
+) -> tuple[bytes, WebSocketMachine]:
+    """The 101 that the app's `websocket.accept` makes of this exchange, and what reads the frames
+    behind it. Raises ResponseError for what can't be sent."""
+    request = exchange.request
+    deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
+    headers: Pairs = tuple(event.get("headers") or ())
+    head = accept_head(request, event.get("subprotocol"), extension, headers, service.http.heads)
+    exchange.status = 101
+    exchange.response_headers = headers
+    return head, WebSocketMachine(service.websocket, deflate)
+
+
+class WebSocketConnection:
+    __slots__ = (
+        "_awaits_pong",
+        "_deadline",
+        "_exchange",
+        "_farewell",
+        "_hears_by",
+        "_machine",
+        "_next_ping",
+        "_service",
+        "_socket",
+        "_state",
+        "_unfinished",
+        "_unsent",
+        "_window",
+    )
+
+    def __init__(
+        self,
+        client_socket: ClientSocket,
+        exchange: Exchange,
+        machine: WebSocketMachine,
+        service: ServiceState,
+    ) -> None:
+        """Takes over a socket that is watched already."""
+        self._socket = client_socket
+        self._machine = machine
+        self._service = service
+        self._exchange: Exchange | None = exchange
+        """None once the exchange is over; the connection may still have a close to finish."""
+        self._farewell: tuple[int, str] | None = None
+        """Code and reason of an end that the app has not heard of yet."""
+        self._hears_by = 0.0
+        """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
+        self._window = 0 if exchange.source is None else exchange.source.send_credit
+        """The app's credit when it has taken every message and asks for more."""
+        self._unfinished = 0
+        """Bytes that the app was sent of a message which has not ended."""
+        self._state: State = "open"
+        self._unsent: deque[tuple[MessageCutter[bytes | str], bool]] = deque()
+        """Pieces of messages for the app that it has given no credit for, and whether more of the
+        message follows."""
+        self._deadline = 0.0
+        """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
+        self._awaits_pong = False
+        interval = service.websocket.ping_interval
+        self._next_ping = service.clock() + interval if interval else float("inf")
+        exchange.sink = self
+        service.connections.add(self)
+        client_socket.hand_over(self)
+        self._pause()
+
+    # -- from the client ---------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """One read. The barrier: whatever goes wrong here ends this WebSocket only."""
+        try:
+            data = self._socket.recv()
+            if data:
+                if self._state in ("open", "closing"):
+                    self._hear(data)
+            elif data is not None:
+                self._gone()
+        except OSError:
+            self._gone()
+        except Exception:
+            log.exception("a WebSocket failed")
+            self._gone()
+
+    def _hear(self, data: bytes) -> None:
+        if self._awaits_pong:  # whatever it says, it is there
+            self._awaits_pong = False
+            self._next_ping = self._service.clock() + self._service.websocket.ping_interval
+        for event in self._machine.receive(data):
+            if isinstance(event, Piece):
+                self._pass_on(event)
+            elif isinstance(event, Closed):
+                if event.reply:
+                    self._send(event.reply)
+                self._over_behind_messages(event.code, event.reason)
+                self._close_when_sent()
+                return
+            elif isinstance(event, Failed):
+                if self._state == "open":
+                    self._state = "failed"
+                    if self._source is not None:
+                        self._source.settle()
+                self._over_behind_messages(event.code, event.reason)
+                return
+            elif not isinstance(event, Alive):
+                self._send(event.data)
+        self._push()
+
+    def _pass_on(self, piece: Piece) -> None:
+        """To the app, or behind what it gives no credit for."""
+        source, data = self._source, piece.data
+        if source is None:
+            return
+        size = len(data) if isinstance(data, bytes) else 4 * len(data)  # at most, as UTF-8
+        if not self._unsent and size <= MAX_BODY and size <= source.send_credit:
+            self._tell(source, data, piece.more)
+        else:
+            self._unsent.append((MessageCutter(data), piece.more))
+
+    def _push(self) -> None:
+        """Hands pieces on as far as the app's credit goes; reading waits for the rest."""
+        source, unsent = self._source, self._unsent
+        while unsent and source is not None:
+            cutter, more = unsent[0]
+            data = cutter.take(min(source.send_credit, MAX_BODY))
+            if data is None:
+                break
+            if cutter.done:
+                unsent.popleft()
+            self._tell(source, data, more or not cutter.done)
+        if self._farewell is not None:
+            if unsent or (self._state == "failed" and not self._caught_up):
+                self._hears_by = self._service.clock() + CLOSE_TIMEOUT
+            else:
+                self._over(*self._farewell)
+        self._pause()
+
+    def _tell(self, source: Source, data: bytes | str, more: bool) -> None:
+        before = source.send_credit
+        source.send_message(data, more)
+        self._unfinished = self._unfinished + before - source.send_credit if more else 0
+
+    @property
+    def _caught_up(self) -> bool:
+        """Whether the app has taken every whole message and asks for more: it has answered."""
+        source = None if self._exchange is None else self._exchange.source
+        return source is None or source.send_credit + self._unfinished >= self._window
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        if exchange is self._exchange and (self._unsent or self._farewell):
+            self._push()
+
+    # -- from the app: the sink --------------------------------------------------------------
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        if exchange is not self._exchange:
+            return
+        size = len(data) if isinstance(data, bytes) else utf8_size(data)
+        if self._state not in ("open", "failed"):
+            # Nobody hears it, and the app does not know yet: it must not wait for ever.
+            if exchange.source is not None:
+                exchange.source.consumed(size)
+            return
+        exchange.body_sent += size
+        self._send(self._machine.message(data, more))
+        self._socket.charge(exchange.source, size)
+        if self._socket.kept:
+            self._pause()
+
+    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
+        if exchange is not self._exchange or event.get("type") != "websocket.close":
+            return
+        code, reason = event.get("code"), event.get("reason")
+        self._close(code if isinstance(code, int) else NORMAL, str(reason or ""))
+
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
+        """The app or its worker is gone."""
+        if exchange is self._exchange:
+            exchange.reason = exchange.reason or sentence
+            self._close(INTERNAL_ERROR, "")
+
+    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
+        self.fail(exchange, status, "")  # an HTTP response has no place here any more
+
+    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
+        self.fail(exchange, status, "")
+
+    def body(self, exchange: Exchange, data: bytes) -> None: ...
+
+    def end(self, exchange: Exchange) -> None: ...
+
+    def take_back(self, exchange: Exchange, body: bytes) -> None: ...
+
+    # -- to the client -----------------------------------------------------------------------
+
+    def writable(self) -> None:
+        try:
+            all_sent = self._socket.send_kept(self._source)
+        except OSError:
+            self._gone()
+            return
+        if all_sent and self._state == "flushing":
+            self._shut()
+        elif all_sent and self._state == "lingering":
+            self._linger()
+        else:
+            self._pause()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except OSError:
+            self._gone()
+
+    @property
+    def _source(self) -> Source | None:
+        return None if self._exchange is None else self._exchange.source
+
+    def _pause(self) -> None:
+        """Reading waits for an app that gives no credit, and for a client that takes nothing:
+        what it sends may be pings, and each has a pong."""
+        self._socket.pause(
+            bool(self._unsent)
+            or self._socket.kept >= MOST_BUFFERED
+            or self._state in ("failed", "flushing")
+        )
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _close(self, code: int, reason: str) -> None:
+        """We close: say so, and wait for the client to say it too."""
+        self._unsent.clear()
+        if self._state != "open":
+            self._over(*(self._farewell or (code, reason)))  # the client was faster
+            return
+        self._state = "closing"
+        self._over(code, reason)
+        self._deadline = self._service.clock() + CLOSE_TIMEOUT
+        data = self._machine.close(code, reason)
+        if data:
+            self._send(data)
+        self._pause()
+
+    def _over(self, code: int, reason: str) -> None:
+        """The exchange ends: the app hears the code, the log its duration."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if exchange.source is not None:
+            exchange.source.hang_up(
+                {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
+            )
+        self._hears_by = 0.0
+        self._service.finished(exchange, self._service.clock() - exchange.opened)
+        if self._state == "failed":
+            self._state = "lingering"
+            self._send(self._machine.close(code, reason))
+            if not self._socket.kept:
+                self._linger()
+        elif self._state == "closed":
+            self._service.connections.discard(self)
+
+    def _over_behind_messages(self, code: int, reason: str) -> None:
+        """The client will say no more; the app hears so when it has taken what was said."""
+        if self._farewell is None:
+            self._farewell = (code, reason)
+        self._push()
+
+    def _gone(self) -> None:
+        """The socket is of no use any more."""
+        self._shut()
+        self._over_behind_messages(ABNORMAL, "")
+
+    def _linger(self) -> None:
+        """Everything is sent. To close over bytes that the client is still sending would reset
+        the connection, and our close frame could be lost with it."""
+        if self._state == "closed":
+            return
+        self._deadline = self._service.clock() + LINGER
+        try:
+            self._socket.shut_writing()
+        except OSError:
+            self._gone()
+
+    def _close_when_sent(self) -> None:
+        if self._state == "closed":
+            return
+        if self._socket.kept:
+            self._state = "flushing"
+            self._pause()
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        self._state = "closed"
+        self._socket.close()
+        if self._exchange is None:
+            self._service.connections.discard(self)
+
+    # -- time --------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Deadlines, and the pings that find out whether the client is still there."""
+        if self._hears_by and now >= self._hears_by:
+            self._wait_no_longer()
+        send_by = self._socket.send_by
+        if self._socket.closed:
+            return
+        if (self._deadline and now >= self._deadline) or (send_by and now >= send_by):
+            self._gone()
+        elif now >= self._next_ping and self._state == "open" and not self._socket.paused:
+            # While reading pauses its pong could not be seen.
+            settings = self._service.websocket
+            if self._awaits_pong and self._socket.moves():
+                # The ping is behind what the client is still taking.
+                self._next_ping = now + settings.ping_timeout
+            elif self._awaits_pong:
+                # RFC 6455 has no code for it; 1011 is what the field's servers send.
+                self._close(INTERNAL_ERROR, "keepalive ping timeout")
+            else:
+                self._send(self._machine.ping())
+                self._awaits_pong = settings.ping_timeout > 0
+                self._next_ping = self._service.clock() + (
+                    settings.ping_timeout or settings.ping_interval
+                )
+                self._socket.moves()  # from here on
+
+    def drain(self) -> None:
+        """The service ends: the client may come back to the next one."""
+        self._service.restarts.add(self)
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """Its client may come back to another worker."""
+        if exchange is self._exchange:
+            self.drain()
+
+    def restart(self) -> None:
+        """It is this one's turn."""
+        if self._state == "open":
+            self._close(SERVICE_RESTART, "service restart")
+
+    def cut(self) -> None:
+        self._gone()
+        self._wait_no_longer()
+
+    def _wait_no_longer(self) -> None:
+        """The app has had its time to take the messages before the end."""
+        self._unsent.clear()
+        self._window = 0
+        self._push()

@@ -1,0 +1,178 @@
+"""What one supervisor runs: what stays as it is for its life, and what each generation asks for."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..config.build import gateway_settings
+from ..config.config import Config, PoolConfig
+from ..listen.sockets import Listeners
+from .fleet.events import Place, Reload
+from .fleet.replica import ChildrenSettings
+
+_FOR_LIFE: Final = (
+    "addresses", "backlog", "gateways", "run_dir", "pid_file", "identity", "umask", "reload",
+)  # fmt: skip
+"""Fields of Config that only a new start changes."""
+_CALLED: Final = {"addresses": "bind", "pid_file": "pid", "identity": "user or group"}
+"""What the operator calls them, where that is something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    run_dir: str
+    control_socket: str
+    listeners: Listeners
+    lock: int | None = None
+    """File descriptor of the run directory's lock."""
+    temporary: bool = False
+    """Whether the run directory goes when this ends."""
+    gateways: int
+    """0: `propylon worker`."""
+    with_workers: bool = True
+    """False: `propylon gateway`."""
+
+
+class Generations:
+    """The configurations that are in use, by generation, and the one before."""
+
+    def __init__(self, plan: Plan, config: Config, read: Callable[[], Config]) -> None:
+        """`read` gives the configuration as it would be at a start now. Raises ConfigError."""
+        self.read = read
+        self.current = config
+        self.before: Config | None = None
+        """What was in use before the last reload that changed anything."""
+        self.workers: dict[str, int] = {pool.name: pool.workers for pool in config.pools}
+        """Pool -> how many are wanted now, by configuration or by scale."""
+        self._plan = plan
+        self._configs = {1: config}
+        self._last = 1
+        self._gateways_due = False
+        """They are still of the code from before an upgrade."""
+
+    def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
+        """Older code of this process has come so far with the same configuration."""
+        self._configs = {generation: self.current}
+        self._last = last
+        self.workers = dict(workers)
+
+    @property
+    def last(self) -> int:
+        """The number that was given last."""
+        return self._last
+
+    def config(self, generation: int) -> Config:
+        return self._configs[generation]
+
+    def pool(self, generation: int, name: str) -> PoolConfig:
+        """Raises LookupError."""
+        for pool in self._configs[generation].pools:
+            if pool.name == name:
+                return pool
+        raise LookupError(f"there is no pool {name}")
+
+    def places(self) -> frozenset[Place]:
+        """Of the current configuration, as it has been scaled."""
+        return self._places(self.workers)
+
+    def _places(self, workers: Mapping[str, int]) -> frozenset[Place]:
+        gateways = [Place("gateway", number + 1) for number in range(self._plan.gateways)]
+        if not self._plan.with_workers:
+            return frozenset(gateways)
+        return frozenset(gateways) | {
+            Place("worker", number + 1, pool)
+            for pool, count in workers.items()
+            for number in range(count)
+        }
+
+    def next(self, config: Config, *, observe: float) -> Reload:
+        """The order to bring this configuration into use, and whatever code is there now."""
+        config = replace(config, **{name: getattr(self.current, name) for name in _FOR_LIFE})
+        self._last += 1
+        self._configs[self._last] = config
+        changed = config != self.current
+        return Reload(
+            generation=self._last,
+            places=self._places(self._wanted(config)),
+            replaced=frozenset({"worker", "gateway"})
+            if self._gateways_due or self._gateway_side(config) != self._gateway_side(self.current)
+            else frozenset({"worker"}),
+            at_once=config.reload is not None,
+            observe=0.0 if config.reload is not None else observe,
+            # With --preload the old code is kept in memory.
+            reverts=changed or all(pool.preload for pool in self.current.pools),
+        )
+
+    def next_gateways(self) -> Reload:
+        """The order to replace the gateways alone, by what is installed now."""
+        self._last += 1
+        self._configs[self._last] = self.current
+        self._gateways_due = True
+        return Reload(generation=self._last, places=self.places(), replaced=frozenset({"gateway"}))
+
+    def needs_restart(self, config: Config) -> list[str]:
+        """Options that differ and that a reload leaves as they are."""
+        return [
+            _CALLED.get(name, name.replace("_", "-"))
+            for name in _FOR_LIFE
+            if getattr(config, name) != getattr(self.current, name)
+        ]
+
+    def commit(self, generation: int) -> None:
+        config = self._configs[generation]
+        if config != self.current:
+            self.before, self.current = self.current, config
+        self._gateways_due = False
+        self._forget_all_but(generation)
+
+    def failed(self) -> None:
+        """A reload, for a reason of its own: the next one need not bring what it would have."""
+        self._gateways_due = False
+
+    def count(self, places: Iterable[Place]) -> None:
+        """What is wanted is what there are seats for: by configuration, or scaled meanwhile."""
+        counts = Counter(place.pool for place in places if place.kind == "worker")
+        self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
+
+    def _wanted(self, config: Config) -> dict[str, int]:
+        """What was scaled stays so, unless the configuration has another number than before."""
+        before = {pool.name: pool.workers for pool in self.current.pools}
+        return {
+            pool.name: self.workers[pool.name]
+            if pool.workers == before.get(pool.name)
+            else pool.workers
+            for pool in config.pools
+        }
+
+    def _gateway_side(self, config: Config) -> object:
+        return gateway_settings(config, 1, self._plan.run_dir, ())
+
+    def _forget_all_but(self, generation: int) -> None:
+        self._configs = {number: c for number, c in self._configs.items() if number >= generation}
+
+
+def children_settings(config: Config) -> ChildrenSettings:
+    return ChildrenSettings(
+        startup_timeout=config.startup_timeout,
+        graceful_timeout=config.serve.graceful_timeout,
+        heartbeat_timeout=config.heartbeat_timeout,
+        failed_boot="wait" if config.reload is not None else "exit",
+    )
+
+
+def serving(plan: Plan, workers: Mapping[str, int]) -> str:
+    """ "Serving on http://127.0.0.1:8000 (2 workers, 1 gateway, pid 17)"."""
+    count = sum(workers.values()) if plan.with_workers else 0
+    parts = [
+        f"{number} {word}{'' if number == 1 else 's'}"
+        for number, word in ((count, "worker"), (plan.gateways, "gateway"))
+        if number
+    ]
+    summary = f"({', '.join((*parts, f'pid {os.getpid()}'))})"
+    if not plan.gateways:
+        return f"Working for the gateways at {plan.run_dir} {summary}"
+    urls = ", ".join(item.address.url for item in plan.listeners.items)
+    waiting = "" if plan.with_workers else f"; workers are awaited at {plan.run_dir}"
+    return f"Serving on {urls} {summary}{waiting}"

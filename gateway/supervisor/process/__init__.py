@@ -1,0 +1,1 @@
+"""Child processes: started, spoken to, waited for, and ended."""

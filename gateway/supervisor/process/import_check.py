@@ -1,0 +1,113 @@
+"""Imports the apps as workers would: `propylon check` finds out what only a start would show.
+
+Each app is loaded in a process like a worker's, which ends as soon as it has it: its module is
+imported, its factory called. It is never run; its lifespan is not begun.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, cast
+
+from ...config.build import WorkerSeat, worker_arguments
+from ...config.config import Config, PoolConfig
+from ...control.durations import span
+from .child import launch
+from .exit_reason import exit_words
+
+ENDS_WITHIN: Final = 5.0
+"""Seconds that it has to end by itself when it has said how it went."""
+LATE: Final = "late"
+NO_GATEWAYS: Final = os.devnull
+"""Its run directory: it is nobody's worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One pool's app."""
+
+    pool: str
+    app: str
+    """As it was loaded: module:attribute."""
+    interface: str = ""
+    fault: str = ""
+    """A sentence; "" where it could be loaded."""
+    detail: str = ""
+    """The app's traceback, or ""."""
+
+
+def import_apps(config: Config) -> Iterator[Checked]:
+    """One pool after the other, as each is done."""
+    for pool in config.pools:
+        yield _import(config, pool)
+
+
+def _import(config: Config, pool: PoolConfig) -> Checked:
+    seat = WorkerSeat(number=1, child=0, generation=1, run_dir=NO_GATEWAYS, leash_fd=None)
+    arguments = worker_arguments(config, pool, seat)
+    try:
+        process, leash = launch(
+            "propylon.worker",
+            lambda fd: [*arguments, f"--leash-fd={fd}", "--preload"],
+            variables=config.environment,
+            who=config.identity,
+        )
+    except OSError as exc:
+        return Checked(pool.name, pool.app, fault=f"it could not be started: {exc.strerror}")
+    with leash:
+        event = _outcome(leash, monotonic() + config.startup_timeout)
+    code = _end(process, at_once=event.get("event") == LATE)
+    match event:
+        case {"event": "loaded", "app": str(app), "interface": str(interface)}:
+            return Checked(pool.name, app, interface)
+        case {"event": "not_ready", "error": str(error)}:
+            return Checked(pool.name, pool.app, fault=error, detail=str(event.get("detail") or ""))
+        case {"event": "late"}:
+            limit = span(config.startup_timeout)
+            why = f"importing it takes longer than {limit} (--startup-timeout)"
+            return Checked(pool.name, pool.app, fault=why)
+        case _:
+            why = f"the process that imports it {exit_words(code)}"
+            return Checked(pool.name, pool.app, fault=why)
+
+
+def _outcome(leash: socket.socket, by: float) -> dict[str, Any]:
+    """What it says of the import; {} at its end without a word."""
+    poll = select.poll()
+    poll.register(leash, select.POLLIN)
+    heard = b""
+    while (left := by - monotonic()) > 0:
+        if not poll.poll(left * 1_000):
+            break
+        try:
+            data = leash.recv(65_536)
+        except OSError:
+            data = b""
+        if not data:
+            return {}
+        *lines, heard = (heard + data).split(b"\n")
+        for line in lines:
+            try:
+                event: object = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # an app may write to any descriptor
+            if isinstance(event, dict):
+                said = cast("dict[str, Any]", event)
+                if said.get("event") in ("loaded", "not_ready"):
+                    return said
+    return {"event": LATE}
+
+
+def _end(process: "subprocess.Popen[bytes]", *, at_once: bool) -> int:
+    """With its leash closed it ends by itself, unless the app keeps it."""
+    try:
+        return process.wait(0 if at_once else ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        return process.wait()

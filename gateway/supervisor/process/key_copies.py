@@ -1,0 +1,89 @@
+"""Private keys and certificates for gateways that may not read their files (--user).
+
+The supervisor is root and reads them. Each file has a copy in memory (memfd_create(2)), which has
+no name anywhere, and which gateway processes inherit. A renewed file is written into the same copy:
+the gateways look after their files as they always do, and find it changed.
+"""
+
+import os
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from ...observe.process_log import logger
+from ...settings import CertificateFiles, TlsSettings
+
+LOOK_EVERY: Final = 2.0
+"""Seconds. A file has changed when two looks find the same: it has been written to its end."""
+LARGEST: Final = 4 * 1024 * 1024
+
+Look = tuple[int, ...] | None
+
+
+class KeyCopies:
+    def __init__(self) -> None:
+        self._copies: dict[str, int] = {}
+        """Path -> descriptor."""
+        self._copied: dict[str, Look] = {}
+        self._seen: dict[str, Look] = {}
+
+    def settings(self, tls: TlsSettings) -> tuple[TlsSettings, list[int]]:
+        """The same with the copies' places, and the descriptors that go with them. Raises
+        OSError."""
+        paths = {tls.ca_certs, *(path for each in tls.certificates for path in _files(each))}
+        fds = {path: self._copy(path) for path in sorted(paths - {""})}
+        copies = {path: f"/proc/self/fd/{fd}" for path, fd in fds.items()}
+        return replace(tls, copies=copies), list(fds.values())
+
+    async def watch(self) -> None:
+        """For ever."""
+        while True:
+            await trio.sleep(LOOK_EVERY)
+            self.look()
+
+    def look(self) -> None:
+        """Takes over what has changed and is at rest."""
+        for path, fd in self._copies.items():
+            look = _look(path)
+            at_rest, self._seen[path] = look == self._seen.get(path), look
+            if look is None or not at_rest or look == self._copied[path]:
+                continue
+            try:
+                _write(fd, _read(path))
+            except OSError as error:
+                logger.error("%s cannot be read: %s", path, error.strerror)
+            self._copied[path] = look
+
+    def _copy(self, path: str) -> int:
+        if path not in self._copies:
+            look = _look(path)
+            data = _read(path)
+            fd = os.memfd_create("propylon-certificate", os.MFD_CLOEXEC)
+            _write(fd, data)
+            self._copies[path], self._copied[path], self._seen[path] = fd, look, look
+        return self._copies[path]
+
+
+def _files(files: CertificateFiles) -> tuple[str, str]:
+    return files.certfile, files.keyfile
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(LARGEST)
+
+
+def _write(fd: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, data[written:], written)
+    os.ftruncate(fd, len(data))
+
+
+def _look(path: str) -> Look:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

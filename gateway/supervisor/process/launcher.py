@@ -1,0 +1,169 @@
+"""Starts the processes of a generation: what each is told, and which sockets it inherits."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Container, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import trio
+
+from ... import json_texts
+from ...config.build import WorkerSeat, gateway_settings, worker_arguments
+from ...config.config import Config, PoolConfig
+from ...control.run_dir import make_pool_directory
+from ...directories import remove_socket
+from ...listen.address import speaks_tls
+from ...settings import ListenerSettings
+from ..fleet.events import Spawn
+from ..generations import Plan
+from .child import ChildProcess, Event, send_settings, spawn
+from .key_copies import KeyCopies
+from .log_files import give_logs
+from .zygote import ForkedWorker, Zygote, start_zygote
+
+
+class Launcher:
+    def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
+        self._plan = plan
+        self._nursery = nursery
+        self._copies: KeyCopies | None = None
+        """Of keys that gateways may not read."""
+        self._starts: Counter[int] = Counter()
+        self._zygotes: dict[tuple[str, int], Zygote] = {}
+        """Pool and generation -> where its workers are forked."""
+        self._waiting: Counter[tuple[str, int]] = Counter()
+        self._doors: dict[int, str] = {}
+        """Gateway's pid -> what its sockets are called."""
+
+    def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
+        """Raises OSError, RunDirError."""
+        give_logs(config)
+        number = order.place.number
+        for pool in config.pools:  # one that a reload has brought has no directory yet
+            shared = not self._plan.with_workers
+            who = config.identity
+            make_pool_directory(self._plan.run_dir, pool.name, shared=shared, owner=who)
+        listeners = [
+            ListenerSettings(fd=fd, address=address, tls=speaks_tls(item.address))
+            for (fd, address), item in zip(
+                self._plan.listeners.for_gateway(number),
+                self._plan.listeners.items,
+                strict=True,
+            )
+        ]
+        earlier = self._starts[number]
+        door = f"{number}.{earlier}" if earlier else f"{number}"
+        settings = gateway_settings(
+            config,
+            number,
+            self._plan.run_dir,
+            listeners,
+            door=door,
+            await_workers=await_workers,
+        )
+        copies: list[int] = []
+        if config.identity is not None and config.tls.certificates:
+            tls, copies = self._key_copies().settings(config.tls)
+            settings = replace(settings, tls=tls)
+        theirs, ours = os.pipe()
+        try:
+            process = spawn(
+                "propylon.gateway.process",
+                lambda leash: [f"--settings-fd={theirs}", f"--leash-fd={leash}"],
+                [theirs, *(listener.fd for listener in listeners), *copies],
+                who=config.identity,
+            )
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        self._nursery.start_soon(send_settings, ours, json_texts.encode(settings))
+        self._starts[number] += 1
+        self._doors[process.pid] = door
+        return process
+
+    def _key_copies(self) -> KeyCopies:
+        if self._copies is None:
+            self._copies = KeyCopies()
+            self._nursery.start_soon(self._copies.watch)
+        return self._copies
+
+    @property
+    def starts(self) -> dict[int, int]:
+        """Gateway's number -> how often it was started."""
+        return dict(self._starts)
+
+    def door(self, pid: int) -> str:
+        """ "" of a worker."""
+        return self._doors.get(pid, "")
+
+    def resume(self, starts: Mapping[int, int], doors: Mapping[int, str]) -> None:
+        self._starts.update(starts)
+        self._doors.update(doors)
+
+    def gateway_ended(self, pid: int) -> None:
+        """Removes the doors of one that could not do it itself."""
+        door = self._doors.pop(pid)
+        with suppress(OSError):
+            for entry in os.scandir(self._plan.run_dir):
+                if entry.is_dir(follow_symlinks=False):
+                    remove_socket(os.path.join(entry.path, f"{door}.sock"))
+
+    def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
+        """Raises OSError."""
+        give_logs(config)
+        return spawn(
+            "propylon.worker",
+            lambda leash: self._arguments(config, pool, order, leash),
+            variables=config.environment,
+            who=config.identity,
+        )
+
+    async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
+        """With --preload: of the process that has loaded this generation's app. Cancelled while
+        that still loads, it is ended. Raises OSError, PreloadFailed."""
+        key = (pool.name, order.generation)
+        zygote = self._zygotes.get(key)
+        if zygote is None or not zygote.usable:
+            give_logs(config)
+            zygote = start_zygote(
+                lambda leash: self._arguments(config, pool, order, leash),
+                config.environment,
+                config.identity,
+            )
+            self._zygotes[key] = zygote
+            self._nursery.start_soon(zygote.run, _unheard)
+        self._waiting[key] += 1
+        try:
+            return await zygote.fork(order.child, self._arguments(config, pool, order, None))
+        except trio.Cancelled:
+            if not zygote.has_loaded and self._waiting[key] == 1:  # nobody else waits for it
+                zygote.stop()
+                zygote.signal(signal.SIGKILL)
+            raise
+        finally:
+            self._waiting[key] -= 1
+
+    def forget_zygotes(self, keep: Container[int]) -> None:
+        """Those of other generations end with their workers."""
+        for key in [key for key in self._zygotes if key[1] not in keep]:
+            self._zygotes.pop(key).stop()
+
+    def _arguments(
+        self, config: Config, pool: PoolConfig, order: Spawn, leash: int | None
+    ) -> list[str]:
+        seat = WorkerSeat(
+            number=order.place.number,
+            child=order.child,
+            generation=order.generation,
+            run_dir=self._plan.run_dir,
+            leash_fd=leash,
+        )
+        return worker_arguments(config, pool, seat)
+
+
+def _unheard(event: Event) -> None:
+    """What a zygote says is told to those who ask it for workers."""

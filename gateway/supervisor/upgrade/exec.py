@@ -1,0 +1,91 @@
+"""Replaces this process's code by what is installed now: looked at first, then exec(2)."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from ...observe.console_log import flush_log
+from ..signals import WANTED
+from .saved_state import CHECK, VARIABLE, Handover, write
+
+TIMEOUT: Final = 30.0
+"""Seconds that the new code may take to read what it would be handed."""
+_COMMAND: Final = (sys.executable, "-P", "-m", "propylon.gateway.cli")
+
+
+async def refused(handover: Handover) -> str:
+    """Why the code that is installed now cannot take over, as a sentence; "" it can."""
+    file = write(handover, inheritable=False)
+    try:
+        with trio.move_on_after(TIMEOUT) as limit:
+            done = await trio.run_process(
+                [*_COMMAND, *sys.argv[1:]],
+                env=os.environ | {VARIABLE: f"{CHECK}{file}"},
+                pass_fds=[file],
+                check=False,
+                capture_stdout=True,
+                stderr=subprocess.STDOUT,
+            )
+            if done.returncode == 0:
+                return ""
+            said = done.stdout.decode("utf-8", "replace").rstrip()
+            return f"the new code does not start (exit code {done.returncode}):\n{said}"
+    finally:
+        os.close(file)
+    assert limit.cancelled_caught, "the block returns"
+    return f"the new code did not start within {TIMEOUT:g} s"
+
+
+@contextmanager
+def hold_signals() -> Generator[list[int]]:
+    """Those that come meanwhile, for whoever takes over; if nobody does, they come afterwards."""
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: held.append(number))
+        for number in WANTED
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield held
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held:
+            signal.raise_signal(number)
+
+
+def take_over(handover: Handover, held: Sequence[int]) -> str:
+    """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
+    Where the exec fails, as if nothing had been; why, as a sentence.
+
+    A signal that comes before the new code hears signals waits for it: blocked signals stay
+    blocked, and pending, across an exec.
+    """
+    passed = [child.leash for child in handover.children]
+    passed += [number for listener in handover.listeners for number in listener.sockets]
+    passed += [number for number in (handover.lock, handover.control) if number is not None]
+    signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
+    try:
+        file = write(handover, inheritable=True)
+        os.environ[VARIABLE] = str(file)
+        for number in passed:
+            os.set_inheritable(number, True)
+        flush_log()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in held:  # some may have come to other threads, which do not block them
+            signal.pthread_kill(threading.get_ident(), number)
+        os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
+    except OSError as error:
+        os.environ.pop(VARIABLE, None)
+        for number in passed:
+            os.set_inheritable(number, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
+        return f"{sys.executable} cannot be run: {error.strerror}"

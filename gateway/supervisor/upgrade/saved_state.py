@@ -1,0 +1,134 @@
+"""What a supervisor hands over to the newer code that takes its place in the same process.
+
+An upgrade is an exec(2): the pid stays, and with it whoever watches over it, the children stay
+children, and every socket that is held open stays open. What is known of them goes along as JSON
+in an unnamed file. The format is read by the next version, so it only grows: new fields have
+defaults, and a missing one is an error that the check before the exec finds.
+"""
+
+import os
+import socket
+import tempfile
+from typing import Final, Literal
+
+import msgspec
+
+from ... import json_texts
+from ...listen.address import Address, InheritedAddress, TcpAddress, UnixAddress
+from ...listen.sockets import Listener, Listeners
+
+VARIABLE: Final = "_PROPYLON_HANDOVER"
+"""Environment variable with the file's number; with `check:` in front nothing is begun."""
+CHECK: Final = "check:"
+
+
+class HandoverError(Exception):
+    """What older code hands over cannot be understood, as a sentence."""
+
+
+class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    kind: Literal["gateway", "worker"]
+    number: int
+    pool: str = ""
+    generation: int
+    pid: int
+    leash: int
+    """Its number as a file descriptor."""
+    unread: bytes = b""
+    """The beginning of a line that it has not finished."""
+    state: Literal["starting", "ready", "stopping"]
+    age: float
+    """Seconds since it was started, or ready."""
+    time_left: float | None = None
+    """Seconds to its deadline."""
+    seat: Literal["holder", "successor", "none"]
+    why: str = ""
+    wish: str = ""
+    door: str = ""
+    """Of a gateway."""
+    links: dict[str, list[int]] = {}
+    """Of a gateway: pool -> the workers that it may use."""
+
+
+class SavedListener(msgspec.Struct, frozen=True, kw_only=True):
+    tcp: TcpAddress | None = None
+    unix: UnixAddress | None = None
+    inherited: InheritedAddress | None = None
+    sockets: list[int]
+    inode: tuple[int, int] | None = None
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    generation: int
+    last_generation: int
+    workers: dict[str, int]
+    next_id: int
+    starts: dict[int, int]
+    """Gateway's number -> how often it was started."""
+    run_dir: str
+    control_socket: str
+    control: int | None = None
+    """The control socket's number as a file descriptor."""
+    lock: int | None
+    temporary: bool
+    listeners: list[SavedListener]
+    children: list[SavedChild]
+    uptime: float
+
+
+def save_listeners(listeners: Listeners) -> list[SavedListener]:
+    return [_save(item) for item in listeners.items]
+
+
+def _save(item: Listener) -> SavedListener:
+    sockets, inode = [sock.fileno() for sock in item.sockets], item.inode
+    match item.address:
+        case TcpAddress() as address:
+            return SavedListener(tcp=address, sockets=sockets, inode=inode)
+        case UnixAddress() as address:
+            return SavedListener(unix=address, sockets=sockets, inode=inode)
+        case InheritedAddress() as address:
+            return SavedListener(inherited=address, sockets=sockets, inode=inode)
+
+
+def listeners_of(handover: Handover) -> Listeners:
+    """The sockets are this process's already."""
+    listeners = Listeners()
+    for item in handover.listeners:
+        address: Address | None = item.tcp or item.unix or item.inherited
+        assert address is not None, "each has one of the three"
+        sockets = [socket.socket(fileno=number) for number in item.sockets]
+        for sock in sockets:
+            sock.set_inheritable(False)
+        listeners.items.append(Listener(address, sockets, item.inode))
+    return listeners
+
+
+def write(handover: Handover, *, inheritable: bool) -> int:
+    """The number of an unnamed file; `inheritable`: it survives an exec."""
+    with tempfile.TemporaryFile() as file:
+        file.write(json_texts.encode(handover))
+        file.flush()
+        number = os.dup(file.fileno())
+    os.lseek(number, 0, os.SEEK_SET)
+    os.set_inheritable(number, inheritable)
+    return number
+
+
+def take() -> tuple[Handover | None, bool]:
+    """What this process was handed, and whether that was only to see if it can be read.
+
+    Raises HandoverError.
+    """
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        return None, False
+    with open(int(text.removeprefix(CHECK)), "rb") as file:
+        try:
+            handover = json_texts.decode(file.read(), Handover)
+        except ValueError as error:
+            raise HandoverError(f"what the older code hands over is not read: {error}") from None
+    if handover.lock is not None and not text.startswith(CHECK):
+        os.set_inheritable(handover.lock, False)
+    return handover, text.startswith(CHECK)

@@ -1,0 +1,1 @@
+"""What carries bytes: the poller of all sockets, and a client's socket with and without TLS."""

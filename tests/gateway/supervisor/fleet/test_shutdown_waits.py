@@ -1,0 +1,57 @@
+"""What a stop says that it waits for."""
+
+import pytest
+from propylon.gateway.supervisor.fleet.events import Place
+from propylon.gateway.supervisor.fleet.replica import Child
+from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_HURRY, waits_for
+
+GATEWAYS = [
+    Child(number, Place("gateway", number), 1, 0.0, None, pid=number + 100) for number in (1, 2)
+]
+WORKERS = [
+    Child(number, Place("worker", number, "web"), 1, 0.0, None, pid=number + 100)
+    for number in (3, 4)
+]
+CALLS = {
+    "web": [
+        {"worker": 3, "requests": 1, "responses": 2, "websockets": 1},
+        {"worker": None, "requests": 4},
+    ],
+    "idle": [],
+}
+AGAIN = {"web": [{"worker": 3, "requests": 1, "responses": 0, "websockets": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("children", "said", "vitals", "sentence"),
+    [
+        ([], {}, {}, ""),
+        (
+            GATEWAYS + WORKERS,
+            {1: {"connections": 9, "calls": CALLS}, 2: {"connections": 1, "calls": AGAIN}},
+            {3: {"calls": 7}},
+            "2 requests, 2 responses and 1 WebSocket of pool web (worker 3); "
+            "4 requests of pool web (the queue)",
+        ),
+        (GATEWAYS, {1: {"connections": 1, "calls": {"web": []}}}, {}, "1 connection"),
+        (WORKERS, {}, {3: {"calls": 1}}, "1 call of worker 3 (pid 103) of pool web"),
+        (
+            GATEWAYS[:1] + WORKERS[:1],
+            {},
+            {},
+            "gateway 1 (pid 101) to end; worker 3 (pid 103) of pool web to end",
+        ),
+    ],
+)
+def test_sentence(
+    children: list[Child], said: dict[int, object], vitals: dict[int, object], sentence: str
+) -> None:
+    full = f"Stopping waits for {sentence}; {HOW_TO_HURRY}" if sentence else ""
+    assert waits_for(children, said, vitals, None) == full  # type: ignore[arg-type]
+
+
+def test_how_long_and_not_everybody() -> None:
+    many = [Child(n, Place("worker", n, "web"), 1, 0.0, None, pid=n) for n in range(1, 12)]
+    text = waits_for(many, {}, {}, 12.0)
+    assert text.endswith(f"; 3 more, for 12 s at most; {HOW_TO_HURRY}")
+    assert text.count("to end") == 8

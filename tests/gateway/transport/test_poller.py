@@ -1,0 +1,189 @@
+"""The poller's barriers: an owner that fails ends, and nobody else notices."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+import trio
+from propylon.gateway.transport.poller import READ, WRITE, Poller
+
+
+class Owner:
+    """Watches one end of a pair; `do` is what it does when it is called."""
+
+    def __init__(self, poller: Poller, do: Callable[["Owner"], None], events: int = READ) -> None:
+        self.poller, self.do = poller, do
+        self.sock, self.peer = socket.socketpair()
+        self.sock.setblocking(False)
+        self.calls = 0
+        self.cuts = 0
+        poller.add(self.sock.fileno(), self, events)
+
+    def readable(self) -> None:
+        self.calls += 1
+        self.do(self)
+
+    def writable(self) -> None:
+        self.calls += 1
+        self.do(self)
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+    def close(self) -> None:
+        self.sock.close()
+        self.peer.close()
+
+
+class Ends(Owner):
+    """Does in `cut` what an owner should."""
+
+    def cut(self) -> None:
+        super().cut()
+        self.poller.remove(self.sock.fileno())
+        self.sock.close()
+
+
+class FailsToEnd(Owner):
+    def cut(self) -> None:
+        super().cut()
+        raise RuntimeError("the end fails too")
+
+
+def fail(owner: Owner) -> None:
+    raise RuntimeError("a persistent fault")
+
+
+def read(owner: Owner) -> None:
+    owner.sock.recv(100)
+
+
+@pytest.fixture
+def owners() -> Iterator[list[Owner]]:
+    made: list[Owner] = []
+    yield made
+    for owner in made:
+        owner.close()
+
+
+async def turns(poller: Poller, well: Owner, count: int = 5) -> None:
+    """So many turns, each of which brings something to a socket that is well."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        for number in range(count):
+            well.peer.send(b"x")
+            with trio.fail_after(20):
+                while well.calls <= number:
+                    await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", [Owner, Ends, FailsToEnd])
+@pytest.mark.parametrize("events", [READ, WRITE])
+async def test_an_owner_that_fails_is_cut_and_never_called_again(
+    kind: type[Owner], events: int, owners: list[Owner], caplog: pytest.LogCaptureFixture
+) -> None:
+    poller = Poller()
+    failing, well = kind(poller, fail, events), Owner(poller, read)
+    owners += [failing, well]
+    failing.peer.send(b"never read")
+    await turns(poller, well)
+    assert (failing.calls, failing.cuts) == (1, 1)
+    assert caplog.messages.count("a socket's owner failed") == 1
+    poller.remove(failing.sock.fileno())  # harmless for one that was dropped
+
+
+async def test_a_flush_that_fails_leaves_the_turn_whole(owners: list[Owner]) -> None:
+    poller = Poller()
+    flushed: list[str] = []
+
+    def do(owner: Owner) -> None:
+        read(owner)
+        for flush in (broken, whole):
+            poller.at_end_of_turn(flush)
+        assert len(flushed) == 2 * (owner.calls - 1), "flushed before the turn's end"
+
+    def broken() -> None:
+        flushed.append("broken")
+        raise RuntimeError("cannot be sent")
+
+    def whole() -> None:
+        flushed.append("whole")
+
+    well = Owner(poller, do)
+    owners.append(well)
+    await turns(poller, well, 3)
+    assert flushed == ["broken", "whole"] * 3
+    assert well.cuts == 0
+    poller.at_end_of_turn(whole)
+    assert flushed[-2:] == ["whole", "whole"], "outside of a turn it happens at once"
+
+
+def endless(owner: Owner) -> None:
+    """Has the next turn find something again."""
+    owner.sock.recv(100)
+    owner.peer.send(b"x")
+
+
+async def test_traffic_that_never_ends_leaves_trio_its_turns(owners: list[Owner]) -> None:
+    poller = Poller()
+    busy = Owner(poller, endless)
+    owners.append(busy)
+    busy.peer.send(b"x")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        with trio.fail_after(20):
+            for number in range(1, 4):
+                while busy.calls < number * 10:
+                    await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_announced_has_trio_run_at_once(
+    owners: list[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a round of this traffic would last for a minute."""
+    monkeypatch.setattr("propylon.gateway.transport.poller.LONGEST_ROUND", 60.0)
+    poller = Poller()
+    rings = 0
+
+    def ring_in_time(owner: Owner) -> None:
+        nonlocal rings
+        endless(owner)
+        if owner.calls % 100 == 0 and rings < 3:
+            rings += 1
+            peer.send(b"x")
+
+    waiting, peer = socket.socketpair()
+    busy = Owner(poller, ring_in_time)
+    owners.append(busy)
+    busy.peer.send(b"x")
+    with waiting, peer:
+        waiting.setblocking(False)
+        poller.announce(waiting.fileno())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(poller.run)
+            with trio.fail_after(20):
+                for _ in range(3):
+                    await trio.lowlevel.wait_readable(waiting)
+                    waiting.recv(1)
+            assert busy.calls < 100_000
+            nursery.cancel_scope.cancel()
+        assert rings == 3
+
+
+async def test_what_was_withdrawn_is_not_told_of(owners: list[Owner]) -> None:
+    """Another process has the listening socket too: it is not gone when we close it."""
+    poller = Poller()
+    waiting, peer = socket.socketpair()
+    with waiting.dup(), peer:
+        poller.announce(waiting.fileno())
+        poller.withdraw(waiting.fileno())
+        number = waiting.detach()
+        os.close(number)
+        well = Owner(poller, read)  # has the number now, as likely as not
+        owners.append(well)
+        peer.send(b"x")
+        await turns(poller, well)
+        assert well.calls == 5

@@ -1,0 +1,273 @@
+"""Bytes for one client: what is sent at once, what together, and what waits for a slow one."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from propylon.gateway.exchange.exchange import Exchange
+from propylon.gateway.serve.http1_connection import ClientConnection
+from propylon.gateway.serve.service_state import ServiceState
+from propylon.gateway.settings import ServeSettings, WebSocketSettings
+from propylon.gateway.transport.poller import Poller
+from propylon.gateway.transport.send_queue import Outgoing
+from propylon.protocol.send_buffer import MOST_BUFFERS
+
+from ..http1.drive import context
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+LARGE = bytes(range(256)) * 256
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Non-blocking, with little room in between."""
+    one, other = socket.socketpair()
+    with one, other:
+        for end in (one, other):
+            end.setblocking(False)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)
+        yield one, other
+
+
+def read(sock: socket.socket, count: int) -> bytes:
+    try:
+        return sock.recv(count)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize("step", [1, 7, 1_000, 4_096, 100_000])
+@pytest.mark.parametrize("pieces", [[LARGE], [b"x\r\n", LARGE, b"\r\n"] * 2, [b"ab"] * 5_000])
+def test_a_client_that_takes_some_at_a_time(
+    ends: tuple[socket.socket, socket.socket], pieces: list[bytes], step: int
+) -> None:
+    if step == 1:
+        pieces = [piece[:3_000] for piece in pieces]
+    one, other = ends
+    outgoing = Outgoing(one)
+    outgoing.gather(pieces)
+    outgoing.send(b"end")
+    heard = b""
+    while outgoing.size:
+        heard += read(other, step)
+        outgoing.send_kept()
+        assert outgoing.blocked == bool(outgoing.size)
+    while data := read(other, 1 << 20):
+        heard += data
+    assert heard == b"".join(pieces) + b"end"
+
+
+def test_what_is_sent_goes_behind_what_was_gathered(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    one, other = ends
+    outgoing = Outgoing(one)
+    outgoing.gather((b"a", b"b"))
+    assert (outgoing.size, outgoing.blocked, read(other, 10)) == (2, False, b"")
+    outgoing.send(b"c")
+    assert (outgoing.size, read(other, 10)) == (0, b"abc")
+    outgoing.send(b"d")
+    assert read(other, 10) == b"d"
+
+
+# -- one turn --------------------------------------------------------------------------------
+
+
+class Source:
+    """What has sent a response's body, and is told what the client took."""
+
+    send_credit = 0
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.given_up = 0
+
+    def consumed(self, count: int) -> None:
+        self.taken += count
+
+    def give_up(self, code: int, reason: str) -> None:
+        self.given_up += 1
+
+    def send_body(self, data: bytes, more: bool) -> None: ...
+    def send_message(self, data: bytes | str, more: bool) -> None: ...
+    def settle(self) -> None: ...
+    def hang_up(self, event: dict[str, object]) -> None: ...
+
+
+class Served:
+    """A connection whose client sees each of its sends by itself: one is one packet here."""
+
+    def __init__(self, answer: Callable[[Exchange], None]) -> None:
+        self.source = Source()
+        self.exchanges: list[Exchange] = []
+        self.finished = 0
+        self._answer = answer
+        self.poller = Poller()
+        state = ServiceState(
+            http=context("httptools"),
+            settings=ServeSettings(),
+            websocket=WebSocketSettings(),
+            believe=lambda _: None,
+            answer=self.answer,
+            finished=self.count,
+            poller=self.poller,
+        )
+        ours, self.client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (ours, self.client):
+            end.setblocking(False)
+        self.connection = ClientConnection(ours, None, None, state)
+        self.connection.open()
+
+    def close(self) -> None:
+        self.connection.cut()
+        self.client.close()
+
+    def answer(self, exchange: Exchange) -> None:
+        exchange.source = self.source
+        self.exchanges.append(exchange)
+        self._answer(exchange)
+
+    def count(self, exchange: Exchange, seconds: float) -> None:
+        self.finished += 1
+
+    def turn(self) -> list[bytes]:
+        """What the client gets of one turn."""
+        self.poller._turn()  # pyright: ignore[reportPrivateUsage]
+        packets: list[bytes] = []
+        while packet := read(self.client, 1 << 20):
+            packets.append(packet)
+        return packets
+
+
+Serve = Callable[[Callable[[Exchange], None]], Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def serve(answer: Callable[[Exchange], None]) -> Served:
+            return stack.enter_context(closing(Served(answer)))
+
+        yield serve
+
+
+def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        for _ in range(3):
+            exchange.sink.body(exchange, b"data\n")
+
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
+    assert len(packets) == 1
+    assert packets[0].endswith(b"\r\n\r\n" + b"5\r\ndata\n\r\n" * 3)
+    assert it.source.taken == 15
+    exchange = it.exchanges[0]
+    # Outside of a turn there is no end to wait for.
+    exchange.sink.body(exchange, b"more")
+    assert read(it.client, 100) == b"4\r\nmore\r\n"
+    assert it.source.taken == 19
+    exchange.sink.end(exchange)
+    assert read(it.client, 100) == b"0\r\n\r\n"
+    assert it.finished == 1
+
+
+def test_more_parts_than_one_call_takes(serve: Serve) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        for _ in range(2 * MOST_BUFFERS):
+            exchange.sink.body(exchange, b"x")
+
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
+    assert b"".join(packets).endswith(b"\r\n\r\n" + b"1\r\nx\r\n" * 2 * MOST_BUFFERS)
+    assert it.source.taken == 2 * MOST_BUFFERS
+
+
+def test_a_whole_response_goes_at_once_and_in_its_place(serve: Serve) -> None:
+    """Two pipelined requests: a stream that ends in its turn, and a complete response."""
+
+    def answer(exchange: Exchange) -> None:
+        sink = exchange.sink
+        if exchange is it.exchanges[0]:
+            sink.start(exchange, 200, ((b"content-length", b"4"),))
+            sink.body(exchange, b"ab")
+            sink.body(exchange, b"cd")
+            sink.end(exchange)
+        else:
+            sink.respond(exchange, 200, (), b"second")
+
+    it = serve(answer)
+    it.client.send(GET * 2)
+    packets = it.turn()
+    assert len(packets) == 2
+    assert packets[0].endswith(b"\r\n\r\nabcd")
+    assert packets[1].endswith(b"\r\n\r\nsecond")
+    assert it.finished == 2
+    assert it.source.taken in (0, 4)
+
+
+def test_a_failure_behind_gathered_parts_cuts_them_visibly(serve: Serve) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        exchange.sink.body(exchange, b"half")
+        exchange.sink.fail(exchange, 500, "The app failed.")
+
+    it = serve(answer)
+    it.client.send(GET)
+    packets = it.turn()
+    assert len(packets) == 1
+    assert packets[0].endswith(b"4\r\nhalf\r\n")
+    assert it.client.recv(10) == b""
+
+
+def test_a_client_that_is_gone_when_the_turn_ends(serve: Serve) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        exchange.sink.body(exchange, b"nobody hears it")
+        it.client.close()
+
+    it = serve(answer)
+    it.client.send(GET)
+    it.poller._turn()  # pyright: ignore[reportPrivateUsage]
+    assert (it.source.given_up, it.finished, it.source.taken) == (1, 1, 0)
+
+
+def test_credit_comes_back_when_the_client_has_taken_it(serve: Serve) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        exchange.sink.body(exchange, LARGE)
+
+    it = serve(answer)
+    # A packet that is never larger than the buffer is taken whole or not at all.
+    while True:
+        try:
+            it.connection._socket._sock.send(b"filler" * 1_000)  # pyright: ignore
+        except BlockingIOError:
+            break
+    it.client.send(GET)
+    it.poller._turn()  # pyright: ignore[reportPrivateUsage]
+    assert it.source.taken == 0
+    heard = b""
+    while it.source.taken < len(LARGE):
+        heard += b"".join(it.turn())
+    assert heard.endswith(LARGE + b"\r\n")
+
+
+def test_what_goes_out_within_the_turn_is_accounted_for_at_its_end(serve: Serve) -> None:
+    """Else a source that has used its credit up would wait for ever."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.start(exchange, 200, ())
+        exchange.sink.body(exchange, b"part")
+        it.connection._socket.send(b"behind it")  # pyright: ignore[reportPrivateUsage]
+
+    it = serve(answer)
+    it.client.send(GET)
+    (packet,) = it.turn()
+    assert packet.endswith(b"part\r\nbehind it")
+    assert it.source.taken == 4

@@ -1,0 +1,175 @@
+"""Frames read here and frames read by wsproto say the same, wherever the bytes are cut."""
+
+import zlib
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from propylon.gateway.settings import WebSocketSettings
+from propylon.gateway.websocket.frames import (
+    Alive,
+    BoundedDeflate,
+    Closed,
+    Failed,
+    Piece,
+    Reply,
+    WebSocketMachine,
+    negotiate_deflate,
+)
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
+LIMIT = 70_000
+SETTINGS = WebSocketSettings(max_size=LIMIT)
+KEY = b"\x01\x82\x30\xff"
+
+
+def frame(first: int, payload: bytes, *, mask: bool = True, length: bytes = b"") -> bytes:
+    """`length`: the extended length, if not the shortest."""
+    size = len(payload)
+    if length:
+        short = 126 if len(length) == 2 else 127
+    elif size < 126:
+        short = size
+    elif size <= 0xFFFF:
+        short, length = 126, size.to_bytes(2, "big")
+    else:
+        short, length = 127, size.to_bytes(8, "big")
+    if not mask:
+        return bytes([first, short]) + length + payload
+    key = (KEY * (size // 4 + 1))[:size]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")
+    return bytes([first, 0x80 | short]) + length + KEY + masked.to_bytes(size, "big")
+
+
+def said(machine: WebSocketMachine, pieces: list[bytes]) -> list[object]:
+    """Whole messages and what else was heard, up to the end."""
+    heard: list[object] = []
+    parts: list[bytes | str] = []
+    for data in pieces:
+        for event in machine.receive(data):
+            if isinstance(event, Piece):
+                parts.append(event.data)
+                if not event.more:
+                    heard.append(join(parts))
+                    parts = []
+            elif isinstance(event, Reply):
+                heard.append(event.data)
+            elif isinstance(event, (Closed, Failed)):
+                heard.append((type(event).__name__, event.code))
+            else:
+                heard.append(type(event).__name__)
+    return heard
+
+
+def join(parts: list[bytes | str]) -> tuple[str, bytes]:
+    text = isinstance(parts[0], str)
+    data = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return ("text" if text else "binary"), data
+
+
+def said_by_wsproto(pieces: list[bytes]) -> list[object]:
+    connection = Connection(ConnectionType.SERVER, [])
+    heard: list[object] = []
+    parts: list[bytes | str] = []
+    for data in pieces:
+        connection.receive_data(data)
+        for event in connection.events():
+            if isinstance(event, (TextMessage, BytesMessage)):
+                parts.append(event.data if isinstance(event.data, str) else bytes(event.data))
+                if sum(len(join([part])[1]) for part in parts) > LIMIT:
+                    return [*heard, (Failed.__name__, 1009)]
+                if event.message_finished:
+                    heard.append(join(parts))
+                    parts = []
+            elif isinstance(event, Ping):
+                heard.append(connection.send(event.response()))
+            elif isinstance(event, Pong):
+                heard.append(Alive.__name__)
+            elif isinstance(event, CloseConnection):
+                failed = connection.state is ConnectionState.OPEN
+                return [*heard, ((Failed if failed else Closed).__name__, int(event.code))]
+    return heard
+
+
+PAYLOADS = st.one_of(
+    st.binary(max_size=140),
+    st.text(max_size=60).map(str.encode),
+    st.sampled_from([b"", bytes(125), bytes(126), bytes(65_535), bytes(65_536), bytes(LIMIT + 1)]),
+)
+FIRSTS = st.one_of(
+    st.sampled_from([0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A]),  # what may come
+    st.sampled_from([0x88, 0x09, 0xC1, 0x91, 0x83, 0x8B]),  # an end, in one way or another
+)
+FRAMES = st.one_of(
+    st.builds(frame, FIRSTS, PAYLOADS),
+    st.builds(frame, FIRSTS, PAYLOADS, mask=st.booleans()),
+    st.just(frame(0x82, b"long", length=b"\0\4")),
+    st.just(frame(0x82, b"long", length=bytes(7) + b"\4")),
+)
+
+
+@given(frames=st.lists(FRAMES, max_size=6), step=st.integers(1, 300))
+@example(frames=[frame(0x81, b"a"), frame(0x01, b"b"), frame(0x81, b"c")], step=1)
+@example(frames=[frame(0x81, b"\xc3"), frame(0x81, b"\xa4")], step=1000)
+def test_both_ways_to_read_agree(frames: list[bytes], step: int) -> None:
+    data = b"".join(frames)
+    step = max(step, len(data) // 200)
+    cuts = [data[i : i + step] for i in range(0, len(data), step)]
+    expected = said_by_wsproto(cuts)
+    assert said(WebSocketMachine(SETTINGS, None), [data] if data else []) == expected
+    assert said(WebSocketMachine(SETTINGS, None), cuts) == expected
+
+
+@given(
+    messages=st.lists(st.one_of(st.text(max_size=80), st.binary(max_size=300)), max_size=8),
+    more=st.lists(st.booleans(), min_size=8, max_size=8),
+    deflate=st.booleans(),
+)
+def test_what_is_sent_can_be_read(
+    messages: list[str | bytes], more: list[bool], deflate: bool
+) -> None:
+    """Also when fragments and whole messages, compressed or not, follow each other."""
+    extension, answer = None, b""
+    if deflate:
+        extension, answer = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    server = WebSocketMachine(SETTINGS, extension)
+    theirs = None
+    if answer:
+        theirs = BoundedDeflate(LIMIT, server_max_window_bits=12)
+    client = Connection(ConnectionType.CLIENT, [] if theirs is None else [theirs])
+    expected: list[tuple[str, bytes]] = []
+    for message, cut in zip(messages, more, strict=False):
+        half = len(message) // 2
+        if cut:
+            client.receive_data(server.message(message[:half], True))
+            client.receive_data(server.message(message[half:], False))
+        else:
+            client.receive_data(server.message(message, False))
+        expected.append(join([message]))
+    heard: list[tuple[str, bytes]] = []
+    parts: list[bytes | str] = []
+    for event in client.events():
+        assert isinstance(event, (TextMessage, BytesMessage))
+        parts.append(event.data if isinstance(event.data, str) else bytes(event.data))
+        if event.message_finished:
+            heard.append(join(parts))
+            parts = []
+    assert heard == expected
+
+
+def test_a_ping_between_compressed_fragments() -> None:
+    """wsproto forgets that the message is compressed (its pull request 205)."""
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    compressor = zlib.compressobj(wbits=-12)
+    packed = compressor.compress(b"hello " * 9) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    packed = packed.removesuffix(b"\0\0\xff\xff")
+    data = frame(0x41, packed[:5]) + frame(0x89, b"there?") + frame(0x80, packed[5:])
+    ping, message = said(WebSocketMachine(SETTINGS, deflate), [data])
+    assert (ping, message) == (b"\x8a\x06there?", ("text", b"hello " * 9))
+
+
+def test_a_message_may_end_its_compressor() -> None:
+    """RFC 7692 section 7.2.3.4's own example, and another message behind it."""
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    message = frame(0xC1, bytes.fromhex("f348cdc9c9070000"))
+    assert said(WebSocketMachine(SETTINGS, deflate), [message, message]) == [("text", b"Hello")] * 2

@@ -1,0 +1,36 @@
+"""What both interfaces make of the protocol's Scope: the path and its mount point."""
+
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from ...protocol.messages import Scope
+
+TYPE: Final = 0
+METHOD: Final = 2
+RAW_PATH: Final = 4
+
+
+class UnknownCallType(Exception):
+    """A scope of a type that this worker does not serve; the call is refused, nothing more."""
+
+
+def call_name(scope: Scope) -> str:
+    """`GET /raw%20path` for the log: still percent-encoded, so no control byte gets there."""
+    return f"{scope[METHOD]} {scope[RAW_PATH].decode('ascii', 'backslashreplace')}"
+
+
+def path_bytes(raw_path: bytes) -> bytes:
+    """The path percent-decoded, once."""
+    return unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+
+
+def below_root(path: str, root_path: str) -> str | None:
+    """The path behind its mount point; None if the path does not lie below it, which means that
+    a proxy in front has cut the mount point off already."""
+    if not root_path:
+        return path
+    if path.startswith(root_path):
+        rest = path[len(root_path) :]
+        if not rest or rest[0] == "/":
+            return rest
+    return None

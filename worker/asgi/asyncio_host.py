@@ -1,0 +1,115 @@
+"""Hosts an ASGI app on asyncio, with uvloop's loop where it is installed.
+
+The sockets are watched, not wrapped in transports: a transport of uvloop's keeps what is written
+until the end of its turn, but STARTED has to be on the wire before the app is called, and one
+`send` per turn needs no buffer of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, cast
+
+from ...protocol.messages import Scope
+from ..app.load import AppLoadError, LoadedApp
+from ..host.host import SHUTDOWN_TIMEOUT, Host
+from ..host.link_session import HostedCall, LinkSession
+from ..process.supervisor_channel import Leash
+from ..settings import WorkerSettings
+from .call import AppContext, AsgiApp, AsgiCall, LoopKind
+from .lifespan import Lifespan
+from .websocket_call import WebSocketCall
+
+logger = logging.getLogger("propylon.worker")
+
+# GeneratorExit: a loop that closes throws away what still runs.
+_LOOP: Final = LoopKind(
+    asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit), asyncio.sleep
+)
+
+
+def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    """Runs until told to stop. Raises AppLoadError if the app cannot start."""
+    factory, name = loop_factory(settings.loop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(AsyncioHost(settings, loaded, leash, name).main())
+
+
+def loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
+    """What makes the loop, and its name. Raises AppLoadError if uvloop is wanted and not there."""
+    if loop != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if loop == "uvloop":
+                raise AppLoadError("loop", "--loop uvloop: uvloop is not installed") from None
+        else:
+            return uvloop.new_event_loop, "uvloop"
+    return asyncio.new_event_loop, "asyncio"
+
+
+class AsyncioHost(Host):
+    def __init__(
+        self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash, loop_name: str
+    ) -> None:
+        super().__init__(settings, loaded, leash)
+        self.loop_name = loop_name
+        self._app = cast("AsgiApp", loaded.app)
+        self._loop: asyncio.AbstractEventLoop  # known in main
+        self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
+
+    async def main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        lifespan = Lifespan(self._app, self.settings.lifespan, _LOOP)
+        task = self._loop.create_task(lifespan.run())
+        try:
+            await lifespan.startup()
+            self._context = self._context._replace(state=lifespan.state)
+            self.take_signals()
+            self.begin()
+            while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
+                await asyncio.sleep(delay)
+            try:
+                async with asyncio.timeout(SHUTDOWN_TIMEOUT):
+                    await lifespan.shutdown()
+            except TimeoutError:
+                logger.error("the app's lifespan shutdown took over %g s", SHUTDOWN_TIMEOUT)
+            if self.failure is not None:
+                raise self.failure
+        finally:
+            task.cancel()
+
+    def new_event(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
+        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        return kind(session, self._context)
+
+    def start(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task = self._loop.create_task(call.run(self._app))
+        call.began = self.now
+        self.take(call)
+
+    def cancel(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task.cancel()
+
+    def watch(self, session: LinkSession) -> None:
+        self._loop.add_reader(session.sock, session.readable)
+
+    def ring(self, session: LinkSession) -> None:
+        self._loop.call_soon(session.flush)
+
+    def watch_writable(self, session: LinkSession) -> None:
+        self._loop.add_writer(session.sock, self._writable, session)
+
+    def _writable(self, session: LinkSession) -> None:
+        self._loop.remove_writer(session.sock)
+        session.writable()
+
+    def closing(self, session: LinkSession) -> None:
+        self._loop.remove_reader(session.sock)
+        self._loop.remove_writer(session.sock)
+        super().closing(session)

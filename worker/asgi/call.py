@@ -1,0 +1,354 @@
+"""One call of an ASGI 3 app, on whichever event loop.
+
+Only a call that has to wait makes an Event (the host's: asyncio's or trio's, both have `set` and
+`wait`). The common call, one that has its whole request and answers it at once with one body,
+makes none: its head is kept until the body comes, and both travel as one RESPONSE.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from ...protocol.fragmenter import MessageCutter
+from ...protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
+from ..app.client_disconnected import ClientDisconnected, is_disconnect
+from ..app.request_scope import UnknownCallType, call_name
+from ..app.response_head import checked_headers, checked_status
+from ..app.tracebacks import strip_frames, summary
+from ..host.link_session import HostedCall, LinkSession
+from ..host.unheard import UnheardResponse
+from .scope import http_scope
+
+logger = logging.getLogger("propylon.worker")
+
+AsgiEvent = dict[str, Any]
+AsgiApp = Callable[
+    [dict[str, object], Callable[[], Awaitable[AsgiEvent]], Callable[[AsgiEvent], Awaitable[None]]],
+    Awaitable[None],
+]
+
+_NOT_BEGUN: Final = frozenset({"opened", "started"})
+OVER: Final = frozenset({"complete", "failed"})
+_WHEN: Final = {
+    "opened": "before http.response.start",
+    "started": "before http.response.start",
+    "complete": "after the response was complete",
+    "failed": "after the response was given up",
+}
+
+
+class LoopEvent(Protocol):
+    def set(self) -> None: ...
+    async def wait(self) -> object: ...
+
+
+class LoopKind(NamedTuple):
+    """What a call needs of its event loop."""
+
+    new_event: Callable[[], LoopEvent]
+    passing: tuple[type[BaseException], ...]
+    """What is not the call's to stop: a cancellation, Ctrl-C."""
+    sleep: Callable[[float], Awaitable[object]]
+    """Lets others run, even for 0 seconds."""
+
+
+class AppContext(NamedTuple):
+    """What all calls of one worker share."""
+
+    loop: LoopKind
+    state: dict[str, object]
+    """What the app's lifespan has left there; every scope gets a shallow copy."""
+    extensions: dict[str, object]
+    """The worker's own; every scope gets a shallow copy of these too."""
+
+
+class AsgiCall(HostedCall):
+    __slots__ = ("_body", "_chunks", "_context", "_event", "_head", "_line", "_more",
+                 "_streams", "_told", "scope", "task")  # fmt: skip
+
+    def __init__(self, session: LinkSession, context: AppContext) -> None:
+        super().__init__(session)
+        self._context = context
+        self._event: LoopEvent | None = None
+        self._line: deque[LoopEvent] | None = None
+        """Senders that wait until a message under way is out; None while none is."""
+        self._head: tuple[int, Pairs] | None = None
+        """http.response.start, until the first body says how it travels."""
+        self._streams: Pairs | None = None
+        """The fields of a response that travels in pieces."""
+        self._body: bytes | None = None
+        """The next piece of the request for the app."""
+        self._chunks: deque[bytes] | None = None
+        """Pieces behind it."""
+        self._more = False
+        """The request's last piece has not come yet."""
+        self._told = False
+        """The app has heard of the disconnect."""
+        self.scope: dict[str, object]
+        self.task: Any = None
+        """What the host cancels."""
+
+    # -- the link's side ---------------------------------------------------------------------
+
+    def opened(self, message: Open) -> None:
+        _, _, self.message, body, self._more, _ = message
+        if self.message[0] != "http":
+            raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
+        self.scope = http_scope(self.message, self._context.state, self._context.extensions)
+        if body or not self._more:
+            self._body = body
+
+    def body_arrived(self, body: bytes, more: bool) -> None:
+        self._more = more
+        if self._body is None:
+            self._body = body
+        elif self._chunks is None:
+            self._chunks = deque((body,))
+        else:
+            self._chunks.append(body)
+        self.wake()
+
+    def wake(self) -> None:
+        event = self._event
+        if event is not None:
+            self._event = None
+            event.set()
+
+    # -- the app's side ----------------------------------------------------------------------
+
+    async def run(self, app: AsgiApp) -> None:
+        """Calls the app. Raises nothing but a cancellation or Ctrl-C."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if self.response != "complete":
+                self._returned()
+        except BaseException as error:
+            passing, raised = split(error, self._context.loop.passing)
+            if raised is not None:
+                self._raised(raised)
+            elif self.awaited and not self._client_left:
+                self._give_up(APP_FAILED, "the call was cancelled")
+            if passing is error:
+                raise
+            if passing is not None:
+                raise passing from None
+        finally:
+            self.session.leave(self)
+            self.wake()
+
+    def _returned(self) -> None:
+        """The app is done, and an HTTP response of it is not."""
+        if self.awaited:
+            self._give_up(BAD_RESPONSE, "the app returned without a complete response")
+
+    async def receive(self) -> AsgiEvent:
+        while True:
+            if self.disconnected:
+                return await self._disconnect_event()
+            body = self._body
+            if body is not None:
+                chunks = self._chunks
+                self._body = chunks.popleft() if chunks else None
+                more = self._more or self._body is not None
+                if body and self.receive_window is not None:
+                    self.session.link.taken(self, len(body))
+                return {"type": "http.request", "body": body, "more_body": more}
+            if self.response in OVER:
+                # ASGI: receive after the response says so. What the client has not sent of its
+                # request by now need not come any more (SPEC.md 6.1).
+                return await self._disconnect_event()
+            if self._more:
+                self.session.link.wanted(self)
+            await self._park()
+
+    async def _disconnect_event(self) -> AsgiEvent:
+        if self._told:
+            await self._context.loop.sleep(0)  # an app that asks on and on lets others run
+        self._told = True
+        return {"type": "http.disconnect"}
+
+    async def send(self, event: AsgiEvent) -> None:
+        """Says the event; waits for credit if it is long, and for its turn if another task's is
+        under way: what two tasks send is never mixed.
+
+        A cancellation while it waits for its turn withdraws the event. In the middle of its own
+        message, what is missing cannot be sent any more: an HTTP response is given up, a
+        WebSocket closed with 1011, and who sends after that gets an exception.
+        """
+        if self.disconnected:
+            await self._send_to_nobody(event)
+            return
+        if self._line is not None:
+            await self._send_in_turn(event)
+            return
+        try:
+            unsaid = self._say(event)
+        except ClientDisconnected:
+            await self._send_to_nobody(event)
+            return
+        if unsaid is not None:
+            self._line = deque()
+            await self._say_rest(*unsaid)
+            if self._client_left:
+                await self._send_to_nobody(event)
+
+    async def _send_in_turn(self, event: AsgiEvent) -> None:
+        line, turn = self._line, self._context.loop.new_event()
+        assert line is not None
+        line.append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn in line:
+                line.remove(turn)
+            else:
+                self._next_in_line()  # it was our turn already
+            raise
+        unsaid, left = None, self._client_left
+        try:
+            if not left:
+                unsaid = self._say(event)
+        finally:
+            if unsaid is None:
+                self._next_in_line()
+        if unsaid is not None:
+            await self._say_rest(*unsaid)
+            left = self._client_left
+        if left:
+            await self._send_to_nobody(event)
+
+    async def _send_to_nobody(self, event: AsgiEvent) -> None:
+        """Does nothing (ASGI HTTP 2.3), but never for so long that others have no turn."""
+        unheard = self.unheard
+        if unheard is None:
+            unheard = self.unheard = UnheardResponse()
+            unheard.head(self._streams or (self._head[1] if self._head else ()))
+        kind, pause = event.get("type"), 0.0
+        if kind == "http.response.start":
+            unheard.head(event.get("headers") or ())
+        elif kind == "http.response.body":
+            pause = unheard.piece(bool(event.get("more_body", False)), monotonic())
+        await self._context.loop.sleep(pause)
+
+    async def _say_rest(self, data: MessageCutter[Any], more: bool) -> None:
+        """The rest of a message, while others stand in line behind it; what is still unsaid when
+        the client leaves is dropped."""
+        try:
+            done = False
+            while not done:
+                await self._park()
+                done = self._client_left or self._say_pieces(data, more)
+        except BaseException:
+            if data.begun:
+                self._broken_off()
+            raise
+        finally:
+            self._next_in_line()
+
+    def _next_in_line(self) -> None:
+        if self._line:
+            self._line.popleft().set()
+        else:
+            self._line = None
+
+    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+        """As much of the event as credit allows. Returns what is left of it, and whether it has
+        `more_body`; None if nothing is."""
+        kind = event["type"]
+        if kind == "http.response.start":
+            if self._head is not None or self.response not in _NOT_BEGUN:
+                raise RuntimeError("http.response.start was sent already")
+            status = checked_status(event["status"])
+            self._head = (status, checked_headers(event.get("headers", ())))
+        elif kind == "http.response.body":
+            body = event.get("body", b"")
+            if type(body) is not bytes:
+                body = _as_bytes(body)
+            head = self._head
+            if head is None and self.response != "body":
+                raise RuntimeError(f"http.response.body was sent {_WHEN[self.response]}")
+            if head is None or len(body) > MAX_BODY or event.get("more_body", False):
+                return self._say_body(body, bool(event.get("more_body", False)))
+            self._head = None
+            self.session.link.respond(self, *head, body)
+            if self._event is not None:
+                self.wake()
+        else:
+            raise RuntimeError(f"{kind!r} is no event that an app may send in an http call")
+        return None
+
+    def _say_body(self, body: bytes, more: bool) -> tuple[MessageCutter[Any], bool] | None:
+        """A part of a longer response."""
+        if self._head is not None:
+            self.session.link.start_response(self, *self._head)
+            self._streams, self._head = self._head[1], None
+        if more and not body:
+            return None
+        if len(body) <= MAX_BODY and len(body) <= self.send_credit:
+            self.session.link.send_body(self, body, more)
+            if not more:
+                self.wake()
+            return None
+        data = MessageCutter(body)
+        return None if self._say_pieces(data, more) else (data, more)
+
+    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+        """Pieces as the receiver's credit allows; whether all is said."""
+        while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
+            self.session.link.send_body(self, piece, more or not data.done)
+        if data.done and not more:
+            self.wake()  # a receive that waits for the end of the response
+        return data.done
+
+    async def _park(self) -> None:
+        event = self._event
+        if event is None:
+            event = self._event = self._context.loop.new_event()
+        await event.wait()
+
+    # -- ends --------------------------------------------------------------------------------
+
+    @property
+    def _client_left(self) -> bool:
+        return self.disconnected
+
+    def _raised(self, error: BaseException) -> None:
+        strip_frames(error)
+        if self._client_left and is_disconnect(error):
+            logger.debug("%s: the app left on the disconnect", call_name(self.message))
+            return
+        logger.error(
+            "%s: the app raised %s",
+            call_name(self.message),
+            type(error).__name__,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        self.fail(APP_FAILED, summary(error)[:500])
+
+    def _broken_off(self) -> None:
+        """A message has begun that will not end."""
+        if self.awaited:
+            self._give_up(APP_FAILED, "a send was cancelled in the middle of a body")
+            self.wake()
+
+    def _give_up(self, code: int, reason: str) -> None:
+        logger.error("%s: %s", call_name(self.message), reason)
+        self.fail(code, reason)
+
+
+def split(
+    error: BaseException, passing: tuple[type[BaseException], ...]
+) -> tuple[BaseException | None, BaseException | None]:
+    """What has to go on through us, and what the app has raised. A nursery of the app's may raise
+    both in one group."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(passing)
+    return (error, None) if isinstance(error, passing) else (None, error)
+
+
+def _as_bytes(body: object) -> bytes:
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)  # pyright: ignore[reportUnknownArgumentType]
+    raise TypeError(f"the body of http.response.body is bytes, not {type(body).__name__}")

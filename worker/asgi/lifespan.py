@@ -1,0 +1,152 @@
+"""The ASGI lifespan: the app's start-up and shutdown, on whichever event loop.
+
+Mode `auto` has to tell an app that does not know lifespan from one whose start-up failed. ASGI's
+lifespan specification: "If an exception is raised when calling the application callable with a
+lifespan.startup message or a scope of type lifespan, the server must continue but not send any
+lifespan events." An app whose start-up fails says `lifespan.startup.failed`, as frameworks do in
+its name. So whatever an app raises or returns without having said that, it is served. Only
+`sys.exit` is no answer to an unknown protocol: who calls it wants this process to end.
+
+Who raises before it has called `receive` has looked at the scope's type and declined, which is
+nothing to speak of. Who raises after `lifespan.startup` was handed over may have meant something:
+it is said once.
+"""
+
+import logging
+from typing import Any, Literal
+
+from ..app.load import AppLoadError
+from ..app.tracebacks import app_traceback, strip_frames, summary
+from ..settings import LifespanMode
+from .call import AsgiApp, AsgiEvent, LoopKind, split
+
+logger = logging.getLogger("propylon.worker")
+
+
+class _NotLifespan(RuntimeError):
+    """The app sent an event that has no place in a lifespan."""
+
+
+class Lifespan:
+    def __init__(self, app: AsgiApp, mode: LifespanMode, loop: LoopKind) -> None:
+        self.state: dict[str, object] = {}
+        """What the app puts here at start-up, every call gets a shallow copy of."""
+        self.status: Literal["unsupported", "starting", "started", "failed", "ended"] = (
+            "unsupported" if mode == "off" else "starting"
+        )
+        self._app = app
+        self._mode = mode
+        self._passing = loop.passing
+        self._started = loop.new_event()
+        self._stop = loop.new_event()
+        self._stopped = loop.new_event()
+        self._received = 0
+        self._message = ""
+        self._error: BaseException | None = None
+        self._never = loop.new_event()
+
+    async def run(self) -> None:
+        """The app's own task, from before start-up to after shutdown. Raises only cancellations."""
+        if self._mode == "off":
+            return
+        scope: dict[str, object] = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self._app(scope, self._receive, self._send)
+        except BaseException as error:
+            passing, raised = split(error, self._passing)
+            if raised is not None:
+                self._raised(raised)
+            if passing is error:
+                raise
+            if passing is not None:
+                raise passing from None
+        finally:
+            if self.status == "starting":
+                self.status = self._judge()
+            elif self.status == "started":
+                self.status = "ended"
+            self._started.set()
+            self._stopped.set()
+
+    async def startup(self) -> None:
+        """Waits until the app has started. Raises AppLoadError if it cannot."""
+        if self._mode != "off":
+            await self._started.wait()
+        if self.status == "failed":
+            raise AppLoadError("lifespan", *self._blame())
+
+    async def shutdown(self) -> None:
+        """Tells the app to shut down and waits until it has."""
+        if self.status == "started":
+            self._stop.set()
+            await self._stopped.wait()
+
+    def _raised(self, error: BaseException) -> None:
+        self._error = strip_frames(error)
+        if self.status == "started":
+            logger.error(
+                "lifespan: the app raised %s",
+                type(error).__name__,
+                exc_info=(type(error), error, error.__traceback__),
+            )
+
+    def _judge(self) -> Literal["unsupported", "failed"]:
+        error = self._error
+        if self._mode == "on" or isinstance(error, SystemExit):
+            return "failed"
+        if error is None or not self._received or isinstance(error, _NotLifespan):
+            logger.debug("the app does not support lifespan")
+        else:
+            logger.warning(
+                "the app raised %s when it was told of its start-up, and is served without "
+                "lifespan, as ASGI wants it; --lifespan on makes that an error",
+                summary(error)[:500],
+            )
+        return "unsupported"
+
+    def _blame(self) -> tuple[str, str]:
+        detail = app_traceback(self._error) if self._error is not None else ""
+        if self._message:
+            lines = [line.strip() for line in self._message.splitlines() if line.strip()]
+            sentence = f"the app's start-up failed: {lines[-1] if lines else 'no reason given'}"
+            return sentence, detail or (self._message if len(lines) > 1 else "")
+        if self._error is None:
+            return "the app returned from its lifespan without an answer to lifespan.startup", ""
+        return f"the app's start-up raised {summary(self._error)}", detail
+
+    async def _receive(self) -> AsgiEvent:
+        self._received += 1
+        if self._received == 1:
+            return {"type": "lifespan.startup"}
+        if self._received == 2:
+            await self._stop.wait()
+            return {"type": "lifespan.shutdown"}
+        await self._never.wait()  # there is no third event; the host cancels what waits here
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        kind = event["type"]
+        if kind == "lifespan.startup.complete" and self.status == "starting":
+            self.status = "started"
+            self._started.set()
+        elif kind == "lifespan.startup.failed" and self.status == "starting":
+            self._message = str(event.get("message", "")) or "no reason given"
+            self.status = "failed"
+            self._started.set()
+        elif kind == "lifespan.shutdown.complete" and self._stop_asked:
+            self.status = "ended"
+            self._stopped.set()
+        elif kind == "lifespan.shutdown.failed" and self._stop_asked:
+            self.status = "ended"
+            logger.error("the app's shutdown failed: %s", event.get("message", "no reason given"))
+            self._stopped.set()
+        else:
+            raise _NotLifespan(f"{kind!r} has no place at this point of a lifespan")
+
+    @property
+    def _stop_asked(self) -> bool:
+        return self.status == "started" and self._received >= 2

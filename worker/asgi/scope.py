@@ -1,0 +1,83 @@
+"""The ASGI scopes of calls: HTTP and WebSocket."""
+
+from typing import Final
+
+from ...protocol.messages import Scope
+from ..app.request_scope import below_root, path_bytes
+
+_HTTP: Final = {"version": "3.0", "spec_version": "2.3"}
+"""`send` does nothing after a disconnect. With 2.4 it would have to raise, and frameworks that read
+so stop to listen for `http.disconnect`: Starlette's streams then run on for as long as they are
+silent, and its background tasks are skipped when a client leaves. There is `state` since 2.0."""
+_WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.4"}
+"""`send` raises an OSError after a disconnect, which frameworks turn into errors of their own."""
+
+
+def http_scope(
+    scope: Scope, state: dict[str, object], extensions: dict[str, object]
+) -> dict[str, object]:
+    """Plain values only: it can be copied, pickled and, but for bytes, written as JSON.
+
+    `path` holds the whole path, mount point included, as `raw_path` does; a mount point that a
+    proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD. `extensions` are the
+    worker's own, beside those that the gateway knows of.
+    """
+    _, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
+    path, raw_path = _paths(raw_path, root)
+    return {
+        "type": "http",
+        "asgi": _HTTP.copy(),
+        "http_version": version,
+        "method": method,
+        "scheme": scheme,
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": root,
+        # A list, because middleware adds to it; its pairs stay tuples.
+        "headers": list(headers),
+        "client": client,
+        "server": server,
+        "state": state.copy(),
+        # Middleware may add to it, so no two scopes have the same one.
+        "extensions": {**extensions, **more} if more else extensions.copy(),
+    }
+
+
+def websocket_scope(
+    scope: Scope, state: dict[str, object], extensions: dict[str, object]
+) -> dict[str, object]:
+    """As `http_scope`, with the subprotocols that the client offers, and `ws` for `http`."""
+    _, version, _, scheme, raw_path, query, root, headers, client, server, more = scope
+    path, raw_path = _paths(raw_path, root)
+    return {
+        "type": "websocket",
+        "asgi": _WEBSOCKET.copy(),
+        "http_version": version,
+        "scheme": "wss" if scheme == "https" else "ws",
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": root,
+        "headers": list(headers),
+        "client": client,
+        "server": server,
+        "subprotocols": [
+            # Bytes of a client's, never assumed to be ASCII.
+            name.strip(b" \t").decode("latin-1")
+            for field, value in headers
+            if field == b"sec-websocket-protocol"
+            for name in value.split(b",")
+            if name.strip(b" \t")
+        ],
+        "state": state.copy(),
+        "extensions": {"websocket.http.response": {}, **extensions, **(more or {})},
+    }
+
+
+def _paths(raw_path: bytes, root: str) -> tuple[str, bytes]:
+    """The decoded and the raw path, both with the mount point in front."""
+    path = path_bytes(raw_path).decode("utf-8", "replace")
+    if root and below_root(path, root) is None:
+        return root + path, root.encode() + raw_path
+    return path, raw_path

@@ -1,0 +1,132 @@
+"""Hosts an ASGI app on trio. Only loaded with `--loop trio`: nothing else here imports trio."""
+
+import logging
+from typing import Final, cast
+
+import trio
+
+from ...protocol.messages import Scope
+from ..app.load import AppLoadError, LoadedApp
+from ..host.host import SHUTDOWN_TIMEOUT, Host
+from ..host.link_session import HostedCall, LinkSession
+from ..process.supervisor_channel import Leash
+from ..settings import WorkerSettings
+from .call import AppContext, AsgiApp, AsgiCall, LoopKind, split
+from .lifespan import Lifespan
+from .websocket_call import WebSocketCall
+
+logger = logging.getLogger("propylon.worker")
+
+_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sleep)
+
+
+def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    """Runs until told to stop. Raises AppLoadError if the app cannot start."""
+    failure = trio.run(TrioHost(settings, loaded, leash).main)
+    if failure is not None:
+        raise failure
+
+
+class TrioHost(Host):
+    loop_name = "trio"
+
+    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+        super().__init__(settings, loaded, leash)
+        self._app = cast("AsgiApp", loaded.app)
+        self._nursery: trio.Nursery  # known in main
+        self._rung: list[LinkSession] = []
+        self._bell = trio.lowlevel.ParkingLot()
+        self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
+
+    async def main(self) -> AppLoadError | None:
+        """Returns why the app could not start: raised, it would come wrapped in a group."""
+        lifespan = Lifespan(self._app, self.settings.lifespan, _LOOP)
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(lifespan.run)
+            try:
+                await lifespan.startup()
+            except AppLoadError as failure:
+                nursery.cancel_scope.cancel()
+                return failure
+            self._context = self._context._replace(state=lifespan.state)
+            self.take_signals()
+            self.begin()
+            nursery.start_soon(self._flush_rung)
+            while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
+                await trio.sleep(delay)
+            with trio.move_on_after(SHUTDOWN_TIMEOUT) as limit:
+                await lifespan.shutdown()
+            if limit.cancelled_caught:
+                logger.error("the app's lifespan shutdown took over %g s", SHUTDOWN_TIMEOUT)
+            nursery.cancel_scope.cancel()
+        return self.failure
+
+    def new_event(self) -> trio.Event:
+        return trio.Event()
+
+    def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
+        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        return kind(session, self._context)
+
+    def start(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task = trio.CancelScope()
+        call.began = self.now
+        self.take(call)
+        self._nursery.start_soon(self._run, call, call.task)
+
+    async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:
+        """One call; what goes wrong in it stays in it, as the nursery is everybody's."""
+        try:
+            with scope:
+                await call.run(self._app)
+        except BaseException as error:
+            passing, ours = split(error, _LOOP.passing)
+            if ours is not None:
+                logger.error("a call has failed", exc_info=ours)
+            if passing is not None:
+                raise passing from None
+
+    def cancel(self, call: HostedCall) -> None:
+        assert isinstance(call, AsgiCall)
+        call.task.cancel()
+
+    def watch(self, session: LinkSession) -> None:
+        self._nursery.start_soon(self._read, session)
+
+    async def _read(self, session: LinkSession) -> None:
+        try:
+            while not session.closed:
+                await trio.lowlevel.wait_readable(session.sock)
+                session.readable()
+        except trio.ClosedResourceError:
+            return  # the session closed itself
+
+    def ring(self, session: LinkSession) -> None:
+        self._rung.append(session)
+        self._bell.unpark()
+
+    async def _flush_rung(self) -> None:
+        while True:
+            if not self._rung:
+                await self._bell.park()
+            # Once round the scheduler: what else runs in this turn goes out in the same `send`.
+            await trio.lowlevel.checkpoint()
+            rung, self._rung = self._rung, []
+            for session in rung:
+                session.flush()
+
+    def watch_writable(self, session: LinkSession) -> None:
+        self._nursery.start_soon(self._wait_writable, session)
+
+    async def _wait_writable(self, session: LinkSession) -> None:
+        try:
+            await trio.lowlevel.wait_writable(session.sock)
+        except trio.ClosedResourceError:
+            return
+        session.writable()
+
+    def closing(self, session: LinkSession) -> None:
+        trio.lowlevel.notify_closing(session.sock)
+        super().closing(session)

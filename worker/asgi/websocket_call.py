@@ -1,0 +1,281 @@
+"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket 2.4: `send` raises an OSError behind the
+disconnect), on whichever event loop.
+
+The gateway does frames, pings and compression; here are events. Messages come in pieces, as large
+ones do not fit into one message of the link; the app gets and gives whole ones.
+"""
+
+import logging
+from collections import deque
+from time import monotonic
+from typing import Any, Final, cast
+
+from ...protocol.fragmenter import MessageCutter
+from ...protocol.link import utf8_size, words
+from ...protocol.messages import APP_FAILED, MAX_BODY, Open
+from ..app.client_disconnected import ClientDisconnected
+from ..app.request_scope import call_name
+from ..app.response_head import checked_headers
+from ..host.link_session import LinkSession
+from ..host.unheard import MANY, UnheardResponse
+from .call import OVER, AppContext, AsgiCall, AsgiEvent
+from .scope import websocket_scope
+
+logger = logging.getLogger("propylon.worker")
+
+ABNORMAL: Final = 1006
+"""RFC 6455 section 7.4.1: what an app is told when nobody said goodbye."""
+NORMAL: Final = 1000
+INTERNAL_ERROR: Final = 1011
+SERVICE_RESTART: Final = 1012
+MAX_REASON: Final = 123
+"""Bytes of a close frame's reason: a control frame carries 125, two are the code."""
+_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
+
+
+class WebSocketCall(AsgiCall):
+    """States: `connecting` until the app has accepted, `denying` while it sends an HTTP response
+    instead, `open`, `closed`."""
+
+    __slots__ = (
+        "_connect_told",
+        "_disconnect",
+        "_messages",
+        "_owed",
+        "_phase",
+        "_pieces",
+        "_receiving",
+        "_settles",
+    )
+
+    def __init__(self, session: LinkSession, context: AppContext) -> None:
+        super().__init__(session, context)
+        self._phase = "connecting"
+        self._connect_told = False
+        self._pieces: list[bytes | str] = []
+        """Of a message that has not ended yet."""
+        self._owed = 0
+        """Their bytes that do not count as taken yet."""
+        self._messages: deque[tuple[bytes | str, int]] = deque()
+        """Whole messages for the app, and the bytes of each that its credit is still owed for."""
+        self._disconnect: AsgiEvent | None = None
+        self._receiving = False
+        """Whether the app waits for a message."""
+        self._settles = False
+        """Whether the gateway wants to know when it does (SPEC.md 7.5)."""
+
+    # -- the link's side ---------------------------------------------------------------------
+
+    def opened(self, message: Open) -> None:
+        _, _, self.message, _, self._more, _ = message
+        self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)
+
+    def piece_arrived(self, data: bytes | str, more: bool) -> None:
+        """The pieces of the next message that the app will receive count as taken, since the whole
+        may be longer than the window; those of a message behind it are owed like any."""
+        size = len(data) if isinstance(data, bytes) else utf8_size(data)
+        if more:
+            self._pieces.append(data)
+            self._owed += size
+            if not self._messages:
+                self._release()
+            return
+        if self._pieces:
+            self._pieces.append(data)
+            data = _joined(self._pieces)
+            self._pieces = []
+        self._messages.append((data, size + self._owed))
+        self._owed = 0
+        self.wake()
+
+    def _release(self) -> None:
+        owed, self._owed = self._owed, 0
+        if owed:
+            self.session.link.taken(self, owed)
+
+    def event_arrived(self, event: dict[str, object]) -> bool:
+        kind = event.get("type")
+        if kind == "websocket.settle":
+            self._settles = True
+            if self._receiving and not self._messages:
+                self.session.link.settle(self)
+        if kind != "websocket.disconnect":
+            return False
+        if self._disconnect is None:
+            self._disconnect = dict(event)
+            self._phase = "closed"
+            self.wake()
+        return True
+
+    def disconnect(self) -> None:
+        if self._disconnect is None:
+            self._disconnect = _abnormal()
+        super().disconnect()
+
+    def stop(self) -> None:
+        if self._phase == "open" and not self.disconnected:
+            self._say_close(SERVICE_RESTART, "")
+        else:
+            super().stop()
+
+    # -- the app's side ----------------------------------------------------------------------
+
+    def _returned(self) -> None:
+        """The app is done. What it has left open is closed in its name."""
+        if self.disconnected:
+            return
+        if self._phase == "connecting":
+            self._give_up(APP_FAILED, "the app returned without accepting or refusing")
+        elif self._phase == "open":
+            self._say_close(NORMAL, "")
+        elif self._phase == "denying":
+            self._give_up(APP_FAILED, "the app returned without a complete response")
+
+    async def receive(self) -> AsgiEvent:
+        if not self._connect_told:
+            self._connect_told = True
+            return {"type": "websocket.connect"}
+        while True:
+            if self._messages:
+                data, size = self._messages.popleft()
+                if size:
+                    self.session.link.taken(self, size)
+                if self._owed and not self._messages:
+                    self._release()
+                if isinstance(data, str):
+                    return {"type": "websocket.receive", "text": data}
+                return {"type": "websocket.receive", "bytes": data}
+            if self._disconnect is None and self._phase == "denying" and self.response in OVER:
+                self._disconnect = _abnormal()  # there never was a WebSocket, and will be none
+            if self._disconnect is not None:
+                if self._told:
+                    await self._go_on()
+                self._told = True
+                return self._disconnect.copy()
+            if self._settles:
+                self.session.link.settle(self)
+            self._receiving = True
+            try:
+                await self._park()
+            finally:
+                self._receiving = False
+
+    @property
+    def _client_left(self) -> bool:
+        return self.disconnected or self._disconnect is not None
+
+    async def _send_to_nobody(self, event: AsgiEvent) -> None:
+        await self._go_on()
+        raise ClientDisconnected("the WebSocket is closed") from None
+
+    async def _go_on(self) -> None:
+        """An app that takes no notice of the disconnect lets others run."""
+        if self.unheard is None:
+            self.unheard = UnheardResponse(MANY)
+        await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
+
+    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+        if self._client_left:
+            raise ClientDisconnected("the WebSocket is closed")
+        kind, phase = event["type"], self._phase
+        if phase == "open" and kind == "websocket.send":
+            message = _message(event)
+            most = len(message) if isinstance(message, bytes) else 4 * len(message)  # as UTF-8
+            if most <= MAX_BODY and most <= self.send_credit:
+                self.session.link.send_ws_message(self, message, False)
+                return None
+            data = MessageCutter(message)
+            return None if self._say_pieces(data, False) else (data, False)
+        if phase == "open" and kind == "websocket.close":
+            self._say_close(checked_code(event.get("code")), event.get("reason"))
+        elif phase == "connecting" and kind == "websocket.accept":
+            self._accept(event)
+        elif phase == "connecting" and kind == "websocket.close":
+            # An HTTP response is what this becomes: the code is seen by nobody, and for the app
+            # there never was a WebSocket.
+            self._disconnect = _abnormal()
+            self._say_close(NORMAL, event.get("reason"))
+        elif kind.startswith("websocket.http.response.") and phase in _BEFORE:
+            self._phase = "denying"
+            return super()._say({**event, "type": kind.removeprefix("websocket.")})
+        else:
+            raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {phase}")
+        return None
+
+    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+        if self._phase == "denying":
+            return super()._say_pieces(data, more)
+        while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
+            self.session.link.send_ws_message(self, piece, not data.done)
+        return data.done
+
+    def _broken_off(self) -> None:
+        if self._phase == "denying":
+            super()._broken_off()
+        elif self._phase == "open" and not self.disconnected:
+            # RFC 6455 section 5.4: a close may come within a fragmented message, no other may.
+            logger.error("%s: a send was cancelled in its middle", call_name(self.message))
+            self._say_close(INTERNAL_ERROR, "")
+
+    def _accept(self, event: AsgiEvent) -> None:
+        subprotocol = event.get("subprotocol")
+        if subprotocol is not None and not isinstance(subprotocol, str):
+            raise TypeError(f"subprotocol is text, not {type(subprotocol).__name__}")
+        headers = checked_headers(event.get("headers") or ())
+        self.session.link.event(
+            self,
+            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers},
+        )
+        self._phase = "open"
+
+    def _say_close(self, code: int, reason: object) -> None:
+        text = _cut_reason("" if reason is None else str(reason))
+        self.session.link.event(self, {"type": "websocket.close", "code": code, "reason": text})
+        self._phase = "closed"
+        if self._disconnect is None:
+            # ASGI: after its own close, an app that receives hears of the disconnect.
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": text}
+        self.wake()
+
+
+_BEFORE: Final = frozenset({"connecting", "denying"})
+
+
+def _abnormal() -> AsgiEvent:
+    return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+
+
+def _joined(pieces: list[bytes | str]) -> bytes | str:
+    if isinstance(pieces[0], str):
+        return "".join(cast("list[str]", pieces))
+    return b"".join(cast("list[bytes]", pieces))
+
+
+def _message(event: AsgiEvent) -> bytes | str:
+    data: Any = event.get("bytes")
+    if data is None:
+        data = event.get("text")
+    if isinstance(data, (bytearray, memoryview)):
+        data = bytes(data)  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(data, (bytes, str)):
+        raise TypeError("websocket.send needs bytes or text")
+    return data
+
+
+def checked_code(code: object) -> int:
+    """A close code that may travel (RFC 6455 section 7.4 and IANA's registry); 1000 for none.
+    1004 to 1006 and 1015 only ever stand for what was not said."""
+    if not code:
+        return NORMAL
+    if not isinstance(code, int):
+        raise TypeError(f"a close code is a number, not {code!r}")
+    if code in _CODES or 3000 <= code <= 4999:
+        return int(code)
+    raise ValueError(
+        f"{code} is no close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999 are"
+    )
+
+
+def _cut_reason(reason: str) -> str:
+    """What fits into a close frame (RFC 6455 section 5.5), whole characters."""
+    return MessageCutter(words(reason)).take(MAX_REASON) or ""

@@ -1,0 +1,92 @@
+"""Calls that nobody waits for any more: when they are cancelled, and which of them are stuck.
+
+A client's leaving ends nothing by itself: the app is told, and what it does then is its own, as it
+may be in the middle of an order or a payment. It is cancelled for what would have ended it anyway:
+
+- the gateway gave it up for its deadline (`--request-timeout`) or because it ends;
+- its client has left, it has not begun to answer, and that deadline comes;
+- its client has left, and it sends a response without an end (see `unheard`).
+
+At a stop it has the same time as any other call, but for what sends without an end.
+"""
+
+import math
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Final
+
+from ...protocol.messages import CLIENT_GONE
+from ..app.request_scope import call_name
+from .link_session import LOST, HostedCall
+
+GRACE: Final = 5.0
+"""Seconds at least from `http.disconnect` to a cancellation."""
+
+
+@dataclass(slots=True)
+class _GivenUp:
+    call: HostedCall
+    cancel_at: float
+    """inf: there is no deadline."""
+    stuck_from: float
+    """Since when there is nothing left that could end it."""
+    may_answer: bool
+    """Its time is for the begin of a response, heard or unheard."""
+    cancelled: bool = False
+
+    def why(self, now: float, *, hurry: bool) -> str:
+        """Why it is to be cancelled now; "": it is not."""
+        unheard = self.call.unheard
+        if unheard is not None and unheard.is_endless(now, hurry=hurry):
+            return "its client has left, and it sends on and on"
+        if self.cancel_at > now or (self.may_answer and unheard is not None):
+            return ""
+        return "nobody waits for it any more, and its time is over"
+
+
+class GivenUpCalls:
+    def __init__(self, *, cancellable: bool) -> None:
+        """A thread cannot be cancelled: what runs on one is past help when its time is over."""
+        self._cancellable = cancellable
+        self._calls: list[_GivenUp] = []
+
+    def add(self, call: HostedCall, code: int, now: float) -> None:
+        """`code` is that of the RESET, or LOST."""
+        if code in (LOST, CLIENT_GONE):
+            deadline = max(now + GRACE, _deadline(call))
+            self._calls.append(_GivenUp(call, deadline, deadline, may_answer=True))
+            return
+        cancel_at = now + GRACE
+        stuck_from = cancel_at if self._cancellable else now
+        self._calls.append(_GivenUp(call, cancel_at, stuck_from, may_answer=False))
+
+    def due(
+        self, now: float, running: Container[HostedCall], *, hurry: bool
+    ) -> list[tuple[HostedCall, str]]:
+        """Calls to be cancelled, each once, and why. What runs no more is forgotten. `hurry`: the
+        worker stops."""
+        if not self._calls:
+            return []
+        self._calls = [each for each in self._calls if each.call in running]
+        due: list[tuple[HostedCall, str]] = []
+        for each in self._calls:
+            if not each.cancelled and (why := each.why(now, hurry=hurry)):
+                each.cancelled = True
+                each.stuck_from = min(each.stuck_from, now)
+                verb = "is cancelled" if self._cancellable else "goes on in its thread"
+                due.append((each.call, f"{call_name(each.call.message)} {verb}: {why}"))
+        return due
+
+    def stuck(self, now: float, patience: float) -> int:
+        """How many have ignored their end for so many seconds. One that still waits for a thread
+        is not stuck, whatever it waits for."""
+        return sum(each.call.began > 0 and now - each.stuck_from > patience for each in self._calls)
+
+
+def _deadline(call: HostedCall) -> float:
+    """When its gateway would have given it up with its client still there; inf: never."""
+    theirs = call.session.link.theirs
+    limit = theirs.request_timeout if theirs is not None else 0.0
+    if not limit or call.message[0] != "http" or call.response == "body":
+        return math.inf
+    return call.began + limit

@@ -1,0 +1,394 @@
+"""What every host does, whichever way it runs the app: dial the gateways, keep their links, sweep,
+drain and stop.
+
+No timers and no signal plumbing of any event loop: signals set a number, and a tick several times
+a second looks at all there is to look at (signals, leash, directory, graces, deadlines). Ticks are
+what the three hosts have in common, so they hold nearly all the rules.
+"""
+
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Final, Literal, Protocol, cast
+
+from ...protocol.hello import Greeting
+from ...protocol.messages import BYE_NORMAL, FEATURES, Scope
+from ..app.load import AppLoadError, LoadedApp
+from ..app.shutdown_notice import announce
+from ..process import own_log
+from ..process.app_children import end_if_child, handle, when_forked
+from ..process.supervisor_channel import Leash
+from ..settings import WorkerSettings
+from .abandoned_calls import GivenUpCalls
+from .dialer import DialPlan, connect
+from .link_session import HostedCall, LinkSession
+from .recycle import RecyclePlan
+from .vitals import LagMeter, rss_bytes
+from .warm_up import WarmUp
+
+logger = logging.getLogger("propylon.worker")
+
+TICK: Final = 0.1
+"""Seconds between two looks at everything; a new gateway is dialled within it."""
+WARM_TICK: Final = 0.005
+"""Seconds, while the app is warmed up: it is only for that that it is looked."""
+STOPPING_TICK: Final = 0.02
+"""Seconds, while stopping: calls that end should not wait for the next look."""
+GREETING_TIMEOUT: Final = 2.0
+"""Seconds, from the begin of a drain, that a gateway has to say HELLO if it never did: one that
+does not even accept its links is not waited for."""
+REPORT_EVERY: Final = 1.0
+"""Seconds between two reports to the supervisor, which are the heartbeat that it listens for."""
+SHUTDOWN_TIMEOUT: Final = 10.0
+"""Seconds that the app's lifespan shutdown may take."""
+CANCEL_TIMEOUT: Final = 1.0
+"""Seconds that cancelled calls have to end at the graceful deadline."""
+
+
+def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
+    who: dict[str, object] = {
+        "pool": settings.pool,
+        "worker": settings.worker_id,
+        "pid": os.getpid(),
+        "generation": settings.generation,
+        "interface": interface,
+    }
+    if settings.child_id:
+        who["id"] = settings.child_id
+    return Greeting(who=who, features=FEATURES)
+
+
+class Settable(Protocol):
+    def set(self) -> None: ...
+
+
+class Host(ABC):
+    """The part of a host that knows no event loop."""
+
+    loop_name: str
+    cancellable = True
+    """Whether `cancel` ends whatever a call does."""
+
+    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+        self.settings = settings
+        self.loaded = loaded
+        self.leash = leash
+        self.greeting = worker_greeting(settings, loaded.interface)
+        self.slots = settings.slots_for(loaded.interface)
+        self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
+        self.sessions: dict[str, LinkSession] = {}
+        self.shutdown = self.new_event()
+        """The app gets it by `shutdown_event`, and is told by it that streams should end."""
+        announce(self.shutdown)
+        when_forked(self.forked)
+        self.running: set[HostedCall] = set()
+        """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
+        self.now = 0.0
+        """The time of the last tick: exact enough for how old a call is, and free."""
+        self.requests = 0
+        """Calls that were taken, ever."""
+        self.failure: AppLoadError | None = None
+        """Why the app cannot be served after all."""
+        self.state: Literal["warming", "serving", "draining", "cancelling", "stopped"] = "serving"
+        self._signals = 0
+        self._since = 0.0
+        """When the state was entered."""
+        self._warm_up: WarmUp | None = None
+        self._given_up = GivenUpCalls(cancellable=self.cancellable)
+        self._report_at = 0.0
+        self._recycle = RecyclePlan(settings, time.monotonic())
+        self._asked_to_go = False
+        self._plan = DialPlan(settings.pool_dir)
+        self._forbidden: set[str] = set()
+        """Gateways that we may not link to, and that was said."""
+        self._lag = LagMeter()
+
+    # -- what the kinds of host add ----------------------------------------------------------
+
+    @abstractmethod
+    def new_event(self) -> "Settable":
+        """An event of the kind that the app waits for where it runs."""
+
+    @abstractmethod
+    def new_call(self, session: LinkSession, scope: Scope) -> HostedCall: ...
+
+    @abstractmethod
+    def start(self, call: HostedCall) -> None: ...
+
+    @abstractmethod
+    def cancel(self, call: HostedCall) -> None:
+        """Brings a running call to its end as hard as the interface allows."""
+
+    @abstractmethod
+    def watch(self, session: LinkSession) -> None:
+        """Has `session.readable` called whenever its socket has bytes, from now on."""
+
+    @abstractmethod
+    def ring(self, session: LinkSession) -> None: ...
+
+    @abstractmethod
+    def watch_writable(self, session: LinkSession) -> None: ...
+
+    def closing(self, session: LinkSession) -> None:
+        if self.sessions.get(session.path) is session:
+            del self.sessions[session.path]
+        if session.greeted:
+            self._plan.succeeded(session.path)
+        self._plan.ended(session.path, time.monotonic(), for_long=session.released)
+
+    def forked(self) -> None:
+        """Called in a process that the app has forked: the links are its parent's."""
+        for session in self.sessions.values():
+            session.let_go()
+
+    # -- the life of a host ------------------------------------------------------------------
+
+    def take_signals(self) -> None:
+        handle(signal.SIGTERM, self._on_signal)
+        # Ctrl-C goes to the whole process group; a supervisor decides what it means.
+        handle(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
+
+    def begin(self) -> None:
+        """The app has started."""
+        self.about["loop"] = self.loop_name
+        if not self.settings.warm_up:
+            self._announce()
+            return
+        self.state = "warming"
+        self._warm_up = WarmUp(self.settings.warm_up, self.settings.ready_by)
+        self._take_up(self._warm_up.sock, "the warm-up")
+
+    def _announce(self) -> None:
+        """The app may have calls."""
+        self.state, self.requests = "serving", 0
+        gc.collect()
+        gc.freeze()  # what the app made at start stays for good: collections need not look at it
+        logger.debug(
+            "worker %s/%d of generation %d serves %s (%s, %s)",
+            self.settings.pool,
+            self.settings.worker_id,
+            self.settings.generation,
+            self.loaded.name,
+            self.loaded.interface,
+            self.loop_name,
+        )
+        self.leash.say(event="ready", pid=os.getpid(), **self.about)
+
+    def tick(self) -> float | None:
+        """Looks at everything; seconds until the next look, None when the host has stopped."""
+        end_if_child()
+        now = self.now = time.monotonic()
+        self._lag.arrived(now)
+        self.leash.flush()
+        self.leash.listen()
+        own_log.retry()
+        if self.leash.logs_moved:
+            self.leash.logs_moved = False
+            own_log.reopen()
+        if self.state == "warming":
+            return self._warm(now)
+        if now >= self._report_at:
+            self._report_at = now + REPORT_EVERY
+            self._report(now)
+        if why := self._recycle.due(self.requests, now):
+            self._ask_to_go(why)
+        if self.state == "serving" and self._is_to_go():
+            self._drain(now)
+        elif self.state == "draining":
+            self._tell_the_app(now)
+        self._sweep(now)
+        if self.state == "serving":
+            self._dial(now)
+            delay = TICK
+        elif self._has_stopped(now):
+            self.state = "stopped"
+            for session in list(self.sessions.values()):
+                session.finish(BYE_NORMAL, "the worker stops")
+                session.close()
+            return None
+        else:
+            delay = STOPPING_TICK
+        self._lag.expect(now + delay)
+        return delay
+
+    def take(self, call: HostedCall) -> None:
+        """The call is about to enter the app."""
+        self.requests += 1
+        self.running.add(call)
+
+    def given_up(self, call: HostedCall, code: int) -> None:
+        self._given_up.add(call, code, time.monotonic())
+
+    def left(self, call: HostedCall) -> None:
+        self.running.discard(call)
+
+    def vitals(self) -> dict[str, object]:
+        now = time.monotonic()
+        begun = [call.began for call in self.running if call.began]
+        return {
+            "rss": rss_bytes(),
+            "calls": len(begun),
+            "queued": len(self.running) - len(begun),
+            "lag": self._lag.read(now),
+            "oldest_call": round(now - min(begun), 3) if begun else 0.0,
+        }
+
+    def stuck(self, now: float) -> int:
+        """Calls that nobody waits for and that nothing ends: the supervisor replaces a worker that
+        has any."""
+        patience = self.settings.heartbeat_timeout
+        return self._given_up.stuck(now, patience) if patience else 0
+
+    # -- the looks ---------------------------------------------------------------------------
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._signals += 1
+
+    def _is_to_go(self) -> bool:
+        by_itself = self._asked_to_go and not self.leash.held
+        return by_itself or self._is_told_to_go()
+
+    def _is_told_to_go(self) -> bool:
+        return bool(self._signals) or self.leash.cut or self.leash.hurried
+
+    def _is_hurried(self) -> bool:
+        """With a supervisor a signal means a drain, however often it comes."""
+        return self.leash.hurried or (self._signals > 1 and not self.leash.held)
+
+    def _dial(self, now: float) -> None:
+        for path in self._plan.due(now, self.sessions):
+            try:
+                sock = connect(path)
+            except OSError as error:
+                self._not_linked(path, error)
+                self._plan.ended(path, now)
+                continue
+            self._take_up(sock, path)
+
+    def _not_linked(self, path: str, error: OSError) -> None:
+        loud = isinstance(error, PermissionError) and path not in self._forbidden
+        logger.log(logging.ERROR if loud else logging.DEBUG, "no link to %s: %s", path, error)
+        if loud:
+            self._forbidden.add(path)
+
+    def _take_up(self, sock: socket.socket, path: str) -> None:
+        session = self.sessions[path] = LinkSession(sock, path, self)
+        self.watch(session)
+        session.flush()
+
+    def _warm(self, now: float) -> float | None:
+        """As `tick`, until the app has answered all warm-up requests or failed to."""
+        warm_up = self._warm_up
+        assert warm_up is not None
+        warm_up.step(now)
+        stopped = self._is_told_to_go()
+        if not (warm_up.done or warm_up.failure or stopped):
+            return WARM_TICK
+        for session in list(self.sessions.values()):
+            session.close()
+        warm_up.close()
+        if warm_up.failure:
+            self.failure = AppLoadError("warm-up", warm_up.failure)
+        elif not stopped:
+            self._announce()
+            return 0.0
+        for call in list(self.running):
+            self.cancel(call)
+        self.state = "stopped"
+        return None
+
+    def _report(self, now: float) -> None:
+        """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""
+        vitals = self.vitals()
+        if why := self._recycle.grown(cast("int", vitals["rss"])):
+            self._ask_to_go(why)
+        stuck = self.stuck(now)
+        self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
+
+    def _ask_to_go(self, why: str) -> None:
+        """Asks to be replaced, once, and serves on; without a supervisor, to be let go."""
+        if self._asked_to_go or self.state != "serving":
+            return
+        self._asked_to_go = True
+        logger.debug("asks to be replaced: it %s", why)
+        if self.leash.held:
+            self.leash.say(event="recycle", why=why)
+        else:
+            logger.info("stopping: this worker %s", why)
+
+    def _sweep(self, now: float) -> None:
+        """Cancels the calls that nobody waits for and whose time is over."""
+        hurry = self.state != "serving"
+        for call, sentence in self._given_up.due(now, self.running, hurry=hurry):
+            logger.warning(sentence)
+            self.cancel(call)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _drain(self, now: float) -> None:
+        """Asks to be let go, and serves on: a gateway that has no other worker goes on using this
+        one until it answers with its own DRAIN."""
+        self.state = "draining"
+        self._since = now
+        self._tell_the_app(now)
+        logger.debug("draining: %d calls are running", len(self.running))
+        for session in list(self.sessions.values()):
+            session.link.drain("the worker stops")
+            session.flush()
+
+    def _tell_the_app(self, now: float) -> None:
+        """Sets the event of the shutdown as soon as clients that are sent away have somewhere else
+        to go: to other workers, or to another server. While the gateways still bring us all that
+        is new they would be back at once, to hear the same. When half of the time is over there
+        is no waiting for that."""
+        sessions = self.sessions.values()
+        if (
+            any(session.winding_down for session in sessions)
+            or not any(session.greeted for session in sessions)
+            or now - self._since > self.settings.graceful_timeout / 2
+        ):
+            self.shutdown.set()
+
+    def gateway_winds_down(self) -> None:
+        if self.state == "draining":
+            self.shutdown.set()
+
+    def _has_stopped(self, now: float) -> bool:
+        unsaid = any(session.has_unsent for session in self.sessions.values())
+        if self.state == "cancelling":
+            return not (self.running or unsaid) or now - self._since > CANCEL_TIMEOUT
+        greeted_by = self._since + GREETING_TIMEOUT
+        let_go = all(
+            s.released or not (s.greeted or now < greeted_by) for s in self.sessions.values()
+        )
+        # A gateway that has answered closes its link, or has it closed by us, when no call is
+        # left. What it has not read yet of their responses would be lost with the link.
+        idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
+        if let_go and idle:
+            return True
+        hurried = self._is_hurried()
+        if hurried or now - self._since > self.settings.graceful_timeout:
+            self.state = "cancelling"
+            self._since = now
+            why = "we end at once" if hurried else "it outlived the graceful timeout"
+            self._cancel_all(list(self.running), why)
+            return not (self.running or unsaid)
+        return False
+
+    def _cancel_all(self, calls: Iterable[HostedCall], why: str) -> None:
+        self.shutdown.set()
+        for call in calls:
+            logger.warning("a call is cancelled: %s", why)
+            call.stop()
+            self.cancel(call)
+        for session in list(self.sessions.values()):
+            session.flush()
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A handler, not SIG_IGN: that would be inherited by the app's own children."""

@@ -1,0 +1,412 @@
+"""One link of this worker: a non-blocking Unix socket and the WorkerLink around it.
+
+Knows no event loop. Whoever watches the socket calls `readable` and `writable`; what the session
+needs of its host is the `Owner` below. All that is said on the link in one turn of the loop goes
+out in one `send`, tried at once on the socket itself: only when it would block is the loop asked.
+"""
+
+import logging
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from time import monotonic
+from typing import Final, Protocol, cast
+
+from ...protocol.calls import Call
+from ...protocol.codec import RECEIVE_SIZE
+from ...protocol.errors import RemoteProtocolError
+from ...protocol.hello import Greeting
+from ...protocol.messages import (
+    BYE,
+    BYE_NORMAL,
+    CLIENT_GONE,
+    CONFIRM_START,
+    CREDIT,
+    DRAIN,
+    EVENT,
+    HELLO,
+    OPEN,
+    PING,
+    REFUSED,
+    REQUEST_BODY,
+    RESET,
+    SHUTDOWN,
+    WS_MESSAGE,
+    Message,
+    Open,
+    Scope,
+)
+from ...protocol.outbox import SEND_BUFFER
+from ...protocol.send_buffer import Unsent
+from ...protocol.worker_link import WorkerLink
+from ..app.request_scope import UnknownCallType
+from ..process.app_children import end_if_child
+from .unheard import UnheardResponse
+
+logger = logging.getLogger("propylon.worker")
+
+WIND_DOWN: Final = "propylon.wind_down"
+"""An event that no app sees (SPEC.md 10.4)."""
+_MOST_STARTED: Final = 1_024
+"""Ids in one STARTED: the codec's arrays are bounded."""
+LOST: Final = 0
+"""Why a call was given up, beside the codes of RESET: its link is gone."""
+_UNFINISHED: Final = frozenset({"opened", "started", "body"})
+"""States of a response that is neither whole nor given up."""
+HOLD_BACK: Final = 0.001
+"""Seconds for which the answers of a turn wait for the next call's."""
+
+
+class HostedCall(Call, ABC):
+    """What a session tells a call, whichever interface the app speaks."""
+
+    __slots__ = ("began", "disconnected", "message", "session", "unheard")
+
+    message: Scope
+    waits_for_a_thread = False
+    """It says STARTED itself, when it is about to enter the app: that may be long after OPEN."""
+
+    def __init__(self, session: "LinkSession") -> None:
+        super().__init__()
+        self.session = session
+        self.began = 0.0
+        """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
+        self.disconnected = False
+        """Nobody waits for the response any more, or the call has left the app."""
+        self.unheard: UnheardResponse | None = None
+        """What the app has sent of its response since then; None: nothing."""
+
+    @abstractmethod
+    def opened(self, message: Open) -> None:
+        """Takes what OPEN carries. Raises ValueError or TypeError for a scope that is none."""
+
+    @abstractmethod
+    def body_arrived(self, body: bytes, more: bool) -> None: ...
+
+    def piece_arrived(self, data: bytes | str, more: bool) -> None:
+        """Part of a WebSocket message. Only a WebSocket's call has a use for it."""
+
+    def event_arrived(self, event: dict[str, object]) -> bool:
+        """An ASGI event in its general form; whether it ends the call. What nobody offered in the
+        scope's extensions is ignored."""
+        return False
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Whoever is parked in this call looks again: there is credit, a body or an end."""
+
+    def confirmed(self) -> None:
+        """Its STARTED is on the wire, or never will be and it is disconnected."""
+        self.session.start(self)
+
+    def disconnect(self) -> None:
+        self.disconnected = True
+        self.wake()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for more of it."""
+        return self.response in _UNFINISHED and not self.disconnected
+
+    def stop(self) -> None:
+        """The worker ends, and does not wait for it any longer."""
+        self.fail(SHUTDOWN, "the worker stops")
+
+    def fail(self, code: int, reason: str) -> None:
+        """Gives the call up, unless its response is whole or was given up already."""
+        if self.awaited:
+            self.session.link.reset(self, code, reason)
+
+
+class Owner(Protocol):
+    """What a session needs of its host."""
+
+    greeting: Greeting
+    about: dict[str, object]
+    slots: int
+
+    def new_call(self, session: "LinkSession", scope: Scope) -> HostedCall: ...
+    def start(self, call: HostedCall) -> None:
+        """Runs the app for this call, now or soon; `session.leave(call)` when it is done."""
+        ...
+
+    def given_up(self, call: HostedCall, code: int) -> None:
+        """The call was told of its disconnect, for RESET's `code` or LOST."""
+        ...
+
+    def ring(self, session: "LinkSession") -> None:
+        """Has `session.flush` called before the loop waits again (threads: soon)."""
+        ...
+
+    def watch_writable(self, session: "LinkSession") -> None:
+        """Has `session.writable` called once, when the socket takes bytes again."""
+        ...
+
+    def closing(self, session: "LinkSession") -> None:
+        """The socket will be closed as soon as this returns: forget it."""
+        ...
+
+    def left(self, call: HostedCall) -> None:
+        """The call has left the app."""
+        ...
+
+    def gateway_winds_down(self) -> None:
+        """One of the gateways has no new clients for us any more."""
+        ...
+
+    def vitals(self) -> dict[str, object]: ...
+
+
+class LinkSession:
+    __slots__ = (
+        "_answered_at", "_buffer", "_corked", "_rung", "_unconfirmed", "_unsent", "blocked",
+        "closed", "greeted", "link", "owner", "path", "released", "sock", "winding_down",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
+        self.sock = sock
+        self.path = path
+        self.owner = owner
+        self.link = WorkerLink(owner.greeting, self._ring, self._new_call)
+        self.blocked = False
+        """The socket takes no bytes now; `writable` will say when it does."""
+        self.closed = False
+        self.greeted = False
+        self.released = False
+        """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
+        self.winding_down = False
+        """The gateway has no new clients for us: it goes, or has others that work for it."""
+        self._answered_at = 0.0
+        """When, since the last flush, the first call has ended; 0.0: none has."""
+        self._corked = False
+        self._rung = False
+        self._unsent = Unsent()
+        self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._unconfirmed: list[HostedCall] = []
+        self.link.greet()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent) or self.link.has_output
+
+    def _new_call(self, scope: Scope) -> HostedCall:
+        return self.owner.new_call(self, scope)
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """The socket has bytes: hears all messages that one `recv` gives."""
+        if self.closed:
+            return
+        try:
+            count = self.sock.recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.lose(str(error))
+            return
+        if not count:
+            self.lose("the gateway closed it")
+            return
+        opened: list[HostedCall] = []
+        confirm: list[HostedCall] = []
+        self._corked = True
+        try:
+            received = cast(
+                "Iterator[tuple[HostedCall, Message]]", self.link.receive(self._buffer[:count])
+            )
+            for call, message in received:
+                if message[0] == OPEN:
+                    _open(call, message)
+                    if message[5] & CONFIRM_START and not call.waits_for_a_thread:
+                        confirm.append(call)
+                    else:
+                        opened.append(call)
+                else:
+                    self._hear(call, message)
+        except RemoteProtocolError as error:
+            logger.error("link %s: the gateway broke the protocol: %s", self.path, error.reason)
+            self.finish(error.code, error.reason)
+        finally:
+            self._corked = False
+        if confirm:
+            self.confirm(confirm)
+        for call in opened:
+            self.start(call)
+        if self.link.has_output:
+            self.flush()
+        elif opened:
+            # Behind the first steps of these calls, which the loop takes up next: what they
+            # answer at once goes out together, with no further turn of the loop.
+            self._ring()
+
+    def _hear(self, call: HostedCall, message: Message) -> None:
+        if message[0] == REQUEST_BODY:
+            call.body_arrived(message[2], message[3])
+        elif message[0] == CREDIT:
+            call.wake()
+        elif message[0] == WS_MESSAGE:
+            call.piece_arrived(message[2], message[3])
+        elif message[0] == EVENT:
+            if message[2].get("type") == WIND_DOWN:
+                self._winds_down()
+            elif call.event_arrived(message[2]):
+                self.owner.given_up(call, CLIENT_GONE)
+        elif message[0] == RESET:
+            self._give_up(call, message[2])
+        elif message[0] == PING:
+            self.link.pong(message[1], self.owner.vitals())
+        elif message[0] == HELLO:
+            self.greeted = True
+            self.link.ready(self.owner.about)
+            self.link.slots(self.owner.slots)
+        elif message[0] == DRAIN:
+            self.released = True
+            self._winds_down()
+            if not self.link.calls:
+                self.finish(BYE_NORMAL, "drained")
+        elif message[0] == BYE:
+            self.lose(f"the gateway said BYE: {message[2]}")
+
+    def _winds_down(self) -> None:
+        if not self.winding_down:
+            self.winding_down = True
+            self.owner.gateway_winds_down()
+
+    def confirm(self, calls: list[HostedCall]) -> None:
+        """STARTED has to be on the wire before these calls are started. It is not said of those
+        that were refused, or given up in the same batch: they never meet the app. Each of them is
+        `confirmed` now or later."""
+        live = [call for call in calls if not call.disconnected]
+        for first in range(0, len(live), _MOST_STARTED):
+            self.link.started(live[first : first + _MOST_STARTED])
+        self.flush()
+        if self.blocked:
+            self._unconfirmed += calls
+            return
+        for call in calls:
+            call.confirmed()
+
+    def start(self, call: HostedCall) -> None:
+        if call.disconnected:
+            self.leave(call)  # given up in the same batch: the app never hears of it
+        else:
+            self.owner.start(call)
+
+    # -- saying ------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        if not (self._rung or self._corked or self.blocked or self.closed):
+            self._rung = True
+            self.owner.ring(self)
+
+    def flush(self) -> None:
+        """Sends what waits, as far as the socket takes it."""
+        self._rung = False
+        self._answered_at = 0.0
+        if self.blocked or self.closed:
+            return
+        unsent = self._unsent
+        while True:
+            if not unsent.size:
+                batch = self.link.take_batch()
+                if not batch:
+                    break
+                unsent.add_all(batch)
+            try:
+                unsent.sent(self.sock.sendmsg(unsent.buffers))
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self.lose(str(error))
+                return
+            if unsent.size:
+                self.blocked = True
+                self.owner.watch_writable(self)
+                return
+        if self._unconfirmed:
+            self._all_confirmed()
+        if self.link.state == "closed":
+            self.close()
+
+    def writable(self) -> None:
+        self.blocked = False
+        self.flush()
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def leave(self, call: HostedCall) -> None:
+        """The call has left the app."""
+        call.disconnected = True
+        self.owner.left(call)
+        if self.link.state != "open":
+            end_if_child()
+            self.link.calls.pop(call.call_id, None)
+            return
+        self.link.end(call)
+        if not self._answered_at:
+            self._answered_at = monotonic()
+        elif monotonic() - self._answered_at >= HOLD_BACK:
+            self.flush()
+        if self.released and not self.link.calls:
+            self.finish(BYE_NORMAL, "drained")
+
+    def finish(self, code: int, reason: str) -> None:
+        """Says BYE, and closes when that is out."""
+        self.link.bye(code, reason)
+        self._disconnect_calls()
+        if not self._corked:
+            self.flush()
+
+    def lose(self, reason: str) -> None:
+        """The link ended without us."""
+        if self.closed:
+            return
+        log = logger.info if self.link.calls else logger.debug
+        log("link %s ended, %d calls with it: %s", self.path, len(self.link.calls), reason)
+        self.close()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self.link.state != "closed":
+            self.link.state = "closed"
+        self.owner.closing(self)
+        self.sock.close()
+        self._disconnect_calls()
+        self._all_confirmed()
+
+    def let_go(self) -> None:
+        """In a process that the app has forked: nothing is heard or said here."""
+        self.closed = True
+        self.link.state = "closed"
+
+    def _all_confirmed(self) -> None:
+        calls, self._unconfirmed = self._unconfirmed, []
+        for call in calls:
+            call.confirmed()
+
+    def _disconnect_calls(self) -> None:
+        for each in list(self.link.calls.values()):
+            call = cast("HostedCall", each)
+            if not call.disconnected:
+                self._give_up(call, LOST)
+
+    def _give_up(self, call: HostedCall, code: int) -> None:
+        """Nobody waits for the response. Where it is complete the app still has its own work to
+        do (SPEC.md 6.4): it is told, and only a shutdown or a deadline hurries it."""
+        call.disconnect()
+        if call.response != "complete" or code not in (LOST, CLIENT_GONE):
+            self.owner.given_up(call, code)
+
+
+def _open(call: HostedCall, message: Open) -> None:
+    try:
+        call.opened(message)
+    except UnknownCallType as error:
+        call.session.link.reset(call, REFUSED, str(error))
+        call.disconnected = True
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RemoteProtocolError(f"OPEN of call {message[1]} has no scope: {error}") from error

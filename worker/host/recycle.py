@@ -1,0 +1,54 @@
+"""When a worker would like to be replaced: it has served enough, grown too large or lived too long.
+
+It only says so, once. The supervisor starts a replacement first and sends SIGTERM when that is
+ready; a worker that was started by hand has nobody who would, and drains by itself.
+
+Workers that started together must not go together: each has luck of its own. The requests may be
+more by up to the jitter that the operator allows. The lifetime is a limit, so it may be less, by
+up to LIFETIME_JITTER of it.
+"""
+
+import random
+from typing import Final
+
+from ..settings import WorkerSettings
+
+LIFETIME_JITTER: Final = 0.1
+"""As a part of the lifetime: an hour's workers go one after the other within six minutes."""
+LOOKS: Final = 3
+"""Looks at the memory, a second apart, that all have to find too much: one large response, or a
+collection of garbage that is due, does not end a worker."""
+
+
+class RecyclePlan:
+    def __init__(self, settings: WorkerSettings, now: float) -> None:
+        self._requests = settings.max_requests
+        if self._requests:
+            self._requests += random.randint(0, settings.max_requests_jitter)
+        self._max_rss = settings.workers_max_rss
+        self._lifetime = settings.workers_lifetime
+        self._began = now
+        self._until = now + self._lifetime * (1 - random.random() * LIFETIME_JITTER)
+        self._too_large = 0
+
+    def grown(self, rss: int) -> str:
+        """Why it should go, by its resident memory in bytes; "": it need not."""
+        if not self._max_rss or rss <= self._max_rss:
+            self._too_large = 0
+            return ""
+        self._too_large += 1
+        if self._too_large < LOOKS:
+            return ""
+        return f"uses {_megabytes(rss)} MB of memory, allowed are {_megabytes(self._max_rss)} MB"
+
+    def due(self, requests: int, now: float) -> str:
+        """Why it should go, by the calls that it took and by its age; "": it need not."""
+        if self._requests and requests >= self._requests:
+            return f"served {requests} requests"
+        if self._lifetime and now >= self._until:
+            return f"lived {now - self._began:.0f} s"
+        return ""
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_048_576:.0f}"

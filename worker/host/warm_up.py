@@ -1,0 +1,136 @@
+"""Requests of the worker to its own app, before anybody else's: what the app does only once, a
+first query or a template's compilation, is then done.
+
+They take the way of all requests: over a link, whose other end is a gateway's in this process. So
+they are the same for every interface and loop. The host calls `step` from its tick.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from ...protocol.calls import Call
+from ...protocol.codec import RECEIVE_SIZE
+from ...protocol.gateway_link import GatewayLink
+from ...protocol.hello import Greeting
+from ...protocol.messages import (
+    FEATURES,
+    RESET,
+    RESPONSE,
+    RESPONSE_BODY,
+    RESPONSE_START,
+    Message,
+    Scope,
+)
+from ..process.app_children import keep_from_children
+
+USER_AGENT: Final = b"propylon-warm-up"
+
+
+class _Request(Call):
+    __slots__ = ("failed", "path", "status", "whole")
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.status = 0
+        self.whole = False
+        self.failed = ""
+        """The reason that the worker gave."""
+
+
+class WarmUp:
+    def __init__(self, paths: Sequence[str], deadline: float) -> None:
+        """`deadline`, by the monotonic clock, is for all of them together."""
+        self._ours, self.sock = socket.socketpair()
+        """`sock` is the worker's end."""
+        for sock in (self._ours, self.sock):
+            keep_from_children(sock).setblocking(False)
+        self._paths = deque(paths)
+        self._deadline = deadline
+        self._request: _Request | None = None
+        self._link = GatewayLink(Greeting(who={"gateway": 0}, features=FEATURES), lambda: None)
+        self._link.greet()
+        self._unsent = b""
+        self.failure = ""
+        """A sentence: what the app made of which request."""
+
+    @property
+    def done(self) -> bool:
+        return not self._paths and self._request is None
+
+    def step(self, now: float) -> None:
+        """Hears what came, judges it, asks the next. Never blocks."""
+        try:
+            self._exchange(now)
+        except OSError as error:
+            self._lost(str(error))
+
+    def _exchange(self, now: float) -> None:
+        try:
+            while data := self._ours.recv(RECEIVE_SIZE):
+                for call, message in self._link.receive(data):
+                    if isinstance(call, _Request):
+                        self._hear(call, message)
+            self._lost("its end was closed")
+        except BlockingIOError:
+            pass
+        if self._request is not None:
+            self._judge(self._request, now)
+        if self._paths and self._request is None and self._link.state == "open":
+            self._request = _Request(self._paths.popleft())
+            self._link.open(self._request, _scope(self._request.path), b"", False, 0)
+        self._flush()
+
+    def _lost(self, why: str) -> None:
+        """The worker's end of the link has gone, and no answer will come."""
+        self.failure = self.failure or f"the warm-up lost its link to the app: {why}"
+
+    def close(self) -> None:
+        self._ours.close()
+
+    def _hear(self, request: _Request, message: Message) -> None:
+        if message[0] == RESPONSE:
+            request.status, request.whole = message[2], True
+        elif message[0] == RESPONSE_START:
+            request.status = message[2]
+        elif message[0] == RESPONSE_BODY:
+            request.whole = not message[3]
+            if not message[4]:
+                self._link.taken(request, len(message[2]))
+        elif message[0] == RESET:
+            request.failed = message[3]
+
+    def _judge(self, request: _Request, now: float) -> None:
+        if request.failed:
+            self.failure = f"GET {request.path} at the warm-up: {request.failed}"
+        elif request.status >= 500:
+            self.failure = (
+                f"the app answered GET {request.path} at the warm-up with {request.status}"
+            )
+        elif request.whole:
+            self._request = None
+        elif now > self._deadline:
+            so_far = "no whole response" if request.status else "no response"
+            self.failure = (
+                f"there was {so_far} to GET {request.path} at the warm-up before the startup "
+                "timeout ran out"
+            )
+
+    def _flush(self) -> None:
+        self._unsent += self._link.take_output()
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._ours.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+
+
+def _scope(target: str) -> Scope:
+    path, _, query = target.partition("?")
+    headers = ((b"host", b"localhost"), (b"user-agent", USER_AGENT), (b"accept", b"*/*"))
+    return (
+        "http", "1.1", "GET", "http", path.encode(), query.encode(), "", headers,
+        ("127.0.0.1", 0), ("127.0.0.1", 80), None,
+    )  # fmt: skip

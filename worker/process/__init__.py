@@ -1,0 +1,1 @@
+"""This process beside its app: the channel to its supervisor, forks, logs, and the end."""

@@ -1,0 +1,406 @@
+"""One call of a WSGI app (PEP 3333), run by a thread of its own for as long as it lasts.
+
+What touches the link, and the fields that the thread which hears the links writes too, happens
+under the host's one lock. What has to go out at once is sent before the lock is let go of, through
+the socket itself, and wakes nobody unless that would block; what is said last waits for the host,
+which may have other answers to send with it.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final, Protocol, cast
+
+from ...protocol.messages import (
+    APP_FAILED,
+    BAD_RESPONSE,
+    CONFIRM_START,
+    MAX_BODY,
+    NAMES_AS_WRITTEN,
+    REASON,
+    Open,
+    Pairs,
+)
+from ..app.client_disconnected import ClientDisconnected, is_disconnect
+from ..app.request_scope import METHOD, TYPE, call_name
+from ..app.tracebacks import strip_frames, summary
+from ..host.link_session import HostedCall, LinkSession
+from .environ import wsgi_environ
+from .input import WsgiInput
+from .spool import Spool, SpoolError
+from .start_response import content_length, read_headers, read_status
+
+logger = logging.getLogger("propylon.worker")
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+StartResponse = Callable[..., Callable[[bytes], None]]
+WsgiApp = Callable[[dict[str, object], StartResponse], Iterable[bytes]]
+
+_LENGTH: Final = "CONTENT_LENGTH"
+_CODING: Final = "HTTP_TRANSFER_ENCODING"
+_NO_ROOM: Final = (
+    507,
+    ((b"content-type", b"text/plain; charset=utf-8"),),
+    b"507 Insufficient Storage\n\nThere is no room here for a body of this size.\n"
+    b"If you run this server, its log says which folder is full.\n",
+)
+_NO_WEBSOCKETS: Final = (
+    400,
+    ((b"content-type", b"text/plain; charset=utf-8"),),
+    b"400 Bad Request\n\nThis app is served by WSGI, which has no WebSockets.\n"
+    b"If you run this server: serve an ASGI app instead. Flask apps move to Quart,\n"
+    b"python-socketio has socketio.ASGIApp, Django has get_asgi_application and channels.\n",
+)
+_NO_CONTENT: Final = frozenset({204, 304})
+_OVER: Final = frozenset({"complete", "failed"})
+
+
+class CallHost(Protocol):
+    """What a call needs of the host, beside what its session does."""
+
+    lock: threading.Lock
+    underscores: bool
+    """Whether the environ takes fields whose names have one."""
+
+    @property
+    def shutdown(self) -> object:
+        """What the app finds in its environ under that name."""
+        ...
+
+    def websocket_asked(self, name: str) -> None:
+        """Called under the lock: a client wants what WSGI does not have."""
+        ...
+
+    def waits(self) -> None:
+        """Called under the lock by a call's thread that is about to wait for news from its link."""
+        ...
+
+    def answered(self, session: LinkSession) -> None:
+        """Called under the lock: a response is whole, and can go out."""
+        ...
+
+
+class WsgiCall(HostedCall):
+    __slots__ = (
+        "_chunks",
+        "_condition",
+        "_confirmed",
+        "_head",
+        "_host",
+        "_left",
+        "_lock",
+        "_more",
+        "_reason",
+        "_spool",
+        "environ",
+    )  # fmt: skip
+
+    waits_for_a_thread = True
+
+    def __init__(self, session: LinkSession, host: CallHost) -> None:
+        super().__init__(session)
+        self._lock = host.lock
+        self._host = host
+        self._condition: threading.Condition | None = None
+        self._chunks: deque[bytes] | None = None
+        self._more = False
+        self._spool: Spool | None = None
+        """The whole of a request's body that came without a content-length."""
+        self._confirmed = True
+        """Whether the app may be entered, as far as STARTED is concerned."""
+        self._head: tuple[int, Pairs] | None = None
+        """From start_response until the first bytes of the body."""
+        self._reason = b""
+        """The app's own reason phrase, b"" for the usual one."""
+        self._left: int | None = None
+        """Bytes still to come by the response's content-length; None if it has none."""
+        self.environ: dict[str, object]
+
+    # -- the link's side, under the lock -----------------------------------------------------
+
+    def opened(self, message: Open) -> None:
+        _, _, self.message, body, self._more, flags = message
+        if self.message[TYPE] == "websocket":
+            self._refuse_websocket()
+            return
+        self._confirmed = not flags & CONFIRM_START
+        self.environ = wsgi_environ(self.message, underscores=self._host.underscores)
+        self.environ["propylon.shutdown"] = self._host.shutdown
+        self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
+        if body and self._more:
+            self.session.link.taken(self, len(body))
+        if (body or self._more or _CODING in self.environ) and _LENGTH not in self.environ:
+            if self._more:
+                self._spool = Spool()
+            else:
+                self._state_length(len(body))
+
+    def _refuse_websocket(self) -> None:
+        """WSGI has no way to say it (PEP 3333), and apps that take the server's socket over
+        (flask-sock, python-socketio with threads) find none here: the gateway holds it."""
+        self._host.websocket_asked(call_name(self.message))
+        self.session.link.respond(self, *_NO_WEBSOCKETS)
+        self.disconnected = True  # so that it never enters the app
+
+    def body_arrived(self, body: bytes, more: bool) -> None:
+        self._more = more
+        if self._chunks is None:
+            self._chunks = deque()
+        self._chunks.append(body)
+        self.wake()
+
+    def confirmed(self) -> None:
+        self._confirmed = True
+        self.wake()
+
+    def wake(self) -> None:
+        if self._condition is not None:
+            self._condition.notify_all()
+
+    # -- the app's side: its thread ----------------------------------------------------------
+
+    def run(self, app: WsgiApp) -> None:
+        """Calls the app. Raises nothing. What it says last is still to be flushed."""
+        whole = None
+        try:
+            if not self._confirmed:
+                self._confirm()
+            if not self.disconnected:
+                if self._spool is not None:
+                    self._take_whole_body(self._spool)
+                whole = self._call(app)
+        except SpoolError as error:
+            logger.error("%s: %s", call_name(self.message), error)
+            whole = _NO_ROOM
+        except BaseException as error:  # a thread has no cancellation to pass on
+            if self._log(error):
+                with self._lock:
+                    self.fail(APP_FAILED, summary(error)[:500])
+        finally:
+            if self._spool is not None:
+                self._spool.close()
+            with self._lock:  # held throughout: response and end go as one message
+                self._leave(whole)
+
+    def _confirm(self) -> None:
+        """A gateway may send what has not entered the app to another worker, if this one dies; so
+        it is told as late as possible (SPEC.md 6.3), and before the app is called."""
+        with self._lock:
+            if not self.disconnected:
+                self.session.confirm([self])
+            while not (self._confirmed or self.disconnected):
+                self._park()
+
+    def _take_whole_body(self, spool: Spool) -> None:
+        """A body in chunks is taken whole before the app is called, and its length is stated:
+        PEP 3333 has no other way to say where a body ends, and an app that asks for the length
+        (Django, Bottle, Falcon) would find the body empty. It is then a body like any other, so
+        the coding that the client used is not told (RFC 9112 section 7.1.3)."""
+        arriving = cast("WsgiInput", self.environ["wsgi.input"])
+        while data := arriving.read(MAX_BODY):
+            spool.write(data)
+        spool.rewind()
+        self.environ["wsgi.input"] = WsgiInput(b"", spool.read)
+        self._state_length(spool.size)
+
+    def _state_length(self, size: int) -> None:
+        self.environ[_LENGTH] = str(size)
+        self.environ.pop(_CODING, None)
+
+    def _leave(self, whole: tuple[int, Pairs, bytes] | None) -> None:
+        """The call is over, and its slot free, whatever becomes of what it has left to say."""
+        try:
+            if whole is not None and not self.disconnected:
+                self._say_reason(whole[0])
+                self.session.link.respond(self, *whole)
+        except Exception as error:  # a head that is too large for the link
+            self._log(error)
+            self.fail(APP_FAILED, summary(error)[:500])
+        finally:
+            self.session.leave(self)
+            self.wake()
+
+    def _call(self, app: WsgiApp) -> tuple[int, Pairs, bytes] | None:
+        """A response that is whole and still to be sent, None if it went out on the way."""
+        result = app(self.environ, self._start_response)
+        if type(result) is list or type(result) is tuple:  # a subclass may have a close()
+            return self._whole(cast("list[bytes]", result))
+        try:
+            for chunk in result:
+                if chunk:
+                    self._write(chunk)
+                else:  # an app that waits for something this way is to hear of its client, too
+                    self._check_connected()
+            self._finish()
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        return None
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        if exc_info is not None:
+            try:
+                if self.response not in ("opened", "started") and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # PEP 3333: no circular reference through the traceback
+        elif self._head is not None or self.response not in ("opened", "started"):
+            raise AssertionError("start_response was called already, and without exc_info")
+        number, self._reason = read_status(status)
+        as_written = NAMES_AS_WRITTEN in self.session.link.features
+        pairs = read_headers(headers, as_written=as_written)
+        self._left = content_length(pairs)
+        self._head = (number, pairs)
+        return self._write
+
+    def _whole(self, parts: list[bytes]) -> tuple[int, Pairs, bytes] | None:
+        """A list is complete, so its length is known; one message takes it unless it is large."""
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        if type(body) is not bytes:
+            body = _as_bytes(body)
+        if self._head is not None and self._left is None:
+            self._add_length(len(body))
+        if self._head is not None and len(body) <= MAX_BODY and self._left in (None, len(body)):
+            return (*self._head, body)
+        if body:
+            self._write(body)
+        self._finish()
+        return None
+
+    def _add_length(self, size: int) -> None:
+        if self._head is None or self._head[0] in _NO_CONTENT:
+            return
+        if not size and self.message[METHOD] == "HEAD":
+            return  # an app may leave the body of HEAD out; GET's length is not 0 for that
+        status, pairs = self._head
+        self._left = size
+        as_written = NAMES_AS_WRITTEN in self.session.link.features
+        name = b"Content-Length" if as_written else b"content-length"
+        self._head = (status, (*pairs, (name, b"%d" % size)))
+
+    def _write(self, data: bytes) -> None:
+        """Sends a part of the body, at once (PEP 3333 forbids to keep any back)."""
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        link = self.session.link
+        with self._lock:
+            self._check_connected()
+            if self.response == "complete":
+                if data:
+                    raise RuntimeError("the response is longer than its content-length")
+                return
+            if not data and self._head is None:
+                return
+            if self._head is not None:
+                head, self._head = self._head, None
+                self._say_reason(head[0])
+                if len(data) == self._left and data and len(data) <= MAX_BODY:
+                    link.respond(self, *head, data)
+                    self.wake()
+                    self._host.answered(self.session)
+                    return
+                link.start_response(self, *head)
+            elif self.response != "body":
+                raise AssertionError("write() or a body before start_response")
+            self._send_pieces(data)
+            self.session.flush()
+
+    def _say_reason(self, status: int) -> None:
+        """Called under the lock, before the head."""
+        if self._reason:
+            event: dict[str, object] = {"type": REASON, "status": status, "reason": self._reason}
+            self.session.link.event(self, event)
+
+    def _send_pieces(self, data: bytes) -> None:
+        done, size = 0, len(data)
+        while done < size:
+            if self.send_credit <= 0:
+                self.session.flush()
+                self._park()
+                self._check_connected()
+                continue
+            piece = data[done : done + min(self.send_credit, MAX_BODY)]
+            done += len(piece)
+            more = True
+            if self._left is not None:
+                self._left -= len(piece)
+                # Complete by its own word: the client need not wait for close(). A body that is
+                # longer still goes out, as an error of the app's that the next write names.
+                more = self._left != 0 or done < size
+            self.session.link.send_body(self, piece, more)
+            if not more:
+                self.wake()
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self.response == "complete":
+                return
+            self._check_connected()
+            if self._head is not None:
+                head, self._head = self._head, None
+                self._say_reason(head[0])
+                self.session.link.respond(self, *head, b"")
+            elif self.response == "body":
+                self.session.link.send_body(self, b"", False)
+            else:
+                reason = "the app returned without calling start_response"
+                logger.error("%s: %s", call_name(self.message), reason)
+                self.fail(BAD_RESPONSE, reason)
+            self.session.flush()
+
+    def _next_chunk(self) -> bytes:
+        with self._lock:
+            while not self._chunks:
+                if not self._more:
+                    return b""
+                self._check_connected()
+                if self.response in _OVER:
+                    # SPEC.md 6.1: the rest need not come. Not b"", which would say that the
+                    # request was whole (PEP 3333, "Input and Error Streams").
+                    raise ClientDisconnected("the rest of the request is lost: it was answered")
+                self.session.link.wanted(self)
+                self.session.flush()
+                self._park()
+            chunk = self._chunks.popleft()
+            if not self.disconnected and self.receive_window is not None:
+                self.session.link.taken(self, len(chunk))
+                self.session.flush()
+            return chunk
+
+    def _park(self) -> None:
+        """Waits, without the lock, until its link has news."""
+        self._host.waits()
+        if self._condition is None:
+            self._condition = threading.Condition(self._lock)
+        self._condition.wait()
+
+    def _check_connected(self) -> None:
+        if self.disconnected:
+            raise ClientDisconnected("the client is gone")
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def _log(self, error: BaseException) -> bool:
+        """Logs it; whether it is one of the app's own."""
+        strip_frames(error)
+        if is_disconnect(error) and not self.awaited:
+            logger.debug("%s: the app left on the disconnect", call_name(self.message))
+            return False
+        logger.error(
+            "%s: the app raised %s",
+            call_name(self.message),
+            type(error).__name__,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        return True
+
+
+def _as_bytes(data: object) -> bytes:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)  # pyright: ignore[reportUnknownArgumentType]
+    raise TypeError(f"a WSGI body is bytes, not {type(data).__name__}")

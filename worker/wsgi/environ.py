@@ -1,0 +1,144 @@
+"""The PEP 3333 environ of a call."""
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Final, Protocol, cast
+
+from ...protocol.messages import Scope
+from ..app.request_scope import UnknownCallType, below_root, path_bytes
+
+_FILE_BLOCK: Final = 65_536
+
+
+class FileWrapper:
+    """`wsgi.file_wrapper`: a file as an iterable of blocks (PEP 3333, platform-specific files)."""
+
+    def __init__(self, filelike: "Readable", block_size: int = _FILE_BLOCK) -> None:
+        self._file = filelike
+        self._block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self._file.read(self._block_size):
+            yield block
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+_CONSTANT: Final[dict[str, object]] = {
+    "wsgi.version": (1, 0),
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    # The body's end is known to us: reading past it gives b"".
+    "wsgi.input_terminated": True,
+    "wsgi.file_wrapper": FileWrapper,
+    "SERVER_SOFTWARE": "propylon",
+}
+
+
+@lru_cache(maxsize=1024)
+def _key(name: bytes) -> str:
+    """The environ key of a header, "" for one that must not get there."""
+    # X_Forwarded_For would collide with X-Forwarded-For.
+    return "" if b"_" in name else _key_of_any(name)
+
+
+@lru_cache(maxsize=1024)
+def _key_of_any(name: bytes) -> str:
+    """The same, names with underscores included."""
+    if name == b"proxy":
+        # HTTP_PROXY steers outgoing requests of the app's own libraries (httpoxy, CVE-2016-5385).
+        return ""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object]:
+    """Everything but `wsgi.input`. Text is "native": bytes decoded as latin-1.
+
+    `underscores`: whether fields whose names have one are taken, as the gateway was told to pass
+    them on (`--header-map dangerous`)."""
+    kind, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
+    if kind != "http":
+        raise UnknownCallType(f"a worker of this release serves no {kind!r} calls")
+    path = path_bytes(raw_path).decode("latin-1")
+    uri = raw_path.decode("latin-1")
+    query_string = query.decode("latin-1")
+    # root_path is text of ours, everything in an environ is latin-1 made from bytes.
+    script_name = root.encode().decode("latin-1").rstrip("/")
+    rest = below_root(path, script_name)
+    environ: dict[str, object] = _CONSTANT.copy()
+    environ["wsgi.errors"] = sys.stderr
+    environ["wsgi.url_scheme"] = scheme
+    environ["REQUEST_METHOD"] = method
+    environ["SCRIPT_NAME"] = script_name
+    environ["PATH_INFO"] = path if rest is None else rest
+    environ["QUERY_STRING"] = query_string
+    environ["REQUEST_URI"] = f"{uri}?{query_string}" if query_string else uri
+    environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
+    _add_headers(environ, headers, _key_of_any if underscores else _key)
+    if scheme == "https":
+        _add_tls(environ, (more or {}).get("tls"))
+    if client is None or client[1] is None:
+        environ["REMOTE_ADDR"] = ""  # a Unix socket's client has none; apps expect the key
+    else:
+        environ["REMOTE_ADDR"] = client[0]
+        if client[1]:  # 0: a proxy named the address only
+            environ["REMOTE_PORT"] = str(client[1])
+    name, port = server if server is not None else ("", None)
+    if port is None:  # a Unix socket has neither; the request's own words are the next best
+        name, port = _host_and_port(str(environ.get("HTTP_HOST") or "localhost"))
+        port = port or ("443" if scheme == "https" else "80")
+    environ["SERVER_NAME"] = name
+    environ["SERVER_PORT"] = str(port)
+    return environ
+
+
+def _host_and_port(authority: str) -> tuple[str, str]:
+    """A Host field's two parts, an IPv6 address without its brackets; the port may be ""."""
+    name, _, port = authority.partition(":")
+    if name.startswith("["):
+        name, _, port = authority[1:].partition("]")
+        port = port.removeprefix(":")
+    return name, port
+
+
+def _add_tls(environ: dict[str, object], tls: object) -> None:
+    """PEP 3333 asks for Apache's variables where they apply (mod_ssl, SSLOptions +ExportCertData);
+    there is more than the first where the gateway itself has terminated TLS."""
+    environ["HTTPS"] = "on"
+    if not isinstance(tls, dict):
+        return
+    facts = cast("dict[str, object]", tls)
+    environ["SSL_PROTOCOL"] = "TLSv1.3" if facts.get("tls_version") == 0x0304 else "TLSv1.2"
+    environ["SSL_SERVER_CERT"] = facts.get("server_cert") or ""
+    chain = cast("tuple[str, ...]", facts.get("client_cert_chain") or ())
+    environ["SSL_CLIENT_VERIFY"] = "SUCCESS" if chain else "NONE"
+    if chain:
+        environ["SSL_CLIENT_CERT"] = chain[0]
+        # Text in an environ is latin-1 made from bytes.
+        subject = str(facts.get("client_cert_name"))
+        environ["SSL_CLIENT_S_DN"] = subject.encode().decode("latin-1")
+
+
+def _add_headers(
+    environ: dict[str, object],
+    headers: tuple[tuple[bytes, bytes], ...],
+    key_of: Callable[[bytes], str],
+) -> None:
+    for name, value in headers:
+        key = key_of(name)
+        if not key:
+            continue
+        text = value.decode("latin-1")
+        if key in environ:
+            # RFC 9110 section 5.3; cookies are joined as RFC 6265 section 5.4 would have them.
+            joint = "; " if key == "HTTP_COOKIE" else ", "
+            text = f"{environ[key]}{joint}{text}"
+        environ[key] = text

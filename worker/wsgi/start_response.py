@@ -1,0 +1,78 @@
+"""What a WSGI app says to start_response, checked and as it travels.
+
+Apps repeat themselves here too (see `response_head`): a status line and a field that were found
+right are known, and need no other look. Names keep the case in which the app wrote them.
+"""
+
+import re
+from typing import Any, Final
+
+from ...protocol.messages import Pairs
+from ...protocol.reason_phrases import REASONS
+from ..app.response_head import checked_field, checked_status
+
+_MOST_KNOWN: Final = 2_048
+_LONGEST_KNOWN: Final = 256
+"""Characters of a value, as in `response_head`."""
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_LENGTH: Final = b"content-length"
+
+_statuses: Final[dict[str, tuple[int, bytes]]] = {}
+_fields: Final[dict[tuple[str, str], tuple[bytes, bytes]]] = {}
+
+
+def read_status(status: object) -> tuple[int, bytes]:
+    """The number, and the app's own reason phrase: b"" where it is the usual one, or one that a
+    status line cannot hold. Raises TypeError or ValueError for what is no status."""
+    if type(status) is not str:
+        raise TypeError(f"status is a string such as '200 OK', not {status!r}")
+    known = _statuses.get(status)
+    if known is not None:
+        return known
+    number = checked_status(int(status[:3])) if status[:3].isdecimal() else 0
+    if not number or status[3:4].strip():
+        raise ValueError(f"status is a string such as '200 OK', not {status!r}")
+    phrase = status[4:].strip()
+    if _CONTROL.search(phrase):
+        raise ValueError(f"the status {status!r} holds a control character")
+    reason = b"" if phrase == REASONS.get(number) else phrase.encode("latin-1", "ignore")
+    if len(reason) != len(phrase):
+        reason = b""
+    if len(status) <= _LONGEST_KNOWN:
+        if len(_statuses) >= _MOST_KNOWN:
+            _statuses.clear()
+        _statuses[status] = number, reason
+    return number, reason
+
+
+def read_headers(headers: Any, *, as_written: bool) -> Pairs:
+    """The fields as pairs, names in lower case unless they may travel `as_written`. Raises
+    TypeError or ValueError, naming the field that is wrong."""
+    fields: list[Any] = list(headers)
+    try:
+        pairs = tuple([_fields.get(field) or _read(field) for field in fields])
+    except TypeError:  # a list as a pair has no hash; or something is wrong, and is named here
+        pairs = tuple([_read(field) for field in fields])
+    return pairs if as_written else tuple([(name.lower(), value) for name, value in pairs])
+
+
+def _read(field: Any) -> tuple[bytes, bytes]:
+    try:
+        name, value = field
+        encoded = name.encode("latin-1"), value.encode("latin-1")
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"a header is a pair of latin-1 strings, not {field!r}") from None
+    pair = checked_field(*encoded)
+    if type(field) is tuple and len(value) <= _LONGEST_KNOWN:
+        if len(_fields) >= _MOST_KNOWN:
+            _fields.clear()
+        _fields[name, value] = pair
+    return pair
+
+
+def content_length(pairs: Pairs) -> int | None:
+    """What the app itself says of the body's size, in bytes."""
+    for name, value in pairs:
+        if len(name) == len(_LENGTH) and name.lower() == _LENGTH:
+            return int(value) if value.isdigit() and len(value) < 19 else None
+    return None

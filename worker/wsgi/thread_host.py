@@ -1,0 +1,302 @@
+"""Hosts a WSGI app on threads.
+
+Calls wait in one queue, and threads take them. One lock guards every link (and the codec, which
+they share), the queue and the lead; whoever has an answer sends it on the non-blocking socket
+itself, and leaves to the hearing of the links only what the socket would not take.
+
+Who hears the links is the `lead`'s matter. The main thread does as long as calls wait for
+something: it hands them out, and they wait beside each other. While they only compute, one thread
+does it all, and no call costs a change of threads.
+
+Slots are announced to every gateway, and several gateways do not know of each other: together they
+may open more calls than there are threads. Those wait in the queue here.
+"""
+
+import contextvars
+import logging
+import selectors
+import threading
+import time
+from typing import Final, cast
+
+from ...protocol.messages import Scope
+from ..app.load import LoadedApp
+from ..host.host import Host
+from ..host.link_session import HostedCall, LinkSession
+from ..host.pending_sends import Unflushed
+from ..process.supervisor_channel import Leash
+from ..settings import WorkerSettings
+from .call import WsgiApp, WsgiCall
+from .call_queue import CallQueue
+from .leader import Lead
+from .leader_policy import SAMPLE, SoloPolicy, better_in_parallel
+from .wait_meter import WaitMeter
+
+logger = logging.getLogger("propylon.worker")
+
+JOIN_TIMEOUT: Final = 1.0
+"""Seconds that idle threads have to end."""
+LINGER: Final = 0.002
+"""Seconds without a call after which a thread gives the lead back: then the main thread, which
+would look at it every millisecond, can sleep."""
+HEAR_EVERY: Final = 0.001
+"""Seconds between two hearings of the links while calls are waiting."""
+
+
+def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    """Runs until told to stop."""
+    ThreadHost(settings, loaded, leash).main()
+
+
+class ThreadHost(Host):
+    loop_name = "threads"
+    cancellable = False
+
+    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+        super().__init__(settings, loaded, leash)
+        self.lock = threading.Lock()
+        self.underscores = settings.header_map == "dangerous"
+        self._app = cast("WsgiApp", loaded.app)
+        self._calls = CallQueue(self.lock)
+        self._lead = Lead()
+        self._policy = SoloPolicy()
+        self._unflushed = Unflushed()
+        self._websocket_asked = False
+        self._heard_at = 0.0
+        """When the leading thread last heard the links."""
+        self._selector = selectors.DefaultSelector()
+
+    # -- the main thread ---------------------------------------------------------------------
+
+    def main(self) -> None:
+        threads = [
+            threading.Thread(target=self._work, name=f"app-{number}", daemon=True)
+            for number in range(1, self.settings.threads + 1)
+        ]
+        for thread in threads:
+            thread.start()
+        self.take_signals()
+        with self.lock:  # a warm-up has a link from here on, and threads flush what is said on it
+            self.begin()
+        while True:
+            with self.lock:
+                delay = self.tick()
+            if delay is None:
+                break
+            self._serve_links(time.monotonic() + delay)
+        with self.lock:
+            self._calls.close()
+        if not self.running:  # a thread that is stuck in the app is left behind
+            for thread in threads:
+                thread.join(JOIN_TIMEOUT)
+        if self.failure is not None:
+            raise self.failure
+
+    def _serve_links(self, until: float) -> None:
+        """Hears the links, or looks whether somebody does."""
+        while (rest := until - time.monotonic()) > 0:
+            if self._lead.holder == "main":
+                self._hear(rest)
+            elif self._lead.look(rest):
+                with self.lock:
+                    if self._lead.is_held_up():
+                        self._lead.take_back()
+                        self._go_parallel()
+
+    def _hear(self, timeout: float) -> bool:
+        """Hears the links once, after so many seconds at most; whether they had news."""
+        ready = self._selector.select(timeout)
+        if not ready:
+            return False
+        with self.lock:
+            for key, events in ready:
+                self._serve(cast("LinkSession", key.data), events)
+            if self._calls and self._lead.holder == "main":
+                self._hand_out()
+        return True
+
+    def _serve(self, session: LinkSession, events: int) -> None:
+        if session.closed:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._selector.modify(session.sock, selectors.EVENT_READ, session)
+                session.writable()
+            if events & selectors.EVENT_READ:
+                session.readable()
+        except Exception:  # a fault of ours: it costs one link
+            logger.exception("link %s has failed", session.path)
+            session.lose("a fault of the worker")
+
+    def _hand_out(self) -> None:
+        """Calls have come: to one thread, or to as many as there are."""
+        now = time.monotonic()
+        if self._policy.may_begin(now):
+            self._lead.offer(now)
+            self._calls.wake(1)
+        else:
+            self._calls.wake(len(self._calls))
+
+    def _go_parallel(self) -> None:
+        """The main thread has the lead again, as calls wait for something."""
+        self._policy.failed(time.monotonic())
+        self._unflushed.flush()
+        self._calls.wake(len(self._calls))
+
+    # -- an app thread -----------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Its life."""
+        context, meter = contextvars.copy_context(), WaitMeter()
+        while not self._calls.closed:
+            try:
+                self._turn(context, meter)
+            except BaseException:  # a fault of ours, outside of any call
+                logger.exception("a thread has failed, and goes on")
+                with self.lock:
+                    self.waits()
+        meter.close()
+
+    def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
+        """One call; if the lead is to be had, as many as it lasts."""
+        with self.lock:
+            self._unflushed.flush()
+            call = self._take()
+            term = self._lead.accept() if call and self._lead.holder == "offered" else 0
+        if call is None:
+            return
+        if not term:
+            self._run(call, context.copy())
+            return
+        self._heard_at = call.began
+        meter.reset()
+        while call is not None:
+            meter.begin()
+            self._run(call, context.copy())
+            call = self._next(term, meter)
+
+    def _take(self) -> WsgiCall | None:
+        """Waits for a call that is not the leading thread's; None: there will be no more."""
+        while not self._calls.closed:
+            if self._calls and self._lead.holder != "thread":
+                call = self._calls.pop()
+                call.began = time.monotonic()
+                return call
+            self._calls.wait()
+        return None
+
+    def _run(self, call: WsgiCall, context: contextvars.Context) -> None:
+        try:
+            context.run(call.run, self._app)
+        except BaseException:  # a fault of ours: it costs a call and no thread
+            logger.exception("a call has failed")
+
+    # -- the thread that leads ---------------------------------------------------------------
+
+    def _next(self, term: int, meter: WaitMeter) -> WsgiCall | None:
+        """Settles the call that has ended. The next one, or None: the lead is gone."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._lead.in_term(term):
+                return None
+            took = now - self._lead.away_since
+            if meter.end(took) >= SAMPLE:
+                if better_in_parallel(meter.calls, meter.computed, meter.waited):
+                    self._lead.give_back()
+                    self._go_parallel()
+                    return None
+                meter.reset()
+            # The next call will take about as long as this one.
+            if not (self._calls and self._unflushed.may_wait(now + took)):
+                self._unflushed.flush()
+            if self._calls and now - self._heard_at < HEAR_EVERY:
+                return self._begin(now)
+            self._lead.hears()
+        return self._hear_calls()
+
+    def _hear_calls(self) -> WsgiCall | None:
+        while self._hear(0.0 if self._calls else LINGER) and not self._calls:
+            pass
+        with self.lock:
+            if self._calls:
+                self._heard_at = now = time.monotonic()
+                return self._begin(now)
+            self._lead.give_back()
+            return None
+
+    def _begin(self, now: float) -> WsgiCall:
+        call = self._calls.pop()
+        call.began = now
+        self._lead.leaves(now)
+        return call
+
+    # -- what the calls ask for, under the lock ----------------------------------------------
+
+    def websocket_asked(self, name: str) -> None:
+        """Said once: clients try again and again."""
+        if not self._websocket_asked:
+            self._websocket_asked = True
+            logger.warning(
+                "%s: a WebSocket was asked for and refused, as WSGI has none: serve an ASGI app "
+                "instead (for Flask: Quart; python-socketio: socketio.ASGIApp; Django: channels)",
+                name,
+            )
+
+    def waits(self) -> None:
+        """This thread is about to wait for news from a link: another has to hear them."""
+        if self._lead.is_mine:
+            self._lead.give_back()
+            self._go_parallel()
+
+    def answered(self, session: LinkSession) -> None:
+        """A response is whole, and its call still runs. A thread that leads sends it when that
+        has ended, so that both go as one message; if that takes long, the main thread does."""
+        if not self._lead.is_mine:
+            session.flush()
+
+    # -- what the sessions ask for, under the lock -------------------------------------------
+
+    def stuck(self, now: float) -> int:
+        """Only when all threads are: until then it serves, and a slow call whose client has left
+        is nothing that any client may have a worker replaced for."""
+        stuck = super().stuck(now)
+        return stuck if stuck >= self.settings.threads else 0
+
+    def new_event(self) -> threading.Event:
+        return threading.Event()
+
+    def new_call(self, session: LinkSession, scope: Scope) -> WsgiCall:
+        return WsgiCall(session, self)
+
+    def start(self, call: HostedCall) -> None:
+        assert isinstance(call, WsgiCall)
+        self.take(call)
+        self._calls.put(call)
+
+    def cancel(self, call: HostedCall) -> None:
+        """A thread cannot be stopped; its next read or write fails, and it is not waited for."""
+        call.disconnect()
+
+    def watch(self, session: LinkSession) -> None:
+        self._selector.register(session.sock, selectors.EVENT_READ, session)
+
+    def watch_writable(self, session: LinkSession) -> None:
+        # From any thread: epoll(7) takes changes while another thread waits.
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        self._selector.modify(session.sock, both, session)
+
+    def ring(self, session: LinkSession) -> None:
+        self._unflushed.add(session)
+
+    def forked(self) -> None:
+        """Whoever held the lock is not here, and its call has no client."""
+        super().forked()
+        if self.lock.locked():
+            self.lock.release()
+        with self.lock:
+            for call in self.running:
+                call.disconnect()
+
+    def closing(self, session: LinkSession) -> None:
+        self._selector.unregister(session.sock)
+        super().closing(session)
