@@ -87,7 +87,7 @@ async def run_gateway(
             allowed_origins=frozenset(
                 origin.lower().encode() for origin in settings.websocket.allowed_origins
             ),
-            believe=TrustPolicy(settings.trust, log.info).apply,
+            apply_trust=TrustPolicy(settings.trust, log.info).apply,
             answer=_with_redirect(router.answer, settings, sockets),
             finished=access_log.finished if access_log else _unlogged,
             poller=poller,

@@ -1,8 +1,8 @@
-"""A gateway process: `python -m propylon.gateway.process --settings-fd N --leash-fd M`.
+"""A gateway process: `python -m propylon.gateway.process --settings-fd N --channel-fd M`.
 
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
-pipe, and a leash: one end of a socket pair. What happens is reported on the leash as JSON lines;
-its end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
+pipe, and a channel: one end of a socket pair. What happens is reported on it as JSON lines; its end
+means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
 lines `reopen` (the logs have other files), `ended` with a worker's number as a child (its process
 has) and `now` (stop at once) come in on it.
 """
@@ -37,7 +37,7 @@ from .tls.session import CertificateError
 
 log = logging.getLogger("propylon.gateway")
 
-FAREWELL = 5.0
+FLUSH_TIMEOUT = 5.0
 """Seconds that the supervisor has to take what was said, when the process is about to end."""
 OUTLIVE = 10.0
 """Seconds beyond the graceful timeout that a gateway may live without its supervisor."""
@@ -46,7 +46,7 @@ LONGEST_LINE = 64
 """Bytes of a line from the supervisor that are looked at."""
 
 
-class Leash:
+class SupervisorChannel:
     """Our end of the socket pair with the supervisor.
 
     A supervisor that does not read must not hold up anything here. What has to get through is kept
@@ -102,9 +102,9 @@ class Leash:
             if not self._unsent:
                 self._waiting = trio.Event()
 
-    def farewell(self) -> None:
+    def flush_before_exit(self) -> None:
         """Waits until all is said, for a bounded time: the process is about to end."""
-        deadline = monotonic() + FAREWELL
+        deadline = monotonic() + FLUSH_TIMEOUT
         self.flush()
         while self._unsent and monotonic() < deadline:
             sleep(0.01)
@@ -112,14 +112,14 @@ class Leash:
 
 
 class Stop:
-    """The wish to stop: SIGTERM or the leash's end. The line `now` on the leash means at once; a
-    second SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
+    """The wish to stop: SIGTERM or the channel's end. The line `now` on it means at once; a second
+    SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
 
     def __init__(
-        self, leash: int, reopen: Callable[[], None], ended: Callable[[int], None]
+        self, channel: int, reopen: Callable[[], None], ended: Callable[[int], None]
     ) -> None:
         """`reopen` has the logs opened again, `ended` is told of a worker's end."""
-        self._leash = leash
+        self._channel = channel
         self._reopen = reopen
         self._worker_ended = ended
         self._wished = trio.Event()
@@ -142,12 +142,12 @@ class Stop:
                     continue  # Ctrl-C reaches the whole group; the supervisor is in charge
                 self._wished.set()
 
-    async def watch_leash(self) -> None:
+    async def watch_channel(self) -> None:
         heard = b""
         while True:
-            await trio.lowlevel.wait_readable(self._leash)
+            await trio.lowlevel.wait_readable(self._channel)
             try:
-                data = os.read(self._leash, 4096)
+                data = os.read(self._channel, 4096)
             except BlockingIOError:
                 continue
             except OSError:
@@ -169,21 +169,21 @@ class Stop:
         self._wished.set()
 
 
-async def serve(settings: GatewaySettings, leash: Leash) -> None:
+async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
     logs = Logs()
     ended = EndedWorkers()
-    stop = Stop(leash.fd, logs.reopen, ended.add)
+    stop = Stop(channel.fd, logs.reopen, ended.add)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
-        nursery.start_soon(stop.watch_leash)
-        nursery.start_soon(leash.write)
+        nursery.start_soon(stop.watch_channel)
+        nursery.start_soon(channel.write)
         with stop.at_once:
-            await run_gateway(settings, leash.report, stop.wait, logs, ended)
+            await run_gateway(settings, channel.report, stop.wait, logs, ended)
         nursery.cancel_scope.cancel()
 
 
-def end_within(seconds: float, leash: int) -> None:
+def end_within(seconds: float, channel: int) -> None:
     """Ends this process so many seconds after the supervisor's end, if it hangs: with a supervisor
     it would be killed, without one it would keep the port for ever. A thread waits in poll(2) for
     that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too."""
@@ -192,7 +192,7 @@ def end_within(seconds: float, leash: int) -> None:
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
+        poll.register(channel, 0)  # POLLHUP, which comes unasked, and nothing else
         poll.poll()
         sleep(seconds)
         try:
@@ -202,7 +202,7 @@ def end_within(seconds: float, leash: int) -> None:
         finally:
             os._exit(EXIT_OUTLIVED)
 
-    threading.Thread(target=watch, name="propylon-leash", daemon=True).start()
+    threading.Thread(target=watch, name="propylon-channel", daemon=True).start()
 
 
 def _show_stacks() -> None:
@@ -234,7 +234,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    parser.add_argument("--leash-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
         settings = json_texts.decode(pipe.read(), GatewaySettings)
@@ -244,19 +244,19 @@ def main() -> int:
         begin_log(replace(settings.log, error_log="-"))
         log.error("%s; standard error is used", error)
     _show_stacks()
-    leash = Leash(arguments.leash_fd)
-    end_within(settings.serve.graceful_timeout + OUTLIVE, leash.fd)
+    channel = SupervisorChannel(arguments.channel_fd)
+    end_within(settings.serve.graceful_timeout + OUTLIVE, channel.fd)
     failed = 0
     try:
-        trio.run(serve, settings, leash)
+        trio.run(serve, settings, channel)
     except* (OSError, ValueError, CertificateError) as group:
         failed = 1
-        if leash.started:
+        if channel.started:
             log.error("the gateway failed", exc_info=group)
         else:  # the operator's to mend, as a rule: a sentence is enough
             log.debug("the gateway could not start", exc_info=group)
-            leash.report({"event": "failed", "error": str(_first(group))})
-    leash.farewell()
+            channel.report({"event": "failed", "error": str(_first(group))})
+    channel.flush_before_exit()
     flush_log()
     end_if_stalled(failed)
     return failed

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, cast
 Data = TypeVar("Data", bytes, str, bytes | str)
 
 
-class MessageCutter(Generic[Data]):
+class Fragmenter(Generic[Data]):
     """One message on its way out: binary, or text, which is measured and cut as UTF-8 and never
     within a character (RFC 6455 section 5.6, SPEC.md 7.4)."""
 

@@ -1,8 +1,8 @@
 """A whole link without its socket: feed bytes, get messages; say something, take bytes.
 
 `GatewayLink` and `WorkerLink` are its two ends. A driver owns the socket and has no rules of its
-own: what it receives goes to `receive`, what `take_batch` gives goes out, and when the doorbell
-rings there is output to take. Reading never waits on writing, on either side.
+own: what it receives goes to `receive`, what `take_batch` gives goes out, and `schedule_flush` is
+called when there came to be output to take. Reading never waits on writing, on either side.
 """
 
 from abc import ABC, abstractmethod
@@ -36,20 +36,20 @@ Received = tuple[Call | None, Message]
 """A message and the call that it is about, None for the link's own messages."""
 
 
-MAX_WORDS: Final = 16_384
+MAX_TEXT: Final = 16_384
 """Longest text for people in a message, in bytes (SPEC.md 5: a few kilobytes)."""
 
 
-def words(text: str, *, end: bool = False) -> str:
-    """A reason, an error, a log tail as it can travel: its first MAX_WORDS bytes, or its last.
+def clip_text(text: str, *, end: bool = False) -> str:
+    """A reason, an error, a log tail as it can travel: its first MAX_TEXT bytes, or its last.
 
     What UTF-8 cannot carry becomes an escape. A lone surrogate gets into an exception's text as
     easily as a client writes "\\ud800" into its JSON, and must not cost more than that exception.
     """
     if text.isascii():
-        return text[-MAX_WORDS:] if end else text[:MAX_WORDS]
+        return text[-MAX_TEXT:] if end else text[:MAX_TEXT]
     data = text.encode("utf-8", "backslashreplace")
-    return (data[-MAX_WORDS:] if end else data[:MAX_WORDS]).decode("utf-8", "ignore")
+    return (data[-MAX_TEXT:] if end else data[:MAX_TEXT]).decode("utf-8", "ignore")
 
 
 def utf8_size(text: str) -> int:
@@ -63,8 +63,8 @@ class LinkMachine(ABC):
     peer_kinds: frozenset[int]
     """Kinds about the link as a whole that the peer may send once HELLO has passed."""
 
-    def __init__(self, greeting: Greeting, doorbell: Callable[[], None]) -> None:
-        """`doorbell` is called when there is output to take and there was none before."""
+    def __init__(self, greeting: Greeting, schedule_flush: Callable[[], None]) -> None:
+        """`schedule_flush` is called when there is output to take and there was none before."""
         self.ours = greeting
         self.theirs: Greeting | None = None
         self.version = 0
@@ -74,7 +74,7 @@ class LinkMachine(ABC):
         self.last_call_id = 0
         self._decoder = Decoder(greeting.max_message)
         # Until the peer has said its own limit, ours holds: HELLO is far below either.
-        self._outbox = Outbox(doorbell, greeting.max_message)
+        self._outbox = Outbox(schedule_flush, greeting.max_message)
         self._send_window = 0
 
     # -- saying ------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class LinkMachine(ABC):
         """Ends the link: what is queued still goes out, then the driver closes the socket."""
         if self.state != "closed":
             self.state = "closed"
-            data = self._outbox.encode((BYE, code, words(reason)))
+            data = self._outbox.encode((BYE, code, clip_text(reason)))
             if code == BYE_NORMAL:
                 self._outbox.put_last(data)  # the peer hears nothing behind it
             else:
@@ -113,7 +113,7 @@ class LinkMachine(ABC):
 
     def drain(self, reason: str) -> None:
         """Worker: send me nothing new, I still serve what I have. Gateway: finish and go."""
-        self._put((DRAIN, words(reason)))
+        self._put((DRAIN, clip_text(reason)))
 
     def event(self, call: Call, event: dict[str, object]) -> None:
         """Any ASGI event in its general form. One that cannot travel (too large, of types that
@@ -134,7 +134,7 @@ class LinkMachine(ABC):
     def reset(self, call: Call, code: int, reason: str) -> None:
         """Gives a call up. Its bodies that still wait are dropped."""
         self._move(call, RESET)
-        self._put((RESET, call.call_id, code, words(reason)))
+        self._put((RESET, call.call_id, code, clip_text(reason)))
         self._outbox.drop(call.call_id)
 
     def taken(self, call: Call, count: int) -> None:

@@ -24,12 +24,20 @@ little costs less than one more buffer in a system call."""
 
 
 class Outbox:
-    __slots__ = ("_bodies", "_doorbell", "_has_large", "_last", "_ready", "_size", "max_message")
+    __slots__ = (
+        "_bodies",
+        "_has_large",
+        "_last",
+        "_ready",
+        "_schedule_flush",
+        "_size",
+        "max_message",
+    )
 
-    def __init__(self, doorbell: Callable[[], None], max_message: int) -> None:
-        """`doorbell` is called whenever the outbox has gone from empty to not empty; it may `take`
-        at once."""
-        self._doorbell = doorbell
+    def __init__(self, schedule_flush: Callable[[], None], max_message: int) -> None:
+        """`schedule_flush` is called whenever the outbox has gone from empty to not empty; it may
+        `take` at once."""
+        self._schedule_flush = schedule_flush
         self._ready: list[bytes] = []
         self._size = 0
         self._has_large = False
@@ -59,7 +67,7 @@ class Outbox:
         ready.append(data)
         self._size += len(data)
         if len(ready) == 1 and not self._bodies and not self._last:
-            self._doorbell()
+            self._schedule_flush()
 
     def put_body(self, call_id: int, buffers: Sequence[bytes]) -> None:
         """Queues a message that carries a body, made of these buffers. While little waits, bodies
@@ -86,7 +94,7 @@ class Outbox:
         was_empty = not self
         self._add(buffers)
         if was_empty:
-            self._doorbell()
+            self._schedule_flush()
 
     def _add(self, buffers: Sequence[bytes]) -> None:
         size = sum(map(len, buffers))
@@ -100,7 +108,7 @@ class Outbox:
         was_empty = not self
         self._last = data
         if was_empty:
-            self._doorbell()
+            self._schedule_flush()
 
     def drop(self, call_id: int) -> None:
         """Forgets the waiting bodies of a call that was given up."""

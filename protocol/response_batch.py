@@ -16,7 +16,7 @@ MOST_PIECES: Final = 1_024
 take many times the memory that their credit allows for."""
 
 
-class HeldResponse:
+class ResponseBatch:
     """Of one call, from the first word in a batch until the batch goes out."""
 
     __slots__ = ("_call_id", "_head", "_pieces", "_size", "complete")

@@ -7,7 +7,7 @@ from .codec import MAX_ARRAY, TRUE
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hello import Greeting
-from .link import LinkMachine, Received, unlawful, words
+from .link import LinkMachine, Received, clip_text, unlawful
 from .messages import (
     CREDIT,
     DRAIN,
@@ -35,7 +35,7 @@ from .messages import (
     name_of,
 )
 from .outbox import LARGE
-from .response_batch import HeldResponse
+from .response_batch import ResponseBatch
 
 
 class WorkerLink(LinkMachine):
@@ -44,17 +44,17 @@ class WorkerLink(LinkMachine):
     def __init__(
         self,
         greeting: Greeting,
-        doorbell: Callable[[], None],
+        schedule_flush: Callable[[], None],
         new_call: Callable[[Scope], Call] = lambda _: Call(),
     ) -> None:
         """`new_call` makes the host's own kind of Call for each OPEN."""
         super().__init__(greeting, self._ring)
-        self._doorbell = doorbell
+        self._schedule_flush = schedule_flush
         self._new_call = new_call
         # What apps have said of their responses since the last batch went out. A small complete
         # one is an encoded RESPONSE: an app that returns right after it (nearly all do) needs no
         # END of its own.
-        self._held: dict[int, bytes | HeldResponse] = {}
+        self._held: dict[int, bytes | ResponseBatch] = {}
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ class WorkerLink(LinkMachine):
     def _ring(self) -> None:
         """The outbox was empty. Nothing new if the bell has rung for what is held."""
         if not self._held:
-            self._doorbell()
+            self._schedule_flush()
 
     def _release(self) -> None:
         """What is held goes to the outbox, which must not ring for it."""
@@ -87,7 +87,7 @@ class WorkerLink(LinkMachine):
 
     def not_ready(self, step: str, error: str, log_tail: str) -> None:
         """The app could not start: at which step ("import", "lifespan", ...) and why."""
-        self._put((NOT_READY, step, words(error), words(log_tail, end=True)))
+        self._put((NOT_READY, step, clip_text(error), clip_text(log_tail, end=True)))
 
     def slots(self, count: int) -> None:
         """How many calls this worker is willing to run at once on this link."""
@@ -116,7 +116,7 @@ class WorkerLink(LinkMachine):
         self._spend(call, len(body))
         self._move(call, RESPONSE | LAST)
         if large:
-            held = HeldResponse(call_id, data)
+            held = ResponseBatch(call_id, data)
             held.add(body, more=False)
             self._hold(call, held)
         else:
@@ -126,19 +126,19 @@ class WorkerLink(LinkMachine):
         """The head alone, refused as in `respond`."""
         data = self._outbox.encode((RESPONSE_START, call.call_id, status, _countable(headers)))
         self._move(call, RESPONSE_START)
-        self._hold(call, HeldResponse(call.call_id, data))
+        self._hold(call, ResponseBatch(call.call_id, data))
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
         """Response body: at most MAX_BODY and at most `call.send_credit` bytes."""
         self._spend(call, len(body))
         self._move(call, RESPONSE_BODY if more else RESPONSE_BODY | LAST)
         held = self._held.get(call.call_id)
-        if isinstance(held, HeldResponse):
+        if isinstance(held, ResponseBatch):
             if not held.has_room(len(body)):
                 held.release(self._outbox)
             held.add(body, more)
         else:
-            held = HeldResponse(call.call_id)
+            held = ResponseBatch(call.call_id)
             held.add(body, more)
             self._hold(call, held)
 
@@ -182,11 +182,11 @@ class WorkerLink(LinkMachine):
             held.release(self._outbox)
         del self._held[call_id]  # behind the put: the bell has rung for it
 
-    def _hold(self, call: Call, held: bytes | HeldResponse) -> None:
+    def _hold(self, call: Call, held: bytes | ResponseBatch) -> None:
         was_empty = not self._held and not self._outbox
         self._held[call.call_id] = held
         if was_empty:
-            self._doorbell()
+            self._schedule_flush()
 
     def _may(self, call: Call, move: int) -> bool:
         return call.request != "reset" and move in RESPONSE_TABLE[call.response]

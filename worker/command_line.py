@@ -40,11 +40,11 @@ def parse(arguments: Sequence[str] | None) -> WorkerSettings:
     add("--log-file", default="", help="for our own lines, instead of standard error")
     add("--log-config", default="", help="for the logging module, as JSON text")
     add("--colour", action="store_true", help="our own lines are for a terminal")
-    add("--preload", action="store_true", help="load the app and fork workers at the leash's word")
-    add("--leash-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")
+    add("--preload", action="store_true", help="load the app and fork workers when told to")
+    add("--channel-fd", type=int, default=None, help="socket to the supervisor: JSON lines out")
     found = WorkerSettings(**vars(parser.parse_args(arguments)))
-    if found.preload and found.leash_fd is None:
-        parser.error("--preload needs a --leash-fd: without a supervisor nobody asks for workers")
+    if found.preload and found.channel_fd is None:
+        parser.error("--preload needs a --channel-fd: without a supervisor nobody asks for workers")
     return found
 
 

@@ -1,6 +1,6 @@
 """`python -m propylon.worker APP ...`: one worker process, from its command line to its end.
 
-Started by the supervisor, it reports on its leash and prints no traceback; started by hand, it
+Started by the supervisor, it reports on its channel and prints no traceback; started by hand, it
 says on stderr what went wrong.
 """
 
@@ -29,14 +29,14 @@ from .host.host import worker_greeting
 from .process import app_children, own_log
 from .process.orphan_guard import end_at_once, end_within
 from .process.own_imports import reserve
-from .process.supervisor_channel import Leash
+from .process.supervisor_channel import SupervisorChannel
 from .settings import WorkerSettings
 
 logger = logging.getLogger("propylon.worker")
 
 EXIT_NOT_READY: Final = 3
 """The app could not be started. Other codes are Python's own."""
-FAREWELL_TIMEOUT: Final = 0.5
+BYE_TIMEOUT: Final = 0.5
 """Seconds that a gateway has to take a NOT_READY."""
 OUTLIVE: Final = 20.0
 """Seconds beyond the graceful timeout that a worker may live without its supervisor: for the app's
@@ -59,35 +59,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = parse(arguments)
     own_log.begin(settings.log_level, settings.log_file, settings.colour)
     _show_stacks()
-    leash = Leash(settings.leash_fd)
+    channel = SupervisorChannel(settings.channel_fd)
     app_children.begin()
-    for number in NOT_OURS if leash.held else NOT_OURS[2:]:
+    for number in NOT_OURS if channel.held else NOT_OURS[2:]:
         app_children.handle(number, _ignore)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_OURS)  # see the supervisor's `spawn`
     try:
-        with end_at_once(leash.fileno()) if leash.held else nullcontext():
+        with end_at_once(channel.fileno()) if channel.held else nullcontext():
             reserve(trio=settings.loop == "trio")
             loaded = load_app(settings)
         serve = _host(settings, loaded)
         if settings.preload:  # no thread before a fork, which would leave it behind
             from .process.zygote import Zygote
 
-            forked = Zygote(leash.give()).serve(app=loaded.name, interface=loaded.interface)
+            forked = Zygote(channel.give()).serve(app=loaded.name, interface=loaded.interface)
             if forked is None:
                 _exit_within(EXIT_TIMEOUT)
                 return 0
-            settings = replace(parse(forked.arguments), leash_fd=forked.leash_fd)
-            leash = Leash(settings.leash_fd)
+            settings = replace(parse(forked.arguments), channel_fd=forked.channel_fd)
+            channel = SupervisorChannel(settings.channel_fd)
             own_log.reopen()  # its file may have been moved since the app was loaded
-        if leash.held:
-            end_within(settings.graceful_timeout + OUTLIVE, leash.fileno())
-        serve(settings, loaded, leash)
+        if channel.held:
+            end_within(settings.graceful_timeout + OUTLIVE, channel.fileno())
+        serve(settings, loaded, channel)
     except AppLoadError as error:
-        _not_ready(settings, leash, error)
+        _not_ready(settings, channel, error)
         return EXIT_NOT_READY
     except Exception as error:  # a fault of ours: here our own frames are what matters
         detail = traceback.format_exc()
-        _not_ready(settings, leash, AppLoadError("worker", summary(error), detail))
+        _not_ready(settings, channel, AppLoadError("worker", summary(error), detail))
         return 1
     logger.debug("stopped")
     _exit_within(EXIT_TIMEOUT)
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _host(
     settings: WorkerSettings, loaded: LoadedApp
-) -> Callable[[WorkerSettings, LoadedApp, Leash], None]:
+) -> Callable[[WorkerSettings, LoadedApp, SupervisorChannel], None]:
     # One host is imported, and what it needs: a WSGI worker never loads asyncio, an asyncio
     # worker never loads trio.
     if loaded.interface == "wsgi":
@@ -122,10 +122,10 @@ def _show_stacks() -> None:
     faulthandler.register(signal.SIGQUIT, fd, all_threads=True)
 
 
-def _not_ready(settings: WorkerSettings, leash: Leash, error: AppLoadError) -> None:
-    leash.say(event="not_ready", step=error.step, error=error.message, detail=error.detail)
-    leash.farewell()
-    if not leash.held:
+def _not_ready(settings: WorkerSettings, channel: SupervisorChannel, error: AppLoadError) -> None:
+    channel.say(event="not_ready", step=error.step, error=error.message, detail=error.detail)
+    channel.flush_before_exit()
+    if not channel.held:
         print(f"{error.detail}{error.message}", file=sys.stderr)
     for path in sockets_in(settings.pool_dir):
         try:
@@ -141,7 +141,7 @@ def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:
     link.not_ready(error.step, error.message, error.detail)
     link.bye(BYE_NORMAL, "the app could not be started")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(FAREWELL_TIMEOUT)
+        sock.settimeout(BYE_TIMEOUT)
         sock.connect(path)
         sock.sendall(link.take_output())
         sock.shutdown(socket.SHUT_WR)

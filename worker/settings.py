@@ -48,7 +48,7 @@ class WorkerSettings:
     """Paths that the app is asked for before READY."""
     heartbeat_timeout: float = 30.0
     """Seconds after which a call that nobody waits for any more, and that goes on although its time
-    is over (see `given_up`), counts as stuck; 0: never. In a WSGI worker none does while a thread
+    is over (see `abandoned`), counts as stuck; 0: never. In a WSGI worker none does while a thread
     serves."""
     max_requests: int = 0
     """Calls after which the worker asks to be replaced; 0: never, as in the next ones."""
@@ -70,8 +70,8 @@ class WorkerSettings:
     """Whether they are coloured."""
     preload: bool = False
     """To load the app only, and have workers forked from this process."""
-    leash_fd: int | None = None
-    """Our end of a socket pair with the supervisor: see `leash`."""
+    channel_fd: int | None = None
+    """Our end of a socket pair with the supervisor: see `channel`."""
 
     @property
     def pool_dir(self) -> Path:

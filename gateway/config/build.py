@@ -18,7 +18,7 @@ class WorkerSeat:
     """The supervisor's number for the process."""
     generation: int
     run_dir: str
-    leash_fd: int | None
+    channel_fd: int | None
     """None: it is given one when it is forked."""
 
 
@@ -88,5 +88,5 @@ def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list
         *([f"--log-file={config.log.error_log}"] if config.log.error_log != "-" else []),
         *([f"--log-config={config.log.config}"] if config.log.config else []),
         *(["--colour"] if shows_colour(config.log.error_log, config.log.use_colors) else []),
-        *([f"--leash-fd={seat.leash_fd}"] if seat.leash_fd is not None else []),
+        *([f"--channel-fd={seat.channel_fd}"] if seat.channel_fd is not None else []),
     ]

@@ -1,7 +1,7 @@
 """Lengths of time as people say them."""
 
 
-def span(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """`0.5 s`, `12 s`, `5 min`, `3 h`, `2 days`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 ", " ")

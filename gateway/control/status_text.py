@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-from .durations import span
+from .durations import duration
 from .status import PoolStatus, ReloadStatus, StatusReport, WorkerStatus, is_serving, tail
 
 WIDTHS: Final = (60, 100)
@@ -79,7 +79,7 @@ def _ready(pool: PoolStatus) -> int:
 
 
 def _about(report: StatusReport) -> str:
-    parts = [f"Propylon {report.version}", f"pid {report.pid}", f"up {span(report.uptime)}"]
+    parts = [f"Propylon {report.version}", f"pid {report.pid}", f"up {duration(report.uptime)}"]
     if report.pools:
         parts.append(f"generation {report.generation}")
     if report.addresses:
@@ -88,7 +88,7 @@ def _about(report: StatusReport) -> str:
 
 
 def _reload(reload: ReloadStatus, width: int) -> list[str]:
-    what, ago = f"Reload to generation {reload.generation}", span(reload.ago)
+    what, ago = f"Reload to generation {reload.generation}", duration(reload.ago)
     why = f": {reload.why}" if reload.why else ""
     match reload.state:
         case "committed":
@@ -128,14 +128,14 @@ def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
         _Column("PID", lambda w: _count(w.pid)),
         _Column("GEN", lambda w: _count(w.generation)),
         _Column("STATE", lambda w: w.state, words=True),
-        _Column("UP", lambda w: span(w.uptime)),
+        _Column("UP", lambda w: duration(w.uptime)),
         _Column("RSS", lambda w: size(w.rss)),
         _Column("CALLS", lambda w: _of_app(w, str(w.calls))),
     ]
     if any(worker.queued for worker in workers):
         columns.append(_Column("QUEUED", lambda w: _of_app(w, str(w.queued))))
     if any(worker.oldest_call >= OLD_CALL for worker in workers):
-        columns.append(_Column("OLDEST", lambda w: span(w.oldest_call) if w.calls else UNKNOWN))
+        columns.append(_Column("OLDEST", lambda w: duration(w.oldest_call) if w.calls else UNKNOWN))
     columns.append(_Column("LAG", lambda w: _of_app(w, _short(w.lag))))
     columns.append(_Column("REQUESTS", lambda w: _of_app(w, str(w.requests))))
     return columns
@@ -150,7 +150,7 @@ def _table(report: StatusReport, width: int) -> list[str]:
     rows = [["POOL", "PROCESS", *(column.title for column in columns)]]
     notes = [""]
     for gateway in report.gateways:
-        cells = {"PID": _count(gateway.pid), "STATE": gateway.state, "UP": span(gateway.uptime)}
+        cells = {"PID": _count(gateway.pid), "STATE": gateway.state, "UP": duration(gateway.uptime)}
         cells = [cells.get(column.title, UNKNOWN) for column in columns]
         rows.append([UNKNOWN, f"gateway {gateway.number}", *cells])
         notes.append("")
@@ -199,7 +199,7 @@ def _aligned(
 def _ended(report: StatusReport, width: int) -> list[str]:
     if not report.ended:
         return []
-    times = [f"{span(one.ago)} ago" for one in report.ended]
+    times = [f"{duration(one.ago)} ago" for one in report.ended]
     column = max(map(len, times))
     lines = ["Ended lately:"]
     for time, one in zip(times, report.ended, strict=True):
@@ -225,7 +225,7 @@ def size(count: int) -> str:
 
 def _short(seconds: float) -> str:
     """Like a span, with milliseconds."""
-    return f"{seconds * 1_000:.0f} ms" if seconds < 0.9995 else span(seconds)
+    return f"{seconds * 1_000:.0f} ms" if seconds < 0.9995 else duration(seconds)
 
 
 def _count(number: int) -> str:

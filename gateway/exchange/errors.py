@@ -24,12 +24,12 @@ class ExchangeError(Exception):
 class RequestError(ExchangeError):
     """The client's fault: 4xx, 501 or 505. The connection closes."""
 
-    notice = ""
+    log_line = ""
     """What the log should say of it, once per address and minute; "" for nothing."""
 
 
 class TlsToPlainPort(RequestError):
-    notice = "TLS came to a plain HTTP port"
+    log_line = "TLS came to a plain HTTP port"
 
 
 class ResponseError(Exception):

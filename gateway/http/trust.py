@@ -44,8 +44,8 @@ class TrustPolicy:
     def __init__(self, settings: TrustSettings, tell: Callable[[str], None] | None = None) -> None:
         """`tell`: hears, once for each, of the fields that trusted peers send in vain."""
         self._peers = PeerSet(settings.forwarded_allow_ips)
-        self._believed = frozenset(settings.forwarded_fields)
-        self._dropped = {name for name, word in _WORDS.items() if word not in self._believed}
+        self._trusted_fields = frozenset(settings.forwarded_fields)
+        self._dropped = {name for name, word in _WORDS.items() if word not in self._trusted_fields}
         self._tell = tell
         self._told: set[bytes] = set()
 
@@ -93,7 +93,7 @@ class TrustPolicy:
         """For all but -For the right-most entry counts, the peer's own: whether further proxies
         each add one differs from proxy to proxy, and so can't be counted on."""
         word = Word()
-        if "for" in self._believed:
+        if "for" in self._trusted_fields:
             for entry in list_from_right(fields.get(b"x-forwarded-for", ())):
                 word.hops.append(node(entry))
                 if not self._goes_on(word.hops):
@@ -106,7 +106,7 @@ class TrustPolicy:
     def _of_forwarded(self, fields: dict[bytes, list[bytes]]) -> Word:
         """Each hop's element has its own scheme and host: those nearest to the client count."""
         word = Word()
-        if "forwarded" not in self._believed:
+        if "forwarded" not in self._trusted_fields:
             return word
         for element in forwarded_from_right(fields.get(b"forwarded", ())):
             if b"proto" in element:
@@ -127,7 +127,7 @@ class TrustPolicy:
 
     def _nearest(self, fields: dict[bytes, list[bytes]], name: str) -> bytes:
         """What the peer itself says, b"" for nothing or nothing that is believed."""
-        if name not in self._believed:
+        if name not in self._trusted_fields:
             return b""
         values = fields.get(b"x-forwarded-" + name.encode(), ())
         return next(list_from_right(values), b"")

@@ -24,7 +24,7 @@ LAG_REACH: Final = 3
 """PINGs: a worker tells the worst lag of up to two seconds, so that each who asks hears of it."""
 
 
-class Attention:
+class AwakeClock:
     """The time in which the gateway itself was awake.
 
     When the whole machine stands still, or only the gateway does, PONGs lie unread and no worker is
@@ -52,8 +52,8 @@ class Health:
     """One worker's."""
 
     __slots__ = (
-        "_attention",
         "_awaits",
+        "_awake",
         "_missed",
         "_pinged",
         "_timeout",
@@ -62,14 +62,14 @@ class Health:
         "why",
     )
 
-    def __init__(self, attention: Attention, timeout: float) -> None:
+    def __init__(self, awake: AwakeClock, timeout: float) -> None:
         """`timeout`: seconds without a PONG that make it hung; 0: never."""
-        self._attention = attention
+        self._awake = awake
         self._timeout = timeout
         self._token = 0
         self._awaits = False
-        self._pinged = attention.seconds - PING_EVERY
-        self._missed = deque([attention.missed], maxlen=LAG_REACH)
+        self._pinged = awake.seconds - PING_EVERY
+        self._missed = deque([awake.missed], maxlen=LAG_REACH)
         """As of the last PONGs: what a worker says of its lag reaches back so far."""
         self.grade: Grade = "punctual"
         self.why = ""
@@ -78,10 +78,10 @@ class Health:
     def ping(self) -> int | None:
         """The token of the PING that is to be sent now; None: one is under way, or it is too soon.
         There is never more than one, so a worker that does not read costs no memory."""
-        if self._awaits or self._attention.seconds < self._pinged + PING_EVERY:
+        if self._awaits or self._awake.seconds < self._pinged + PING_EVERY:
             return None
         self._awaits = True
-        self._pinged = self._attention.seconds
+        self._pinged = self._awake.seconds
         self._token += 1
         return self._token
 
@@ -89,13 +89,13 @@ class Health:
         if not self._awaits or token != self._token:
             return  # nobody has asked
         self._awaits = False
-        attention = self._attention
-        silent = attention.seconds - self._pinged
+        awake = self._awake
+        silent = awake.seconds - self._pinged
         lag = vitals.get("lag")
         lag = float(lag) if isinstance(lag, (int, float)) else 0.0
         # A machine that stood still made the worker's loop late as it made us.
-        lag -= attention.missed - self._missed[0]
-        self._missed.append(attention.missed)
+        lag -= awake.missed - self._missed[0]
+        self._missed.append(awake.missed)
         if lag > LATE_AFTER:
             self._give("late", f"its event loop ran {lag:.1f} s late")
         elif silent > LATE_AFTER:
@@ -107,7 +107,7 @@ class Health:
         """Whether the PONG that is awaited makes itself missed."""
         if not self._awaits:
             return
-        silent = self._attention.seconds - self._pinged
+        silent = self._awake.seconds - self._pinged
         if self._timeout and silent >= self._timeout:
             self._give("hung", f"it has not answered for {silent:.1f} s")
         elif silent > LATE_AFTER and self.grade == "punctual":

@@ -72,7 +72,7 @@ class Member(PoolMember):
         greeting = Greeting(
             who={"gateway": gateway}, features=FEATURES, request_timeout=pool.request_timeout
         )
-        self.machine = GatewayLink(greeting, self._ring)
+        self.machine = GatewayLink(greeting, self._schedule_flush)
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock
@@ -80,7 +80,7 @@ class Member(PoolMember):
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._opened = 0
         """Calls opened since the last flush."""
-        self._health = Health(pool.attention, pool.settings.heartbeat_timeout)
+        self._health = Health(pool.awake, pool.settings.heartbeat_timeout)
         self._draining = False
         self._ended = False
         self._why_ended = "closed its link"
@@ -137,7 +137,7 @@ class Member(PoolMember):
     def drain(self) -> None:
         if not self._draining and self.machine.state == "open":
             self._draining = True
-            self._close_door()
+            self._close_connecting()
             self.machine.drain("the gateway opens no more calls")
             for call in list(self.machine.calls.values()):
                 exchange = cast("PoolCall", call).exchange
@@ -226,7 +226,7 @@ class Member(PoolMember):
         if not self._unsent.size and not self._ended:
             self._poller.want(self._sock.fileno(), READ)
 
-    def _ring(self) -> None:
+    def _schedule_flush(self) -> None:
         self._poller.at_end_of_turn(self._flush_or_end)
 
     def _flush_or_end(self) -> None:
@@ -268,7 +268,7 @@ class Member(PoolMember):
         if self._ended:
             return
         self._ended = True
-        self._close_door()
+        self._close_connecting()
         self._poller.remove(self._sock.fileno())
         self._sock.close()
         calls = [cast("PoolCall", call) for call in self.machine.calls.values()]
@@ -346,7 +346,7 @@ class Member(PoolMember):
         else:
             call.exchange = None
             begun = exchange.status
-            exchange.sink.fail(exchange, *_blame(code))
+            exchange.sink.fail(exchange, *_answer_to(code))
             if not begun:
                 self.count(exchange.status)
 
@@ -370,7 +370,7 @@ class Member(PoolMember):
             self._has_changed = self._has_changed or slots != self.slots
             self.slots = slots
         elif message[0] == PONG:
-            self._pool.attention.look(monotonic())
+            self._pool.awake.look(monotonic())
             self._health.pong(message[1], message[2])
             self._heed_health()
         elif message[0] == DRAIN:
@@ -386,17 +386,17 @@ class Member(PoolMember):
             # SPEC.md 9: whatever comes behind it is ignored, and we close too. The end of file may
             # be long in coming, where a child of the worker's holds the link.
             self._is_over = True
-            self._close_door()
+            self._close_connecting()
             if message[1] != BYE_NORMAL:
                 self._why_ended = f"ended its link ({reason_of(message[2])})"
 
-    def _close_door(self) -> None:
+    def _close_connecting(self) -> None:
         """Nothing more can be opened on this link."""
         self.slots = 0
         self.ready = False
 
 
-def _blame(code: int) -> tuple[int, str]:
+def _answer_to(code: int) -> tuple[int, str]:
     """Status and sentence for a call that its worker gave up."""
     if code == REFUSED:
         return 400, "The app behind this address takes no WebSockets."

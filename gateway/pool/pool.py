@@ -16,7 +16,7 @@ from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
 from .call import PoolCall
 from .departures import Departures
-from .health import Attention
+from .health import AwakeClock
 from .pool_member import PoolMember
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
 from .workers_report import Workers, WorkersReport, plain
@@ -59,7 +59,7 @@ class Pool:
         """Monotonic seconds, as of the last sweep: exact enough for reports, not for deadlines."""
         self.last_failure = ""
         """Why the last worker could not start; "" once one is ready."""
-        self.attention = Attention()
+        self.awake = AwakeClock()
         self.request_timeout = request_timeout
         self._owner = owner
         self._report = WorkersReport(lambda workers: owner.workers_changed(settings.name, workers))
@@ -289,7 +289,7 @@ class Pool:
     def sweep(self, now: float) -> None:
         """Ends what has waited too long. Called a few times a second."""
         self.now = now
-        self.attention.look(now)
+        self.awake.look(now)
         self._budget.look(now, self._requests)
         for member in list(self.members):
             member.sweep()

@@ -26,7 +26,7 @@ MOST_KEPT_IN_ALL: Final = 67_108_864
 again is a courtesy, and clients must not fill our memory by uploading slowly. A call that never
 began is kept in any case: of these there are no more than slots."""
 
-BUDGET_SPAN: Final = 10
+BUDGET_SECONDS: Final = 10
 """Seconds that count as recent; as long as Finagle's and Linkerd's retry budgets look back."""
 BUDGET_RATIO: Final = 0.1
 BUDGET_FLOOR: Final = 100
@@ -123,7 +123,7 @@ class RetryBudget:
         history = self._history
         if not history or now - history[-1][0] >= 1.0:
             history.append((now, requests, self._retries))
-        while len(history) > 1 and now - history[1][0] >= BUDGET_SPAN:
+        while len(history) > 1 and now - history[1][0] >= BUDGET_SECONDS:
             history.popleft()
 
     def spend(self, requests: int) -> bool:

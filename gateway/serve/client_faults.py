@@ -8,20 +8,20 @@ from time import monotonic
 from ...protocol.messages import Address
 from ..exchange.exchange import Exchange
 from ..observe.formats import escaped
-from .log_throttle import Seldom
+from .log_throttle import LogThrottle
 
 log = getLogger("propylon.gateway")
 
 
-class Notices:
+class ClientFaults:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._seldom = Seldom()
+        self._throttle = LogThrottle()
 
     def say(self, what: str, client: Address | None) -> None:
-        notice = f"{what}, from {client[0] if client else 'a Unix socket'}"
-        if self._seldom.may(notice, self._clock()):
-            log.info("%s", notice)
+        log_line = f"{what}, from {client[0] if client else 'a Unix socket'}"
+        if self._throttle.may(log_line, self._clock()):
+            log.info("%s", log_line)
 
     def failed(self, exchange: Exchange, status: int) -> None:
         """An exchange that the app has not answered: once per kind, pool and minute. The others
@@ -29,7 +29,7 @@ class Notices:
         source = exchange.source
         account = None if source is None else source.account()
         pool = "-" if account is None else account.pool
-        if not self._seldom.may(f"{status} {pool} {exchange.status}", self._clock()):
+        if not self._throttle.may(f"{status} {pool} {exchange.status}", self._clock()):
             return
         request = exchange.request
         how = "was cut short" if exchange.status else f"was answered with {status}"

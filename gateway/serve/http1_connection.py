@@ -155,7 +155,7 @@ class ClientConnection(ClosingConnection):
         self._state = "exchange"
         self._deadline = 0.0
         if request.forwarded and self._known:
-            self._service.believe(exchange)
+            self._service.apply_trust(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
             if exchange.more_body and not self._upload.held:
@@ -285,7 +285,7 @@ class ClientConnection(ClosingConnection):
             return
         exchange.reason = exchange.reason or (f"{sentence} --{option}" if option else sentence)
         if status in UNAVAILABLE:
-            self._service.notices.failed(exchange, status)
+            self._service.client_faults.failed(exchange, status)
         if exchange.status == 0:
             again = 1 if status == 503 else None
             headers, body = error_page(status, sentence, again, option)
@@ -299,7 +299,7 @@ class ClientConnection(ClosingConnection):
 
     def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
         """The app's response may not reach the wire; nothing of it has."""
-        self._blame_app(exchange, f"was refused: {error}")
+        self._log_app_fault(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, "the response was refused")
         exchange.reason = f"The app's response was refused: {error}"
@@ -313,7 +313,7 @@ class ClientConnection(ClosingConnection):
         now = self._log(exchange)
         machine = self._machine
         if machine.fault:
-            self._blame_app(exchange, machine.fault)
+            self._log_app_fault(exchange, machine.fault)
         if not machine.keep_alive:
             self._close_when_sent()
             return
@@ -336,7 +336,7 @@ class ClientConnection(ClosingConnection):
         if self._machine.buffered:
             self._advance()
 
-    def _blame_app(self, exchange: Exchange, fault: str) -> None:
+    def _log_app_fault(self, exchange: Exchange, fault: str) -> None:
         request = exchange.request
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s: %s", request.method, path, fault)
@@ -378,8 +378,8 @@ class ClientConnection(ClosingConnection):
 
     def _refuse(self, error: RequestError) -> None:
         """The client's request can't be taken (further): an answer if there is room, then close."""
-        if error.notice:
-            self._service.notices.say(error.notice, self._client)
+        if error.log_line:
+            self._service.client_faults.say(error.log_line, self._client)
         exchange = self._exchange
         if exchange is None:
             request = refused_request(self._machine.head_so_far)

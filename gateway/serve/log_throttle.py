@@ -7,7 +7,7 @@ MOST_SOURCES: Final = 1_024
 """Sources that are remembered. Those beyond are not logged: the log has said enough by then."""
 
 
-class Seldom:
+class LogThrottle:
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 

@@ -15,7 +15,7 @@ from ..listen.proxy_protocol import LONGEST, ProxyProtocolError, read_proxy_head
 from ..peers import PeerSet
 from ..settings import TrustSettings
 from ..transport.poller import READ
-from .log_throttle import Seldom
+from .log_throttle import LogThrottle
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -33,22 +33,22 @@ class ProxyGate:
     def __init__(self, settings: TrustSettings, state: ServiceState) -> None:
         self._allowed = PeerSet(settings.proxy_allow_from)
         self.state = state
-        self._seldom = Seldom()
+        self._throttle = LogThrottle()
 
     def enter(
         self, sock: socket.socket, peer: Address | None, server: Address | None, begin: Begin
     ) -> None:
         """A connection just accepted: `begin` follows when its header is there, or it closes."""
         if not self._allowed.has(peer):
-            self.blame(peer, "it is not among --proxy-allow-from")
+            self.refused(peer, "it is not among --proxy-allow-from")
             sock.close()
             return
         Greeting(self, sock, peer, server, begin).open()
 
-    def blame(self, peer: Address | None, why: str) -> None:
+    def refused(self, peer: Address | None, why: str) -> None:
         """Logs why a connection was closed, once per source and minute."""
         source = peer[0] if peer is not None else "a Unix socket"
-        if self._seldom.may(source, self.state.clock()):
+        if self._throttle.may(source, self.state.clock()):
             log.warning("closed a connection from %s: %s", source, why)
 
 
@@ -108,7 +108,7 @@ class Greeting:
         """Nothing is sent."""
 
     def _refuse(self, why: str) -> None:
-        self._gate.blame(self._peer, why)
+        self._gate.refused(self._peer, why)
         self._close()
 
     def _leave(self) -> None:

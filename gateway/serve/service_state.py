@@ -10,7 +10,7 @@ from ..http1.machine import HttpContext
 from ..settings import ServeSettings, WebSocketSettings
 from ..transport.poller import Poller
 from ..websocket.restarts import Restarts
-from .client_faults import Notices
+from .client_faults import ClientFaults
 
 
 class Connection(Protocol):
@@ -28,7 +28,7 @@ class ServiceState:
     http: HttpContext
     settings: ServeSettings
     websocket: WebSocketSettings
-    believe: Callable[[Exchange], None]
+    apply_trust: Callable[[Exchange], None]
     """Hears the forwarded fields of an exchange that has any (the trust policy)."""
     answer: Callable[[Exchange], None]
     """Has an exchange answered (the router)."""
@@ -38,7 +38,7 @@ class ServiceState:
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
     allowed_origins: frozenset[bytes] = frozenset()
     """Origins whose pages may open WebSockets, lower case; none: all."""
-    notices: Notices = field(default_factory=Notices)
+    client_faults: ClientFaults = field(default_factory=ClientFaults)
     draining: bool = False
     says_close: bool = field(init=False)
     """Whether responses end their connection: there is a reason to."""

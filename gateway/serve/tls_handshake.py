@@ -188,7 +188,7 @@ class Handshake:
             connection.readable()
 
     def _answer_plain(self, data: bytes) -> None:
-        self._handshakes.state.notices.say("plain HTTP came to a TLS port", self._client)
+        self._handshakes.state.client_faults.say("plain HTTP came to a TLS port", self._client)
         self._hand_over(self._sock).refuse(data, PLAIN_HTTP)
 
     def _hand_over(self, sock: socket.socket | TlsTransport) -> ClientConnection:
@@ -207,7 +207,7 @@ class Handshake:
             self._close()
 
     def _fail(self, reason: str) -> None:
-        self._handshakes.state.notices.say(f"TLS handshake failed: {reason}", self._client)
+        self._handshakes.state.client_faults.say(f"TLS handshake failed: {reason}", self._client)
         self._close()
 
     def _leave(self) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from logging import getLogger
 from typing import Any, Final, Literal
 
-from ...protocol.fragmenter import MessageCutter
+from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange.exchange import Exchange, Source
@@ -64,10 +64,10 @@ class WebSocketConnection:
         "_awaits_pong",
         "_deadline",
         "_exchange",
-        "_farewell",
         "_hears_by",
         "_machine",
         "_next_ping",
+        "_pending_close",
         "_service",
         "_socket",
         "_state",
@@ -89,7 +89,7 @@ class WebSocketConnection:
         self._service = service
         self._exchange: Exchange | None = exchange
         """None once the exchange is over; the connection may still have a close to finish."""
-        self._farewell: tuple[int, str] | None = None
+        self._pending_close: tuple[int, str] | None = None
         """Code and reason of an end that the app has not heard of yet."""
         self._hears_by = 0.0
         """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
@@ -98,7 +98,7 @@ class WebSocketConnection:
         self._unfinished = 0
         """Bytes that the app was sent of a message which has not ended."""
         self._state: State = "open"
-        self._unsent: deque[tuple[MessageCutter[bytes | str], bool]] = deque()
+        self._unsent: deque[tuple[Fragmenter[bytes | str], bool]] = deque()
         """Pieces of messages for the app that it has given no credit for, and whether more of the
         message follows."""
         self._deadline = 0.0
@@ -161,24 +161,24 @@ class WebSocketConnection:
         if not self._unsent and size <= MAX_BODY and size <= source.send_credit:
             self._tell(source, data, piece.more)
         else:
-            self._unsent.append((MessageCutter(data), piece.more))
+            self._unsent.append((Fragmenter(data), piece.more))
 
     def _push(self) -> None:
         """Hands pieces on as far as the app's credit goes; reading waits for the rest."""
         source, unsent = self._source, self._unsent
         while unsent and source is not None:
-            cutter, more = unsent[0]
-            data = cutter.take(min(source.send_credit, MAX_BODY))
+            fragmenter, more = unsent[0]
+            data = fragmenter.take(min(source.send_credit, MAX_BODY))
             if data is None:
                 break
-            if cutter.done:
+            if fragmenter.done:
                 unsent.popleft()
-            self._tell(source, data, more or not cutter.done)
-        if self._farewell is not None:
+            self._tell(source, data, more or not fragmenter.done)
+        if self._pending_close is not None:
             if unsent or (self._state == "failed" and not self._caught_up):
                 self._hears_by = self._service.clock() + CLOSE_TIMEOUT
             else:
-                self._over(*self._farewell)
+                self._over(*self._pending_close)
         self._pause()
 
     def _tell(self, source: Source, data: bytes | str, more: bool) -> None:
@@ -193,7 +193,7 @@ class WebSocketConnection:
         return source is None or source.send_credit + self._unfinished >= self._window
 
     def credit_arrived(self, exchange: Exchange) -> None:
-        if exchange is self._exchange and (self._unsent or self._farewell):
+        if exchange is self._exchange and (self._unsent or self._pending_close):
             self._push()
 
     # -- from the app: the sink --------------------------------------------------------------
@@ -277,7 +277,7 @@ class WebSocketConnection:
         """We close: say so, and wait for the client to say it too."""
         self._unsent.clear()
         if self._state != "open":
-            self._over(*(self._farewell or (code, reason)))  # the client was faster
+            self._over(*(self._pending_close or (code, reason)))  # the client was faster
             return
         self._state = "closing"
         self._over(code, reason)
@@ -308,8 +308,8 @@ class WebSocketConnection:
 
     def _over_behind_messages(self, code: int, reason: str) -> None:
         """The client will say no more; the app hears so when it has taken what was said."""
-        if self._farewell is None:
-            self._farewell = (code, reason)
+        if self._pending_close is None:
+            self._pending_close = (code, reason)
         self._push()
 
     def _gone(self) -> None:

@@ -24,8 +24,8 @@ STOPPING: Final = Result(False, "Propylon is stopping")
 NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
 
 
-class Chief(Protocol):
-    """What orders need of the supervisor."""
+class Operated(Protocol):
+    """What operations need of the supervisor."""
 
     plan: Plan
     generations: Generations
@@ -54,8 +54,8 @@ class _Reloading:
     ended: ReloadEnded | None = None
 
 
-class Orders:
-    def __init__(self, supervisor: Chief) -> None:
+class Operations:
+    def __init__(self, supervisor: Operated) -> None:
         self._supervisor = supervisor
         self._reloads: dict[int, _Reloading] = {}
         self._stops = 0

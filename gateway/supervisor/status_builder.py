@@ -37,7 +37,7 @@ class _End:
 
 
 @dataclass(slots=True)
-class Survey:
+class StatusBuilder:
     began: float
     addresses: tuple[str, ...] = ()
     """URLs; of sockets that a stop has closed, too."""

@@ -45,15 +45,15 @@ from .fleet.events import (
 from .fleet.shutdown_waits import waits_for
 from .fleet.table import ChildTable
 from .generations import Generations, Plan, children_settings, serving
-from .operations import Orders
-from .process.child import Event, LeashedProcess, children
+from .operations import Operations
+from .process.child import ChannelledProcess, Event, children
 from .process.exit_reason import exit_hint, exit_words
 from .process.launcher import Launcher
 from .process.log_files import give_logs
 from .process.reaper import reap_strangers
 from .process.zygote import PreloadFailed
 from .signals import hear_signals
-from .status_builder import Survey
+from .status_builder import StatusBuilder
 from .systemd_notify import Notifier
 from .upgrade.exec import hold_signals, take_over
 from .upgrade.save_and_restore import restore, save
@@ -94,13 +94,13 @@ class Supervisor:
             first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
-        self.survey = Survey(0.0, addresses)
-        self.orders = Orders(self)
+        self.status_builder = StatusBuilder(0.0, addresses)
+        self.operations = Operations(self)
         self._control = ControlServer(
-            plan.control_socket, self.orders.carry_out, handover.control if handover else None
+            plan.control_socket, self.operations.carry_out, handover.control if handover else None
         )
         self._launcher: Launcher
-        self._processes: dict[int, LeashedProcess] = {}
+        self._processes: dict[int, ChannelledProcess] = {}
         self._forking: dict[int, trio.CancelScope] = {}
         """Workers that are on their way from a process that has loaded the app, or still does."""
         self._logs_moved: set[int] = set()
@@ -122,14 +122,14 @@ class Supervisor:
     async def run(self) -> int:
         """The exit code, when every child has ended. Raises RunDirError (in a group)."""
         uptime = self._handover.uptime if self._handover else 0.0
-        self.survey.began = trio.current_time() - uptime
+        self.status_builder.began = trio.current_time() - uptime
         config = self.generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self.plan, nursery)
             if self._handover is not None:
                 # Before all that signals and commands ask for which have waited.
                 self._resume(self._handover, nursery)
-            await nursery.start(hear_signals, self.orders)
+            await nursery.start(hear_signals, self.operations)
             try:
                 await nursery.start(self._control.run)
             except OSError as exc:
@@ -138,7 +138,7 @@ class Supervisor:
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
-                nursery.start_soon(watch, config.reload, self.orders.file_changed)
+                nursery.start_soon(watch, config.reload, self.operations.file_changed)
             await nursery.start(reap_strangers, children, self._knows_all_children)
             nursery.start_soon(self._say_what_is_missing)
             nursery.start_soon(self._say_what_a_stop_waits_for)
@@ -186,11 +186,11 @@ class Supervisor:
             case Kill(child):
                 self._signal(child, signal.SIGKILL)
             case Say(level, text, detail):
-                self.orders.said(text)
+                self.operations.said(text)
                 logger.log(LEVELS[level], "%s", f"{text}\n{detail.rstrip()}" if detail else text)
             case ReloadEnded():
-                self.survey.reload_ended(decision, trio.current_time())
-                self.orders.reload_ended(decision)
+                self.status_builder.reload_ended(decision, trio.current_time())
+                self.operations.reload_ended(decision)
                 self._forget_generations()
             case Finish(code):
                 self._code = code
@@ -215,7 +215,7 @@ class Supervisor:
             self._launcher,
             control=self._control.listener,
             now=trio.current_time(),
-            began=self.survey.began,
+            began=self.status_builder.began,
         )
 
     def exec_soon(self) -> None:
@@ -232,11 +232,11 @@ class Supervisor:
             if self._all_is_done(self._exec_by):
                 self._exec_by = None
                 # What came after the answer counts too, and what was written meanwhile.
-                why = self.orders.not_now() or self.orders.changed()
-                self.orders.not_upgraded(why or take_over(self.save(), held))
+                why = self.operations.not_now() or self.operations.changed()
+                self.operations.not_upgraded(why or take_over(self.save(), held))
 
     def _all_is_done(self, by: float) -> bool:
-        if self._inbox.statistics().current_buffer_used or not self.orders.idle:
+        if self._inbox.statistics().current_buffer_used or not self.operations.idle:
             return False
         return self._control.idle or trio.current_time() >= by
 
@@ -292,13 +292,13 @@ class Supervisor:
                 del self._forking[order.child]
         self.tell(Exited(order.child, how))
 
-    def _started(self, order: Spawn, process: LeashedProcess, nursery: trio.Nursery) -> None:
+    def _started(self, order: Spawn, process: ChannelledProcess, nursery: trio.Nursery) -> None:
         logger.debug("%s started, pid %d", order.place, process.pid)
         self._processes[order.child] = process
         self.tell(Spawned(order.child, process.pid))
         nursery.start_soon(self._tend, order.child, order.place, process)
 
-    async def _tend(self, child: int, place: Place, process: LeashedProcess) -> None:
+    async def _tend(self, child: int, place: Place, process: ChannelledProcess) -> None:
         code = await process.run(partial(self._hear_child, child, place))
         if code == -signal.SIGTERM and self.table.phase != "stopping":
             # To the whole group or unit, perhaps, as systemd sends it: then it is on its way to us,
@@ -317,13 +317,13 @@ class Supervisor:
         known = self.table.crew.children.get(child)
         if known is not None:
             shown = f"{how} ({hint})" if hint and not known.why else how
-            self.survey.ended(known, shown, trio.current_time())
+            self.status_builder.ended(known, shown, trio.current_time())
         self.tell(Exited(child, how, hint, clean=code == 0))
 
     def _knows_all_children(self) -> bool:
-        return not self.orders.upgrading
+        return not self.operations.upgrading
 
-    def _running(self, kind: str) -> Iterator[LeashedProcess]:
+    def _running(self, kind: str) -> Iterator[ChannelledProcess]:
         for number, process in self._processes.items():
             child = self.table.crew.children.get(number)
             if child is not None and child.place.kind == kind:
@@ -345,11 +345,11 @@ class Supervisor:
             case {"event": "workers", "pool": str(pool), "workers": list()}:
                 self._hear_of_workers(child, pool, event)
             case {"event": "waiting"} if place.kind == "gateway":
-                self.survey.waits[child] = event
+                self.status_builder.waits[child] = event
             case {"event": "alive"} if place.kind == "gateway":
                 self.tell(Alive(child))
             case {"event": "vitals"}:
-                self.survey.vitals[child] = event
+                self.status_builder.vitals[child] = event
                 stuck = event.get("stuck")
                 self.tell(Alive(child, stuck if isinstance(stuck, int) else 0))
             case {"event": "recycle", "why": str(why)}:
@@ -366,7 +366,7 @@ class Supervisor:
             told = cast("list[object]", event["workers"])
             workers = [cast("Event", worker) for worker in told if isinstance(worker, dict)]
             others = [worker for worker in workers if worker.get("id") not in children]
-            self.survey.linked(children[gateway], pool, others)
+            self.status_builder.linked(children[gateway], pool, others)
         for worker in event["workers"]:
             match worker:
                 case {"id": int(number), "ready": bool(ready)}:
@@ -423,9 +423,11 @@ class Supervisor:
             until = self.table.cut_at
             left = None if until is None else until - trio.current_time()
             children = self.table.crew.children.values()
-            if text := waits_for(children, self.survey.waits, self.survey.vitals, left):
+            if text := waits_for(
+                children, self.status_builder.waits, self.status_builder.vitals, left
+            ):
                 logger.info("%s", text)
-                self.orders.said(text)
+                self.operations.said(text)
             await trio.sleep(STOP_SAYS_EVERY)
 
     async def _say_it_lives(self, every: float) -> None:
@@ -434,7 +436,9 @@ class Supervisor:
             await trio.sleep(every)
 
     def status(self) -> StatusReport:
-        return self.survey.report(self.plan, self.generations, self.table, trio.current_time())
+        return self.status_builder.report(
+            self.plan, self.generations, self.table, trio.current_time()
+        )
 
     def reopen_logs(self) -> None:
         """Of every process, this one included. A worker that starts hears it when it is ready:

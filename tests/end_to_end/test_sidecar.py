@@ -161,7 +161,7 @@ def test_the_last_worker_is_kept_for_the_delay_and_clients_move_on(tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
-    """A gateway process on a leash of ours."""
+    """A gateway process on a channel of ours."""
     (tmp_path / "default").mkdir()
     read, write = os.pipe()
     ours, theirs = socket.socketpair()
@@ -174,7 +174,7 @@ def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
         )
         os.write(write, msgspec.json.encode(settings))
         os.close(write)
-        fds = [f"--settings-fd={read}", f"--leash-fd={theirs.fileno()}"]
+        fds = [f"--settings-fd={read}", f"--channel-fd={theirs.fileno()}"]
         gateway = subprocess.Popen(
             [sys.executable, "-m", "propylon.gateway.process", *fds],
             pass_fds=(read, theirs.fileno(), listener.fileno()),

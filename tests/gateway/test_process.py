@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from propylon.gateway.process import EXIT_OUTLIVED, Leash
+from propylon.gateway.process import EXIT_OUTLIVED, SupervisorChannel
 from propylon.gateway.settings import (
     GatewaySettings,
     ListenerSettings,
@@ -60,13 +60,13 @@ sys.exit(process.main())
 
 
 def run(code: str, settings: GatewaySettings) -> tuple[int, list[dict[str, object]], str]:
-    """Exit code, what was said on the leash, and the log."""
+    """Exit code, what was said on the channel, and the log."""
     read, write = os.pipe()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         os.write(write, msgspec.json.encode(settings))
         os.close(write)
-        fds = (f"--settings-fd={read}", f"--leash-fd={theirs.fileno()}")
+        fds = (f"--settings-fd={read}", f"--channel-fd={theirs.fileno()}")
         ended = subprocess.run(
             [sys.executable, "-c", code, *fds],
             pass_fds=(read, theirs.fileno()),
@@ -113,7 +113,7 @@ def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path:
     with pytest.raises(subprocess.TimeoutExpired):
         one.process.wait(1.5)
     begun = time.monotonic()
-    one.leash.close()
+    one.channel.close()
     assert one.process.wait(20) == EXIT_OUTLIVED
     assert time.monotonic() - begun > 0.7
     assert "hangs and has no supervisor" in one.log.read_text()
@@ -121,13 +121,13 @@ def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path:
 
 
 @contextmanager
-def narrow() -> Iterator[tuple[Leash, socket.socket]]:
-    """A leash that is soon full, and the supervisor's end."""
+def narrow() -> Iterator[tuple[SupervisorChannel, socket.socket]]:
+    """A channel that is soon full, and the supervisor's end."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         ours.settimeout(20)
-        yield Leash(theirs.fileno()), ours
+        yield SupervisorChannel(theirs.fileno()), ours
 
 
 def read(supervisor: socket.socket, until: str) -> list[dict[str, Any]]:
@@ -142,18 +142,18 @@ def read(supervisor: socket.socket, until: str) -> list[dict[str, Any]]:
 
 async def test_a_supervisor_that_does_not_read_for_a_while_misses_nothing_that_counts() -> None:
     """Nor is a line torn; of workers it gets the latest, and signs of life are not kept."""
-    with narrow() as (leash, supervisor):
-        leash.report({"event": "listening"})
+    with narrow() as (channel, supervisor):
+        channel.report({"event": "listening"})
         for number in range(300):
             for pool in ("api", "site"):
                 workers = ["x" * 700] * 8
                 event = {"event": "workers", "pool": pool, "number": number, "workers": workers}
-                leash.report(event)
-            leash.report({"event": "alive", "number": number})
-        assert sum(map(len, leash._kept.values())) < 20_000
-        leash.report({"event": "draining"})
+                channel.report(event)
+            channel.report({"event": "alive", "number": number})
+        assert sum(map(len, channel._kept.values())) < 20_000
+        channel.report({"event": "draining"})
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(leash.write)
+            nursery.start_soon(channel.write)
             with trio.fail_after(20):
                 said = await trio.to_thread.run_sync(read, supervisor, "draining")
             nursery.cancel_scope.cancel()
@@ -165,17 +165,17 @@ async def test_a_supervisor_that_does_not_read_for_a_while_misses_nothing_that_c
             assert numbers[-1] == 299
             assert len(numbers) < 100
         assert sum(each["event"] == "alive" for each in said) < 100
-        leash.report({"event": "alive"})
+        channel.report({"event": "alive"})
         assert read(supervisor, "alive") == [{"event": "alive"}]
 
 
 def test_the_last_words_are_waited_for() -> None:
-    with narrow() as (leash, supervisor), ThreadPoolExecutor(1) as reader:
-        leash.report({"event": "workers", "pool": "api", "workers": ["x" * 700] * 1_000})
-        leash.report({"event": "failed", "error": "the disk is gone"})
-        assert leash._kept
+    with narrow() as (channel, supervisor), ThreadPoolExecutor(1) as reader:
+        channel.report({"event": "workers", "pool": "api", "workers": ["x" * 700] * 1_000})
+        channel.report({"event": "failed", "error": "the disk is gone"})
+        assert channel._kept
         said = reader.submit(read, supervisor, "failed")
-        leash.farewell()
+        channel.flush_before_exit()
         assert said.result(20)[-1] == {"event": "failed", "error": "the disk is gone"}
 
 
@@ -183,7 +183,7 @@ def test_the_last_words_are_waited_for() -> None:
 
 
 class Gateway:
-    """A real gateway process, and the supervisor's end of its leash."""
+    """A real gateway process, and the supervisor's end of its channel."""
 
     def __init__(
         self,
@@ -195,13 +195,13 @@ class Gateway:
         self.log = log
         self._lines = b""
         read, write = os.pipe()
-        self.leash, theirs = socket.socketpair()
-        self.leash.settimeout(20)
+        self.channel, theirs = socket.socketpair()
+        self.channel.settimeout(20)
         with theirs, log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [
                     sys.executable, *code,
-                    f"--settings-fd={read}", f"--leash-fd={theirs.fileno()}",
+                    f"--settings-fd={read}", f"--channel-fd={theirs.fileno()}",
                 ],
                 pass_fds=(read, theirs.fileno(), *fds),
                 stderr=stderr,
@@ -214,7 +214,7 @@ class Gateway:
         """The next of that kind."""
         while True:
             while b"\n" not in self._lines:
-                data = self.leash.recv(65_536)
+                data = self.channel.recv(65_536)
                 assert data, self.log.read_text()
                 self._lines += data
             line, _, self._lines = self._lines.partition(b"\n")
@@ -238,7 +238,7 @@ def gateway(told: GatewaySettings) -> Iterator[tuple[Gateway, int]]:
         one.event("listening")
         yield one, port
     finally:
-        one.leash.close()
+        one.channel.close()
         one.process.kill()
         one.process.wait()
 
@@ -258,7 +258,7 @@ def test_it_says_that_it_is_alive(tmp_path: Path) -> None:
             one.event("alive")
         assert time.monotonic() - begun > 1.0
         one.process.send_signal(signal.SIGSTOP)
-        one.leash.settimeout(2.5)
+        one.channel.settimeout(2.5)
         with pytest.raises(TimeoutError):
             one.event("never")
 
@@ -288,14 +288,14 @@ def test_sigterm_means_a_drain_however_often_it_comes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("drains", [True, False], ids=["draining", "serving"])
-def test_at_once_is_said_on_the_leash(tmp_path: Path, drains: bool) -> None:
+def test_at_once_is_said_on_the_channel(tmp_path: Path, drains: bool) -> None:
     with gateway(settings(tmp_path)) as (one, port), waits(port):
         if drains:
             one.process.terminate()
             one.event("draining")
-        one.leash.sendall(b"no")
+        one.channel.sendall(b"no")
         one.event("alive")
-        one.leash.sendall(b"w\n")
+        one.channel.sendall(b"w\n")
         assert one.process.wait(20) == 0
 
 
@@ -319,7 +319,7 @@ def test_logs_are_opened_again(tmp_path: Path) -> None:
         refused(port, "/before")
         for path in paths:
             path.rename(path.with_suffix(".1"))
-        one.leash.sendall(b"reopen\n")
+        one.channel.sendall(b"reopen\n")
         deadline = time.monotonic() + 20
         while not all(path.exists() for path in paths):
             assert time.monotonic() < deadline

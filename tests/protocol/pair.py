@@ -12,7 +12,7 @@ SCOPE: Scope = ("http", "1.1", "GET", "http", b"/", b"", "", (), None, None, Non
 
 
 class Bell:
-    """A doorbell that counts."""
+    """A schedule_flush that counts."""
 
     def __init__(self) -> None:
         self.rings = 0

@@ -5,7 +5,7 @@ from itertools import cycle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.protocol.fragmenter import MessageCutter
+from propylon.protocol.fragmenter import Fragmenter
 from propylon.protocol.messages import MAX_BODY
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -16,26 +16,26 @@ def size(data: bytes | str) -> int:
 
 
 def pieces(data: bytes | str, limit: int) -> list[bytes | str]:
-    cutter, found = MessageCutter[bytes | str](data), list[bytes | str]()
-    while (piece := cutter.take(limit)) is not None:
+    fragmenter, found = Fragmenter[bytes | str](data), list[bytes | str]()
+    while (piece := fragmenter.take(limit)) is not None:
         found.append(piece)
-    assert cutter.done
+    assert fragmenter.done
     return found
 
 
 @given(st.binary() | TEXTS, st.lists(st.integers(0, 20), min_size=1))
 def test_pieces_join_to_the_message(data: bytes | str, limits: list[int]) -> None:
-    cutter, found = MessageCutter[bytes | str](data), list[bytes | str]()
+    fragmenter, found = Fragmenter[bytes | str](data), list[bytes | str]()
     for limit in cycle([*limits, 4]):  # four bytes let any character through
-        piece = cutter.take(limit)
+        piece = fragmenter.take(limit)
         if piece is not None:
             assert size(piece) <= limit
             assert piece or not data
             found.append(piece)
-        if cutter.done:
+        if fragmenter.done:
             break
     assert data[:0].join(found) == data  # type: ignore[arg-type]
-    assert cutter.take(1000) is None
+    assert fragmenter.take(1000) is None
 
 
 @given(st.binary() | TEXTS, st.integers(4, 20))
@@ -56,22 +56,22 @@ def test_what_fits_is_not_copied(data: bytes | str) -> None:
 
 
 def test_a_character_waits_for_the_credit_that_it_needs() -> None:
-    cutter = MessageCutter("a\U0001f600b")
-    assert not cutter.begun
-    assert cutter.take(0) is None
-    assert not cutter.begun
-    assert cutter.take(3) == "a"
-    assert cutter.begun
-    assert cutter.take(3) is None
-    assert cutter.take(4) == "\U0001f600"
-    assert not cutter.done
-    assert cutter.take(3) == "b"
-    assert cutter.done
+    fragmenter = Fragmenter("a\U0001f600b")
+    assert not fragmenter.begun
+    assert fragmenter.take(0) is None
+    assert not fragmenter.begun
+    assert fragmenter.take(3) == "a"
+    assert fragmenter.begun
+    assert fragmenter.take(3) is None
+    assert fragmenter.take(4) == "\U0001f600"
+    assert not fragmenter.done
+    assert fragmenter.take(3) == "b"
+    assert fragmenter.done
 
 
 def test_what_utf8_cannot_carry_is_refused_before_the_first_piece() -> None:
     with pytest.raises(UnicodeEncodeError):
-        MessageCutter("x" * 100 + "\ud800")
+        Fragmenter("x" * 100 + "\ud800")
 
 
 class CountedBytes(bytes):

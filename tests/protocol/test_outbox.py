@@ -34,7 +34,7 @@ def answering(calls: int) -> tuple[WorkerLink, Bell, list[Call]]:
         call.send_credit = 10**9
     worker.take_output()
     bell = Bell()
-    worker._doorbell = bell  # pyright: ignore[reportPrivateUsage]
+    worker._schedule_flush = bell  # pyright: ignore[reportPrivateUsage]
     return worker, bell, mine
 
 

@@ -254,37 +254,37 @@ class Listener:
 
 
 class WorkerProcess:
-    """A real `python -m propylon.worker`, on a leash."""
+    """A real `python -m propylon.worker`, on a channel."""
 
     def __init__(
         self,
         app: str,
         run_dir: Path,
         *options: str,
-        leash: bool = True,
+        channel: bool = True,
         code: Sequence[str] = ("-m", "propylon.worker"),
     ) -> None:
         ours, theirs = socket.socketpair()
-        self.leash = ours
+        self.channel = ours
         self._lines = b""
         command = [sys.executable, *code, app, "--run-dir", str(run_dir)]
         if "--app-dir" not in options:
             command += ["--app-dir", str(Path(__file__).parent / "apps")]
-        if leash:
-            command += ["--leash-fd", str(theirs.fileno())]
+        if channel:
+            command += ["--channel-fd", str(theirs.fileno())]
         self.log = run_dir / f"worker-{time.monotonic_ns()}.log"
         with theirs, self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--log-level", "debug", *options],
-                stderr=log, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()] if leash else [],
+                stderr=log, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()] if channel else [],
             )  # fmt: skip
 
     def report(self) -> dict[str, Any]:
-        """The next line on the leash."""
-        self.leash.settimeout(TIMEOUT)
+        """The next line on the channel."""
+        self.channel.settimeout(TIMEOUT)
         while b"\n" not in self._lines:
-            data = self.leash.recv(65_536)
-            assert data, f"the leash was cut:\n{self.errors}"
+            data = self.channel.recv(65_536)
+            assert data, f"the channel was cut:\n{self.errors}"
             self._lines += data
         line, _, self._lines = self._lines.partition(b"\n")
         return json.loads(line)
@@ -306,7 +306,7 @@ class WorkerProcess:
         return self.log.read_text()
 
     def close(self) -> None:
-        self.leash.close()
+        self.channel.close()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -339,7 +339,7 @@ def running(
 def by_hand(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProcess, GatewayPeer]]:
     """As `running`, but of a worker without a supervisor."""
     listener = Listener(run_dir)
-    worker = WorkerProcess(app, run_dir, *options, leash=False)
+    worker = WorkerProcess(app, run_dir, *options, channel=False)
     try:
         peer = listener.accept()
         yield worker, peer

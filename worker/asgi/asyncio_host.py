@@ -14,7 +14,7 @@ from ...protocol.messages import Scope
 from ..app.load import AppLoadError, LoadedApp
 from ..host.host import SHUTDOWN_TIMEOUT, Host
 from ..host.link_session import HostedCall, LinkSession
-from ..process.supervisor_channel import Leash
+from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .call import AppContext, AsgiApp, AsgiCall, LoopKind
 from .lifespan import Lifespan
@@ -28,11 +28,11 @@ _LOOP: Final = LoopKind(
 )
 
 
-def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
     """Runs until told to stop. Raises AppLoadError if the app cannot start."""
     factory, name = loop_factory(settings.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(AsyncioHost(settings, loaded, leash, name).main())
+        runner.run(AsyncioHost(settings, loaded, channel, name).main())
 
 
 def loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
@@ -50,9 +50,13 @@ def loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], st
 
 class AsyncioHost(Host):
     def __init__(
-        self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash, loop_name: str
+        self,
+        settings: WorkerSettings,
+        loaded: LoadedApp,
+        channel: SupervisorChannel,
+        loop_name: str,
     ) -> None:
-        super().__init__(settings, loaded, leash)
+        super().__init__(settings, loaded, channel)
         self.loop_name = loop_name
         self._app = cast("AsgiApp", loaded.app)
         self._loop: asyncio.AbstractEventLoop  # known in main
@@ -99,7 +103,7 @@ class AsyncioHost(Host):
     def watch(self, session: LinkSession) -> None:
         self._loop.add_reader(session.sock, session.readable)
 
-    def ring(self, session: LinkSession) -> None:
+    def schedule_flush(self, session: LinkSession) -> None:
         self._loop.call_soon(session.flush)
 
     def watch_writable(self, session: LinkSession) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from ...protocol.fragmenter import MessageCutter
+from ...protocol.fragmenter import Fragmenter
 from ...protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
 from ..app.request_scope import UnknownCallType, call_name
@@ -232,7 +232,7 @@ class AsgiCall(HostedCall):
             pause = unheard.piece(bool(event.get("more_body", False)), monotonic())
         await self._context.loop.sleep(pause)
 
-    async def _say_rest(self, data: MessageCutter[Any], more: bool) -> None:
+    async def _say_rest(self, data: Fragmenter[Any], more: bool) -> None:
         """The rest of a message, while others stand in line behind it; what is still unsaid when
         the client leaves is dropped."""
         try:
@@ -253,7 +253,7 @@ class AsgiCall(HostedCall):
         else:
             self._line = None
 
-    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+    def _say(self, event: AsgiEvent) -> tuple[Fragmenter[Any], bool] | None:
         """As much of the event as credit allows. Returns what is left of it, and whether it has
         `more_body`; None if nothing is."""
         kind = event["type"]
@@ -279,7 +279,7 @@ class AsgiCall(HostedCall):
             raise RuntimeError(f"{kind!r} is no event that an app may send in an http call")
         return None
 
-    def _say_body(self, body: bytes, more: bool) -> tuple[MessageCutter[Any], bool] | None:
+    def _say_body(self, body: bytes, more: bool) -> tuple[Fragmenter[Any], bool] | None:
         """A part of a longer response."""
         if self._head is not None:
             self.session.link.start_response(self, *self._head)
@@ -291,10 +291,10 @@ class AsgiCall(HostedCall):
             if not more:
                 self.wake()
             return None
-        data = MessageCutter(body)
+        data = Fragmenter(body)
         return None if self._say_pieces(data, more) else (data, more)
 
-    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+    def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
         """Pieces as the receiver's credit allows; whether all is said."""
         while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
             self.session.link.send_body(self, piece, more or not data.done)

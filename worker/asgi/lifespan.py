@@ -77,7 +77,7 @@ class Lifespan:
         if self._mode != "off":
             await self._started.wait()
         if self.status == "failed":
-            raise AppLoadError("lifespan", *self._blame())
+            raise AppLoadError("lifespan", *self._failure())
 
     async def shutdown(self) -> None:
         """Tells the app to shut down and waits until it has."""
@@ -108,7 +108,7 @@ class Lifespan:
             )
         return "unsupported"
 
-    def _blame(self) -> tuple[str, str]:
+    def _failure(self) -> tuple[str, str]:
         detail = app_traceback(self._error) if self._error is not None else ""
         if self._message:
             lines = [line.strip() for line in self._message.splitlines() if line.strip()]

@@ -9,7 +9,7 @@ from ...protocol.messages import Scope
 from ..app.load import AppLoadError, LoadedApp
 from ..host.host import SHUTDOWN_TIMEOUT, Host
 from ..host.link_session import HostedCall, LinkSession
-from ..process.supervisor_channel import Leash
+from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .call import AppContext, AsgiApp, AsgiCall, LoopKind, split
 from .lifespan import Lifespan
@@ -20,9 +20,9 @@ logger = logging.getLogger("propylon.worker")
 _LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sleep)
 
 
-def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
     """Runs until told to stop. Raises AppLoadError if the app cannot start."""
-    failure = trio.run(TrioHost(settings, loaded, leash).main)
+    failure = trio.run(TrioHost(settings, loaded, channel).main)
     if failure is not None:
         raise failure
 
@@ -30,12 +30,14 @@ def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
 class TrioHost(Host):
     loop_name = "trio"
 
-    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
-        super().__init__(settings, loaded, leash)
+    def __init__(
+        self, settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel
+    ) -> None:
+        super().__init__(settings, loaded, channel)
         self._app = cast("AsgiApp", loaded.app)
         self._nursery: trio.Nursery  # known in main
         self._rung: list[LinkSession] = []
-        self._bell = trio.lowlevel.ParkingLot()
+        self._wake = trio.lowlevel.ParkingLot()
         self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> AppLoadError | None:
@@ -103,14 +105,14 @@ class TrioHost(Host):
         except trio.ClosedResourceError:
             return  # the session closed itself
 
-    def ring(self, session: LinkSession) -> None:
+    def schedule_flush(self, session: LinkSession) -> None:
         self._rung.append(session)
-        self._bell.unpark()
+        self._wake.unpark()
 
     async def _flush_rung(self) -> None:
         while True:
             if not self._rung:
-                await self._bell.park()
+                await self._wake.park()
             # Once round the scheduler: what else runs in this turn goes out in the same `send`.
             await trio.lowlevel.checkpoint()
             rung, self._rung = self._rung, []

@@ -10,8 +10,8 @@ from collections import deque
 from time import monotonic
 from typing import Any, Final, cast
 
-from ...protocol.fragmenter import MessageCutter
-from ...protocol.link import utf8_size, words
+from ...protocol.fragmenter import Fragmenter
+from ...protocol.link import clip_text, utf8_size
 from ...protocol.messages import APP_FAILED, MAX_BODY, Open
 from ..app.client_disconnected import ClientDisconnected
 from ..app.request_scope import call_name
@@ -174,7 +174,7 @@ class WebSocketCall(AsgiCall):
             self.unheard = UnheardResponse(MANY)
         await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
 
-    def _say(self, event: AsgiEvent) -> tuple[MessageCutter[Any], bool] | None:
+    def _say(self, event: AsgiEvent) -> tuple[Fragmenter[Any], bool] | None:
         if self._client_left:
             raise ClientDisconnected("the WebSocket is closed")
         kind, phase = event["type"], self._phase
@@ -184,7 +184,7 @@ class WebSocketCall(AsgiCall):
             if most <= MAX_BODY and most <= self.send_credit:
                 self.session.link.send_ws_message(self, message, False)
                 return None
-            data = MessageCutter(message)
+            data = Fragmenter(message)
             return None if self._say_pieces(data, False) else (data, False)
         if phase == "open" and kind == "websocket.close":
             self._say_close(checked_code(event.get("code")), event.get("reason"))
@@ -202,7 +202,7 @@ class WebSocketCall(AsgiCall):
             raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {phase}")
         return None
 
-    def _say_pieces(self, data: MessageCutter[Any], more: bool) -> bool:
+    def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
         if self._phase == "denying":
             return super()._say_pieces(data, more)
         while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
@@ -278,4 +278,4 @@ def checked_code(code: object) -> int:
 
 def _cut_reason(reason: str) -> str:
     """What fits into a close frame (RFC 6455 section 5.5), whole characters."""
-    return MessageCutter(words(reason)).take(MAX_REASON) or ""
+    return Fragmenter(clip_text(reason)).take(MAX_REASON) or ""

@@ -24,7 +24,7 @@ GRACE: Final = 5.0
 
 
 @dataclass(slots=True)
-class _GivenUp:
+class _Abandoned:
     call: HostedCall
     cancel_at: float
     """inf: there is no deadline."""
@@ -44,21 +44,21 @@ class _GivenUp:
         return "nobody waits for it any more, and its time is over"
 
 
-class GivenUpCalls:
+class AbandonedCalls:
     def __init__(self, *, cancellable: bool) -> None:
         """A thread cannot be cancelled: what runs on one is past help when its time is over."""
         self._cancellable = cancellable
-        self._calls: list[_GivenUp] = []
+        self._calls: list[_Abandoned] = []
 
     def add(self, call: HostedCall, code: int, now: float) -> None:
         """`code` is that of the RESET, or LOST."""
         if code in (LOST, CLIENT_GONE):
             deadline = max(now + GRACE, _deadline(call))
-            self._calls.append(_GivenUp(call, deadline, deadline, may_answer=True))
+            self._calls.append(_Abandoned(call, deadline, deadline, may_answer=True))
             return
         cancel_at = now + GRACE
         stuck_from = cancel_at if self._cancellable else now
-        self._calls.append(_GivenUp(call, cancel_at, stuck_from, may_answer=False))
+        self._calls.append(_Abandoned(call, cancel_at, stuck_from, may_answer=False))
 
     def due(
         self, now: float, running: Container[HostedCall], *, hurry: bool

@@ -2,8 +2,8 @@
 drain and stop.
 
 No timers and no signal plumbing of any event loop: signals set a number, and a tick several times
-a second looks at all there is to look at (signals, leash, directory, graces, deadlines). Ticks are
-what the three hosts have in common, so they hold nearly all the rules.
+a second looks at all there is to look at (signals, channel, directory, graces, deadlines). Ticks
+are what the three hosts have in common, so they hold nearly all the rules.
 """
 
 import gc
@@ -22,9 +22,9 @@ from ..app.load import AppLoadError, LoadedApp
 from ..app.shutdown_notice import announce
 from ..process import own_log
 from ..process.app_children import end_if_child, handle, when_forked
-from ..process.supervisor_channel import Leash
+from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
-from .abandoned_calls import GivenUpCalls
+from .abandoned_calls import AbandonedCalls
 from .dialer import DialPlan, connect
 from .link_session import HostedCall, LinkSession
 from .recycle import RecyclePlan
@@ -74,10 +74,12 @@ class Host(ABC):
     cancellable = True
     """Whether `cancel` ends whatever a call does."""
 
-    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+    def __init__(
+        self, settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel
+    ) -> None:
         self.settings = settings
         self.loaded = loaded
-        self.leash = leash
+        self.channel = channel
         self.greeting = worker_greeting(settings, loaded.interface)
         self.slots = settings.slots_for(loaded.interface)
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
@@ -99,7 +101,7 @@ class Host(ABC):
         self._since = 0.0
         """When the state was entered."""
         self._warm_up: WarmUp | None = None
-        self._given_up = GivenUpCalls(cancellable=self.cancellable)
+        self._abandoned = AbandonedCalls(cancellable=self.cancellable)
         self._report_at = 0.0
         self._recycle = RecyclePlan(settings, time.monotonic())
         self._asked_to_go = False
@@ -129,7 +131,7 @@ class Host(ABC):
         """Has `session.readable` called whenever its socket has bytes, from now on."""
 
     @abstractmethod
-    def ring(self, session: LinkSession) -> None: ...
+    def schedule_flush(self, session: LinkSession) -> None: ...
 
     @abstractmethod
     def watch_writable(self, session: LinkSession) -> None: ...
@@ -151,7 +153,7 @@ class Host(ABC):
     def take_signals(self) -> None:
         handle(signal.SIGTERM, self._on_signal)
         # Ctrl-C goes to the whole process group; a supervisor decides what it means.
-        handle(signal.SIGINT, _ignore if self.leash.held else self._on_signal)
+        handle(signal.SIGINT, _ignore if self.channel.held else self._on_signal)
 
     def begin(self) -> None:
         """The app has started."""
@@ -177,18 +179,18 @@ class Host(ABC):
             self.loaded.interface,
             self.loop_name,
         )
-        self.leash.say(event="ready", pid=os.getpid(), **self.about)
+        self.channel.say(event="ready", pid=os.getpid(), **self.about)
 
     def tick(self) -> float | None:
         """Looks at everything; seconds until the next look, None when the host has stopped."""
         end_if_child()
         now = self.now = time.monotonic()
         self._lag.arrived(now)
-        self.leash.flush()
-        self.leash.listen()
+        self.channel.flush()
+        self.channel.listen()
         own_log.retry()
-        if self.leash.logs_moved:
-            self.leash.logs_moved = False
+        if self.channel.logs_moved:
+            self.channel.logs_moved = False
             own_log.reopen()
         if self.state == "warming":
             return self._warm(now)
@@ -221,8 +223,8 @@ class Host(ABC):
         self.requests += 1
         self.running.add(call)
 
-    def given_up(self, call: HostedCall, code: int) -> None:
-        self._given_up.add(call, code, time.monotonic())
+    def abandoned(self, call: HostedCall, code: int) -> None:
+        self._abandoned.add(call, code, time.monotonic())
 
     def left(self, call: HostedCall) -> None:
         self.running.discard(call)
@@ -242,7 +244,7 @@ class Host(ABC):
         """Calls that nobody waits for and that nothing ends: the supervisor replaces a worker that
         has any."""
         patience = self.settings.heartbeat_timeout
-        return self._given_up.stuck(now, patience) if patience else 0
+        return self._abandoned.stuck(now, patience) if patience else 0
 
     # -- the looks ---------------------------------------------------------------------------
 
@@ -250,15 +252,15 @@ class Host(ABC):
         self._signals += 1
 
     def _is_to_go(self) -> bool:
-        by_itself = self._asked_to_go and not self.leash.held
+        by_itself = self._asked_to_go and not self.channel.held
         return by_itself or self._is_told_to_go()
 
     def _is_told_to_go(self) -> bool:
-        return bool(self._signals) or self.leash.cut or self.leash.hurried
+        return bool(self._signals) or self.channel.cut or self.channel.hurried
 
     def _is_hurried(self) -> bool:
         """With a supervisor a signal means a drain, however often it comes."""
-        return self.leash.hurried or (self._signals > 1 and not self.leash.held)
+        return self.channel.hurried or (self._signals > 1 and not self.channel.held)
 
     def _dial(self, now: float) -> None:
         for path in self._plan.due(now, self.sessions):
@@ -308,7 +310,7 @@ class Host(ABC):
         if why := self._recycle.grown(cast("int", vitals["rss"])):
             self._ask_to_go(why)
         stuck = self.stuck(now)
-        self.leash.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
+        self.channel.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
 
     def _ask_to_go(self, why: str) -> None:
         """Asks to be replaced, once, and serves on; without a supervisor, to be let go."""
@@ -316,15 +318,15 @@ class Host(ABC):
             return
         self._asked_to_go = True
         logger.debug("asks to be replaced: it %s", why)
-        if self.leash.held:
-            self.leash.say(event="recycle", why=why)
+        if self.channel.held:
+            self.channel.say(event="recycle", why=why)
         else:
             logger.info("stopping: this worker %s", why)
 
     def _sweep(self, now: float) -> None:
         """Cancels the calls that nobody waits for and whose time is over."""
         hurry = self.state != "serving"
-        for call, sentence in self._given_up.due(now, self.running, hurry=hurry):
+        for call, sentence in self._abandoned.due(now, self.running, hurry=hurry):
             logger.warning(sentence)
             self.cancel(call)
 

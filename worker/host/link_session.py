@@ -53,7 +53,7 @@ LOST: Final = 0
 """Why a call was given up, beside the codes of RESET: its link is gone."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor given up."""
-HOLD_BACK: Final = 0.001
+ANSWER_WITHIN: Final = 0.001
 """Seconds for which the answers of a turn wait for the next call's."""
 
 
@@ -130,11 +130,11 @@ class Owner(Protocol):
         """Runs the app for this call, now or soon; `session.leave(call)` when it is done."""
         ...
 
-    def given_up(self, call: HostedCall, code: int) -> None:
+    def abandoned(self, call: HostedCall, code: int) -> None:
         """The call was told of its disconnect, for RESET's `code` or LOST."""
         ...
 
-    def ring(self, session: "LinkSession") -> None:
+    def schedule_flush(self, session: "LinkSession") -> None:
         """Has `session.flush` called before the loop waits again (threads: soon)."""
         ...
 
@@ -167,7 +167,7 @@ class LinkSession:
         self.sock = sock
         self.path = path
         self.owner = owner
-        self.link = WorkerLink(owner.greeting, self._ring, self._new_call)
+        self.link = WorkerLink(owner.greeting, self._schedule_flush, self._new_call)
         self.blocked = False
         """The socket takes no bytes now; `writable` will say when it does."""
         self.closed = False
@@ -239,7 +239,7 @@ class LinkSession:
         elif opened:
             # Behind the first steps of these calls, which the loop takes up next: what they
             # answer at once goes out together, with no further turn of the loop.
-            self._ring()
+            self._schedule_flush()
 
     def _hear(self, call: HostedCall, message: Message) -> None:
         if message[0] == REQUEST_BODY:
@@ -252,7 +252,7 @@ class LinkSession:
             if message[2].get("type") == WIND_DOWN:
                 self._winds_down()
             elif call.event_arrived(message[2]):
-                self.owner.given_up(call, CLIENT_GONE)
+                self.owner.abandoned(call, CLIENT_GONE)
         elif message[0] == RESET:
             self._give_up(call, message[2])
         elif message[0] == PING:
@@ -296,10 +296,10 @@ class LinkSession:
 
     # -- saying ------------------------------------------------------------------------------
 
-    def _ring(self) -> None:
+    def _schedule_flush(self) -> None:
         if not (self._rung or self._corked or self.blocked or self.closed):
             self._rung = True
-            self.owner.ring(self)
+            self.owner.schedule_flush(self)
 
     def flush(self) -> None:
         """Sends what waits, as far as the socket takes it."""
@@ -347,7 +347,7 @@ class LinkSession:
         self.link.end(call)
         if not self._answered_at:
             self._answered_at = monotonic()
-        elif monotonic() - self._answered_at >= HOLD_BACK:
+        elif monotonic() - self._answered_at >= ANSWER_WITHIN:
             self.flush()
         if self.released and not self.link.calls:
             self.finish(BYE_NORMAL, "drained")
@@ -399,7 +399,7 @@ class LinkSession:
         do (SPEC.md 6.4): it is told, and only a shutdown or a deadline hurries it."""
         call.disconnect()
         if call.response != "complete" or code not in (LOST, CLIENT_GONE):
-            self.owner.given_up(call, code)
+            self.owner.abandoned(call, code)
 
 
 def _open(call: HostedCall, message: Open) -> None:

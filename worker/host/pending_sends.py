@@ -12,11 +12,11 @@ from .link_session import LinkSession
 
 logger = logging.getLogger("propylon.worker")
 
-HOLD_BACK: Final = 0.000_2
+SEND_WITHIN: Final = 0.000_2
 """Seconds that an answer may wait for others."""
 
 
-class Unflushed:
+class PendingSends:
     __slots__ = ("_sessions", "_since")
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Unflushed:
 
     def may_wait(self, until: float) -> bool:
         """Whether nothing would be too old at that time, by the monotonic clock."""
-        return until - self._since < HOLD_BACK
+        return until - self._since < SEND_WITHIN
 
     def flush(self) -> None:
         """Sends it all, as far as the sockets take it."""

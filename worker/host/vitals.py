@@ -7,7 +7,7 @@ from typing import Final
 _STATM: Final = Path("/proc/self/statm")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
-LAG_SPAN: Final = 1.0
+LAG_PERIOD: Final = 1.0
 """Seconds that a delay is remembered, at least; twice that at most."""
 
 
@@ -41,7 +41,7 @@ class LagMeter:
 
     def arrived(self, now: float) -> None:
         """The tick that was expected has come."""
-        if now - self._turned >= LAG_SPAN:
+        if now - self._turned >= LAG_PERIOD:
             self._before, self._worst, self._turned = self._worst, 0.0, now
         if self._due is not None:
             self._worst = max(self._worst, now - self._due)

@@ -2,7 +2,7 @@
 
 With a supervisor a worker that hangs is killed. Without one nobody would, and what was left behind
 would hold its memory, its links and the app's locks for ever. So a thread sleeps in poll(2) until
-the leash is cut, gives the worker the time of a drain and ends the process. Where the hang is a C
+the channel is cut, gives the worker the time of a drain and ends the process. Where the hang is a C
 call that never lets go of the interpreter's lock, no thread of ours can run either: such a process
 stays.
 
@@ -32,30 +32,30 @@ EXIT_OUTLIVED: Final = 4
 
 
 @contextmanager
-def end_at_once(leash: int) -> Generator[None]:
+def end_at_once(channel: int) -> Generator[None]:
     """In the block SIGIO ends this process when the supervisor has gone, or says a word: there is
     none yet but that it shall end. (fcntl(2), O_ASYNC; the signal's default ends a process.)"""
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    flags = fcntl.fcntl(leash, fcntl.F_GETFL)
-    fcntl.fcntl(leash, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(leash, fcntl.F_SETFL, flags | fcntl.FASYNC)
-    if _is_cut(leash, 0):  # before it was watched
+    flags = fcntl.fcntl(channel, fcntl.F_GETFL)
+    fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(channel, fcntl.F_SETFL, flags | fcntl.FASYNC)
+    if _is_cut(channel, 0):  # before it was watched
         os._exit(EXIT_OUTLIVED)
     try:
         yield
     finally:
-        fcntl.fcntl(leash, fcntl.F_SETFL, flags)
+        fcntl.fcntl(channel, fcntl.F_SETFL, flags)
 
 
-def end_within(seconds: float, leash: int) -> None:
-    """Ends this process so many seconds after the leash was cut, if it still runs. It reads
+def end_within(seconds: float, channel: int) -> None:
+    """Ends this process so many seconds after the channel was cut, if it still runs. It reads
     nothing, which is for others to do. Not to be called before a fork: the child would not have
     the thread."""
-    start_new_thread(_watch, (seconds, leash))
+    start_new_thread(_watch, (seconds, channel))
 
 
-def _watch(seconds: float, leash: int) -> None:
-    _is_cut(leash, None)
+def _watch(seconds: float, channel: int) -> None:
+    _is_cut(channel, None)
     sleep(seconds)
     try:
         logger.error("worker process %d hangs and has no supervisor: it ends", os.getpid())
@@ -64,8 +64,8 @@ def _watch(seconds: float, leash: int) -> None:
         os._exit(EXIT_OUTLIVED)
 
 
-def _is_cut(leash: int, milliseconds: int | None) -> bool:
+def _is_cut(channel: int, milliseconds: int | None) -> bool:
     """Waits so long for it; None: for ever."""
     waiting = poll()
-    waiting.register(leash, 0)  # POLLHUP, which comes unasked, and nothing else
+    waiting.register(channel, 0)  # POLLHUP, which comes unasked, and nothing else
     return any(event & POLLHUP for _, event in waiting.poll(milliseconds))

@@ -20,11 +20,11 @@ from .app_children import keep_from_children
 NOW: Final = b"now"
 REOPEN: Final = b"reopen"
 """The lines that come in."""
-FAREWELL: Final = 5.0
+FLUSH_TIMEOUT: Final = 5.0
 """Seconds that the supervisor has to take what was said, when the worker is about to end."""
 
 
-class Leash:
+class SupervisorChannel:
     __slots__ = ("_heard", "_sock", "_unsent", "cut", "hurried", "logs_moved")
 
     def __init__(self, fd: int | None) -> None:
@@ -79,9 +79,9 @@ class Leash:
                 return
             self._unsent = self._unsent[sent:]
 
-    def farewell(self) -> None:
+    def flush_before_exit(self) -> None:
         """Waits until all is said, for a bounded time: the process is about to end."""
-        deadline = time.monotonic() + FAREWELL
+        deadline = time.monotonic() + FLUSH_TIMEOUT
         while self._unsent and time.monotonic() < deadline:
             self.flush()
             if self._unsent:

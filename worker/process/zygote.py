@@ -6,14 +6,14 @@ no event loop, no link and no thread; the app's lifespan, as all that follows, i
 Its supervisor speaks with it in JSON lines over one socket, on which descriptors travel too:
 
     loaded -->                        the app is there; before that, `not_ready` as of any worker
-    <-- fork child arguments +leash   another worker, with arguments as on the command line
+    <-- fork child arguments +channel   another worker, with arguments as on the command line
     forked child pid pidfd +pidfd --> (pidfd: false and no descriptor where the kernel has none)
     fork_failed child error -->
     <-- signal child number           for where there are no pidfds
     exited child code -->             as subprocess has it: negative is a signal
 
 End of file means that there will be no more workers: it reports on those that it has, and ends
-with the last. They have leashes of their own and hear of the supervisor's end by themselves.
+with the last. They have channels of their own and hear of the supervisor's end by themselves.
 """
 
 import gc
@@ -44,7 +44,7 @@ class Forked(NamedTuple):
     """What makes a process a worker: said in the worker, by its fork."""
 
     arguments: Sequence[str]
-    leash_fd: int
+    channel_fd: int
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Zygote:
         control.set_inheritable(False)
         self._control = control
         self._buffer = b""
-        self._leashes: deque[int] = deque()
+        self._channels: deque[int] = deque()
         self._children: dict[int, _Child] = {}
         self._closed = False
 
@@ -101,7 +101,7 @@ class Zygote:
         except OSError:
             data, fds = b"", []
         self._closed = not data
-        self._leashes.extend(fds)
+        self._channels.extend(fds)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
@@ -129,12 +129,12 @@ class Zygote:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 return True
         except OSError as error:
-            os.close(self._leashes.popleft())
+            os.close(self._channels.popleft())
             self._say({"event": "fork_failed", "child": child, "error": error.strerror})
             return False
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        os.close(self._leashes.popleft())
+        os.close(self._channels.popleft())
         try:
             pidfd = os.pidfd_open(pid)
         except (AttributeError, OSError):  # an old or a sandboxed kernel
@@ -147,14 +147,14 @@ class Zygote:
     def _into_worker(self, arguments: Sequence[str]) -> Forked:
         """Lets go of what is the zygote's. Python's `random` has a new seed by itself
         (os.register_at_fork); so have OpenSSL, `secrets` and `uuid`, which ask the kernel."""
-        leash = self._leashes.popleft()
+        channel = self._channels.popleft()
         self._control.close()
         for each in self._children.values():
             if each.pidfd >= 0:
                 os.close(each.pidfd)
-        for fd in self._leashes:
+        for fd in self._channels:
             os.close(fd)
-        return Forked(arguments, leash)
+        return Forked(arguments, channel)
 
     def _signal(self, child: int, number: int) -> None:
         if child in self._children:  # not waited for: the pid is still its own

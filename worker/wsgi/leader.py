@@ -17,31 +17,31 @@ HELD_UP: Final = 0.001
 """Seconds that the links may go unheard."""
 
 
-class Lead:
-    __slots__ = ("_bell", "_term", "_thread", "away_since", "holder")
+class Leadership:
+    __slots__ = ("_returned", "_term", "_thread", "away_since", "leader")
 
     def __init__(self) -> None:
-        self.holder: Literal["main", "offered", "thread"] = "main"
+        self.leader: Literal["main", "offered", "thread"] = "main"
         self._term = 0
         self._thread = 0
         self.away_since = 0.0
         """Since when nobody hears the links, by the monotonic clock; 0.0 while somebody does."""
-        self._bell = threading.Lock()
+        self._returned = threading.Lock()
         """Locked, but when the lead has come back by itself."""
-        self._bell.acquire()
+        self._returned.acquire()
 
     # -- the main thread ---------------------------------------------------------------------
 
-    def offer(self, now: float) -> None:
+    def promote_next(self, now: float) -> None:
         """To the thread that takes the next call."""
-        self._bell.acquire(blocking=False)  # it may have rung behind the last look
-        self.holder = "offered"
+        self._returned.acquire(blocking=False)  # it may have rung behind the last look
+        self.leader = "offered"
         self.away_since = now
 
     def look(self, timeout: float) -> bool:
         """Waits for the lead's return, so many seconds at most. Whether its holder is held up,
         as far as can be seen without the lock: ask `is_held_up`, under it."""
-        if self._bell.acquire(timeout=min(timeout, HELD_UP)):
+        if self._returned.acquire(timeout=min(timeout, HELD_UP)):
             return False
         return self.is_held_up()
 
@@ -50,35 +50,35 @@ class Lead:
         return since > 0.0 and time.monotonic() - since >= HELD_UP
 
     def take_back(self) -> None:
-        self._end_term()
+        self._main_leads()
 
     # -- who leads beside it -----------------------------------------------------------------
 
-    def accept(self) -> int:
+    def promote(self) -> int:
         """The number of this term."""
-        self.holder = "thread"
+        self.leader = "thread"
         self._term += 1
         self._thread = threading.get_ident()
         return self._term
 
-    def in_term(self, term: int) -> bool:
-        return self._term == term and self.holder == "thread"
+    def still_leads(self, term: int) -> bool:
+        return self._term == term and self.leader == "thread"
 
     @property
-    def is_mine(self) -> bool:
-        return self.holder == "thread" and self._thread == threading.get_ident()
+    def is_leader(self) -> bool:
+        return self.leader == "thread" and self._thread == threading.get_ident()
 
-    def leaves(self, now: float) -> None:
+    def goes_away(self, now: float) -> None:
         """Nobody hears the links from now on: their thread is about to call the app."""
         self.away_since = now
 
-    def hears(self) -> None:
+    def is_back(self) -> None:
         self.away_since = 0.0
 
-    def give_back(self) -> None:
-        self._end_term()
-        self._bell.release()
+    def step_down(self) -> None:
+        self._main_leads()
+        self._returned.release()
 
-    def _end_term(self) -> None:
-        self.holder = "main"
+    def _main_leads(self) -> None:
+        self.leader = "main"
         self.away_since = 0.0

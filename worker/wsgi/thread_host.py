@@ -23,12 +23,12 @@ from ...protocol.messages import Scope
 from ..app.load import LoadedApp
 from ..host.host import Host
 from ..host.link_session import HostedCall, LinkSession
-from ..host.pending_sends import Unflushed
-from ..process.supervisor_channel import Leash
+from ..host.pending_sends import PendingSends
+from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .call import WsgiApp, WsgiCall
 from .call_queue import CallQueue
-from .leader import Lead
+from .leader import Leadership
 from .leader_policy import SAMPLE, SoloPolicy, better_in_parallel
 from .wait_meter import WaitMeter
 
@@ -43,24 +43,26 @@ HEAR_EVERY: Final = 0.001
 """Seconds between two hearings of the links while calls are waiting."""
 
 
-def serve(settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
+def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
     """Runs until told to stop."""
-    ThreadHost(settings, loaded, leash).main()
+    ThreadHost(settings, loaded, channel).main()
 
 
 class ThreadHost(Host):
     loop_name = "threads"
     cancellable = False
 
-    def __init__(self, settings: WorkerSettings, loaded: LoadedApp, leash: Leash) -> None:
-        super().__init__(settings, loaded, leash)
+    def __init__(
+        self, settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel
+    ) -> None:
+        super().__init__(settings, loaded, channel)
         self.lock = threading.Lock()
         self.underscores = settings.header_map == "dangerous"
         self._app = cast("WsgiApp", loaded.app)
         self._calls = CallQueue(self.lock)
-        self._lead = Lead()
+        self._leadership = Leadership()
         self._policy = SoloPolicy()
-        self._unflushed = Unflushed()
+        self._pending_sends = PendingSends()
         self._websocket_asked = False
         self._heard_at = 0.0
         """When the leading thread last heard the links."""
@@ -95,12 +97,12 @@ class ThreadHost(Host):
     def _serve_links(self, until: float) -> None:
         """Hears the links, or looks whether somebody does."""
         while (rest := until - time.monotonic()) > 0:
-            if self._lead.holder == "main":
+            if self._leadership.leader == "main":
                 self._hear(rest)
-            elif self._lead.look(rest):
+            elif self._leadership.look(rest):
                 with self.lock:
-                    if self._lead.is_held_up():
-                        self._lead.take_back()
+                    if self._leadership.is_held_up():
+                        self._leadership.take_back()
                         self._go_parallel()
 
     def _hear(self, timeout: float) -> bool:
@@ -111,7 +113,7 @@ class ThreadHost(Host):
         with self.lock:
             for key, events in ready:
                 self._serve(cast("LinkSession", key.data), events)
-            if self._calls and self._lead.holder == "main":
+            if self._calls and self._leadership.leader == "main":
                 self._hand_out()
         return True
 
@@ -132,7 +134,7 @@ class ThreadHost(Host):
         """Calls have come: to one thread, or to as many as there are."""
         now = time.monotonic()
         if self._policy.may_begin(now):
-            self._lead.offer(now)
+            self._leadership.promote_next(now)
             self._calls.wake(1)
         else:
             self._calls.wake(len(self._calls))
@@ -140,7 +142,7 @@ class ThreadHost(Host):
     def _go_parallel(self) -> None:
         """The main thread has the lead again, as calls wait for something."""
         self._policy.failed(time.monotonic())
-        self._unflushed.flush()
+        self._pending_sends.flush()
         self._calls.wake(len(self._calls))
 
     # -- an app thread -----------------------------------------------------------------------
@@ -160,9 +162,10 @@ class ThreadHost(Host):
     def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
         """One call; if the lead is to be had, as many as it lasts."""
         with self.lock:
-            self._unflushed.flush()
+            self._pending_sends.flush()
             call = self._take()
-            term = self._lead.accept() if call and self._lead.holder == "offered" else 0
+            promoted = call is not None and self._leadership.leader == "offered"
+            term = self._leadership.promote() if promoted else 0
         if call is None:
             return
         if not term:
@@ -178,7 +181,7 @@ class ThreadHost(Host):
     def _take(self) -> WsgiCall | None:
         """Waits for a call that is not the leading thread's; None: there will be no more."""
         while not self._calls.closed:
-            if self._calls and self._lead.holder != "thread":
+            if self._calls and self._leadership.leader != "thread":
                 call = self._calls.pop()
                 call.began = time.monotonic()
                 return call
@@ -197,21 +200,21 @@ class ThreadHost(Host):
         """Settles the call that has ended. The next one, or None: the lead is gone."""
         now = time.monotonic()
         with self.lock:
-            if not self._lead.in_term(term):
+            if not self._leadership.still_leads(term):
                 return None
-            took = now - self._lead.away_since
+            took = now - self._leadership.away_since
             if meter.end(took) >= SAMPLE:
                 if better_in_parallel(meter.calls, meter.computed, meter.waited):
-                    self._lead.give_back()
+                    self._leadership.step_down()
                     self._go_parallel()
                     return None
                 meter.reset()
             # The next call will take about as long as this one.
-            if not (self._calls and self._unflushed.may_wait(now + took)):
-                self._unflushed.flush()
+            if not (self._calls and self._pending_sends.may_wait(now + took)):
+                self._pending_sends.flush()
             if self._calls and now - self._heard_at < HEAR_EVERY:
                 return self._begin(now)
-            self._lead.hears()
+            self._leadership.is_back()
         return self._hear_calls()
 
     def _hear_calls(self) -> WsgiCall | None:
@@ -221,13 +224,13 @@ class ThreadHost(Host):
             if self._calls:
                 self._heard_at = now = time.monotonic()
                 return self._begin(now)
-            self._lead.give_back()
+            self._leadership.step_down()
             return None
 
     def _begin(self, now: float) -> WsgiCall:
         call = self._calls.pop()
         call.began = now
-        self._lead.leaves(now)
+        self._leadership.goes_away(now)
         return call
 
     # -- what the calls ask for, under the lock ----------------------------------------------
@@ -244,14 +247,14 @@ class ThreadHost(Host):
 
     def waits(self) -> None:
         """This thread is about to wait for news from a link: another has to hear them."""
-        if self._lead.is_mine:
-            self._lead.give_back()
+        if self._leadership.is_leader:
+            self._leadership.step_down()
             self._go_parallel()
 
     def answered(self, session: LinkSession) -> None:
         """A response is whole, and its call still runs. A thread that leads sends it when that
         has ended, so that both go as one message; if that takes long, the main thread does."""
-        if not self._lead.is_mine:
+        if not self._leadership.is_leader:
             session.flush()
 
     # -- what the sessions ask for, under the lock -------------------------------------------
@@ -285,8 +288,8 @@ class ThreadHost(Host):
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
         self._selector.modify(session.sock, both, session)
 
-    def ring(self, session: LinkSession) -> None:
-        self._unflushed.add(session)
+    def schedule_flush(self, session: LinkSession) -> None:
+        self._pending_sends.add(session)
 
     def forked(self) -> None:
         """Whoever held the lock is not here, and its call has no client."""

@@ -174,7 +174,7 @@ class Terminate:
 
 @dataclass(frozen=True, slots=True)
 class Hurry:
-    """Said on the leash, since SIGTERMs may come from anybody: exit at once."""
+    """Said on the channel, since SIGTERMs may come from anybody: exit at once."""
 
     child: int
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
-from ...control.durations import span
+from ...control.durations import duration
 from .events import Place, Reload, ReloadEnded, Say
 from .fleet import Crew
 
@@ -90,7 +90,9 @@ class Rollout:
             self.state, self.look_at = "observing", now + self.order.observe
             self._good_before = crew.good_answers(self.generation)
             if self.order.observe:
-                self._say(f"it serves beside the old one, watched for {span(self.order.observe)}")
+                self._say(
+                    f"it serves beside the old one, watched for {duration(self.order.observe)}"
+                )
         if self.state == "observing":
             if self.look_at is not None and now < self.look_at:
                 return False

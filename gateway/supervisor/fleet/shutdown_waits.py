@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
-from ...control.durations import span
+from ...control.durations import duration
 from .replica import Child
 
 HOW_TO_HURRY: Final = "`propylon stop --now` or a second signal ends it at once"
@@ -31,7 +31,7 @@ def waits_for(
         parts = [f"{child} to end" for child in here]
     if not parts:
         return ""
-    limit = f", for {span(left)} at most" if left is not None and left > 0 else ""
+    limit = f", for {duration(left)} at most" if left is not None and left > 0 else ""
     named = parts[:MOST_PLACES]
     more = [f"{len(parts) - MOST_PLACES} more"] if len(parts) > MOST_PLACES else []
     return f"Stopping waits for {'; '.join(named + more)}{limit}; {HOW_TO_HURRY}"

@@ -16,7 +16,7 @@ the workers serve them until then.
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from ...control.durations import span
+from ...control.durations import duration
 from .backoff import Backoff
 from .events import (
     Alive,
@@ -164,7 +164,7 @@ class ChildTable:
             return
         delay = seat.backoff.after_failed_start()
         seat.retry_at = now + delay
-        self.crew.decide(Say("error", f"{why}; trying again in {span(delay)}", detail))
+        self.crew.decide(Say("error", f"{why}; trying again in {duration(delay)}", detail))
 
     def _failed_boot(self, place: Place, why: str, detail: str, now: float) -> None:
         if self.crew.settings.failed_boot == "wait" and place.kind == "worker":
@@ -193,7 +193,7 @@ class ChildTable:
             why = f"{child} {message.how}{when}{hint}"
             self._failed_start(child, why, "", now)
             return
-        how = f"{child} {message.how} after {span(lived)}{hint}"
+        how = f"{child} {message.how} after {duration(lived)}{hint}"
         if child is seat.successor:
             seat.successor = None
             self._successor_failed(child.place, seat, how, "", now)
@@ -217,7 +217,7 @@ class ChildTable:
             self.crew.decide(Say(level, f"{how}; its successor takes its place"))
             return
         delay = seat.backoff.after_exit(lived) if clean else seat.backoff.after_crash(lived)
-        when = f" in {span(delay)}" if delay else ""
+        when = f" in {duration(delay)}" if delay else ""
         self.crew.decide(Say(level, f"{how}; starting another{when}"))
         if delay:
             seat.retry_at = now + delay
@@ -234,7 +234,7 @@ class ChildTable:
             if child.state == "ready" and self.crew.is_linked(child):
                 child.deadline = None  # it waits for others, of whom one is late
                 continue
-            limit = span(self.crew.startup_timeout(child.place))
+            limit = duration(self.crew.startup_timeout(child.place))
             why = f"{child} was not linked to all that use it within {limit}"
             if child.state == "starting":
                 why = f"{child} was not ready within {limit} (--startup-timeout)"
@@ -288,7 +288,7 @@ class ChildTable:
             return
         delay = seat.backoff.after_failed_start()
         seat.retry_at = now + delay
-        stays = f"{seat.holder} stays, trying again in {span(delay)}"
+        stays = f"{seat.holder} stays, trying again in {duration(delay)}"
         self.crew.decide(Say("error", f"{why}; {stays}", detail))
 
     def _alive(self, child: Child, stuck: int, now: float) -> None:
@@ -300,7 +300,7 @@ class ChildTable:
             self._condemn(child, seat, f"{calls} stuck in the app that nobody waits for")
 
     def _hangs(self, child: Child, now: float) -> None:
-        limit = span(self.crew.heartbeats.timeout)
+        limit = duration(self.crew.heartbeats.timeout)
         why = f"{child} hangs: no sign of life for {limit}"
         seat = self.crew.seats[child.place]
         if child is seat.successor:

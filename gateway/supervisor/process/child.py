@@ -1,6 +1,6 @@
-"""Starts a child process and holds its leash.
+"""Starts a child process and holds its channel.
 
-The leash is a socket pair: the child writes JSON lines, what became of its start; the end of file
+The channel is a socket pair: the child writes JSON lines, what became of its start; the end of file
 tells it that the supervisor is gone, and it must not outlive it. A gateway gets its settings on a
 pipe. Children share the process group, so that an app's debugger keeps the terminal; what Ctrl-C
 means is the supervisor's to say, and they ignore it from their first instruction on.
@@ -28,7 +28,7 @@ from ..signals import NOT_FOR_CHILDREN
 children: Final[set[int]] = set()
 """Pids of our children that are waited for here."""
 LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Of a leash, in bytes: a report carries at most a traceback."""
+"""Of a channel, in bytes: a report carries at most a traceback."""
 
 _OURS_ALONE: Final = frozenset(activation.VARIABLES + systemd_notify.VARIABLES) | {
     variable for row in table().values() if row.secret for variable in row.variables
@@ -39,11 +39,11 @@ settings, and an app need not know them."""
 Event = dict[str, Any]
 
 
-class LeashedProcess(ABC):
+class ChannelledProcess(ABC):
     """A running child, whoever is its parent."""
 
-    def __init__(self, leash: socket.socket) -> None:
-        self._leash = leash
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
         self._buffer = b""
 
     @property
@@ -59,9 +59,9 @@ class LeashedProcess(ABC):
         """Until it has ended; its return code as subprocess gives it."""
 
     @property
-    def leash(self) -> int:
+    def channel(self) -> int:
         """Its number as a file descriptor."""
-        return self._leash.fileno()
+        return self._channel.fileno()
 
     @property
     def unread(self) -> bytes:
@@ -71,21 +71,21 @@ class LeashedProcess(ABC):
     def hurry(self) -> None:
         """Says that it shall end at once."""
         try:
-            self._leash.send(b"now\n")
+            self._channel.send(b"now\n")
         except OSError:
             pass  # it has ended, or does not read: the kill comes in a moment
 
     def reopen_logs(self) -> None:
         """Says that its logs' files were moved away. One that does not read misses it."""
         try:
-            self._leash.send(b"reopen\n")
+            self._channel.send(b"reopen\n")
         except OSError:
             pass  # it has ended, or hangs
 
     def worker_ended(self, child: int) -> None:
         """Says to a gateway that the process of a worker has ended."""
         try:
-            self._leash.send(b"ended %d\n" % child)
+            self._channel.send(b"ended %d\n" % child)
         except OSError:
             pass  # it has ended, or hangs
 
@@ -99,12 +99,12 @@ class LeashedProcess(ABC):
                 nursery.cancel_scope.cancel()
         # All it said is in the socket by now, while a grandchild may hold the other end open.
         self._read_all(report)
-        self._leash.close()
+        self._channel.close()
         return code
 
     async def _listen(self, report: Callable[[Event], None]) -> None:
         while self._read_all(report):
-            await trio.lowlevel.wait_readable(self._leash)
+            await trio.lowlevel.wait_readable(self._channel)
 
     def _read_all(self, report: Callable[[Event], None]) -> bool:
         """False at the end of file."""
@@ -125,7 +125,7 @@ class LeashedProcess(ABC):
                     _hand_on(event, report)
 
     def _receive(self) -> bytes:
-        return self._leash.recv(65_536)
+        return self._channel.recv(65_536)
 
 
 class Process(Protocol):
@@ -159,18 +159,18 @@ class InheritedProcess:
         return self._code
 
 
-class ChildProcess(LeashedProcess):
+class ChildProcess(ChannelledProcess):
     """A child of ours."""
 
-    def __init__(self, process: Process, leash: socket.socket, unread: bytes = b"") -> None:
-        super().__init__(leash)
+    def __init__(self, process: Process, channel: socket.socket, unread: bytes = b"") -> None:
+        super().__init__(channel)
         children.add(process.pid)
         self._process = process
         self._buffer = unread
 
     @classmethod
-    def inherited(cls, pid: int, leash: int, unread: bytes) -> Self:
-        sock = socket.socket(fileno=leash)
+    def inherited(cls, pid: int, channel: int, unread: bytes) -> Self:
+        sock = socket.socket(fileno=channel)
         sock.set_inheritable(False)
         return cls(InheritedProcess(pid), sock, unread)
 
@@ -222,7 +222,7 @@ def spawn(
     variables: Iterable[tuple[str, str]] = (),
     who: Identity | None = None,
 ) -> ChildProcess:
-    """`python -m module`, with `arguments` made of the leash's number; `variables` are its
+    """`python -m module`, with `arguments` made of the channel's number; `variables` are its
     environment's besides ours; `who` it runs as, None: as we do. Raises OSError."""
     return ChildProcess(*launch(module, arguments, pass_fds, variables, who))
 
@@ -234,7 +234,7 @@ def launch(
     variables: Iterable[tuple[str, str]] = (),
     who: Identity | None = None,
 ) -> "tuple[subprocess.Popen[bytes], socket.socket]":
-    """As `spawn`: the process, and our end of its leash."""
+    """As `spawn`: the process, and our end of its channel."""
     ours, theirs = socket.socketpair()
     with theirs:
         ours.setblocking(False)

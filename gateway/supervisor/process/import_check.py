@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from ...config.build import WorkerSeat, worker_arguments
 from ...config.config import Config, PoolConfig
-from ...control.durations import span
+from ...control.durations import duration
 from .child import launch
 from .exit_reason import exit_words
 
@@ -49,19 +49,19 @@ def import_apps(config: Config) -> Iterator[Checked]:
 
 
 def _import(config: Config, pool: PoolConfig) -> Checked:
-    seat = WorkerSeat(number=1, child=0, generation=1, run_dir=NO_GATEWAYS, leash_fd=None)
+    seat = WorkerSeat(number=1, child=0, generation=1, run_dir=NO_GATEWAYS, channel_fd=None)
     arguments = worker_arguments(config, pool, seat)
     try:
-        process, leash = launch(
+        process, channel = launch(
             "propylon.worker",
-            lambda fd: [*arguments, f"--leash-fd={fd}", "--preload"],
+            lambda fd: [*arguments, f"--channel-fd={fd}", "--preload"],
             variables=config.environment,
             who=config.identity,
         )
     except OSError as exc:
         return Checked(pool.name, pool.app, fault=f"it could not be started: {exc.strerror}")
-    with leash:
-        event = _outcome(leash, monotonic() + config.startup_timeout)
+    with channel:
+        event = _outcome(channel, monotonic() + config.startup_timeout)
     code = _end(process, at_once=event.get("event") == LATE)
     match event:
         case {"event": "loaded", "app": str(app), "interface": str(interface)}:
@@ -69,7 +69,7 @@ def _import(config: Config, pool: PoolConfig) -> Checked:
         case {"event": "not_ready", "error": str(error)}:
             return Checked(pool.name, pool.app, fault=error, detail=str(event.get("detail") or ""))
         case {"event": "late"}:
-            limit = span(config.startup_timeout)
+            limit = duration(config.startup_timeout)
             why = f"importing it takes longer than {limit} (--startup-timeout)"
             return Checked(pool.name, pool.app, fault=why)
         case _:
@@ -77,16 +77,16 @@ def _import(config: Config, pool: PoolConfig) -> Checked:
             return Checked(pool.name, pool.app, fault=why)
 
 
-def _outcome(leash: socket.socket, by: float) -> dict[str, Any]:
+def _outcome(channel: socket.socket, by: float) -> dict[str, Any]:
     """What it says of the import; {} at its end without a word."""
     poll = select.poll()
-    poll.register(leash, select.POLLIN)
+    poll.register(channel, select.POLLIN)
     heard = b""
     while (left := by - monotonic()) > 0:
         if not poll.poll(left * 1_000):
             break
         try:
-            data = leash.recv(65_536)
+            data = channel.recv(65_536)
         except OSError:
             data = b""
         if not data:
@@ -105,7 +105,7 @@ def _outcome(leash: socket.socket, by: float) -> dict[str, Any]:
 
 
 def _end(process: "subprocess.Popen[bytes]", *, at_once: bool) -> int:
-    """With its leash closed it ends by itself, unless the app keeps it."""
+    """With its channel closed it ends by itself, unless the app keeps it."""
     try:
         return process.wait(0 if at_once else ENDS_WITHIN)
     except subprocess.TimeoutExpired:

@@ -71,7 +71,7 @@ class Launcher:
         try:
             process = spawn(
                 "propylon.gateway.process",
-                lambda leash: [f"--settings-fd={theirs}", f"--leash-fd={leash}"],
+                lambda channel: [f"--settings-fd={theirs}", f"--channel-fd={channel}"],
                 [theirs, *(listener.fd for listener in listeners), *copies],
                 who=config.identity,
             )
@@ -117,7 +117,7 @@ class Launcher:
         give_logs(config)
         return spawn(
             "propylon.worker",
-            lambda leash: self._arguments(config, pool, order, leash),
+            lambda channel: self._arguments(config, pool, order, channel),
             variables=config.environment,
             who=config.identity,
         )
@@ -130,7 +130,7 @@ class Launcher:
         if zygote is None or not zygote.usable:
             give_logs(config)
             zygote = start_zygote(
-                lambda leash: self._arguments(config, pool, order, leash),
+                lambda channel: self._arguments(config, pool, order, channel),
                 config.environment,
                 config.identity,
             )
@@ -153,14 +153,14 @@ class Launcher:
             self._zygotes.pop(key).stop()
 
     def _arguments(
-        self, config: Config, pool: PoolConfig, order: Spawn, leash: int | None
+        self, config: Config, pool: PoolConfig, order: Spawn, channel: int | None
     ) -> list[str]:
         seat = WorkerSeat(
             number=order.place.number,
             child=order.child,
             generation=order.generation,
             run_dir=self._plan.run_dir,
-            leash_fd=leash,
+            channel_fd=channel,
         )
         return worker_arguments(config, pool, seat)
 

@@ -1,7 +1,7 @@
 """The processes of `--preload`: a zygote, which has imported the app, and the workers it forks.
 
 A zygote is a child of ours; its workers are its children, not ours. It waits for them and tells us
-how they ended. What they say of themselves comes on leashes of their own, and signals go by pidfds
+how they ended. What they say of themselves comes on channels of their own, and signals go by pidfds
 that the zygote opened while it alone could end their pids' lives, so none can hit a stranger.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from ...config.identity import Identity
-from .child import ChildProcess, Event, LeashedProcess, launch
+from .child import ChannelledProcess, ChildProcess, Event, launch
 from .exit_reason import exit_words
 
 UNKNOWN_END: Final = 255
@@ -40,8 +40,8 @@ class PreloadFailed(Exception):
 class Zygote(ChildProcess):
     """`run` has to run for as long as it and its workers live: it hears what they have to say."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", leash: socket.socket) -> None:
-        super().__init__(process, leash)
+    def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
+        super().__init__(process, channel)
         self._loaded = trio.Event()
         self._failure: PreloadFailed | None = None
         self._fds: deque[int] = deque()
@@ -65,8 +65,8 @@ class Zygote(ChildProcess):
             raise self._failure
 
     async def fork(self, child: int, arguments: Sequence[str]) -> "ForkedWorker":
-        """A worker; `arguments` as of `spawn`, but that its leash has no number yet. Waits for the
-        app to be loaded. Raises PreloadFailed, OSError."""
+        """A worker; `arguments` as of `spawn`, but that its channel has no number yet. Waits for
+        the app to be loaded. Raises PreloadFailed, OSError."""
         await self.loaded()
         ours, theirs = socket.socketpair()
         answer = self._answers[child] = _Answer(ours)
@@ -90,7 +90,7 @@ class Zygote(ChildProcess):
         """It forks no more, and ends with the last of its workers."""
         self._give_up(PreloadFailed("the preloading process was told to end"))
         try:
-            self._leash.shutdown(socket.SHUT_WR)
+            self._channel.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it has ended
 
@@ -133,11 +133,11 @@ class Zygote(ChildProcess):
 
     def _forked(self, child: int, pid: int, pidfd: int) -> None:
         answer = self._answers.get(child)
-        if answer is None:  # who asked for it has been cancelled; its leash is cut
+        if answer is None:  # who asked for it has been cancelled; its channel is cut
             if pidfd >= 0:
                 os.close(pidfd)
             return
-        worker = self._workers[child] = ForkedWorker(self, child, pid, pidfd, answer.leash)
+        worker = self._workers[child] = ForkedWorker(self, child, pid, pidfd, answer.channel)
         self._answer(child, worker)
 
     def _answer(self, child: int, found: "ForkedWorker | PreloadFailed") -> None:
@@ -150,7 +150,7 @@ class Zygote(ChildProcess):
         self._loaded.set()
 
     def _receive(self) -> bytes:
-        data, fds, _, _ = socket.recv_fds(self._leash, 65_536, _MOST_FDS)
+        data, fds, _, _ = socket.recv_fds(self._channel, 65_536, _MOST_FDS)
         self._fds.extend(fds)
         return data
 
@@ -159,28 +159,28 @@ class Zygote(ChildProcess):
         line = json.dumps(request).encode() + b"\n"
         while True:
             try:
-                socket.send_fds(self._leash, [line], fds)
+                socket.send_fds(self._channel, [line], fds)
                 return
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._leash)
+                await trio.lowlevel.wait_writable(self._channel)
 
     def pass_on(self, child: int, number: signal.Signals) -> None:
         """A signal, where there are no pidfds."""
         request = {"do": "signal", "child": child, "number": int(number)}
         try:
-            self._leash.send(json.dumps(request).encode() + b"\n")
+            self._channel.send(json.dumps(request).encode() + b"\n")
         except OSError:
             pass  # it has ended, or is so far behind that it knows of no child
 
 
-class ForkedWorker(LeashedProcess):
+class ForkedWorker(ChannelledProcess):
     """A worker that a zygote has forked."""
 
     def __init__(
-        self, zygote: Zygote, child: int, pid: int, pidfd: int, leash: socket.socket
+        self, zygote: Zygote, child: int, pid: int, pidfd: int, channel: socket.socket
     ) -> None:
         """`pidfd`: -1 where there are none."""
-        super().__init__(leash)
+        super().__init__(channel)
         self._zygote = zygote
         self._child = child
         self._pid = pid
@@ -228,8 +228,8 @@ class ForkedWorker(LeashedProcess):
 class _Answer:
     """What becomes of one fork."""
 
-    def __init__(self, leash: socket.socket) -> None:
-        self.leash = leash
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
         self.come = trio.Event()
         self.found: ForkedWorker | PreloadFailed | None = None
 
@@ -239,12 +239,12 @@ def start_zygote(
     variables: Iterable[tuple[str, str]] = (),
     who: Identity | None = None,
 ) -> Zygote:
-    """`arguments` of a worker, made of the leash's number; the rest as of `spawn`. Raises
+    """`arguments` of a worker, made of the channel's number; the rest as of `spawn`. Raises
     OSError."""
     return Zygote(
         *launch(
             "propylon.worker",
-            lambda leash: [*arguments(leash), "--preload"],
+            lambda channel: [*arguments(channel), "--preload"],
             variables=variables,
             who=who,
         )

@@ -68,7 +68,7 @@ def take_over(handover: Handover, held: Sequence[int]) -> str:
     A signal that comes before the new code hears signals waits for it: blocked signals stay
     blocked, and pending, across an exec.
     """
-    passed = [child.leash for child in handover.children]
+    passed = [child.channel for child in handover.children]
     passed += [number for listener in handover.listeners for number in listener.sockets]
     passed += [number for number in (handover.lock, handover.control) if number is not None]
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)

@@ -8,7 +8,7 @@ from ..fleet.events import Place
 from ..fleet.replica import Child
 from ..fleet.table import ChildTable
 from ..generations import Generations, Plan
-from ..process.child import ChildProcess, LeashedProcess
+from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
 from .saved_state import Handover, SavedChild, save_listeners
 
@@ -17,7 +17,7 @@ def save(
     plan: Plan,
     generations: Generations,
     table: ChildTable,
-    processes: Mapping[int, LeashedProcess],
+    processes: Mapping[int, ChannelledProcess],
     launcher: Launcher,
     *,
     control: int | None,
@@ -46,7 +46,7 @@ def save(
                 pool=child.place.pool,
                 generation=child.generation,
                 pid=child.pid,
-                leash=processes[child.id].leash,
+                channel=processes[child.id].channel,
                 unread=processes[child.id].unread,
                 state=child.state,
                 age=now - child.since,
@@ -70,11 +70,11 @@ def _seat(table: ChildTable, child: Child) -> Literal["holder", "successor", "no
     return "successor" if seat is not None and seat.successor is child else "none"
 
 
-def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, LeashedProcess]:
+def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, ChannelledProcess]:
     """The children's processes, which the table knows again."""
     crew = table.crew
     crew.generation = handover.generation
-    processes: dict[int, LeashedProcess] = {}
+    processes: dict[int, ChannelledProcess] = {}
     for saved in handover.children:
         child = Child(
             saved.id,
@@ -90,6 +90,6 @@ def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, Leas
         crew.restore(child, saved.seat, now)
         for pool, workers in saved.links.items():
             crew.links.told(child.id, pool, frozenset(workers))
-        processes[child.id] = ChildProcess.inherited(saved.pid, saved.leash, saved.unread)
+        processes[child.id] = ChildProcess.inherited(saved.pid, saved.channel, saved.unread)
     table.phase = "serving"
     return processes

@@ -36,11 +36,11 @@ def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
         "heartbeat_timeout": "12",
     }
     config = load("serve", flags, {}).config
-    seat = WorkerSeat(number=3, child=77, generation=2, run_dir="/run/p", leash_fd=9)
+    seat = WorkerSeat(number=3, child=77, generation=2, run_dir="/run/p", channel_fd=9)
     told = parse(worker_arguments(config, config.pools[0], seat))
     assert (told.app, told.factory, told.app_dir) == ("main:make", True, str(tmp_path))
     assert (told.pool, told.worker_id, told.generation) == ("default", 3, 2)
-    assert (told.run_dir, told.leash_fd) == ("/run/p", 9)
+    assert (told.run_dir, told.channel_fd) == ("/run/p", 9)
     assert (told.interface, told.loop, told.lifespan) == ("asgi", "trio", "off")
     assert (told.threads, told.slots, told.graceful_timeout) == (9, 5, 7)
     assert told.log_level == "debug"

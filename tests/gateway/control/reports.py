@@ -24,7 +24,7 @@ TRACEBACK = """Traceback (most recent call last):
   File "<frozen importlib._bootstrap>", line 241, in _call_with_frames_removed
   File "/srv/app/main.py", line 3, in <module>
     from shop import orders
-  File "/srv/app/shop/orders.py", line 7, in <module>
+  File "/srv/app/shop/operations.py", line 7, in <module>
     import striper
 ModuleNotFoundError: No module named 'striper'
 """

@@ -67,7 +67,7 @@ Reload to generation 5 was ABORTED 2 min ago: worker 1 (pid 4733) of pool
         return _bootstrap._gcd_import(name[level:], package, level)
       File "/srv/app/main.py", line 3, in <module>
         from shop import orders
-      File "/srv/app/shop/orders.py", line 7, in <module>
+      File "/srv/app/shop/operations.py", line 7, in <module>
         import striper
     ModuleNotFoundError: No module named 'striper'
 
@@ -243,7 +243,7 @@ def test_the_tail_of_a_traceback() -> None:
     assert tail("ValueError: x\n") == "ValueError: x"
     assert tail(TRACEBACK, 3).splitlines() == [
         "...",
-        '  File "/srv/app/shop/orders.py", line 7, in <module>',
+        '  File "/srv/app/shop/operations.py", line 7, in <module>',
         "    import striper",
         "ModuleNotFoundError: No module named 'striper'",
     ]

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.pool.health import LATE_AFTER, LONGEST_STEP, PING_EVERY, Attention, Health
+from propylon.gateway.pool.health import LATE_AFTER, LONGEST_STEP, PING_EVERY, AwakeClock, Health
 
 SWEEP = 0.25
 
@@ -13,15 +13,15 @@ class Watch:
 
     def __init__(self, timeout: float = 30.0) -> None:
         self.now = 1_000.0
-        self.attention = Attention()
-        self.attention.look(self.now)
-        self.health = Health(self.attention, timeout)
+        self.awake = AwakeClock()
+        self.awake.look(self.now)
+        self.health = Health(self.awake, timeout)
         self.pings: list[int] = []
 
     def pass_time(self, seconds: float, *, answers: bool = False, step: float = SWEEP) -> None:
         for _ in range(round(seconds / step)):
             self.now += step
-            self.attention.look(self.now)
+            self.awake.look(self.now)
             token = self.health.ping()
             if token is not None:
                 self.pings.append(token)
@@ -30,7 +30,7 @@ class Watch:
             self.health.look()
 
     def pong(self, **vitals: object) -> None:
-        self.attention.look(self.now)
+        self.awake.look(self.now)
         self.health.pong(self.pings[-1], vitals)
 
 
@@ -114,7 +114,7 @@ def test_while_we_are_awake_time_is_time(steps: list[float]) -> None:
     for step in steps:
         passed += step
         watch.now += step
-        watch.attention.look(watch.now)
+        watch.awake.look(watch.now)
         watch.health.look()
         if abs(passed - 3) > 0.001:
             assert (watch.health.grade == "hung") == (passed > 3)

@@ -46,7 +46,7 @@ def test_a_link_that_cannot_be_written_ends(
         member = Member(p, ours, 1, poller)
         assert worker.recv(65_536), "it is greeted"
         monkeypatch.setattr(member.machine, "take_batch", fails)
-        member._ring()  # as the machine does when it has something to send
+        member._schedule_flush()  # as the machine does when it has something to send
         assert "a fault of ours" in caplog.text
         assert p.members == []
         assert worker.recv(65_536) == b"", "the worker sees the end"

@@ -7,7 +7,7 @@ from propylon.gateway.exchange.exchange import IDEMPOTENT, Exchange, Request
 from propylon.gateway.pool.retry import (
     BUDGET_FLOOR,
     BUDGET_RATIO,
-    BUDGET_SPAN,
+    BUDGET_SECONDS,
     MOST_KEPT,
     MOST_KEPT_IN_ALL,
     KeptBodies,
@@ -215,9 +215,9 @@ def test_the_budget_is_a_tenth_of_what_is_recent_and_a_floor(
                 spent.append(now)
         now += step
         budget.look(now, requests)
-        recent = [at for at in spent if at > now - BUDGET_SPAN]
+        recent = [at for at in spent if at > now - BUDGET_SECONDS]
         # What counts as recent reaches back up to a span and the second in which it began.
-        around = sum(count for at, count in asked if at > now - 2 * BUDGET_SPAN - 4)
+        around = sum(count for at, count in asked if at > now - 2 * BUDGET_SECONDS - 4)
         assert len(recent) <= BUDGET_FLOOR + BUDGET_RATIO * around + 1
 
 
@@ -225,7 +225,7 @@ def test_the_budget_comes_back() -> None:
     budget = RetryBudget()
     budget.look(0.0, 0)
     assert sum(budget.spend(0) for _ in range(1_000)) == BUDGET_FLOOR
-    for second in range(1, BUDGET_SPAN + 2):
+    for second in range(1, BUDGET_SECONDS + 2):
         budget.look(float(second), 0)
     assert budget.spend(0)
 

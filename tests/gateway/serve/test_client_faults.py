@@ -4,13 +4,13 @@ import logging
 
 import pytest
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
-from propylon.gateway.serve.client_faults import Notices
+from propylon.gateway.serve.client_faults import ClientFaults
 
 
 def test_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     now = 0.0
-    log = Notices(lambda: now)
+    log = ClientFaults(lambda: now)
     for moment in (5.0, 5.1, 64.9, 65.0):
         now = moment
         log.say("noise", ("10.0.0.1", 1))
@@ -35,7 +35,7 @@ class Asked:
 
 def test_what_could_not_be_answered(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    log = Notices(lambda: now)
+    log = ClientFaults(lambda: now)
     for moment in (5.0, 5.1, 65.0):
         now = moment
         for status in (503, 504):

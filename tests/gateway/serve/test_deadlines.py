@@ -61,7 +61,7 @@ class Scene:
                 header_timeout=HEADER, body_timeout=BODY, send_timeout=SEND, timeout_keep_alive=IDLE
             ),
             websocket=WebSocketSettings(ping_interval=PING, ping_timeout=PONG),
-            believe=lambda exchange: None,
+            apply_trust=lambda exchange: None,
             answer=self.answer,
             finished=lambda exchange, seconds: None,
             poller=Poller(),

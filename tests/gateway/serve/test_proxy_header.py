@@ -62,7 +62,7 @@ def door() -> Iterator[Door]:
         http=cast("HttpContext", None),  # nothing here gets as far as HTTP
         settings=ServeSettings(),
         websocket=WebSocketSettings(),
-        believe=never,
+        apply_trust=never,
         answer=never,
         finished=never,
         poller=Poller(),

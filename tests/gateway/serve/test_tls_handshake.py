@@ -37,7 +37,7 @@ def handshakes(tmp_path: Path) -> Iterator[Handshakes]:
         http=HttpContext(HttpSettings(), choose_parser("h11"), ResponseHeads(b"", 0.0)),
         settings=ServeSettings(),
         websocket=WebSocketSettings(),
-        believe=lambda exchange: None,
+        apply_trust=lambda exchange: None,
         answer=lambda exchange: None,
         finished=lambda exchange, seconds: None,
         poller=Poller(),

@@ -1,7 +1,7 @@
 """How processes ended and how long things took, as people say it."""
 
 import pytest
-from propylon.gateway.control.durations import span
+from propylon.gateway.control.durations import duration
 from propylon.gateway.supervisor.fleet.events import Place
 from propylon.gateway.supervisor.process.exit_reason import exit_hint, exit_words
 
@@ -35,8 +35,8 @@ def test_how_it_ended(returncode: int, words: str, hint: str) -> None:
         (200_000, "2 days"),
     ],
 )
-def test_spans(seconds: float, words: str) -> None:
-    assert span(seconds) == words
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_places() -> None:

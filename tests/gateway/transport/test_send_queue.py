@@ -108,7 +108,7 @@ class Served:
             http=context("httptools"),
             settings=ServeSettings(),
             websocket=WebSocketSettings(),
-            believe=lambda _: None,
+            apply_trust=lambda _: None,
             answer=self.answer,
             finished=self.count,
             poller=self.poller,

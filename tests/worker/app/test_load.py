@@ -379,9 +379,9 @@ def test_a_worker_that_cannot_load_reports_and_prints_nothing(tmp_path: Path) ->
     worker.close()
 
 
-def test_without_a_leash_it_says_so_on_stderr(tmp_path: Path) -> None:
+def test_without_a_channel_it_says_so_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "divides.py").write_text("1 / 0")
-    worker = WorkerProcess("divides", tmp_path, "--app-dir", str(tmp_path), leash=False)
+    worker = WorkerProcess("divides", tmp_path, "--app-dir", str(tmp_path), channel=False)
     assert worker.wait() == 3
     assert worker.errors.startswith("Traceback")
     assert worker.errors.endswith(

@@ -100,7 +100,7 @@ def test_a_failed_start_is_reported_and_ends_the_worker(
     assert detail in peer.not_ready[2]
     peer.sock.close()
     assert worker.wait() == 3
-    assert "Traceback" not in worker.errors  # it is on the leash; nobody wants it twice
+    assert "Traceback" not in worker.errors  # it is on the channel; nobody wants it twice
     worker.close()
     listener.close()
 

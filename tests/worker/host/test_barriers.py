@@ -13,7 +13,7 @@ import trio
 from propylon.worker.app.load import LoadedApp
 from propylon.worker.asgi.trio_host import TrioHost
 from propylon.worker.host.link_session import LinkSession
-from propylon.worker.process.supervisor_channel import Leash
+from propylon.worker.process.supervisor_channel import SupervisorChannel
 from propylon.worker.settings import WorkerSettings
 from propylon.worker.wsgi.thread_host import ThreadHost
 
@@ -49,7 +49,7 @@ def host_of(kind: Any, run_dir: Path) -> Any:
     def app() -> None: ...
 
     settings = WorkerSettings(app="x:app", run_dir=str(run_dir))
-    return kind(settings, LoadedApp(app, "x:app", "wsgi"), Leash(None))
+    return kind(settings, LoadedApp(app, "x:app", "wsgi"), SupervisorChannel(None))
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""A worker's life: dialling, draining, signals, the leash; on all three kinds of host."""
+"""A worker's life: dialling, draining, signals, the channel; on all three kinds of host."""
 
 import os
 import signal
@@ -142,7 +142,7 @@ def test_sigterm_means_a_drain_however_often_it_comes(run_dir: Path, host: Host)
 
 @HOSTS
 @pytest.mark.parametrize("drains", [True, False], ids=["draining", "serving"])
-def test_at_once_is_said_on_the_leash(run_dir: Path, host: Host, drains: bool) -> None:
+def test_at_once_is_said_on_the_channel(run_dir: Path, host: Host, drains: bool) -> None:
     path = b"/slow" if host is WSGI else b"/stubborn"
     with running(host[0], run_dir, *host[1:]) as (worker, peer):
         peer.open(scope(path=path))
@@ -152,7 +152,7 @@ def test_at_once_is_said_on_the_leash(run_dir: Path, host: Host, drains: bool) -
             worker.process.terminate()
             peer.until(lambda: peer.drained)
         begun = time.monotonic()
-        worker.leash.sendall(b"now\n")
+        worker.channel.sendall(b"now\n")
         assert worker.wait() == 0
         assert time.monotonic() - begun < 1.5
         assert "a call is cancelled: we end at once" in worker.errors
@@ -160,7 +160,7 @@ def test_at_once_is_said_on_the_leash(run_dir: Path, host: Host, drains: bool) -
 
 
 @HOSTS
-def test_without_a_leash_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
+def test_without_a_channel_a_second_sigterm_means_now(run_dir: Path, host: Host) -> None:
     path = b"/slow" if host is WSGI else b"/stubborn"
     with by_hand(host[0], run_dir, *host[1:]) as (worker, peer):
         peer.open(scope(path=path))
@@ -187,16 +187,16 @@ def test_the_terminal_is_the_supervisors_business(
 
 
 @HOSTS
-def test_a_cut_leash_is_a_sigterm(run_dir: Path, host: Host) -> None:
+def test_a_cut_channel_is_a_sigterm(run_dir: Path, host: Host) -> None:
     with running(host[0], run_dir, *host[1:]) as (worker, peer):
-        worker.leash.close()
+        worker.channel.close()
         peer.until(lambda: peer.drained)
         release(peer)
         assert worker.wait() == 0
 
 
 @HOSTS
-def test_without_a_leash_ctrl_c_stops_it(run_dir: Path, host: Host) -> None:
+def test_without_a_channel_ctrl_c_stops_it(run_dir: Path, host: Host) -> None:
     with by_hand(host[0], run_dir, *host[1:]) as (worker, peer):
         worker.process.send_signal(signal.SIGINT)
         peer.until(lambda: peer.drained)
@@ -377,13 +377,13 @@ def test_an_app_that_configures_logging_does_not_silence_the_worker(run_dir: Pat
         assert worker.errors.count("the app raised ValueError") == 1
 
 
-def test_the_leash_is_not_inherited_by_the_apps_children(run_dir: Path) -> None:
+def test_the_channel_is_not_inherited_by_the_apps_children(run_dir: Path) -> None:
     with running("spawns_child:app", run_dir) as (worker, peer):
         child = int(peer.get("/").body)
         worker.process.kill()
         worker.process.wait()
-        worker.leash.settimeout(5)
-        while worker.leash.recv(65_536):
+        worker.channel.settimeout(5)
+        while worker.channel.recv(65_536):
             pass
         os.kill(child, signal.SIGTERM)
 

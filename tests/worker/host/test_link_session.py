@@ -39,10 +39,10 @@ class RecordingHost:
     def start(self, call: HostedCall) -> None:
         self.started.append(call)
 
-    def given_up(self, call: HostedCall, code: int) -> None:
+    def abandoned(self, call: HostedCall, code: int) -> None:
         self.to_be_ended.append(code)
 
-    def ring(self, session: LinkSession) -> None: ...
+    def schedule_flush(self, session: LinkSession) -> None: ...
 
     def watch_writable(self, session: LinkSession) -> None: ...
 

@@ -115,7 +115,7 @@ def test_other_reasons(run_dir: Path, options: Host, why: str) -> None:
 def test_by_hand_it_leaves_by_itself(run_dir: Path, host: Host) -> None:
     """There is nobody whom it could ask. It drains, as it does for a SIGTERM."""
     listener = Listener(run_dir)
-    worker = WorkerProcess(host[0], run_dir, *host[1:], "--max-requests", "3", leash=False)
+    worker = WorkerProcess(host[0], run_dir, *host[1:], "--max-requests", "3", channel=False)
     peer = listener.accept()
     count = 0
     deadline = time.monotonic() + 10

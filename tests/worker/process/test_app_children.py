@@ -36,7 +36,7 @@ def test_a_forked_child_holds_neither_the_link_nor_the_channel(run_dir: Path, ho
             worker.process.kill()
             worker.process.wait()
             read_to_the_end(peer.sock)
-            read_to_the_end(worker.leash)
+            read_to_the_end(worker.channel)
             os.kill(child, 0)  # it lives all the while
         finally:
             os.kill(child, signal.SIGKILL)
@@ -94,14 +94,14 @@ def test_a_worker_whose_app_hangs_at_its_import_does_not_outlive_its_supervisor(
     tmp_path: Path,
 ) -> None:
     worker = hanging(tmp_path)
-    worker.leash.close()
+    worker.channel.close()
     assert worker.wait() == -signal.SIGIO
     worker.close()
 
 
 def test_a_worker_whose_app_hangs_at_its_import_ends_at_once_when_told(tmp_path: Path) -> None:
     worker = hanging(tmp_path)
-    worker.leash.send(b"now\n")
+    worker.channel.send(b"now\n")
     assert worker.wait() == -signal.SIGIO
     worker.close()
 

@@ -173,9 +173,9 @@ def test_a_worker_hears_that_its_log_was_moved(run_dir: Path, host: str) -> None
     with running(host, run_dir, f"--log-file={path}", "--log-level=debug") as (worker, peer):
         assert peer.get("/hello").body == b"hello"
         path.rename(run_dir / "own.log.1")
-        worker.leash.sendall(b"reopen\n")
+        worker.channel.sendall(b"reopen\n")
         wait_for(path.exists)
-        worker.leash.sendall(b"now\n")
+        worker.channel.sendall(b"now\n")
         assert worker.process.wait(PATIENCE) == 0
     assert "stopped" in path.read_text()
     assert "serves" in (run_dir / "own.log.1").read_text()

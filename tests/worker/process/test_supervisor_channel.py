@@ -14,7 +14,7 @@ from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
 from propylon.worker.host.abandoned_calls import GRACE
 from propylon.worker.host.vitals import LagMeter
 from propylon.worker.process.orphan_guard import EXIT_OUTLIVED
-from propylon.worker.process.supervisor_channel import Leash
+from propylon.worker.process.supervisor_channel import SupervisorChannel
 
 from ..gateway_peer import TIMEOUT, running, scope
 
@@ -189,7 +189,7 @@ def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(
         with pytest.raises(subprocess.TimeoutExpired):
             worker.wait(1.5)
         begun = time.monotonic()
-        worker.leash.close()
+        worker.channel.close()
         assert worker.wait() == EXIT_OUTLIVED
         assert time.monotonic() - begun > 0.7
         assert "hangs and has no supervisor" in worker.errors
@@ -199,14 +199,14 @@ def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(
 # -- a supervisor that does not read ---------------------------------------------------------
 
 
-def leash() -> tuple[Leash, socket.socket]:
+def channel() -> tuple[SupervisorChannel, socket.socket]:
     ours, theirs = socket.socketpair()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-    return Leash(theirs.detach()), ours
+    return SupervisorChannel(theirs.detach()), ours
 
 
 def test_a_slow_reader_blocks_nobody_and_gets_what_counts() -> None:
-    said, reader = leash()
+    said, reader = channel()
     begun = time.monotonic()
     for number in range(5_000):
         said.offer(event="vitals", number=number)
@@ -231,10 +231,10 @@ def test_a_slow_reader_blocks_nobody_and_gets_what_counts() -> None:
 
 
 def test_a_farewell_waits_until_all_is_said() -> None:
-    said, reader = leash()
+    said, reader = channel()
     said.say(event="not_ready", detail="x" * 1_000_000)
     if (child := os.fork()) == 0:
-        said.farewell()
+        said.flush_before_exit()
         os._exit(0)
     said.close()
     reader.settimeout(TIMEOUT)
@@ -247,15 +247,15 @@ def test_a_farewell_waits_until_all_is_said() -> None:
 
 
 def test_nobody_listens() -> None:
-    said, reader = leash()
+    said, reader = channel()
     reader.close()
     said.say(event="ready")
     said.offer(event="vitals")
-    said.farewell()
+    said.flush_before_exit()
     said.listen()
     assert said.cut
     said.close()
-    alone = Leash(None)
+    alone = SupervisorChannel(None)
     alone.say(event="ready")
     alone.offer(event="vitals")
     alone.listen()
@@ -263,14 +263,14 @@ def test_nobody_listens() -> None:
 
 
 def test_only_the_line_now_is_an_order() -> None:
-    heard, writer = leash()
+    heard, writer = channel()
     for said, hurried in ((b"", False), (b"later\nno", False), (b"w\n", True), (b"x\n", True)):
         writer.send(said)
         heard.listen()
         assert heard.hurried is hurried
     heard.close()
     writer.close()
-    heard, writer = leash()
+    heard, writer = channel()
     for said in (b"now", b"here\n", b"x" * 9_000 + b"now\n"):
         writer.send(said)
         heard.listen()

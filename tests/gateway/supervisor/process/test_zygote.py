@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from propylon.gateway.supervisor.process.child import LeashedProcess, spawn
+from propylon.gateway.supervisor.process.child import ChannelledProcess, spawn
 from propylon.gateway.supervisor.process.zygote import (
     UNKNOWN_END,
     ForkedWorker,
@@ -43,19 +43,19 @@ class Family:
         self._directory = directory
         self._nursery = nursery
         self._app = app
-        self.processes: list[LeashedProcess] = []
+        self.processes: list[ChannelledProcess] = []
         self.said: dict[object, list[dict[str, Any]]] = {}
         self.codes: dict[object, int] = {}
         self._news = trio.Event()
         self.zygote = start_zygote(self.arguments)
         self.tend("zygote", self.zygote)
 
-    def arguments(self, leash: int = 0) -> list[str]:
+    def arguments(self, channel: int = 0) -> list[str]:
         return [
             *self._app,
             f"--run-dir={self._run_dir}",
             f"--app-dir={self._directory}",
-            f"--leash-fd={leash}",
+            f"--channel-fd={channel}",
             "--graceful-timeout=5",
         ]
 
@@ -65,7 +65,7 @@ class Family:
         self.tend(number, worker)
         return worker
 
-    def tend(self, name: object, process: LeashedProcess) -> None:
+    def tend(self, name: object, process: ChannelledProcess) -> None:
         self.processes.append(process)
         self.said[name] = []
 
@@ -152,7 +152,7 @@ async def test_one_import_and_a_life_of_its_own_for_every_worker(
             assert each["pid"] == peer.hello[6]["pid"]
             expected = [each["pid"]] if app[0] == "preloaded:asgi" else []
             assert each["lifespans"] == expected
-        # Sockets: its leash and its link; nothing of its siblings or of the zygote.
+        # Sockets: its channel and its link; nothing of its siblings or of the zygote.
         sockets = [{fd for fd in each["fds"] if fd.startswith("socket:")} for each in about]
         assert sockets[0] & sockets[1] == sockets[1] & sockets[2] == sockets[0] & sockets[2]
         assert not any("pidfd" in fd for each in about for fd in each["fds"])
@@ -201,7 +201,7 @@ async def test_a_signal_right_behind_the_fork_is_not_lost(tmp_path: Path) -> Non
 
 
 @KINDS
-async def test_at_once_is_said_on_a_forked_workers_leash(
+async def test_at_once_is_said_on_a_forked_workers_channel(
     tmp_path: Path, app: tuple[str, ...]
 ) -> None:
     """A second SIGTERM does not mean it: the gateway here lets nobody go."""
@@ -214,7 +214,7 @@ async def test_at_once_is_said_on_a_forked_workers_leash(
             worker.signal(signal.SIGTERM)
             call = await trio.to_thread.run_sync(peer.get, "/")
             assert call.status == 200
-        worker._leash.send(b"now\n")
+        worker._channel.send(b"now\n")
         assert await it.code(1) == 0
         peer.sock.close()
         listener.close()
@@ -309,8 +309,8 @@ async def test_without_a_supervisor_all_of_them_end(tmp_path: Path) -> None:
             await it.event(1, "ready")
             pids = (worker.pid, it.zygote.pid)
             # As the kernel does it for a supervisor that was killed.
-            worker._leash.shutdown(2)
-            it.zygote._leash.shutdown(2)
+            worker._channel.shutdown(2)
+            it.zygote._channel.shutdown(2)
             for pid in pids:
                 await until_gone(pid)
 
