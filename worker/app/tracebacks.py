@@ -1,6 +1,6 @@
 """Tracebacks for the app's developer: their frames only, none of ours.
 
-A traceback that begins in a server's machinery hides the line that matters. Frames of this room
+A traceback that begins in a server's machinery hides the line that matters. Frames of the worker
 and of the import system are cut out, in the exception itself and in all that it is chained to.
 """
 
@@ -9,7 +9,8 @@ import traceback
 from types import TracebackType
 from typing import Final, cast
 
-_OURS: Final = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen importlib")
+_WORKER: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OURS: Final = (_WORKER + os.sep, "<frozen importlib")
 _IMPORTLIB: Final = os.path.join("importlib", "__init__.py")
 
 

@@ -52,7 +52,7 @@ def start(env: dict[str, str]) -> Iterator[Start]:
 
     def start(*arguments: str | Path, **more: str) -> Running:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.gateway.operate.instance", *map(str, arguments)],
+            [sys.executable, "-m", "tests.gateway.control.instance", *map(str, arguments)],
             cwd=ROOT,
             env=env | more,
             stdout=subprocess.PIPE,

@@ -1,5 +1,5 @@
 """An instance without a gateway or workers: a run directory, the control socket, and a handler that
-answers as a supervisor does. `python -m tests.gateway.operate.instance [RUN_DIR [worker]]`."""
+answers as a supervisor does. `python -m tests.gateway.control.instance [RUN_DIR [worker]]`."""
 
 import os
 import sys

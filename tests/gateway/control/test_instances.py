@@ -174,7 +174,7 @@ CONTAINER = """
 import json, os, subprocess, sys
 run_dir, *command = sys.argv[1:]
 workers = subprocess.Popen(
-    [sys.executable, "-m", "tests.gateway.operate.instance", run_dir, "worker"],
+    [sys.executable, "-m", "tests.gateway.control.instance", run_dir, "worker"],
     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
 )
 workers.stdout.readline()

@@ -65,11 +65,11 @@ def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture, lead
     for error in (Broken("first"), SystemExit("second")):
         host._calls.put(BrokenCall(error))
     if leads:
-        host._lead.offer(time.monotonic())
+        host._leadership.promote_next(time.monotonic())
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
     until(lambda: log.text.count("a call has failed") == 2)
-    until(lambda: host._lead.holder == "main")
+    until(lambda: host._leadership.leader == "main")
     with host.lock:
         host._calls.close()
     thread.join(5)
@@ -105,10 +105,10 @@ def test_a_thread_outlives_links_that_are_broken(
         host.watch(session)
     pairs[0][1].send(b"anything")
     host._calls.put(BrokenCall(Broken("a call")))
-    host._lead.offer(time.monotonic())
+    host._leadership.promote_next(time.monotonic())
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
-    until(lambda: deaf.closed and mute.closed and host._lead.holder == "main")
+    until(lambda: deaf.closed and mute.closed and host._leadership.leader == "main")
     host._calls.put(BrokenCall(Broken("the next call")))
     with host.lock:
         host._calls.wake(1)
