@@ -19,7 +19,7 @@ from .head_cache import RepeatedFields
 from .request_head import ParseFields, read_head
 from .response_head import BODILESS, ResponseHeads
 from .unfinished_head import UnfinishedHead
-from .upgrade import check_handshake
+from .upgrade import check_upgrade
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -159,7 +159,7 @@ class HttpMachine:
             # Whatever becomes of it, no further request is parsed on this connection.
             self.keep_alive = False
             self._refused = head
-            check_handshake(request, len(self._buffer))
+            check_upgrade(request, len(self._buffer))
         return request
 
     def next_body(self) -> tuple[bytes, bool]:

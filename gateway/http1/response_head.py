@@ -102,8 +102,9 @@ class ResponseHeads:
         return out, length, closes
 
     def fields(self, headers: Pairs) -> list[bytes]:
-        """The fields of a 101, without those that only a body or the hop to the client needs."""
-        lines = [self._line(field) for field in headers if field[0].lower() not in _NOT_IN_101]
+        """The fields of a 101, without those that only a body or the hop to the client needs.
+        They are not kept: a handshake's are hardly ever seen twice."""
+        lines = [self._checked(*field) for field in headers if field[0].lower() not in _NOT_IN_101]
         return [*lines, self._more] if self._more else lines
 
     def _line(self, field: tuple[bytes, bytes]) -> bytes:

@@ -20,8 +20,8 @@ from ..exchange.errors import RequestError, ResponseError, error_page
 from ..exchange.exchange import Exchange
 from ..http1.machine import CONTINUE
 from ..http1.refused_request import refused_request
-from ..http1.upgrade import check_origin
 from ..transport.tls_transport import TlsTransport
+from ..websocket.handshake import check_handshake, check_origin
 from .client_socket import MOST_BUFFERED, ClientSocket
 from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection
 from .service_state import ServiceState
@@ -147,6 +147,8 @@ class ClientConnection(ClosingConnection):
                 self._state = "head"
                 self._deadline = self._service.clock() + self._service.settings.header_timeout
             return False
+        if request.upgrade:
+            check_handshake(request)
         exchange = Exchange(request, self, self._client, self._server)
         exchange.scheme = self._scheme
         exchange.extensions = self._extensions

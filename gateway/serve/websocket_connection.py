@@ -18,7 +18,7 @@ from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange.exchange import Exchange, Source
-from ..http1.upgrade import accept_head, extension_offers
+from ..http1.upgrade import switching_protocols
 from ..websocket.frames import (
     ABNORMAL,
     INTERNAL_ERROR,
@@ -32,6 +32,7 @@ from ..websocket.frames import (
     WebSocketMachine,
     negotiate_deflate,
 )
+from ..websocket.handshake import accept_fields, extension_offers
 from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
 from .service_state import ServiceState
 
@@ -53,7 +54,8 @@ def accept_websocket(
     request = exchange.request
     deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
     headers: Pairs = tuple(event.get("headers") or ())
-    head = accept_head(request, event.get("subprotocol"), extension, headers, service.http.heads)
+    fields = accept_fields(request, event.get("subprotocol"), extension, headers)
+    head = switching_protocols(b"websocket", fields, service.http.heads)
     exchange.status = 101
     exchange.response_headers = headers
     return head, WebSocketMachine(service.websocket, deflate)

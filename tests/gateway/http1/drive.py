@@ -7,6 +7,7 @@ from propylon.gateway.http1.machine import HttpContext, HttpMachine
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
 from propylon.gateway.settings import HttpSettings
+from propylon.gateway.websocket.handshake import check_handshake
 
 Outcome = tuple[object, ...]
 """(method, path, query, headers, body, whole) of a request, or ("refused", status)."""
@@ -33,6 +34,8 @@ def drive(pieces: Iterable[bytes], parser: str, **limits: int | str) -> list[Out
                     request = machine.next_request()
                     if request is None:
                         break
+                    if request.upgrade:
+                        check_handshake(request)
                     body = b""
                 data, more = machine.next_body()
                 body += data
