@@ -1,7 +1,13 @@
-"""Options: one table of them, read from flags, environment and TOML, checked all at once.
+"""Options: one table of them, read from flags, environment and TOML, and checked all at once.
 
-Reading order: `option`, `options` (the table) -> `words` (values) -> `sources` (where they come
-from), `arguments`, `peers_options`, `translate` (other servers' names for them) -> `sections`,
-`cross_check` -> `load` -> `build` (the rooms' settings). `flags` is the command line, `report` what
-`check` prints, `migrate` other servers' files.
+Reading order: `option` (what a row of the table says), `options` (the table), `values` (how a text
+becomes a value) -> `sources` (flags, variables, TOML), `reading` (values get their types, faults
+are collected), `faults` -> `environment`, `log_config`, `app_name`, `cpus`, `identity` (single
+options that take more than a line) -> `sections` ([[pools]] and [[routes]]), `addresses`, `trust`,
+`tls`, `cross_check` (what options mean together) -> `config` (the result) -> `load` (all of it in
+order) -> `build` (the settings of each child process).
+
+Beside them: `flags` is the command line, `report` prints what `propylon check` found;
+`arguments`, `peers_options` and `translate` understand other servers' options, `migrate` and
+`migrate_names` their configuration files.
 """
