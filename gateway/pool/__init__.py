@@ -1,5 +1,6 @@
 """The workers of one app: members, their slots, the queue, and the driver of each link.
 
-Reading order: `retry` -> `call` -> `pool_member` -> `health`, `departures`, `workers_report` ->
-`pool` -> `clip_text` -> `link_member` -> `worker_listener`.
+Reading order: `retry` -> `call` -> `health`, `departures` -> `queue`, `balance`, `load` (who waits,
+who is chosen, how busy that makes the pool) -> `pool_member` -> `workers_report` -> `pool` ->
+`clip_text` -> `link_member` -> `worker_listener`.
 """

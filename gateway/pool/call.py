@@ -68,6 +68,11 @@ class PoolCall(Call):
         self.waited = 0.0
         """Seconds that it was in the queue, earlier attempts included."""
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the response."""
+        return self.exchange is not None
+
     def account(self) -> Account:
         """Where the exchange has got to."""
         member, waited = self.member, self.waited

@@ -14,10 +14,13 @@ from typing import Final, Protocol
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
+from .balance import Balance
 from .call import PoolCall
 from .departures import Departures
 from .health import AwakeClock
+from .load import PoolLoad
 from .pool_member import PoolMember
+from .queue import PoolQueue
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
 from .workers_report import Workers, WorkersReport, plain
 
@@ -53,8 +56,7 @@ class Pool:
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
-        self._takers: list[PoolMember] = []
-        """Those that may get calls; whoever was chosen longest ago comes first."""
+        self._balance: Balance[PoolMember] = Balance()
         self.now = 0.0
         """Monotonic seconds, as of the last sweep: exact enough for reports, not for deadlines."""
         self.last_failure = ""
@@ -69,7 +71,7 @@ class Pool:
         self._requests = 0
         self._budget = RetryBudget()
         self.kept = KeptBodies()
-        self._queue: deque[PoolCall] = deque()
+        self._queue: PoolQueue[PoolCall] = PoolQueue(settings.queue_size, settings.queue_timeout)
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
         self._outage_said = False
@@ -86,35 +88,13 @@ class Pool:
         self._place(call, exchange.opened)
 
     def _place(self, call: PoolCall, now: float) -> None:
-        member = self._least_loaded()
+        member = self._balance.choose()
         if member is not None:
             self._hand_over(call, member, now)
-        elif len(self._queue) < self.settings.queue_size:
+        elif self._queue.put(call, now):
             call.since = now
-            self._queue.append(call)
         else:
-            self._drop_unwanted()
-            if len(self._queue) < self.settings.queue_size:
-                call.since = now
-                self._queue.append(call)
-            else:
-                self._fail(
-                    call, 503, "The server is at its limit and its queue is full.", "queue-size"
-                )
-
-    def _least_loaded(self) -> PoolMember | None:
-        best = None
-        least = 1 << 60
-        for member in self._takers:
-            running = member.running
-            load = running + member.handicap
-            if load < least and running < member.slots:
-                best, least = member, load
-        if best is not None and len(self._takers) > 1:
-            # Of equals, the one that was chosen longest ago.
-            self._takers.remove(best)
-            self._takers.append(best)
-        return best
+            self._fail(call, 503, "The server is at its limit and its queue is full.", "queue-size")
 
     def _hand_over(self, call: PoolCall, member: PoolMember, now: float) -> None:
         call.since = now
@@ -128,22 +108,14 @@ class Pool:
     def _dispatch(self) -> None:
         """Gives free slots to who waits longest."""
         queue = self._queue
-        while queue:
-            member = self._least_loaded()
+        while queue.has_waiter():
+            member = self._balance.choose()
             if member is None:
                 return
-            call = queue.popleft()
-            if call.exchange is not None:
-                now = self.clock()
-                call.waited += now - call.since
-                self._hand_over(call, member, now)
-
-    def _drop_unwanted(self) -> None:
-        # In place: this happens in the midst of a loop over the queue too, when an exchange's
-        # end makes its connection submit the next one.
-        wanted = [call for call in self._queue if call.exchange is not None]
-        self._queue.clear()
-        self._queue.extend(wanted)
+            call, since = queue.take()
+            now = self.clock()
+            call.waited += now - since
+            self._hand_over(call, member, now)
 
     def _fail(self, call: PoolCall, status: int, sentence: str, option: str = "") -> None:
         exchange, call.exchange = call.exchange, None
@@ -203,15 +175,9 @@ class Pool:
         return bool(due)
 
     def _rank(self) -> None:
-        """A hung worker gets nothing, as long as there is another: the last is never given up."""
         for member in self.members:
             member.judge()
-        others = any(member.ready and not member.hung for member in self.members)
-        takers = [member for member in self.members if not (others and member.hung)]
-        known = set(takers)
-        stay = [member for member in self._takers if member in known]
-        seen = set(stay)
-        self._takers = stay + [member for member in takers if member not in seen]
+        self._balance.rank(self.members)
 
     def leave(self, member: PoolMember, calls: list[PoolCall], reason: str) -> None:
         """A link has ended, read to its end; `calls` were on it and never ended."""
@@ -235,7 +201,7 @@ class Pool:
             # The worker ended the call without a response; its own log says why.
             member.count(500)
             self._fail(call, 500, "The app ended without a response.")
-        if self._queue:
+        if self._queue.line:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
@@ -296,10 +262,8 @@ class Pool:
         if self._let_go():
             self.changed()
         self._report.sweep(self.members, now)
-        queue = self._queue
-        limit = self.settings.queue_timeout
-        while queue and (queue[0].exchange is None or (limit and now - queue[0].since > limit)):
-            self._fail(queue.popleft(), 503, *self._why_waiting())
+        while (call := self._queue.take_overdue(now)) is not None:
+            self._fail(call, 503, *self._why_waiting())
         if self.request_timeout:
             late = now - self.request_timeout
             for call in [call for call in self.running if call.since < late]:
@@ -330,6 +294,15 @@ class Pool:
             )
         return "No worker of this app is ready.", ""
 
+    def load(self) -> PoolLoad:
+        """How busy this pool is now."""
+        return PoolLoad(
+            queued=self._queue.waiting(),
+            running=len(self.running),
+            slots=self._balance.slots(),
+            oldest_waiter=self._queue.oldest(self.clock()),
+        )
+
     def waits_for(self) -> list[dict[str, object]]:
         """What is under way, for the log of a stop: one for each worker that has any, and one for
         the queue."""
@@ -345,7 +318,7 @@ class Pool:
                         "websockets": websockets,
                     }
                 )
-        if queued := sum(call.exchange is not None for call in self._queue):
+        if queued := self._queue.waiting():
             found.append({"worker": None, "requests": queued})
         return found
 
@@ -361,8 +334,8 @@ class Pool:
 
     def give_up(self) -> None:
         """The gateway's time to finish is over: who still waits for a response hears so."""
-        while self._queue:
-            self._fail(self._queue.popleft(), 503, "The server ends, and no worker was free.")
+        while self._queue.has_waiter():
+            self._fail(self._queue.take()[0], 503, "The server ends, and no worker was free.")
         for call in [call for call in self.running if call.exchange is not None]:
             exchange = call.exchange
             if exchange is not None and not exchange.status:

@@ -1,15 +1,13 @@
 """One worker, as its pool sees it, whatever carries its messages."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from .balance import handicap_of
 from .health import Grade
 
 if TYPE_CHECKING:
     from .call import PoolCall
-
-BEHIND_ALL: Final = 1 << 30
-"""More calls than any worker runs."""
 
 
 class PoolMember(ABC):
@@ -35,10 +33,8 @@ class PoolMember(ABC):
         return self.grade == "hung"
 
     def judge(self) -> None:
-        """Sets the handicap: one that is late, or about to leave, is taken when no other has a free
-        slot."""
-        behind = self.grade != "punctual" or self.asked_to_leave is not None
-        self.handicap = BEHIND_ALL if behind else 0
+        """Sets the handicap by the grade and by its wish to leave."""
+        self.handicap = handicap_of(self.grade, leaves=self.asked_to_leave is not None)
 
     def count(self, status: int) -> None:
         """A response's head has a status."""

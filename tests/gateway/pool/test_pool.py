@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
+from propylon.gateway.pool.load import PoolLoad
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY
@@ -211,6 +212,30 @@ def test_the_account_of_an_exchange() -> None:
     second.die()
     assert source.account() == Account("default", 1, 1.5, 2)
     assert exchange.reason == "the worker was killed"
+
+
+def test_the_load_of_a_pool() -> None:
+    p = pool()
+    p.sweep(100.0)
+    assert p.load() == PoolLoad(queued=0, running=0, slots=0, oldest_waiter=0.0)
+    one, two = LinkedMember(p, slots=1), LinkedMember(p, slots=2)
+    for _ in range(3):
+        submit(p)
+    gone, _ = submit(p)
+    p.sweep(101.0)
+    submit(p)
+    assert p.load() == PoolLoad(queued=2, running=3, slots=3, oldest_waiter=1.0)
+    assert gone.source is not None
+    gone.source.give_up(CLIENT_GONE, "the client went away")
+    p.sweep(103.5)
+    assert p.load() == PoolLoad(queued=1, running=3, slots=3, oldest_waiter=2.5)
+    two.graded("hung")
+    assert p.load() == PoolLoad(queued=1, running=3, slots=1, oldest_waiter=2.5)
+    two.die()
+    assert p.load() == PoolLoad(queued=3, running=1, slots=1, oldest_waiter=2.5)
+    while one.calls:
+        one.answer(one.calls[0])
+    assert p.load() == PoolLoad(queued=0, running=0, slots=1, oldest_waiter=0.0)
 
 
 @pytest.mark.parametrize(

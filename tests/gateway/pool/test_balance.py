@@ -1,0 +1,141 @@
+"""Who gets the next call, as tables."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from propylon.gateway.pool.balance import Balance, handicap_of
+from propylon.gateway.pool.health import Grade
+
+
+@dataclass(eq=False)
+class Worker:
+    name: str
+    running: int = 0
+    slots: int = 2
+    grade: Grade = "punctual"
+    leaves: bool = False
+    ready: bool = True
+
+    @property
+    def hung(self) -> bool:
+        return self.grade == "hung"
+
+    @property
+    def handicap(self) -> int:
+        return handicap_of(self.grade, leaves=self.leaves)
+
+
+def balance(*workers: Worker) -> Balance[Worker]:
+    made: Balance[Worker] = Balance()
+    made.rank(workers)
+    return made
+
+
+def chosen(of: Balance[Worker], times: int) -> str:
+    """Who gets so many calls, none of which ends; "-": nobody."""
+    names = ""
+    for _ in range(times):
+        worker = of.choose()
+        names += worker.name if worker is not None else "-"
+        if worker is not None:
+            worker.running += 1
+    return names
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([], "--"),
+        # One alone
+        ([Worker("a")], "aa-"),
+        ([Worker("a", slots=0)], "-"),
+        ([Worker("a", grade="hung")], "aa-"),
+        ([Worker("a", leaves=True)], "aa-"),
+        # The least loaded, and of equals in turn
+        ([Worker("a"), Worker("b")], "abab-"),
+        ([Worker("a", running=1), Worker("b")], "bab-"),
+        ([Worker("a", running=5, slots=9), Worker("b", running=3, slots=3)], "aaaa-"),
+        ([Worker("a", slots=1), Worker("b", slots=3)], "abbb-"),
+        # Late, or about to leave: behind all others, and better than nobody
+        ([Worker("a", grade="late"), Worker("b")], "bbaa-"),
+        ([Worker("a", leaves=True), Worker("b")], "bbaa-"),
+        ([Worker("a", grade="late"), Worker("b", leaves=True)], "abab-"),
+        ([Worker("a", grade="late"), Worker("b", running=7, slots=8)], "baa-"),
+        # Hung: nothing while another is ready
+        ([Worker("a", grade="hung"), Worker("b")], "bb-"),
+        ([Worker("a", grade="hung"), Worker("b", grade="late")], "bb-"),
+        ([Worker("a", grade="hung"), Worker("b", slots=0)], "-"),
+        ([Worker("a", grade="hung"), Worker("b", slots=0, ready=False)], "aa-"),
+        ([Worker("a", grade="hung"), Worker("b", grade="hung")], "abab-"),
+    ],
+)
+def test_who_is_chosen(workers: list[Worker], expected: str) -> None:
+    copies = [Worker(**vars(worker)) for worker in workers]
+    assert chosen(balance(*copies), len(expected)) == expected
+
+
+def test_who_was_chosen_longest_ago() -> None:
+    a, b, c = workers = [Worker("a"), Worker("b"), Worker("c")]
+    of = balance(*workers)
+    names = ""
+    for _ in range(7):
+        one = of.choose()
+        assert one is not None
+        names += one.name  # its call has ended before the next comes
+    assert names == "abcabca"
+    a.running = 1
+    assert chosen(of, 2) == "bc"
+    assert [each.running for each in (a, b, c)] == [1, 1, 1]
+
+
+def test_turns_outlast_a_new_look() -> None:
+    a, b, c = Worker("a"), Worker("b"), Worker("c")
+    of = balance(a, b)
+    assert of.choose() is a
+    of.rank([a, b, c])
+    assert [of.choose(), of.choose(), of.choose()] == [b, a, c], "a new one is behind the others"
+    of.rank([c, a])
+    assert [of.choose(), of.choose()] == [a, c], "b has left"
+
+
+def test_one_that_heals_is_behind_those_that_were_well() -> None:
+    a, b = Worker("a", grade="hung"), Worker("b")
+    of = balance(a, b)
+    assert of.choose() is b
+    a.grade = "punctual"
+    of.rank([a, b])
+    assert [of.choose(), of.choose()] == [b, a]
+
+
+def test_slots_are_those_of_who_may_get_calls() -> None:
+    a, b = Worker("a", slots=3, grade="hung"), Worker("b", slots=2, grade="late")
+    assert balance(a, b).slots() == 2
+    assert balance(a).slots() == 3
+    assert balance().slots() == 0
+
+
+GRADES = st.sampled_from(["punctual", "late", "hung"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), GRADES, st.booleans(), st.booleans()),
+        max_size=5,
+    )
+)
+def test_the_choice_against_its_definition(rows: list[tuple[int, int, Grade, bool, bool]]) -> None:
+    workers = [
+        Worker(str(number), running, slots, grade, leaves, ready)
+        for number, (running, slots, grade, leaves, ready) in enumerate(rows)
+    ]
+    best = balance(*workers).choose()
+    others = any(each.ready and not each.hung for each in workers)
+    free = [each for each in workers if each.running < each.slots and not (others and each.hung)]
+    if best is None:
+        assert not free
+        return
+    assert best is min(
+        free, key=lambda each: (each.leaves or each.grade != "punctual", each.running)
+    )
