@@ -9,8 +9,8 @@ from typing import Final
 from ..config.build import gateway_settings
 from ..config.config import Config, PoolConfig
 from ..listen.sockets import Listeners
-from .fleet.events import Place, Reload
-from .fleet.replica import ChildrenSettings
+from .fleet.events import Reload, ReplicaId
+from .fleet.replica import FleetSettings
 
 _FOR_LIFE: Final = (
     "addresses", "backlog", "gateways", "run_dir", "pid_file", "identity", "umask", "reload",
@@ -73,16 +73,16 @@ class Generations:
                 return pool
         raise LookupError(f"there is no pool {name}")
 
-    def places(self) -> frozenset[Place]:
+    def places(self) -> frozenset[ReplicaId]:
         """Of the current configuration, as it has been scaled."""
         return self._places(self.workers)
 
-    def _places(self, workers: Mapping[str, int]) -> frozenset[Place]:
-        gateways = [Place("gateway", number + 1) for number in range(self._plan.gateways)]
+    def _places(self, workers: Mapping[str, int]) -> frozenset[ReplicaId]:
+        gateways = [ReplicaId("gateway", number + 1) for number in range(self._plan.gateways)]
         if not self._plan.with_workers:
             return frozenset(gateways)
         return frozenset(gateways) | {
-            Place("worker", number + 1, pool)
+            ReplicaId("worker", number + 1, pool)
             for pool, count in workers.items()
             for number in range(count)
         }
@@ -131,8 +131,8 @@ class Generations:
         """A reload, for a reason of its own: the next one need not bring what it would have."""
         self._gateways_due = False
 
-    def count(self, places: Iterable[Place]) -> None:
-        """What is wanted is what there are seats for: by configuration, or scaled meanwhile."""
+    def count(self, places: Iterable[ReplicaId]) -> None:
+        """What is wanted is what there are replicas for: by configuration, or scaled meanwhile."""
         counts = Counter(place.pool for place in places if place.kind == "worker")
         self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
 
@@ -153,8 +153,8 @@ class Generations:
         self._configs = {number: c for number, c in self._configs.items() if number >= generation}
 
 
-def children_settings(config: Config) -> ChildrenSettings:
-    return ChildrenSettings(
+def fleet_settings(config: Config) -> FleetSettings:
+    return FleetSettings(
         startup_timeout=config.startup_timeout,
         graceful_timeout=config.serve.graceful_timeout,
         heartbeat_timeout=config.heartbeat_timeout,

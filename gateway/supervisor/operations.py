@@ -13,9 +13,9 @@ from ..control.commands import Command, Result
 from ..control.server import Say
 from ..control.status import StatusReport, tail
 from ..observe.process_log import logger
-from .fleet.events import ReloadEnded, Scale, Told
-from .fleet.table import ChildTable
-from .generations import Generations, Plan, children_settings
+from .fleet.controller import FleetController
+from .fleet.events import FleetEvent, ReloadEnded, Scale
+from .generations import Generations, Plan, fleet_settings
 from .systemd_notify import Notifier
 from .upgrade.exec import refused
 from .upgrade.saved_state import Handover
@@ -29,7 +29,7 @@ class Operated(Protocol):
 
     plan: Plan
     generations: Generations
-    table: ChildTable
+    controller: FleetController
     notifier: Notifier
 
     def status(self) -> StatusReport: ...
@@ -38,7 +38,7 @@ class Operated(Protocol):
 
     def exec_soon(self) -> None: ...
 
-    def tell(self, message: Told) -> None: ...
+    def tell(self, message: FleetEvent) -> None: ...
 
     def reopen_logs(self) -> None: ...
 
@@ -105,7 +105,7 @@ class Operations:
 
     @property
     def _stopping(self) -> bool:
-        return self._supervisor.table.phase in ("stopping", "ended")
+        return self._supervisor.controller.phase in ("stopping", "ended")
 
     # -- reload ------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Operations:
             raise _Refused(f"{NO_WORKERS}, and its configuration is as it was")
         order = supervisor.generations.next(config, observe=config.reload_observe)
         reloading = self._reloads[order.generation] = _Reloading(order.generation)
-        supervisor.table.crew.configure(children_settings(config))
+        supervisor.controller.fleet.configure(fleet_settings(config))
         supervisor.notifier.reloading()
         supervisor.tell(order)
         return reloading
@@ -162,12 +162,12 @@ class Operations:
         if ended.committed:
             supervisor.generations.commit(ended.generation)
         if supervisor.plan.with_workers:
-            supervisor.generations.count(supervisor.table.crew.seats)
+            supervisor.generations.count(supervisor.controller.fleet.replicas)
         elif not ended.overtaken:
             supervisor.generations.failed()
-        if supervisor.table.rollout is None:
+        if supervisor.controller.rollout is None:
             current = supervisor.generations.current
-            supervisor.table.crew.configure(children_settings(current))
+            supervisor.controller.fleet.configure(fleet_settings(current))
             supervisor.notifier.reloaded()
         reloading = self._reloads.pop(ended.generation, None)
         if reloading is not None:
@@ -248,12 +248,14 @@ class Operations:
 
     def not_now(self) -> str:
         """Why there can be no upgrade at this moment; "" there can."""
-        table = self._supervisor.table
-        if table.phase != "serving":
-            return f"Propylon is {table.phase}"
-        if table.rollout is not None:
+        controller = self._supervisor.controller
+        if controller.phase != "serving":
+            return f"Propylon is {controller.phase}"
+        if controller.rollout is not None:
             return "a reload is under way"
-        gateways = [c for c in table.crew.children.values() if c.place.kind == "gateway"]
+        gateways = [
+            c for c in controller.fleet.processes.values() if c.replica_id.kind == "gateway"
+        ]
         if any(gateway.state == "starting" for gateway in gateways):
             return "a gateway is starting"
         if any(pool.preload for pool in self._supervisor.generations.current.pools):

@@ -18,7 +18,7 @@ from ..listen.sockets import EVERYBODY, Access, ListenError, Listeners, open_lis
 from ..observe.configured import end_if_stalled
 from ..observe.console_log import flush_log
 from ..observe.process_log import begin_log, logger
-from .fleet.table import EXIT_NOT_STARTED
+from .fleet.controller import EXIT_NOT_STARTED
 from .generations import Generations, Plan
 from .signals import survive
 from .supervisor import Supervisor

@@ -1,4 +1,4 @@
-"""What is known of the children besides what the table needs, and the status made of it. Pure."""
+"""What is known of the processes besides what the fleet needs, and the status made of it. Pure."""
 
 import os
 from collections import deque
@@ -18,9 +18,9 @@ from ..control.status import (
     StatusReport,
     WorkerStatus,
 )
+from .fleet.controller import FleetController
 from .fleet.events import ReloadEnded
-from .fleet.replica import Child
-from .fleet.table import ChildTable
+from .fleet.replica import Process
 from .generations import Generations, Plan
 
 Told = dict[str, Any]
@@ -42,7 +42,7 @@ class StatusBuilder:
     addresses: tuple[str, ...] = ()
     """URLs; of sockets that a stop has closed, too."""
     vitals: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
-    """Child -> what it said of itself last."""
+    """Process -> what it said of itself last."""
     waits: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     """Gateway -> what it said last that a stop waits for."""
     _ends: deque[_End] = field(default_factory=lambda: deque[_End](maxlen=MOST_ENDED))
@@ -52,46 +52,48 @@ class StatusBuilder:
     """Gateway child and pool -> what the gateway said of workers that are not ours."""
     _last_reload: tuple[ReloadEnded, float] | None = None
 
-    def ended(self, child: Child, how: str, now: float) -> None:
+    def ended(self, child: Process, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
         self.waits.pop(child.id, None)
         self._elsewhere = {key: w for key, w in self._elsewhere.items() if key[0] != child.id}
         why = f" ({child.why})" if child.why else ""
         self._ends.appendleft(_End(str(child), f"{how}{why}", now))
 
-    def linked(self, gateway: Child, pool: str, workers: Iterable[Told]) -> None:
+    def linked(self, gateway: Process, pool: str, workers: Iterable[Told]) -> None:
         """All workers of the pool that the gateway knows, and that are not ours."""
         self._elsewhere[gateway.id, pool] = [
-            {**worker, "gateway": gateway.place.number} for worker in workers
+            {**worker, "gateway": gateway.replica_id.number} for worker in workers
         ]
 
     def reload_ended(self, ended: ReloadEnded, now: float) -> None:
         self._last_reload = (ended, now)
 
     def report(
-        self, plan: Plan, generations: Generations, table: ChildTable, now: float
+        self, plan: Plan, generations: Generations, controller: FleetController, now: float
     ) -> StatusReport:
-        children = sorted(table.crew.children.values(), key=lambda c: (c.place, c.since))
+        children = sorted(
+            controller.fleet.processes.values(), key=lambda p: (p.replica_id, p.since)
+        )
         linked = self._linked()
         return StatusReport(
             version=version("propylon"),
             pid=os.getpid(),
             uptime=now - self.began,
-            phase=table.phase,
-            ready=table.phase == "serving" and self._is_ready(plan, generations, table),
+            phase=controller.phase,
+            ready=controller.phase == "serving" and self._is_ready(plan, generations, controller),
             run_dir=plan.run_dir,
             addresses=self.addresses,
-            generation=table.crew.generation,
-            reload=self._reload(table, now),
+            generation=controller.fleet.generation,
+            reload=self._reload(controller, now),
             gateways=tuple(
                 GatewayStatus(
-                    number=child.place.number,
+                    number=child.replica_id.number,
                     pid=child.pid,
                     state=child.state,
                     uptime=now - child.since,
                 )
                 for child in children
-                if child.place.kind == "gateway"
+                if child.replica_id.kind == "gateway"
             ),
             pools=tuple(
                 PoolStatus(
@@ -99,9 +101,9 @@ class StatusBuilder:
                     app=pool.app,
                     wanted=generations.workers[pool.name],
                     workers=tuple(
-                        self._worker(child, table, now)
+                        self._worker(child, controller, now)
                         for child in children
-                        if child.place.pool == pool.name
+                        if child.replica_id.pool == pool.name
                     ),
                 )
                 for pool in generations.current.pools
@@ -112,14 +114,16 @@ class StatusBuilder:
             ended=tuple(EndedStatus(what=e.what, how=e.how, ago=now - e.at) for e in self._ends),
         )
 
-    def _is_ready(self, plan: Plan, generations: Generations, table: ChildTable) -> bool:
-        crew = table.crew
+    def _is_ready(self, plan: Plan, generations: Generations, controller: FleetController) -> bool:
+        fleet = controller.fleet
         pools = [pool.name for pool in generations.current.pools]
         if not plan.gateways:
-            ready = {c.place.pool for c in crew.ready("worker") if not crew.heartbeats.hung(c.id)}
+            ready = {
+                c.replica_id.pool for c in fleet.ready("worker") if not fleet.heartbeats.hung(c.id)
+            }
             return ready.issuperset(pools)
-        gateways = [c.id for c in crew.ready("gateway") if not crew.heartbeats.hung(c.id)]
-        usable = {pool for gateway in gateways for pool, w in crew.links.all(gateway) if w}
+        gateways = [c.id for c in fleet.ready("gateway") if not fleet.heartbeats.hung(c.id)]
+        usable = {pool for gateway in gateways for pool, w in fleet.links.all(gateway) if w}
         usable |= {one.pool for one in self._linked() if one.state == "ready"}
         return bool(gateways) and usable.issuperset(pools)
 
@@ -133,18 +137,18 @@ class StatusBuilder:
         found = [_linked(pool, said) for (pool, _, _), said in known.items()]
         return tuple(sorted(found, key=lambda one: (one.pool, one.worker, one.pid)))
 
-    def _worker(self, child: Child, table: ChildTable, now: float) -> WorkerStatus:
+    def _worker(self, child: Process, controller: FleetController, now: float) -> WorkerStatus:
         known = self.vitals.get(child.id, {})
-        hung = table.crew.heartbeats.hung(child.id)
-        seat = table.crew.seats.get(child.place)
-        due = seat.due if seat is not None and seat.holder is child else ""
+        hung = controller.fleet.heartbeats.hung(child.id)
+        replica = controller.fleet.replicas.get(child.replica_id)
+        due = replica.due if replica is not None and replica.current is child else ""
         return WorkerStatus(
-            number=child.place.number,
+            number=child.replica_id.number,
             pid=child.pid,
             generation=child.generation,
             state="hung" if hung else child.state,
             uptime=now - child.since,
-            why=child.why or due or self._link_fault(child, table, now),
+            why=child.why or due or self._link_fault(child, controller, now),
             **{
                 name: known[name]
                 for name in ("rss", "calls", "queued", "lag", "oldest_call", "requests")
@@ -152,15 +156,15 @@ class StatusBuilder:
             },
         )
 
-    def _link_fault(self, child: Child, table: ChildTable, now: float) -> str:
+    def _link_fault(self, child: Process, controller: FleetController, now: float) -> str:
         """Of a worker that has been ready for a while, and gets no requests."""
         if child.state != "ready" or now - child.since < LINKED_BY:
             return ""
-        missing = table.crew.unlinked(child)
+        missing = controller.fleet.unlinked(child)
         return f"no link to gateway {', '.join(map(str, missing))}" if missing else ""
 
-    def _reload(self, table: ChildTable, now: float) -> ReloadStatus | None:
-        rollout = table.rollout
+    def _reload(self, controller: FleetController, now: float) -> ReloadStatus | None:
+        rollout = controller.rollout
         if rollout is not None:
             return ReloadStatus(
                 state=rollout.state,

@@ -17,34 +17,34 @@ from ..control.server import ControlServer
 from ..control.status import StatusReport
 from ..observe.console_log import reopen_log
 from ..observe.process_log import logger
+from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
     Answered,
-    Decision,
+    Drain,
     Draining,
     Exited,
     Finish,
-    Hurry,
+    FleetCommand,
+    FleetEvent,
     Kill,
     Linked,
     NotReady,
-    Place,
     Ready,
     Recycle,
     ReloadEnded,
+    ReplicaId,
     Say,
     ShowStacks,
     Spawn,
     Spawned,
     Start,
     Stop,
-    Terminate,
+    StopNow,
     Tick,
-    Told,
 )
 from .fleet.shutdown_waits import waits_for
-from .fleet.table import ChildTable
-from .generations import Generations, Plan, children_settings, serving
+from .generations import Generations, Plan, fleet_settings, serving
 from .operations import Operations
 from .process.child import ChannelledProcess, Event, children
 from .process.exit_reason import exit_hint, exit_words
@@ -63,7 +63,7 @@ LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logg
 STOP_SAYS_AFTER: Final = 2.0
 """Seconds after which a stop says what it waits for."""
 STOP_SAYS_EVERY: Final = 10.0
-PATIENCE: Final = 5.0
+MISSING_AFTER: Final = 5.0
 """Seconds of silence after which the log says what the start is waiting for."""
 ANSWERED_WITHIN: Final = 1.0
 """Seconds that those who asked for something have to read the answer before an exec."""
@@ -88,8 +88,8 @@ class Supervisor:
         self.generations = generations
         self.notifier = notifier
         # Numbers that no other supervisor's children have: a gateway may know workers of several.
-        self.table = ChildTable(
-            children_settings(generations.current),
+        self.controller = FleetController(
+            fleet_settings(generations.current),
             sorted(generations.places()),
             first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
@@ -113,9 +113,9 @@ class Supervisor:
         self._exec_by: float | None = None
         self._code: int | None = None
         # Everything arrives here, so that one task alone tells the table.
-        self._send, self._inbox = trio.open_memory_channel[Told](math.inf)
+        self._send, self._inbox = trio.open_memory_channel[FleetEvent](math.inf)
 
-    def tell(self, message: Told) -> None:
+    def tell(self, message: FleetEvent) -> None:
         """The table hears it soon, behind what was said before."""
         self._send.send_nowait(message)
 
@@ -156,29 +156,29 @@ class Supervisor:
         return self._code
 
     def _next_tick(self) -> float:
-        tick = self.table.next_tick
+        tick = self.controller.next_tick
         tick = math.inf if tick is None else tick
         return tick if self._exec_by is None else min(tick, trio.current_time() + 0.02)
 
-    def _do(self, message: Told, nursery: trio.Nursery) -> None:
+    def _do(self, message: FleetEvent, nursery: trio.Nursery) -> None:
         try:
-            for decision in self.table.tell(message, trio.current_time()):
+            for decision in self.controller.tell(message, trio.current_time()):
                 self._carry_out(decision, nursery)
         except Exception:
             # Whatever is wrong here, those who serve need this process.
             logger.exception("a fault of Propylon's supervisor, at %r", message)
-        if self.table.phase in ("stopping", "ended"):
+        if self.controller.phase in ("stopping", "ended"):
             # No gateway follows: when the last one closes its own, clients are refused at once.
             self.plan.listeners.close()
         self._say_when_serving()
 
-    def _carry_out(self, decision: Decision, nursery: trio.Nursery) -> None:
+    def _carry_out(self, decision: FleetCommand, nursery: trio.Nursery) -> None:
         match decision:
             case Spawn():
                 self._spawn(decision, nursery)
-            case Terminate(child):
+            case Drain(child):
                 self._signal(child, signal.SIGTERM)
-            case Hurry(child):
+            case StopNow(child):
                 if child in self._processes:
                     self._processes[child].hurry()
             case ShowStacks(child):
@@ -210,7 +210,7 @@ class Supervisor:
         return save(
             self.plan,
             self.generations,
-            self.table,
+            self.controller,
             self._processes,
             self._launcher,
             control=self._control.listener,
@@ -243,11 +243,13 @@ class Supervisor:
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         self._launcher.resume(handover.starts, {c.pid: c.door for c in handover.children if c.door})
-        for child, process in restore(handover, self.table, now).items():
+        for child, process in restore(handover, self.controller, now).items():
             self._processes[child] = process
-            nursery.start_soon(self._tend, child, self.table.crew.children[child].place, process)
+            nursery.start_soon(
+                self._tend, child, self.controller.fleet.processes[child].replica_id, process
+            )
         logger.info("Took over from older code, with %d processes", len(self._processes))
-        self.table.crew.fill_empty(now)
+        self.controller.fleet.fill_empty(now)
         if self.plan.gateways:
             self.tell(self.generations.next_gateways())
         else:
@@ -256,20 +258,20 @@ class Supervisor:
     # Children.
 
     def _spawn(self, order: Spawn, nursery: trio.Nursery) -> None:
-        place, config = order.place, self.generations.config(order.generation)
+        replica_id, config = order.replica_id, self.generations.config(order.generation)
         try:
-            if place.kind == "gateway":
-                follows = order.succeeds or self.table.phase == "serving"
+            if replica_id.kind == "gateway":
+                follows = order.replaces or self.controller.phase == "serving"
                 process = self._launcher.gateway(config, order, await_workers=follows)
             else:
-                pool = self.generations.pool(order.generation, place.pool)
+                pool = self.generations.pool(order.generation, replica_id.pool)
                 if pool.preload:
                     self._forking[order.child] = trio.CancelScope()
                     nursery.start_soon(self._fork, order, config, pool, nursery)
                     return
                 process = self._launcher.worker(config, pool, order)
         except Exception as error:  # whatever it is: there is no child, and nobody else says so
-            logger.debug("%s was not started", place, exc_info=error)
+            logger.debug("%s was not started", replica_id, exc_info=error)
             self.tell(Exited(order.child, f"could not be started: {_reason(error)}"))
             return
         self._started(order, process, nursery)
@@ -286,35 +288,35 @@ class Supervisor:
             except PreloadFailed as failure:
                 self.tell(NotReady(order.child, failure.error, failure.detail))
             except Exception as error:
-                logger.debug("%s was not forked", order.place, exc_info=error)
+                logger.debug("%s was not forked", order.replica_id, exc_info=error)
                 how = f"could not be forked: {_reason(error)}"
             finally:
                 del self._forking[order.child]
         self.tell(Exited(order.child, how))
 
     def _started(self, order: Spawn, process: ChannelledProcess, nursery: trio.Nursery) -> None:
-        logger.debug("%s started, pid %d", order.place, process.pid)
+        logger.debug("%s started, pid %d", order.replica_id, process.pid)
         self._processes[order.child] = process
         self.tell(Spawned(order.child, process.pid))
-        nursery.start_soon(self._tend, order.child, order.place, process)
+        nursery.start_soon(self._tend, order.child, order.replica_id, process)
 
-    async def _tend(self, child: int, place: Place, process: ChannelledProcess) -> None:
-        code = await process.run(partial(self._hear_child, child, place))
-        if code == -signal.SIGTERM and self.table.phase != "stopping":
+    async def _tend(self, child: int, replica_id: ReplicaId, process: ChannelledProcess) -> None:
+        code = await process.run(partial(self._hear_child, child, replica_id))
+        if code == -signal.SIGTERM and self.controller.phase != "stopping":
             # To the whole group or unit, perhaps, as systemd sends it: then it is on its way to us,
             # and one that ends while it starts has not failed.
             with trio.move_on_after(COMES_WITHIN):
                 await self._stopping.wait()
         del self._processes[child]
         self._logs_moved.discard(child)
-        if place.kind == "worker":
+        if replica_id.kind == "worker":
             # Its links may have no end of file, if the app has forked and a child holds them.
             for gateway in self._running("gateway"):
                 gateway.worker_ended(child)
-        if place.kind == "gateway":
+        if replica_id.kind == "gateway":
             self._launcher.gateway_ended(process.pid)
         how, hint = exit_words(code), exit_hint(code)
-        known = self.table.crew.children.get(child)
+        known = self.controller.fleet.processes.get(child)
         if known is not None:
             shown = f"{how} ({hint})" if hint and not known.why else how
             self.status_builder.ended(known, shown, trio.current_time())
@@ -325,28 +327,28 @@ class Supervisor:
 
     def _running(self, kind: str) -> Iterator[ChannelledProcess]:
         for number, process in self._processes.items():
-            child = self.table.crew.children.get(number)
-            if child is not None and child.place.kind == kind:
+            child = self.controller.fleet.processes.get(number)
+            if child is not None and child.replica_id.kind == kind:
                 yield process
 
-    def _hear_child(self, child: int, place: Place, event: Event) -> None:
+    def _hear_child(self, child: int, replica_id: ReplicaId, event: Event) -> None:
         match event:
-            case {"event": "ready"} if place.kind == "worker":
-                self._apps[place.pool] = event
-                logger.debug("%s ready", place)
+            case {"event": "ready"} if replica_id.kind == "worker":
+                self._apps[replica_id.pool] = event
+                logger.debug("%s ready", replica_id)
                 if child in self._logs_moved:
                     self._logs_moved.discard(child)
                     self._processes[child].reopen_logs()
                 self.tell(Ready(child))
-            case {"event": "listening"} if place.kind == "gateway":
+            case {"event": "listening"} if replica_id.kind == "gateway":
                 self.tell(Ready(child))
-            case {"event": "draining"} if place.kind == "gateway":
+            case {"event": "draining"} if replica_id.kind == "gateway":
                 self.tell(Draining(child))
             case {"event": "workers", "pool": str(pool), "workers": list()}:
                 self._hear_of_workers(child, pool, event)
-            case {"event": "waiting"} if place.kind == "gateway":
+            case {"event": "waiting"} if replica_id.kind == "gateway":
                 self.status_builder.waits[child] = event
-            case {"event": "alive"} if place.kind == "gateway":
+            case {"event": "alive"} if replica_id.kind == "gateway":
                 self.tell(Alive(child))
             case {"event": "vitals"}:
                 self.status_builder.vitals[child] = event
@@ -357,11 +359,11 @@ class Supervisor:
             case {"event": "not_ready" | "failed", "error": str(error)}:
                 self.tell(NotReady(child, error, str(event.get("detail") or "")))
             case _:
-                logger.debug("%s says what is not understood: %r", place, event)
+                logger.debug("%s says what is not understood: %r", replica_id, event)
 
     def _hear_of_workers(self, gateway: int, pool: str, event: Event) -> None:
         usable: set[int] = set()
-        children = self.table.crew.children
+        children = self.controller.fleet.processes
         if gateway in children:
             told = cast("list[object]", event["workers"])
             workers = [cast("Event", worker) for worker in told if isinstance(worker, dict)]
@@ -379,14 +381,16 @@ class Supervisor:
         self.tell(Linked(gateway, pool, frozenset(usable)))
 
     def _forget_generations(self) -> None:
-        rollout = self.table.rollout
-        in_use = {self.table.crew.generation} | ({rollout.generation} if rollout else set[int]())
+        rollout = self.controller.rollout
+        in_use = {self.controller.fleet.generation} | (
+            {rollout.generation} if rollout else set[int]()
+        )
         self._launcher.forget_zygotes(in_use)
 
     # What the operator reads.
 
     def _say_when_serving(self) -> None:
-        if self._said_serving or self.table.phase != "serving" or any(self._missing()):
+        if self._said_serving or self.controller.phase != "serving" or any(self._missing()):
             return
         self._said_serving = True
         for pool, said in self._apps.items():
@@ -402,17 +406,17 @@ class Supervisor:
 
     def _missing(self) -> Iterator[str]:
         """What is still waited for, in words."""
-        crew = self.table.crew
-        for place, seat in crew.seats.items():
-            if not seat.proven:
-                yield str(place)
-        if links := crew.missing_links():
+        fleet = self.controller.fleet
+        for replica_id, replica in fleet.replicas.items():
+            if not replica.proven:
+                yield str(replica_id)
+        if links := fleet.missing_links():
             yield f"{links} link{'' if links == 1 else 's'} between gateways and workers"
 
     async def _say_what_is_missing(self) -> None:
-        await trio.sleep(PATIENCE)
+        await trio.sleep(MISSING_AFTER)
         missing = ", ".join(self._missing())
-        if not self._said_serving and missing and self.table.phase in ("starting", "serving"):
+        if not self._said_serving and missing and self.controller.phase in ("starting", "serving"):
             logger.info("Still starting; not there yet: %s", missing)
             self.notifier.status(f"Still starting; not there yet: {missing}")
 
@@ -420,9 +424,9 @@ class Supervisor:
         await self._stopping.wait()
         await trio.sleep(STOP_SAYS_AFTER)
         while True:
-            until = self.table.cut_at
+            until = self.controller.cut_at
             left = None if until is None else until - trio.current_time()
-            children = self.table.crew.children.values()
+            children = self.controller.fleet.processes.values()
             if text := waits_for(
                 children, self.status_builder.waits, self.status_builder.vitals, left
             ):
@@ -437,7 +441,7 @@ class Supervisor:
 
     def status(self) -> StatusReport:
         return self.status_builder.report(
-            self.plan, self.generations, self.table, trio.current_time()
+            self.plan, self.generations, self.controller, trio.current_time()
         )
 
     def reopen_logs(self) -> None:
@@ -447,15 +451,19 @@ class Supervisor:
         give_logs(self.generations.current)
         reopen_log()
         for number, process in self._processes.items():
-            child = self.table.crew.children.get(number)
-            if child is not None and child.place.kind == "worker" and child.state == "starting":
+            child = self.controller.fleet.processes.get(number)
+            if (
+                child is not None
+                and child.replica_id.kind == "worker"
+                and child.state == "starting"
+            ):
                 self._logs_moved.add(number)
             else:
                 process.reopen_logs()
 
     def stop(self, why: str, *, now: bool = False) -> None:
         """Without `now` one that stops already goes on as it was."""
-        if self.table.phase != "stopping":
+        if self.controller.phase != "stopping":
             logger.info("Stopping on %s", why)
             self.notifier.stopping(f"Stopping on {why}")
             self._stopping.set()

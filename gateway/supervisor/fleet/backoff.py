@@ -16,7 +16,7 @@ FREE_EXITS: Final = 20
 
 @dataclass(slots=True)
 class Backoff:
-    """Of one place: how often in a row its processes have failed, or ended, early."""
+    """Of one replica: how often in a row its processes have failed, or ended, early."""
 
     failures: int = 0
     exits: int = 0

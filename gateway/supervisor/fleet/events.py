@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class ReplicaId:
     """One process that there shall be."""
 
     kind: Literal["gateway", "worker"]
@@ -23,12 +23,12 @@ class Place:
         return f"{self.kind} {self.number}{inserted}{of_pool}"
 
 
-# Told.
+# FleetEvent.
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Fill every place."""
+    """Fill every replica."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +116,17 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
-    """A new generation: replace what is there, each when its successor is proven."""
+    """A new generation: replace what is there, each when its replacement is proven."""
 
     generation: int
-    places: frozenset[Place]
+    places: frozenset[ReplicaId]
     """All that there shall be from now on, replaced or not."""
     replaced: frozenset[Literal["gateway", "worker"]] = frozenset({"worker"})
     """The kinds of process that are of the new generation."""
     at_once: bool = False
     """All of them together, not one at a time behind a canary."""
     observe: float = 0.0
-    """Seconds that the first successors serve before anything else is replaced."""
+    """Seconds that the first replacements serve before anything else is replaced."""
     reverts: bool = False
     """Whether a worker that is started as one of the old generation really is: what has changed
     is the configuration, and not only the code on disk."""
@@ -147,7 +147,7 @@ class Stop:
     now: bool = False
 
 
-Told = (
+FleetEvent = (
     Start | Spawned | Ready | NotReady | Exited | Linked | Answered | Alive | Draining | Recycle
     | Tick | Reload | Scale | Stop
 )  # fmt: skip
@@ -159,21 +159,21 @@ Told = (
 @dataclass(frozen=True, slots=True)
 class Spawn:
     child: int
-    place: Place
+    replica_id: ReplicaId
     generation: int
-    succeeds: bool = False
-    """Whether somebody holds the place meanwhile."""
+    replaces: bool = False
+    """Whether somebody holds the replica meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terminate:
+class Drain:
     """SIGTERM: drain and exit."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
-class Hurry:
+class StopNow:
     """Said on the channel, since SIGTERMs may come from anybody: exit at once."""
 
     child: int
@@ -222,4 +222,4 @@ class Finish:
     code: int
 
 
-Decision = Spawn | Terminate | Hurry | ShowStacks | Kill | Say | ReloadEnded | Finish
+FleetCommand = Spawn | Drain | StopNow | ShowStacks | Kill | Say | ReloadEnded | Finish

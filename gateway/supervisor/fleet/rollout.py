@@ -4,10 +4,10 @@
        |                                 |                        |
        +---------------------------------+------------------------+--> given up
 
-A canary is the first successor in each group (the gateways; the workers of a pool) and whoever is
-started in an empty seat: it serves beside the old ones, and nothing of the old is touched before
+A canary is the first replacement in each group (the gateways; the workers of a pool) and whoever is
+started in an empty replica: it serves beside the old ones, and nothing of the old is touched before
 all canaries have stood it for a while. Then they take over, and the others are replaced one at a
-time, each successor ready before the old one goes.
+time, each replacement ready before the old one goes.
 """
 
 from collections import deque
@@ -15,10 +15,10 @@ from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 from ...control.durations import duration
-from .events import Place, Reload, ReloadEnded, Say
-from .fleet import Crew
+from .events import Reload, ReloadEnded, ReplicaId, Say
+from .fleet import Fleet
 
-PATIENCE: Final = 5.0
+EXIT_PATIENCE: Final = 5.0
 """Seconds that the next replacement waits for the one before to have exited: long enough for
 nearly all, so that there is rarely more than one worker too many; a long download does not hold
 everybody up."""
@@ -27,7 +27,7 @@ REVERT: Final = "it is of a reload that was given up"
 
 
 class Rollout:
-    def __init__(self, order: Reload, crew: Crew, now: float) -> None:
+    def __init__(self, order: Reload, fleet: Fleet, now: float) -> None:
         """Starts the canaries."""
         self.order = order
         self.state: Literal["canary", "observing", "rolling"] = "canary"
@@ -35,60 +35,68 @@ class Rollout:
         self.done = 0
         self.look_at: float | None = None
         """When time alone will change something."""
-        self._crew = crew
-        self._added = order.places - set(crew.seats)
-        self._active: Place | None = None
-        """Rolling: whose successor is being started."""
+        self._fleet = fleet
+        self._added = order.places - set(fleet.replicas)
+        self._active: ReplicaId | None = None
+        """Rolling: whose replacement is being started."""
         self._leaving: list[int] = []
         """Children that were replaced last."""
-        crew.add_places(order.places, order.generation)
+        fleet.add_places(order.places, order.generation)
         self._wanted = set(order.places)
-        self._pools = {place.pool for place in order.places}
+        self._pools = {replica_id.pool for replica_id in order.places}
         self._good_before = 0
         """Answers of the old generation when the observation began."""
-        empty = {place for place, seat in crew.seats.items() if seat.holder is None}
+        empty = {
+            replica_id for replica_id, replica in fleet.replicas.items() if replica.current is None
+        }
         places = sorted(
             (p for p in order.places if p.kind in order.replaced or p in empty),
-            # Workers first: a gateway's successor is to be linked with those that stay.
-            key=lambda place: (place.kind == "gateway", place.pool, place.number),
+            # Workers first: a gateway's replacement is to be linked with those that stay.
+            key=lambda replica_id: (
+                replica_id.kind == "gateway",
+                replica_id.pool,
+                replica_id.number,
+            ),
         )
         self.of = len(places)
         self._canaries = places if order.at_once else list(_canaries(places, empty))
-        self._rest = deque(place for place in places if place not in self._canaries)
-        for place in self._canaries:
-            crew.succeed(place, order.generation, now)
+        self._rest = deque(replica_id for replica_id in places if replica_id not in self._canaries)
+        for replica_id in self._canaries:
+            fleet.succeed(replica_id, order.generation, now)
 
     @property
     def generation(self) -> int:
         return self.order.generation
 
-    def owns(self, place: Place) -> bool:
-        """Whether the successor in this place is one of this rollout's."""
-        return place == self._active or (self.state != "rolling" and place in self._canaries)
+    def owns(self, replica_id: ReplicaId) -> bool:
+        """Whether the replacement in this replica is one of this rollout's."""
+        return replica_id == self._active or (
+            self.state != "rolling" and replica_id in self._canaries
+        )
 
-    def include(self, place: Place) -> None:
+    def include(self, replica_id: ReplicaId) -> None:
         """It is wanted too, and there is one of the old generation; if the pool stays at all."""
-        if place.pool in self._pools and place not in self._wanted:
-            self._wanted.add(place)
-            self._rest.append(place)
+        if replica_id.pool in self._pools and replica_id not in self._wanted:
+            self._wanted.add(replica_id)
+            self._rest.append(replica_id)
             self.of += 1
 
-    def forget(self, place: Place) -> None:
-        """The place is not wanted any more."""
-        self._canaries = [other for other in self._canaries if other != place]
-        self._rest = deque(other for other in self._rest if other != place)
-        self._wanted.discard(place)
-        if self._active == place:
+    def forget(self, replica_id: ReplicaId) -> None:
+        """The replica is not wanted any more."""
+        self._canaries = [other for other in self._canaries if other != replica_id]
+        self._rest = deque(other for other in self._rest if other != replica_id)
+        self._wanted.discard(replica_id)
+        if self._active == replica_id:
             self._active = None
 
     def look(self, now: float) -> bool:
         """Takes the steps that are due; whether nothing is left but to commit."""
-        crew = self._crew
+        fleet = self._fleet
         if self.state == "canary":
-            if not all(map(crew.is_fit, self._canaries)):
+            if not all(map(fleet.is_fit, self._canaries)):
                 return False
             self.state, self.look_at = "observing", now + self.order.observe
-            self._good_before = crew.good_answers(self.generation)
+            self._good_before = fleet.good_answers(self.generation)
             if self.order.observe:
                 self._say(
                     f"it serves beside the old one, watched for {duration(self.order.observe)}"
@@ -97,10 +105,10 @@ class Rollout:
             if self.look_at is not None and now < self.look_at:
                 return False
             self.state = "rolling"
-            self._take_over(self._canaries, now)
-        while self._active is None or crew.is_fit(self._active):
+            self._promote(self._canaries, now)
+        while self._active is None or fleet.is_fit(self._active):
             if self._active is not None:
-                self._take_over([self._active], now)
+                self._promote([self._active], now)
                 self._active = None
             if not self._may_go_on(now):
                 return False
@@ -108,53 +116,53 @@ class Rollout:
             if not self._rest:
                 return True
             self._active = self._rest.popleft()
-            crew.succeed(self._active, self.generation, now)
+            fleet.succeed(self._active, self.generation, now)
         return False
 
-    def _take_over(self, places: list[Place], now: float) -> None:
-        self._leaving = [self._crew.take_over(place, now) for place in places]
+    def _promote(self, places: list[ReplicaId], now: float) -> None:
+        self._leaving = [self._fleet.promote(replica_id, now) for replica_id in places]
         self.done += len(places)
         self._say(f"{self.done} of {self.of} replaced")
-        self.look_at = now + PATIENCE
+        self.look_at = now + EXIT_PATIENCE
 
     def _say(self, what: str) -> None:
-        self._crew.decide(Say("info", f"Reloading: generation {self.generation}: {what}"))
+        self._fleet.decide(Say("info", f"Reloading: generation {self.generation}: {what}"))
 
     def _may_go_on(self, now: float) -> bool:
         """Before the next one: the last have exited. At the end: nothing goes to them any more."""
         patient = self.look_at is not None and now < self.look_at
-        waits_for = self._crew.is_here if self._rest else self._crew.is_used
+        waits_for = self._fleet.is_here if self._rest else self._fleet.is_used
         return not (patient and any(map(waits_for, self._leaving)))
 
     def complaint(self) -> str:
         """What is wrong with how the new generation serves; "" nothing so far."""
         if self.state == "canary":
             return ""
-        return self._crew.complaint(self.generation, self._good_before)
+        return self._fleet.complaint(self.generation, self._good_before)
 
     def commit(self, now: float) -> None:
-        crew = self._crew
-        crew.generation = self.generation
-        for place in set(crew.seats) - self._wanted:
-            crew.retire(place, now, "no longer asked for")
-        crew.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
-        crew.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))
+        fleet = self._fleet
+        fleet.generation = self.generation
+        for replica_id in set(fleet.replicas) - self._wanted:
+            fleet.retire(replica_id, now, "no longer asked for")
+        fleet.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
+        fleet.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))
 
     def give_up(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         """What is new goes, what is old stays."""
-        crew = self._crew
-        for place in self._added & set(crew.seats):
-            crew.retire(place, now, why)
-        for place, seat in crew.seats.items():
-            if seat.successor is not None and self.owns(place):
-                crew.dismiss(seat.successor, now, why)
-                seat.successor = None
-            if seat.holder is None:
-                if seat.retry_at is None and seat.proven:
-                    seat.retry_at = now + seat.backoff.after_failed_start()
-            elif seat.holder.generation == self.generation and self.order.reverts:
-                seat.due = seat.due or REVERT
-        crew.decide(
+        fleet = self._fleet
+        for replica_id in self._added & set(fleet.replicas):
+            fleet.retire(replica_id, now, why)
+        for replica_id, replica in fleet.replicas.items():
+            if replica.replacement is not None and self.owns(replica_id):
+                fleet.dismiss(replica.replacement, now, why)
+                replica.replacement = None
+            if replica.current is None:
+                if replica.retry_at is None and replica.proven:
+                    replica.retry_at = now + replica.backoff.after_failed_start()
+            elif replica.current.generation == self.generation and self.order.reverts:
+                replica.due = replica.due or REVERT
+        fleet.decide(
             ReloadEnded(
                 self.generation,
                 committed=False,
@@ -167,10 +175,10 @@ class Rollout:
         )
 
 
-def _canaries(places: Iterable[Place], empty: Collection[Place]) -> Iterable[Place]:
-    """Whoever is to fill an empty seat; where a group has none, its first."""
-    groups: dict[tuple[str, str], list[Place]] = {}
-    for place in places:
-        groups.setdefault((place.kind, place.pool), []).append(place)
+def _canaries(places: Iterable[ReplicaId], empty: Collection[ReplicaId]) -> Iterable[ReplicaId]:
+    """Whoever is to fill an empty replica; where a group has none, its first."""
+    groups: dict[tuple[str, str], list[ReplicaId]] = {}
+    for replica_id in places:
+        groups.setdefault((replica_id.kind, replica_id.pool), []).append(replica_id)
     for group in groups.values():
-        yield from [place for place in group if place in empty] or group[:1]
+        yield from [replica_id for replica_id in group if replica_id in empty] or group[:1]

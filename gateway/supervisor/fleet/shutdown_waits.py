@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from ...control.durations import duration
-from .replica import Child
+from .replica import Process
 
 HOW_TO_HURRY: Final = "`propylon stop --now` or a second signal ends it at once"
 KINDS: Final = (("requests", "request"), ("responses", "response"), ("websockets", "WebSocket"))
@@ -15,7 +15,7 @@ Said = Mapping[str, Any]
 
 
 def waits_for(
-    children: Iterable[Child],
+    children: Iterable[Process],
     gateways: Mapping[int, Said],
     vitals: Mapping[int, Said],
     left: float | None,
@@ -23,7 +23,7 @@ def waits_for(
     """ "" where nothing is left. `gateways`: child -> what it said last that it waits for;
     `vitals`: child -> a worker's; `left`: seconds until the rest is cut."""
     here = list(children)
-    of_gateways = [child for child in here if child.place.kind == "gateway"]
+    of_gateways = [child for child in here if child.replica_id.kind == "gateway"]
     parts = _of_gateways([gateways.get(child.id, {}) for child in of_gateways])
     if not parts:
         parts = _of_workers(here, vitals)
@@ -46,8 +46,8 @@ def _of_gateways(said: list[Said]) -> list[str]:
         for pool, workers in cast("dict[str, list[Said]]", pools or {}).items():
             for worker in workers:
                 who = worker.get("worker")
-                place = f"worker {who}" if who is not None else "the queue"
-                counts = found.setdefault((pool, place), dict.fromkeys(dict(KINDS), 0))
+                replica_id = f"worker {who}" if who is not None else "the queue"
+                counts = found.setdefault((pool, replica_id), dict.fromkeys(dict(KINDS), 0))
                 for key in counts:
                     counts[key] += _number(worker.get(key))
     parts = [
@@ -58,7 +58,7 @@ def _of_gateways(said: list[Said]) -> list[str]:
     return parts
 
 
-def _of_workers(children: Iterable[Child], vitals: Mapping[int, Said]) -> list[str]:
+def _of_workers(children: Iterable[Process], vitals: Mapping[int, Said]) -> list[str]:
     calls = [(child, _number(vitals.get(child.id, {}).get("calls"))) for child in children]
     return [f"{_plural(count, 'call')} of {child}" for child, count in calls if count]
 

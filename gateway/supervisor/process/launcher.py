@@ -40,7 +40,7 @@ class Launcher:
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
         """Raises OSError, RunDirError."""
         give_logs(config)
-        number = order.place.number
+        number = order.replica_id.number
         for pool in config.pools:  # one that a reload has brought has no directory yet
             shared = not self._plan.with_workers
             who = config.identity
@@ -156,7 +156,7 @@ class Launcher:
         self, config: Config, pool: PoolConfig, order: Spawn, channel: int | None
     ) -> list[str]:
         seat = WorkerSeat(
-            number=order.place.number,
+            number=order.replica_id.number,
             child=order.child,
             generation=order.generation,
             run_dir=self._plan.run_dir,

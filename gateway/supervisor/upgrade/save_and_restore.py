@@ -4,9 +4,9 @@ first."""
 from collections.abc import Mapping
 from typing import Literal
 
-from ..fleet.events import Place
-from ..fleet.replica import Child
-from ..fleet.table import ChildTable
+from ..fleet.controller import FleetController
+from ..fleet.events import ReplicaId
+from ..fleet.replica import Process
 from ..generations import Generations, Plan
 from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
@@ -16,7 +16,7 @@ from .saved_state import Handover, SavedChild, save_listeners
 def save(
     plan: Plan,
     generations: Generations,
-    table: ChildTable,
+    controller: FleetController,
     processes: Mapping[int, ChannelledProcess],
     launcher: Launcher,
     *,
@@ -24,12 +24,12 @@ def save(
     now: float,
     began: float,
 ) -> Handover:
-    crew = table.crew
+    fleet = controller.fleet
     return Handover(
-        generation=crew.generation,
+        generation=fleet.generation,
         last_generation=generations.last,
         workers=generations.workers,
-        next_id=crew.next_id,
+        next_id=fleet.next_id,
         starts=launcher.starts,
         run_dir=plan.run_dir,
         control_socket=plan.control_socket,
@@ -41,9 +41,9 @@ def save(
         children=[
             SavedChild(
                 id=child.id,
-                kind=child.place.kind,
-                number=child.place.number,
-                pool=child.place.pool,
+                kind=child.replica_id.kind,
+                number=child.replica_id.number,
+                pool=child.replica_id.pool,
                 generation=child.generation,
                 pid=child.pid,
                 channel=processes[child.id].channel,
@@ -51,34 +51,36 @@ def save(
                 state=child.state,
                 age=now - child.since,
                 time_left=None if child.deadline is None else child.deadline - now,
-                seat=_seat(table, child),
+                seat=_seat(controller, child),
                 why=child.why,
                 wish=child.wish,
                 door=launcher.door(child.pid),
-                links=crew.links.of_gateway(child.id),
+                links=fleet.links.of_gateway(child.id),
             )
-            for child in crew.children.values()
+            for child in fleet.processes.values()
             if child.id in processes
         ],
     )
 
 
-def _seat(table: ChildTable, child: Child) -> Literal["holder", "successor", "none"]:
-    seat = table.crew.seats.get(child.place)
-    if seat is not None and seat.holder is child:
+def _seat(controller: FleetController, child: Process) -> Literal["holder", "successor", "none"]:
+    replica = controller.fleet.replicas.get(child.replica_id)
+    if replica is not None and replica.current is child:
         return "holder"
-    return "successor" if seat is not None and seat.successor is child else "none"
+    return "successor" if replica is not None and replica.replacement is child else "none"
 
 
-def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, ChannelledProcess]:
-    """The children's processes, which the table knows again."""
-    crew = table.crew
-    crew.generation = handover.generation
+def restore(
+    handover: Handover, controller: FleetController, now: float
+) -> dict[int, ChannelledProcess]:
+    """The children's processes, which the controller knows again."""
+    fleet = controller.fleet
+    fleet.generation = handover.generation
     processes: dict[int, ChannelledProcess] = {}
     for saved in handover.children:
-        child = Child(
+        child = Process(
             saved.id,
-            Place(saved.kind, saved.number, saved.pool),
+            ReplicaId(saved.kind, saved.number, saved.pool),
             saved.generation,
             now - saved.age,
             None if saved.time_left is None else now + saved.time_left,
@@ -87,9 +89,9 @@ def restore(handover: Handover, table: ChildTable, now: float) -> dict[int, Chan
             why=saved.why,
             wish=saved.wish,
         )
-        crew.restore(child, saved.seat, now)
+        fleet.restore(child, saved.seat, now)
         for pool, workers in saved.links.items():
-            crew.links.told(child.id, pool, frozenset(workers))
+            fleet.links.told(child.id, pool, frozenset(workers))
         processes[child.id] = ChildProcess.inherited(saved.pid, saved.channel, saved.unread)
-    table.phase = "serving"
+    controller.phase = "serving"
     return processes

@@ -33,7 +33,7 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     generation: int
     pid: int
-    channel: int
+    channel: int = msgspec.field(name="leash")
     """Its number as a file descriptor."""
     unread: bytes = b""
     """The beginning of a line that it has not finished."""

@@ -2,7 +2,7 @@
 
 import pytest
 from propylon.gateway.control.durations import duration
-from propylon.gateway.supervisor.fleet.events import Place
+from propylon.gateway.supervisor.fleet.events import ReplicaId
 from propylon.gateway.supervisor.process.exit_reason import exit_hint, exit_words
 
 
@@ -40,5 +40,5 @@ def test_durations(seconds: float, words: str) -> None:
 
 
 def test_places() -> None:
-    assert str(Place("gateway", 2)) == "gateway 2"
-    assert Place("worker", 1, "web").called("pid 7") == "worker 1 (pid 7) of pool web"
+    assert str(ReplicaId("gateway", 2)) == "gateway 2"
+    assert ReplicaId("worker", 1, "web").called("pid 7") == "worker 1 (pid 7) of pool web"

@@ -1,4 +1,4 @@
-"""How long a place waits for its next process."""
+"""How long a replica waits for its next process."""
 
 from propylon.gateway.supervisor.fleet.backoff import FREE_EXITS, Backoff
 

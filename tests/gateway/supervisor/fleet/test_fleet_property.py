@@ -1,36 +1,36 @@
-"""Whatever happens in whatever order: every place is seen to, never by two, and a stop ends."""
+"""Whatever happens in whatever order: every replica is seen to, never by two, and a stop ends."""
 
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
     Alive,
     Answered,
-    Decision,
+    Drain,
     Draining,
     Exited,
     Finish,
-    Hurry,
+    FleetCommand,
     Kill,
     Linked,
     NotReady,
-    Place,
     Ready,
     Recycle,
     Reload,
+    ReplicaId,
     Scale,
     Spawn,
     Spawned,
     Start,
     Stop,
-    Terminate,
+    StopNow,
     Tick,
 )
-from propylon.gateway.supervisor.fleet.replica import ChildrenSettings
-from propylon.gateway.supervisor.fleet.table import ChildTable
+from propylon.gateway.supervisor.fleet.replica import FleetSettings
 
-PLACES = (Place("gateway", 1), Place("worker", 1, "a"), Place("worker", 2, "a"))
+PLACES = (ReplicaId("gateway", 1), ReplicaId("worker", 1, "a"), ReplicaId("worker", 2, "a"))
 NEVER_KNOWN = 10_000
 
 ACTIONS = st.one_of(
@@ -50,26 +50,26 @@ ACTIONS = st.one_of(
 class World:
     """The processes that there would be."""
 
-    children: ChildTable
+    children: FleetController
     with_gateway: bool = True
     now: float = 0.0
-    alive: dict[int, Place] = field(default_factory=dict)
+    alive: dict[int, ReplicaId] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
     finished: bool = False
     generation: int = 1
 
-    def do(self, decisions: list[Decision]) -> None:
+    def do(self, decisions: list[FleetCommand]) -> None:
         for decision in decisions:
             assert not self.finished
             match decision:
-                case Spawn(child, place):
+                case Spawn(child, replica_id):
                     assert child not in self.alive
-                    self.alive[child] = place
+                    self.alive[child] = replica_id
                     self.do(self.children.tell(Spawned(child, child), self.now))
-                case Terminate(child):
+                case Drain(child):
                     assert child in self.alive
                     self.asked.add(child)
-                case Hurry(child):
+                case StopNow(child):
                     assert child in self.asked
                 case Kill(child):
                     assert child in self.asked  # nobody is killed unasked
@@ -98,14 +98,14 @@ class World:
                 for message in (Ready(NEVER_KNOWN), Exited(NEVER_KNOWN, "exited")):
                     assert self.children.tell(message, self.now) == []
             case "crash loop":
-                place = PLACES[number]
+                replica_id = PLACES[number]
                 for step in ("ready", "crash") * 5:
-                    held = [child for child, where in self.alive.items() if where == place]
+                    held = [child for child, where in self.alive.items() if where == replica_id]
                     if held:
                         self.tell(step, sorted(self.alive).index(max(held)))
             case "linked":
-                workers = frozenset(c for c, place in self.alive.items() if place.pool)
-                for gateway in [c for c, place in self.alive.items() if not place.pool]:
+                workers = frozenset(c for c, replica_id in self.alive.items() if replica_id.pool)
+                for gateway in [c for c, replica_id in self.alive.items() if not replica_id.pool]:
                     self.do(self.children.tell(Linked(gateway, "a", workers), self.now))
             case "recycle":
                 self.do(self.children.tell(Recycle(child, "old"), self.now))
@@ -122,7 +122,7 @@ class World:
                 order = Reload(
                     generation=self.generation,
                     places=frozenset(PLACES if self.with_gateway else PLACES[1:])
-                    | ({Place("worker", 1, "b")} if number % 2 else frozenset()),
+                    | ({ReplicaId("worker", 1, "b")} if number % 2 else frozenset()),
                     replaced=frozenset(("worker", "gateway") if number % 3 else ("worker",)),
                     at_once=number % 5 == 0,
                     observe=number,
@@ -145,27 +145,29 @@ class World:
         self.now = until
 
     def check(self) -> None:
-        crew = self.children.crew
-        assert set(self.alive) == set(crew.children)
+        fleet = self.children.fleet
+        assert set(self.alive) == set(fleet.processes)
         if self.children.phase in ("stopping", "ended"):
             return
-        for place, seat in crew.seats.items():
-            held = [child for child in (seat.holder, seat.successor) if child is not None]
+        for replica_id, replica in fleet.replicas.items():
+            held = [child for child in (replica.current, replica.replacement) if child is not None]
             on_duty = [
                 child
-                for child in crew.children.values()
-                if child.place == place and child.state != "stopping"
+                for child in fleet.processes.values()
+                if child.replica_id == replica_id and child.state != "stopping"
             ]
             assert sorted(child.id for child in on_duty) == sorted(child.id for child in held)
             # Seen to: somebody is there, or is about to be.
-            seen_to = held or seat.retry_at is not None or self.waits_for_code(seat.proven)
+            seen_to = held or replica.retry_at is not None or self.waits_for_code(replica.proven)
             assert seen_to or (
-                self.children.rollout and place in self.children.rollout.order.places
+                self.children.rollout and replica_id in self.children.rollout.order.places
             )
         if self.children.rollout is None:
-            assert all(place in crew.seats for place in PLACES if place.kind == "gateway") or (
-                not self.with_gateway
-            )
+            assert all(
+                replica_id in fleet.replicas
+                for replica_id in PLACES
+                if replica_id.kind == "gateway"
+            ) or (not self.with_gateway)
 
     def waits_for_code(self, proven: bool) -> bool:
         return not proven and self.children.phase == "starting"
@@ -178,9 +180,9 @@ class World:
 def test_any_sequence(
     actions: list[tuple[str, int]], failed_boot: str, with_gateway: bool, up: bool
 ) -> None:
-    policy = ChildrenSettings(failed_boot=failed_boot)  # type: ignore[arg-type]
+    policy = FleetSettings(failed_boot=failed_boot)  # type: ignore[arg-type]
     places = PLACES if with_gateway else PLACES[1:]
-    world = World(ChildTable(policy, places), with_gateway)
+    world = World(FleetController(policy, places), with_gateway)
     world.do(world.children.tell(Start(), 0.0))
     for _ in range(up):
         for number in range(len(places)):

@@ -1,15 +1,16 @@
 """What a stop says that it waits for."""
 
 import pytest
-from propylon.gateway.supervisor.fleet.events import Place
-from propylon.gateway.supervisor.fleet.replica import Child
+from propylon.gateway.supervisor.fleet.events import ReplicaId
+from propylon.gateway.supervisor.fleet.replica import Process
 from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_HURRY, waits_for
 
 GATEWAYS = [
-    Child(number, Place("gateway", number), 1, 0.0, None, pid=number + 100) for number in (1, 2)
+    Process(number, ReplicaId("gateway", number), 1, 0.0, None, pid=number + 100)
+    for number in (1, 2)
 ]
 WORKERS = [
-    Child(number, Place("worker", number, "web"), 1, 0.0, None, pid=number + 100)
+    Process(number, ReplicaId("worker", number, "web"), 1, 0.0, None, pid=number + 100)
     for number in (3, 4)
 ]
 CALLS = {
@@ -44,14 +45,14 @@ AGAIN = {"web": [{"worker": 3, "requests": 1, "responses": 0, "websockets": 0}]}
     ],
 )
 def test_sentence(
-    children: list[Child], said: dict[int, object], vitals: dict[int, object], sentence: str
+    children: list[Process], said: dict[int, object], vitals: dict[int, object], sentence: str
 ) -> None:
     full = f"Stopping waits for {sentence}; {HOW_TO_HURRY}" if sentence else ""
     assert waits_for(children, said, vitals, None) == full  # type: ignore[arg-type]
 
 
 def test_how_long_and_not_everybody() -> None:
-    many = [Child(n, Place("worker", n, "web"), 1, 0.0, None, pid=n) for n in range(1, 12)]
+    many = [Process(n, ReplicaId("worker", n, "web"), 1, 0.0, None, pid=n) for n in range(1, 12)]
     text = waits_for(many, {}, {}, 12.0)
     assert text.endswith(f"; 3 more, for 12 s at most; {HOW_TO_HURRY}")
     assert text.count("to end") == 8

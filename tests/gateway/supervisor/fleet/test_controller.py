@@ -3,45 +3,45 @@
 from collections.abc import Iterable
 
 import pytest
+from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
-    Decision,
+    Drain,
     Draining,
     Exited,
     Finish,
-    Hurry,
+    FleetCommand,
+    FleetEvent,
     Kill,
     Linked,
     NotReady,
-    Place,
     Ready,
     Reload,
+    ReplicaId,
     Say,
     Spawn,
     Spawned,
     Start,
     Stop,
-    Terminate,
+    StopNow,
     Tick,
-    Told,
 )
 from propylon.gateway.supervisor.fleet.fleet import APP_SHUTDOWN, FAILED_GRACE, MARGIN
-from propylon.gateway.supervisor.fleet.replica import ChildrenSettings
+from propylon.gateway.supervisor.fleet.replica import FleetSettings
 from propylon.gateway.supervisor.fleet.shutdown import HURRIED_GRACE
-from propylon.gateway.supervisor.fleet.table import ChildTable
 
-G = Place("gateway", 1)
-W1 = Place("worker", 1, "default")
-W2 = Place("worker", 2, "default")
+G = ReplicaId("gateway", 1)
+W1 = ReplicaId("worker", 1, "default")
+W2 = ReplicaId("worker", 2, "default")
 KILLED = ("was killed by SIGKILL", "out of memory?")
 
 
-def table(*places: Place, **settings: object) -> ChildTable:
+def table(*places: ReplicaId, **settings: object) -> FleetController:
     """Heartbeats have tests of their own."""
-    known = ChildrenSettings(**{"heartbeat_timeout": 0.0, **settings})  # type: ignore[arg-type]
-    return ChildTable(known, places or (G, W1, W2))
+    known = FleetSettings(**{"heartbeat_timeout": 0.0, **settings})  # type: ignore[arg-type]
+    return FleetController(known, places or (G, W1, W2))
 
 
-def serving(*places: Place, **settings: object) -> ChildTable:
+def serving(*places: ReplicaId, **settings: object) -> FleetController:
     """Children 1, 2, 3 hold the places, with pids 101, 102, 103."""
     children = table(*places, **settings)
     spawned = children.tell(Start(), 0)
@@ -53,16 +53,16 @@ def serving(*places: Place, **settings: object) -> ChildTable:
     return children
 
 
-def told(children: ChildTable, *steps: tuple[float, Told]) -> list[Decision]:
+def told(children: FleetController, *steps: tuple[float, FleetEvent]) -> list[FleetCommand]:
     """Everything that is decided in these steps."""
     return [decision for now, message in steps for decision in children.tell(message, now)]
 
 
-def said(decisions: Iterable[Decision]) -> list[str]:
+def said(decisions: Iterable[FleetCommand]) -> list[str]:
     return [decision.text for decision in decisions if isinstance(decision, Say)]
 
 
-def done(decisions: Iterable[Decision]) -> list[Decision]:
+def done(decisions: Iterable[FleetCommand]) -> list[FleetCommand]:
     return [decision for decision in decisions if not isinstance(decision, Say)]
 
 
@@ -88,13 +88,13 @@ def test_an_app_that_cannot_boot_ends_everything_with_the_reason() -> None:
         (0, Ready(1)),
         (1, NotReady(2, "there is no module 'x'", "Traceback ...")),
     )
-    assert decisions[3] == Terminate(2)
+    assert decisions[3] == Drain(2)
     assert decisions[4] == Say(
         "error",
         "worker 1 of pool default could not start: there is no module 'x'",
         "Traceback ...",
     )
-    assert {d.child for d in decisions if isinstance(d, Terminate)} == {1, 2, 3}
+    assert {d.child for d in decisions if isinstance(d, Drain)} == {1, 2, 3}
     # The other worker's failure is the same one, and is not said again.
     ended = told(
         children,
@@ -130,7 +130,7 @@ def test_a_first_start_that_takes_too_long() -> None:
     assert said(decisions) == [
         "worker 2 of pool default was not ready within 40 s (--startup-timeout)"
     ]
-    assert Terminate(3) in decisions
+    assert Drain(3) in decisions
     assert done(children.tell(Tick(), 40 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 
@@ -138,7 +138,7 @@ def test_a_failed_boot_can_wait_for_new_code() -> None:
     children = table(failed_boot="wait")
     told(children, (0, Start()), (0, Ready(1)))
     [terminate, sentence] = children.tell(NotReady(2, "no"), 1)
-    assert terminate == Terminate(2)
+    assert terminate == Drain(2)
     assert sentence == Say(
         "error", "worker 1 of pool default could not start: no; waiting for a file to change"
     )
@@ -211,7 +211,7 @@ def test_a_replacement_that_cannot_start_is_tried_again() -> None:
     told(children, (20, Exited(1, *KILLED)), (20, Spawned(2, 9)))
     decisions = told(children, (21, NotReady(2, "no db")), (21, Exited(2, "exited with code 3")))
     assert decisions == [
-        Terminate(2),
+        Drain(2),
         Say("error", "worker 1 of pool default could not start: no db; trying again in 0.5 s"),
     ]
     assert children.tell(Tick(), 21.5) == [Spawn(3, W1, 1)]
@@ -229,9 +229,9 @@ def test_a_failed_child_that_does_not_exit_is_killed() -> None:
 
 def test_gateways_finish_first_and_then_the_workers() -> None:
     children = serving()
-    assert children.tell(Stop(), 100) == [Terminate(1)]
+    assert children.tell(Stop(), 100) == [Drain(1)]
     # It is not looking for workers any more: they may hear of the end, and serve it until then.
-    assert children.tell(Draining(1), 100.1) == [Terminate(2), Terminate(3)]
+    assert children.tell(Draining(1), 100.1) == [Drain(2), Drain(3)]
     assert children.tell(Exited(1, "exited with code 0"), 105) == []
     assert told(
         children,
@@ -245,20 +245,20 @@ def test_gateways_finish_first_and_then_the_workers() -> None:
 def test_a_gateway_that_ends_without_a_word_frees_the_workers_too() -> None:
     children = serving()
     told(children, (100, Stop()))
-    assert children.tell(Exited(1, *KILLED), 105) == [Terminate(2), Terminate(3)]
+    assert children.tell(Exited(1, *KILLED), 105) == [Drain(2), Drain(3)]
 
 
 def test_workers_alone_stop_at_once() -> None:
-    assert serving(W1, W2).tell(Stop(), 5) == [Terminate(1), Terminate(2)]
+    assert serving(W1, W2).tell(Stop(), 5) == [Drain(1), Drain(2)]
 
 
 def test_a_gateway_past_the_deadline_is_asked_again_and_killed() -> None:
     children = serving(graceful_timeout=10)
     children.tell(Stop(), 100)
     assert children.next_tick == 110 + MARGIN
-    assert children.tell(Tick(), 111) == [Hurry(1)]
+    assert children.tell(Tick(), 111) == [StopNow(1)]
     assert done(children.tell(Tick(), 111 + HURRIED_GRACE)) == [Kill(1)]
-    assert children.tell(Exited(1, *KILLED), 112) == [Terminate(2), Terminate(3)]
+    assert children.tell(Exited(1, *KILLED), 112) == [Drain(2), Drain(3)]
     assert children.next_tick == 112 + APP_SHUTDOWN
 
 
@@ -277,11 +277,11 @@ def test_a_stop_may_become_one_at_once() -> None:
     children.tell(Stop(), 100)
     assert children.tell(Stop(), 100.5) == [], "asked again, it goes on as it was"
     assert done(children.tell(Stop(now=True), 101)) == [
-        Hurry(1),
-        Terminate(2),
-        Hurry(2),
-        Terminate(3),
-        Hurry(3),
+        StopNow(1),
+        Drain(2),
+        StopNow(2),
+        Drain(3),
+        StopNow(3),
     ]
     assert done(children.tell(Tick(), 101 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
@@ -289,7 +289,7 @@ def test_a_stop_may_become_one_at_once() -> None:
 def test_nothing_is_started_while_stopping() -> None:
     children = serving()
     told(children, (50, Exited(3, *KILLED)))  # replaced by 4, which is starting
-    assert children.tell(Stop(), 51) == [Terminate(1), Terminate(4)]
+    assert children.tell(Stop(), 51) == [Drain(1), Drain(4)]
     decisions = told(
         children,
         (52, Exited(2, *KILLED)),
