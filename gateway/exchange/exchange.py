@@ -24,7 +24,6 @@ class Request:
         "headers",
         "host",
         "http_version",
-        "keep_alive",
         "method",
         "path",
         "query",
@@ -48,9 +47,9 @@ class Request:
         self.content_length: int | None = 0
         """Body size in bytes; None when only its end will tell."""
         self.expects_continue = False
-        self.keep_alive = True
+        """Whether the client holds its body back until it hears 100 (RFC 9110 section 10.1.1)."""
         self.upgrade: Literal["", "websocket"] = ""
-        """What the client wants this connection to become."""
+        """What it is to become: HTTP/1.1's Upgrade, the :protocol of HTTP/2 (RFC 8441)."""
 
 
 class Account(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Final
 
 from ..exchange.errors import RequestError
 from ..http.grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
+from ..http.rules import FORBIDDEN_TRAILERS, body_too_large
 
 _MAX_LINE: Final = 280
 """A chunk's size and extensions, in bytes: 15 digits and 256 of extension with room."""
@@ -26,11 +27,6 @@ _TRAILER_SO_FAR: Final = re.compile(
 )
 _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8_192
-_FORBIDDEN_TRAILERS: Final = frozenset({
-    b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection", b"te",
-    b"content-encoding", b"content-type", b"authorization", b"cookie", b"set-cookie", b"expect",
-})  # fmt: skip
-"""Framing, routing and credentials have no place behind a body (RFC 9110 section 6.5.1)."""
 
 
 class LengthBody:
@@ -130,11 +126,7 @@ class ChunkedBody:
         self._left = int(match[1], 16)
         self._total += self._left
         if 0 < self._limit < self._total:
-            raise RequestError(
-                413,
-                f"The request body is over the limit of {self._limit} bytes.",
-                option="max-request-body-size",
-            )
+            raise body_too_large(self._limit)
         if self._left:
             self._state = "data"
         else:
@@ -150,7 +142,7 @@ class ChunkedBody:
         match = FIELD_LINE.fullmatch(line + b"\r\n")
         if match is None or self._total > _MAX_TRAILERS:
             raise RequestError(400, "A trailer field is malformed or too long.")
-        if match[1].lower() in _FORBIDDEN_TRAILERS:
+        if match[1].lower() in FORBIDDEN_TRAILERS:
             raise RequestError(400, "A trailer field that frames or routes is refused.")
 
 

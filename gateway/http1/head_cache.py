@@ -2,15 +2,16 @@
 for byte what the last one said. Then it need not be checked, parsed and understood again.
 
 Only plain requests are taken up here: HTTP/1.1, a path as target, no body, no upgrade. For every
-other one there is `heads.read_head`, and both give the same Request for the same head.
+other one there is `request_head.read_head`, and both give the same Request for the same head.
 """
 
 import re
 from typing import Final
 
-from ..exchange.exchange import Request
 from ..http.grammar import TOKEN
+from ..http.rules import NOT_SERVED
 from ..settings import HttpSettings
+from .request_head import Http1Request
 
 _PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
 """Nothing in it is encoded, and nothing ends it."""
@@ -19,7 +20,6 @@ _PLAIN_LINE: Final = re.compile(
     rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
 )
 """Groups: method, target, path, query."""
-_NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 MOST_KEPT: Final = 2_048
 """Bytes of fields that a connection keeps for the next request."""
 
@@ -36,7 +36,7 @@ class RepeatedFields:
         self._host = ""
         self._keep_alive = True
 
-    def read(self, head: bytes, settings: HttpSettings) -> Request | None:
+    def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
         """The request of a whole head, if its fields are known and its line is plain."""
         block = self._block
         if not block or not head.endswith(block):
@@ -48,17 +48,17 @@ class RepeatedFields:
         if (
             b".." in path
             or b"%00" in query
-            or method in _NOT_SERVED
+            or method in NOT_SERVED
             or line.end() - 2 > settings.limit_request_line
         ):
             return None
-        request = Request(method.decode(), target, "1.1")
+        request = Http1Request(method.decode(), target, "1.1")
         request.path, request.query = path, query
         request.headers, request.forwarded = self._headers, self._forwarded
         request.host, request.keep_alive = self._host, self._keep_alive
         return request
 
-    def learn(self, head: bytes, request: Request) -> None:
+    def learn(self, head: bytes, request: Http1Request) -> None:
         """Takes note of a request that `read_head` has made of this head."""
         start = head.index(b"\r\n") + 2
         if (

@@ -12,12 +12,12 @@ from typing import Final, Literal
 from ...protocol.messages import Pairs
 from ...protocol.outbox import LARGE
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Request
+from ..http.rules import BODILESS, ended_before, ends_with_head, fit, went_over
 from ..settings import HttpSettings
 from .body import BodyFraming, ChunkedBody, LengthBody
 from .head_cache import RepeatedFields
-from .request_head import ParseFields, read_head
-from .response_head import BODILESS, ResponseHeads
+from .request_head import Http1Request, ParseFields, read_head
+from .response_head import ResponseHeads
 from .unfinished_head import UnfinishedHead
 from .upgrade import check_upgrade
 
@@ -61,7 +61,7 @@ class HttpMachine:
         self._unfinished: UnfinishedHead | None = None
         """None while the next head has not come in part."""
         self._framing: BodyFraming | None = None
-        self._request: Request | None = None
+        self._request: Http1Request | None = None
         self._refused = b""
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
         self._left = 0
@@ -96,7 +96,7 @@ class HttpMachine:
     def receive(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
 
-    def next_request(self) -> Request | None:
+    def next_request(self) -> Http1Request | None:
         """The next request, once its head is whole. Raises RequestError: answer, then close."""
         buffer = self._buffer
         if not buffer:
@@ -152,7 +152,6 @@ class HttpMachine:
             self._framing = LengthBody(length)
         else:
             self._framing = None
-            request.expects_continue = False
         self._request = request
         self.keep_alive = request.keep_alive
         if request.upgrade:
@@ -196,7 +195,7 @@ class HttpMachine:
             if self._phrase is None
             else self._lines(status, headers)
         )
-        if status in BODILESS or (request is not None and request.method == "HEAD"):
+        if ends_with_head("" if request is None else request.method, status):
             if length is None and body and status not in BODILESS:
                 lines.append(b"content-length: %d\r\n" % len(body))
             body = b""
@@ -204,11 +203,9 @@ class HttpMachine:
             size = len(body)
             if length is None:
                 lines.append(b"content-length: %d\r\n" % size)
-            elif length < size:
-                body = body[:length]
-                self._app_fault(f"a body of {size} bytes was cut to its content-length {length}")
-            elif length > size:
-                self._app_fault(f"the body ended after {size} of {length} bytes")
+            elif length != size:
+                body, fault = fit(body, length)
+                self._app_fault(fault)
         self._end_head(lines, close or app_closes)
         lines.append(body)
         return b"".join(lines)
@@ -217,7 +214,7 @@ class HttpMachine:
         """The head of a response whose body follows. Raises ResponseError with nothing sent."""
         request = self._request
         lines, length, app_closes = self._lines(status, headers)
-        if status in BODILESS or (request is not None and request.method == "HEAD"):
+        if ends_with_head("" if request is None else request.method, status):
             self._send_framing = "none"
         elif length is not None:
             self._send_framing, self._left = "length", length
@@ -240,7 +237,7 @@ class HttpMachine:
             return b"%x\r\n" % len(data), data, b"\r\n"
         if framing == "length":
             if len(data) > self._left:
-                self._app_fault(f"the body went {len(data) - self._left} bytes over")
+                self._app_fault(went_over(len(data) - self._left))
                 data = data[: self._left]
             self._left -= len(data)
         return (data,)
@@ -250,7 +247,7 @@ class HttpMachine:
         if self._send_framing == "chunked":
             return b"0\r\n\r\n"
         if self._send_framing == "length" and self._left:
-            self._app_fault(f"the body ended {self._left} bytes before its content-length")
+            self._app_fault(ended_before(self._left))
         return b""
 
     @property

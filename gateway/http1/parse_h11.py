@@ -5,9 +5,9 @@ from typing import Final
 
 import h11
 
-_LENGTHS: Final = re.compile(rb"\ncontent-length:[ \t]*([^\r]*)\r", re.IGNORECASE)
+from ..http.rules import Fields
 
-Fields = list[tuple[bytes, bytes]]
+_LENGTHS: Final = re.compile(rb"\ncontent-length:[ \t]*([^\r]*)\r", re.IGNORECASE)
 
 
 def parse_fields(head: bytes) -> Fields:

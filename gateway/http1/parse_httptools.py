@@ -6,7 +6,7 @@ llhttp reads on into the next request before that one's head has been checked.
 
 import httptools
 
-from .parse_h11 import Fields
+from ..http.rules import Fields
 from .parse_h11 import parse_fields as parse_fields_with_h11
 
 

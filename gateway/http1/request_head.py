@@ -10,11 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
-from ...protocol.messages import Pairs
 from ..exchange.errors import RequestError, TlsToPlainPort
 from ..exchange.exchange import Request
 from ..http.grammar import (
-    DECIMAL,
     FIELD_LINE,
     FIELD_NAME,
     HEAD,
@@ -24,11 +22,33 @@ from ..http.grammar import (
     host_name,
     split_target,
 )
-from ..settings import HeaderMap, HttpSettings
+from ..http.rules import (
+    ALLOW,
+    CONTINUE_EXPECTED,
+    DROPPED,
+    FORWARDED,
+    MEANINGFUL,
+    NOT_SERVED,
+    Fields,
+    body_too_large,
+    request_length,
+    sift,
+)
+from ..settings import HttpSettings
 from . import parse_h11
-from .parse_h11 import Fields
 
 ParseFields = Callable[[bytes], Fields]
+
+
+class Http1Request(Request):
+    """A request with what only HTTP/1 says of it."""
+
+    __slots__ = ("keep_alive",)
+
+    keep_alive: bool
+    """Whether another request may follow on this connection (RFC 9112 section 9.3). Who makes a
+    request sets it."""
+
 
 _PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?")
 """An entry of Upgrade (RFC 9110 section 7.8)."""
@@ -38,23 +58,7 @@ _CODING: Final = re.compile(
 )  # fmt: skip
 """A transfer coding and its parameters (RFC 9112 section 7)."""
 
-_FORWARDED: Final = frozenset({
-    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
-    b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
-})  # fmt: skip
-"""A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
-
-_DROPPED: Final = _FORWARDED | {b"proxy"}
-"""What lies: the above, and httpoxy (a WSGI environ would call it HTTP_PROXY). All else reaches the
-app as the client sent it, hop-by-hop fields too: the worker is no hop, and apps look at them (a
-WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind the gateway."""
-
-# Fields with a meaning for the gateway; all others pass without a look.
-_MEANINGFUL: Final = _DROPPED | {
-    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
-}  # fmt: skip
-
-_KEPT_IN_CONNECTION: Final = _FORWARDED | frozenset({
+_KEPT_IN_CONNECTION: Final = FORWARDED | frozenset({
     b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie", b"expect",
     b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
     b"origin", b"referer", b"user-agent", b"content-encoding",
@@ -78,7 +82,7 @@ def choose_parser(name: str) -> ParseFields:
     return parse_httptools.parse_fields
 
 
-def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) -> Request:
+def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) -> Http1Request:
     """A whole head, CRLF CRLF included, as a Request. Raises RequestError."""
     match = HEAD.fullmatch(head)
     if match is None:
@@ -100,22 +104,18 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         raise RequestError(400, "The request's head is malformed.") from None
     names = b"\n".join([name for name, _ in fields])
     if b"_" in names or b"x-forwarded-" in names:
-        fields = _sift(request, fields, settings.header_map)
+        fields, request.forwarded = sift(fields, settings.header_map)
     _read_fields(request, fields, authority)
     if request.upgrade and not settings.websockets:
         request.upgrade = ""
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
-        raise RequestError(
-            413,
-            f"The request body is over the limit of {settings.max_request_body_size} bytes.",
-            option="max-request-body-size",
-        )
+        raise body_too_large(settings.max_request_body_size)
     return request
 
 
 def read_line(
     method: bytes, target: bytes, version: bytes, settings: HttpSettings
-) -> tuple[Request, bytes | None]:
+) -> tuple[Http1Request, bytes | None]:
     """What a request line of the grammar asks for, and the authority that its target names.
     Raises RequestError."""
     if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
@@ -126,19 +126,19 @@ def read_line(
         )
     name = method.decode("ascii")
     if version == b"HTTP/1.1":
-        request = Request(name, target, "1.1")
+        request = Http1Request(name, target, "1.1")
     elif version == b"HTTP/1.0":
-        request = Request(name, target, "1.0")
-        request.keep_alive = False
+        request = Http1Request(name, target, "1.0")
     elif version.startswith(b"HTTP/1."):
         # A minor version that we do not know is spoken as the highest that we do (RFC 9110 2.5).
-        request = Request(name, target, "1.1")
+        request = Http1Request(name, target, "1.1")
     elif method == b"PRI":
         raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
     else:
         raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
-    if method == b"CONNECT" or method == b"TRACE":
+    if method in NOT_SERVED:
         raise RequestError(405, f"{name} is not served here.", ALLOW)
+    request.keep_alive = request.http_version != "1.0"
     request.path, request.query, authority = split_target(name, target)
     return request, authority
 
@@ -149,7 +149,9 @@ class FieldsSoFar:
 
     __slots__ = ("_authority", "_count", "_meant", "_request", "_settings")
 
-    def __init__(self, request: Request, authority: bytes | None, settings: HttpSettings) -> None:
+    def __init__(
+        self, request: Http1Request, authority: bytes | None, settings: HttpSettings
+    ) -> None:
         self._request = request
         self._authority = authority
         self._settings = settings
@@ -169,11 +171,12 @@ class FieldsSoFar:
         if size > settings.limit_request_field_size:
             raise _field_too_long(settings)
         if b"_" in name:
-            _sift(self._request, [(name, value)], settings.header_map)
-        if name not in _MEANINGFUL or len(self._meant) == _MOST_JUDGED_EARLY:
+            sift([(name, value)], settings.header_map)
+        if name not in MEANINGFUL or len(self._meant) == _MOST_JUDGED_EARLY:
             return
         self._meant.append((name, value))
-        asked = Request(self._request.method, self._request.target, self._request.http_version)
+        first = self._request
+        asked = Http1Request(first.method, first.target, first.http_version)
         try:
             _read_fields(asked, self._meant, self._authority, whole=False)
         except RequestError as error:
@@ -183,9 +186,6 @@ class FieldsSoFar:
 
 _MOST_JUDGED_EARLY: Final = 64
 """Fields: all are judged again with each that comes."""
-
-ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
-"""RFC 9110 section 15.5.6. It is for the app to know more."""
 
 
 def _check_each_field(block: bytes, settings: HttpSettings) -> None:
@@ -207,35 +207,14 @@ def _field_too_long(settings: HttpSettings) -> RequestError:
     )
 
 
-def _sift(request: Request, fields: Fields, header_map: HeaderMap) -> Fields:
-    """The fields without those whose names lie, and without the rarer ones of a proxy's word, which
-    are kept apart.
-
-    X_Forwarded_For is X-Forwarded-For in every environ (RFC 3875 section 4.1.18), also in those
-    that are made of an ASGI scope. Raises RequestError 400 if such names are refused."""
-    kept: Fields = []
-    for name, value in fields:
-        if b"_" in name:
-            if header_map == "refuse":
-                raise RequestError(400, "A header field's name has an underscore.")
-            dashed = name.replace(b"_", b"-")
-            if header_map == "drop" or dashed in _MEANINGFUL or dashed.startswith(b"x-forwarded-"):
-                continue
-        elif name.startswith(b"x-forwarded-") and name not in _FORWARDED:
-            request.forwarded += ((name, value),)
-            continue
-        kept.append((name, value))
-    return kept
-
-
 def _read_fields(
-    request: Request, fields: Fields, authority: bytes | None, *, whole: bool = True
+    request: Http1Request, fields: Fields, authority: bytes | None, *, whole: bool = True
 ) -> None:
     """What the meaningful fields say, and the rest for the app. `whole`: no more will come."""
     host: bytes | None = None
     meant: list[tuple[bytes, bytes]] = []
     for field in fields:
-        if field[0] in _MEANINGFUL:
+        if field[0] in MEANINGFUL:
             if field[0] != b"host":
                 meant.append(field)
             elif host is None:
@@ -256,13 +235,13 @@ def _read_fields(
     request.headers = tuple(fields)
 
 
-def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
+def _read_meant(request: Http1Request, fields: Fields, meant: Fields) -> Fields:
     """Everything but Host; returns the fields that reach the app."""
     length: bytes | None = None
     coding: bytes | None = None
     options: set[bytes] = set()
     upgrades = b""
-    expects_more = False
+    expects = expects_more = False
     for name, value in meant:
         if name == b"content-length":
             if length is not None:
@@ -277,11 +256,12 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
         elif name == b"upgrade":
             upgrades += value.lower() + b","
         elif name == b"expect":
-            expects_more = expects_more or value.lower() != b"100-continue"
-            request.expects_continue = request.http_version != "1.0"
-        elif name in _FORWARDED:
+            expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
+            expects = request.http_version != "1.0"
+        elif name in FORWARDED:
             request.forwarded += ((name, value),)
     _read_framing(request, length, coding)
+    request.expects_continue = expects and request.content_length != 0
     if expects_more:
         raise RequestError(417, "The only expectation that is known is 100-continue.")
     if upgrades and b"upgrade" in options:
@@ -294,7 +274,7 @@ def _read_meant(request: Request, fields: Fields, meant: Fields) -> Fields:
         request.keep_alive = False
     elif b"keep-alive" in options:
         request.keep_alive = True
-    return [field for field in fields if field[0] not in _DROPPED]
+    return [field for field in fields if field[0] not in DROPPED]
 
 
 def _read_framing(request: Request, length: bytes | None, coding: bytes | None) -> None:
@@ -309,9 +289,7 @@ def _read_framing(request: Request, length: bytes | None, coding: bytes | None) 
             raise RequestError(status, "The only transfer coding that is taken is chunked.")
         request.content_length = None
     elif length is not None:
-        if DECIMAL.fullmatch(length) is None:
-            raise RequestError(400, "The Content-Length is not a number of bytes.")
-        request.content_length = int(length)
+        request.content_length = request_length(length)
 
 
 def _is_foreign(coding: bytes) -> bool:

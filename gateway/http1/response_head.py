@@ -12,21 +12,14 @@ from ...protocol.messages import Pairs
 from ...protocol.reason_phrases import REASONS
 from ..exchange.errors import ResponseError
 from ..http.grammar import FIELD_NAME, FIELD_VALUE
+from ..http.rules import HOP_BY_HOP, response_length
 
-_MEANINGFUL: Final = frozenset({
-    b"content-length", b"date", b"server",
-    # The hop to the client is ours (RFC 9110 section 7.6.1).
-    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te",
-})  # fmt: skip
-
-_NOT_IN_101: Final = _MEANINGFUL - {b"date", b"server"}
+_LOOKED_AT: Final = HOP_BY_HOP | {b"content-length", b"date", b"server"}
+_NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
 
 _MOST_LINES: Final = 2_048
 _LONGEST_LINE: Final = 256
 """A longer line is hardly ever seen twice (cookies, policies with nonces)."""
-
-BODILESS: Final = frozenset({204, 304})
-"""RFC 9110 section 6.4.1: these end with their head, as does every answer to HEAD."""
 
 
 class ResponseHeads:
@@ -77,14 +70,10 @@ class ResponseHeads:
                 continue
             name, value = field
             key = name.lower()
-            if key not in _MEANINGFUL:
+            if key not in _LOOKED_AT:
                 out.append(self._line(field))
             elif key == b"content-length":
-                if not value.isdigit() or len(value) > 18:
-                    raise ResponseError(f"content-length is {value!r}")
-                number = int(value)
-                if length is not None and length != number:
-                    raise ResponseError(f"content-length is {length} and {number}")
+                number = response_length(value, length)
                 if length is None and status != 204:
                     out.append(b"%b: %d\r\n" % (name, number))
                 length = number

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Request
 from propylon.gateway.http1.machine import HttpMachine
+from propylon.gateway.http1.request_head import Http1Request
 
 from .drive import context
 
@@ -47,7 +48,7 @@ def understood(machine: HttpMachine, head: bytes) -> tuple[object, ...]:
         return error.status, error.sentence
     if request is None:
         return ("not whole",)
-    said = [getattr(request, name) for name in Request.__slots__]
+    said = [getattr(request, name) for name in (*Request.__slots__, *Http1Request.__slots__)]
     return *said, machine.body_complete, machine.keep_alive
 
 

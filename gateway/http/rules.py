@@ -1,0 +1,139 @@
+"""RFC 9110's rules for requests and responses, the same in every HTTP version. Pure.
+
+HTTP/1.1 and HTTP/2 write messages down in different ways, and mean the same by them. How a message
+is written (lines and chunks, or frames) is its version's room. What it means is here: who may have
+a body, what a Content-Length promises, which fields belong to a connection and not to a message,
+whose word a field is. A driver of another version that asks these rules gives the same answers.
+
+Order: what a client may ask, what reaches the app, what the app may answer.
+"""
+
+from typing import Final
+
+from ...protocol.messages import Pairs
+from ..exchange.errors import RequestError, ResponseError
+from ..settings import HeaderMap
+from .grammar import DECIMAL
+
+Fields = list[tuple[bytes, bytes]]
+"""Names in lower case, values without blanks around them."""
+
+# -- requests --------------------------------------------------------------------------------
+
+NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
+"""Methods that are a proxy's. An extended CONNECT (RFC 8441) is none of them."""
+ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
+"""RFC 9110 section 15.5.6. It is for the app to know more."""
+
+CONTINUE_EXPECTED: Final = b"100-continue"
+"""The only expectation that there is (RFC 9110 section 10.1.1)."""
+
+FORBIDDEN_TRAILERS: Final = frozenset({
+    b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection", b"te",
+    b"content-encoding", b"content-type", b"authorization", b"cookie", b"set-cookie", b"expect",
+})  # fmt: skip
+"""Framing, routing and credentials have no place behind a body (RFC 9110 section 6.5.1)."""
+
+
+def request_length(value: bytes) -> int:
+    """A request's Content-Length in bytes. Raises RequestError 400."""
+    if DECIMAL.fullmatch(value) is None:
+        raise RequestError(400, "The Content-Length is not a number of bytes.")
+    return int(value)
+
+
+def body_too_large(limit: int) -> RequestError:
+    """The answer to a request with a body of more than `limit` bytes."""
+    return RequestError(
+        413,
+        f"The request body is over the limit of {limit} bytes.",
+        option="max-request-body-size",
+    )
+
+
+# -- what reaches the app --------------------------------------------------------------------
+
+FORWARDED: Final = frozenset({
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
+})  # fmt: skip
+"""A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
+
+DROPPED: Final = FORWARDED | {b"proxy"}
+"""What lies: the above, and httpoxy (a WSGI environ would call it HTTP_PROXY). All else reaches the
+app as the client sent it, hop-by-hop fields too: the worker is no hop, and apps look at them (a
+WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind the gateway."""
+
+MEANINGFUL: Final = DROPPED | {
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
+}  # fmt: skip
+"""Fields of a request with a meaning for the gateway; all others pass without a look."""
+
+
+def sift(fields: Fields, header_map: HeaderMap) -> tuple[Fields, Pairs]:
+    """The fields without those whose names lie, and apart from them the rarer ones of a proxy's
+    word (other X-Forwarded-*).
+
+    X_Forwarded_For is X-Forwarded-For in every environ (RFC 3875 section 4.1.18), also in those
+    that are made of an ASGI scope. Raises RequestError 400 if such names are refused."""
+    kept: Fields = []
+    forwarded: Fields = []
+    for name, value in fields:
+        if b"_" in name:
+            if header_map == "refuse":
+                raise RequestError(400, "A header field's name has an underscore.")
+            dashed = name.replace(b"_", b"-")
+            if header_map == "drop" or dashed in MEANINGFUL or dashed.startswith(b"x-forwarded-"):
+                continue
+        elif name.startswith(b"x-forwarded-") and name not in FORWARDED:
+            forwarded.append((name, value))
+            continue
+        kept.append((name, value))
+    return kept, tuple(forwarded)
+
+
+# -- responses -------------------------------------------------------------------------------
+
+BODILESS: Final = frozenset({204, 304})
+"""RFC 9110 section 6.4.1: these end with their head, as does every answer to HEAD."""
+
+HOP_BY_HOP: Final = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te",
+})  # fmt: skip
+"""RFC 9110 section 7.6.1: these describe one connection, and the one to the client is ours. HTTP/2
+has none of them (RFC 9113 section 8.2.2)."""
+
+
+def ends_with_head(method: str, status: int) -> bool:
+    """Whether a response has no body, whatever the app gives."""
+    return status in BODILESS or method == "HEAD"
+
+
+def response_length(value: bytes, before: int | None) -> int:
+    """The Content-Length in bytes that an app has set; `before`: what another one said. Raises
+    ResponseError."""
+    if not value.isdigit() or len(value) > 18:
+        raise ResponseError(f"content-length is {value!r}")
+    number = int(value)
+    if before is not None and before != number:
+        raise ResponseError(f"content-length is {before} and {number}")
+    return number
+
+
+def fit(body: bytes, length: int) -> tuple[bytes, str]:
+    """Of a whole body that differs from its Content-Length: what may go out, and what the app has
+    done wrong."""
+    size = len(body)
+    if size > length:
+        return body[:length], f"a body of {size} bytes was cut to its content-length {length}"
+    return body, f"the body ended after {size} of {length} bytes"
+
+
+def went_over(count: int) -> str:
+    """What an app has done wrong that sends so many bytes more than its Content-Length."""
+    return f"the body went {count} bytes over"
+
+
+def ended_before(count: int) -> str:
+    """What an app has done wrong that ends so many bytes before its Content-Length."""
+    return f"the body ended {count} bytes before its content-length"
