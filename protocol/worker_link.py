@@ -48,7 +48,7 @@ class WorkerLink(LinkMachine):
         new_call: Callable[[Scope], Call] = lambda _: Call(),
     ) -> None:
         """`new_call` makes the host's own kind of Call for each OPEN."""
-        super().__init__(greeting, self._ring)
+        super().__init__(greeting, self._flush_unless_scheduled)
         self._schedule_flush = schedule_flush
         self._new_call = new_call
         # What apps have said of their responses since the last batch went out. A small complete
@@ -67,13 +67,13 @@ class WorkerLink(LinkMachine):
             self._release()
         return self._outbox.take()
 
-    def _ring(self) -> None:
-        """The outbox was empty. Nothing new if the bell has rung for what is held."""
+    def _flush_unless_scheduled(self) -> None:
+        """The outbox was empty. A flush is scheduled already for what is held."""
         if not self._held:
             self._schedule_flush()
 
     def _release(self) -> None:
-        """What is held goes to the outbox, which must not ring for it."""
+        """What is held goes to the outbox, which must not schedule a flush for it."""
         for call_id, held in self._held.items():
             if isinstance(held, bytes):
                 self._outbox.put_after(call_id, (held,))

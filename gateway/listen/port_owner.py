@@ -12,7 +12,7 @@ def owner_of_port(port: int) -> str:
     """ "nginx (pid 17)", or "" where it cannot be seen (another user's process, no /proc)."""
     try:
         inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-        return _holder(inodes) if inodes else ""
+        return _process_with(inodes) if inodes else ""
     except OSError:
         return ""
 
@@ -29,7 +29,7 @@ def _listening_inodes(port: int) -> Iterator[str]:
                     yield fields[9]
 
 
-def _holder(inodes: set[str]) -> str:
+def _process_with(inodes: set[str]) -> str:
     for pid in sorted((name for name in os.listdir("/proc") if name.isdecimal()), key=int):
         try:
             for fd in os.listdir(f"/proc/{pid}/fd"):

@@ -1,4 +1,4 @@
-"""What is known of the processes besides what the fleet needs, and the status made of it. Pure."""
+"""What is known of the processes besides what the fleet needs, and the status made of it."""
 
 import os
 from collections import deque

@@ -1,0 +1,163 @@
+"""An object's fields are written by that object. What others want done they ask for, and what they
+want to know they are returned.
+
+Counted is every assignment to an attribute whose base is not the bare name `self` or `cls`: `=`,
+`+=`, an annotated one, the target of a loop or of a `with`, and `setattr`. `self.call.state = 1`
+counts, since the call is another object. Two things do not: what a class's own method makes by
+calling the class (`one = cls()` in a constructor, `copy = Call()` within `Call`) is that class's to
+fill, and so is a function's own attribute (`f.__doc__`, set by a decorator on what it returns).
+Fields of objects that are not ours count too: few libraries want them set.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from .source import ROOT, folder, modules, tree
+
+CEILINGS = {
+    # Folder -> assignments to other objects' fields. It may only fall; a folder that is not named
+    # has none, and may have none: so it is in `exchange` and `websocket`.
+    "gateway": 8,
+    "gateway/config": 7,
+    "gateway/handlers": 3,
+    "gateway/http": 13,
+    "gateway/http1": 22,
+    "gateway/observe": 5,
+    "gateway/pool": 32,
+    "gateway/serve": 28,
+    "gateway/supervisor": 2,
+    "gateway/supervisor/fleet": 57,
+    "gateway/supervisor/process": 1,
+    "gateway/supervisor/upgrade": 2,
+    "gateway/tls": 7,
+    "protocol": 18,
+    "worker/asgi": 4,
+    "worker/host": 12,
+    "worker/process": 5,
+    "worker/wsgi": 2,
+}
+
+
+def foreign_assignments(source: ast.AST) -> Iterator[ast.Attribute]:
+    """The attributes in the source that are assigned to an object that is not `self`."""
+    yield from _foreign(source, "", frozenset({"self", "cls"}))
+
+
+def _foreign(node: ast.AST, within: str, own: frozenset[str]) -> Iterator[ast.Attribute]:
+    """`within`: the class whose body this is; `own`: names of objects that are the class's own."""
+    if isinstance(node, ast.ClassDef):
+        within = node.name
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        own = own | set(_made_here(node, within))
+    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        special = node.attr.startswith("__") and node.attr.endswith("__")
+        if not special and not (isinstance(node.value, ast.Name) and node.value.id in own):
+            yield node
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "setattr"
+        and not (isinstance(node.args[0], ast.Name) and node.args[0].id in own)
+    ):
+        yield ast.Attribute(
+            node.args[0], ast.unparse(node.args[1]), ast.Store(), lineno=node.lineno
+        )
+    for child in ast.iter_child_nodes(node):
+        yield from _foreign(child, within, own)
+
+
+def _made_here(function: ast.AST, within: str) -> Iterator[str]:
+    """Names that a class's method gives to objects which it makes of the class."""
+    for node in ast.walk(function):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and within
+            and ast.unparse(node.value.func) in ("cls", "cls.__new__", within)
+        ):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def found() -> dict[str, list[str]]:
+    """By folder: where another object's field is assigned."""
+    by_folder: dict[str, list[str]] = {}
+    for module in sorted(modules()):
+        path = modules()[module].relative_to(ROOT)
+        for one in foreign_assignments(tree(module)):
+            line = f"{path}:{one.lineno}: {ast.unparse(one)}"
+            by_folder.setdefault(folder(module), []).append(line)
+    return by_folder
+
+
+def verdicts(counts: dict[str, int], ceilings: dict[str, int]) -> dict[str, str]:
+    """By folder: what is wrong with its number."""
+    return {
+        where: f"{counts.get(where, 0)} assignments to other objects' fields, "
+        + (
+            f"and {ceilings.get(where, 0)} are allowed: ask the object, or have it tell you"
+            if counts.get(where, 0) > ceilings.get(where, 0)
+            else f"fewer than CEILINGS has: lower it to {counts.get(where, 0)}"
+        )
+        for where in counts.keys() | ceilings.keys()
+        if counts.get(where, 0) != ceilings.get(where, 0)
+    }
+
+
+def test_fields_are_written_by_their_object() -> None:
+    where = found()
+    wrong = verdicts({name: len(lines) for name, lines in where.items()}, CEILINGS)
+    assert not wrong, "\n".join(
+        line for name, text in wrong.items() for line in (f"{name}: {text}", *where.get(name, ()))
+    )
+
+
+def test_ceilings_name_what_is_there() -> None:
+    assert CEILINGS.keys() <= {folder(module) for module in modules()}
+    assert 0 not in CEILINGS.values()
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "call.state = 'open'",
+        "self.call.state = 'open'",
+        "call.count += 1",
+        "call.since: float = 1.0",
+        "a, call.b = 1, 2",
+        "for call.b in x: pass",
+        "with x as call.b: pass",
+        "def f(self, other):\n  other.x = 1",
+        "class A:\n  def f(self):\n    b = B()\n    b.x = 1",
+        "def f():\n  a = A()\n  a.x = 1",
+        "setattr(call, 'b', 1)",
+        "self.calls[0].b = 1",
+    ],
+)
+def test_an_assignment_to_anothers_field_is_caught(snippet: str) -> None:
+    assert len(list(foreign_assignments(ast.parse(snippet)))) == 1
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "self.x = 1",
+        "x.y[1] = 2",
+        "x = y.z",
+        "class A:\n  @classmethod\n  def f(cls):\n    a = cls()\n    a.x = 1",
+        "class A:\n  def f(self):\n    a = A(1)\n    a.x = 1",
+        "f.__doc__ = 'text'",
+    ],
+)
+def test_what_is_an_objects_own_is_not_caught(snippet: str) -> None:
+    assert not list(foreign_assignments(ast.parse(snippet)))
+
+
+def test_a_ceiling_holds_from_both_sides() -> None:
+    counts = Counter({"above": 3, "below": 1, "new": 1, "right": 2})
+    wrong = verdicts(counts, {"above": 2, "below": 2, "right": 2, "gone": 1})
+    assert wrong.keys() == {"above", "below", "new", "gone"}
+    assert "lower it to 1" in wrong["below"]
+    assert "2 are allowed" in wrong["above"]
