@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from .test_house import MAY_IMPORT, PARTS, ROOT, WORKER_ROOMS, modules, source_files
+from .house.source import PARTS, ROOT, modules
+from .house.test_packaging import source_files
+from .house.test_rooms import MAY_IMPORT, WORKER_ROOMS
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, ROOT / "README.md", ROOT / "protocol" / "SPEC.md"]
