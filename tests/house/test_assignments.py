@@ -23,7 +23,7 @@ CEILINGS = {
     "gateway/config": 7,
     "gateway/handlers": 3,
     "gateway/http": 13,
-    "gateway/http1": 22,
+    "gateway/http1": 21,
     "gateway/observe": 5,
     "gateway/pool": 31,
     "gateway/serve": 28,

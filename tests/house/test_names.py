@@ -21,6 +21,7 @@ STILL_TWICE = {
     "gateway": {
         "Alive",
         "CERT_REQS",
+        "Drain",
         "EXIT_USAGE",
         "LAST_WRITE",
         "LEVELS",
@@ -33,6 +34,7 @@ STILL_TWICE = {
         "MOST_KEPT",
         "PATIENCE",
         "POLL",
+        "Process",
         "READ_SIZE",
         "Reload",
         "Scale",
@@ -77,7 +79,6 @@ ALLOWED = {
 STILL_SAID = {
     # Word -> folders and files in which it is still said. The lists may only get shorter.
     "condemn": {"gateway.supervisor.fleet"},
-    "crew": {"gateway.supervisor"},
     "dismiss": {"gateway.supervisor.fleet"},
     "door": {
         "gateway.assemble",
@@ -85,9 +86,7 @@ STILL_SAID = {
         "gateway.settings",
         "gateway.supervisor",
     },
-    "holder": {"gateway.supervisor"},
     "seat": {"gateway.config.build", "gateway.supervisor"},
-    "succeeds": {"gateway.supervisor"},
     "succession": {"gateway.supervisor.fleet"},
     "successor": {"gateway.supervisor"},
 }
