@@ -1,4 +1,6 @@
-"""Five options that all say where to listen become one list of addresses."""
+"""Where to listen: the options --bind, --host, --port, --uds, --fd and --insecure-bind become one
+list of addresses.
+"""
 
 import os
 from collections.abc import Mapping
@@ -26,9 +28,12 @@ from .sources import DEFAULT, Sources
 def listen_addresses(
     options: Options, found: Sources, reading: Reading, environ: Mapping[str, str]
 ) -> tuple[Address, ...]:
-    """The addresses of the highest layer that names any; --host and --port complete each other
-    across layers, so that a flag --port goes with a variable PROPYLON_HOST. Where none does,
-    systemd's sockets, if there are any."""
+    """Returns the addresses of the highest layer that names any.
+
+    --host and --port complete each other across layers, so that a flag --port goes with a variable
+    PROPYLON_HOST. If no layer names an address, the sockets that systemd has opened are taken, and
+    without those the platform's PORT or the default address. Faults and notes go to `reading`.
+    """
     given = _activation(environ, reading)
     layers = {
         name: found[name].layer for name in ("bind", "host", "port", "uds", "fd") if name in found
@@ -102,8 +107,11 @@ def _with_tls(address: Address) -> Address:
 
 
 def _of_platform(environ: Mapping[str, str], reading: Reading) -> Address:
-    """Where nothing is said of addresses: PORT is how Heroku, Cloud Run, Render and Railway say
-    where they look for the app, and as gunicorn we listen there to everybody."""
+    """The address if no option names one: every interface at $PORT, else 127.0.0.1:8000.
+
+    Heroku, Cloud Run, Render and Railway set PORT to where they look for the app; gunicorn listens
+    there on every interface too.
+    """
     text = environ.get("PORT", "")
     if not text:
         return TcpAddress(DEFAULT_HOST, DEFAULT_PORT)

@@ -1,4 +1,4 @@
-"""Other ways to name an app: other servers', and by its file."""
+"""Other ways to name an app: those of other servers, and the path of a file."""
 
 import ast
 import os
@@ -9,7 +9,8 @@ USUAL: Final = ("app", "application", "create_app", "make_app")
 
 
 def in_our_words(app: str) -> dict[str, str | bool]:
-    """The `app` of a pool, and what its name says of `factory` and `interface`."""
+    """The fields of a pool that an app's name decides: `app`, and perhaps `factory` (the name ends
+    in parentheses, as for gunicorn) and `interface` (it begins with one, as for hypercorn)."""
     said: dict[str, str | bool] = {}
     prefix, _, rest = app.partition(":")
     if prefix in ("asgi", "wsgi") and ":" in rest:  # hypercorn's way to name an interface
@@ -20,8 +21,8 @@ def in_our_words(app: str) -> dict[str, str | bool]:
 
 
 def meant_by_path(text: str) -> str:
-    """`for src/pkg/main.py that is: --app-dir src pkg.main:app`. `text` is a path, perhaps with
-    an attribute. Looks at the files."""
+    """A hint such as `for src/pkg/main.py that is: --app-dir src pkg.main:app`. `text` is a path,
+    perhaps followed by `:attribute`. The files are looked at, and none is run."""
     path, _, attribute = text.partition(":")
     path = path.rstrip("/")
     folder, file = os.path.split(os.path.normpath(path))
@@ -38,13 +39,14 @@ def meant_by_path(text: str) -> str:
 
 
 def _is_part_of_package(folder: str) -> bool:
-    """Modules of a folder `src` are imported from there; those of others by their folder's name,
-    with an __init__.py or without."""
+    """Whether a module's name begins with this folder's: in a folder `src` it does not, in any
+    other folder it does, with an __init__.py or without."""
     return os.path.basename(folder) != "src" and ".." not in folder.split("/")
 
 
 def attribute_in(path: str) -> str:
-    """The name that looks most like an app's in a Python file, without running it; "" none."""
+    """The global of a Python file whose name looks most like an app's; "" if none does. The file is
+    parsed and not run."""
     try:
         with open(path, encoding="utf-8") as file:
             tree = ast.parse(file.read(1_000_000))

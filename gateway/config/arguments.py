@@ -1,7 +1,7 @@
-"""Other servers' ways to write an option, where click cannot tell them from ours.
+"""Options that other servers write in a way that click cannot tell from ours.
 
 Some short options mean one thing to gunicorn and hypercorn and another to daphne, and some options
-take a value at one server and none at the next. The value tells which is meant.
+take a value in one server and none in the next. The value tells which is meant.
 """
 
 import re
@@ -17,11 +17,13 @@ _PROXY_PROTOCOL: Final = {"off": False, "v1": True, "v2": True, "auto": True}
 _WEBSOCKETS: Final = (*WEBSOCKETS, "auto", "none")
 
 Rule = Callable[[str], "list[str] | None"]
-"""What a value makes of its option: the words for both, or None where they stay as they are."""
+"""Takes an option's value and returns the arguments that replace option and value; None means
+that both stay as they were typed."""
 
 
 def read_arguments(words: Sequence[str]) -> list[str]:
-    """The same command line in words of ours. Raises nothing: what makes no sense stays."""
+    """Returns the same command line with our own options. It raises nothing: arguments that make
+    no sense are left for click to refuse."""
     left = list(words)
     read: list[str] = []
     while left:
@@ -63,14 +65,14 @@ def _version_or_verbosity(value: str) -> list[str] | None:
 
 
 def _access_log(value: str) -> list[str] | None:
-    """hypercorn's and daphne's name a file."""
+    """The option is a switch for us, and names a file for hypercorn and daphne."""
     if value.lower() in (*TRUTH, "true", "false"):
         return _switch("access-log", value)
     return ["--access-logfile", value] if _LOG_FILE.fullmatch(value) else None
 
 
 def _ws(value: str) -> list[str] | None:
-    """uvicorn's takes a word, granian's is a switch."""
+    """The option takes a word for uvicorn, and is a switch for granian."""
     return [f"--ws={value}"] if value.lower() in _WEBSOCKETS else None
 
 
@@ -87,7 +89,7 @@ def _switch(name: str, value: str) -> list[str] | None:
 
 
 def _deflate(value: str) -> list[str] | None:
-    """uvicorn's takes true or false."""
+    """The option takes true or false for uvicorn, and is a switch for us."""
     return _switch("ws-per-message-deflate", value)
 
 
@@ -106,7 +108,7 @@ _WITHOUT_VALUE: Final = {"--ws": "--ws=auto", "-v": "--version"}
 
 
 def _with_daphnes_host(words: list[str]) -> list[str]:
-    """daphne's -b is a host, and -p or --port its port."""
+    """Makes --host of a -b that is daphne's: a host alone, with a port in another option."""
     if not any(word == "--port" or word.startswith("--port=") for word in words):
         return words
     at = [index for index, word in enumerate(words[:-1]) if word == "-b"]

@@ -1,4 +1,4 @@
-"""The configuration when it is right: one frozen `Config`, the same for every verb."""
+"""The configuration without faults: one frozen `Config`, the same for every verb."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ class PoolConfig:
 
     name: str = "default"
     app: str = ""
-    """"" where this process starts no workers."""
+    """`module:attribute`; "" if this process starts no workers."""
     factory: bool = False
     app_dir: str = "."
     python_path: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class PoolConfig:
     warm_up: tuple[str, ...] = ()
     """Paths that a worker asks its app for before it is ready."""
     preload: bool = False
-    """Its workers are forked from one process that has imported the app."""
+    """Whether the workers are forked from one process that has imported the app."""
     max_requests: int = 0
-    """A worker that has taken so many is replaced; 0: no limit, as in the next ones."""
+    """Requests after which a worker is replaced. 0 means no limit, here and in the next fields."""
     max_requests_jitter: int = 0
     workers_max_rss: int = 0
     """Bytes."""
@@ -50,7 +50,7 @@ class PoolConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadConfig:
-    """Which files a change of starts new workers."""
+    """Which files --reload watches: new workers are started when one of them changes."""
 
     dirs: tuple[str, ...]
     include: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class ReloadConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Times are seconds, sizes bytes."""
+    """Everything that one instance is told. Times are in seconds, sizes in bytes."""
 
     pools: tuple[PoolConfig, ...]
     routes: tuple[RouteSettings, ...]
@@ -68,19 +68,19 @@ class Config:
     gateways: int = 1
     root_path: str = ""
     run_dir: str | None = None
-    """None: one is made for this instance."""
+    """None: a run directory is made for this instance."""
     pid_file: str | None = None
     identity: Identity | None = None
-    """None: the children run as who starts Propylon."""
+    """None: the children run as the user who starts Propylon."""
     umask: int | None = None
-    """None: as it was inherited."""
+    """None: the umask stays as it was inherited."""
     environment: tuple[tuple[str, str], ...] = ()
-    """Variables of the workers' environment besides those of ours."""
+    """Variables that workers have besides the supervisor's own environment."""
     startup_timeout: float = 60.0
     heartbeat_timeout: float = 30.0
-    """Without a sign of life a worker counts as hung; 0: never."""
+    """Seconds without a sign of life after which a worker counts as hung; 0: never."""
     reload_observe: float = 1.0
-    """How long the first workers of a new generation serve before the next follow."""
+    """Seconds that the canaries of a new generation serve before the other workers follow."""
     http: HttpSettings
     serve: ServeSettings
     websocket: WebSocketSettings

@@ -17,13 +17,13 @@ V1_FOLDERS: Final = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
 
 
 def usable_cpus() -> int:
-    """At least 1."""
+    """How many CPUs this process may use, at least 1."""
     return least(len(os.sched_getaffinity(0)), Path("/"))
 
 
 def least(affinity: int, root: Path) -> int:
-    """Of `affinity` and the quotas below `root`, which holds proc and sys; parts of a CPU count as
-    a whole one."""
+    """The smallest of `affinity` and the quotas below `root`, which holds proc and sys. A part of a
+    CPU counts as a whole one."""
     return max(1, min([affinity, *(ceil(cpus) for cpus in quotas(root))]))
 
 
@@ -46,15 +46,16 @@ def quotas(root: Path) -> Iterator[float]:
 
 
 def _upwards(mounted: Path, path: str) -> Iterator[Path]:
-    """From the group of this path to the topmost that is to be seen: in a container that is the
-    container's own, whose path out there does not exist in here."""
+    """The folders of a control group and of those above it. In a container the topmost that can be
+    seen is the container's own group; its path outside does not exist inside."""
     names = [name for name in PurePosixPath(path).parts if name not in ("/", "..")]
     for count in range(len(names), -1, -1):
         yield mounted.joinpath(*names[:count])
 
 
 def _quota(quota: str, period: str) -> Iterator[float]:
-    """Microseconds in each so many; `max` and -1 are no limit."""
+    """Yields how many CPUs a quota allows: microseconds of CPU time in each period of so many
+    microseconds. `max` and -1 mean no limit."""
     try:
         time, every = int(quota), int(period)
     except ValueError:

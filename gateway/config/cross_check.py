@@ -1,4 +1,4 @@
-"""What no single value can tell: whether the values agree with each other."""
+"""Faults and notes that no single value shows: whether the values agree with each other."""
 
 import dataclasses
 import os
@@ -15,12 +15,12 @@ from .sources import FILE, Sources
 from .values import GREENLET_THREADS, GREENLETS, WORKER_CLASSES
 
 _THREADS: Final = {"sync": 1} | dict.fromkeys(GREENLETS, GREENLET_THREADS)
-"""What a worker class says of --threads."""
+"""gunicorn's worker class -> the number of threads that it stands for."""
 
 
 def apply_worker_class(options: Options, found: Sources) -> Options:
-    """-k speaks for --interface and --loop, and some classes for --threads, where these are not
-    given at its own layer or above."""
+    """Fills in what a worker class (-k) stands for: --interface, --loop, and for some classes
+    --threads, unless these are given at the same layer or above."""
     if options.worker_class is None:
         return options
     interface, loop = WORKER_CLASSES[options.worker_class]
@@ -46,8 +46,8 @@ def check(
     routes: list[RouteSettings],
     file: str = "",
 ) -> list[Fault]:
-    """Every fault in how the values go together. `file`: the one that was read, perhaps by
-    itself."""
+    """Returns every fault in how the values go together. `file` is the configuration file that was
+    read, named by -c or found in the current directory; "" if there was none."""
     faults = _check_pools(pools)
     limit = options.timeout_graceful_shutdown
     if verb in GATEWAY_SIDE and options.drain_delay and options.drain_delay >= limit:
@@ -70,7 +70,7 @@ def check(
 
 
 def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Options) -> list[str]:
-    """What is allowed, but perhaps not meant."""
+    """Notes about what is allowed, but perhaps not meant."""
     notes: list[str] = []
     if routes:
         routed = {route.pool for route in routes}
@@ -93,7 +93,7 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
 
 
 def _check_head_limits(options: Options, found: Sources) -> list[Fault]:
-    """A head travels to its worker in one message."""
+    """A request's head travels to its worker in one message, which bounds the head's size."""
     size = options.limit_request_line + options.limit_request_field_size
     if size <= MOST_HEAD:
         return []

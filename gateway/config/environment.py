@@ -1,4 +1,4 @@
-"""The app's environment: --env, and the files of --env-file where nothing else says otherwise."""
+"""The app's environment: the variables of --env, and those of the files of --env-file."""
 
 from collections.abc import Mapping
 from logging import getLogger
@@ -12,8 +12,8 @@ from .sources import Sources
 def app_environment(
     options: Options, found: Sources, reading: Reading, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """What workers have in their environment besides our own `environ`. A file yields to `environ`
-    and to the files after it, as python-dotenv's users know it."""
+    """The variables that workers have besides `environ`. A file's variable yields to `environ` and
+    to the files after it, as users of python-dotenv expect; --env wins over all of them."""
     variables: dict[str, str] = {}
     for path in options.env_file:
         variables |= _of_file(path, found["env_file"].origin, reading)
@@ -25,9 +25,9 @@ def app_environment(
 
 
 def _of_file(path: str, origin: str, reading: Reading) -> dict[str, str]:
-    import dotenv  # only here: the command is light
+    import dotenv  # imported here, so that commands start fast
 
-    getLogger("dotenv.main").setLevel("ERROR")  # it warns of a line; the note below names the file
+    getLogger("dotenv.main").setLevel("ERROR")  # it names a line only; our note names the file
     try:
         with open(path, encoding="utf-8-sig") as stream:
             found = dotenv.dotenv_values(stream=stream)

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: all of it, each fault with its place."""
+"""Faults of a configuration. All of them are reported at once, each with its place."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import cast
 @dataclass(frozen=True, slots=True)
 class Fault:
     where: str
-    """A flag, an environment variable, or `file: key path`; "" where there is no one place."""
+    """A flag, an environment variable, or `file: key path`; "" if the fault has no single place."""
     problem: str
 
     def __str__(self) -> str:
@@ -17,7 +17,7 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """Carries every fault that was found."""
+    """The configuration cannot be used; `faults` has every reason."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -25,7 +25,7 @@ class ConfigError(Exception):
 
 
 def shown(value: object) -> str:
-    """A found value as its writer knows it: TOML's true, not Python's True."""
+    """A value as the operator wrote it: TOML's `true`, not Python's `True`. Long ones are cut."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):  # of a flag that may be repeated
@@ -35,6 +35,7 @@ def shown(value: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """A hint to follow an unknown name, or ""."""
+    """A hint for an unknown name, `; did you mean x?`, or "" if no known name is near.
+    `likeness` is difflib's ratio, from 0 to 1."""
     close = get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f"; did you mean {close[0]}?" if close else ""

@@ -1,4 +1,7 @@
-"""The table of options as click's flags. Values stay texts: all faults are reported together."""
+"""The table of options as click's flags.
+
+Values stay texts here. `load` checks them, so that all faults are reported together.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, get_args
@@ -31,8 +34,8 @@ SECTIONS: Final = {
 
 
 class ServingCommand(click.Command):
-    """A verb with the table's options: its help is in the table's sections, and it reads other
-    servers' ways to write an option."""
+    """A verb that takes the table's options. Its help has the table's sections, and options that
+    other servers write differently are understood."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, read_arguments(args))
@@ -56,7 +59,8 @@ class ServingCommand(click.Command):
 
 
 def flags(verb: Verb) -> Callable[[F], F]:
-    """Adds the verb's app argument and flags to a command, in the table's order."""
+    """A decorator that adds the verb's argument `app` and its flags to a command, in the table's
+    order."""
 
     def add(command: F) -> F:
         for name in PEERS_OPTIONS:
@@ -72,7 +76,8 @@ def flags(verb: Verb) -> Callable[[F], F]:
 
 
 def _flag(row: Option, alias: str = "") -> Callable[[F], F]:
-    """`alias`: one of its other names, which help mentions with the option."""
+    """The flag of one option. `alias` is another name of it, which is hidden: help mentions it with
+    the option itself."""
     if row.name == "app":
         return click.argument("app", required=False, metavar=f"[{row.metavar}]")
     name = alias or row.name
@@ -109,7 +114,7 @@ def _peers_flag(name: str) -> Callable[[F], F]:
 def _complete(
     row: Option,
 ) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]] | None:
-    """What a shell offers for a value: its words, or files."""
+    """What a shell offers for a value: the choices of the option, or files."""
     words = choices(row.type)
     if words:
         return lambda ctx, parameter, begun: click.Choice(words).shell_complete(
@@ -144,7 +149,8 @@ def _default(row: Option) -> str:
 
 
 def metavar(row: Option) -> str:
-    """What kind of value it takes: a list of words, SECONDS, N, or what the table says."""
+    """The kind of value that an option takes, as help shows it: its choices, SECONDS, N, or what
+    the table names."""
     words = choices(row.type)
     if words:
         return "|".join(words)

@@ -1,8 +1,9 @@
-"""Who the gateway and the workers run as: --user and --group.
+"""The user and group that gateways and workers run as: --user and --group.
 
-The supervisor stays root, so that it can go on doing what only root can: open ports below 1024 and
-private keys, start processes as that user, and answer root's `propylon status`. It takes no request
-and runs no code of the app's; what does, is started as the user, with the user's groups.
+The supervisor stays root, because it goes on doing what only root can: it opens ports below 1024
+and private keys, starts processes as that user, and answers root's `propylon status`. It takes no
+request and runs no code of the app. The processes that do are started as the user, with all of the
+user's groups.
 """
 
 import grp
@@ -16,14 +17,15 @@ class Identity:
     uid: int
     gid: int
     groups: tuple[int, ...]
-    """Supplementary ones, as initgroups(3) has them; the primary among them."""
+    """Supplementary groups, as initgroups(3) sets them; the primary group is one of them."""
     name: str = ""
     home: str = ""
-    """"": the user is not in the system's list, and stays without."""
+    """Name and home directory; "" for a number that has no entry in the system's list of users."""
 
 
 def identity(user: str | None, group: str | None) -> Identity | None:
-    """None: as who we are. Raises ValueError with a sentence."""
+    """The identity that children get; None if it is the one that this process has already. Raises
+    ValueError with a sentence."""
     if user is None and group is None:
         return None
     entry = _user(user) if user is not None else None
@@ -48,7 +50,8 @@ def identity(user: str | None, group: str | None) -> Identity | None:
 
 
 def _user(name: str) -> "pwd.struct_passwd | None":
-    """None: a number that the system has no name for."""
+    """The user's entry, by name or number; None for a number that has no entry. Raises ValueError
+    for an unknown name."""
     try:
         return pwd.getpwuid(int(name)) if _is_number(name) else pwd.getpwnam(name)
     except KeyError:

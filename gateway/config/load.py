@@ -1,7 +1,7 @@
-"""Flags, environment and TOML become one `Config`, or every fault at once.
+"""Flags, environment and TOML become one `Config`, or a list of every fault.
 
-Precedence: flags, then environment, then TOML, then the default. A key of a [[pools]] entry is
-nearer to its pool than any of these and wins for that pool.
+A flag wins over an environment variable, a variable over the TOML file, and the file over the
+default. A key of a [[pools]] entry is nearer to its pool than any of these and wins for that pool.
 """
 
 import os
@@ -49,13 +49,13 @@ from .trust import notes_on_trust, trust_settings
 class Loaded:
     config: Config
     options: Options
-    """Every top-level value."""
+    """The final value of every option at the top level."""
     origins: Mapping[str, Found]
-    """Field -> where its value came from; fields that have their default are absent."""
+    """Field -> the place of its value. Fields that have their default are absent."""
     file: str = ""
-    """The TOML file that was read; "" none."""
+    """The configuration file that was read; "" if there was none."""
     notes: tuple[str, ...] = ()
-    """What is allowed but worth a word."""
+    """Sentences about what is allowed, but perhaps not meant."""
 
 
 def load(
@@ -64,7 +64,8 @@ def load(
     environ: Mapping[str, str],
     file: str | None = None,
 ) -> Loaded:
-    """`flags` by field name, as texts; `file` as named by -c. Raises ConfigError."""
+    """Reads and checks everything. `flags` are texts by field name; `file` is what -c names. Raises
+    ConfigError with every fault."""
     reading = Reading()
     path = (file or environ.get("PROPYLON_CONFIG") or "").removeprefix("file:")  # as hypercorn's
     if not path and os.path.exists(DEFAULT_FILE):
@@ -79,7 +80,7 @@ def load(
         }
     )
     options = apply_worker_class(options, found)
-    if toml.broken:  # what seems to be missing may well be in there
+    if toml.broken:  # what seems to be missing may stand in that file
         raise ConfigError(reading.faults)
     pools = _pools(verb, toml, options, found, reading)
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
@@ -105,8 +106,8 @@ def load(
 
 
 def _file(path: str, reading: Reading) -> TomlFile:
-    """The configuration file; a gunicorn.conf.py or hypercorn.toml is read as what `propylon
-    migrate` makes of it."""
+    """Reads the configuration file. A gunicorn.conf.py or hypercorn.toml is first turned into TOML,
+    as `propylon migrate` does it."""
     python = path.endswith(".py")
     if not python and os.path.basename(path) != "hypercorn.toml":
         if path.startswith("python:"):
@@ -132,7 +133,7 @@ def _file(path: str, reading: Reading) -> TomlFile:
 def _pools(
     verb: Verb, toml: TomlFile, options: Options, found: Sources, reading: Reading
 ) -> list[PoolConfig]:
-    """All pools, or the one that `propylon worker --pool` picks."""
+    """All pools of the file, or the one that `propylon worker --pool` picks."""
     if not toml.pools:
         return [top_level_pool(options)]
     pools = read_pools(toml.pools, options, reading)

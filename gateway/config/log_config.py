@@ -1,8 +1,8 @@
-"""--log-config: a file in one of the formats of the `logging` module's own configuration.
+"""--log-config: a file that configures the `logging` module.
 
-JSON, TOML and YAML hold what `logging.config.dictConfig` takes, anything else what `fileConfig`
-does. The file is read once, here; the processes get its meaning as JSON text: the dictionary, or
-`{"ini": TEXT}`.
+A file of JSON, TOML or YAML holds what `logging.config.dictConfig` takes, and any other file what
+`logging.config.fileConfig` takes. It is read once, here. Processes get its content as JSON text:
+the dictionary, or `{"ini": TEXT}`.
 """
 
 import ast
@@ -13,13 +13,14 @@ import tomllib
 from typing import Any, Final, cast
 
 _PREFIXES: Final = ("json", "toml", "yaml", "ini")
-"""hypercorn's way to tell a format: `json:PATH`."""
+"""Formats as hypercorn names them in front of the path: `json:PATH`."""
 _KINDS: Final = {".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
 _SECTIONS: Final = ("formatters", "filters", "handlers", "loggers")
 
 
 def read_log_config(path: str) -> str:
-    """The configuration in the file as JSON text. Raises ValueError with a sentence."""
+    """Returns the file's configuration as JSON text. Raises ValueError with the rest of a sentence
+    that begins with the path."""
     kind, _, rest = path.partition(":")
     if kind in _PREFIXES and rest:
         path = rest
@@ -46,8 +47,8 @@ def read_log_config(path: str) -> str:
 
 
 def files_of(config: str) -> set[str]:
-    """The files that its handlers write to, of a configuration that `read_log_config` gave; those
-    that cannot be told are left out."""
+    """The files that handlers write to, of a configuration that `read_log_config` has returned.
+    Files that only an evaluated expression would name are left out."""
     known: dict[str, Any] = json.loads(config)
     if "ini" not in known:
         named = (handler.get("filename") for handler in known.get("handlers", {}).values())
@@ -61,14 +62,14 @@ def files_of(config: str) -> set[str]:
         try:
             arguments: object = ast.literal_eval(parser.get(section, "args", fallback="()"))
         except (ValueError, SyntaxError):
-            continue  # it is an expression, which logging evaluates
+            continue  # an expression, which only logging evaluates
         first = cast("tuple[object, ...]", arguments)[:1] if isinstance(arguments, tuple) else ()
         found.update(name for name in first if isinstance(name, str))
     return found
 
 
 def check_log_config(path: str) -> str:
-    """The path, if what is there can be used. Raises ValueError with a sentence."""
+    """Returns the path if its file can be used. Raises ValueError as `read_log_config` does."""
     read_log_config(path)
     return path
 
@@ -94,7 +95,8 @@ def _parse(kind: str, text: str) -> object:
 
 
 def _check(config: object) -> None:
-    """That it is of the shape that dictConfig wants, without loading anything that it names."""
+    """Raises ValueError unless the value has the shape that dictConfig wants. Nothing that it names
+    is loaded."""
     if not isinstance(config, dict):
         raise ValueError("which is no table of logging's")
     known = cast("dict[str, Any]", config)

@@ -1,7 +1,8 @@
-"""`propylon migrate`: another server's configuration file as a propylon.toml.
+"""`propylon migrate`: makes a propylon.toml of another server's configuration file.
 
-Settings go the way that options of a command line go (`translate`), so that a file means what the
-same words mean when they are typed. What cannot be carried over becomes a comment that says why.
+Settings take the same way as options of a command line (`translate`), so that a file means what the
+same options mean when they are typed. A setting that cannot be carried over becomes a comment with
+the reason.
 """
 
 import json
@@ -47,18 +48,19 @@ print(json.dumps({
     if not name.startswith("_") and not isinstance(value, (module, type))
 }, default=str), file=out)
 """
-"""Runs the file as gunicorn does, in a process of its own, and tells its globals."""
+"""A program that runs the file as gunicorn does and prints its globals as JSON."""
 
 
 _NAMES: Final = {name.replace("-", "_") for name in (*names(), *PEERS_OPTIONS)}
 
 
 class MigrateError(Exception):
-    """The file cannot be read; the message is a sentence."""
+    """The file cannot be carried over; the message is a sentence."""
 
 
 def migrate(path: str) -> str:
-    """The text of a propylon.toml. A file in Python is run. Raises MigrateError."""
+    """Returns the text of a propylon.toml. A file in Python is run, in a process of its own. Raises
+    MigrateError."""
     if not os.path.isfile(path):
         raise MigrateError(f"{path}: there is no such file")
     file = _File(path)
@@ -77,7 +79,7 @@ def migrate(path: str) -> str:
 
 
 class _File:
-    """One file under way: what is found, and what is said of the rest."""
+    """One file that is being carried over: the values found so far, and comments for the rest."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -197,7 +199,8 @@ def _toml(path: str) -> dict[str, Any]:
 
 
 def _ini(path: str) -> list[tuple[str, str]]:
-    """Keys may come again, which configparser does not know."""
+    """The keys and values of the section [uwsgi], in order. A key may come several times, which
+    configparser does not allow."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

@@ -1,4 +1,4 @@
-"""What settings are called in other servers' configuration files, as options of a command line."""
+"""Settings of other servers' configuration files, and the options that they are carried over to."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -27,7 +27,7 @@ GUNICORN: Final[Mapping[str, str]] = {
     "uwsgi_allow_ips": "uwsgi-allow-from",
     "wsgi_app": "app",
 }
-"""Setting of gunicorn.conf.py -> option, where they are called differently."""
+"""Setting of gunicorn.conf.py -> option of another name."""
 
 GUNICORN_SAME: Final = frozenset({
     "asgi_disconnect_grace_period", "asgi_lifespan", "asgi_loop", "backlog", "bind", "ca_certs",
@@ -48,7 +48,8 @@ GUNICORN_SAME: Final = frozenset({
     "websocket_max_message_size", "worker_class", "worker_connections", "worker_tmp_dir",
     "workers",
 })  # fmt: skip
-"""Those that are called the same, but for dashes. Other names in such a file are its own."""
+"""Settings of gunicorn.conf.py with the name of their option, but for dashes. A global of any other
+name is no setting."""
 
 HYPERCORN: Final[Mapping[str, str]] = {
     "access_log_format": "access-logformat",
@@ -148,4 +149,4 @@ HOOKS: Final[Mapping[str, str]] = {
     "nworkers_changed": "propylon status tells how many workers there are",
     "ssl_context": "say it with the options ssl-*",
 }
-"""gunicorn's hooks, which are functions in its file, and where that work is done instead."""
+"""Hook of gunicorn.conf.py (a function in that file) -> where its work is done instead."""

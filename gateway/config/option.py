@@ -1,4 +1,4 @@
-"""One row of the options' table."""
+"""One row of the table of options."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,25 +15,26 @@ EVERYWHERE: frozenset[Verb] = GATEWAY_SIDE | WORKER_SIDE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What the table says of one option besides its type and default."""
+    """One option: how it is named, read, and shown. `option` leaves `name`, `type` and `default`
+    out; `options.table` fills them in."""
 
     help: str
     section: str = ""
     short: str = ""
     aliases: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    """Environment variables besides PROPYLON_NAME, the name being its own or an alias."""
+    """Environment variables besides PROPYLON_NAME, which exists for the name and each alias."""
     verbs: frozenset[Verb] = EVERYWHERE
     words: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
-    """Other tools' words for a value: theirs -> ours."""
+    """Another server's word for a value -> our word."""
     read: Callable[[Any], Any] | None = None
-    """Makes the final value of what the type let through; ValueError carries a sentence."""
+    """Makes the final value of one that has the right type. Raises ValueError with a sentence."""
     metavar: str = ""
-    """What kind of value it takes, as help shows it; "" where the type says it."""
+    """The kind of value that help shows; "" if the type says enough."""
     example: str = ""
-    """A value as help shows it."""
+    """A value that help shows as an example."""
     secret: bool = False
-    """Its value is printed nowhere."""
+    """Whether the value must be printed nowhere."""
     name: str = ""
     type: Any = str
     default: Any = None
@@ -53,8 +54,8 @@ class Option:
 
 
 def option(default: T, help: str, **more: Any) -> T:
-    """One row of the table."""
-    # To dataclass() a field, which puts the default in its place; to the type checker the default.
+    """One row of the table, as the default of a field of `options.Options`."""
+    # dataclass() sees a field and puts the default in its place; a type checker sees the default.
     return dataclasses.field(default=default, metadata={"option": Option(help=help, **more)})
 
 

@@ -1,8 +1,8 @@
 """The one table of options.
 
-Each field of `Options` is an option: its type (with its range), default, help, the other names it
-answers to. From this table come the flags, the environment variables, the TOML keys, the faults
-and what `propylon check` prints.
+Each field of `Options` is an option: its type with its range, its default, its help, and its other
+names. The flags, the environment variables, the TOML keys, the faults and the report of `propylon
+check` are all made from this table.
 """
 
 # ruff: noqa: RUF009  option() makes a field
@@ -711,7 +711,7 @@ class Options:
 
 @cache
 def table() -> Mapping[str, Option]:
-    """Every option by its field's name, in the table's order."""
+    """Every option by the name of its field, in the table's order."""
     hints = get_type_hints(Options, include_extras=True)
     return {
         field.name: dataclasses.replace(
@@ -726,5 +726,5 @@ def table() -> Mapping[str, Option]:
 
 @cache
 def names() -> Mapping[str, Option]:
-    """Every option by each name and alias, with dashes."""
+    """Every option by each of its names and aliases, written with dashes."""
     return {name: row for row in table().values() for name in row.names}

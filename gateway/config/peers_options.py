@@ -1,10 +1,10 @@
-"""What becomes of the options of gunicorn, uvicorn, granian, hypercorn and daphne that are none of
-ours: the table that makes a start command of theirs one of ours.
+"""Options of gunicorn, uvicorn, granian, hypercorn and daphne that we do not have, and what becomes
+of each, so that their command lines work here.
 
-An option of theirs that means what one of ours means is no row here but an alias in `options`. Each
-row has one of three verdicts. *accepted*: `translate` makes values of our options of it. *without
+An option that means the same as one of ours stands in `options`, as an alias, and not here. Each
+row has one of three verdicts. *accepted*: `translate` turns it into values of our options. *without
 effect*: the start goes on, and one note says why nothing has to be done. *refused*: to go on would
-be another service than the one that was asked for, and the reason says what to do instead.
+give another service than the one that was asked for, and the reason says what to do instead.
 """
 
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Takes = Literal["value", "values", "nothing"]
-"""What follows the option: one value, one value each time it is given, or nothing."""
+"""What follows the option: one value; one value each time the option is given; or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerOption:
     verdict: Literal["accepted", "without effect", "refused"]
     why: str = ""
-    """Without effect: why not, after "has no effect: "; "" needs no note. Refused: the reason and
-    the remedy."""
+    """For an option without effect: the end of the note "... has no effect: "; "" writes no note.
+    For a refused one: the reason and the remedy."""
     means: str = ""
-    """Accepted: the field of ours that it stands for; several are separated by blanks."""
+    """For an accepted option: our fields that it stands for, separated by blanks."""
     takes: Takes = "value"
     short: str = ""
     fine: tuple[str, ...] = ()
-    """Values that ask for nothing else than what happens anyway: those need no note, and where
-    there are any, a row without effect refuses all others."""
+    """Values that ask for what happens anyway; they write no note. If an option without effect has
+    any, its other values are refused."""
 
 
 def _as(means: str, *, takes: Takes = "value", short: str = "") -> PeerOption:
@@ -239,12 +239,13 @@ PEERS_OPTIONS: Final[Mapping[str, PeerOption]] = {
     "debug": _idle("set PYTHONASYNCIODEBUG=1 for asyncio's debug mode", takes="nothing"),
     "spew": _no("to see every line that runs, use python -m trace", takes="nothing"),
 }
-"""Every option by its long name, without dashes in front. Each but those that take a value also
-answers to --no-NAME, but for names that begin with no- themselves."""
+"""Every option by its long name, without the dashes in front. An option without a value can also be
+written --no-NAME, unless its name begins with no- itself."""
 
 PEERS_VARIABLES: Final = {
     "GUNICORN_CMD_ARGS": "gunicorn",
     "UVICORN_": "uvicorn",
     "GRANIAN_": "granian",
 }
-"""Environment variables that hold options of theirs, or how these begin -> whose they are."""
+"""Environment variable with another server's options (or the beginning of several) -> that
+server."""

@@ -1,4 +1,4 @@
-"""One load under way: values become their types, and what is wrong is collected."""
+"""One load of the configuration: values get their types, and faults are collected."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,14 @@ from .values import NOT_HERE, TRUTH, choices, expected, is_switch
 
 @dataclass(slots=True)
 class Reading:
-    """The state of one load: what was found, and what was wrong with it."""
+    """The state of one load: the faults and notes that were found so far."""
 
     faults: list[Fault] = field(default_factory=list[Fault])
     notes: list[str] = field(default_factory=list[str])
 
     def value(self, row: Option, found: Found) -> Any:
-        """The value of an option as its type; the default, and a fault, where it has none."""
+        """Returns an option's value as its type. A value that does not fit gives the default, and
+        a fault."""
         raw = found.value
         if found.is_text and isinstance(raw, str) and is_switch(row.type):
             raw = TRUTH.get(raw.lower(), raw)
@@ -54,7 +55,7 @@ class Reading:
 
 
 def _has_nul(raw: object) -> bool:
-    """A text that does, or one in a list."""
+    """Whether a text, or a text in a list, holds a NUL character."""
     if isinstance(raw, str):
         return "\0" in raw
     return isinstance(raw, (list, tuple)) and any(map(_has_nul, cast("Sequence[object]", raw)))

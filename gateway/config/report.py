@@ -1,4 +1,4 @@
-"""What `propylon check` prints: every value with where it came from."""
+"""The report that `propylon check` prints: every value, and the place where it was written."""
 
 from collections.abc import Iterator
 

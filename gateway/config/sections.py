@@ -1,4 +1,4 @@
-"""[[pools]] and [[routes]]: entries become settings, each fault with its key path."""
+"""The tables [[pools]] and [[routes]]: entries become settings, and faults name their key path."""
 
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ _POOL = Option(help="", name="pool", type=str, default="")
 
 
 def read_pools(sections: list[Section], options: Options, reading: Reading) -> list[PoolConfig]:
-    """The pools that the file names; what an entry leaves out is the top level's."""
+    """The pools of the file. A key that an entry leaves out has the top level's value."""
     pools: list[PoolConfig] = []
     seen: dict[str, str] = {}
     for section in sections:
@@ -32,7 +32,7 @@ def read_pools(sections: list[Section], options: Options, reading: Reading) -> l
             values["name"] = reading.value(_NAME, section.values["name"])
         else:
             reading.faults.append(Fault(f"{section.where}.name", "a pool needs a name"))
-            values["name"] = f"[{len(pools)}]"  # no pool can be called so
+            values["name"] = f"[{len(pools)}]"  # a name that no pool can have
         name: str = values["name"]
         if name and name in seen:
             problem = f"found {name!r}, which {seen[name]} is called already"
@@ -43,7 +43,7 @@ def read_pools(sections: list[Section], options: Options, reading: Reading) -> l
 
 
 def top_level_pool(options: Options) -> PoolConfig:
-    """The one pool, where no [[pools]] are given."""
+    """The only pool of a configuration without [[pools]]."""
     return _pool({key: getattr(options, key) for key in POOL_KEYS} | {"name": options.pool})
 
 
@@ -74,7 +74,7 @@ def read_routes(
         )
         routes.append(route)
         if len(reading.faults) > faults:
-            continue  # its defaults are not what was meant, and equal to nothing
+            continue  # a fault's default is not what was meant: do not compare it with others
         key = (route.host, route.prefix)
         if key in seen:
             reading.faults.append(Fault(section.where, f"matches the same requests as {seen[key]}"))

@@ -1,4 +1,6 @@
-"""Where values come from: flags, environment, TOML. Each is read as it stands, with its origin."""
+"""The sources of values: flags, environment, TOML. Values are taken as they were written, each with
+its origin.
+"""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,17 +15,17 @@ from .peers_options import PEERS_OPTIONS
 from .values import is_many
 
 DEFAULT_FILE: Final = "propylon.toml"
-"""Read from the current directory where it exists and no other file is named."""
+"""The configuration file that is read from the current directory unless -c names another."""
 
 PEERS_FIELDS: Final = tuple(name.replace("-", "_") for name in PEERS_OPTIONS)
-"""Other servers' options, spelled as fields."""
+"""Options of other servers, with underscores."""
 
 THEIR_KEYS: Final = {
     theirs.replace("_", "-"): option
     for theirs, option in (*GUNICORN.items(), *HYPERCORN.items())
     if option
 }
-"""What other servers' files call an option."""
+"""Name of an option in other servers' configuration files -> its name here."""
 
 POOL_KEYS: Final = (
     "app",
@@ -45,16 +47,16 @@ POOL_KEYS: Final = (
     "queue_size",
     "queue_timeout",
 )
-"""The options that a pool may set for itself, by field."""
+"""Options that a [[pools]] entry may set for its pool, by field."""
 ROUTE_KEYS: Final = ("host", "prefix", "path", "pool")
 
 DEFAULT, FILE, ENVIRONMENT, FLAG = range(4)
-"""The layers; a higher one wins."""
+"""The layers of values. A higher one wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value as it was written, and where."""
+    """A value as it was written, and the place where it was written."""
 
     value: Any
     origin: str
@@ -62,7 +64,7 @@ class Found:
 
     @property
     def is_text(self) -> bool:
-        """Flags and variables are texts; TOML has types of its own."""
+        """Whether the value is a text still to be read. Flags and variables are; TOML has types."""
         return self.layer in (FLAG, ENVIRONMENT)
 
 
@@ -72,7 +74,7 @@ Sources = dict[str, Found]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One [[pools]] or [[routes]] entry; keys are fields."""
+    """One [[pools]] or [[routes]] entry. `where` is its key path, and `values` are by field."""
 
     where: str
     values: Sources
@@ -81,15 +83,15 @@ class Section:
 @dataclass(slots=True)
 class TomlFile:
     broken: bool = False
-    """It could not be read, and `faults` says why."""
+    """Whether the file could not be read; a fault says why."""
     values: Sources = field(default_factory=dict[str, Found])
     pools: list[Section] = field(default_factory=list[Section])
     routes: list[Section] = field(default_factory=list[Section])
 
 
 def from_flags(flags: Mapping[str, Any], faults: list[Fault]) -> Sources:
-    """Flags by field, alias or another server's option; None and () are flags that were not
-    given."""
+    """The flags that were given. `flags` is by field, alias or another server's option; a value of
+    None or () was not given."""
     found: Sources = {}
     for name, value in flags.items():
         if value is None or value == ():
@@ -124,7 +126,7 @@ def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
         if text := environ.get(variable):
             found[name] = Found(text, variable, ENVIRONMENT)
     for variable in sorted(environ):
-        # PROPYLON_* may also be somebody else's: only a likely slip of the pen is worth a word.
+        # A PROPYLON_* variable may belong to another program: only a likely typing error is noted.
         if variable.startswith("PROPYLON_") and variable not in known:
             hint = nearest(variable, known, likeness=0.85)
             if hint:
@@ -139,7 +141,7 @@ def _of_text(row: Option, text: str) -> Any:
 
 
 def from_toml(path: str, faults: list[Fault]) -> TomlFile:
-    """What the file says; unknown keys and wrong shapes go to `faults`."""
+    """Reads the file. Unknown keys and wrong shapes are added to `faults`."""
     try:
         with open(path, encoding="utf-8", newline="") as handle:
             text = handle.read()
@@ -153,7 +155,7 @@ def from_toml(path: str, faults: list[Fault]) -> TomlFile:
 
 
 def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
-    """As `from_toml`, of what the file holds."""
+    """Does what `from_toml` does, with `text` as the content of the file `path`."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
@@ -178,7 +180,8 @@ def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
 
 
 def _another_kind(path: str, problem: str) -> str:
-    """What the file may be instead, or what is forgotten most often."""
+    """A hint for a file that is not TOML: what it may be instead, or the mistake that is made most
+    often; "" if nothing suggests itself."""
     if path.endswith((".ini", ".cfg", ".py")):
         return f"; to carry another server's file over: propylon migrate {path} > propylon.toml"
     if path.endswith(".toml") and ("after a statement" in problem or "Invalid value" in problem):

@@ -1,4 +1,4 @@
-"""The options of TLS: what they mean together, and whether the files can be used."""
+"""The options of TLS: what they mean together, and whether their files can be used."""
 
 import os
 from collections.abc import Sequence
@@ -16,11 +16,13 @@ from .sources import Sources
 _NEED_A_CERTIFICATE: Final = (
     "ssl_keyfile", "ssl_keyfile_password", "ssl_ca_certs", "redirect_to_https",
 )  # fmt: skip
-"""Options that mean nothing, and would be missed, without one."""
+"""Options that have no meaning without a certificate. An operator who gives one of them expects
+TLS, so a missing certificate is a fault."""
 
 
 def tls_settings(options: Options) -> TlsSettings:
-    """Paths become absolute, their symbolic links stay: a link may be swapped later."""
+    """The settings that the options make. Paths become absolute; symbolic links in them are not
+    resolved, because a renewal may replace the link."""
     keys = options.ssl_keyfile or ("",) * len(options.ssl_certfile)
     return TlsSettings(
         certificates=tuple(
@@ -43,7 +45,7 @@ def _absolute(path: str) -> str:
 
 
 def check_tls(options: Options, found: Sources, addresses: Sequence[Address]) -> list[Fault]:
-    """Every fault of these options, and of the files that they name."""
+    """Returns every fault of these options and of the files that they name."""
     if not options.ssl_certfile:
         return [
             Fault(found[name].origin, "it needs a certificate: --ssl-certfile")
@@ -71,7 +73,7 @@ def check_tls(options: Options, found: Sources, addresses: Sequence[Address]) ->
 
 
 def notes_on_tls(verb: Verb, options: Options, addresses: Sequence[Address]) -> list[str]:
-    """What is allowed, but perhaps not meant; of options without a fault."""
+    """Notes about what is allowed, but perhaps not meant. The options have no fault."""
     if verb not in GATEWAY_SIDE or not options.ssl_certfile:
         return []
     notes = expiring(tls_settings(options))

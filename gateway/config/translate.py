@@ -1,7 +1,7 @@
-"""Options of other servers become values of ours, faults or notes, as `peers_options` says.
+"""Options of other servers become values of our options, faults or notes (see `peers_options`).
 
-A value keeps its origin and its layer, so that what is wrong with it is said of the option that
-was typed, and a flag of theirs wins over a variable of ours.
+A value keeps its origin and its layer. So a fault names the option that was typed, and another
+server's flag wins over a variable of ours.
 """
 
 import math
@@ -17,14 +17,14 @@ from .sources import Found, Sources
 from .values import TRUTH
 
 Values = Mapping[str, object]
-"""Values of ours by field, as texts or of their types."""
+"""Values of our options by field; each is a text or has the option's type."""
 
 _SWITCH = Option(help="", name="switch", type=bool, default=True)
 _BYTES = Option(help="", name="bytes", type=Size, default=0)
 
 
 def translate(found: Sources, reading: Reading, environ: Mapping[str, str]) -> None:
-    """Takes all that is none of our options out of `found`."""
+    """Replaces other servers' options in `found` by ours. Faults and notes go to `reading`."""
     for name, row in PEERS_OPTIONS.items():
         given = found.pop(name.replace("-", "_"), None)
         if given is None:
@@ -44,7 +44,7 @@ def translate(found: Sources, reading: Reading, environ: Mapping[str, str]) -> N
 
 
 def _asks_for_nothing(row: PeerOption, given: Found) -> bool:
-    """Whether the value is one that changes nothing: a switch turned off, or one of `fine`."""
+    """Whether the value asks for what happens anyway: a switch is off, or the value is `fine`."""
     text = shown(given.value) if isinstance(given.value, bool) else str(given.value)
     if row.takes == "nothing" and row.verdict == "refused":
         return TRUTH.get(text.lower(), text.lower()) in ("false", "0")
@@ -59,15 +59,16 @@ def _values(name: str, row: PeerOption, given: Found, found: Sources, reading: R
 
 
 def _timeout(given: Found, _: Sources, reading: Reading) -> Values:
-    """gunicorn ends a worker that has given no sign of life for so long; whoever makes that time
-    longer than a request may take here has requests that take longer."""
+    """--timeout, as gunicorn means it: seconds without a sign of life after which a worker is
+    ended. A site that sets it above our limit for a request has requests that take that long, so
+    it becomes that limit as well."""
     reading.notes.append(
         f"{given.origin}: taken as gunicorn means it, for heartbeat-timeout: a worker that shows "
         "no sign of life for so long is replaced; a request may take as long, or 60 s if that is "
         "longer: to limit that alone, use request-timeout"
     )
     seconds = _number(given.value)
-    if seconds is None:  # what is wrong with it is said once
+    if seconds is None:  # one fault is enough
         return {"heartbeat_timeout": given.value}
     if 0 < seconds < 60:
         return {"heartbeat_timeout": given.value}
@@ -89,7 +90,7 @@ def _keep_alive(given: Found, _: Sources, reading: Reading) -> Values:
 
 
 def _socket_mode(given: Found, found: Sources, reading: Reading) -> Values:
-    """granian's: the mode of the socket that --uds names."""
+    """granian's --uds-permissions: the mode of the socket that --uds names."""
     path = found.pop("uds", None)
     if path is None:
         reading.notes.append(f"{given.origin} has no effect: there is no --uds")
@@ -107,13 +108,13 @@ def _log(given: Found, _: Sources, reading: Reading) -> Values:
 
 
 def _verbosity(given: Found, _: Sources, __: Reading) -> Values:
-    """daphne's: 0 warnings, 1 the usual, 2 and 3 all."""
+    """daphne's --verbosity: 0 logs warnings, 1 the usual, 2 and 3 everything."""
     words = {"0": "warning", "1": "info", "2": "debug", "3": "debug"}
     return {"log_level": words.get(str(given.value), given.value)}
 
 
 def _parser(given: Found, _: Sources, __: Reading) -> Values:
-    """gunicorn's words."""
+    """gunicorn's --http-parser: `fast` or `python`."""
     words = {"fast": "httptools", "python": "h11"}
     return {"http": words.get(str(given.value), given.value)}
 
@@ -123,7 +124,8 @@ def _no_server_name(given: Found, _: Sources, reading: Reading) -> Values:
 
 
 def _extra_files(given: Found, found: Sources, _: Reading) -> Values:
-    """A file that changes has a path from the root on; patterns of ours match that too."""
+    """gunicorn's --reload-extra-file: names of files become patterns that match absolute paths, as
+    the file watcher reports them."""
     files: Any = given.value
     if isinstance(files, str):
         files = files.split(",")
@@ -147,11 +149,11 @@ _CONVERSIONS: Final[Mapping[str, Convert]] = {
     "verbosity": _verbosity,
     "reload-extra-file": _extra_files,
 }
-"""The rows whose value is no value of ours as it stands."""
+"""Option -> what makes our values of its value. Options that are not here keep their value."""
 
 
 def _number(value: Any) -> float | None:
-    """Of a text or a number; None where `Reading.value` will find a fault in it."""
+    """The number that a text or a number is; None if `Reading.value` will find a fault in it."""
     if isinstance(value, bool):
         return None
     try:
@@ -162,7 +164,7 @@ def _number(value: Any) -> float | None:
 
 
 def _notes_on_meanings(found: Sources, reading: Reading) -> None:
-    """Options that are called the same and do something else."""
+    """Notes about options that have the same name elsewhere and do something else there."""
     limit = found.get("limit_concurrency")
     if (
         limit is not None

@@ -1,4 +1,4 @@
-"""Who is believed to be a proxy, and what."""
+"""The options of trust: which peers are proxies of ours, and which of their fields are used."""
 
 from ..listen.address import Address, UnixAddress
 from ..settings import TrustSettings
@@ -7,8 +7,11 @@ from .sources import Sources
 
 
 def trust_settings(options: Options) -> TrustSettings:
-    """Most proxies set the usual two of the fields, and pass on what their clients say in the
-    others: each of those is believed only where it is named (uvicorn believes the same two)."""
+    """The settings that the options make.
+
+    Most proxies set X-Forwarded-For and X-Forwarded-Proto, and pass on the other fields as clients
+    wrote them. So only these two are trusted by default, as in uvicorn; others have to be named.
+    """
     return TrustSettings(
         forwarded_allow_ips=options.forwarded_allow_ips if options.proxy_headers else (),
         forwarded_fields=options.forwarded_fields,
@@ -20,7 +23,7 @@ def trust_settings(options: Options) -> TrustSettings:
 def notes_on_trust(
     trust: TrustSettings, found: Sources, addresses: tuple[Address, ...]
 ) -> list[str]:
-    """What is allowed, but perhaps not meant."""
+    """Notes about what is allowed, but perhaps not meant."""
     believed = trust.forwarded_allow_ips
     notes: list[str] = []
     if "*" in believed:

@@ -1,4 +1,6 @@
-"""The words of values: other tools' words for ours, and what a value is expected to be."""
+"""Values of options: how a text is read, other servers' words for our values, and what a fault says
+was expected.
+"""
 
 import re
 from collections.abc import Iterable
@@ -14,16 +16,16 @@ from .app_name import meant_by_path
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
 LEVELS: Final = {"trace": "debug", "notset": "debug", "warn": "warning", "fatal": "critical"}
 LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
-"""uvicorn's and granian's."""
+"""Loops of uvicorn and granian -> ours."""
 PARSERS: Final = {"1": "auto"}
-"""granian's: HTTP/1."""
+"""granian's --http 1 (HTTP/1 only) -> ours."""
 NOT_HERE: Final = {
     ("http", "2"): "HTTP/2 is not spoken: leave it out, or put a load balancer that does in front",
     ("interface", "rsgi"): "RSGI is granian's own: name the app's ASGI or WSGI side",
 }
-"""What another server has and none of ours is like: option, value -> what to do instead."""
+"""(Option, value) that another server has and we do not -> what to do instead."""
 WEBSOCKETS: Final = {"websockets": "auto", "websockets-sansio": "auto", "wsproto": "auto"}
-"""uvicorn's implementations; here is one."""
+"""uvicorn's implementations of WebSockets -> ours; there is only one here."""
 TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "real-ip", "forwarded")
@@ -60,30 +62,32 @@ WORKER_CLASS_PATHS: Final = {
 
 GREENLETS: Final = ("gevent", "eventlet")
 GREENLET_THREADS: Final = 32
-"""Threads of a worker whose class was to be one of greenlets: each costs some kilobytes."""
+"""Threads of a worker that stands for one with greenlets. Each thread costs some kilobytes."""
 
 CERT_REQS: Final = {
     "0": "none", "cert_none": "none", "1": "optional", "cert_optional": "optional",
     "2": "required", "cert_required": "required",
 }  # fmt: skip
-"""uvicorn and gunicorn have the numbers of Python's ssl, hypercorn its names."""
+"""Values of --ssl-cert-reqs elsewhere -> ours. uvicorn and gunicorn take the numbers of Python's
+ssl module, hypercorn its names."""
 
 LEAST_MEMORY: Final = 1_048_576
-"""Bytes: no Python process is as small."""
+"""Bytes. No Python process is as small, so a smaller limit was meant in another unit."""
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}")
 
 
 MOST_FIELDS: Final = 4_000
 MOST_BYTES: Final = 262_144
-"""Of a request line and of a field, where no limit is wanted: a head fits into a link's frame."""
+"""Bytes of a request line, and of a field, if the operator wants no limit. A head has to fit into
+one message of a link."""
 
 
 CONFIGURATION: Final = (".toml", ".ini", ".conf.py", ".yaml", ".yml")
 
 
 def read_app(text: str) -> str:
-    """A shape check only: what the module holds is the worker's to find out."""
+    """Checks the shape of an app's name only. The worker finds out what the module holds."""
     module, _, attribute = text.partition(":")
     if text.endswith(CONFIGURATION):
         raise ValueError(f"an app is written module:attribute; a configuration file: -c {text}")
@@ -108,7 +112,7 @@ def read_field_limit(number: int) -> int:
 
 
 def read_words(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Commas separate as repeating does."""
+    """Several values: the option is given several times, or its values are separated by commas."""
     return tuple(word for text in texts for word in map(str.strip, text.split(",")) if word)
 
 
@@ -125,7 +129,7 @@ OWN_FIELDS: Final = frozenset({
     "connection", "content-length", "date", "keep-alive", "te", "trailer", "transfer-encoding",
     "upgrade",
 })  # fmt: skip
-"""Fields that say what this very response is: one text for all would be wrong."""
+"""Fields that describe one response. The same text for all responses would be wrong."""
 
 
 def read_headers(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,7 +150,7 @@ def read_bind(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Commas separate as repeating does; "" is nobody."""
+    """Peers, given several times or separated by commas; "" stands for nobody."""
     peers = tuple(
         "unix" if word in ("unix:", "unix") else word
         for text in texts
@@ -218,7 +222,7 @@ def read_umask(value: str | int) -> int:
 
 
 def read_name(value: str | int) -> str:
-    """Of a user or a group, or its number."""
+    """A user's or a group's name, or its number as a text."""
     name = str(value)
     if not name or ":" in name or "/" in name or name.startswith("-"):
         raise ValueError("a user or a group is a name, as www-data, or a number")
@@ -273,7 +277,7 @@ def read_worker_class(text: str) -> str:
 
 
 def expected(kind: Any) -> str:
-    """What a type lets through, in words."""
+    """What a type allows, as the end of the sentence "expected ..."."""
     return one_of(choices(kind)) if choices(kind) else _words(inspect.type_info(kind))
 
 
@@ -307,7 +311,7 @@ def one_of(values: Iterable[object]) -> str:
 
 
 def choices(kind: Any) -> tuple[str, ...]:
-    """The words of a type that is nothing but words, in the table's order; else ()."""
+    """The values of a Literal type, in their order; () for any other type."""
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
@@ -316,5 +320,5 @@ def is_many(kind: Any) -> bool:
 
 
 def is_switch(kind: Any) -> bool:
-    """Whether it is on or off, or perhaps neither."""
+    """Whether the type is a boolean, perhaps with None for a switch that was not given."""
     return isinstance(inspect.type_info(kind), inspect.BoolType) or kind == bool | None
