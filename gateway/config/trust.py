@@ -24,16 +24,16 @@ def notes_on_trust(
     trust: TrustSettings, found: Sources, addresses: tuple[Address, ...]
 ) -> list[str]:
     """Notes about what is allowed, but perhaps not meant."""
-    believed = trust.forwarded_allow_ips
+    trusted = trust.forwarded_allow_ips
     notes: list[str] = []
-    if "*" in believed:
+    if "*" in trusted:
         notes.append(
             "--forwarded-allow-ips=* believes whoever connects: anybody who can reach this port "
             "without the proxy can say who and where it is"
         )
     elif (
-        believed
-        and "unix" not in believed
+        trusted
+        and "unix" not in trusted
         and any(isinstance(address, UnixAddress) for address in addresses)
     ):
         notes.append(

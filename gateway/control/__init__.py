@@ -1,6 +1,7 @@
-"""The control socket: what an operator asks of an instance that runs, and what it answers.
+"""The control socket: what an operator asks of a running instance, and what it answers.
 
-`run_dir` and `pid_file` say where an instance is found, `commands` and `status` what is said,
-`server` hears it and `client` says it; `instances` finds the instance that is meant, `verbs` are
-what is typed, and `status_text` is the status as people read it.
+Reading order: `run_dir`, `pid_file` (where an instance is found) -> `commands`, `status` (what
+travels on the socket) -> `server` (the supervisor's end), `client` (the operator's end) ->
+`instances` (which instance is meant) -> `durations`, `status_text` (the status as people read it)
+-> `verbs` (what is typed).
 """

@@ -1,4 +1,4 @@
-"""Asks an instance, and hears what it answers. Plain sockets: it must start at once."""
+"""The operator's end of the control socket: plain sockets, so that a command starts fast."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from .commands import Command, Result, encode_command, name_of
 from .instances import Instance, Strangers, connect
 
 ANSWER_TIMEOUT: Final = 10.0
-"""Seconds to the first line of an answer: a supervisor does nothing that takes long."""
+"""Seconds to the first line of an answer. A supervisor is never busy for long."""
 POLL: Final = 0.05
-"""Seconds between two looks at whether an instance is gone whose pid cannot be seen."""
+"""Seconds between two looks at whether an instance is gone, if its pid cannot be seen from here."""
 
 
 class NoAnswer(Exception):
-    """The instance did not answer to the end; as a sentence."""
+    """The instance did not answer, or not to the end. The message is a sentence."""
 
 
 class Ended(NoAnswer):
-    """It ended, or was replaced, before it had answered."""
+    """The instance ended, or replaced itself, before it had answered."""
 
 
 def ask(
@@ -31,9 +31,9 @@ def ask(
     say: Callable[[str], None] = lambda text: None,
     timeout: float = ANSWER_TIMEOUT,
 ) -> Result:
-    """Calls `say` with each line of progress. Raises NoAnswer.
+    """Sends a command and returns what became of it; `say` gets each line of progress.
 
-    `timeout` is for the first line; a status is all there at once.
+    `timeout` is in seconds and for the first line, or for the whole of a status. Raises NoAnswer.
     """
     try:
         with connect(instance.socket) as sock:
@@ -41,7 +41,7 @@ def ask(
             try:
                 sock.sendall(encode_command(command))
             except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before it was read: the answer says why
+                pass  # the command was refused before it was read; the answer says why
             for answer in _answers(sock):
                 match answer:
                     case {"done": True, "ok": bool(ok), "message": str(message)}:
@@ -49,7 +49,7 @@ def ask(
                     case {"say": str(text)}:
                         say(printable(text))
                     case {"taken": _} if name_of(command) != "status":
-                        sock.settimeout(None)  # it takes as long as it takes
+                        sock.settimeout(None)  # a reload or a stop may take long
                     case _:
                         pass
     except (TimeoutError, BlockingIOError):
@@ -81,7 +81,8 @@ def _answers(sock: socket.socket) -> Iterator[dict[str, Any]]:
 
 
 class EndOf:
-    """The end of an instance: made before it is asked to stop, waited for afterwards."""
+    """The end of an instance. It is made before the instance is asked to stop, so that the process
+    cannot be mistaken for a later one with the same pid."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
@@ -101,11 +102,11 @@ class EndOf:
 
     @property
     def has_come(self) -> bool:
-        """False also of one whose pid cannot be seen."""
+        """Whether the instance has ended; False if its pid cannot be seen from here."""
         return self._pidfd is not None and self._poll(self._pidfd, 0)
 
     def _poll(self, pidfd: int, timeout: int | None) -> bool:
-        # select() knows no descriptor beyond 1023, and who starts us may have left many open.
+        # select() takes no descriptor beyond 1023, and this process may have inherited many.
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         return bool(poll.poll(timeout))
@@ -122,7 +123,8 @@ class EndOf:
 
 
 def printable(text: str) -> str:
-    """What an app wrote into its error does not move the operator's cursor."""
+    """The text with its control characters escaped. An app's error must not control the operator's
+    terminal."""
     return "".join(
         char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
         for char in text

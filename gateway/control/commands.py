@@ -1,9 +1,9 @@
-"""What is said on the control socket. Pure.
+"""The protocol of the control socket. Pure.
 
 The client writes one JSON object in one line, `{"command": "reload", ...}`. The supervisor
-answers with lines: `{"taken": "reload"}` at once, `{"say": TEXT}` as often as there is something
-to say, and last `{"done": true, "ok": BOOL, "message": TEXT, "data": ANY}`; then it closes.
-A command that is refused gets only the last line.
+answers with lines: `{"taken": "reload"}` at once, `{"say": TEXT}` for each line of progress, and
+last `{"done": true, "ok": BOOL, "message": TEXT, "data": ANY}`; then it closes. A command that is
+refused gets only the last line.
 """
 
 import json
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 LONGEST_REQUEST: Final = 4_096
-"""Bytes of the request's line."""
+"""Bytes of a request's line at most."""
 
 Workers = Annotated[int, Meta(ge=-4_096, le=4_096)]
 
@@ -22,49 +22,53 @@ Workers = Annotated[int, Meta(ge=-4_096, le=4_096)]
 class _Command(
     msgspec.Struct, frozen=True, tag_field="command", tag=str.lower, forbid_unknown_fields=True
 ):
-    """Each is a JSON object whose "command" is the class's name in small letters."""
+    """The base of all commands. Each travels as a JSON object with a key "command", which holds the
+    class's name in lower case."""
 
 
 class Reload(_Command, frozen=True):
-    """New workers, and the configuration read again."""
+    """Reads the configuration again and replaces the workers."""
 
     wait: bool = True
-    """False: answered when it has begun, not when it is committed or aborted."""
+    """Whether the answer comes when the reload is committed or aborted, and not when it begins."""
 
 
 class Rollback(_Command, frozen=True):
-    """Back to the last configuration that was committed before this one."""
+    """Reloads with the configuration that was committed before the current one."""
 
     wait: bool = True
 
 
 class Upgrade(_Command, frozen=True):
-    """The supervisor and the gateway processes are replaced by what is installed now. Answered
-    when the supervisor is about to be, with the generation of the gateways as data."""
+    """Replaces the supervisor and the gateway processes by the code that is installed now. The
+    answer comes just before the supervisor replaces itself; its data has the generation of the new
+    gateways."""
 
 
 class Status(_Command, frozen=True):
-    """Answered with a StatusReport as data."""
+    """Asks for a StatusReport, which is the data of the answer."""
 
 
 class Drain(_Command, frozen=True):
-    """Begins a graceful stop; answered when it has begun."""
+    """Begins a graceful stop. The answer comes when it has begun."""
 
 
 class Stop(_Command, frozen=True):
-    """The same; what it waits for is said, and the end of the process is the answer."""
+    """Stops the instance. Progress says what the stop waits for, and the end of the process is the
+    answer."""
 
     now: bool = False
-    """True: without finishing what is under way."""
+    """Whether requests that are running are cut instead of finished."""
 
 
 class Scale(_Command, frozen=True):
-    """As many workers as that, or so many more or fewer."""
+    """Changes the number of a pool's workers."""
 
     workers: Workers
     relative: bool = False
+    """Whether `workers` is added to the present number."""
     pool: str = ""
-    """"": the only one."""
+    """The pool's name; "" means the only pool."""
 
 
 Command = Reload | Rollback | Upgrade | Status | Drain | Stop | Scale
@@ -75,7 +79,7 @@ _DECODER: Final = msgspec.json.Decoder(Command)
 
 
 class CommandError(Exception):
-    """What was asked for makes no sense, as a sentence."""
+    """The request makes no sense. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,9 @@ class Result:
 
     ok: bool
     message: str
-    """For people; its first line says all, more may follow (the end of a traceback)."""
+    """A sentence for people. Further lines may follow it, such as the end of a traceback."""
     data: object = None
-    """What msgspec can turn into JSON."""
+    """A value that msgspec can turn into JSON."""
 
 
 def name_of(command: Command) -> str:
@@ -94,7 +98,7 @@ def name_of(command: Command) -> str:
 
 
 def decode_command(line: bytes) -> Command:
-    """Raises CommandError."""
+    """Reads a request's line. Raises CommandError."""
     try:
         command = _DECODER.decode(line)
     except msgspec.ValidationError as error:
@@ -107,7 +111,7 @@ def decode_command(line: bytes) -> Command:
 
 
 def _unknown(line: bytes) -> str:
-    """ "" for a command that is known."""
+    """A sentence for a command that does not exist; "" for one that does."""
     try:
         asked: Any = json.loads(line)
         name: Any = asked["command"]
@@ -139,11 +143,11 @@ def encode_say(text: str) -> bytes:
 
 
 def encode_result(result: Result) -> bytes:
-    """Raises TypeError or ValueError for data that is no JSON."""
+    """The last line of an answer. Raises TypeError or ValueError if JSON cannot hold the data."""
     data = msgspec.to_builtins(result.data)
     return _line({"done": True, "ok": result.ok, "message": result.message, "data": data})
 
 
 def _line(answer: dict[str, Any]) -> bytes:
-    # Not msgspec: an app's error may have half a surrogate pair in it, which is no UTF-8.
+    # Not msgspec: an app's error may hold half a surrogate pair, which UTF-8 cannot encode.
     return json.dumps(answer, allow_nan=False).encode() + b"\n"

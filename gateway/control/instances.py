@@ -1,7 +1,7 @@
-"""Which of the running instances is meant. Only looks: no lock is touched, no file is made.
+"""Finds the running instance that a command is meant for. It takes no lock and makes no file.
 
-An instance runs where somebody listens at its control socket. Containers may share a run directory;
-those whose pid is to be seen from here are nearer than the others.
+An instance runs if a process listens at its control socket. Several containers may share a run
+directory; an instance with a pid that can be seen from here is preferred to the others.
 """
 
 import errno
@@ -22,15 +22,15 @@ CONNECT_TIMEOUT: Final = 5.0
 
 
 class NoInstance(Exception):
-    """None is there, or none that may be asked; as a sentence."""
+    """No instance was found that may be asked. The message is a sentence."""
 
 
 class Strangers(PermissionError):
-    """Somebody listens at a control socket who has no business there."""
+    """A process of an untrusted user listens at a control socket."""
 
 
 class SeveralInstances(Exception):
-    """One has to be chosen."""
+    """Several instances run, and the operator has to choose one."""
 
     def __init__(self, instances: "list[Instance]") -> None:
         self.instances = instances
@@ -43,7 +43,7 @@ class Instance:
     socket: str
     """The path of its control socket."""
     pid: int
-    """Of its supervisor; 0: in another container."""
+    """The pid of its supervisor; 0 if it runs in another container."""
 
     def __str__(self) -> str:
         return f"pid {self.pid}" if self.pid else f"the instance at {self.run_dir}"
@@ -52,9 +52,10 @@ class Instance:
 def wanted_run_dir(
     flag: str | None, config_file: str | None, environ: Mapping[str, str]
 ) -> str | None:
-    """What the instance itself was told, if the same is told here. Raises ConfigError.
+    """The run directory that the instance was given, from the same flag, variable or file; None if
+    none of them names one. Raises ConfigError.
 
-    Only the run directory is read: a file that is being changed must not keep anybody from `stop`.
+    Of the file only the run directory is read: a mistake elsewhere in it must not prevent a `stop`.
     """
     named = config_file or environ.get("PROPYLON_CONFIG", "")
     if flag or environ.get("PROPYLON_RUN_DIR"):
@@ -76,7 +77,8 @@ def wanted_run_dir(
 
 
 def find(run_dir: str | None, pid: int | None = None) -> Instance:
-    """Raises NoInstance and SeveralInstances."""
+    """Returns the only instance with this run directory and pid; None means any. Raises NoInstance
+    and SeveralInstances."""
     places = own_run_dirs() if run_dir is None else [os.path.abspath(run_dir)]
     found = [one for place in places for one in _at(place, alone=run_dir is not None)]
     found = [one for one in found if one.pid] or found
@@ -98,21 +100,22 @@ def _nothing(run_dir: str | None, pid: int | None) -> str:
 
 
 def _at(run_dir: str, *, alone: bool) -> list[Instance]:
-    """Those that listen in a run directory; none of another user's, unless it is named."""
+    """The instances that listen in a run directory. One that may not be asked is passed over; it
+    raises NoInstance if the operator named this directory (`alone`)."""
     found: list[Instance] = []
     try:
         for path in control_sockets(run_dir):
             try:
                 found.append(Instance(run_dir, path, _listener(path)))
             except (FileNotFoundError, ConnectionRefusedError):
-                pass  # left behind by one that was killed
+                pass  # a killed instance has left it behind
     except Strangers as error:
         if alone and not found:
             raise NoInstance(str(error.strerror)) from None
     except PermissionError as error:
         if alone and not found:
             raise NoInstance(_forbidden(error.filename or run_dir)) from None
-    except BlockingIOError:  # nobody has accepted for a while, and the backlog is full
+    except BlockingIOError:  # the backlog is full: it has not accepted for a while
         raise NoInstance(f"the instance at {run_dir} does not answer; is it stopped?") from None
     except (FileNotFoundError, NotADirectoryError):
         pass
@@ -122,7 +125,7 @@ def _at(run_dir: str, *, alone: bool) -> list[Instance]:
 
 
 def _listener(path: str) -> int:
-    """The pid of who listens there. Raises OSError."""
+    """The pid of the process that listens at a path. Raises OSError."""
     with connect(path) as sock:
         return credentials(sock).pid
 
@@ -136,9 +139,10 @@ def _forbidden(path: str) -> str:
 
 
 def connect(path: str) -> socket.socket:
-    """Raises OSError: PermissionError with the path as its filename, Strangers."""
+    """Connects to a control socket. Raises OSError; among them PermissionError, which has the path
+    as its filename, and Strangers."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Not settimeout(): that connects without waiting, which a full backlog answers with EAGAIN.
+    # Not settimeout(), which connects without waiting: a full backlog answers that with EAGAIN.
     wait = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
@@ -157,8 +161,12 @@ def connect(path: str) -> socket.socket:
 
 
 def _check_listener(sock: socket.socket, path: str) -> None:
-    """Whoever can write to the run directory could have put a socket there. Root may ask anybody's
-    instance: who listens has to be the one that the directory belongs to, or in its group."""
+    """Raises Strangers unless the process that listens is trusted: every user who may write to the
+    run directory could have put a socket there.
+
+    Our own user and root are trusted. Root may ask the instance of any user; then the listener has
+    to be the directory's owner or in its group.
+    """
     peer = credentials(sock)
     if peer.uid in (0, os.geteuid()):
         return

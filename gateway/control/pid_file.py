@@ -1,4 +1,4 @@
-"""The file that tells other programs the supervisor's pid."""
+"""The pid file, which tells other programs the supervisor's pid."""
 
 import os
 import secrets
@@ -6,18 +6,18 @@ import stat
 from typing import Final
 
 LONGEST: Final = 32
-"""Bytes of what may be a pid file; a longer one is something else, perhaps a program."""
+"""Bytes of a pid file at most. A longer file is something else, and is not overwritten."""
 
 
 class PidFileError(Exception):
-    """The file cannot be written, as a sentence."""
+    """The file cannot be written. The message is a sentence."""
 
 
 class PidFile:
-    """Written when made; close() removes it where it is still ours."""
+    """A pid file, which exists from the object's creation until `close`."""
 
     def __init__(self, path: str) -> None:
-        """Raises PidFileError."""
+        """Writes the file. Raises PidFileError, also if it names another live process."""
         self._path = os.path.abspath(path)
         _check(self._path, path)
         other = _live_pid(self._path)
@@ -37,8 +37,8 @@ class PidFile:
 
 
 def _write(path: str) -> None:
-    # Renamed into place: a reader never sees half a number. Under a name that nobody foresees, and
-    # only as a new file: in /tmp another user may have put a link there.
+    # Renaming puts it in place: a reader never sees half a number. The draft has a random name and
+    # has to be a new file, because in /tmp another user may have put a link under its name.
     draft = f"{path}.{secrets.token_hex(4)}"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
@@ -51,13 +51,14 @@ def _write(path: str) -> None:
 
 
 def _check(path: str, shown: str) -> None:
-    """What is there already is a pid file, not what somebody has named by mistake."""
+    """Raises PidFileError if the path holds something else than a pid file: the operator may have
+    named it by mistake."""
     try:
         status = os.lstat(path)
     except OSError:
-        return  # none; or writing will say what is wrong
+        return  # there is none, or writing will say what is wrong
     if stat.S_ISLNK(status.st_mode):
-        return  # it is the link that is replaced
+        return  # the link itself is replaced, not its target
     if not stat.S_ISREG(status.st_mode):
         raise PidFileError(f"pid file {shown}: what is there is no file")
     if status.st_size > LONGEST:
@@ -85,5 +86,5 @@ def _live_pid(path: str) -> int | None:
     except OverflowError:
         return None
     except PermissionError:
-        pass  # somebody else's, and alive
+        pass  # alive, and of another user
     return pid

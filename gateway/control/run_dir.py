@@ -1,19 +1,20 @@
-"""The run directory: `<run-dir>/<pool>/<gateway>.sock`, where workers find the gateways.
+"""The run directory, where workers find the gateways: `<run-dir>/<pool>/<gateway>.sock`.
 
-By default each instance makes one for itself, named by its pid, below a directory of its user;
-those that a killed instance left behind are removed by the next. Who serves from a run directory
-holds a lock in it (flock(2)), which ends with the process and, unlike a pid, means the same in
-every container that shares the directory.
+By default each instance makes one for itself. It is named by the pid and lies below a directory of
+the user; one that a killed instance left behind is removed by the next instance. A supervisor with
+gateways holds a lock in its run directory (flock(2)). A lock ends with its process and, unlike a
+pid, means the same in every container that shares the directory.
 
-Its holder answers at `control.sock`. Workers that run alone share the directory with a gateway,
-perhaps with each other, and perhaps from containers where each has pid 1: their sockets are named
-`control-<random>.sock`.
+The holder of the lock answers at `control.sock`. Workers that run alone share the directory with a
+gateway, perhaps with other workers, and perhaps from containers in which each supervisor has pid 1.
+So their control sockets are named `control-<random>.sock`.
 
-Whoever can write there can take workers from a gateway, or clients' requests from workers. So it
-has to be safe (`directories`), and nothing in it is opened, emptied or removed through a link.
-A gateway and workers of two users meet in one that a group of both may write to. Then the group
-decides, by the permissions of the directory and of the sockets in it: the one who makes it lets its
-own primary group write, and what is made in it takes over the directory's group.
+A user who can write to the directory can take workers from a gateway, or clients' requests from
+workers. So the directory has to be trusted (see `directories`), and nothing in it is opened,
+emptied or removed through a link. A gateway and workers of two users share a directory that a
+common group may write to. Then the group decides, by the permissions of the directory and its
+sockets: the user who makes the directory lets its primary group write, and what is made in it gets
+the directory's group.
 """
 
 import errno
@@ -37,21 +38,22 @@ LOCK: Final = "gateway.lock"
 CONTROL: Final = "control.sock"
 OWN_MODE: Final = 0o750
 SHARED_MODE: Final = 0o2770
-"""setgid: what is made in it belongs to its group, whatever the maker's own is."""
+"""The mode of a directory that two users share. setgid: what is made in it gets its group."""
 FALLBACK: Final = "/dev/shm"
-"""There, and writable, also where the whole file system is read-only."""
+"""A directory that exists and can be written to even if the file system is read-only."""
 
 _CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{4}\.sock")
 _NOWHERE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
-"""No directory can be made there; another place is tried."""
+"""Errors that mean that no directory can be made in a place, so that the next one is tried."""
 
 
 class RunDirError(Exception):
-    """The run directory cannot be used, as a sentence."""
+    """The run directory cannot be used. The message is a sentence."""
 
 
 class RunDir:
-    """Exists, is writable, has a directory for each pool. close() tidies up what is ours."""
+    """A run directory that exists and can be written to. `close` lets go of its lock, and removes
+    the directory if it was made for this instance."""
 
     def __init__(self, path: str, lock_fd: int | None, temporary: bool) -> None:
         self.path = path
@@ -77,11 +79,12 @@ def open_run_dir(
     shared: bool = False,
     owner: Identity | None = None,
 ) -> RunDir:
-    """`path` None: one of our own. Workers alone only use what is there, or make it. `shared`:
-    with workers or a gateway that are somebody else's to start. `owner`: who the children run as,
-    if not as we do; the pools' directories are theirs, and all else stays ours.
+    """Opens the run directory at `path`, or makes it; None makes one for this instance.
 
-    Raises RunDirError.
+    `with_gateway` takes the lock and makes a directory for each pool; workers alone do neither.
+    `shared` means that another supervisor, perhaps of another user, uses it too. `owner` is the
+    identity that the children run as; the pools' directories then belong to it, and everything else
+    belongs to us. Raises RunDirError.
     """
     if path is None:
         run_dir = _of_our_own(owner)
@@ -108,9 +111,9 @@ def make_pool_directory(
     tidy: bool = False,
     owner: Identity | None = None,
 ) -> None:
-    """Where a gateway opens the pool's sockets; who may connect there is who may write to the run
-    directory. That is made anew, `shared` or not, if somebody has removed it. `tidy`: sockets of a
-    killed instance are removed. Raises RunDirError."""
+    """Makes the directory of a pool's sockets, in which only those may connect who may write to the
+    run directory. A run directory that was removed meanwhile is made anew, `shared` or not. `tidy`
+    removes sockets of a killed instance. Raises RunDirError."""
     path = os.path.join(run_dir, pool)
     try:
         made = SHARED_MODE if shared else OWN_MODE
@@ -140,15 +143,14 @@ def make_pool_directory(
 
 
 def own_run_dirs() -> list[str]:
-    """Those that instances of this user have made for themselves; some may be left behind.
-
-    Only looks. A service and a login may differ in having $XDG_RUNTIME_DIR, so both places count.
+    """The run directories that instances of this user have made for themselves; some may be left
+    behind. A service may lack the $XDG_RUNTIME_DIR that a login has, so every place is looked at.
     """
     return [path for base in _bases() if _is_ours(base) for path in sorted(_instances(base))]
 
 
 def control_sockets(run_dir: str) -> list[str]:
-    """Where instances may answer, the gateway's first. Raises OSError."""
+    """The paths of the control sockets in a run directory, the gateway's first. Raises OSError."""
     folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return [os.path.join(run_dir, name) for name in _control_sockets(folder)]
@@ -161,7 +163,7 @@ def _control_sockets(folder: int) -> list[str]:
     return [name for name in (CONTROL, *names) if is_socket(folder, name)]
 
 
-# -- one that was named --------------------------------------------------------------------------
+# -- a run directory that the operator names -----------------------------------------------------
 
 
 def _given(path: str, with_gateway: bool, shared: bool, owner: Identity | None) -> RunDir:
@@ -207,11 +209,11 @@ def _not_writable(path: str, folder: int) -> str:
     )
 
 
-# -- one of our own ------------------------------------------------------------------------------
+# -- a run directory that is made for this instance ----------------------------------------------
 
 
 def _gid(owner: Identity | None) -> int:
-    """-1, which chown leaves as it is, without one."""
+    """The owner's group; without an owner -1, which makes chown(2) leave the group as it is."""
     return -1 if owner is None else owner.gid
 
 
@@ -232,11 +234,12 @@ def _of_our_own(owner: Identity | None) -> RunDir:
 
 
 def _made_below(base: str, owner: Identity | None) -> RunDir:
-    """Raises OSError where nothing can be made there, RunDirError where it is not to be used."""
+    """Makes a run directory below `base`. Raises OSError if nothing can be made there, RunDirError
+    if the place is not trusted."""
     folder = _open_base(base)
     try:
         if owner is not None:
-            os.fchmod(folder, 0o711)  # they pass through it, and see nothing else
+            os.fchmod(folder, 0o711)  # the children pass through it and cannot list it
         _remove_stale(folder, base)
         for number in count(1):
             # The same pid may be taken by an instance in another container.
@@ -262,7 +265,7 @@ def _open_base(path: str) -> int:
     try:
         folder = open_directory(path, Policy(), 0o700)
     except Untrusted as why:
-        # In a directory that all may write to, somebody else may have been there first.
+        # In a directory that every user may write to, another user may have made it first.
         raise RunDirError(f"run directory {path} {why}; use --run-dir") from None
     if _is_ours(path):
         return folder
@@ -271,8 +274,8 @@ def _open_base(path: str) -> int:
 
 
 def _bases() -> list[str]:
-    """$XDG_RUNTIME_DIR/propylon where that is ours and writable, /tmp/propylon-<uid>, and the same
-    in memory, for a file system that cannot be written to at all."""
+    """The places for a run directory, in the order in which they are tried: $XDG_RUNTIME_DIR if it
+    is ours and writable, the directory for temporary files, and FALLBACK."""
     bases: list[str] = []
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and _is_ours(runtime) and os.access(runtime, os.W_OK | os.X_OK):
@@ -285,7 +288,7 @@ def _bases() -> list[str]:
 def _temporary() -> str:
     try:
         return tempfile.gettempdir()
-    except FileNotFoundError:  # nothing is writable; what is said names the usual place
+    except FileNotFoundError:  # nothing is writable; the error names the usual place
         return "/tmp"
 
 
@@ -316,7 +319,8 @@ def _remove_stale(folder: int, base: str) -> None:
 
 
 def _instances(base: str) -> Iterator[str]:
-    """Only what has a lock: a directory that is being made has none yet."""
+    """The run directories below `base`. One without a lock file is still being made, and is passed
+    over."""
     for name in os.listdir(base):
         if name.replace("-", "").isdecimal() and os.path.exists(os.path.join(base, name, LOCK)):
             yield os.path.join(base, name)
@@ -326,13 +330,14 @@ def _instances(base: str) -> Iterator[str]:
 
 
 def _remove_dead_sockets(folder: int, path: str) -> None:
-    """What killed instances of workers left behind: nobody else would take the name again."""
+    """Removes control sockets that killed instances of workers have left behind. Their names are
+    random, so no later instance would replace them."""
     for name in _control_sockets(folder):
         if name != CONTROL and _is_dead(os.path.join(path, name)):
             try:
                 os.unlink(name, dir_fd=folder)
             except OSError:
-                pass  # another user's
+                pass  # it belongs to another user
 
 
 def _is_dead(path: str) -> bool:
@@ -348,8 +353,8 @@ def _is_dead(path: str) -> bool:
 
 
 def _lock(folder: int) -> int | None:
-    """A file descriptor that holds the lock; None: somebody else does. Raises OSError, for a file
-    of somebody else's too: a symbolic or a hard link would have us write to any file."""
+    """Returns a descriptor that holds the lock; None if another process holds it. Raises OSError,
+    also for a link or another user's file: writing to it could change any file of ours."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     lock_fd = os.open(LOCK, flags, 0o640, dir_fd=folder)
     try:
@@ -381,7 +386,7 @@ def _written_pid(path: str) -> str:
 
 
 def _remove_sockets(folder: int) -> None:
-    """Those of a killed instance, at which nobody opens."""
+    """Removes a pool's sockets, which a killed instance has left behind."""
     for name in os.listdir(folder):
         if name.endswith(".sock") and is_socket(folder, name):
             os.unlink(name, dir_fd=folder)

@@ -1,8 +1,8 @@
-"""The control socket: one command from each connection, answered as it is carried out.
+"""The supervisor's end of the control socket: one command from each connection, which is answered
+while it is carried out. `commands` defines what is said.
 
-Who connects can neither hold up the supervisor nor take back what it has begun: a command is
-carried out to its end whether or not somebody still listens, and what a client does not read
-is dropped. What is said on the socket is in `commands`.
+A client can neither hold up the supervisor nor take its command back: the command is carried out to
+its end even if the client leaves, and progress that the client does not read is dropped.
 """
 
 import errno
@@ -31,26 +31,28 @@ from .commands import (
 )
 
 MAX_CONNECTIONS: Final = 64
-"""Enough for every operator and monitor; a reload keeps its connection while it lasts."""
+"""Connections at once: enough for every operator and monitor. A reload keeps its connection until
+it has ended."""
 REQUEST_TIMEOUT: Final = 5.0
-"""Seconds from the connection to the end of the request."""
+"""Seconds from the connection to the end of the request's line."""
 SEND_TIMEOUT: Final = 10.0
 """Seconds that a client has to take the rest of its answer."""
 LONGEST_BACKLOG: Final = 1_048_576
-"""Bytes that wait for a client that does not read; beyond, what is said to it is dropped."""
+"""Bytes that wait for a client that does not read. Further progress is dropped."""
 
 Say = Callable[[str], None]
-"""Sends a line of progress; never blocks, never raises."""
+"""Sends a line of progress. It never blocks and never raises."""
 Handler = Callable[[Command, Say], Awaitable[Result]]
-"""Carries a command out. What it raises is logged and answered as a failure."""
+"""Carries a command out. An exception of it is logged and answered as a failure."""
 
 
 class ControlServer:
-    """Serves `path` until it is cancelled. Several may follow each other at one path: the last
-    one has it, and only what is still its own is removed at the end."""
+    """Listens at `path` until it is cancelled. Another instance may take the path over meanwhile;
+    so at its end the server removes the socket only if it is still its own."""
 
     def __init__(self, path: str, handle: Handler, inherited: int | None = None) -> None:
-        """`inherited`: a descriptor that listens there already; who has connected to it waits."""
+        """`inherited` is a descriptor that listens at `path` already, from before an upgrade;
+        clients that have connected to it are served."""
         self._path = path
         self._handle = handle
         self._inherited = inherited
@@ -59,16 +61,16 @@ class ControlServer:
 
     @property
     def listener(self) -> int | None:
-        """Its number as a file descriptor."""
+        """The listening descriptor; None before `run`."""
         return self._listener.fileno() if self._listener else None
 
     @property
     def idle(self) -> bool:
-        """Whether everybody has been answered."""
+        """Whether every client has been answered."""
         return self._connections == 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Raises OSError, before it has started, where the socket cannot be made."""
+        """Serves for ever. Raises OSError, before it has started, if the socket cannot be made."""
         with self._open() as listener:
             self._listener = listener
             made = _identity(self._path)
@@ -87,7 +89,7 @@ class ControlServer:
         inherited = inherit(self._inherited)
         if _identity(self._path) is not None:
             return inherited
-        inherited.close()  # nobody finds it any more
+        inherited.close()  # its name is gone, so no client can find it
         return bind(self._path)
 
     async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
@@ -113,7 +115,7 @@ class ControlServer:
                 if result is not None:
                     await client.finish(result)
         except OSError:
-            pass  # it has gone
+            pass  # the client has left
         except Exception:
             logger.exception("A client of the control socket was dropped")
         finally:
@@ -148,7 +150,8 @@ class ControlServer:
 
 
 class _Client:
-    """One connection. Sends without waiting; what does not fit waits for the next occasion."""
+    """One client's connection. It sends without waiting and keeps what the socket does not take
+    until something else is sent."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -156,7 +159,8 @@ class _Client:
         self._gone = False
 
     async def request(self) -> bytes | None:
-        """The line, None from one that says nothing at all. Raises CommandError and OSError."""
+        """Returns the request's line; None if the client closes without a byte. Raises CommandError
+        and OSError."""
         data = b""
         with trio.move_on_after(REQUEST_TIMEOUT) as late:
             while b"\n" not in data:
@@ -206,7 +210,7 @@ class _Client:
 
 
 def bind(path: str) -> socket.socket:
-    """A listening socket, mode 0600, in place of one that is there. Raises OSError."""
+    """Makes a listening socket of mode 0600 that replaces what is at the path. Raises OSError."""
     draft = f"{path.removesuffix('.sock')}.new"  # no longer than the path itself
     try:
         sock = bind_socket(draft, 0o600)
@@ -215,7 +219,7 @@ def bind(path: str) -> socket.socket:
     try:
         sock.listen(MAX_CONNECTIONS)
         sock.setblocking(False)
-        # Renamed into place: what is to be found there listens, at every moment of an upgrade.
+        # Renaming puts it in place: at every moment of an upgrade a socket at the path listens.
         os.replace(draft, path)
     except BaseException:
         sock.close()
@@ -224,7 +228,7 @@ def bind(path: str) -> socket.socket:
 
 
 def inherit(number: int) -> socket.socket:
-    """As `bind`: of a socket that older code of this process has made."""
+    """Returns the listening socket that this process has made before an upgrade."""
     sock = socket.socket(fileno=number)
     sock.set_inheritable(False)
     return sock

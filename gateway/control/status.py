@@ -1,7 +1,7 @@
-"""What an instance says of itself: the data that `status` is answered with. Pure.
+"""The status report: what an instance says of itself. Pure.
 
-Times are spans in seconds up to now, sizes bytes. Every field has a default, so that a newer
-command understands an older instance; a state is a word, and shown as it is.
+Durations are in seconds up to now, sizes in bytes. Every field has a default, so that a newer
+command understands an older instance. A state is a word and is shown as it is.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ class ReloadStatus:
     """canary, observing, rolling; committed, aborted, overtaken (by another reload, or a stop)."""
     generation: int = 0
     why: str = ""
-    """Under way: who asked; aborted: the reason, as a sentence."""
+    """Why it was aborted or overtaken, as a sentence; "" for any other state."""
     detail: str = ""
-    """Aborted: the app's traceback, or ""."""
+    """The app's traceback, if that is why it was aborted; else ""."""
     done: int = 0
-    """Processes that have been replaced."""
+    """Processes that have been replaced, of the `of` that are to be."""
     of: int = 0
     ago: float = 0.0
-    """Since it began; once it has ended, since it ended."""
+    """Seconds since it began, or if it has ended, since its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStatus:
     number: int = 0
     pid: int = 0
-    """0: not started yet."""
+    """0 until the process is started."""
     state: str = ""
     """starting, ready, stopping."""
     uptime: float = 0.0
@@ -50,18 +50,19 @@ class WorkerStatus:
     """starting, ready, hung, leaving, stopping."""
     uptime: float = 0.0
     rss: int = 0
-    """0: not known."""
+    """Bytes of resident memory; 0 if not known."""
     calls: int = 0
-    """Under way."""
+    """Calls that are running."""
     queued: int = 0
-    """Taken in, and waiting for a thread."""
+    """Calls that wait for a thread of the worker."""
     lag: float = 0.0
-    """By how much its event loop was late."""
+    """Seconds by which its event loop was late."""
     oldest_call: float = 0.0
+    """Seconds since the oldest running call began."""
     requests: int = 0
-    """Since it started."""
+    """Requests since the worker started."""
     why: str = ""
-    """Why it is in this state, where that is worth a word."""
+    """Why the worker is in this state; "" if the state says enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,27 +70,28 @@ class PoolStatus:
     name: str = ""
     app: str = ""
     wanted: int = 0
-    """Workers that there shall be."""
+    """How many workers the pool should have."""
     workers: tuple[WorkerStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedStatus:
-    """A worker that another supervisor has started, as it told our gateways."""
+    """A worker that another supervisor has started, as it introduced itself to our gateways."""
 
     pool: str = ""
     worker: str = ""
-    """Its number there, or its name."""
+    """Its number at that supervisor, or its name."""
     pid: int = 0
-    """In its own container's eyes."""
+    """Its pid, as seen in its own container."""
     generation: int = 0
     state: str = ""
-    """ready, late (no sign of life for a while), not ready (starts, or leaves)."""
+    """ready, late (no sign of life for a while), not ready (it starts or leaves)."""
     calls: int = 0
-    """Under way, over all gateways; so with the answers."""
+    """Calls that are running, over all gateways."""
     requests: int = 0
+    """Responses that it has given, over all gateways."""
     gateways: tuple[int, ...] = ()
-    """Numbers of those that it is linked to."""
+    """Numbers of the gateways that it is linked to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,26 +112,27 @@ class StatusReport:
     """starting, serving, stopping."""
     ready: bool | None = None
     """Whether requests are answered: a gateway accepts, and every pool has a worker that may be
-    used. None: an older instance does not say."""
+    used. None: the instance is older and does not say."""
     run_dir: str = ""
     addresses: tuple[str, ...] = ()
-    """URLs; none: workers alone."""
+    """URLs; empty if workers run without a gateway."""
     generation: int = 0
-    """The one that was committed last."""
+    """The generation that was committed last."""
     reload: ReloadStatus | None = None
     gateways: tuple[GatewayStatus, ...] = ()
     pools: tuple[PoolStatus, ...] = ()
-    """None: a gateway alone."""
+    """Empty if gateways run without workers."""
     linked: tuple[LinkedStatus, ...] = ()
-    """Workers from elsewhere; at most MOST_LINKED."""
+    """Workers of other supervisors, MOST_LINKED at most."""
     more_linked: int = 0
-    """How many more there are."""
+    """How many workers of other supervisors are left out."""
     ended: tuple[EndedStatus, ...] = ()
-    """The latest, newest first; at most MOST_ENDED."""
+    """Processes that have ended, the newest first, MOST_ENDED at most."""
 
 
 def is_serving(report: StatusReport) -> bool:
-    """Of an older instance: whether it has workers."""
+    """Whether the instance answers requests. An older instance does not say so itself; then it is
+    taken to serve if it has a worker that is ready."""
     if report.ready is not None:
         return report.ready
     states = [worker.state for pool in report.pools for worker in pool.workers]
@@ -137,7 +140,7 @@ def is_serving(report: StatusReport) -> bool:
 
 
 def read_report(data: Any) -> StatusReport:
-    """Of JSON. Raises ValueError for what is none."""
+    """Makes a report of JSON data. Raises ValueError if the data is not a report."""
     try:
         return msgspec.convert(data, StatusReport)
     except msgspec.ValidationError as error:
@@ -145,6 +148,7 @@ def read_report(data: Any) -> StatusReport:
 
 
 def tail(text: str, lines: int = 12) -> str:
-    """The end of a traceback, where the reason stands; the import machinery explains nothing."""
+    """The end of a traceback, where the reason stands. Frames of the import machinery are left
+    out."""
     kept = [line for line in text.rstrip().splitlines() if '"<frozen importlib' not in line]
     return "\n".join(["...", *kept[-lines:]] if len(kept) > lines + 1 else kept)

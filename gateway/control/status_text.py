@@ -1,7 +1,7 @@
-"""A StatusReport as people read it at three in the morning. Pure.
+"""A StatusReport as a text, for people who read it at three in the morning. Pure.
 
-First whether it serves, and where; then what is being changed or could not be; then every process,
-and how those ended that have ended.
+It says first whether the instance serves, and where; then what a reload does or why it failed; then
+every process; and last how processes have ended.
 """
 
 import textwrap
@@ -14,14 +14,14 @@ from .durations import duration
 from .status import PoolStatus, ReloadStatus, StatusReport, WorkerStatus, is_serving, tail
 
 WIDTHS: Final = (60, 100)
-"""Columns of text, at least and at most, whatever the terminal has."""
+"""The least and the most columns of text, whatever the terminal has."""
 UNKNOWN: Final = "-"
 OLD_CALL: Final = 1.0
-"""Seconds; where no call is older, no column tells."""
+"""Seconds. The column OLDEST is shown only if some worker's oldest call is older."""
 
 
 def status_text(report: StatusReport, width: int = 80) -> str:
-    """Several lines, without a newline at the end."""
+    """The whole text: several lines, without a newline at the end."""
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
     blocks = [
         _wrapped(_headline(report), width) + _wrapped(_about(report), width),
@@ -34,12 +34,12 @@ def status_text(report: StatusReport, width: int = 80) -> str:
 
 
 def headline(report: StatusReport) -> str:
-    """One instance among several: where it serves, and what."""
+    """One line for an instance in a list of several: its addresses and its apps."""
     apps = ", ".join(pool.app for pool in report.pools if pool.app) or "gateway only"
     return f"{', '.join(report.addresses) or 'workers only'}  {apps}"
 
 
-# What it is.
+# The first lines.
 
 
 def _headline(report: StatusReport) -> str:
@@ -74,7 +74,8 @@ def _headline_of_gateway(report: StatusReport, doing: str, where: str) -> str:
 
 
 def _ready(pool: PoolStatus) -> int:
-    """No more than are wanted: in a reload there are old and new ones."""
+    """How many workers of a pool are ready, but not more than are wanted: during a reload there are
+    old and new ones."""
     return min(sum(worker.state == "ready" for worker in pool.workers), pool.wanted)
 
 
@@ -105,14 +106,14 @@ def _reload(reload: ReloadStatus, width: int) -> list[str]:
 
 
 def _missing(report: StatusReport) -> list[str]:
-    """The pools that lack workers, where the first line does not say which."""
+    """A line for each pool that lacks workers, if there are several pools."""
     short = [pool for pool in report.pools if _ready(pool) < pool.wanted]
     if len(report.pools) < 2:
         return []
     return [f"Pool {pool.name}: {_ready(pool)} of {pool.wanted} workers ready" for pool in short]
 
 
-# Its processes.
+# The processes.
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class _Column:
     title: str
     cell: Callable[[WorkerStatus], str]
     words: bool = False
-    """Aligned to the left."""
+    """Whether cells are aligned to the left, as words are."""
 
 
 def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
@@ -182,7 +183,7 @@ def _table(report: StatusReport, width: int) -> list[str]:
 def _aligned(
     rows: list[list[str]], notes: list[str], words: list[bool], width: int
 ) -> Iterator[str]:
-    """A note stands behind its row, or below it where there is no room."""
+    """Yields the rows as lines. A note stands behind its row, or below it if it does not fit."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     for row, note in zip(rows, notes, strict=True):
         line = "  ".join(
@@ -216,7 +217,7 @@ def _ended(report: StatusReport, width: int) -> list[str]:
 
 
 def size(count: int) -> str:
-    """`84M`, `1.2G`: as --workers-max-rss takes it."""
+    """Bytes as `84M` or `1.2G`, the way in which --workers-max-rss is written."""
     for unit, power in (("K", 10), ("M", 20)):
         if count < 1_000 * 2**power:
             return f"{count / 2**power:.0f}{unit}" if count else UNKNOWN
@@ -224,7 +225,7 @@ def size(count: int) -> str:
 
 
 def _short(seconds: float) -> str:
-    """Like a span, with milliseconds."""
+    """A duration, in milliseconds if it is below a second."""
     return f"{seconds * 1_000:.0f} ms" if seconds < 0.9995 else duration(seconds)
 
 

@@ -1,5 +1,8 @@
-"""The verbs about an instance that runs. Exit code 0: done; 1: refused, failed, aborted or nobody
-there; 2: what was typed makes no sense."""
+"""The verbs for a running instance: reload, status, drain, stop, scale, rollback, upgrade.
+
+Their exit code is 0 if it was done; 1 if it was refused, failed or aborted, or if no instance was
+found; 2 if the command line makes no sense.
+"""
 
 import json
 import os
@@ -34,22 +37,23 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 UPGRADE_TIMEOUT: Final = 120.0
-"""Seconds after which nobody waits for the new gateways any more."""
+"""Seconds that `upgrade` waits for the new gateways."""
 POLL: Final = 0.1
 LIST_TIMEOUT: Final = 2.0
-"""Seconds that each of several instances has to say what it serves."""
+"""Seconds that each of several instances has to answer what it serves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What was typed to say which instance is meant."""
+    """The options that choose an instance, as they were typed."""
 
     run_dir: str | None
     pid: int | None
     config_file: str | None
 
     def instance(self) -> Instance:
-        """Ends the program where there is none, or more than one. Raises ConfigError."""
+        """Returns the instance. Ends the program if there is none, or more than one. Raises
+        ConfigError."""
         run_dir = self.run_dir
         if run_dir is not None or self.pid is None:
             run_dir = wanted_run_dir(run_dir, self.config_file, os.environ)
@@ -73,7 +77,7 @@ def _listed(instance: Instance) -> str:
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options that choose an instance, and calls with a Chosen."""
+    """A decorator that adds the options that choose an instance; the command gets a Chosen."""
 
     @click.option("--run-dir", metavar="DIR", help="The instance with this run directory.")
     @click.option("--pid", type=int, metavar="PID", help="The instance whose supervisor this is.")
@@ -140,7 +144,8 @@ def upgrade(chosen: Chosen, no_wait: bool) -> None:
 
 
 def _wait_for_gateways(instance: Instance, generation: int, end: EndOf) -> None:
-    """The new supervisor answers at the same place, in a moment."""
+    """Waits until the new supervisor, which answers at the same socket, has replaced the gateways.
+    Ends the program if it could not."""
     until = time.monotonic() + UPGRADE_TIMEOUT
     while time.monotonic() < until:
         time.sleep(POLL)
@@ -211,7 +216,8 @@ def stop(chosen: Chosen, now: bool) -> None:
 
 
 class _Signed(click.Command):
-    """Its argument may be a negative number, which click would take for an option."""
+    """A command with an argument that may be a negative number, which click would take for an
+    option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" not in args:
@@ -241,7 +247,7 @@ VERBS: Final = (reload, status, drain, stop, scale, rollback, upgrade)
 
 
 def _order(instance: Instance, command: Command, *, ended_well: bool = False) -> None:
-    """Prints what is said and what became of it; ends the program if it failed."""
+    """Sends a command and prints its progress and its result. Ends the program if it failed."""
     try:
         answer = _ask(instance, command, ended_well=ended_well)
     except KeyboardInterrupt:

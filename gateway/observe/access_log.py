@@ -1,8 +1,8 @@
-"""The access log: one line for each exchange, made as it ends and written in batches.
+"""The access log: one line for each exchange, made when the exchange ends and written in batches.
 
-The line is made at once: to make hundreds of them in a row would hold up everybody's answers, and
-to keep the exchanges until then would keep their memory. A few times a second (or at a full batch)
-the lines go to a thread that writes them, however slow the file or the pipe is.
+Each line is made at once. To make hundreds of them in a row would hold up every client's response,
+and to keep the exchanges until then would keep their memory. A few times a second, or when a batch
+is full, the lines go to a thread that writes them, however slow the file or the pipe is.
 """
 
 import os
@@ -25,11 +25,11 @@ from .terminal_format import terminal_format
 log = getLogger("propylon.gateway")
 
 FLUSH_EVERY: Final = 0.25
-"""Seconds."""
+"""Seconds between two batches."""
 BATCH: Final = 512
-"""Lines that are not left waiting for the clock."""
+"""Lines that make a batch full: it goes to the thread without waiting for the time."""
 LAST_WRITE: Final = 0.5
-"""Seconds that the end waits for a file or a pipe that takes nothing."""
+"""Seconds that the end of the process waits for a file or a pipe that takes nothing."""
 
 
 class AccessLog:
@@ -38,8 +38,9 @@ class AccessLog:
     def __init__(
         self, path: str, logformat: str, config: str = "", use_colors: bool | None = None
     ) -> None:
-        """`path`: "-" for standard output, else a file to append to; `config`: --log-config, whose
-        handlers take its place if it has some for this log. Raises OSError, ValueError."""
+        """`path` is "-" for standard output, else a file to append to. `config` is --log-config as
+        JSON text; handlers that it names for this log replace the file. Raises OSError if the file
+        cannot be opened and ValueError for a wrong format."""
         line = compile_format(logformat)
         self._format: Format = line
         handlers = configured(config, ACCESS, or_root=False) if config else []
@@ -49,7 +50,7 @@ class AccessLog:
             self._writer = RecordWriter(handlers)
             fields = compile_format(FIELDS)
             self._format = lambda entry: fields(entry) + line(entry)
-            self._file.stream = STDOUT  # nothing of ours is open
+            self._file.stream = STDOUT  # no file of ours is open
         else:
             fd = self._file.open()
             if logformat == DEFAULT_ACCESS_LOGFORMAT and is_terminal(fd):
@@ -58,7 +59,8 @@ class AccessLog:
             self._writer = LineWriter(fd, "the access log")
         self._lines: list[bytes] = []
         self._epoch = time() - monotonic()
-        """The monotonic clock's zero by the wall's, which somebody may set."""
+        """Wall-clock seconds at the monotonic clock's zero. The wall clock may be set, so this is
+        read again for every batch."""
         self._full = trio.Event()
 
     def finished(self, exchange: Exchange, seconds: float) -> None:
@@ -66,13 +68,14 @@ class AccessLog:
         ended = exchange.opened + seconds + self._epoch
         try:
             lines.append(self._format((exchange, seconds, ended)) + b"\n")
-        except Exception:  # a fault of ours: it costs a line, and not the client's connection
+        except Exception:  # a fault of ours costs a line, not the client's connection
             log.exception("a line of the access log could not be made")
         if len(lines) == BATCH:
             self._full.set()
 
     async def run(self) -> None:
-        """For ever; what waits when it is cancelled is written by `close`."""
+        """Writes a batch whenever it is time, for ever. After a cancellation `close` writes the
+        lines that still wait."""
         while True:
             with trio.move_on_after(FLUSH_EVERY):
                 await self._full.wait()
@@ -80,17 +83,17 @@ class AccessLog:
             self._write()
 
     def reopen(self) -> None:
-        """Goes on in the file that has its name now."""
+        """Opens the file of this name again and goes on there (logrotate)."""
         if self._file.stream is not None:
             return
-        self._write()  # what is over belongs into the file before
+        self._write()  # exchanges that have ended belong to the old file
         try:
             self._writer.use(self._file.open())
         except OSError as error:
             log.error("%s; what is open is written on", error)
 
     def close(self) -> None:
-        """Writes what still waits, if it can be written in time."""
+        """Writes the lines that still wait, if the file takes them within LAST_WRITE."""
         self._write()
         self._writer.close(LAST_WRITE)
 

@@ -1,6 +1,6 @@
-"""--log-config in a supervisor or gateway process: the handlers that our own lines go to.
+"""--log-config in a supervisor or gateway process: the handlers that take our own lines.
 
-Of the whole configuration, which is the app's too, only what our lines need is built here: a
+The configuration is the app's as well, and only the part that our lines need is built here: a
 handler of the app's own package may not be importable in this process, and its files are not ours
 to open. Handlers may block (a stalled pipe, a socket), so a thread calls them.
 """
@@ -21,19 +21,20 @@ OURS: Final = (
     "propylon", "propylon.gateway", "propylon.worker", "uvicorn.error", "uvicorn", "gunicorn.error",
     "hypercorn.error", "_granian",
 )  # fmt: skip
-"""Names under which a configuration may mean our log: our own and other servers'."""
+"""Loggers whose handlers take our log, the nearest first: our own names and those of other
+servers, for which the configuration may have been written."""
 ACCESS: Final = (
     "propylon.access", "uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access",
 )  # fmt: skip
 MOST_KEPT: Final = 10_000
-"""Records that wait for a handler; further ones are counted and dropped."""
+"""Records that wait for a handler. Further records are counted and dropped."""
 _BUILT: Final = "propylon.configured"
 
 
 def configured(config: str, names: Sequence[str], *, or_root: bool) -> list[logging.Handler]:
-    """The handlers that the configuration gives to the first of these loggers that it names, or to
-    the root logger; [] where it has none for them, or where they can't be built, which is logged.
-    """
+    """Returns the handlers of the first of these loggers that the configuration names, or with
+    `or_root` those of the root logger. The list is empty if there are none, or if they cannot be
+    built, which is logged."""
     known: dict[str, Any] = json.loads(config)
     try:
         if "ini" in known:
@@ -75,7 +76,7 @@ def _from_dict(
 
 
 def _with_targets(names: Iterable[str], known: dict[str, Any]) -> dict[str, Any]:
-    """These handlers, and those that they hand on to."""
+    """These handlers, and the handlers that they pass records on to (as MemoryHandler does)."""
     found: dict[str, Any] = {}
     waiting = list(names)
     while waiting:
@@ -92,7 +93,7 @@ def _only(known: dict[str, Any], names: Iterable[object]) -> dict[str, Any]:
 
 
 def _from_ini(text: str, names: Sequence[str], *, or_root: bool) -> list[logging.Handler]:
-    """fileConfig builds all or nothing."""
+    """Builds the whole configuration, since fileConfig cannot build a part, and picks handlers."""
     parser = configparser.ConfigParser()
     parser.read_string(text)
     logging.config.fileConfig(parser, disable_existing_loggers=False)
@@ -117,13 +118,14 @@ def _taken(logger: logging.Logger) -> list[logging.Handler]:
 
 
 def end_if_stalled(code: int) -> None:
-    """Ends the process if a handler still blocks: at its end the interpreter would wait for it."""
+    """Ends the process with this exit code if a handler still blocks. The interpreter would wait
+    for that handler without end."""
     if any(thread.stalled for thread in _threads):
         os._exit(code)
 
 
 class HandlerThread:
-    """Has records handled, in their order, by a thread of its own."""
+    """A thread that hands records to handlers, in their order."""
 
     def __init__(self, handlers: Sequence[logging.Handler], name: str) -> None:
         self._handlers = handlers
@@ -137,11 +139,11 @@ class HandlerThread:
 
     @property
     def stalled(self) -> bool:
-        """Whether anything waits or is being handled; after `flush`."""
+        """Whether a record still waits or is being handled. To be asked after `flush`."""
         return bool(self._records) or self._busy
 
     def add(self, record: logging.LogRecord) -> None:
-        """Never blocks."""
+        """Hands a record to the thread. It never blocks."""
         with self._changed:
             if len(self._records) >= MOST_KEPT:
                 self._dropped += 1
@@ -150,7 +152,7 @@ class HandlerThread:
                 self._changed.notify_all()
 
     def flush(self, seconds: float) -> None:
-        """Waits so long for what was added to be handled."""
+        """Waits until every record was handled, or until the seconds are over."""
         with self._changed:
             self._changed.wait_for(lambda: not self._records and not self._busy, seconds)
 
@@ -166,7 +168,7 @@ class HandlerThread:
                 if record.levelno >= handler.level:
                     try:
                         handler.handle(record)
-                    except Exception:  # one handler's; the others, and the next records, go on
+                    except Exception:  # a fault of one handler: the others go on
                         handler.handleError(record)
             with self._changed:
                 dropped, self._dropped = self._dropped, 0
@@ -192,22 +194,23 @@ class ConfiguredLog(logging.Handler):
 
 
 FIELDS: Final = "%(h)s\t%(m)s\t%(target)s\t%(version)s\t%(s)s\t"
-"""In front of each line that a `RecordWriter` gets; none of them has a tab in it."""
+"""The format of what stands in front of each line that a `RecordWriter` gets. No field of it can
+contain a tab."""
 
 
 class RecordWriter:
-    """In a `LineWriter`'s place: lines of the access log as records.
+    """Turns lines of the access log into log records; it takes the place of a `LineWriter`.
 
-    A formatter made for uvicorn's (`uvicorn.logging.AccessFormatter`) takes its five arguments
-    apart, so each record has these: client, method, target, HTTP version, status. They are behind
-    the message, which is the line as --access-logformat has it.
+    A formatter made for uvicorn (`uvicorn.logging.AccessFormatter`) expects five arguments in a
+    record: client, method, target, HTTP version, status. So each record has them. Its message is
+    the line that --access-logformat makes.
     """
 
     def __init__(self, handlers: Sequence[logging.Handler]) -> None:
         self._thread = HandlerThread(handlers, "the access log")
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Each begins with FIELDS."""
+        """Takes lines that begin with FIELDS."""
         for line in lines:
             client, method, target, version, status, text = line.decode().split("\t", 5)
             arguments = client, method, target, version, int(status)
@@ -217,14 +220,14 @@ class RecordWriter:
             self._thread.add(record)
 
     def use(self, fd: int) -> None:
-        """Files are the handlers' own."""
+        """Does nothing: handlers open their files themselves."""
 
     def close(self, seconds: float) -> None:
         self._thread.flush(seconds)
 
 
 class _AccessRecord(logging.LogRecord):
-    """Its arguments are facts beside its message, and not for its holes."""
+    """A record whose arguments stand beside its message and are not formatted into it."""
 
     def getMessage(self) -> str:
         return cast("str", self.msg)

@@ -1,10 +1,10 @@
-"""Our own log: `time level message`, on standard error or in a file, in the way of nobody.
+"""Our own log: `time level message`, on standard error or in a file, without ever blocking.
 
-Standard error is often a pipe, and its reader may stall: a log shipper, a container runtime under
-pressure. A `write` would then block the loop that serves every client, or the supervisor. So lines
-are queued, and a thread writes them (`line_writer`); what does not fit is dropped and counted, and
-the count is logged when the reader is back. The pipe itself is never made non-blocking: the flag
-belongs to all who share it, the app and the shell among them.
+Standard error is often a pipe, and its reader (a log shipper, a container runtime under pressure)
+may stall. A `write` would then block the loop that serves every client, or the supervisor. So lines
+are queued, and a thread writes them (`line_writer`). Lines that do not fit are dropped and counted,
+and the count is logged when the reader is back. The pipe itself is never made non-blocking, because
+that flag belongs to all processes that share it, the app and the shell among them.
 """
 
 import logging
@@ -38,7 +38,8 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def shows_colour(path: str, use_colors: bool | None) -> bool:
-    """Whether the log at `path` ("-": standard error) is coloured. A file is if asked for."""
+    """Whether the log at `path` ("-" is standard error) has colours. A file has them only if
+    --use-colors asks for them."""
     stream = LogFile("error-logfile", path, STDERR).stream
     if stream is None:
         return bool(use_colors)
@@ -46,10 +47,10 @@ def shows_colour(path: str, use_colors: bool | None) -> bool:
 
 
 class ConsoleLog(logging.Handler):
-    """Writes records without ever waiting."""
+    """A handler that writes records to a stream or a file and never waits."""
 
     def __init__(self, path: str = "-", use_colors: bool | None = None) -> None:
-        """`path`: "-" for standard error, else a file to append to. Raises OSError."""
+        """`path` is "-" for standard error, else a file to append to. Raises OSError."""
         super().__init__()
         self._file = LogFile("error-logfile", path, STDERR)
         fd = self._file.open()
@@ -59,12 +60,12 @@ class ConsoleLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception as error:  # a fault of ours: it costs a line. `handleError` would print
+        except Exception as error:  # a fault of ours costs a line; `handleError` would print
             line = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
         self._writer.write([line.encode("utf-8", "backslashreplace") + b"\n"])
 
     def reopen(self) -> None:
-        """Goes on in the file that has its name now."""
+        """Opens the file of this name again and goes on there (logrotate)."""
         if self._file.stream is not None:
             return
         try:
@@ -73,18 +74,20 @@ class ConsoleLog(logging.Handler):
             log.error("%s; what is open is written on", error)
 
     def flush(self) -> None:
-        """Also called at exit, by `logging`. Waits, but not for long."""
+        """Waits for what was logged to be written, LAST_WRITE at most. `logging` calls it at exit
+        too."""
         self._writer.flush(LAST_WRITE)
 
 
 def reopen_log() -> None:
-    """Has this process's own log opened again."""
+    """Opens the file of this process's own log again."""
     for handler in logging.getLogger("propylon").handlers:
         if isinstance(handler, ConsoleLog):
             handler.reopen()
 
 
 def flush_log() -> None:
-    """Waits until what was logged is written, but not for long: an exec or `os._exit` follows."""
+    """Waits until what was logged is written, LAST_WRITE at most. To be called before exec(2) or
+    `os._exit`."""
     for handler in logging.getLogger("propylon").handlers:
         handler.flush()

@@ -1,10 +1,10 @@
 """Formats of the access log: gunicorn's atoms, or JSON. Pure.
 
-What a client sent is written so that it can't forge a line or speak to a terminal: controls,
-quotes, backslashes and bytes over 0x7e are escaped, and a path is never decoded.
+What a client sent must not forge a line or control a terminal. So controls, quotes, backslashes and
+bytes over 0x7e are escaped, and a path is never decoded.
 
-A line is made while its exchange ends, so it is made quickly: what many lines share (their second,
-a client's address, a host) is rendered once, and bytes that need no escaping are not touched.
+A line is made while its exchange ends, so it is made quickly: what many lines share (the second, a
+client's address, a host) is rendered once, and bytes that need no escaping are not touched.
 """
 
 import re
@@ -18,9 +18,9 @@ import msgspec
 from ..exchange.exchange import Account, Exchange
 
 Entry = tuple[Exchange, float, float]
-"""An ended exchange, how long it took, in seconds, and when it ended, as seconds of the epoch."""
+"""An exchange that has ended, its duration in seconds, and its end in seconds since the epoch."""
 Format = Callable[[Entry], bytes]
-"""A line, without its end."""
+"""Makes a line of an entry, without the newline."""
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 _ATOM: Final = re.compile(r"%\(([^)]+)\)s|%%")
@@ -29,7 +29,7 @@ _RESPONSE_FIELD: Final = re.compile(r"\{([^}]+)\}o")
 
 
 def escaped(data: bytes) -> str:
-    """Bytes of a client's as printable ASCII."""
+    """Bytes that a client sent, as printable ASCII."""
     text = data.decode("latin-1")
     if _UNSAFE.search(text) is None:
         return text
@@ -37,11 +37,11 @@ def escaped(data: bytes) -> str:
 
 
 _escaped_field: Final = lru_cache(maxsize=256)(escaped)
-"""Clients repeat themselves: a field that was in one request is in the next."""
+"""A client sends most fields again with its next request, so results are kept."""
 
 
 def _field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
-    """Of a request, whose names are in lower case."""
+    """A field of the request, escaped; "-" if there is none. Its names are in lower case."""
     for key, value in headers:
         if key == name:
             return _escaped_field(value)
@@ -49,7 +49,8 @@ def _field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
 
 
 def _sent_field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
-    """Of a response, whose names are as the app wrote them."""
+    """A field of the response, escaped; "-" if there is none. Its names are as the app wrote
+    them."""
     for key, value in headers:
         if key.lower() == name:
             return _escaped_field(value)
@@ -68,7 +69,7 @@ def _protocol(entry: Entry) -> str:
 
 def _request_line(entry: Entry) -> str:
     request = entry[0].request
-    if not request.http_version:  # refused: it could not be told apart
+    if not request.http_version:  # the request was refused before its line could be taken apart
         return escaped(request.target) or "-"
     return f"{request.method} {escaped(request.target)} HTTP/{request.http_version}"
 
@@ -107,7 +108,8 @@ def _attempts(entry: Entry) -> str:
 
 
 def _why(entry: Entry) -> str:
-    """Of what the app has not answered: the reason, and where the exchange had got to."""
+    """Why the gateway and not the app has answered, and where the exchange had got to; "" if the
+    app has answered."""
     reason = entry[0].reason
     if not reason:
         return ""
@@ -122,7 +124,7 @@ def _why(entry: Entry) -> str:
 
 
 def _safe(text: str) -> str:
-    """What a worker said, perhaps, as printable ASCII."""
+    """A text that may come from a worker, as printable ASCII."""
     return escaped(text.encode("utf-8", "backslashreplace"))
 
 
@@ -130,7 +132,7 @@ def _ended_at(entry: Entry) -> str:
     return _second(int(entry[2]))
 
 
-@lru_cache(maxsize=8)  # one for all that end in the same second
+@lru_cache(maxsize=8)  # all exchanges that end in the same second share it
 def _second(second: int) -> str:
     return _local(second).strftime("[%d/%b/%Y:%H:%M:%S %z]")
 
@@ -168,17 +170,18 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "attempts": _attempts,
     "why": _why,
 }
-"""gunicorn's atoms, and ours: the `target` and `version` of the request line; the `pool` that was
-asked, its last `worker`, the seconds that the exchange was `queued` for one, the `attempts`, which
-are the workers that had it; the `reason`, if it was not the app that answered; and of such all
-these as the end of a line, with a space in front, in `why`, which is empty of others."""
+"""gunicorn's atoms and our own. Ours are: the `target` and `version` of the request line; the
+`pool` that was asked, its last `worker`, the seconds that the exchange was `queued`, the `attempts`
+(how many workers had it); the `reason`, if the gateway and not the app has answered. `why` is the
+end of a line, with a space in front, that names all of these; it is empty if the app has
+answered."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
-"""Those that are the same in every line: the user is the app's to know, and the process differs
-from request to request."""
+"""Atoms that are "-" in every line: only the app knows the user, and no single process serves a
+request."""
 
 
 def compile_format(logformat: str) -> Format:
-    """A function that formats one entry. Raises ValueError naming an unknown atom."""
+    """Returns the function that makes a line. Raises ValueError, which names an unknown atom."""
     if logformat == "json":
         return _json_line
     template = ""
@@ -222,7 +225,7 @@ def _json_line(entry: Entry) -> bytes:
     until, zone = _iso_second(second)
     target = escaped(request.target) if request.http_version else "-"
     path, _, query = target.replace("\\", "\\\\").partition("?")
-    fields = dict(reversed(request.headers))  # of a repeated one the first counts
+    fields = dict(reversed(request.headers))  # of a repeated field the first counts
     return (
         f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
@@ -236,7 +239,7 @@ def _json_line(entry: Entry) -> bytes:
 
 
 def _json_why(entry: Entry) -> str:
-    """More keys, of what the app has not answered; numbers as such, null for what is not known."""
+    """Further keys for an exchange that the app has not answered. What is not known is null."""
     exchange, account = entry[0], _account(entry)
     why: dict[str, object] = {"reason": exchange.reason}
     if account is not None:
@@ -248,14 +251,14 @@ def _json_why(entry: Entry) -> str:
 
 @lru_cache(maxsize=8)
 def _iso_second(second: int) -> tuple[str, str]:
-    """The second in ISO 8601, and the zone that goes behind its fraction."""
+    """The second in ISO 8601, and the zone, which stands behind the fraction of the second."""
     text = _local(second).isoformat()
     return text[:19], text[19:]
 
 
 @lru_cache(maxsize=1_024)
 def _json(text: str) -> str:
-    """What many lines share (a client's address, a host, a method) as JSON."""
+    """A text that many lines share (a client's address, a host, a method), as JSON."""
     return msgspec.json.encode(text).decode()
 
 

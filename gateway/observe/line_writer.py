@@ -1,8 +1,9 @@
-"""Lines on their way to a file or a pipe, in a thread of its own: either may block for ever.
+"""A thread that writes lines to a file or a pipe, either of which may block for ever.
 
 Several gateway processes, and the app's own prints, share one standard output. A `write` to a pipe
-is whole among the others' up to PIPE_BUF bytes (pipe(7)), and one that appends to a file is of any
-length; so a pipe gets no more than that at once. A single longer line is the exception.
+stays in one piece only up to PIPE_BUF bytes (pipe(7)), while one that appends to a file stays in
+one piece at any length. So a pipe gets no more than PIPE_BUF bytes at once, unless a single line is
+longer.
 """
 
 import os
@@ -16,14 +17,14 @@ from typing import Final
 log = getLogger("propylon.gateway")
 
 MOST_KEPT: Final = 4 * 1024 * 1024
-"""Bytes of lines that wait while nothing is taken; further lines are counted and dropped."""
+"""Bytes of lines that wait while nothing is taken. Further lines are counted and dropped."""
 MOST_AT_ONCE: Final = 1024 * 1024
 """Bytes of one `write` to a file."""
 
 
 class LineWriter:
     def __init__(self, fd: int, name: str) -> None:
-        """`name`: what the error log calls it. Raises OSError for what is not open."""
+        """`name` is how the error log calls it. Raises OSError for a descriptor that is closed."""
         self._fd = fd
         self._name = name
         self._at_once = _at_once(fd)
@@ -36,16 +37,16 @@ class LineWriter:
         self._dropped = 0
         self._ended = False
         self._next_fd: int | None = None
-        """What is written to from the next lines on."""
+        """The descriptor for the lines from now on, until the thread has taken it."""
         self._before: list[bytes] = []
-        """Lines that still belong to the descriptor before."""
+        """Lines that still belong to the old descriptor."""
         self._failed = 0
-        """Lines lost to an error that was logged; the thread's own."""
+        """Lines lost to an error that was logged. Only the thread uses it."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def write(self, lines: list[bytes]) -> None:
-        """Never blocks. Each line with its newline."""
+        """Takes lines, each with its newline. It never blocks."""
         with self._changed:
             for line in lines:
                 if self._size + len(line) > MOST_KEPT:
@@ -56,8 +57,8 @@ class LineWriter:
             self._changed.notify()
 
     def use(self, fd: int) -> None:
-        """From the next lines on they go there. The descriptor before is closed; until then, which
-        may be long if it takes nothing, it stays open."""
+        """Writes the next lines to another descriptor. The old one is closed once the lines before
+        are written, which may take long if nothing is taken from it."""
         with self._changed:
             unused, self._next_fd = self._next_fd, fd
             if unused is None:
@@ -67,12 +68,14 @@ class LineWriter:
             os.close(unused)
 
     def flush(self, seconds: float) -> bool:
-        """Waits so long for what was given to be written; whether it was."""
+        """Waits until every line is written, or until the seconds are over. Returns whether all
+        are."""
         with self._written:
             return self._written.wait_for(lambda: not self._size, seconds)
 
     def close(self, seconds: float) -> None:
-        """Waits so long for what is left to be written."""
+        """Ends the thread. Waits until the lines are written, or until the seconds are over, and
+        logs how many were lost."""
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -80,7 +83,7 @@ class LineWriter:
         if self._thread.is_alive():
             with self._changed:
                 left, dropped = len(self._before) + len(self._lines), self._dropped
-            # What the thread has in hand is not known to be lost.
+            # The lines that the thread is writing may still get through.
             log.error("%s takes nothing: at least %d lines were lost", self._name, left + dropped)
 
     # -- the thread ----------------------------------------------------------------------------
@@ -102,7 +105,7 @@ class LineWriter:
                         self._written.notify_all()
 
     def _next(self) -> list[bytes]:
-        """[] at the end."""
+        """Waits for lines and returns them; [] at the end. Takes a new descriptor on the way."""
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -125,13 +128,14 @@ class LineWriter:
         while left:
             try:
                 left = left[os.write(self._fd, left) :]
-            except BlockingIOError:  # whoever shares it has made it non-blocking
+            except BlockingIOError:  # a process that shares it has made it non-blocking
                 poll = select.poll()
                 poll.register(self._fd, select.POLLOUT)
                 poll.poll()
 
     def _say_what_was_lost(self) -> None:
-        """Once it is taken again. Not before: what blocks us may block the error log too."""
+        """Logs what was lost, once lines are taken again. Earlier it would be of no use: the same
+        reader may hold up the error log."""
         if self._failed:
             log.warning("%s is written again; %d lines were lost", self._name, self._failed)
             self._failed = 0
@@ -146,7 +150,8 @@ def _at_once(fd: int) -> int:
 
 
 def chunks(lines: list[bytes], most: int) -> Iterator[tuple[bytes, int]]:
-    """Whole lines, joined as far as they have `most` bytes together, and how many they are."""
+    """Yields whole lines, joined to `most` bytes or less, with the number of the lines. A longer
+    line stands alone."""
     joined: list[bytes] = []
     size = 0
     for line in lines:

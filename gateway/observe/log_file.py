@@ -1,6 +1,6 @@
-"""A log's destination: a standard stream, or a file that can be opened again (logrotate).
+"""Where a log goes: a standard stream, or a file that can be opened again (logrotate).
 
-A named pipe is opened without waiting for its reader, and one that nobody reads is an error.
+A named pipe is opened without waiting for its reader. A pipe without a reader is an error.
 """
 
 import errno
@@ -11,12 +11,14 @@ from typing import Final, Literal
 STDOUT: Final = 1
 STDERR: Final = 2
 _STREAMS: Final = {"/dev/stdout": STDOUT, "/dev/stderr": STDERR}
-"""Not opened by name: a socket cannot be, nor what another user has opened."""
+"""Paths that mean a descriptor of ours. They are not opened by name, because a socket, or a file
+that another user has opened, could not be."""
 
 
 def own_description(fd: int) -> int | None:
-    """Another description, non-blocking, of the same pipe or terminal; None where there is none
-    to be had. The flag O_NONBLOCK of `fd` itself belongs to all who share it."""
+    """Opens the same pipe or terminal once more, non-blocking, and returns the descriptor; None if
+    that is not possible. The flag O_NONBLOCK of `fd` itself belongs to all processes that share its
+    open file description (open(2))."""
     try:
         if not (stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd)):
             return None
@@ -26,21 +28,22 @@ def own_description(fd: int) -> int | None:
 
 
 class LogFile:
-    """Where one log goes."""
+    """The destination of one log."""
 
     def __init__(self, option: str, path: str, standard: Literal[1, 2]) -> None:
-        """`option`: its name, for sentences; `path`: "-" for the `standard` stream."""
+        """`option` is named in errors; a `path` of "-" means the `standard` stream."""
         self._option = option
         self._path = path
         self.stream: int | None = standard if path == "-" else _STREAMS.get(path)
-        """Descriptor of a standard stream, which is never closed; None for a file of ours."""
+        """The descriptor of a standard stream, which is never closed; None for a file."""
 
     def open(self) -> int:
-        """A descriptor to write to. Raises OSError with a sentence that names the option."""
+        """Returns a descriptor to write to. Raises OSError with a sentence that names the
+        option."""
         if self.stream is not None:
             try:
                 os.fstat(self.stream)
-            except OSError:  # it was closed before we were started: nobody wants to read this
+            except OSError:  # it was closed before this process started: the log is not wanted
                 return os.open(os.devnull, os.O_WRONLY)
             return self.stream
         try:

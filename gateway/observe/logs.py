@@ -1,4 +1,4 @@
-"""The logs of a process that are opened again when logrotate has moved their files."""
+"""All logs of a process, which are opened again when logrotate has moved their files."""
 
 from typing import Protocol
 
@@ -7,12 +7,12 @@ from .console_log import reopen_log
 
 class Reopenable(Protocol):
     def reopen(self) -> None:
-        """Goes on in the file that has the log's name now."""
+        """Opens the file of the log's name again and goes on there."""
         ...
 
 
 class Logs:
-    """This process's own log, and those that were added."""
+    """The process's own log and the logs that were added."""
 
     def __init__(self) -> None:
         self._others: list[Reopenable] = []
@@ -21,7 +21,8 @@ class Logs:
         self._others.append(other)
 
     def reopen(self) -> None:
-        """Opens every file again; one that cannot be opened is written on, and that is logged."""
+        """Opens every file again. If one cannot be opened, its log goes on in the old file, and an
+        error is logged."""
         reopen_log()
         for other in self._others:
             other.reopen()

@@ -11,7 +11,7 @@ logger: Final = logging.getLogger("propylon")
 
 
 def begin_log(settings: LogSettings) -> None:
-    """Logs as the settings say. Raises OSError if the file cannot be opened."""
+    """Sets up the log as the settings say. Raises OSError if the file cannot be opened."""
     logger.handlers = [ConsoleLog(settings.error_log, settings.use_colors)]
     if settings.config:
         handlers = configured(settings.config, OURS, or_root=True)

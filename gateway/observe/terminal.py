@@ -1,4 +1,4 @@
-"""What a terminal is shown: colours, and no more on a line than fits."""
+"""Facts about a terminal: whether it gets colours, and how wide it is."""
 
 import os
 from collections.abc import Mapping
@@ -9,9 +9,12 @@ NARROWEST: Final = 40
 
 
 def wants_colour(fd: int, wish: bool | None, environ: Mapping[str, str]) -> bool:
-    """Whether what is written to `fd` has colours. `wish`: what --use-colors says, if it was given.
-    Else NO_COLOR (no-color.org) and FORCE_COLOR (force-color.org) count, in this order and with any
-    value but an empty one; else whether it is a terminal that is not dumb."""
+    """Whether text written to `fd` has colours.
+
+    `wish` is --use-colors, which decides if it was given. Without it NO_COLOR (no-color.org) and
+    then FORCE_COLOR (force-color.org) decide, with any value but an empty one. Without these,
+    `fd` has to be a terminal that is not dumb.
+    """
     if wish is not None:
         return wish
     if environ.get("NO_COLOR"):
@@ -30,7 +33,7 @@ def is_terminal(fd: int) -> bool:
 
 
 def columns(fd: int) -> int:
-    """How many columns the terminal at `fd` has now; 80 where it does not know."""
+    """How many columns the terminal at `fd` has now; 80 if that is not known."""
     try:
         return max(NARROWEST, os.get_terminal_size(fd).columns or 80)
     except OSError:

@@ -1,6 +1,6 @@
-"""The access log on a terminal: short, legible lines, `12:01:02 GET /path 200 1.2 KB 3 ms`. Pure.
+"""The access log on a terminal: short lines such as `12:01:02 GET /path 200 1.2 KB 3 ms`. Pure.
 
-Only what is read by a person looks so: a file, a pipe and a format of one's own stay as they are.
+Only a terminal gets them. A file, a pipe, and a format that the operator chose stay as they are.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,12 @@ from .formats import Entry, Format, escaped
 _RESET: Final = "\x1b[0m"
 _DIM: Final = "\x1b[2m"
 _COLOURS: Final = {2: "\x1b[32m", 3: "\x1b[36m", 4: "\x1b[33m", 5: "\x1b[31m"}
-"""Of a status, by its first digit."""
+"""First digit of a status -> its colour."""
 
 
 def terminal_format(colour: bool, columns: Callable[[], int]) -> Format:
-    """`columns`: how wide the terminal is now; a longer target is cut."""
+    """Returns the function that makes a line. `columns` gives the terminal's width now; a target
+    that does not fit is cut."""
 
     def line(entry: Entry) -> bytes:
         exchange, seconds, ended = entry
@@ -29,7 +30,7 @@ def terminal_format(colour: bool, columns: Callable[[], int]) -> Format:
             rest += f" {escaped(exchange.reason.encode('utf-8', 'backslashreplace'))}"
         at = _clock(int(ended))
         room = columns() - len(at) - len(request.method) - len(status) - len(rest) - 4
-        if exchange.reason:  # it may take another line
+        if exchange.reason:  # such a line may be longer than the terminal is wide
             room = max(room, 40)
         target = target if len(target) <= room else target[: max(room - 3, 4)] + "..."
         if colour:
@@ -46,7 +47,7 @@ def _clock(second: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes, for people."""
+    """A number of bytes as people read it: `999 B`, `1.2 KB`."""
     if count < 1_000:
         return f"{count} B"
     amount = float(count)
@@ -58,7 +59,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people."""
+    """Seconds as people read them: `0.5 ms`, `12 ms`, `1.25 s`."""
     if seconds < 0.0095:
         return f"{seconds * 1_000:.1f} ms"
     if seconds < 0.9995:
