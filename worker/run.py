@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
+from ..protocol.supervision.messages import WorkerFailed
 from ..protocol.worker_link import WorkerLink
 from .app.load import AppLoadError, LoadedApp, load_app
 from .app.tracebacks import summary
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.preload:  # no thread before a fork, which would leave it behind
             from .process.zygote import Zygote
 
-            forked = Zygote(channel.give()).serve(app=loaded.name, interface=loaded.interface)
+            forked = Zygote(channel.give()).serve(loaded.name, loaded.interface)
             if forked is None:
                 _exit_within(EXIT_TIMEOUT)
                 return 0
@@ -123,7 +124,7 @@ def _show_stacks() -> None:
 
 
 def _not_ready(settings: WorkerSettings, channel: SupervisorChannel, error: AppLoadError) -> None:
-    channel.say(event="not_ready", step=error.step, error=error.message, detail=error.detail)
+    channel.say(WorkerFailed(error.message, error.step, error.detail))
     channel.flush_before_exit()
     if not channel.held:
         print(f"{error.detail}{error.message}", file=sys.stderr)

@@ -7,25 +7,26 @@ change. Pure: time is passed in.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ...protocol.supervision.messages import LinkedWorker
 from .clip_text import name_of
 from .pool_member import PoolMember
 
 REPORT_EVERY: Final = 1.0
 LARGEST_NUMBER: Final = 1 << 63
 
-Workers = list[dict[str, object]]
+Workers = tuple[LinkedWorker, ...]
 
 
 class WorkersReport:
     def __init__(self, say: Callable[[Workers], None]) -> None:
         self._say = say
-        self._said: Workers = []
+        self._said: Workers = ()
         self._next = 0.0
 
     def changed(self, members: Iterable[PoolMember], now: float) -> None:
         """One has come or gone, or its standing is another."""
         self._next = now + REPORT_EVERY
-        workers = [_line(member) for member in members if member.who]
+        workers = tuple(_line(member) for member in members if member.who)
         if workers != self._said:
             self._said = workers
             self._say(workers)
@@ -50,16 +51,19 @@ class EndedWorkers:
             hear(child)
 
 
-def _line(member: PoolMember) -> dict[str, object]:
+def _line(member: PoolMember) -> LinkedWorker:
     who = member.who
-    return {
-        **{key: plain(who.get(key)) for key in ("id", "worker", "pid", "generation")},
-        "ready": member.ready,
-        "running": member.running,
-        "late": member.grade != "punctual",
-        "answered": member.answered,
-        "errors": member.errors,
-    }
+    return LinkedWorker(
+        plain(who.get("id")),
+        plain(who.get("worker")),
+        plain(who.get("pid")),
+        plain(who.get("generation")),
+        ready=member.ready,
+        running=member.running,
+        late=member.grade != "punctual",
+        answered=member.answered,
+        errors=member.errors,
+    )
 
 
 def plain(value: object) -> int | str | None:

@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
+from ...protocol.supervision.messages import LinkedWorker, Name, StopWaits, Vitals
 from ..control.status import (
     MOST_ENDED,
     MOST_LINKED,
@@ -23,8 +24,6 @@ from .fleet.events import ReloadEnded
 from .fleet.replica import Process
 from .generations import Generations, Plan
 
-Told = dict[str, Any]
-"""What a gateway says of one worker."""
 LINKED_BY: Final = 2.0
 """Seconds after which a worker without a link is worth a word."""
 
@@ -36,20 +35,29 @@ class _End:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """Workers of a pool that are not ours, as one gateway says."""
+
+    gateway: int
+    """Its number."""
+    workers: tuple[LinkedWorker, ...]
+
+
 @dataclass(slots=True)
 class StatusBuilder:
     began: float
     addresses: tuple[str, ...] = ()
     """URLs; of sockets that a stop has closed, too."""
-    vitals: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    vitals: dict[int, Vitals] = field(default_factory=dict[int, Vitals])
     """Process -> what it said of itself last."""
-    waits: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    waits: dict[int, StopWaits] = field(default_factory=dict[int, StopWaits])
     """Gateway -> what it said last that a stop waits for."""
     _ends: deque[_End] = field(default_factory=lambda: deque[_End](maxlen=MOST_ENDED))
-    _elsewhere: dict[tuple[int, str], list[Told]] = field(
-        default_factory=dict[tuple[int, str], list[Told]]
+    _elsewhere: dict[tuple[int, str], _Elsewhere] = field(
+        default_factory=dict[tuple[int, str], _Elsewhere]
     )
-    """Gateway child and pool -> what the gateway said of workers that are not ours."""
+    """By gateway child and pool."""
     _last_reload: tuple[ReloadEnded, float] | None = None
 
     def ended(self, child: Process, how: str, now: float) -> None:
@@ -59,11 +67,9 @@ class StatusBuilder:
         why = f" ({child.why})" if child.why else ""
         self._ends.appendleft(_End(str(child), f"{how}{why}", now))
 
-    def linked(self, gateway: Process, pool: str, workers: Iterable[Told]) -> None:
+    def linked(self, gateway: Process, pool: str, workers: Iterable[LinkedWorker]) -> None:
         """All workers of the pool that the gateway knows, and that are not ours."""
-        self._elsewhere[gateway.id, pool] = [
-            {**worker, "gateway": gateway.replica_id.number} for worker in workers
-        ]
+        self._elsewhere[gateway.id, pool] = _Elsewhere(gateway.replica_id.number, tuple(workers))
 
     def reload_ended(self, ended: ReloadEnded, now: float) -> None:
         self._last_reload = (ended, now)
@@ -129,16 +135,16 @@ class StatusBuilder:
 
     def _linked(self) -> tuple[LinkedStatus, ...]:
         """One for each worker from elsewhere, whichever gateways know it."""
-        known: dict[tuple[str, object, object], list[Told]] = {}
-        for (_, pool), workers in self._elsewhere.items():
-            for worker in workers:
-                who = worker.get("id") or worker.get("worker")
-                known.setdefault((pool, who, worker.get("pid")), []).append(worker)
+        known: dict[tuple[str, Name, Name], list[tuple[int, LinkedWorker]]] = {}
+        for (_, pool), there in self._elsewhere.items():
+            for worker in there.workers:
+                who = worker.id or worker.worker
+                known.setdefault((pool, who, worker.pid), []).append((there.gateway, worker))
         found = [_linked(pool, said) for (pool, _, _), said in known.items()]
         return tuple(sorted(found, key=lambda one: (one.pool, one.worker, one.pid)))
 
     def _worker(self, child: Process, controller: FleetController, now: float) -> WorkerStatus:
-        known = self.vitals.get(child.id, {})
+        vitals = self.vitals.get(child.id, Vitals())
         hung = controller.fleet.heartbeats.hung(child.id)
         replica = controller.fleet.replicas.get(child.replica_id)
         due = replica.due if replica is not None and replica.current is child else ""
@@ -149,11 +155,12 @@ class StatusBuilder:
             state="hung" if hung else child.state,
             uptime=now - child.since,
             why=child.why or due or self._link_fault(child, controller, now),
-            **{
-                name: known[name]
-                for name in ("rss", "calls", "queued", "lag", "oldest_call", "requests")
-                if isinstance(known.get(name), int | float)
-            },
+            rss=vitals.rss,
+            calls=vitals.calls,
+            queued=vitals.queued,
+            lag=vitals.lag,
+            oldest_call=vitals.oldest_call,
+            requests=vitals.requests,
         )
 
     def _link_fault(self, child: Process, controller: FleetController, now: float) -> str:
@@ -187,21 +194,21 @@ class StatusBuilder:
         )
 
 
-def _linked(pool: str, said: list[Told]) -> LinkedStatus:
-    """Of what each gateway says of one worker."""
-    first = said[0]
-    ready, late = any(w.get("ready") for w in said), any(w.get("late") for w in said)
+def _linked(pool: str, said: list[tuple[int, LinkedWorker]]) -> LinkedStatus:
+    """Of what each gateway, by its number, says of one worker."""
+    workers = [worker for _, worker in said]
+    ready, late = any(w.ready for w in workers), any(w.late for w in workers)
     return LinkedStatus(
         pool=pool,
-        worker=str(first.get("worker") or "?"),
-        pid=_number(first.get("pid")),
-        generation=_number(first.get("generation")),
+        worker=str(workers[0].worker or "?"),
+        pid=_number(workers[0].pid),
+        generation=_number(workers[0].generation),
         state=("late" if late else "ready") if ready else "not ready",
-        calls=sum(_number(w.get("running")) for w in said),
-        requests=sum(_number(w.get("answered")) for w in said),
-        gateways=tuple(sorted({_number(w.get("gateway")) for w in said})),
+        calls=sum(w.running for w in workers),
+        requests=sum(w.answered for w in workers),
+        gateways=tuple(sorted({gateway for gateway, _ in said})),
     )
 
 
-def _number(value: object) -> int:
+def _number(value: Name) -> int:
     return value if isinstance(value, int) else 0

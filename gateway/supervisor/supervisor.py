@@ -7,10 +7,27 @@ import secrets
 import signal
 from collections.abc import Iterator
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import trio
 
+from ...protocol.supervision.messages import (
+    ExitNow,
+    GatewayAlive,
+    GatewayDraining,
+    GatewayFailed,
+    Listening,
+    NotUnderstood,
+    PoolWorkers,
+    RecycleWish,
+    ReopenLogs,
+    Report,
+    StopWaits,
+    Vitals,
+    WorkerEnded,
+    WorkerFailed,
+    WorkerReady,
+)
 from ..config.config import Config, PoolConfig
 from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
@@ -46,7 +63,7 @@ from .fleet.events import (
 from .fleet.shutdown_waits import waits_for
 from .generations import Generations, Plan, fleet_settings, serving
 from .operations import Operations
-from .process.child import ChannelledProcess, Event, children
+from .process.child import ChannelledProcess, children
 from .process.exit_reason import exit_hint, exit_words
 from .process.launcher import Launcher
 from .process.log_files import give_logs
@@ -105,7 +122,7 @@ class Supervisor:
         """Workers that are on their way from a process that has loaded the app, or still does."""
         self._logs_moved: set[int] = set()
         """Workers that have opened their logs before these were moved, and are not ready yet."""
-        self._apps: dict[str, Event] = {}
+        self._apps: dict[str, WorkerReady] = {}
         """Pool -> what a worker of it said when it was ready."""
         self._handover = handover
         self._said_serving = handover is not None
@@ -180,7 +197,7 @@ class Supervisor:
                 self._signal(child, signal.SIGTERM)
             case StopNow(child):
                 if child in self._processes:
-                    self._processes[child].hurry()
+                    self._processes[child].order(ExitNow())
             case ShowStacks(child):
                 self._signal(child, signal.SIGQUIT)
             case Kill(child):
@@ -312,7 +329,7 @@ class Supervisor:
         if replica_id.kind == "worker":
             # Its links may have no end of file, if the app has forked and a child holds them.
             for gateway in self._running("gateway"):
-                gateway.worker_ended(child)
+                gateway.order(WorkerEnded(child))
         if replica_id.kind == "gateway":
             self._launcher.gateway_ended(process.pid)
         how, hint = exit_words(code), exit_hint(code)
@@ -331,54 +348,50 @@ class Supervisor:
             if child is not None and child.replica_id.kind == kind:
                 yield process
 
-    def _hear_child(self, child: int, replica_id: ReplicaId, event: Event) -> None:
-        match event:
-            case {"event": "ready"} if replica_id.kind == "worker":
-                self._apps[replica_id.pool] = event
+    def _hear_child(self, child: int, replica_id: ReplicaId, report: Report | NotUnderstood) -> None:
+        match report:
+            case WorkerReady() if replica_id.kind == "worker":
+                self._apps[replica_id.pool] = report
                 logger.debug("%s ready", replica_id)
                 if child in self._logs_moved:
                     self._logs_moved.discard(child)
-                    self._processes[child].reopen_logs()
+                    self._processes[child].order(ReopenLogs())
                 self.tell(Ready(child))
-            case {"event": "listening"} if replica_id.kind == "gateway":
+            case Listening() if replica_id.kind == "gateway":
                 self.tell(Ready(child))
-            case {"event": "draining"} if replica_id.kind == "gateway":
+            case GatewayDraining() if replica_id.kind == "gateway":
                 self.tell(Draining(child))
-            case {"event": "workers", "pool": str(pool), "workers": list()}:
-                self._hear_of_workers(child, pool, event)
-            case {"event": "waiting"} if replica_id.kind == "gateway":
-                self.status_builder.waits[child] = event
-            case {"event": "alive"} if replica_id.kind == "gateway":
+            case PoolWorkers():
+                self._hear_of_workers(child, report)
+            case StopWaits() if replica_id.kind == "gateway":
+                self.status_builder.waits[child] = report
+            case GatewayAlive() if replica_id.kind == "gateway":
                 self.tell(Alive(child))
-            case {"event": "vitals"}:
-                self.status_builder.vitals[child] = event
-                stuck = event.get("stuck")
-                self.tell(Alive(child, stuck if isinstance(stuck, int) else 0))
-            case {"event": "recycle", "why": str(why)}:
+            case Vitals():
+                self.status_builder.vitals[child] = report
+                self.tell(Alive(child, report.stuck))
+            case RecycleWish(why):
                 self.tell(Recycle(child, why))
-            case {"event": "not_ready" | "failed", "error": str(error)}:
-                self.tell(NotReady(child, error, str(event.get("detail") or "")))
+            case WorkerFailed(error, _, detail):
+                self.tell(NotReady(child, error, detail))
+            case GatewayFailed(error):
+                self.tell(NotReady(child, error))
             case _:
-                logger.debug("%s says what is not understood: %r", replica_id, event)
+                logger.debug("%s says what is not understood: %r", replica_id, report)
 
-    def _hear_of_workers(self, gateway: int, pool: str, event: Event) -> None:
-        usable: set[int] = set()
+    def _hear_of_workers(self, gateway: int, report: PoolWorkers) -> None:
         children = self.controller.fleet.processes
         if gateway in children:
-            told = cast("list[object]", event["workers"])
-            workers = [cast("Event", worker) for worker in told if isinstance(worker, dict)]
-            others = [worker for worker in workers if worker.get("id") not in children]
-            self.status_builder.linked(children[gateway], pool, others)
-        for worker in event["workers"]:
-            match worker:
-                case {"id": int(number), "ready": bool(ready)}:
-                    answered, errors = worker.get("answered", 0), worker.get("errors", 0)
-                    self.tell(Answered(gateway, number, answered, errors))
-                    if ready:
-                        usable.add(number)
-                case _:
-                    pass  # a worker that no supervisor has started
-        self.tell(Linked(gateway, pool, frozenset(usable)))
+            others = [worker for worker in report.workers if worker.id not in children]
+            self.status_builder.linked(children[gateway], report.pool, others)
+        usable: set[int] = set()
+        for worker in report.workers:
+            if not isinstance(worker.id, int):
+                continue  # no supervisor has started it
+            self.tell(Answered(gateway, worker.id, worker.answered, worker.errors))
+            if worker.ready:
+                usable.add(worker.id)
+        self.tell(Linked(gateway, report.pool, frozenset(usable)))
 
     def _forget_generations(self) -> None:
         rollout = self.controller.rollout
@@ -395,8 +408,8 @@ class Supervisor:
         self._said_serving = True
         for pool, said in self._apps.items():
             name = f"Pool {pool}: " if len(self._apps) > 1 else ""
-            on = f" on {said['loop']}" if said.get("loop") else ""
-            logger.info("%s%s, %s%s", name, said.get("app"), said.get("interface"), on)
+            on = f" on {said.loop}" if said.loop else ""
+            logger.info("%s%s, %s%s", name, said.app, said.interface, on)
         self.say_serving()
 
     def say_serving(self) -> None:
@@ -459,7 +472,7 @@ class Supervisor:
             ):
                 self._logs_moved.add(number)
             else:
-                process.reopen_logs()
+                process.order(ReopenLogs())
 
     def stop(self, why: str, *, now: bool = False) -> None:
         """Without `now` one that stops already goes on as it was."""

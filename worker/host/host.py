@@ -14,10 +14,11 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from ...protocol.hello import Greeting
 from ...protocol.messages import BYE_NORMAL, FEATURES, Scope
+from ...protocol.supervision.messages import RecycleWish, Vitals, WorkerReady
 from ..app.load import AppLoadError, LoadedApp
 from ..app.shutdown_notice import announce
 from ..process import own_log
@@ -179,7 +180,9 @@ class Host(ABC):
             self.loaded.interface,
             self.loop_name,
         )
-        self.channel.say(event="ready", pid=os.getpid(), **self.about)
+        self.channel.say(
+            WorkerReady(os.getpid(), self.loaded.name, self.loaded.interface, self.loop_name)
+        )
 
     def tick(self) -> float | None:
         """Looks at everything; seconds until the next look, None when the host has stopped."""
@@ -189,8 +192,7 @@ class Host(ABC):
         self.channel.flush()
         self.channel.listen()
         own_log.retry()
-        if self.channel.logs_moved:
-            self.channel.logs_moved = False
+        if self.channel.take_logs_moved():
             own_log.reopen()
         if self.state == "warming":
             return self._warm(now)
@@ -306,11 +308,10 @@ class Host(ABC):
 
     def _report(self, now: float) -> None:
         """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""
-        vitals = self.vitals()
-        if why := self._recycle.grown(cast("int", vitals["rss"])):
+        vitals = cast("dict[str, Any]", self.vitals())
+        if why := self._recycle.grown(vitals["rss"]):
             self._ask_to_go(why)
-        stuck = self.stuck(now)
-        self.channel.offer(event="vitals", **vitals, requests=self.requests, stuck=stuck)
+        self.channel.say(Vitals(**vitals, requests=self.requests, stuck=self.stuck(now)))
 
     def _ask_to_go(self, why: str) -> None:
         """Asks to be replaced, once, and serves on; without a supervisor, to be let go."""
@@ -319,7 +320,7 @@ class Host(ABC):
         self._asked_to_go = True
         logger.debug("asks to be replaced: it %s", why)
         if self.channel.held:
-            self.channel.say(event="recycle", why=why)
+            self.channel.say(RecycleWish(why))
         else:
             logger.info("stopping: this worker %s", why)
 

@@ -3,21 +3,16 @@
 What the app's import has made lies in memory once, for as long as nobody changes it. A zygote has
 no event loop, no link and no thread; the app's lifespan, as all that follows, is each worker's own.
 
-Its supervisor speaks with it in JSON lines over one socket, on which descriptors travel too:
+Its supervisor orders workers on the zygote's channel, and hears on it what became of them (see
+`protocol.supervision`). End of file means that there will be no more workers: it reports on those
+that it has, and ends with the last. They have channels of their own and hear of the supervisor's
+end by themselves.
 
-    loaded -->                        the app is there; before that, `not_ready` as of any worker
-    <-- fork child arguments +channel   another worker, with arguments as on the command line
-    forked child pid pidfd +pidfd --> (pidfd: false and no descriptor where the kernel has none)
-    fork_failed child error -->
-    <-- signal child number           for where there are no pidfds
-    exited child code -->             as subprocess has it: negative is a signal
-
-End of file means that there will be no more workers: it reports on those that it has, and ends
-with the last. They have channels of their own and hear of the supervisor's end by themselves.
+The zygote has nothing else to do than to carry out orders and to wait for its workers. So it waits
+until the supervisor has taken each report: no descriptor is closed before it has been sent.
 """
 
 import gc
-import json
 import logging
 import os
 import select
@@ -27,10 +22,22 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from ...protocol.supervision.channel import Channel
+from ...protocol.supervision.codec import read_order
+from ...protocol.supervision.messages import (
+    AppLoaded,
+    ForkExited,
+    ForkFailed,
+    ForkWorker,
+    Order,
+    Report,
+    SignalFork,
+    WorkerForked,
+)
 from .app_children import forking_a_worker, handle
 
 logger = logging.getLogger("propylon.worker")
@@ -56,60 +63,67 @@ class _Child:
 
 class Zygote:
     def __init__(self, control: socket.socket) -> None:
-        control.setblocking(True)
+        """`control`: its channel's socket."""
+        control.setblocking(False)
         control.set_inheritable(False)
         self._control = control
-        self._buffer = b""
         self._channels: deque[int] = deque()
+        """Workers' channels that have come with orders to fork."""
+        self._channel = Channel(self, read_order, send_fds=self._send_fds)
         self._children: dict[int, _Child] = {}
-        self._closed = False
 
-    def serve(self, **about: object) -> Forked | None:
+    def serve(self, app: str, interface: str) -> Forked | None:
         """Returns many times: in every worker what it is, and None in the zygote at its end."""
         _warn_of_threads()
         handle(signal.SIGTERM, _ignore)  # the supervisor ends it, by closing the socket
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an app may ignore it: no exit codes then
         gc.collect()
         gc.freeze()  # a collection in a worker would else write into every object
-        self._say({"event": "loaded", "pid": os.getpid(), **about})
-        while self._children or not self._closed:
-            for request in self._wait():
-                if request["do"] == "signal":
-                    self._signal(request["child"], request["number"])
-                elif request["do"] == "fork" and self._fork(request["child"]):
-                    return self._into_worker(request["arguments"])
+        self._say(AppLoaded(os.getpid(), app, interface))
+        while self._children or not self._channel.ended:
+            for order in self._wait():
+                match order:
+                    case SignalFork(child, number):
+                        self._signal(child, number)
+                    case ForkWorker(child, arguments):
+                        if self._fork(child):
+                            return self._into_worker(arguments)
+                    case _:
+                        pass
             self._reap()
         return None
 
-    def _wait(self) -> Iterable[dict[str, Any]]:
-        """Until there is something to do; the supervisor's wishes."""
+    def _wait(self) -> list[Order]:
+        """Until there is something to do; the supervisor's orders."""
         poll = select.poll()
-        if not self._closed:
+        if not self._channel.ended:
             poll.register(self._control, select.POLLIN)
         pidfds = [child.pidfd for child in self._children.values()]
         for pidfd in pidfds:
             if pidfd >= 0:
                 poll.register(pidfd, select.POLLIN)
         ready = poll.poll(POLL if -1 in pidfds else None)
-        return self._read() if any(fd == self._control.fileno() for fd, _ in ready) else ()
+        return self._channel.hear() if any(fd == self._control.fileno() for fd, _ in ready) else []
 
-    def _read(self) -> Iterable[dict[str, Any]]:
-        try:
-            data, fds, _, _ = socket.recv_fds(
-                self._control, 65_536, _MOST_FDS, socket.MSG_CMSG_CLOEXEC
-            )
-        except OSError:
-            data, fds = b"", []
-        self._closed = not data
+    def _say(self, report: Report, fds: Sequence[int] = ()) -> None:
+        self._channel.say(report, fds)
+        while not self._channel.flush():
+            poll = select.poll()
+            poll.register(self._control, select.POLLOUT)
+            poll.poll()
+
+    # What the channel needs of a socket; descriptors come and go beside the data.
+
+    def recv(self, size: int, /) -> bytes:
+        data, fds, _, _ = socket.recv_fds(self._control, size, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
         self._channels.extend(fds)
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        return data
 
-    def _say(self, report: Mapping[str, object], fds: Sequence[int] = ()) -> None:
-        try:
-            socket.send_fds(self._control, [json.dumps(report).encode() + b"\n"], fds)
-        except OSError:
-            self._closed = True  # the supervisor is gone
+    def send(self, data: bytes, /) -> int:
+        return self._control.send(data)
+
+    def _send_fds(self, data: bytes, fds: Sequence[int]) -> int:
+        return socket.send_fds(self._control, [data], fds)
 
     # -- children ----------------------------------------------------------------------------
 
@@ -130,7 +144,7 @@ class Zygote:
                 return True
         except OSError as error:
             os.close(self._channels.popleft())
-            self._say({"event": "fork_failed", "child": child, "error": error.strerror})
+            self._say(ForkFailed(child, error.strerror or str(error)))
             return False
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -140,8 +154,7 @@ class Zygote:
         except (AttributeError, OSError):  # an old or a sandboxed kernel
             pidfd = -1
         self._children[child] = _Child(pid, pidfd)
-        report = {"event": "forked", "child": child, "pid": pid, "pidfd": pidfd >= 0}
-        self._say(report, [pidfd] if pidfd >= 0 else [])
+        self._say(WorkerForked(child, pid, pidfd >= 0), [pidfd] if pidfd >= 0 else [])
         return False
 
     def _into_worker(self, arguments: Sequence[str]) -> Forked:
@@ -168,7 +181,7 @@ class Zygote:
                 if child.pidfd >= 0:
                     os.close(child.pidfd)
                 code = os.waitstatus_to_exitcode(status)
-                self._say({"event": "exited", "child": number, "code": code})
+                self._say(ForkExited(number, code))
 
 
 def _warn_of_threads() -> None:

@@ -1,8 +1,9 @@
 """What a stop waits for, as a sentence. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Final
 
+from ....protocol.supervision.messages import StopWaits, Vitals
 from ...control.durations import duration
 from .replica import Process
 
@@ -11,20 +12,18 @@ KINDS: Final = (("requests", "request"), ("responses", "response"), ("websockets
 MOST_PLACES: Final = 8
 """Workers that a sentence names."""
 
-Said = Mapping[str, Any]
-
 
 def waits_for(
     children: Iterable[Process],
-    gateways: Mapping[int, Said],
-    vitals: Mapping[int, Said],
+    gateways: Mapping[int, StopWaits],
+    vitals: Mapping[int, Vitals],
     left: float | None,
 ) -> str:
     """ "" where nothing is left. `gateways`: child -> what it said last that it waits for;
     `vitals`: child -> a worker's; `left`: seconds until the rest is cut."""
     here = list(children)
     of_gateways = [child for child in here if child.replica_id.kind == "gateway"]
-    parts = _of_gateways([gateways.get(child.id, {}) for child in of_gateways])
+    parts = _of_gateways([gateways.get(child.id, StopWaits()) for child in of_gateways])
     if not parts:
         parts = _of_workers(here, vitals)
     if not parts:
@@ -37,19 +36,17 @@ def waits_for(
     return f"Stopping waits for {'; '.join(named + more)}{limit}; {HOW_TO_HURRY}"
 
 
-def _of_gateways(said: list[Said]) -> list[str]:
+def _of_gateways(said: list[StopWaits]) -> list[str]:
     found: dict[tuple[str, str], dict[str, int]] = {}
     connections = 0
     for each in said:
-        connections += _number(each.get("connections"))
-        pools: object = each.get("calls")
-        for pool, workers in cast("dict[str, list[Said]]", pools or {}).items():
-            for worker in workers:
-                who = worker.get("worker")
-                replica_id = f"worker {who}" if who is not None else "the queue"
-                counts = found.setdefault((pool, replica_id), dict.fromkeys(dict(KINDS), 0))
+        connections += each.connections
+        for pool, workers in each.calls.items():
+            for calls in workers:
+                place = "the queue" if calls.worker is None else f"worker {calls.worker}"
+                counts = found.setdefault((pool, place), dict.fromkeys(dict(KINDS), 0))
                 for key in counts:
-                    counts[key] += _number(worker.get(key))
+                    counts[key] += getattr(calls, key)
     parts = [
         f"{_counted(counts)} of pool {pool} ({where})" for (pool, where), counts in found.items()
     ]
@@ -58,8 +55,8 @@ def _of_gateways(said: list[Said]) -> list[str]:
     return parts
 
 
-def _of_workers(children: Iterable[Process], vitals: Mapping[int, Said]) -> list[str]:
-    calls = [(child, _number(vitals.get(child.id, {}).get("calls"))) for child in children]
+def _of_workers(children: Iterable[Process], vitals: Mapping[int, Vitals]) -> list[str]:
+    calls = [(child, vitals.get(child.id, Vitals()).calls) for child in children]
     return [f"{_plural(count, 'call')} of {child}" for child, count in calls if count]
 
 
@@ -70,7 +67,3 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0

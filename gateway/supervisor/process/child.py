@@ -1,12 +1,11 @@
 """Starts a child process and holds its channel.
 
-The channel is a socket pair: the child writes JSON lines, what became of its start; the end of file
-tells it that the supervisor is gone, and it must not outlive it. A gateway gets its settings on a
-pipe. Children share the process group, so that an app's debugger keeps the terminal; what Ctrl-C
-means is the supervisor's to say, and they ignore it from their first instruction on.
+The channel is a socket pair (see `protocol.supervision`); its end of file tells the child that the
+supervisor is gone, and it must not outlive it. A child gets its settings on a pipe. Children share
+the process group, so that an app's debugger keeps the terminal; what Ctrl-C means is the
+supervisor's to say, and they ignore it from their first instruction on.
 """
 
-import json
 import os
 import signal
 import socket
@@ -14,10 +13,17 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol, Self, cast
+from typing import Final, Protocol, Self
 
 import trio
 
+from ....protocol.supervision.channel import Channel
+from ....protocol.supervision.codec import read_report
+from ....protocol.supervision.messages import (
+    NotUnderstood,
+    Order,
+    Report,
+)
 from ...config.identity import Identity
 from ...config.options import table
 from ...listen import activation
@@ -27,8 +33,6 @@ from ..signals import NOT_FOR_CHILDREN
 
 children: Final[set[int]] = set()
 """Pids of our children that are waited for here."""
-LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Of a channel, in bytes: a report carries at most a traceback."""
 
 _OURS_ALONE: Final = frozenset(activation.VARIABLES + systemd_notify.VARIABLES) | {
     variable for row in table().values() if row.secret for variable in row.variables
@@ -36,15 +40,21 @@ _OURS_ALONE: Final = frozenset(activation.VARIABLES + systemd_notify.VARIABLES) 
 """What systemd says to the process that it has started, and secrets: a gateway has those of its
 settings, and an app need not know them."""
 
-Event = dict[str, Any]
+Hear = Callable[[Report | NotUnderstood], None]
+"""Is told what a child says."""
 
 
 class ChannelledProcess(ABC):
     """A running child, whoever is its parent."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._buffer = b""
+    def __init__(self, sock: socket.socket, unread: bytes = b"") -> None:
+        """`sock`: our end of its channel, which does not block; `unread`: what older code of this
+        process has heard of a line."""
+        self._sock = sock
+        self._channel = self._open(sock, unread)
+
+    def _open(self, sock: socket.socket, unread: bytes) -> Channel[Report | NotUnderstood]:
+        return Channel(sock, read_report, unread)
 
     @property
     @abstractmethod
@@ -61,35 +71,19 @@ class ChannelledProcess(ABC):
     @property
     def channel(self) -> int:
         """Its number as a file descriptor."""
-        return self._channel.fileno()
+        return self._sock.fileno()
 
     @property
     def unread(self) -> bytes:
         """The beginning of a line that has not been finished."""
-        return self._buffer
+        return self._channel.unread
 
-    def hurry(self) -> None:
-        """Says that it shall end at once."""
-        try:
-            self._channel.send(b"now\n")
-        except OSError:
-            pass  # it has ended, or does not read: the kill comes in a moment
+    def order(self, order: Order) -> None:
+        """Says it now, or when the child reads again and says something itself. One that has ended
+        or hangs hears nothing; a hanging one is killed in the end."""
+        self._channel.say(order)
 
-    def reopen_logs(self) -> None:
-        """Says that its logs' files were moved away. One that does not read misses it."""
-        try:
-            self._channel.send(b"reopen\n")
-        except OSError:
-            pass  # it has ended, or hangs
-
-    def worker_ended(self, child: int) -> None:
-        """Says to a gateway that the process of a worker has ended."""
-        try:
-            self._channel.send(b"ended %d\n" % child)
-        except OSError:
-            pass  # it has ended, or hangs
-
-    async def run(self, report: Callable[[Event], None]) -> int:
+    async def run(self, report: Hear) -> int:
         """Reports what it says until it has ended; its return code. Once per process."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, report)
@@ -98,34 +92,25 @@ class ChannelledProcess(ABC):
             finally:
                 nursery.cancel_scope.cancel()
         # All it said is in the socket by now, while a grandchild may hold the other end open.
-        self._read_all(report)
-        self._channel.close()
+        self._hear(report)
+        self._sock.close()
         return code
 
-    async def _listen(self, report: Callable[[Event], None]) -> None:
-        while self._read_all(report):
-            await trio.lowlevel.wait_readable(self._channel)
+    async def _listen(self, report: Hear) -> None:
+        while not self._channel.ended:
+            await trio.lowlevel.wait_readable(self._sock)
+            self._hear(report)
+            self._channel.flush()
 
-    def _read_all(self, report: Callable[[Event], None]) -> bool:
-        """False at the end of file."""
-        while True:
+    def _hear(self, report: Hear) -> None:
+        for message in self._channel.hear():
             try:
-                data = self._receive()
-            except (BlockingIOError, InterruptedError):
-                return True
-            except OSError:
-                return False
-            if not data:
-                return False
-            *lines, self._buffer = (self._buffer + data).split(b"\n")
-            self._buffer = self._buffer[:LONGEST_LINE]
-            for line in lines:
-                event = _decode(line)
-                if event is not None:
-                    _hand_on(event, report)
-
-    def _receive(self) -> bytes:
-        return self._channel.recv(65_536)
+                report(message)
+            except Exception:
+                # Whatever a child says, or an app on its channel, those who serve need this
+                # process.
+                sentence = "a fault of Propylon's supervisor, at what a child says: %r"
+                logger.exception(sentence, message)
 
 
 class Process(Protocol):
@@ -163,10 +148,9 @@ class ChildProcess(ChannelledProcess):
     """A child of ours."""
 
     def __init__(self, process: Process, channel: socket.socket, unread: bytes = b"") -> None:
-        super().__init__(channel)
+        super().__init__(channel, unread)
         children.add(process.pid)
         self._process = process
-        self._buffer = unread
 
     @classmethod
     def inherited(cls, pid: int, channel: int, unread: bytes) -> Self:
@@ -196,23 +180,6 @@ class ChildProcess(ChannelledProcess):
         finally:
             os.close(pidfd)
         return self._process.wait()
-
-
-def _decode(line: bytes) -> Event | None:
-    """What is no JSON object with an event is not ours: an app may write to any descriptor."""
-    try:
-        event: object = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return cast("Event", event) if isinstance(event, dict) and "event" in event else None
-
-
-def _hand_on(event: Event, report: Callable[[Event], None]) -> None:
-    """Whatever a child says, or an app on its channel, those who serve need this process."""
-    try:
-        report(event)
-    except Exception:
-        logger.exception("a fault of Propylon's supervisor, at what a child says: %r", event)
 
 
 def spawn(

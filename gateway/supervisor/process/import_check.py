@@ -4,7 +4,6 @@ Each app is loaded in a process like a worker's, which ends as soon as it has it
 imported, its factory called. It is never run; its lifespan is not begun.
 """
 
-import json
 import os
 import select
 import signal
@@ -13,8 +12,11 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, Literal
 
+from ....protocol.supervision.channel import Channel
+from ....protocol.supervision.codec import read_report
+from ....protocol.supervision.messages import AppLoaded, WorkerFailed
 from ...config.build import WorkerSeat, worker_arguments
 from ...config.config import Config, PoolConfig
 from ...control.durations import duration
@@ -23,7 +25,6 @@ from .exit_reason import exit_words
 
 ENDS_WITHIN: Final = 5.0
 """Seconds that it has to end by itself when it has said how it went."""
-LATE: Final = "late"
 NO_GATEWAYS: Final = os.devnull
 """Its run directory: it is nobody's worker."""
 
@@ -61,47 +62,33 @@ def _import(config: Config, pool: PoolConfig) -> Checked:
     except OSError as exc:
         return Checked(pool.name, pool.app, fault=f"it could not be started: {exc.strerror}")
     with channel:
-        event = _outcome(channel, monotonic() + config.startup_timeout)
-    code = _end(process, at_once=event.get("event") == LATE)
-    match event:
-        case {"event": "loaded", "app": str(app), "interface": str(interface)}:
+        outcome = _outcome(channel, monotonic() + config.startup_timeout)
+    code = _end(process, at_once=outcome == "late")
+    match outcome:
+        case AppLoaded(_, app, interface):
             return Checked(pool.name, app, interface)
-        case {"event": "not_ready", "error": str(error)}:
-            return Checked(pool.name, pool.app, fault=error, detail=str(event.get("detail") or ""))
-        case {"event": "late"}:
+        case WorkerFailed(error, _, detail):
+            return Checked(pool.name, pool.app, fault=error, detail=detail)
+        case "late":
             limit = duration(config.startup_timeout)
             why = f"importing it takes longer than {limit} (--startup-timeout)"
             return Checked(pool.name, pool.app, fault=why)
-        case _:
+        case "ended":
             why = f"the process that imports it {exit_words(code)}"
             return Checked(pool.name, pool.app, fault=why)
 
 
-def _outcome(channel: socket.socket, by: float) -> dict[str, Any]:
-    """What it says of the import; {} at its end without a word."""
+def _outcome(sock: socket.socket, by: float) -> AppLoaded | WorkerFailed | Literal["late", "ended"]:
+    """What the process says of the import; "ended" if it goes without a word."""
+    channel = Channel(sock, read_report)
     poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    heard = b""
-    while (left := by - monotonic()) > 0:
-        if not poll.poll(left * 1_000):
-            break
-        try:
-            data = channel.recv(65_536)
-        except OSError:
-            data = b""
-        if not data:
-            return {}
-        *lines, heard = (heard + data).split(b"\n")
-        for line in lines:
-            try:
-                event: object = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # an app may write to any descriptor
-            if isinstance(event, dict):
-                said = cast("dict[str, Any]", event)
-                if said.get("event") in ("loaded", "not_ready"):
-                    return said
-    return {"event": LATE}
+    poll.register(sock, select.POLLIN)
+    while (left := by - monotonic()) > 0 and not channel.ended:
+        poll.poll(left * 1_000)
+        for said in channel.hear():
+            if isinstance(said, AppLoaded | WorkerFailed):
+                return said
+    return "ended" if channel.ended else "late"
 
 
 def _end(process: "subprocess.Popen[bytes]", *, at_once: bool) -> int:

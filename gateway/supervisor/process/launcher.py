@@ -18,7 +18,7 @@ from ...listen.address import speaks_tls
 from ...settings import ListenerSettings
 from ..fleet.events import Spawn
 from ..generations import Plan
-from .child import ChildProcess, Event, send_settings, spawn
+from .child import ChildProcess, send_settings, spawn
 from .key_copies import KeyCopies
 from .log_files import give_logs
 from .zygote import ForkedWorker, Zygote, start_zygote
@@ -165,5 +165,5 @@ class Launcher:
         return worker_arguments(config, pool, seat)
 
 
-def _unheard(event: Event) -> None:
+def _unheard(report: object) -> None:
     """What a zygote says is told to those who ask it for workers."""

@@ -5,19 +5,31 @@ how they ended. What they say of themselves comes on channels of their own, and 
 that the zygote opened while it alone could end their pids' lives, so none can hit a stranger.
 """
 
-import json
 import os
 import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import trio
 
+from ....protocol.supervision.channel import Channel
+from ....protocol.supervision.codec import read_report
+from ....protocol.supervision.messages import (
+    AppLoaded,
+    ForkExited,
+    ForkFailed,
+    ForkWorker,
+    NotUnderstood,
+    Report,
+    SignalFork,
+    WorkerFailed,
+    WorkerForked,
+)
 from ...config.identity import Identity
-from .child import ChannelledProcess, ChildProcess, Event, launch
+from .child import ChannelledProcess, ChildProcess, Hear, launch
 from .exit_reason import exit_words
 
 UNKNOWN_END: Final = 255
@@ -37,6 +49,26 @@ class PreloadFailed(Exception):
         """The app's traceback or ""."""
 
 
+class _DescriptorSocket:
+    """A socket with descriptors beside the data."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.fds: deque[int] = deque()
+        """Those that have come, in their order."""
+
+    def send(self, data: bytes, /) -> int:
+        return self._sock.send(data)
+
+    def send_fds(self, data: bytes, fds: Sequence[int]) -> int:
+        return socket.send_fds(self._sock, [data], fds)
+
+    def recv(self, size: int, /) -> bytes:
+        data, fds, _, _ = socket.recv_fds(self._sock, size, _MOST_FDS)
+        self.fds.extend(fds)
+        return data
+
+
 class Zygote(ChildProcess):
     """`run` has to run for as long as it and its workers live: it hears what they have to say."""
 
@@ -44,9 +76,13 @@ class Zygote(ChildProcess):
         super().__init__(process, channel)
         self._loaded = trio.Event()
         self._failure: PreloadFailed | None = None
-        self._fds: deque[int] = deque()
+        self._asking = trio.Lock()
         self._answers: dict[int, _Answer] = {}
         self._workers: dict[int, ForkedWorker] = {}
+
+    def _open(self, sock: socket.socket, unread: bytes) -> Channel[Report | NotUnderstood]:
+        self._descriptors = _DescriptorSocket(sock)
+        return Channel(self._descriptors, read_report, unread, self._descriptors.send_fds)
 
     @property
     def usable(self) -> bool:
@@ -70,11 +106,11 @@ class Zygote(ChildProcess):
         await self.loaded()
         ours, theirs = socket.socketpair()
         answer = self._answers[child] = _Answer(ours)
-        request = {"do": "fork", "child": child, "arguments": [*arguments]}
+        order = ForkWorker(child, tuple(arguments))
         try:
             with theirs:
                 ours.setblocking(False)
-                await self._ask(request, [theirs.fileno()])
+                await self._ask(order, theirs)
             await answer.come.wait()
         except BaseException:
             ours.close()  # the worker, if there is one, hears that nobody wants it
@@ -90,15 +126,16 @@ class Zygote(ChildProcess):
         """It forks no more, and ends with the last of its workers."""
         self._give_up(PreloadFailed("the preloading process was told to end"))
         try:
-            self._channel.shutdown(socket.SHUT_WR)
+            self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it has ended
 
-    async def run(self, report: Callable[[Event], None]) -> int:
-        """As of any child. Reports `loaded` and `not_ready`."""
+    async def run(self, report: Hear) -> int:
+        """As of any child. Reports what is not said of a worker."""
 
-        def hear(event: Event) -> None:
-            self._hear(event, report)
+        def hear(said: Report | NotUnderstood) -> None:
+            self._hear_zygote(said)
+            report(said)
 
         try:
             code = await super().run(hear)
@@ -109,27 +146,25 @@ class Zygote(ChildProcess):
                 answer.come.set()
             for worker in self._workers.values():
                 worker.orphaned()
-            for fd in self._fds:
+            for fd in self._descriptors.fds:
                 os.close(fd)
-            self._fds.clear()
+            self._descriptors.fds.clear()
 
-    def _hear(self, event: Event, report: Callable[[Event], None]) -> None:
-        match event:
-            case {"event": "forked", "child": int(child), "pid": int(pid), "pidfd": pidfd}:
-                self._forked(child, pid, self._fds.popleft() if pidfd else -1)
-            case {"event": "fork_failed", "child": int(child), "error": str(error)}:
+    def _hear_zygote(self, said: Report | NotUnderstood) -> None:
+        match said:
+            case WorkerForked(child, pid, pidfd):
+                self._forked(child, pid, self._descriptors.fds.popleft() if pidfd else -1)
+            case ForkFailed(child, error):
                 self._answer(child, PreloadFailed(f"it could not be forked: {error}"))
-            case {"event": "exited", "child": int(child), "code": int(code)}:
+            case ForkExited(child, code):
                 if child in self._workers:
                     self._workers.pop(child).ended(code)
-            case {"event": "loaded"}:
+            case AppLoaded():
                 self._loaded.set()
-                report(event)
-            case {"event": "not_ready", "error": str(error)}:
-                self._give_up(PreloadFailed(error, str(event.get("detail") or "")))
-                report(event)
+            case WorkerFailed(error, _, detail):
+                self._give_up(PreloadFailed(error, detail))
             case _:
-                report(event)
+                pass
 
     def _forked(self, child: int, pid: int, pidfd: int) -> None:
         answer = self._answers.get(child)
@@ -149,28 +184,19 @@ class Zygote(ChildProcess):
         self._failure = self._failure or failure
         self._loaded.set()
 
-    def _receive(self) -> bytes:
-        data, fds, _, _ = socket.recv_fds(self._channel, 65_536, _MOST_FDS)
-        self._fds.extend(fds)
-        return data
-
-    async def _ask(self, request: Mapping[str, object], fds: Sequence[int]) -> None:
-        """One line, which the socket takes whole or not at all: it is short."""
-        line = json.dumps(request).encode() + b"\n"
-        while True:
+    async def _ask(self, order: ForkWorker, channel: socket.socket) -> None:
+        """Returns when it is on its way, and the channel with it."""
+        async with self._asking:
+            self._channel.say(order, [channel.fileno()])
             try:
-                socket.send_fds(self._channel, [line], fds)
-                return
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._channel)
+                while not self._channel.flush():
+                    await trio.lowlevel.wait_writable(self._sock)
+            finally:
+                self._channel.withdraw(order)  # if this was cancelled
 
     def pass_on(self, child: int, number: signal.Signals) -> None:
         """A signal, where there are no pidfds."""
-        request = {"do": "signal", "child": child, "number": int(number)}
-        try:
-            self._channel.send(json.dumps(request).encode() + b"\n")
-        except OSError:
-            pass  # it has ended, or is so far behind that it knows of no child
+        self._channel.say(SignalFork(child, int(number)))
 
 
 class ForkedWorker(ChannelledProcess):

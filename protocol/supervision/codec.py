@@ -1,0 +1,245 @@
+"""Lines on a channel, to messages and back.
+
+One table says how each message is called on the wire and how it is kept while it waits. Its fields
+are read by their types, which the dataclasses give. The rules for what is wrong or unknown are on
+the package's page; reading raises nothing, whatever the line holds.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, fields
+from functools import cache
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
+
+from .messages import (
+    AppLoaded,
+    ExitNow,
+    ForkExited,
+    ForkFailed,
+    ForkWorker,
+    GatewayAlive,
+    GatewayDraining,
+    GatewayFailed,
+    LinkedWorker,
+    Listening,
+    Name,
+    NotUnderstood,
+    Order,
+    PoolWorkers,
+    RecycleWish,
+    ReopenLogs,
+    Report,
+    SignalFork,
+    StopWaits,
+    Vitals,
+    WaitingCalls,
+    WorkerEnded,
+    WorkerFailed,
+    WorkerForked,
+    WorkerReady,
+)
+
+LONGEST_LINE: Final = 4 * 1024 * 1024
+"""Bytes of a line that are looked at: a report carries at most a traceback, an order a worker's
+settings."""
+LARGEST_NUMBER: Final = 1 << 63
+"""No number that is meant has so large an amount. JSON has no limit; others who get it do."""
+
+
+class Wire(NamedTuple):
+    """How a message travels."""
+
+    kind: str
+    form: Literal["event", "do", "words"]
+    """JSON with the kind under this key, or the kind as a word with the fields behind it."""
+    kept: Literal["latest", "dropped"] = "latest"
+    """What becomes of one that cannot go out at once: it waits until a later one of its kind takes
+    its place, or it is dropped, as a sign of life is."""
+    apart: str = ""
+    """The field that tells apart what waits beside each other; "": there is only one."""
+
+
+WIRE: Final[Mapping[type, Wire]] = {
+    Listening: Wire("listening", "event"),
+    GatewayAlive: Wire("alive", "event", "dropped"),
+    PoolWorkers: Wire("workers", "event", apart="pool"),
+    GatewayDraining: Wire("draining", "event"),
+    StopWaits: Wire("waiting", "event"),
+    GatewayFailed: Wire("failed", "event"),
+    WorkerReady: Wire("ready", "event"),
+    WorkerFailed: Wire("not_ready", "event"),
+    Vitals: Wire("vitals", "event", "dropped"),
+    RecycleWish: Wire("recycle", "event"),
+    AppLoaded: Wire("loaded", "event"),
+    WorkerForked: Wire("forked", "event", apart="child"),
+    ForkFailed: Wire("fork_failed", "event", apart="child"),
+    ForkExited: Wire("exited", "event", apart="child"),
+    ReopenLogs: Wire("reopen", "words"),
+    ExitNow: Wire("now", "words"),
+    WorkerEnded: Wire("ended", "words", apart="child"),
+    ForkWorker: Wire("fork", "do", apart="child"),
+    SignalFork: Wire("signal", "do", apart="child"),
+}
+_KINDS: Final[Mapping[tuple[str, str], type]] = {
+    (wire.form, wire.kind): message for message, wire in WIRE.items()
+}
+
+T = TypeVar("T")
+
+
+def line_of(message: Report | Order) -> bytes:
+    """The message as it travels, with the line feed."""
+    wire = WIRE[type(message)]
+    values = asdict(message)
+    if wire.form == "words":
+        return " ".join([wire.kind, *map(str, values.values())]).encode() + b"\n"
+    return json.dumps({wire.form: wire.kind, **values}).encode() + b"\n"
+
+
+def key_of(message: Report | Order) -> tuple[str, object]:
+    """Equal for messages of which only the latest counts."""
+    wire = WIRE[type(message)]
+    return wire.kind, getattr(message, wire.apart) if wire.apart else None
+
+
+def read_report(line: bytes) -> Report | NotUnderstood | None:
+    """Of a line without its line feed; None: it is no report at all."""
+    said = _object(line)
+    if said is None or "event" not in said:
+        return None
+    return cast("Report | None", _message("event", said)) or NotUnderstood(said)
+
+
+def read_order(line: bytes) -> Order | None:
+    """Of a line without its line feed; None: it is no order that this version knows."""
+    if line.startswith(b"{"):
+        said = _object(line)
+        return cast("Order | None", _message("do", said)) if said is not None else None
+    word, _, rest = line.decode("ascii", "replace").partition(" ")
+    message = _KINDS.get(("words", word))
+    if message is None:
+        return None
+    names = [each.name for each in fields(message)]
+    if not names:
+        return None if rest else message()
+    return message(int(rest)) if rest.isascii() and rest.isdigit() and len(rest) < 20 else None
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    if len(line) > LONGEST_LINE:
+        return None
+    try:
+        said: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None
+
+
+def _message(form: str, said: Mapping[str, Any]) -> object | None:
+    kind: object = said.get(form)
+    message = _KINDS.get((form, kind)) if isinstance(kind, str) else None
+    return None if message is None else cast("object", _read(message, said))
+
+
+# -- fields ----------------------------------------------------------------------------------
+
+
+class _Unfit(Exception):
+    """A value is not of its field's type."""
+
+
+def _read(message: type[T], said: Mapping[str, Any]) -> T | None:
+    """None: it lacks what it needs."""
+    found: dict[str, Any] = {}
+    for name, read, needed in _fields(message):
+        try:
+            found[name] = read(said[name])
+        except (KeyError, _Unfit):
+            if needed:
+                return None
+    return message(**found)
+
+
+@cache
+def _fields(message: type) -> list[tuple[str, Callable[[Any], object], bool]]:
+    """Name, how its value is read, and whether the message is nothing without it."""
+    return [
+        (
+            each.name,
+            _READERS[each.type],
+            each.default is MISSING and each.default_factory is MISSING,
+        )
+        for each in fields(message)
+    ]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise _Unfit
+
+
+def _whole(value: object) -> int:
+    if type(value) is int and abs(value) < LARGEST_NUMBER:
+        return value
+    raise _Unfit
+
+
+def _number(value: object) -> float:
+    """NaN is smaller than nothing, and so no number either."""
+    if type(value) in (int, float) and abs(cast("float", value)) < LARGEST_NUMBER:
+        return cast("float", value)
+    raise _Unfit
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Unfit
+
+
+def _name(value: object) -> Name:
+    return value if value is None or isinstance(value, str) else _whole(value)
+
+
+def _map(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    raise _Unfit
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_text(item) for item in cast("list[object]", value))
+    raise _Unfit
+
+
+def _list_of(kind: type[T]) -> Callable[[object], tuple[T, ...]]:
+    """What is no object in the list is left out."""
+
+    def read(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise _Unfit
+        items = cast("list[object]", value)
+        objects = [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+        found = [_read(kind, item) for item in objects]
+        return tuple(item for item in found if item is not None)
+
+    return read
+
+
+def _map_of(read: Callable[[object], T]) -> Callable[[object], dict[str, T]]:
+    return lambda value: {name: read(item) for name, item in _map(value).items()}
+
+
+_READERS: Final[Mapping[object, Callable[[Any], object]]] = {
+    str: _text,
+    int: _whole,
+    float: _number,
+    bool: _truth,
+    Name: _name,
+    tuple[str, ...]: _texts,
+    tuple[LinkedWorker, ...]: _list_of(LinkedWorker),
+    Mapping[str, tuple[WaitingCalls, ...]]: _map_of(_list_of(WaitingCalls)),
+}
+"""By the fields' types."""
