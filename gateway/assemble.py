@@ -9,6 +9,14 @@ from time import time
 
 import trio
 
+from ..protocol.supervision.messages import (
+    GatewayAlive,
+    GatewayDraining,
+    Listening,
+    PoolWorkers,
+    Report,
+    StopWaits,
+)
 from .exchange.exchange import Exchange
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router
@@ -44,18 +52,16 @@ WORKERS_LEAVE = 0.5
 
 async def run_gateway(
     settings: GatewaySettings,
-    report: Callable[[dict[str, object]], None],
+    report: Callable[[Report], None],
     wait_for_stop: Callable[[], Awaitable[None]],
     logs: Logs | None = None,
     ended: EndedWorkers | None = None,
 ) -> None:
     """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
 
-    `report` takes what the supervisor wants to know: {"event": "listening"}, {"event": "draining"},
-    {"event": "alive"} once a second, from the loop that serves, and of each pool
-    {"event": "workers", "pool": name, "workers": [...]} with one object for each worker. Raises
-    OSError or ValueError if it cannot start. `logs` are told of the access log, `ended`
-    tells of workers that the supervisor has seen the end of.
+    `report` takes what the supervisor wants to know (see `protocol.supervision`). `logs` are told
+    of the access log, `ended` tells of workers that the supervisor has seen the end of. Raises
+    OSError or ValueError if it cannot start.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
@@ -117,7 +123,7 @@ async def run_gateway(
         if settings.await_workers:
             await owner.await_workers()
         background.start_soon(service.accept, listeners)
-        report({"event": "listening"})
+        report(Listening())
         try:
             await wait_for_stop()
             for pool in pools.values():
@@ -125,7 +131,7 @@ async def run_gateway(
             await service.stop_accepting()
             for pool in pools.values():
                 pool.wind_down()
-            report({"event": "draining"})  # workers hear of it: who ends now cannot come back here
+            report(GatewayDraining())  # workers hear of it: who ends now cannot come back here
             await service.drain(owner.give_up)
             for pool in pools.values():
                 pool.drain()
@@ -143,14 +149,14 @@ async def run_gateway(
 class Pulse:
     """Tells the supervisor that the loop turns."""
 
-    def __init__(self, report: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, report: Callable[[Report], None]) -> None:
         self._report = report
         self._next = 0.0
 
     def sweep(self, now: float) -> None:
         if now >= self._next:
             self._next = now + PULSE_EVERY
-            self._report({"event": "alive"})
+            self._report(GatewayAlive())
 
 
 class Waits:
@@ -158,7 +164,7 @@ class Waits:
 
     def __init__(
         self,
-        report: Callable[[dict[str, object]], None],
+        report: Callable[[Report], None],
         pools: Mapping[str, Pool],
         state: ServiceState,
     ) -> None:
@@ -172,15 +178,13 @@ class Waits:
             self._next = now + PULSE_EVERY
             calls = {name: pool.waits_for() for name, pool in self._pools.items()}
             connections = len(self._state.connections)
-            self._report({"event": "waiting", "connections": connections, "calls": calls})
+            self._report(StopWaits(connections, calls))
 
 
 class PoolsOwner:
     """Tells the supervisor, and the connections, what becomes of the pools."""
 
-    def __init__(
-        self, report: Callable[[dict[str, object]], None], pools: Mapping[str, Pool]
-    ) -> None:
+    def __init__(self, report: Callable[[Report], None], pools: Mapping[str, Pool]) -> None:
         self._report = report
         self._pools = pools
         self.state: ServiceState | None = None
@@ -211,7 +215,7 @@ class PoolsOwner:
             self.workers_left.set()
 
     def workers_changed(self, pool: str, workers: Workers) -> None:
-        self._report({"event": "workers", "pool": pool, "workers": workers})
+        self._report(PoolWorkers(pool, workers))
 
     def give_up(self) -> None:
         for pool in self._pools.values():

@@ -1,19 +1,17 @@
 """A gateway process: `python -m propylon.gateway.process --settings-fd N --channel-fd M`.
 
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
-pipe, and a channel: one end of a socket pair. What happens is reported on it as JSON lines; its end
-means that the supervisor is gone, and then the gateway drains as it does on SIGTERM. The
-lines `reopen` (the logs have other files), `ended` with a worker's number as a child (its process
-has) and `now` (stop at once) come in on it.
+pipe, and a channel: one end of a socket pair. `protocol.supervision` says what is said on it. Its
+end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM.
 """
 
 import argparse
 import faulthandler
-import json
 import logging
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -23,6 +21,17 @@ from time import monotonic, sleep
 
 import trio
 
+from ..protocol.supervision.channel import Channel
+from ..protocol.supervision.codec import read_order
+from ..protocol.supervision.messages import (
+    ExitNow,
+    GatewayFailed,
+    Listening,
+    Order,
+    ReopenLogs,
+    Report,
+    WorkerEnded,
+)
 from . import json_texts
 from .assemble import run_gateway
 from .observe.configured import end_if_stalled
@@ -37,86 +46,59 @@ from .tls.session import CertificateError
 
 log = logging.getLogger("propylon.gateway")
 
-FLUSH_TIMEOUT = 5.0
-"""Seconds that the supervisor has to take what was said, when the process is about to end."""
 OUTLIVE = 10.0
 """Seconds beyond the graceful timeout that a gateway may live without its supervisor."""
 EXIT_OUTLIVED = 4
-LONGEST_LINE = 64
-"""Bytes of a line from the supervisor that are looked at."""
 
 
 class SupervisorChannel:
-    """Our end of the socket pair with the supervisor.
-
-    A supervisor that does not read must not hold up anything here. What has to get through is kept
-    until the socket takes it, of each kind the latest: so memory is bounded by the number of pools.
-    """
+    """Our end of the channel to the supervisor."""
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
-        os.set_blocking(fd, False)
+        self.sock = socket.socket(fileno=fd)
+        self.sock.setblocking(False)
+        self.sock.set_inheritable(False)
         self.started = False
         """Whether the gateway has said that it accepts."""
-        self._kept: dict[tuple[object, object], bytes] = {}
-        """Lines that wait, by their event and pool."""
-        self._unsent = b""
-        """The rest of a line that the socket took only a part of."""
+        self._channel = Channel(self.sock, read_order)
         self._waiting = trio.Event()
         """Set while something waits."""
 
-    def report(self, event: dict[str, object]) -> None:
-        """One line, now or when there is room; none is ever torn. Only `alive` is dropped if it
-        cannot go at once: there will be another."""
-        if event["event"] == "listening":
-            self.started = True
-        self.flush()
-        if event["event"] == "alive" and self._unsent:
-            return
-        key = event["event"], event.get("pool")
-        self._kept.pop(key, None)  # the later one goes behind what was said between them
-        self._kept[key] = json.dumps(event).encode() + b"\n"
-        self.flush()
-        if self._unsent:
+    def report(self, report: Report) -> None:
+        """Never blocks."""
+        self.started = self.started or isinstance(report, Listening)
+        self._channel.say(report)
+        if not self._channel.all_said:
             self._waiting.set()
-
-    def flush(self) -> None:
-        """Writes what waits, as far as there is room."""
-        try:
-            while self._unsent or self._kept:
-                self._unsent = self._unsent or self._kept.pop(next(iter(self._kept)))
-                self._unsent = self._unsent[os.write(self.fd, self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            log.debug("the supervisor hears nothing any more: %s", error)
-            self._kept.clear()
-            self._unsent = b""
 
     async def write(self) -> None:
         """Writes what waits whenever there is room, for ever."""
         while True:
             await self._waiting.wait()
-            await trio.lowlevel.wait_writable(self.fd)
-            self.flush()
-            if not self._unsent:
+            await trio.lowlevel.wait_writable(self.sock)
+            if self._channel.flush():
                 self._waiting = trio.Event()
 
     def flush_before_exit(self) -> None:
         """Waits until all is said, for a bounded time: the process is about to end."""
-        deadline = monotonic() + FLUSH_TIMEOUT
-        self.flush()
-        while self._unsent and monotonic() < deadline:
-            sleep(0.01)
-            self.flush()
+        self._channel.flush_before_exit(monotonic, sleep)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the supervisor has gone."""
+        return self._channel.ended
+
+    async def orders(self) -> list[Order]:
+        """What the supervisor has said, when it has said something or gone."""
+        await trio.lowlevel.wait_readable(self.sock)
+        return self._channel.hear()
 
 
 class Stop:
-    """The wish to stop: SIGTERM or the channel's end. The line `now` on it means at once; a second
-    SIGTERM does not, since one to the whole group comes beside the supervisor's own."""
+    """The wish to stop: SIGTERM, the channel's end, or the order to exit now."""
 
     def __init__(
-        self, channel: int, reopen: Callable[[], None], ended: Callable[[int], None]
+        self, channel: SupervisorChannel, reopen: Callable[[], None], ended: Callable[[int], None]
     ) -> None:
         """`reopen` has the logs opened again, `ended` is told of a worker's end."""
         self._channel = channel
@@ -143,28 +125,18 @@ class Stop:
                 self._wished.set()
 
     async def watch_channel(self) -> None:
-        heard = b""
-        while True:
-            await trio.lowlevel.wait_readable(self._channel)
-            try:
-                data = os.read(self._channel, 4096)
-            except BlockingIOError:
-                continue
-            except OSError:
-                data = b""  # reset: the supervisor was killed with reports unread
-            if not data:
-                break
-            *lines, heard = (heard + data).split(b"\n")
-            heard = heard[:LONGEST_LINE]
-            for line in lines:
-                word, _, number = line.partition(b" ")
-                if word == b"ended" and number.isdigit():
-                    self._worker_ended(int(number))
-            if b"reopen" in lines:
-                self._reopen()
-            if b"now" in lines:
-                self._wished.set()
-                self._at_once.cancel()
+        while not self._channel.ended:
+            for order in await self._channel.orders():
+                match order:
+                    case WorkerEnded(child):
+                        self._worker_ended(child)
+                    case ReopenLogs():
+                        self._reopen()
+                    case ExitNow():
+                        self._wished.set()
+                        self._at_once.cancel()
+                    case _:
+                        pass  # for other kinds of children
         log.error("the supervisor is gone: finishing what is here")
         self._wished.set()
 
@@ -173,7 +145,7 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
     logs = Logs()
     ended = EndedWorkers()
-    stop = Stop(channel.fd, logs.reopen, ended.add)
+    stop = Stop(channel, logs.reopen, ended.add)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_channel)
@@ -245,7 +217,7 @@ def main() -> int:
         log.error("%s; standard error is used", error)
     _show_stacks()
     channel = SupervisorChannel(arguments.channel_fd)
-    end_within(settings.serve.graceful_timeout + OUTLIVE, channel.fd)
+    end_within(settings.serve.graceful_timeout + OUTLIVE, channel.sock.fileno())
     failed = 0
     try:
         trio.run(serve, settings, channel)
@@ -255,7 +227,7 @@ def main() -> int:
             log.error("the gateway failed", exc_info=group)
         else:  # the operator's to mend, as a rule: a sentence is enough
             log.debug("the gateway could not start", exc_info=group)
-            channel.report({"event": "failed", "error": str(_first(group))})
+            channel.report(GatewayFailed(str(_first(group))))
     channel.flush_before_exit()
     flush_log()
     end_if_stalled(failed)

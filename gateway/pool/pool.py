@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
+from ...protocol.supervision.messages import WaitingCalls
 from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
 from .balance import Balance
@@ -303,24 +304,18 @@ class Pool:
             oldest_waiter=self._queue.oldest(self.clock()),
         )
 
-    def waits_for(self) -> list[dict[str, object]]:
+    def waits_for(self) -> tuple[WaitingCalls, ...]:
         """What is under way, for the log of a stop: one for each worker that has any, and one for
         the queue."""
-        found: list[dict[str, object]] = []
+        found: list[WaitingCalls] = []
         for member in self.members:
             requests, responses, websockets = member.under_way()
             if requests or responses or websockets:
-                found.append(
-                    {
-                        "worker": plain(member.who.get("worker")),
-                        "requests": requests,
-                        "responses": responses,
-                        "websockets": websockets,
-                    }
-                )
+                who = plain(member.who.get("worker"))
+                found.append(WaitingCalls(who, requests, responses, websockets))
         if queued := self._queue.waiting():
-            found.append({"worker": None, "requests": queued})
-        return found
+            found.append(WaitingCalls(None, queued))
+        return tuple(found)
 
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""

@@ -348,7 +348,9 @@ class Supervisor:
             if child is not None and child.replica_id.kind == kind:
                 yield process
 
-    def _hear_child(self, child: int, replica_id: ReplicaId, report: Report | NotUnderstood) -> None:
+    def _hear_child(
+        self, child: int, replica_id: ReplicaId, report: Report | NotUnderstood
+    ) -> None:
         match report:
             case WorkerReady() if replica_id.kind == "worker":
                 self._apps[replica_id.pool] = report

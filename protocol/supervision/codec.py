@@ -115,14 +115,13 @@ def read_order(line: bytes) -> Order | None:
     if line.startswith(b"{"):
         said = _object(line)
         return cast("Order | None", _message("do", said)) if said is not None else None
-    word, _, rest = line.decode("ascii", "replace").partition(" ")
+    word, *numbers = line.decode("ascii", "replace").split(" ")
     message = _KINDS.get(("words", word))
-    if message is None:
+    if message is None or len(numbers) != len(fields(message)):
         return None
-    names = [each.name for each in fields(message)]
-    if not names:
-        return None if rest else message()
-    return message(int(rest)) if rest.isascii() and rest.isdigit() and len(rest) < 20 else None
+    if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
+        return None
+    return cast("Order", message(*map(int, numbers)))
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -26,17 +26,26 @@ from propylon.gateway.settings import (
     RouteSettings,
     ServeSettings,
 )
+from propylon.protocol.supervision.messages import (
+    GatewayAlive,
+    GatewayDraining,
+    GatewayFailed,
+    LinkedWorker,
+    Listening,
+    PoolWorkers,
+)
 
 FAILS = """
 import sys, trio
 from propylon.gateway import process
+from propylon.protocol.supervision.messages import Listening
 
 async def fail():
     raise OSError("the disk is gone")
 
 async def run_gateway(settings, report, wait_for_stop, *_):
     if STARTED:
-        report({"event": "listening"})
+        report(Listening())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fail)
 
@@ -48,9 +57,10 @@ sys.exit(process.main())
 HANGS = """
 import sys, time
 from propylon.gateway import process
+from propylon.protocol.supervision.messages import Listening
 
 async def run_gateway(settings, report, wait_for_stop, *_):
-    report({"event": "listening"})
+    report(Listening())
     time.sleep(60)
 
 process.run_gateway = run_gateway
@@ -124,10 +134,11 @@ def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path:
 def narrow() -> Iterator[tuple[SupervisorChannel, socket.socket]]:
     """A channel that is soon full, and the supervisor's end."""
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        ours.settimeout(20)
-        yield SupervisorChannel(theirs.fileno()), ours
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    ours.settimeout(20)
+    channel = SupervisorChannel(theirs.detach())
+    with ours, channel.sock:
+        yield channel, ours
 
 
 def read(supervisor: socket.socket, until: str) -> list[dict[str, Any]]:
@@ -143,15 +154,13 @@ def read(supervisor: socket.socket, until: str) -> list[dict[str, Any]]:
 async def test_a_supervisor_that_does_not_read_for_a_while_misses_nothing_that_counts() -> None:
     """Nor is a line torn; of workers it gets the latest, and signs of life are not kept."""
     with narrow() as (channel, supervisor):
-        channel.report({"event": "listening"})
+        channel.report(Listening())
         for number in range(300):
             for pool in ("api", "site"):
-                workers = ["x" * 700] * 8
-                event = {"event": "workers", "pool": pool, "number": number, "workers": workers}
-                channel.report(event)
-            channel.report({"event": "alive", "number": number})
-        assert sum(map(len, channel._kept.values())) < 20_000
-        channel.report({"event": "draining"})
+                channel.report(PoolWorkers(pool, (LinkedWorker("x" * 700, number),) * 8))
+            channel.report(GatewayAlive())
+        assert channel._channel.waiting_size < 30_000
+        channel.report(GatewayDraining())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(channel.write)
             with trio.fail_after(20):
@@ -160,20 +169,21 @@ async def test_a_supervisor_that_does_not_read_for_a_while_misses_nothing_that_c
         assert said[0] == {"event": "listening"}
         assert said[-1] == {"event": "draining"}
         for pool in ("api", "site"):
-            numbers = [each["number"] for each in said if each.get("pool") == pool]
+            reports = [each["workers"] for each in said if each.get("pool") == pool]
+            numbers = [workers[0]["worker"] for workers in reports]
             assert numbers == sorted(set(numbers))
             assert numbers[-1] == 299
             assert len(numbers) < 100
         assert sum(each["event"] == "alive" for each in said) < 100
-        channel.report({"event": "alive"})
+        channel.report(GatewayAlive())
         assert read(supervisor, "alive") == [{"event": "alive"}]
 
 
 def test_the_last_words_are_waited_for() -> None:
     with narrow() as (channel, supervisor), ThreadPoolExecutor(1) as reader:
-        channel.report({"event": "workers", "pool": "api", "workers": ["x" * 700] * 1_000})
-        channel.report({"event": "failed", "error": "the disk is gone"})
-        assert channel._kept
+        channel.report(PoolWorkers("api", (LinkedWorker("x" * 700),) * 1_000))
+        channel.report(GatewayFailed("the disk is gone"))
+        assert not channel._channel.all_said
         said = reader.submit(read, supervisor, "failed")
         channel.flush_before_exit()
         assert said.result(20)[-1] == {"event": "failed", "error": "the disk is gone"}

@@ -131,7 +131,7 @@ def test_a_worker_that_says_nothing_hangs_until_it_does(caplog: pytest.LogCaptur
         "worker 1 (pid 11) is late: it took 6.2 s to answer a PING",
         "worker 1 (pid 11) is punctual again",
     ]
-    late = [[line["late"] for line in workers] for workers in owner.workers if len(workers) == 2]
+    late = [[line.late for line in workers] for workers in owner.workers if len(workers) == 2]
     assert [True, False] in late
 
 

@@ -1,6 +1,7 @@
 """What the supervisor hears of a pool's workers."""
 
-import json
+from propylon.protocol.supervision.codec import line_of, read_report
+from propylon.protocol.supervision.messages import LinkedWorker, PoolWorkers
 
 from .linked import LinkedMember, Owner, pool, submit
 
@@ -12,19 +13,21 @@ def test_at_once_when_one_comes_or_goes_or_is_late() -> None:
     member = LinkedMember(p, slots=4, pid=17)
     member.who["id"] = 3
     p.introduced()
-    assert owner.workers[-1] == [
-        {"id": 3, "worker": 1, "pid": 17, "generation": None, "ready": True, "running": 0,
-         "late": False, "answered": 0, "errors": 0}
-    ]  # fmt: skip
+    assert owner.workers[-1] == (
+        LinkedWorker(
+            id=3, worker=1, pid=17, generation=None, ready=True, running=0, late=False, answered=0,
+            errors=0,
+        ),
+    )  # fmt: skip
     said = len(owner.workers)
     p.introduced()
     assert len(owner.workers) == said, "nothing new, nothing said"
     member.graded("late")
-    assert owner.workers[-1][0]["late"]
+    assert owner.workers[-1][0].late
     member.graded("punctual")
-    assert not owner.workers[-1][0]["late"]
+    assert not owner.workers[-1][0].late
     member.die()
-    assert owner.workers[-1] == []
+    assert owner.workers[-1] == ()
 
 
 def test_once_a_second_while_numbers_change() -> None:
@@ -38,9 +41,9 @@ def test_once_a_second_while_numbers_change() -> None:
         member.count(500 if quarter == 20 else 200)
         p.sweep(100.0 + quarter / 4)
     assert len(owner.workers) == said + 5
-    assert owner.workers[-1][0]["running"] == 20
-    assert owner.workers[-1][0]["answered"] == 20
-    assert owner.workers[-1][0]["errors"] == 1
+    assert owner.workers[-1][0].running == 20
+    assert owner.workers[-1][0].answered == 20
+    assert owner.workers[-1][0].errors == 1
     p.sweep(110.0)
     assert len(owner.workers) == said + 5, "nothing changes, nothing is said"
 
@@ -51,8 +54,10 @@ def test_a_worker_may_say_anything_of_itself() -> None:
     member = LinkedMember(p)
     member.who.update(id=b"\xff", worker={"a": 1}, pid=None)
     p.introduced()
-    line = json.loads(json.dumps(owner.workers[-1]))[0]
-    assert (line["id"], line["worker"], line["pid"]) == (None, None, None)
+    report = PoolWorkers("default", owner.workers[-1])
+    assert read_report(line_of(report)) == report
+    (worker,) = report.workers
+    assert (worker.id, worker.worker, worker.pid) == (None, None, None)
 
 
 def test_an_answer_that_took_too_long_is_an_error() -> None:

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 from propylon.protocol.hello import Greeting
 from propylon.protocol.messages import CLIENT_GONE, TIMED_OUT
+from propylon.protocol.supervision.messages import (
+    RecycleWish,
+    Vitals,
+    WorkerFailed,
+    WorkerReady,
+)
 from propylon.worker.host.abandoned_calls import GRACE
 from propylon.worker.host.vitals import LagMeter
 from propylon.worker.process.orphan_guard import EXIT_OUTLIVED
@@ -209,9 +215,9 @@ def test_a_slow_reader_blocks_nobody_and_gets_what_counts() -> None:
     said, reader = channel()
     begun = time.monotonic()
     for number in range(5_000):
-        said.offer(event="vitals", number=number)
-    said.say(event="recycle", why="x" * 500_000)
-    said.offer(event="vitals", number=-1)
+        said.say(Vitals(requests=number))
+    said.say(RecycleWish("x" * 500_000))
+    said.say(Vitals(requests=-1))
     assert time.monotonic() - begun < TIMEOUT / 2
     reader.settimeout(TIMEOUT)
     data = b""
@@ -221,18 +227,18 @@ def test_a_slow_reader_blocks_nobody_and_gets_what_counts() -> None:
     *vitals, last = [json.loads(line) for line in data.splitlines()]
     assert last["event"] == "recycle"
     assert len(last["why"]) == 500_000
-    numbers = [report["number"] for report in vitals]
+    numbers = [report["requests"] for report in vitals]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) < 5_000
-    said.offer(event="vitals", number=7)
-    assert json.loads(reader.recv(65_536))["number"] == 7
+    said.say(Vitals(requests=7))
+    assert json.loads(reader.recv(65_536))["requests"] == 7
     reader.close()
     said.close()
 
 
 def test_a_farewell_waits_until_all_is_said() -> None:
     said, reader = channel()
-    said.say(event="not_ready", detail="x" * 1_000_000)
+    said.say(WorkerFailed("no", detail="x" * 1_000_000))
     if (child := os.fork()) == 0:
         said.flush_before_exit()
         os._exit(0)
@@ -249,15 +255,15 @@ def test_a_farewell_waits_until_all_is_said() -> None:
 def test_nobody_listens() -> None:
     said, reader = channel()
     reader.close()
-    said.say(event="ready")
-    said.offer(event="vitals")
+    said.say(WorkerReady())
+    said.say(Vitals())
     said.flush_before_exit()
     said.listen()
     assert said.cut
     said.close()
     alone = SupervisorChannel(None)
-    alone.say(event="ready")
-    alone.offer(event="vitals")
+    alone.say(WorkerReady())
+    alone.say(Vitals())
     alone.listen()
     assert not alone.cut
 

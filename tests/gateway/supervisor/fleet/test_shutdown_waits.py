@@ -4,6 +4,7 @@ import pytest
 from propylon.gateway.supervisor.fleet.events import ReplicaId
 from propylon.gateway.supervisor.fleet.replica import Process
 from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_HURRY, waits_for
+from propylon.protocol.supervision.messages import StopWaits, Vitals, WaitingCalls
 
 GATEWAYS = [
     Process(number, ReplicaId("gateway", number), 1, 0.0, None, pid=number + 100)
@@ -14,13 +15,13 @@ WORKERS = [
     for number in (3, 4)
 ]
 CALLS = {
-    "web": [
-        {"worker": 3, "requests": 1, "responses": 2, "websockets": 1},
-        {"worker": None, "requests": 4},
-    ],
-    "idle": [],
+    "web": (
+        WaitingCalls(3, requests=1, responses=2, websockets=1),
+        WaitingCalls(None, requests=4),
+    ),
+    "idle": (),
 }
-AGAIN = {"web": [{"worker": 3, "requests": 1, "responses": 0, "websockets": 0}]}
+AGAIN = {"web": (WaitingCalls(3, requests=1),)}
 
 
 @pytest.mark.parametrize(
@@ -29,13 +30,13 @@ AGAIN = {"web": [{"worker": 3, "requests": 1, "responses": 0, "websockets": 0}]}
         ([], {}, {}, ""),
         (
             GATEWAYS + WORKERS,
-            {1: {"connections": 9, "calls": CALLS}, 2: {"connections": 1, "calls": AGAIN}},
-            {3: {"calls": 7}},
+            {1: StopWaits(9, CALLS), 2: StopWaits(1, AGAIN)},
+            {3: Vitals(calls=7)},
             "2 requests, 2 responses and 1 WebSocket of pool web (worker 3); "
             "4 requests of pool web (the queue)",
         ),
-        (GATEWAYS, {1: {"connections": 1, "calls": {"web": []}}}, {}, "1 connection"),
-        (WORKERS, {}, {3: {"calls": 1}}, "1 call of worker 3 (pid 103) of pool web"),
+        (GATEWAYS, {1: StopWaits(1, {"web": ()})}, {}, "1 connection"),
+        (WORKERS, {}, {3: Vitals(calls=1)}, "1 call of worker 3 (pid 103) of pool web"),
         (
             GATEWAYS[:1] + WORKERS[:1],
             {},
@@ -45,10 +46,10 @@ AGAIN = {"web": [{"worker": 3, "requests": 1, "responses": 0, "websockets": 0}]}
     ],
 )
 def test_sentence(
-    children: list[Process], said: dict[int, object], vitals: dict[int, object], sentence: str
+    children: list[Process], said: dict[int, StopWaits], vitals: dict[int, Vitals], sentence: str
 ) -> None:
     full = f"Stopping waits for {sentence}; {HOW_TO_HURRY}" if sentence else ""
-    assert waits_for(children, said, vitals, None) == full  # type: ignore[arg-type]
+    assert waits_for(children, said, vitals, None) == full
 
 
 def test_how_long_and_not_everybody() -> None:

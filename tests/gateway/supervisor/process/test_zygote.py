@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 import trio
@@ -16,11 +16,20 @@ from propylon.gateway.supervisor.process.zygote import (
     PreloadFailed,
     start_zygote,
 )
+from propylon.protocol.supervision.messages import (
+    ExitNow,
+    NotUnderstood,
+    Report,
+    Vitals,
+    WorkerFailed,
+    WorkerReady,
+)
 
 from ....worker.gateway_peer import GatewayPeer, Listener
 
 APPS = Path(__file__).parents[3] / "worker" / "apps"
 TIMEOUT = 20.0
+T = TypeVar("T")
 KINDS = pytest.mark.parametrize(
     "app",
     [
@@ -44,7 +53,7 @@ class Family:
         self._nursery = nursery
         self._app = app
         self.processes: list[ChannelledProcess] = []
-        self.said: dict[object, list[dict[str, Any]]] = {}
+        self.said: dict[object, list[Report | NotUnderstood]] = {}
         self.codes: dict[object, int] = {}
         self._news = trio.Event()
         self.zygote = start_zygote(self.arguments)
@@ -70,8 +79,8 @@ class Family:
         self.said[name] = []
 
         async def tend() -> None:
-            def report(event: dict[str, Any]) -> None:
-                self.said[name].append(event)
+            def report(said: Report | NotUnderstood) -> None:
+                self.said[name].append(said)
                 self._change()
 
             self.codes[name] = await process.run(report)
@@ -86,8 +95,8 @@ class Family:
     async def news(self) -> None:
         await self._news.wait()
 
-    async def event(self, name: object, kind: str) -> dict[str, Any]:
-        while not (found := [event for event in self.said[name] if event["event"] == kind]):
+    async def heard(self, name: object, kind: type[T]) -> T:
+        while not (found := [said for said in self.said[name] if isinstance(said, kind)]):
             assert name not in self.codes, self.said[name]
             await self._news.wait()
         return found[-1]
@@ -137,7 +146,7 @@ async def test_one_import_and_a_life_of_its_own_for_every_worker(
         threads = 1 + (4 if app[0] == "preloaded:wsgi" else 0)
         for number in (1, 2, 3):
             worker = await it.fork(number)
-            assert (await it.event(number, "ready"))["pid"] == worker.pid
+            assert (await it.heard(number, WorkerReady)).pid == worker.pid
             # One more, which waits for the supervisor's end; the zygote itself has none.
             assert len(os.listdir(f"/proc/{worker.pid}/task")) == threads + 1
             assert len(os.listdir(f"/proc/{it.zygote.pid}/task")) == 1
@@ -156,7 +165,7 @@ async def test_one_import_and_a_life_of_its_own_for_every_worker(
         sockets = [{fd for fd in each["fds"] if fd.startswith("socket:")} for each in about]
         assert sockets[0] & sockets[1] == sockets[1] & sockets[2] == sockets[0] & sockets[2]
         assert not any("pidfd" in fd for each in about for fd in each["fds"])
-        assert (await it.event(1, "vitals"))["rss"] > 1_000_000
+        assert (await it.heard(1, Vitals)).rss > 1_000_000
         for peer in peers:
             peer.sock.close()
         listener.close()
@@ -167,7 +176,7 @@ async def test_signals_and_return_codes(tmp_path: Path, app: tuple[str, ...]) ->
     async with family(tmp_path, app) as it:
         drained, killed, left = [await it.fork(number) for number in (1, 2, 3)]
         for number in (1, 2, 3):
-            await it.event(number, "ready")
+            await it.heard(number, WorkerReady)
         drained.signal(signal.SIGTERM)
         assert await it.code(1) == 0
         killed.signal(signal.SIGKILL)
@@ -179,7 +188,7 @@ async def test_signals_and_return_codes(tmp_path: Path, app: tuple[str, ...]) ->
             each.signal(signal.SIGQUIT)
             each.signal(signal.SIGHUP)
         again = await it.fork(4)
-        await it.event(4, "ready")
+        await it.heard(4, WorkerReady)
         it.zygote.stop()
         assert not it.zygote.usable
         with pytest.raises(PreloadFailed, match="told to end"):
@@ -208,13 +217,13 @@ async def test_at_once_is_said_on_a_forked_workers_channel(
     listener = Listener(tmp_path)
     async with family(tmp_path, app) as it:
         worker = await it.fork(1)
-        await it.event(1, "ready")
+        await it.heard(1, WorkerReady)
         peer = await trio.to_thread.run_sync(listener.accept)
         for _ in range(3):
             worker.signal(signal.SIGTERM)
             call = await trio.to_thread.run_sync(peer.get, "/")
             assert call.status == 200
-        worker._channel.send(b"now\n")
+        worker.order(ExitNow())
         assert await it.code(1) == 0
         peer.sock.close()
         listener.close()
@@ -227,7 +236,7 @@ async def test_where_the_kernel_has_no_pidfds(
     async with family(tmp_path, ["preloaded:asgi"]) as it:
         first, second = [await it.fork(number) for number in (1, 2)]
         for number in (1, 2):
-            await it.event(number, "ready")
+            await it.heard(number, WorkerReady)
         first.signal(signal.SIGTERM)
         assert await it.code(1) == 0
         first.signal(signal.SIGTERM)
@@ -244,17 +253,17 @@ async def test_an_app_that_cannot_be_loaded(
             await it.fork(1)
         assert 'raise LookupError("no settings")' in caught.value.detail
         assert (await it.code("zygote")) == 3
-        assert it.said["zygote"][0]["event"] == "not_ready"
+        assert isinstance(it.said["zygote"][0], WorkerFailed)
 
 
 async def test_a_worker_whose_own_start_fails_says_so_itself(tmp_path: Path) -> None:
     async with family(tmp_path, ["lifespans:says_failed"]) as it:
         await it.fork(1)
-        report = await it.event(1, "not_ready")
-        assert report["error"] == "the app's start-up failed: no database"
+        report = await it.heard(1, WorkerFailed)
+        assert report.error == "the app's start-up failed: no database"
         assert await it.code(1) == 3
         await it.fork(2)
-        await it.event(2, "not_ready")
+        await it.heard(2, WorkerFailed)
 
 
 async def test_forks_that_are_asked_for_at_once(tmp_path: Path) -> None:
@@ -268,7 +277,7 @@ async def test_forks_that_are_asked_for_at_once(tmp_path: Path) -> None:
             for number in range(8):
                 nursery.start_soon(one, number)
         for number in range(8):
-            assert (await it.event(number, "ready"))["pid"] in {worker.pid for worker in workers}
+            assert (await it.heard(number, WorkerReady)).pid in {worker.pid for worker in workers}
         assert len({worker.pid for worker in workers}) == 8
 
 
@@ -278,7 +287,7 @@ async def test_threads_of_an_import_are_named(
     monkeypatch.setenv("IMPORT_THREADS", "1")
     async with family(tmp_path, ["preloaded:asgi"]) as it:
         await it.fork(1)
-        await it.event(1, "ready")
+        await it.heard(1, WorkerReady)
     assert "no worker will have them: poller;" in capfd.readouterr().err
 
 
@@ -288,7 +297,7 @@ async def test_threads_of_an_import_are_named(
 async def test_a_zygote_that_is_killed_leaves_its_workers_alone(tmp_path: Path) -> None:
     async with family(tmp_path, ["preloaded:asgi"]) as it:
         worker = await it.fork(1)
-        await it.event(1, "ready")
+        await it.heard(1, WorkerReady)
         it.zygote.signal(signal.SIGKILL)
         assert await it.code("zygote") == -signal.SIGKILL
         with pytest.raises(PreloadFailed, match="the preloading process was killed by SIGKILL"):
@@ -306,11 +315,11 @@ async def test_without_a_supervisor_all_of_them_end(tmp_path: Path) -> None:
     with trio.fail_after(TIMEOUT):
         async with family(tmp_path, ["preloaded:asgi"]) as it:
             worker = await it.fork(1)
-            await it.event(1, "ready")
+            await it.heard(1, WorkerReady)
             pids = (worker.pid, it.zygote.pid)
             # As the kernel does it for a supervisor that was killed.
-            worker._channel.shutdown(2)
-            it.zygote._channel.shutdown(2)
+            worker._sock.shutdown(2)
+            it.zygote._sock.shutdown(2)
             for pid in pids:
                 await until_gone(pid)
 
@@ -335,8 +344,8 @@ async def test_memory_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture[st
         for number, process in enumerate(alone):
             it.tend(f"alone {number}", process)
         for number in range(4):
-            await it.event(number, "ready")
-            await it.event(f"alone {number}", "ready")
+            await it.heard(number, WorkerReady)
+            await it.heard(f"alone {number}", WorkerReady)
         for _ in range(8):
             peer = await trio.to_thread.run_sync(listener.accept)
             for _ in range(20):  # what is written to is not shared any more
