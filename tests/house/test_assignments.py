@@ -34,7 +34,7 @@ CEILINGS = {
     "gateway/tls": 7,
     "protocol": 18,
     "worker/asgi": 4,
-    "worker/host": 12,
+    "worker/host": 11,
     "worker/process": 5,
     "worker/wsgi": 2,
 }

@@ -26,7 +26,6 @@ STILL_TWICE = {
         "LAST_WRITE",
         "LEVELS",
         "LONGEST",
-        "LONGEST_LINE",
         "LOOK_EVERY",
         "Listener",
         "MOST_AT_ONCE",
