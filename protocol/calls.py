@@ -14,10 +14,12 @@ Two rules stand outside of the tables (SPEC.md 6):
 from typing import Final
 
 from .credit import ReceiveWindow
+from .errors import LocalProtocolError, RemoteProtocolError
 from .messages import (
     CREDIT,
     END,
     EVENT,
+    MAX_BODY,
     REQUEST_BODY,
     RESET,
     RESPONSE,
@@ -92,7 +94,8 @@ RESPONSE_TABLE: Final[Table] = {
 
 
 class Call:
-    """What both sides keep of one call. Hosts and pools subclass it to add what they need."""
+    """What both sides keep of one call. Hosts and pools subclass it to add what they need. Its link
+    asks for the moves below; others read."""
 
     __slots__ = ("call_id", "receive_window", "request", "response", "send_credit")
 
@@ -104,3 +107,59 @@ class Call:
         """Bytes of body that our side may still send."""
         self.receive_window: ReceiveWindow | None = None
         """Made when the first bytes come that are not the whole body: most calls never need it."""
+
+    def open(self, call_id: int, request: str, send_credit: int) -> None:
+        """Begins its life, at either end of a link. `request`: "body" if more of the request's body
+        comes behind OPEN, else "complete"."""
+        self.call_id = call_id
+        self.request = request
+        self.response = "opened"
+        self.send_credit = send_credit
+        self.receive_window = None
+
+    def move_request(self, move: int) -> bool:
+        """Makes a move of the gateway's half; False: it is illegal, and nothing has changed."""
+        after = REQUEST_TABLE[self.request].get(move)
+        if after is None:
+            return False
+        self.request = after
+        return True
+
+    def move_response(self, move: int) -> bool:
+        """Makes a move of the worker's half; False: it is illegal, and nothing has changed."""
+        after = RESPONSE_TABLE[self.response].get(move)
+        if after is None:
+            return False
+        self.response = after
+        return True
+
+    # -- credit ------------------------------------------------------------------------------
+
+    def spend(self, count: int) -> None:
+        """Our side sends so many bytes of body. Raises LocalProtocolError if it may not."""
+        if count > MAX_BODY:
+            raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
+        if count > self.send_credit:
+            raise LocalProtocolError(f"{count} bytes with credit for {self.send_credit}")
+        self.send_credit -= count
+
+    def allow(self, count: int) -> None:
+        """The peer takes so many bytes more. Raises RemoteProtocolError if that is nonsense."""
+        if count <= 0 or self.send_credit + count > 2**31 - 1:
+            raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {self.send_credit}")
+        self.send_credit += count
+
+    def count_received(self, size: int, window: int, *, last: bool) -> None:
+        """A body message of `size` bytes came, the `last` of its body or not. `window`: what our
+        side allows a call at first. Raises RemoteProtocolError if it was not allowed."""
+        if size > MAX_BODY:
+            raise RemoteProtocolError(f"a body message of {size} bytes")
+        if self.receive_window is None:
+            if last:  # whole in one piece, and every window holds that: no account to keep
+                return
+            self.receive_window = ReceiveWindow(window)
+        self.receive_window.arrived(size)
+
+    def receive_into(self, window: ReceiveWindow) -> None:
+        """The account of what comes is this one, which has begun already."""
+        self.receive_window = window

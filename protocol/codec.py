@@ -1,8 +1,17 @@
-"""msgpack's only door: bytes to messages and back, with every limit set.
+"""Messages as bytes and back. The only module that knows how msgpack lays out its bytes.
 
-A message delimits itself, so there is no length prefix and the C unpacker decodes a whole batch
-(a `recv` of many messages) in one loop. What passes here has the right length and the right type
-in every place of the array; what is inside of a scope or an event is checked by who uses it.
+**Decoding.** A message delimits itself, so there is no length prefix, and the C unpacker decodes a
+whole batch (a `recv` of many messages) in one loop. What passes here has the right length and the
+right type in every place of the array. What is inside of a response's headers is checked by
+`GatewayLink`; what is inside of a scope or an event, by whoever uses it.
+
+**Encoding.** One call of the C packer makes a message, and that is enough for all but bodies. A
+packer copies a body twice (into its own buffer and out of it) and wants it whole, while an app says
+it in pieces that lie somewhere already. And whether a call has ended is known only after its
+response was encoded, when to encode it again would be the dearest thing that the worker does for a
+small one. The layout answers both (msgpack specification, "formats"): an array is its length
+followed by its fields, so fields can be put together from pieces that were encoded apart, and a
+boolean is one byte. The functions below do so. Nobody else cuts, joins or changes encoded messages.
 """
 
 from collections.abc import Callable, Iterator
@@ -79,12 +88,20 @@ carry. Not for two threads at once: a link that several threads use holds its lo
 call."""
 
 
-# A message with a body is also made of buffers, as `encode` would write it: a packer copies the
-# body twice (into its own buffer and out of it) and wants it whole. Each of these takes the body as
-# pieces, `size` bytes in all, and returns the message as buffers, the pieces themselves among them.
+# -- messages made of buffers ----------------------------------------------------------------
+# Each of these functions gives what `encode` would give for the same message, as buffers to be sent
+# one behind the other. The pieces of the body are among them, and are not copied.
 
-TRUE: Final = b"\xc3"
+_TRUE: Final = b"\xc3"
 _FALSE: Final = b"\xc2"
+_ARRAY_OF: Final = [bytes([0x90 | length]) for length in range(16)]
+"""What stands before an array's fields, by their number ("fixarray")."""
+_REQUEST_BODY: Final = _ARRAY_OF[4] + _pack(REQUEST_BODY)
+_RESPONSE_BODY: Final = _ARRAY_OF[5] + _pack(RESPONSE_BODY)
+_RESPONSE: Final = _ARRAY_OF[6] + _pack(RESPONSE)
+_RESPONSE_START_SIZE: Final = len(_ARRAY_OF[4] + _pack(RESPONSE_START))
+RESPONSE_FRAME: Final = 16
+"""More bytes than a RESPONSE has beside those of its RESPONSE_START and its body."""
 _bin8 = Struct(">BB").pack
 _bin16 = Struct(">BH").pack
 _bin32 = Struct(">BI").pack
@@ -97,21 +114,30 @@ def _bin_head(size: int) -> bytes:
     return _bin16(0xC5, size) if size < 1 << 16 else _bin32(0xC6, size)
 
 
-def request_body(call_id: int, body: bytes, more: bool) -> tuple[bytes, bytes, bytes]:
-    head = b"\x94\x07" + _pack(call_id) + _bin_head(len(body))
-    return head, body, TRUE if more else _FALSE
+def encode_request_body(call_id: int, body: bytes, more: bool) -> tuple[bytes, bytes, bytes]:
+    """A REQUEST_BODY."""
+    head = _REQUEST_BODY + _pack(call_id) + _bin_head(len(body))
+    return head, body, _TRUE if more else _FALSE
 
 
-def response_body(
+def encode_response_body(
     call_id: int, pieces: list[bytes], size: int, more: bool, ended: bool
 ) -> list[bytes]:
-    head = b"\x95\x09" + _pack(call_id) + _bin_head(size)
-    return [head, *pieces, (TRUE if more else _FALSE) + (TRUE if ended else _FALSE)]
+    """A RESPONSE_BODY of these pieces, `size` bytes in all."""
+    head = _RESPONSE_BODY + _pack(call_id) + _bin_head(size)
+    return [head, *pieces, (_TRUE if more else _FALSE) + (_TRUE if ended else _FALSE)]
 
 
-def response(start: bytes, pieces: list[bytes], size: int, ended: bool) -> list[bytes]:
-    """`start`: an encoded RESPONSE_START, whose fields are RESPONSE's first."""
-    return [b"\x96\x0a", start[2:] + _bin_head(size), *pieces, TRUE if ended else _FALSE]
+def encode_response(start: bytes, pieces: list[bytes], size: int, ended: bool) -> list[bytes]:
+    """A RESPONSE of an encoded RESPONSE_START, whose fields are its first, and of these pieces of
+    the body, `size` bytes in all."""
+    fields = start[_RESPONSE_START_SIZE:]
+    return [_RESPONSE, fields + _bin_head(size), *pieces, _TRUE if ended else _FALSE]
+
+
+def with_end(response: bytes) -> bytes:
+    """An encoded RESPONSE that said `ended` False, saying True: its last field."""
+    return response[:-1] + _TRUE
 
 
 class Decoder:

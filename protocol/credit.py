@@ -14,10 +14,11 @@ class ReceiveWindow:
 
     __slots__ = ("_allowed", "_owed", "_step")
 
-    def __init__(self, size: int, *, held: bool = False) -> None:
-        """`held`: the window starts closed, and the first `open` gives the whole of it."""
-        self._allowed = 0 if held else size
-        self._owed = size if held else 0
+    def __init__(self, size: int, *, allowed: int | None = None) -> None:
+        """`allowed`: bytes that the sender may send at first, the whole window if it is None. What
+        is missing is owed: a window that allows 0 (HOLD_BODY) is given by its first `open`."""
+        self._allowed = size if allowed is None else allowed
+        self._owed = size - self._allowed
         self._step = size // 2 or 1
 
     def arrived(self, count: int) -> None:
@@ -35,7 +36,7 @@ class ReceiveWindow:
 
     def wanted(self) -> int:
         """The consumer has taken all there is and waits: returns the credit to announce now. None,
-        unless the window was held: the sender still has half of it or more."""
+        unless the window was closed: the sender still has half of it or more."""
         return self.open() if self._allowed < self._step else 0
 
     def open(self) -> int:

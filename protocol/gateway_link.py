@@ -1,9 +1,10 @@
 """The gateway's end of a link: it opens calls and hears their responses."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
-from .calls import ENDS, LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
-from .codec import request_body
+from .calls import ENDS, LAST, REQUEST_TABLE, Call
+from .codec import encode_request_body
 from .errors import LocalProtocolError, RemoteProtocolError
 from .link import LinkMachine, Received, unlawful
 from .messages import (
@@ -32,6 +33,10 @@ from .messages import (
     name_of,
 )
 
+_WHOLE: Final = RESPONSE | LAST
+_WHOLE_AND_ENDED: Final = RESPONSE | LAST | ENDS
+_NO_PAIRS: Final = "the headers of a response are pairs of bytes"
+
 
 class GatewayLink(LinkMachine):
     peer_kinds = frozenset({READY, NOT_READY, SLOTS, PING, PONG, DRAIN})
@@ -50,34 +55,30 @@ class GatewayLink(LinkMachine):
         call_id = self.last_call_id + 1
         if call_id > MAX_CALL_ID:
             raise LocalProtocolError("call ids are used up")
-        self._put((OPEN, call_id, scope, body, more, flags))
+        outbox = self._outbox
+        outbox.put(outbox.encode((OPEN, call_id, scope, body, more, flags)))
         self.last_call_id = call_id
         self.calls[call_id] = call
-        call.call_id = call_id
-        call.request = "body" if more else "complete"
-        call.response = "opened"
-        call.receive_window = None
-        call.send_credit = 0 if flags & HOLD_BODY else self._send_window - len(body)
+        credit = 0 if flags & HOLD_BODY else self._send_window - len(body)
+        call.open(call_id, "body" if more else "complete", credit)
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
         """Request body: at most MAX_BODY and at most `call.send_credit` bytes."""
-        self._spend(call, len(body))
+        call.spend(len(body))
         self._move(call, REQUEST_BODY if more else REQUEST_BODY | LAST)
-        self._outbox.put_body(call.call_id, request_body(call.call_id, body, more))
+        self._outbox.put_body(call.call_id, encode_request_body(call.call_id, body, more))
 
     def _may(self, call: Call, move: int) -> bool:
         return call.response != "ended" and move in REQUEST_TABLE[call.request]
 
     def _move(self, call: Call, move: int) -> None:
-        after = REQUEST_TABLE[call.request].get(move)
-        if after is None or call.response == "ended":
+        if call.response == "ended" or not call.move_request(move):
             raise LocalProtocolError(unlawful(move, call.request, call))
-        call.request = after
 
     # -- hearing -----------------------------------------------------------------------------
 
     def receive(self, data: bytes | memoryview) -> Iterator[Received]:
-        calls = self.calls
+        calls, outbox = self.calls, self._outbox
         if self.state == "closed":
             return
         for message in self._decoder.feed(data):
@@ -87,20 +88,30 @@ class GatewayLink(LinkMachine):
                     return
                 continue
             # The commonest message, kept in one place: a complete response.
-            _, call_id, _, _, body, ended = message
+            _, call_id, _, headers, body, ended = message
             call = calls.get(call_id)
             if call is None:
                 raise self._forgotten(RESPONSE, call_id)
-            move = RESPONSE | LAST | ENDS if ended else RESPONSE | LAST
-            after = RESPONSE_TABLE[call.response].get(move)
-            if after is None:
+            move = _WHOLE_AND_ENDED if ended else _WHOLE
+            if not call.move_response(move):
                 raise RemoteProtocolError(unlawful(move, call.response, call))
-            call.response = after
+            try:  # as `_check_headers` does
+                for pair in headers:
+                    name, value = pair
+                    if (
+                        type(name) is not bytes
+                        or type(value) is not bytes
+                        or type(pair) is not tuple
+                    ):
+                        raise RemoteProtocolError(_NO_PAIRS)
+            except (TypeError, ValueError):
+                raise RemoteProtocolError(_NO_PAIRS) from None
             if len(body) > MAX_BODY:
                 raise RemoteProtocolError(f"a body message of {len(body)} bytes")
             if ended:
                 del calls[call_id]
-                self._outbox.drop(call_id)
+                if outbox.bodies:
+                    outbox.drop(call_id)
             if call.request != "reset":
                 yield call, message
             elif ended:
@@ -113,21 +124,19 @@ class GatewayLink(LinkMachine):
             if ended:
                 move |= ENDS
             call = self._moved(call_id, move)
-            self._body_arrived(call, len(body), last=not more)
+            call.count_received(len(body), self.ours.window, last=not more)
         elif message[0] == STARTED:
             return self._hear_started(message[1])
         elif message[0] == CREDIT:
             call = self._moved(message[1], CREDIT)
-            self._credit_arrived(call, message[2])
+            call.allow(message[2])
         elif message[0] == WS_MESSAGE:
             call = self._moved(message[1], WS_MESSAGE)
             self._ws_message_arrived(call, message[2])
-        elif (
-            message[0] == RESPONSE_START
-            or message[0] == END
-            or message[0] == RESET
-            or message[0] == EVENT
-        ):
+        elif message[0] == RESPONSE_START:
+            call = self._moved(message[1], RESPONSE_START)
+            _check_headers(message[3])
+        elif message[0] == END or message[0] == RESET or message[0] == EVENT:
             call = self._moved(message[1], message[0])
         else:
             return self._link_message(message)
@@ -153,10 +162,8 @@ class GatewayLink(LinkMachine):
         call = self.calls.get(call_id)
         if call is None:
             raise self._forgotten(move & 31, call_id)
-        after = RESPONSE_TABLE[call.response].get(move)
-        if after is None:
+        if not call.move_response(move):
             raise RemoteProtocolError(unlawful(move, call.response, call))
-        call.response = after
         return call
 
     def _forgotten(self, kind: int, call_id: int) -> RemoteProtocolError:
@@ -167,3 +174,15 @@ class GatewayLink(LinkMachine):
             f"{name_of(kind)} about call {call_id}, which "
             + ("has ended" if known else "was never opened")
         )
+
+
+def _check_headers(headers: Iterable[Any]) -> None:
+    """Raises RemoteProtocolError for what are no pairs of bytes. Checked once, where they come in:
+    no sink, filter or log has to look again."""
+    try:
+        for pair in headers:
+            name, value = pair
+            if type(name) is not bytes or type(value) is not bytes or type(pair) is not tuple:
+                raise RemoteProtocolError(_NO_PAIRS)
+    except (TypeError, ValueError):  # nothing that unpacks into two
+        raise RemoteProtocolError(_NO_PAIRS) from None

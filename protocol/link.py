@@ -11,8 +11,7 @@ from typing import Final, Literal
 
 from .calls import Call
 from .codec import Decoder
-from .credit import ReceiveWindow
-from .errors import LocalProtocolError, RemoteProtocolError
+from .errors import RemoteProtocolError
 from .hello import Greeting, negotiate
 from .messages import (
     BYE,
@@ -21,7 +20,6 @@ from .messages import (
     DRAIN,
     EVENT,
     HELLO,
-    MAX_BODY,
     PING,
     PONG,
     RESET,
@@ -127,7 +125,7 @@ class LinkMachine(ABC):
         by its UTF-8 length. `more`: the message goes on in the next piece."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data, more))
-        self._spend(call, size)
+        call.spend(size)
         self._move(call, WS_MESSAGE)
         self._outbox.put_body(call.call_id, (encoded,))
 
@@ -162,13 +160,6 @@ class LinkMachine(ABC):
     def _put(self, message: Message) -> None:
         self._outbox.put(self._outbox.encode(message))
 
-    def _spend(self, call: Call, count: int) -> None:
-        if count > MAX_BODY:
-            raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
-        if count > call.send_credit:
-            raise LocalProtocolError(f"{count} bytes with credit for {call.send_credit}")
-        call.send_credit -= count
-
     @abstractmethod
     def _may(self, call: Call, move: int) -> bool:
         """Whether our half of the call allows the move."""
@@ -197,7 +188,7 @@ class LinkMachine(ABC):
             self.version, self.features = negotiate(self.ours, theirs)
             self.theirs = theirs
             self._send_window = theirs.window
-            self._outbox.max_message = theirs.max_message
+            self._outbox.limit(theirs.max_message)
             self.state = "open"
         elif message[0] == BYE:
             self.state = "closed"
@@ -209,24 +200,9 @@ class LinkMachine(ABC):
             raise RemoteProtocolError(f"SLOTS of {message[1]}")
         return ((None, message),)
 
-    def _body_arrived(self, call: Call, size: int, *, last: bool) -> None:
-        if size > MAX_BODY:
-            raise RemoteProtocolError(f"a body message of {size} bytes")
-        window = call.receive_window
-        if window is None:
-            if last:  # whole in one piece, and every window holds that: no account to keep
-                return
-            window = call.receive_window = ReceiveWindow(self.ours.window)
-        window.arrived(size)
-
     def _ws_message_arrived(self, call: Call, data: bytes | str) -> None:
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
-        self._body_arrived(call, size, last=False)
-
-    def _credit_arrived(self, call: Call, count: int) -> None:
-        if count <= 0 or call.send_credit + count > 2**31 - 1:
-            raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {call.send_credit}")
-        call.send_credit += count
+        call.count_received(size, self.ours.window, last=False)
 
 
 def unlawful(move: int, state: str, call: Call) -> str:

@@ -25,12 +25,12 @@ little costs less than one more buffer in a system call."""
 
 class Outbox:
     __slots__ = (
-        "_bodies",
         "_has_large",
         "_last",
         "_ready",
         "_schedule_flush",
         "_size",
+        "bodies",
         "max_message",
     )
 
@@ -42,12 +42,18 @@ class Outbox:
         self._size = 0
         self._has_large = False
         """Whether some buffers of `_ready` are better not copied."""
-        self._bodies: dict[int, deque[Sequence[bytes]]] = {}
+        self.bodies: dict[int, deque[Sequence[bytes]]] = {}
+        """By call, the messages that take turns. For others to see whether there are any."""
         self._last = b""
         self.max_message = max_message
+        """Bytes of the largest message that the peer takes."""
 
     def __bool__(self) -> bool:
-        return bool(self._ready or self._bodies or self._last)
+        return bool(self._ready or self.bodies or self._last)
+
+    def limit(self, max_message: int) -> None:
+        """The peer has said which messages it takes."""
+        self.max_message = max_message
 
     def encode(self, message: Message) -> bytes:
         """The message as the peer can take it. Raises LocalProtocolError where it is too large,
@@ -66,29 +72,36 @@ class Outbox:
         ready = self._ready
         ready.append(data)
         self._size += len(data)
-        if len(ready) == 1 and not self._bodies and not self._last:
+        if len(ready) == 1 and not self.bodies and not self._last:
             self._schedule_flush()
 
     def put_body(self, call_id: int, buffers: Sequence[bytes]) -> None:
         """Queues a message that carries a body, made of these buffers. While little waits, bodies
         are not set apart."""
-        if not self._bodies and self._size < BATCH:
+        if not self.bodies and self._size < BATCH:
             if len(buffers) == 1:  # a small one, as most are
                 self.put(buffers[0])
             else:
                 self._put_buffers(buffers)
         else:
-            self._bodies.setdefault(call_id, deque()).append(buffers)
+            self.bodies.setdefault(call_id, deque()).append(buffers)
 
     def put_after(self, call_id: int, buffers: Sequence[bytes]) -> None:
         """Queues a message behind what waits for the same call."""
-        queue = self._bodies.get(call_id)
+        queue = self.bodies.get(call_id)
         if queue is not None:
             queue.append(buffers)
         elif len(buffers) == 1:
             self.put(buffers[0])
         else:
             self._put_buffers(buffers)
+
+    def put_small_after(self, call_id: int, data: bytes) -> None:
+        """The same for one small buffer, as nearly all are."""
+        if call_id in self.bodies:
+            self.bodies[call_id].append((data,))
+        else:
+            self.put(data)
 
     def _put_buffers(self, buffers: Sequence[bytes]) -> None:
         was_empty = not self
@@ -112,14 +125,14 @@ class Outbox:
 
     def drop(self, call_id: int) -> None:
         """Forgets the waiting bodies of a call that was given up."""
-        self._bodies.pop(call_id, None)
+        self.bodies.pop(call_id, None)
 
     def take(self) -> list[bytes]:
         """The next batch as buffers, none when nothing waits."""
-        if self._bodies:
+        if self.bodies:
             self._take_turns()
         batch = self._ready
-        if self._last and not self._bodies:
+        if self._last and not self.bodies:
             batch.append(self._last)
             self._last = b""
         if not batch:
@@ -132,7 +145,7 @@ class Outbox:
 
     def _take_turns(self) -> None:
         """One message from each call's queue, round and round, until the batch is full."""
-        bodies = self._bodies
+        bodies = self.bodies
         while bodies and self._size < BATCH:
             call_id = next(iter(bodies))
             queue = bodies.pop(call_id)

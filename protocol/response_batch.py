@@ -2,12 +2,12 @@
 
 An app says a head, bodies and the end one by one. What it says of one response in one turn of its
 loop becomes as few messages as can carry it, one complete RESPONSE where that is enough (SPEC.md
-6.6). Nothing waits for more to come: what is held goes out with the batch, as anything else.
+6.6). Nothing waits for more to come: what is gathered goes out with the batch, as anything else.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from .codec import response, response_body
+from .codec import RESPONSE_FRAME, encode_response, encode_response_body
 from .messages import MAX_BODY
 from .outbox import LARGE, Outbox
 
@@ -19,7 +19,7 @@ take many times the memory that their credit allows for."""
 class ResponseBatch:
     """Of one call, from the first word in a batch until the batch goes out."""
 
-    __slots__ = ("_call_id", "_head", "_pieces", "_size", "complete")
+    __slots__ = ("_call_id", "_head", "_pieces", "_size", "state")
 
     def __init__(self, call_id: int, head: bytes = b"") -> None:
         """`head`: the RESPONSE_START, encoded; b"" if it is on its way already."""
@@ -27,8 +27,8 @@ class ResponseBatch:
         self._head = head
         self._pieces: list[bytes] = []
         self._size = 0
-        self.complete = False
-        """Whether the response's end is among what is held."""
+        self.state: Literal["body", "complete"] = "body"
+        """Of the response's half, once the batch is out: as in `calls.RESPONSE_TABLE`."""
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more still fit into one message."""
@@ -39,17 +39,19 @@ class ResponseBatch:
         if body:
             self._pieces.append(body)
             self._size += len(body)
-        self.complete = not more
+        if not more:
+            self.state = "complete"
 
     def release(self, outbox: Outbox, *, ended: bool = False) -> None:
-        """As messages into the outbox; from here on this holds nothing. `ended`: the call has left
-        the app, which only a complete response can say."""
+        """Puts it all into the outbox, as messages; from here on the batch is empty. `ended`: the
+        call has left the app, which only a complete response can say."""
         head, pieces, size = self._head, self._pieces, self._size
+        complete = self.state == "complete"
         self._head, self._pieces, self._size = b"", [], 0
         if size < LARGE * len(pieces):
             pieces = [b"".join(pieces)]
-        if self.complete and head and len(head) + size < outbox.max_message - _FRAME:
-            message = response(head, pieces, size, ended)
+        if complete and head and len(head) + size < outbox.max_message - RESPONSE_FRAME:
+            message = encode_response(head, pieces, size, ended)
             if size < LARGE:
                 outbox.put_after(self._call_id, message)
             else:  # a body like any other: it takes its turn (SPEC.md 8)
@@ -58,11 +60,8 @@ class ResponseBatch:
         if head:
             outbox.put_after(self._call_id, (head,))
         if pieces:
-            more = not self.complete
-            outbox.put_body(self._call_id, response_body(self._call_id, pieces, size, more, ended))
-        elif self.complete:  # the bare end is no body, and need not take turns with any
-            outbox.put_after(self._call_id, response_body(self._call_id, [], 0, False, ended))
-
-
-_FRAME: Final = 16
-"""More than the bytes that RESPONSE has beside its head and its body."""
+            body = encode_response_body(self._call_id, pieces, size, not complete, ended)
+            outbox.put_body(self._call_id, body)
+        elif complete:  # the bare end is no body, and need not take turns with any
+            end = encode_response_body(self._call_id, [], 0, False, ended)
+            outbox.put_after(self._call_id, end)

@@ -1,9 +1,10 @@
 """The worker's end of a link: it hears calls and answers them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
-from .calls import LAST, REQUEST_TABLE, RESPONSE_TABLE, Call
-from .codec import MAX_ARRAY, TRUE
+from .calls import LAST, RESPONSE_TABLE, Call
+from .codec import MAX_ARRAY, with_end
 from .credit import ReceiveWindow
 from .errors import LocalProtocolError, RemoteProtocolError
 from .hello import Greeting
@@ -37,6 +38,8 @@ from .messages import (
 from .outbox import LARGE
 from .response_batch import ResponseBatch
 
+_WHOLE: Final = RESPONSE | LAST
+
 
 class WorkerLink(LinkMachine):
     peer_kinds = frozenset({PING, PONG, DRAIN})
@@ -51,35 +54,36 @@ class WorkerLink(LinkMachine):
         super().__init__(greeting, self._flush_unless_scheduled)
         self._schedule_flush = schedule_flush
         self._new_call = new_call
-        # What apps have said of their responses since the last batch went out. A small complete
-        # one is an encoded RESPONSE: an app that returns right after it (nearly all do) needs no
-        # END of its own.
-        self._held: dict[int, bytes | ResponseBatch] = {}
+        self._batches: dict[int, bytes | ResponseBatch] = {}
+        """By call, what apps have said of their responses since the last batch went out. A small
+        complete one is an encoded RESPONSE that says nothing of the call's end: an app that returns
+        right after it (nearly all do) needs no END of its own."""
 
     # -- saying ------------------------------------------------------------------------------
 
     @property
     def has_output(self) -> bool:
-        return bool(self._held or self._outbox)
+        return bool(self._batches or self._outbox)
 
     def take_batch(self) -> list[bytes]:
-        if self._held:
+        if self._batches:
             self._release()
         return self._outbox.take()
 
     def _flush_unless_scheduled(self) -> None:
-        """The outbox was empty. A flush is scheduled already for what is held."""
-        if not self._held:
+        """The outbox was empty. If a response batch was not, a flush is scheduled already."""
+        if not self._batches:
             self._schedule_flush()
 
     def _release(self) -> None:
-        """What is held goes to the outbox, which must not schedule a flush for it."""
-        for call_id, held in self._held.items():
-            if isinstance(held, bytes):
-                self._outbox.put_after(call_id, (held,))
+        """Puts all batches into the outbox. They are forgotten behind that, so that the outbox
+        schedules no flush for them."""
+        for call_id, batch in self._batches.items():
+            if isinstance(batch, bytes):
+                self._outbox.put_after(call_id, (batch,))
             else:
-                held.release(self._outbox)
-        self._held.clear()
+                batch.release(self._outbox)
+        self._batches.clear()
 
     def ready(self, about: dict[str, object]) -> None:
         """The app has started. `about` is for people: app, interface, versions."""
@@ -107,40 +111,45 @@ class WorkerLink(LinkMachine):
         A refused head (too large for the peer, of types that msgpack lacks: see `codec.encode`)
         leaves no trace, so that another response may take its place.
         """
+        if len(headers) > MAX_ARRAY:
+            raise LocalProtocolError(_too_many(headers))
         call_id, large = call.call_id, len(body) >= LARGE
         data = self._outbox.encode(
-            (RESPONSE_START, call_id, status, _countable(headers))
+            (RESPONSE_START, call_id, status, headers)
             if large  # whose body is not copied into its message
-            else (RESPONSE, call_id, status, _countable(headers), body, False)
+            else (RESPONSE, call_id, status, headers, body, False)
         )
-        self._spend(call, len(body))
-        self._move(call, RESPONSE | LAST)
+        call.spend(len(body))
+        if not call.move_response(_WHOLE):
+            raise LocalProtocolError(unlawful(_WHOLE, call.response, call))
         if large:
-            held = ResponseBatch(call_id, data)
-            held.add(body, more=False)
-            self._hold(call, held)
+            batch = ResponseBatch(call_id, data)
+            batch.add(body, more=False)
+            self._gather(call, batch)
         else:
-            self._hold(call, data)
+            self._gather(call, data)
 
     def start_response(self, call: Call, status: int, headers: Pairs) -> None:
         """The head alone, refused as in `respond`."""
-        data = self._outbox.encode((RESPONSE_START, call.call_id, status, _countable(headers)))
+        if len(headers) > MAX_ARRAY:
+            raise LocalProtocolError(_too_many(headers))
+        data = self._outbox.encode((RESPONSE_START, call.call_id, status, headers))
         self._move(call, RESPONSE_START)
-        self._hold(call, ResponseBatch(call.call_id, data))
+        self._gather(call, ResponseBatch(call.call_id, data))
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
         """Response body: at most MAX_BODY and at most `call.send_credit` bytes."""
-        self._spend(call, len(body))
+        call.spend(len(body))
         self._move(call, RESPONSE_BODY if more else RESPONSE_BODY | LAST)
-        held = self._held.get(call.call_id)
-        if isinstance(held, ResponseBatch):
-            if not held.has_room(len(body)):
-                held.release(self._outbox)
-            held.add(body, more)
+        batch = self._batches.get(call.call_id)
+        if isinstance(batch, ResponseBatch):
+            if not batch.has_room(len(body)):
+                batch.release(self._outbox)
+            batch.add(body, more)
         else:
-            held = ResponseBatch(call.call_id)
-            held.add(body, more)
-            self._hold(call, held)
+            batch = ResponseBatch(call.call_id)
+            batch.add(body, more)
+            self._gather(call, batch)
 
     def event(self, call: Call, event: dict[str, object]) -> None:
         self._release_call(call.call_id)  # an event behind a response must not overtake it
@@ -150,7 +159,7 @@ class WorkerLink(LinkMachine):
         """Also what this turn has said of its response is given up: the gateway never hears of a
         head that was followed by its app's failure in the same turn."""
         super().reset(call, code, reason)
-        self._held.pop(call.call_id, None)
+        self._batches.pop(call.call_id, None)
 
     def bye(self, code: int, reason: str) -> None:
         self._release()
@@ -158,33 +167,34 @@ class WorkerLink(LinkMachine):
 
     def end(self, call: Call) -> None:
         """The call has left the app: its slot is free."""
-        self._move(call, END)
+        if not call.move_response(END):
+            raise LocalProtocolError(unlawful(END, call.response, call))
         call_id = call.call_id
         self.calls.pop(call_id, None)
-        held = self._held.get(call_id)
-        if isinstance(held, bytes):
-            self._outbox.put_after(call_id, (held[:-1] + TRUE,))  # `ended` is its last byte
-            del self._held[call_id]
-        elif held is not None and held.complete:
-            held.release(self._outbox, ended=True)
-            del self._held[call_id]
+        batch = self._batches.get(call_id)
+        if isinstance(batch, bytes):
+            self._outbox.put_small_after(call_id, with_end(batch))
+            del self._batches[call_id]
+        elif batch is not None and batch.state == "complete":
+            batch.release(self._outbox, ended=True)
+            del self._batches[call_id]
         else:
             self._release_call(call_id)
             self._outbox.put_after(call_id, (self._outbox.encode((END, call_id)),))
 
     def _release_call(self, call_id: int) -> None:
-        held = self._held.get(call_id)
-        if held is None:
+        batch = self._batches.get(call_id)
+        if batch is None:
             return
-        if isinstance(held, bytes):
-            self._outbox.put_after(call_id, (held,))
+        if isinstance(batch, bytes):
+            self._outbox.put_after(call_id, (batch,))
         else:
-            held.release(self._outbox)
-        del self._held[call_id]  # behind the put: the bell has rung for it
+            batch.release(self._outbox)
+        del self._batches[call_id]  # behind the put: a flush is scheduled for it already
 
-    def _hold(self, call: Call, held: bytes | ResponseBatch) -> None:
-        was_empty = not self._held and not self._outbox
-        self._held[call.call_id] = held
+    def _gather(self, call: Call, batch: bytes | ResponseBatch) -> None:
+        was_empty = not self._batches and not self._outbox
+        self._batches[call.call_id] = batch
         if was_empty:
             self._schedule_flush()
 
@@ -192,10 +202,8 @@ class WorkerLink(LinkMachine):
         return call.request != "reset" and move in RESPONSE_TABLE[call.response]
 
     def _move(self, call: Call, move: int) -> None:
-        after = RESPONSE_TABLE[call.response].get(move)
-        if after is None:
+        if not call.move_response(move):
             raise LocalProtocolError(unlawful(move, call.response, call))
-        call.response = after
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -218,15 +226,13 @@ class WorkerLink(LinkMachine):
             raise RemoteProtocolError(f"OPEN of call {call_id} after {self.last_call_id}")
         self.last_call_id = call_id
         call = self._new_call(scope)
-        call.call_id = call_id
-        call.send_credit = self._send_window
+        call.open(call_id, "body" if more else "complete", self._send_window)
         if len(body) > MAX_BODY or (body and flags & HOLD_BODY):
             raise RemoteProtocolError(f"OPEN with a first body of {len(body)} bytes")
         if more:
-            call.request = "body"
-            window = ReceiveWindow(self.ours.window, held=bool(flags & HOLD_BODY))
+            window = ReceiveWindow(self.ours.window, allowed=0 if flags & HOLD_BODY else None)
             window.arrived(len(body))
-            call.receive_window = window
+            call.receive_into(window)
         self.calls[call_id] = call
         return call
 
@@ -235,11 +241,11 @@ class WorkerLink(LinkMachine):
             _, call_id, body, more = message
             call = self._moved(call_id, REQUEST_BODY if more else REQUEST_BODY | LAST)
             if call is not None:
-                self._body_arrived(call, len(body), last=not more)
+                call.count_received(len(body), self.ours.window, last=not more)
         elif message[0] == CREDIT:
             call = self._moved(message[1], CREDIT)
             if call is not None:
-                self._credit_arrived(call, message[2])
+                call.allow(message[2])
         elif message[0] == WS_MESSAGE:
             call = self._moved(message[1], WS_MESSAGE)
             if call is not None:
@@ -261,14 +267,10 @@ class WorkerLink(LinkMachine):
             raise RemoteProtocolError(
                 f"{name_of(move & 31)} about call {call_id}, which was never opened"
             )
-        after = REQUEST_TABLE[call.request].get(move)
-        if after is None:
+        if not call.move_request(move):
             raise RemoteProtocolError(unlawful(move, call.request, call))
-        call.request = after
         return call
 
 
-def _countable(headers: Pairs) -> Pairs:
-    if len(headers) > MAX_ARRAY:
-        raise LocalProtocolError(f"{len(headers)} header fields, {MAX_ARRAY} travel at most")
-    return headers
+def _too_many(headers: Pairs) -> str:
+    return f"{len(headers)} header fields, {MAX_ARRAY} travel at most"

@@ -32,7 +32,6 @@ CEILINGS = {
     "gateway/supervisor/process": 1,
     "gateway/supervisor/upgrade": 2,
     "gateway/tls": 7,
-    "protocol": 18,
     "worker/asgi": 4,
     "worker/host": 11,
     "worker/process": 5,

@@ -159,3 +159,27 @@ def test_a_body_message_of_more_than_64_kib(kind: str, body: bytes) -> None:
     link = gateway if kind.startswith("RESPONSE") else worker
     with pytest.raises(RemoteProtocolError):
         list(link.receive(encode(message)))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (b"name",),
+        ("ab",),  # two characters, which would unpack
+        (("name", b"value"),),
+        ((b"name", "value"),),
+        ((b"name", b"value", b"more"),),
+        ((b"name",),),
+        (7,),
+        (None,),
+        ({b"n": 1, b"v": 2},),
+        ((b"good", b"one"), (b"name", None)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RESPONSE", "RESPONSE_START"])
+def test_headers_of_a_response_are_pairs_of_bytes(kind: str, headers: tuple[object, ...]) -> None:
+    """Checked where they come in, so that no sink, filter or log has to."""
+    gateway, _, _, _ = opened()
+    message = (8, 1, 200, headers) if kind == "RESPONSE_START" else (10, 1, 200, headers, b"", True)
+    with pytest.raises(RemoteProtocolError):
+        list(gateway.receive(msgpack.packb(message)))

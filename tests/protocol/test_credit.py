@@ -27,8 +27,8 @@ def test_what_is_owed_is_given_at_once_if_need_be() -> None:
     assert window.open() == 0
 
 
-def test_a_held_window_opens_with_the_whole_of_it() -> None:
-    window = ReceiveWindow(100, held=True)
+def test_a_closed_window_opens_with_the_whole_of_it() -> None:
+    window = ReceiveWindow(100, allowed=0)
     with pytest.raises(RemoteProtocolError):
         window.arrived(1)
     assert window.wanted() == 100
@@ -39,7 +39,7 @@ def test_a_held_window_opens_with_the_whole_of_it() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["send", "take"]), st.integers(0, 60))), st.booleans())
 def test_nothing_is_lost_or_made(steps: list[tuple[str, int]], held: bool) -> None:
     """What the sender may send, what is held, and what is owed are always the window."""
-    window = ReceiveWindow(100, held=held)
+    window = ReceiveWindow(100, allowed=0 if held else None)
     may_send, held_bytes = (window.open() if held else 100), 0
     for step, count in steps:
         if step == "send":

@@ -4,7 +4,14 @@ import tracemalloc
 
 import pytest
 from propylon.protocol.calls import Call
-from propylon.protocol.codec import encode, request_body, response, response_body
+from propylon.protocol.codec import (
+    RESPONSE_FRAME,
+    encode,
+    encode_request_body,
+    encode_response,
+    encode_response_body,
+    with_end,
+)
 from propylon.protocol.messages import (
     END,
     EVENT,
@@ -211,19 +218,22 @@ def test_messages_made_of_buffers_are_what_the_packer_makes(
     same: list[tuple[Message, list[bytes] | tuple[bytes, ...]]] = [
         (
             (REQUEST_BODY, call_id, body[:size], flag),
-            request_body(call_id, body[:size], flag),
+            encode_request_body(call_id, body[:size], flag),
         ),
         (
             (RESPONSE_BODY, call_id, body[:size], flag, not flag),
-            response_body(call_id, pieces, size, flag, not flag),
+            encode_response_body(call_id, pieces, size, flag, not flag),
         ),
         (
             (RESPONSE, call_id, 200, HEAD, body[:size], flag),
-            response(encode(start), pieces, size, flag),
+            encode_response(encode(start), pieces, size, flag),
         ),
     ]
     for message, buffers in same:
         assert b"".join(buffers) == encode(message)
+    whole = encode((RESPONSE, call_id, 200, HEAD, body[:size], False))
+    assert with_end(whole) == encode((RESPONSE, call_id, 200, HEAD, body[:size], True))
+    assert len(whole) < len(encode(start)) + size + RESPONSE_FRAME
 
 
 def test_large_buffers_are_not_copied() -> None:
