@@ -1,18 +1,20 @@
 """Bytes on their way into a socket that takes as many of them as it likes.
 
 They lie in the buffers in which they came and are not joined for the road: `sendmsg` takes a list.
-Who has the socket calls it with `buffers` and says to `sent` what it took.
+`send` is the one loop that sends what is left, for both ends of a link; it is given the socket's
+`sendmsg` and so knows no socket. A driver that sends by itself calls `sendmsg` with `buffers` and
+says to `sent` what it took.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal
 
 MOST_BUFFERS: Final = 1_024
 """Buffers that one `sendmsg` takes (IOV_MAX, limits.h): more are EMSGSIZE, with nothing sent."""
 
 
-class Unsent:
+class SendBuffer:
     __slots__ = ("buffers", "size")
 
     def __init__(self) -> None:
@@ -57,6 +59,27 @@ class Unsent:
                 return
             count -= len(first)
             buffers.popleft()
+
+    def send(
+        self,
+        sendmsg: Callable[[Iterable[bytes | memoryview]], int],
+        refill: Callable[[], Sequence[bytes]],
+    ) -> Literal["sent", "blocked"]:
+        """Sends what is here, and then what `refill` gives, batch by batch, until that is nothing:
+        "sent"; or until the socket takes no more: "blocked", and it is to be asked again when it is
+        writable. Raises what `sendmsg` raises when nobody is there (OSError)."""
+        while True:
+            if not self.size:
+                batch = refill()
+                if not batch:
+                    return "sent"
+                self.add_all(batch)
+            try:
+                self.sent(sendmsg(self.buffers))
+            except (BlockingIOError, InterruptedError):
+                return "blocked"
+            if self.size:
+                return "blocked"
 
     def clear(self) -> None:
         """Nothing of it will go out."""

@@ -41,7 +41,7 @@ from ...protocol.messages import (
     Message,
 )
 from ...protocol.outbox import SEND_BUFFER
-from ...protocol.send_buffer import Unsent
+from ...protocol.send_buffer import SendBuffer
 from ..exchange.exchange import Exchange
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
@@ -76,7 +76,7 @@ class Member(PoolMember):
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock
-        self._unsent = Unsent()
+        self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._opened = 0
         """Calls opened since the last flush."""
@@ -245,17 +245,7 @@ class Member(PoolMember):
         unsent = self._unsent
         was_blocked = unsent.size > 0
         try:
-            while True:
-                if not unsent.size:
-                    batch = self.machine.take_batch()
-                    if not batch:
-                        break
-                    unsent.add_all(batch)
-                unsent.sent(self._sock.sendmsg(unsent.buffers))
-                if unsent.size:
-                    break
-        except BlockingIOError:
-            pass
+            unsent.send(self._sock.sendmsg, self.machine.take_batch)
         except OSError as error:
             # The worker is gone, but what it has sent is still to be read: the end is met there.
             log.debug("%s takes nothing more: %s", self.name, error)

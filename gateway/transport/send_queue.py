@@ -8,7 +8,7 @@ the response's source gets no credit, so that a slow client slows its own call a
 import socket
 from collections.abc import Iterable
 
-from ...protocol.send_buffer import Unsent
+from ...protocol.send_buffer import SendBuffer
 
 
 class Outgoing:
@@ -16,7 +16,7 @@ class Outgoing:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._kept = Unsent()
+        self._kept = SendBuffer()
         self.blocked = False
         """Whether the kernel has refused some of what is kept, and will say when it takes more."""
 

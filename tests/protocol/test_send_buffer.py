@@ -1,14 +1,15 @@
 """Buffers on their way into a socket that takes as many bytes as it likes."""
 
 import socket
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.protocol.send_buffer import MOST_BUFFERS, Unsent
+from propylon.protocol.send_buffer import MOST_BUFFERS, SendBuffer
 
 
-def joined(unsent: Unsent) -> bytes:
+def joined(unsent: SendBuffer) -> bytes:
     return b"".join(unsent.buffers)
 
 
@@ -17,7 +18,7 @@ def test_a_part_taken_at_every_byte() -> None:
     whole = b"".join(buffers)
     for first in range(len(whole) + 1):
         for second in range(len(whole) - first + 1):
-            unsent = Unsent()
+            unsent = SendBuffer()
             for data in buffers:
                 unsent.add(data)
             for taken in (first, second):
@@ -29,7 +30,7 @@ def test_a_part_taken_at_every_byte() -> None:
 
 @given(st.lists(st.binary(max_size=20) | st.integers(0, 50)))
 def test_whatever_is_added_and_taken(steps: list[bytes | int]) -> None:
-    unsent, said, taken = Unsent(), b"", 0
+    unsent, said, taken = SendBuffer(), b"", 0
     for step in steps:
         if isinstance(step, bytes):
             unsent.add(step)
@@ -47,7 +48,7 @@ def test_more_small_buffers_than_one_call_takes() -> None:
     """IOV_MAX: the system call would fail, with nothing sent."""
     one, other = socket.socketpair()
     with one, other:
-        unsent = Unsent()
+        unsent = SendBuffer()
         said = [b"%d," % number for number in range(5 * MOST_BUFFERS)]
         unsent.add_all(said)
         assert len(unsent.buffers) <= MOST_BUFFERS
@@ -65,7 +66,50 @@ def test_so_many_are_too_many() -> None:
 
 
 def test_what_is_forgotten_is_gone() -> None:
-    unsent = Unsent()
+    unsent = SendBuffer()
     unsent.add(b"abc")
     unsent.clear()
     assert (unsent.size, bool(unsent)) == (0, False)
+
+
+class Taker:
+    """A socket's `sendmsg` that takes so many bytes each time, 0: none for now."""
+
+    def __init__(self, *counts: int) -> None:
+        self.counts = list(counts)
+        self.taken: list[bytes] = []
+
+    def sendmsg(self, buffers: Iterable[bytes | memoryview]) -> int:
+        count = self.counts.pop(0)
+        if not count:
+            raise BlockingIOError
+        self.taken.append(b"".join(buffers)[:count])
+        return len(self.taken[-1])
+
+
+@pytest.mark.parametrize(
+    ("counts", "batches", "outcome", "taken", "left"),
+    [
+        ([], [], "sent", [], b""),
+        ([9], [[b"ab", b"c"]], "sent", [b"abc"], b""),
+        ([9, 9], [[b"a"], [b"b"]], "sent", [b"a", b"b"], b""),
+        ([2], [[b"ab", b"c"], [b"later"]], "blocked", [b"ab"], b"c"),
+        ([0], [[b"ab"], [b"later"]], "blocked", [], b"ab"),
+        ([9, 0], [[b"ab"], [b"c"]], "blocked", [b"ab"], b"c"),
+    ],
+)
+def test_what_is_left_is_sent_until_the_socket_takes_no_more(
+    counts: list[int], batches: list[list[bytes]], outcome: str, taken: list[bytes], left: bytes
+) -> None:
+    unsent, taker = SendBuffer(), Taker(*counts)
+    refill = iter(batches)
+    assert unsent.send(taker.sendmsg, lambda: next(refill, [])) == outcome
+    assert (taker.taken, joined(unsent), taker.counts) == (taken, left, [])
+
+
+def test_what_waits_goes_before_the_next_batch() -> None:
+    unsent, taker = SendBuffer(), Taker(9, 9)
+    unsent.add(b"first")
+    refill = iter([[b"second"]])
+    assert unsent.send(taker.sendmsg, lambda: next(refill, [])) == "sent"
+    assert taker.taken == [b"first", b"second"]

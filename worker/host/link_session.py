@@ -37,7 +37,7 @@ from ...protocol.messages import (
     Scope,
 )
 from ...protocol.outbox import SEND_BUFFER
-from ...protocol.send_buffer import Unsent
+from ...protocol.send_buffer import SendBuffer
 from ...protocol.worker_link import WorkerLink
 from ..app.request_scope import UnknownCallType
 from ..process.app_children import end_if_child
@@ -180,7 +180,7 @@ class LinkSession:
         """When, since the last flush, the first call has ended; 0.0: none has."""
         self._corked = False
         self._rung = False
-        self._unsent = Unsent()
+        self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._unconfirmed: list[HostedCall] = []
         self.link.greet()
@@ -307,24 +307,15 @@ class LinkSession:
         self._answered_at = 0.0
         if self.blocked or self.closed:
             return
-        unsent = self._unsent
-        while True:
-            if not unsent.size:
-                batch = self.link.take_batch()
-                if not batch:
-                    break
-                unsent.add_all(batch)
-            try:
-                unsent.sent(self.sock.sendmsg(unsent.buffers))
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError as error:
-                self.lose(str(error))
-                return
-            if unsent.size:
-                self.blocked = True
-                self.owner.watch_writable(self)
-                return
+        try:
+            outcome = self._unsent.send(self.sock.sendmsg, self.link.take_batch)
+        except OSError as error:
+            self.lose(str(error))
+            return
+        if outcome == "blocked":
+            self.blocked = True
+            self.owner.watch_writable(self)
+            return
         if self._unconfirmed:
             self._all_confirmed()
         if self.link.state == "closed":

@@ -23,6 +23,7 @@ from ...protocol.messages import (
     Message,
     Scope,
 )
+from ...protocol.send_buffer import SendBuffer
 from ..process.app_children import keep_from_children
 
 USER_AGENT: Final = b"propylon-warm-up"
@@ -52,7 +53,7 @@ class WarmUp:
         self._request: _Request | None = None
         self._link = GatewayLink(Greeting(who={"gateway": 0}, features=FEATURES), lambda: None)
         self._link.greet()
-        self._unsent = b""
+        self._unsent = SendBuffer()
         self.failure = ""
         """A sentence: what the app made of which request."""
 
@@ -119,12 +120,7 @@ class WarmUp:
             )
 
     def _flush(self) -> None:
-        self._unsent += self._link.take_output()
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[self._ours.send(self._unsent) :]
-        except BlockingIOError:
-            pass
+        self._unsent.send(self._ours.sendmsg, self._link.take_batch)
 
 
 def _scope(target: str) -> Scope:
