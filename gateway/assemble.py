@@ -29,11 +29,12 @@ from .observe.logs import Logs
 from .pool.pool import Pool
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
-from .serve.proxy_header import ProxyGate
-from .serve.service import Listener, Service
+from .serve.begin import Begin, HttpVersions
+from .serve.proxy_header import ProxyHeaders
+from .serve.service import Service, ServiceListener
 from .serve.service_state import ServiceState
 from .serve.tls_handshake import Handshakes
-from .settings import GatewaySettings, ServeSettings
+from .settings import GatewaySettings, ListenerSettings, ServeSettings
 from .tls.certificates import Certificates
 from .transport.poller import Poller
 
@@ -104,14 +105,13 @@ async def run_gateway(
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
             tls = Handshakes(state, certificates, settings.tls)
             background.start_soon(tls.renew)
+        proxies = ProxyHeaders(settings.trust, state) if settings.trust.proxy_protocol else None
         listeners = [
-            Listener(sock, listener.address, tls if listener.tls else None)
+            _listener(sock, listener, state, proxies, tls if listener.tls else None)
             for sock, listener in zip(sockets, settings.listeners, strict=True)
         ]
         sweepers = [Pulse(report).sweep, Waits(report, pools, state).sweep]
         service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())])
-        if settings.trust.proxy_protocol:
-            service.proxies = ProxyGate(settings.trust, state)
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
         if access_log is not None:
@@ -245,6 +245,20 @@ def _open_access_log(settings: GatewaySettings) -> AccessLog | None:
         if path
         else None
     )
+
+
+def _listener(
+    sock: socket.socket,
+    settings: ListenerSettings,
+    state: ServiceState,
+    proxies: ProxyHeaders | None,
+    tls: Handshakes | None,
+) -> ServiceListener:
+    """With the layers between what is accepted and HTTP, from the top down."""
+    begin: Begin = HttpVersions(state).begin if tls is None else tls.begin
+    if proxies is not None:
+        begin = proxies.before(begin)
+    return ServiceListener(sock, settings.address, begin, tls)
 
 
 def _with_redirect(

@@ -11,18 +11,19 @@ Two clocks run, for the two ways in which a client can be late: `_deadline` for 
 in this state, and its socket's `send_by` for what it has to take.
 """
 
-import socket
 from logging import getLogger
 from typing import Final
 
-from ...protocol.messages import CLIENT_GONE, REASON, Address, Pairs
+from ...protocol.messages import CLIENT_GONE, REASON, Pairs
+from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError, error_page
 from ..exchange.exchange import Exchange
 from ..http1.machine import CONTINUE
 from ..http1.refused_request import refused_request
-from ..transport.tls_transport import TlsTransport
+from ..transport.client_socket import MOST_BUFFERED
+from ..transport.transport import Transport
 from ..websocket.handshake import check_handshake, check_origin
-from .client_socket import MOST_BUFFERED, ClientSocket
+from .body_credit import BodyCredit
 from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection
 from .service_state import ServiceState
 from .upload import Upload
@@ -40,38 +41,14 @@ BODY_LATE: Final = RequestError(
 )
 
 
-class ClientConnection(ClosingConnection):
-    __slots__ = (
-        "_advancing",
-        "_client",
-        "_exchange",
-        "_extensions",
-        "_known",
-        "_scheme",
-        "_server",
-        "_upload",
-    )
+class Http1Connection(ClosingConnection):
+    __slots__ = ("_advancing", "_credit", "_endpoint", "_exchange", "_upload")
 
-    def __init__(
-        self,
-        sock: socket.socket | TlsTransport,
-        client: Address | None,
-        server: Address | None,
-        service: ServiceState,
-        scheme: str = "http",
-        known: bool = True,
-    ) -> None:
-        """`scheme`: what the client used, where a PROXY header told; `known`: whether `client` is
-        the client and not a proxy that could not say who is."""
-        super().__init__(ClientSocket(sock, service), service)
-        self._client = client
-        self._server = server
-        self._scheme = scheme
-        self._known = known
-        self._extensions = sock.extensions if isinstance(sock, TlsTransport) else None
-        if self._extensions is not None:
-            self._scheme = "https"
+    def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
+        super().__init__(transport, service)
+        self._endpoint = endpoint
         self._exchange: Exchange | None = None
+        self._credit = BodyCredit()
         self._upload = Upload(self._machine)
         self._advancing = False
 
@@ -80,12 +57,14 @@ class ClientConnection(ClosingConnection):
     def open(self) -> None:
         """Joins the service: from here on the poller brings what the client sends."""
         self._service.connections.add(self)
-        self._socket.join(self)
+        if self._service.draining:
+            self.drain()
+        self._transport.join(self)
 
     def readable(self) -> None:
         """One read; the poller comes again for more. The barrier: trouble stays here."""
         try:
-            data = self._socket.recv()
+            data = self._transport.recv()
             if data:
                 if self._state not in ("lingering", "flushing"):
                     self._machine.receive(data)
@@ -102,12 +81,15 @@ class ClientConnection(ClosingConnection):
 
     def writable(self) -> None:
         """Kept bytes can go out."""
-        exchange = self._exchange
+        transport = self._transport
         try:
-            all_sent = self._socket.send_kept(None if exchange is None else exchange.source)
+            sent = transport.send_kept()
         except OSError:
             self._client_gone()
             return
+        exchange = self._exchange
+        self._credit.pay(None if exchange is None else exchange.source, sent, transport.kept)
+        all_sent = not transport.kept
         if all_sent and self._state == "flushing":
             self._close_gently()
         elif all_sent and self._state == "idle":
@@ -125,11 +107,11 @@ class ClientConnection(ClosingConnection):
                     if exchange.more_body:
                         self._push_body(exchange)
                     elif self._machine.buffered >= MOST_BUFFERED:
-                        self._socket.pause()
+                        self._transport.pause()
                     if self._exchange is exchange:
                         break
-                elif self._socket.kept >= MOST_BUFFERED:
-                    self._socket.pause()
+                elif self._transport.kept >= MOST_BUFFERED:
+                    self._transport.pause()
                     break
                 elif not self._next_exchange():
                     break
@@ -149,14 +131,14 @@ class ClientConnection(ClosingConnection):
             return False
         if request.upgrade:
             check_handshake(request)
-        exchange = Exchange(request, self, self._client, self._server)
-        exchange.scheme = self._scheme
-        exchange.extensions = self._extensions
+        endpoint = self._endpoint
+        exchange = Exchange(request, self, endpoint.client, endpoint.server)
+        exchange.scheme, exchange.extensions = endpoint.scheme, endpoint.extensions
         exchange.opened = self._service.clock()
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
-        if request.forwarded and self._known:
+        if request.forwarded and endpoint.is_known:
             self._service.apply_trust(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
@@ -165,7 +147,7 @@ class ClientConnection(ClosingConnection):
         if request.upgrade:
             if self._service.allowed_origins:
                 check_origin(request, self._service.allowed_origins)
-            self._socket.pause()  # until the answer is out, the client has nothing to say
+            self._transport.pause()  # until the answer is out, the client has nothing to say
         self._service.answer(exchange)
         return True
 
@@ -176,14 +158,14 @@ class ClientConnection(ClosingConnection):
             return
         self._deadline = 0.0  # whatever it waits for, it is not the client
         if wants == "credit":
-            self._socket.pause()
+            self._transport.pause()
 
     def credit_arrived(self, exchange: Exchange) -> None:
         if exchange is not self._exchange or not exchange.more_body:
             return
         if self._upload.owes_continue(exchange):
             self._send(CONTINUE)
-        self._socket.pause(False)
+        self._transport.pause(False)
         self._advance()
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:
@@ -227,7 +209,7 @@ class ClientConnection(ClosingConnection):
             return
         exchange.body_sent += len(data)
         self._gather(self._machine.body(data))
-        self._socket.charge(exchange.source, len(data))
+        self._credit.charge(exchange.source, len(data), self._transport.kept)
         if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
             self._deadline = self._service.clock() + self._service.settings.body_timeout
 
@@ -235,7 +217,8 @@ class ClientConnection(ClosingConnection):
         if exchange is not self._exchange:
             return
         data = self._machine.end()
-        if data or self._socket.gathered:
+        transport = self._transport
+        if data or (transport.kept and not transport.blocked):
             self._send(data)
         self._finish(exchange)
 
@@ -266,12 +249,12 @@ class ClientConnection(ClosingConnection):
         """The app has accepted: 101, and the socket is a WebSocket's from here on."""
         head, machine = accept_websocket(exchange, event, self._service)
         self._send(head)
-        if self._socket.closed:
+        if self._transport.closed:
             return
         self._exchange = None
         self._state = "closed"
         self._service.connections.discard(self)
-        websocket = WebSocketConnection(self._socket, exchange, machine, self._service)
+        websocket = WebSocketConnection(self._transport, exchange, machine, self._service)
         if self._service.draining:  # it began while the others were told
             websocket.drain()
 
@@ -321,9 +304,9 @@ class ClientConnection(ClosingConnection):
             return
         self._state = "idle"
         self._deadline = 0.0
-        self._socket.forget_source()
-        self._socket.pause(False)
-        if not self._socket.kept:
+        self._credit.forget()
+        self._transport.pause(False)
+        if not self._transport.kept:
             self._await_request(now)
         elif machine.buffered:
             self._advance()
@@ -334,7 +317,7 @@ class ClientConnection(ClosingConnection):
         self._deadline = now + (
             FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
         )
-        self._socket.pause(False)
+        self._transport.pause(False)
         if self._machine.buffered:
             self._advance()
 
@@ -353,18 +336,19 @@ class ClientConnection(ClosingConnection):
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.send(data)
+            self._transport.send(data)
         except OSError:
             self._client_gone()
 
     def _gather(self, buffers: tuple[bytes, ...]) -> None:
         """What has come of a longer response goes out together when the turn ends."""
-        if buffers and self._socket.gather(buffers):
+        if buffers and self._transport.gather(buffers):
             self._service.poller.at_end_of_turn(self._turn_ends)
 
     def _turn_ends(self) -> None:
         try:
-            if not self._socket.settled:
+            # While it is blocked the poller tells when it is not.
+            if not self._transport.blocked and (self._transport.kept or self._credit.owed):
                 self.writable()
         except Exception:
             # The barrier of one connection, as in `readable`.
@@ -381,12 +365,12 @@ class ClientConnection(ClosingConnection):
     def _refuse(self, error: RequestError) -> None:
         """The client's request can't be taken (further): an answer if there is room, then close."""
         if error.log_line:
-            self._service.client_faults.say(error.log_line, self._client)
+            self._service.client_faults.say(error.log_line, self._endpoint.client)
         exchange = self._exchange
         if exchange is None:
             request = refused_request(self._machine.head_so_far)
-            exchange = Exchange(request, self, self._client, self._server)
-            exchange.scheme = self._scheme
+            exchange = Exchange(request, self, self._endpoint.client, self._endpoint.server)
+            exchange.scheme = self._endpoint.scheme
             exchange.opened = self._service.clock()
             self._exchange = exchange
         elif exchange.source is not None:
@@ -404,15 +388,15 @@ class ClientConnection(ClosingConnection):
             if not exchange.status:
                 exchange.status, exchange.reason = 499, why
             self._log(exchange)
-        if (exchange is not None or self._socket.kept) and not self._machine.end_shows:
-            self._socket.reset()  # else a cut response would look whole
+        if (exchange is not None or self._transport.kept) and not self._machine.end_shows:
+            self._transport.reset()  # else a cut response would look whole
         self._close()
 
     # -- deadlines ---------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. Called a few times a second."""
-        if self._socket.send_by and now >= self._socket.send_by:
+        if self._transport.send_by and now >= self._transport.send_by:
             # Sent bytes that the client does not take: nothing more can be said to it.
             self._client_gone("The client took nothing of its response. --send-timeout")
         elif self._deadline and now >= self._deadline:
@@ -422,7 +406,7 @@ class ClientConnection(ClosingConnection):
                 self._close_idle()
             elif self._state != "exchange":
                 self._close()
-            elif not self._socket.kept:  # else it is busy taking what it is sent
+            elif not self._transport.kept:  # else it is busy taking what it is sent
                 self._refuse(BODY_LATE)
 
     def cut(self) -> None:

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from typing import Final, Literal
 
 from ..http1.machine import HttpMachine
-from .client_socket import LINGER, ClientSocket
+from ..transport.client_socket import LINGER
+from ..transport.transport import Transport
 from .service_state import ServiceState
 
 FIRST_BYTE_OF_NEXT: Final = 0.75
@@ -30,12 +31,12 @@ class ClosingConnection(ABC):
         "_lingers",
         "_machine",
         "_service",
-        "_socket",
         "_state",
+        "_transport",
     )
 
-    def __init__(self, client_socket: ClientSocket, service: ServiceState) -> None:
-        self._socket = client_socket
+    def __init__(self, transport: Transport, service: ServiceState) -> None:
+        self._transport = transport
         self._service = service
         self._machine = HttpMachine(service.http)
         self._state: State = "idle"
@@ -72,9 +73,9 @@ class ClosingConnection(ABC):
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        self._socket.pause(False)
+        self._transport.pause(False)
         self._deadline = 0.0
-        if self._socket.kept:
+        if self._transport.kept:
             self._state = "flushing"
         else:
             self._close_gently()
@@ -83,7 +84,7 @@ class ClosingConnection(ABC):
         """Closes so that the client gets all that was sent, and sees it if that is not all."""
         machine = self._machine
         if self._cut_short and not machine.end_shows:
-            self._socket.reset()
+            self._transport.reset()
             self._close()
         elif machine.body_complete and not machine.buffered and not self._lingers:
             self._close()
@@ -94,7 +95,7 @@ class ClosingConnection(ABC):
         self._state = "lingering"
         self._deadline = self._service.clock() + seconds
         try:
-            self._socket.shut_writing()
+            self._transport.shut_writing()
         except OSError:
             self._close()
 
@@ -103,4 +104,4 @@ class ClosingConnection(ABC):
         if self._state != "closed":
             self._state = "closed"
             self._service.connections.discard(self)
-            self._socket.close()
+            self._transport.close()

@@ -1,93 +1,88 @@
-"""Where connections come in that begin with a PROXY header.
+"""The layer for connections that begin with a PROXY header (`listen.proxy_protocol`).
 
 The header is read before anything else is: what follows it, a TLS hello perhaps, is left in the
-kernel for whoever takes the socket over. So bytes are only looked at (MSG_PEEK) until the header
-is whole; while it is not, all of them are its own and can be taken.
+kernel for the layer above. So bytes are only looked at (MSG_PEEK) until the header is whole; while
+it is not, all of them are its own and can be taken.
 """
 
-import socket
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from logging import getLogger
 from typing import Final
 
-from ...protocol.messages import Address
-from ..listen.proxy_protocol import LONGEST, ProxyProtocolError, read_proxy_header
+from ..exchange.endpoint import Endpoint
+from ..listen.proxy_protocol import LONGEST, ProxyHeader, ProxyProtocolError, read_proxy_header
 from ..peers import PeerSet
 from ..settings import TrustSettings
-from ..transport.poller import READ
+from ..transport.client_socket import ClientSocket
+from .begin import Begin
 from .log_throttle import LogThrottle
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
 
-PATIENCE: Final = 5.0
+PROXY_HEADER_TIMEOUT: Final = 5.0
 """Seconds for a header. The sender has it ready when it connects; the specification asks for at
 least 3, so that one retransmission fits in (section 2)."""
 
-Begin = Callable[[socket.socket, Address | None, Address | None, str, bool], None]
-"""Takes over a socket whose header has been read, with its client, server and scheme, and whether
-the client is known. One that is not (UNKNOWN) must not be trusted as the proxy is."""
 
+class ProxyHeaders:
+    """Those that are awaited in this process."""
 
-class ProxyGate:
     def __init__(self, settings: TrustSettings, state: ServiceState) -> None:
         self._allowed = PeerSet(settings.proxy_allow_from)
         self.state = state
         self._throttle = LogThrottle()
 
-    def enter(
-        self, sock: socket.socket, peer: Address | None, server: Address | None, begin: Begin
-    ) -> None:
-        """A connection just accepted: `begin` follows when its header is there, or it closes."""
-        if not self._allowed.has(peer):
-            self.refused(peer, "it is not among --proxy-allow-from")
-            sock.close()
-            return
-        Greeting(self, sock, peer, server, begin).open()
+    def before(self, begin: Begin) -> Begin:
+        """A `Begin` that calls the given one when a connection's header is there, with what the
+        header says."""
+        return partial(self._await, begin)
 
-    def refused(self, peer: Address | None, why: str) -> None:
+    def _await(self, begin: Begin, transport: ClientSocket, endpoint: Endpoint) -> None:
+        if not self._allowed.has(endpoint.client):
+            self.refused(endpoint, "it is not among --proxy-allow-from")
+            transport.close()
+            return
+        PendingHeader(self, transport, endpoint, begin).open()
+
+    def refused(self, peer: Endpoint, why: str) -> None:
         """Logs why a connection was closed, once per source and minute."""
-        source = peer[0] if peer is not None else "a Unix socket"
+        source = peer.client[0] if peer.client is not None else "a Unix socket"
         if self._throttle.may(source, self.state.clock()):
             log.warning("closed a connection from %s: %s", source, why)
 
 
-class Greeting:
+class PendingHeader:
     """A connection whose header is still to come."""
 
-    __slots__ = ("_begin", "_came", "_deadline", "_gate", "_peer", "_server", "_sock")
+    __slots__ = ("_begin", "_came", "_deadline", "_endpoint", "_headers", "_transport")
 
     def __init__(
-        self,
-        gate: ProxyGate,
-        sock: socket.socket,
-        peer: Address | None,
-        server: Address | None,
-        begin: Begin,
+        self, headers: ProxyHeaders, transport: ClientSocket, endpoint: Endpoint, begin: Begin
     ) -> None:
-        self._gate = gate
-        self._sock = sock
-        self._peer = peer
-        self._server = server
+        self._headers = headers
+        self._transport = transport
+        self._endpoint = endpoint
         self._begin = begin
         self._came = b""
-        self._deadline = gate.state.clock() + PATIENCE
+        self._deadline = headers.state.clock() + PROXY_HEADER_TIMEOUT
 
     def open(self) -> None:
-        self._gate.state.connections.add(self)
-        self._gate.state.poller.add(self._sock.fileno(), self, READ)
+        self._headers.state.connections.add(self)
+        self._transport.join(self)
         self.readable()  # a proxy sends the header with its first packet
 
     def readable(self) -> None:
         came = self._came
         try:
-            seen = self._sock.recv(LONGEST, socket.MSG_PEEK)
+            seen = self._transport.peek(LONGEST)
+            if seen is None:
+                return
             header = read_proxy_header(came + seen) if seen else None
             taken = header.length - len(came) if header is not None else len(seen)
             # Not more than was seen, so that it comes whole.
-            self._came = came + self._sock.recv(taken) if taken else came
-        except BlockingIOError:
-            return
+            self._came = came + self._transport.take(taken)
         except ProxyProtocolError as error:
             self._refuse(str(error))
             return
@@ -95,10 +90,8 @@ class Greeting:
             self._close()  # it was reset: health checks end so
             return
         if header is not None:
-            self._leave()
-            client, server = header.client or self._peer, header.server or self._server
-            known = header.client is not None
-            self._begin(self._sock, client, server, header.scheme or "http", known)
+            self._headers.state.connections.discard(self)
+            self._begin(self._transport, _told(self._endpoint, header))
         elif not seen and came:
             self._refuse("it ended within its PROXY header")
         elif not seen:
@@ -108,16 +101,12 @@ class Greeting:
         """Nothing is sent."""
 
     def _refuse(self, why: str) -> None:
-        self._gate.refused(self._peer, why)
+        self._headers.refused(self._endpoint, why)
         self._close()
 
-    def _leave(self) -> None:
-        self._gate.state.connections.discard(self)
-        self._gate.state.poller.remove(self._sock.fileno())
-
     def _close(self) -> None:
-        self._leave()
-        self._sock.close()
+        self._headers.state.connections.discard(self)
+        self._transport.close()
 
     def sweep(self, now: float) -> None:
         if now >= self._deadline:
@@ -129,3 +118,14 @@ class Greeting:
 
     def cut(self) -> None:
         self._close()
+
+
+def _told(peer: Endpoint, header: ProxyHeader) -> Endpoint:
+    """The connection's ends as the header has them; where it says nothing, as they were."""
+    return replace(
+        peer,
+        client=header.client or peer.client,
+        server=header.server or peer.server,
+        scheme=header.scheme or peer.scheme,
+        is_known=header.client is not None,
+    )

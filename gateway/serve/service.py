@@ -10,9 +10,10 @@ from time import monotonic, time
 import trio
 
 from ...protocol.messages import Address
+from ..exchange.endpoint import Endpoint
 from ..peers import unmapped
-from .http1_connection import ClientConnection
-from .proxy_header import Begin, ProxyGate
+from ..transport.client_socket import ClientSocket
+from .begin import Begin
 from .service_state import ServiceState
 from .tls_handshake import Handshakes
 
@@ -28,13 +29,15 @@ OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """A bound, listening, non-blocking socket and how the operator calls it."""
+class ServiceListener:
+    """A bound, listening, non-blocking socket, how the operator calls it, and what becomes of the
+    connections that it accepts."""
 
     sock: socket.socket
     address: str
-    tls: Handshakes | None = None
-    """Makes connections of what is accepted, where the listener speaks TLS."""
+    begin: Begin
+    handshakes: Handshakes | None = None
+    """Where the listener speaks TLS: accepting waits while these have no room."""
 
 
 class Service:
@@ -45,10 +48,8 @@ class Service:
         self._accepting = trio.CancelScope()
         self._listeners_closed = trio.Event()
         self._all_gone = trio.Event()
-        self.proxies: ProxyGate | None = None
-        """Where connections that begin with a PROXY header come in; None: without."""
 
-    async def accept(self, listeners: Iterable[Listener]) -> None:
+    async def accept(self, listeners: Iterable[ServiceListener]) -> None:
         """Accepts connections on every listener until `drain`; then those that wait in the
         kernel's queue, which would be reset, and closes it: the next are refused at once."""
         listeners = list(listeners)
@@ -62,7 +63,7 @@ class Service:
             listener.sock.close()
         self._listeners_closed.set()
 
-    async def _accept_on(self, listener: Listener, *, last: bool = False) -> None:
+    async def _accept_on(self, listener: ServiceListener, *, last: bool = False) -> None:
         """`last`: only what is there already."""
         sock = listener.sock
         is_tcp = sock.family != socket.AF_UNIX
@@ -72,14 +73,14 @@ class Service:
         wildcard = server[0] in ("0.0.0.0", "::")
         if not last:
             self._state.poller.announce(sock.fileno())
-        begin: Begin = self._begin if listener.tls is None else listener.tls.begin
+        begin, handshakes, transports = listener.begin, listener.handshakes, self._state.transports
         at_once = 0
         while True:
             if not last and not at_once:
                 await trio.lowlevel.wait_readable(sock)
                 at_once = MOST_AT_ONCE
-            if not last and listener.tls is not None and listener.tls.full:
-                await listener.tls.room()
+            if not last and handshakes is not None and handshakes.full:
+                await handshakes.room()
             at_once -= 1
             try:
                 client_sock, peer = sock.accept()
@@ -103,21 +104,7 @@ class Service:
                 client = _shown(peer) if sock.family == socket.AF_INET6 else peer
                 if wildcard:
                     local = _shown(client_sock.getsockname())
-            if self.proxies is None:
-                begin(client_sock, client, local, "http", True)
-            else:
-                self.proxies.enter(client_sock, client, local, begin)
-
-    def _begin(
-        self,
-        sock: socket.socket,
-        client: Address | None,
-        server: Address | None,
-        scheme: str,
-        known: bool,
-    ) -> None:
-        """The client speaks HTTP from here on."""
-        ClientConnection(sock, client, server, self._state, scheme, known).open()
+            begin(ClientSocket(client_sock, transports), Endpoint(client, local))
 
     async def sweep(self) -> None:
         """Looks at every deadline a few times a second, for ever."""

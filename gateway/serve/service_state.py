@@ -8,6 +8,7 @@ from typing import Protocol
 from ..exchange.exchange import Exchange
 from ..http1.machine import HttpContext
 from ..settings import ServeSettings, WebSocketSettings
+from ..transport.client_socket import TransportContext
 from ..transport.poller import Poller
 from ..websocket.restarts import Restarts
 from .client_faults import ClientFaults
@@ -42,6 +43,7 @@ class ServiceState:
     draining: bool = False
     says_close: bool = field(init=False)
     """Whether responses end their connection: there is a reason to."""
+    transports: TransportContext = field(init=False)
     restarts: Restarts = field(init=False)
     """WebSockets that are to be closed, one after the other."""
     clock: Callable[[], float] = monotonic
@@ -51,6 +53,7 @@ class ServiceState:
     def __post_init__(self) -> None:
         self._reasons: set[str] = set()
         self.close_for("no keep-alive", self.settings.timeout_keep_alive == 0)
+        self.transports = TransportContext(self.poller, self.clock, self.settings.send_timeout)
         self.restarts = Restarts(self.settings.graceful_timeout / 2)
 
     def close_for(self, reason: str, holds: bool) -> None:

@@ -1,29 +1,28 @@
-"""TLS handshakes: from an accepted socket to a connection, or to nothing.
+"""The layer of TLS: from a client's socket to an HTTP connection over TLS, or to nothing.
 
 The poller drives them as it drives connections. A client that stalls has its slot for the time-out
 only. When all slots are taken accepting pauses, and those that have had `HURRY` seconds make room:
 whoever holds slots on purpose does not shut the others out.
 """
 
-import socket
+from dataclasses import replace
 from logging import getLogger
 from typing import Final
 
 import trio
 
-from ...protocol.messages import Address
+from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
 from ..settings import TlsSettings
 from ..tls.certificates import Certificates
 from ..tls.session import TlsError, TlsSession
-from ..transport.poller import READ, WRITE
-from ..transport.tls_transport import TlsOutgoing, TlsTransport
-from .http1_connection import ClientConnection
+from ..transport.client_socket import ClientSocket
+from ..transport.tls_transport import TlsTransport
+from .begin import HttpVersions
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
 
-READ_SIZE: Final = 65_536
 HURRY: Final = 1.0
 """Seconds; a handshake is two round trips and some milliseconds of work."""
 RENEWAL_EVERY: Final = 0.5
@@ -41,6 +40,7 @@ class Handshakes:
         self, state: ServiceState, certificates: Certificates, settings: TlsSettings
     ) -> None:
         self.state = state
+        self.versions = HttpVersions(state)
         self.settings = settings
         self._certificates = certificates
         self._running: set[Handshake] = set()
@@ -59,17 +59,9 @@ class Handshakes:
                 self._room = trio.Event()
             await self._room.wait()
 
-    def begin(
-        self,
-        sock: socket.socket,
-        client: Address | None,
-        server: Address | None,
-        _: str = "",
-        known: bool = True,
-    ) -> None:
-        """A `Begin`; that the scheme is https is known here."""
-        session = self._certificates.session()
-        handshake = Handshake(sock, client, server, session, self, known=known)
+    def begin(self, transport: ClientSocket, endpoint: Endpoint) -> None:
+        """A `Begin`: the HTTP version that the handshake chooses follows, over TLS."""
+        handshake = Handshake(transport, endpoint, self._certificates.session(), self)
         self._running.add(handshake)
         handshake.open()
 
@@ -90,35 +82,26 @@ class Handshakes:
 
 class Handshake:
     __slots__ = (
-        "_client",
         "_deadline",
+        "_endpoint",
         "_handshakes",
         "_hurried",
-        "_known",
-        "_outgoing",
         "_running",
-        "_server",
         "_session",
-        "_sock",
         "_spoken",
+        "_transport",
     )
 
     def __init__(
         self,
-        sock: socket.socket,
-        client: Address | None,
-        server: Address | None,
+        transport: ClientSocket,
+        endpoint: Endpoint,
         session: TlsSession,
         handshakes: Handshakes,
-        *,
-        known: bool = True,
     ) -> None:
-        self._sock = sock
-        self._known = known
-        self._client = client
-        self._server = server
+        self._transport = transport
+        self._endpoint = endpoint
         self._session = session
-        self._outgoing = TlsOutgoing(sock, session)
         self._handshakes = handshakes
         now = handshakes.state.clock()
         self._deadline = now + handshakes.settings.handshake_timeout
@@ -129,15 +112,17 @@ class Handshake:
 
     def open(self) -> None:
         self._handshakes.state.connections.add(self)
-        self._handshakes.state.poller.add(self._sock.fileno(), self, READ)
+        self._transport.join(self)
 
     def readable(self) -> None:
         if not self._running:
             return
         try:
-            self._read()
-        except BlockingIOError:
-            pass
+            data = self._transport.recv()
+            if data:
+                self._hear(data)
+            elif data is not None:
+                self._broken_off()
         except TlsError as error:
             self._fail(str(error))
         except OSError:
@@ -147,58 +132,46 @@ class Handshake:
             log.exception("a handshake failed")
             self._close()
 
-    def _read(self) -> None:
-        data = self._sock.recv(READ_SIZE)
-        if not data:
-            self._broken_off()
-            return
+    def _hear(self, data: bytes) -> None:
         if not self._spoken and (b"A" <= data[:1] <= b"Z" or data[:1] in b"\r\n"):
-            self._answer_plain(data)
+            self._refuse_plain(data)
             return
         self._spoken = True
+        session = self._session
         early = b""
         try:
-            if complete := self._session.handshake(data):
-                early = self._session.decrypt(b"")
+            if complete := session.handshake(data):
+                early = session.decrypt(b"")
         finally:
-            if output := self._session.output:
-                self._outgoing.answer(output)
+            if output := session.output:
+                self._transport.send(output)
         if complete:
-            self._succeed(early)
-        elif self._outgoing.size:
-            self._handshakes.state.poller.want(self._sock.fileno(), READ | WRITE)
+            self._finish(early if early or session.ended else None)
 
     def writable(self) -> None:
         if not self._running:
             return
         try:
-            if self._outgoing.size:
-                self._outgoing.send_kept()
-            if not self._outgoing.size:
-                self._handshakes.state.poller.want(self._sock.fileno(), READ)
+            self._transport.send_kept()
         except OSError:
             self._broken_off()
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _succeed(self, early: bytes) -> None:
-        transport = TlsTransport(self._sock, self._session, self._outgoing, early)
-        connection = self._hand_over(transport)
-        if early or self._session.ended:
-            connection.readable()
-
-    def _answer_plain(self, data: bytes) -> None:
-        self._handshakes.state.client_faults.say("plain HTTP came to a TLS port", self._client)
-        self._hand_over(self._sock).refuse(data, PLAIN_HTTP)
-
-    def _hand_over(self, sock: socket.socket | TlsTransport) -> ClientConnection:
-        state = self._handshakes.state
+    def _finish(self, early: bytes | None) -> None:
+        """`early`: what the client has said behind its part of the handshake."""
+        session = self._session
+        transport = TlsTransport(self._transport, session, early)
+        endpoint = replace(self._endpoint, scheme="https", extensions={"tls": session.facts()})
         self._leave()
-        connection = ClientConnection(sock, self._client, self._server, state, known=self._known)
-        connection.open()
-        if state.draining:
-            connection.drain()
-        return connection
+        self._handshakes.versions.begin(transport, endpoint, session.alpn)
+
+    def _refuse_plain(self, data: bytes) -> None:
+        handshakes, client = self._handshakes, self._endpoint.client
+        handshakes.state.client_faults.say("plain HTTP came to a TLS port", client)
+        endpoint = replace(self._endpoint, scheme="http")
+        self._leave()
+        handshakes.versions.refuse(self._transport, endpoint, data, PLAIN_HTTP)
 
     def _broken_off(self) -> None:
         if self._spoken:
@@ -207,20 +180,21 @@ class Handshake:
             self._close()
 
     def _fail(self, reason: str) -> None:
-        self._handshakes.state.client_faults.say(f"TLS handshake failed: {reason}", self._client)
+        self._handshakes.state.client_faults.say(
+            f"TLS handshake failed: {reason}", self._endpoint.client
+        )
         self._close()
 
     def _leave(self) -> None:
-        """The socket is somebody else's from here on."""
+        """The transport is somebody else's from here on."""
         self._running = False
         self._handshakes.state.connections.discard(self)
-        self._handshakes.state.poller.remove(self._sock.fileno())
         self._handshakes.ended(self)
 
     def _close(self) -> None:
         if self._running:
             self._leave()
-            self._sock.close()
+            self._transport.close()
 
     # -- deadlines ---------------------------------------------------------------------------
 

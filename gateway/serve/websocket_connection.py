@@ -19,6 +19,8 @@ from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange.exchange import Exchange, Source
 from ..http1.upgrade import switching_protocols
+from ..transport.client_socket import LINGER, MOST_BUFFERED
+from ..transport.transport import Transport
 from ..websocket.frames import (
     ABNORMAL,
     INTERNAL_ERROR,
@@ -33,7 +35,7 @@ from ..websocket.frames import (
     negotiate_deflate,
 )
 from ..websocket.handshake import accept_fields, extension_offers
-from .client_socket import LINGER, MOST_BUFFERED, ClientSocket
+from .body_credit import BodyCredit
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -64,6 +66,7 @@ def accept_websocket(
 class WebSocketConnection:
     __slots__ = (
         "_awaits_pong",
+        "_credit",
         "_deadline",
         "_exchange",
         "_hears_by",
@@ -71,8 +74,8 @@ class WebSocketConnection:
         "_next_ping",
         "_pending_close",
         "_service",
-        "_socket",
         "_state",
+        "_transport",
         "_unfinished",
         "_unsent",
         "_window",
@@ -80,13 +83,14 @@ class WebSocketConnection:
 
     def __init__(
         self,
-        client_socket: ClientSocket,
+        transport: Transport,
         exchange: Exchange,
         machine: WebSocketMachine,
         service: ServiceState,
     ) -> None:
-        """Takes over a socket that is watched already."""
-        self._socket = client_socket
+        """Takes a transport over from the HTTP connection that has it."""
+        self._transport = transport
+        self._credit = BodyCredit()
         self._machine = machine
         self._service = service
         self._exchange: Exchange | None = exchange
@@ -110,7 +114,7 @@ class WebSocketConnection:
         self._next_ping = service.clock() + interval if interval else float("inf")
         exchange.sink = self
         service.connections.add(self)
-        client_socket.hand_over(self)
+        transport.join(self)
         self._pause()
 
     # -- from the client ---------------------------------------------------------------------
@@ -118,7 +122,7 @@ class WebSocketConnection:
     def readable(self) -> None:
         """One read. The barrier: whatever goes wrong here ends this WebSocket only."""
         try:
-            data = self._socket.recv()
+            data = self._transport.recv()
             if data:
                 if self._state in ("open", "closing"):
                     self._hear(data)
@@ -211,8 +215,8 @@ class WebSocketConnection:
             return
         exchange.body_sent += size
         self._send(self._machine.message(data, more))
-        self._socket.charge(exchange.source, size)
-        if self._socket.kept:
+        self._credit.charge(exchange.source, size, self._transport.kept)
+        if self._transport.kept:
             self._pause()
 
     def event(self, exchange: Exchange, event: dict[str, object]) -> None:
@@ -243,10 +247,12 @@ class WebSocketConnection:
 
     def writable(self) -> None:
         try:
-            all_sent = self._socket.send_kept(self._source)
+            sent = self._transport.send_kept()
         except OSError:
             self._gone()
             return
+        self._credit.pay(self._source, sent, self._transport.kept)
+        all_sent = not self._transport.kept
         if all_sent and self._state == "flushing":
             self._shut()
         elif all_sent and self._state == "lingering":
@@ -256,7 +262,7 @@ class WebSocketConnection:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.send(data)
+            self._transport.send(data)
         except OSError:
             self._gone()
 
@@ -267,9 +273,9 @@ class WebSocketConnection:
     def _pause(self) -> None:
         """Reading waits for an app that gives no credit, and for a client that takes nothing:
         what it sends may be pings, and each has a pong."""
-        self._socket.pause(
+        self._transport.pause(
             bool(self._unsent)
-            or self._socket.kept >= MOST_BUFFERED
+            or self._transport.kept >= MOST_BUFFERED
             or self._state in ("failed", "flushing")
         )
 
@@ -303,7 +309,7 @@ class WebSocketConnection:
         if self._state == "failed":
             self._state = "lingering"
             self._send(self._machine.close(code, reason))
-            if not self._socket.kept:
+            if not self._transport.kept:
                 self._linger()
         elif self._state == "closed":
             self._service.connections.discard(self)
@@ -326,14 +332,14 @@ class WebSocketConnection:
             return
         self._deadline = self._service.clock() + LINGER
         try:
-            self._socket.shut_writing()
+            self._transport.shut_writing()
         except OSError:
             self._gone()
 
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
-        if self._socket.kept:
+        if self._transport.kept:
             self._state = "flushing"
             self._pause()
         else:
@@ -341,7 +347,7 @@ class WebSocketConnection:
 
     def _shut(self) -> None:
         self._state = "closed"
-        self._socket.close()
+        self._transport.close()
         if self._exchange is None:
             self._service.connections.discard(self)
 
@@ -351,15 +357,15 @@ class WebSocketConnection:
         """Deadlines, and the pings that find out whether the client is still there."""
         if self._hears_by and now >= self._hears_by:
             self._wait_no_longer()
-        send_by = self._socket.send_by
-        if self._socket.closed:
+        send_by = self._transport.send_by
+        if self._transport.closed:
             return
         if (self._deadline and now >= self._deadline) or (send_by and now >= send_by):
             self._gone()
-        elif now >= self._next_ping and self._state == "open" and not self._socket.paused:
+        elif now >= self._next_ping and self._state == "open" and not self._transport.paused:
             # While reading pauses its pong could not be seen.
             settings = self._service.websocket
-            if self._awaits_pong and self._socket.moves():
+            if self._awaits_pong and self._transport.moves():
                 # The ping is behind what the client is still taking.
                 self._next_ping = now + settings.ping_timeout
             elif self._awaits_pong:
@@ -371,7 +377,7 @@ class WebSocketConnection:
                 self._next_ping = self._service.clock() + (
                     settings.ping_timeout or settings.ping_interval
                 )
-                self._socket.moves()  # from here on
+                self._transport.moves()  # from here on
 
     def drain(self) -> None:
         """The service ends: the client may come back to the next one."""

@@ -279,6 +279,11 @@ class TlsSession:
         """ASGI's `tls` extension, once the handshake is complete."""
         return _facts(self._session)
 
+    @property
+    def alpn(self) -> str:
+        """The protocol that both sides have agreed on (RFC 7301); "" for none."""
+        return self._session.selected_alpn_protocol() or ""
+
     def decrypt(self, data: bytes) -> bytes:
         """All plain text that these bytes complete. Raises TlsError."""
         incoming = self._incoming

@@ -1,1 +1,4 @@
-"""What carries bytes: the poller of all sockets, and a client's socket with and without TLS."""
+"""What carries bytes: the poller of all sockets, and a client's socket with and without TLS.
+
+Reading order: `poller` -> `transport` (the interface) -> `client_socket` -> `tls_transport`.
+"""

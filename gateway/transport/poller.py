@@ -143,8 +143,8 @@ class Poller:
             try:
                 if events & WRITE:
                     owner.writable()
-                    if events == WRITE or fd not in watched:
-                        continue
+                    if events == WRITE or watched.get(fd) is not owner:
+                        continue  # whoever has it now is told in the next turn
                 owner.readable()
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.

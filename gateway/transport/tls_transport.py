@@ -1,7 +1,14 @@
-"""A client's socket behind TLS, used in the words of a socket.
+"""A client's socket behind TLS, after the handshake.
 
-Encryption lies between the connection and `Outgoing`: what is kept is encrypted already, so
-OpenSSL never has half a record to finish, and a plain connection pays for none of this.
+Where is the queue of what the client has yet to take: above the encryption, or below it? OpenSSL
+wants a write that it could not finish to be repeated with the same bytes, so a queue above would
+have to remember what was offered. The queue is below: what is kept is encrypted already and is no
+more to OpenSSL, so one queue and one loop serve with TLS and without (`client_socket`), and a plain
+connection pays for none of this.
+
+OpenSSL also speaks by itself: it answers key updates, and sends an alert when something is wrong.
+What it says goes out at once if nothing is kept, and else behind that. A client that asks for ever
+and takes nothing would have us keep ever more, so that is counted (`MOST_UNASKED`).
 """
 
 import socket
@@ -9,103 +16,100 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..tls.session import TlsError, TlsSession
-from .send_queue import Outgoing
+from .client_socket import ClientSocket
+from .poller import Watched
 
 MOST_UNASKED: Final = 65_536
 """Bytes of answers to the client's TLS messages (key updates) that may be among what it has yet to
 take."""
 
 
-class TlsOutgoing(Outgoing):
-    __slots__ = ("_session", "unasked")
+class TlsTransport(ClientSocket):
+    """A `Transport`: plain bytes here, encrypted ones on the wire."""
 
-    def __init__(self, sock: socket.socket, session: TlsSession) -> None:
-        super().__init__(sock)
-        self._session = session
-        self.unasked = 0
-        """Bytes of answers that were kept since there was nothing to keep."""
+    __slots__ = ("_early", "_session", "_unasked")
 
-    def send(self, data: bytes) -> None:
-        super().send(self._session.encrypt(data))
-
-    def gather(self, buffers: Iterable[bytes]) -> None:
-        super().gather((self._session.encrypt(b"".join(buffers)),))
-
-    def send_kept(self) -> int:
-        sent = super().send_kept()
-        if not self.size:
-            self.unasked = 0
-        return sent
-
-    def answer(self, data: bytes) -> None:
-        """What OpenSSL has to say by itself goes out at once if nothing is kept, and else behind
-        that, when its time comes: whoever keeps the account of it is not there now."""
-        if self.size:
-            self._kept.add(data)
-        else:
-            super().send(data)
-        if self.size:
-            self.unasked += len(data)
-
-    def finish(self) -> None:
-        try:
-            super().send(self._session.close())
-        except OSError:
-            pass  # nobody is there to hear it
-
-
-class TlsTransport:
-    """After the handshake."""
-
-    __slots__ = ("_early", "_session", "_sock", "extensions", "outgoing")
-
-    def __init__(
-        self, sock: socket.socket, session: TlsSession, outgoing: TlsOutgoing, early: bytes
-    ) -> None:
-        """`early`: plain text that came together with the handshake's end."""
-        self._sock = sock
+    def __init__(self, below: ClientSocket, session: TlsSession, early: bytes | None) -> None:
+        """Takes everything over from the socket `below`, over which the handshake went; that is of
+        no use any more. `early`: plain text, or with b"" an end, that came together with the
+        handshake's end; None: neither."""
+        super().__init__(below._sock, below._context)
+        self._joined, self._events = below._joined, below._events
+        self._unsent, self.blocked, self.send_by = below._unsent, below.blocked, below.send_by
         self._session = session
         self._early = early
-        self.outgoing = outgoing
-        self.extensions: dict[str, object] = {"tls": session.facts()}
-        """What the app is told of this connection, in each of its scopes."""
+        self._unasked = 0
+        """Bytes of answers that were kept since there was nothing to keep."""
 
-    def recv(self, size: int) -> bytes:
-        """All plain text that one read of the socket completes: b"" at the end, BlockingIOError if
-        there is none. Raises OSError."""
+    def join(self, owner: Watched) -> None:
+        """As a socket's. What came early is brought at once: the kernel has it no more."""
+        super().join(owner)
+        if self._early is not None:
+            owner.readable()
+
+    def recv(self) -> bytes | None:
+        """All plain text that one read of the socket completes: b"" at the end, None if there is
+        none. Raises OSError."""
         session = self._session
-        if self._early:
-            plain, self._early = self._early, b""
+        if self._early is not None:
+            plain, self._early = self._early, None
         elif session.ended:
             return b""  # a half-closed client counts as gone
         else:
-            data = self._sock.recv(size)
+            data = super().recv()
             if not data:
-                return b""  # without a close_notify: what was cut off is seen by HTTP's framing
+                return data  # an end without a close_notify: HTTP's framing shows what was cut off
             try:
                 plain = session.decrypt(data)
             finally:
                 # An answer to a key update, or the alert that says what was wrong.
                 if output := session.output:
-                    self.outgoing.answer(output)
+                    self._answer(output)
         if session.ended:
             # With it came the client's last bytes. The poller tells of the end when these are
             # handled, since the socket has one now.
             self._sock.shutdown(socket.SHUT_RD)
-        if not plain and not session.ended:
-            if self.outgoing.unasked > MOST_UNASKED:
+        elif not plain:
+            if self._unasked > MOST_UNASKED:
                 raise TlsError("the client asks and does not listen")
-            raise BlockingIOError
+            return None
         return plain
 
-    def fileno(self) -> int:
-        return self._sock.fileno()
+    def _answer(self, data: bytes) -> None:
+        if self.kept:
+            self._unsent.add(data)  # behind the rest, when its time comes
+        else:
+            super().send(data)
+        if self.kept:
+            self._unasked += len(data)
 
-    def shutdown(self, how: int) -> None:
-        self._sock.shutdown(how)
+    def send(self, data: bytes) -> None:
+        super().send(self._session.encrypt(data))
 
-    def setsockopt(self, level: int, name: int, value: bytes) -> None:
-        self._sock.setsockopt(level, name, value)
+    def gather(self, buffers: Iterable[bytes]) -> bool:
+        return super().gather((self._session.encrypt(b"".join(buffers)),))
+
+    def send_kept(self) -> int:
+        """Offers the kernel what is kept; returns how many encrypted bytes it took. Raises
+        OSError."""
+        sent = super().send_kept()
+        if not self.kept:
+            self._unasked = 0
+        return sent
+
+    def shut_writing(self) -> None:
+        self._say_end()
+        super().shut_writing()
 
     def close(self) -> None:
-        self._sock.close()
+        """Closes at once, and says that nothing is missing; harmless when done twice."""
+        if not self.closed:
+            self._say_end()
+            super().close()
+
+    def _say_end(self) -> None:
+        """close_notify (RFC 8446 section 6.1)."""
+        try:
+            super().send(self._session.close())
+        except OSError:
+            pass  # nobody is there to hear it

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
-from propylon.gateway.serve.http1_connection import ClientConnection
+from propylon.gateway.serve.http1_connection import Http1Connection
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.serve.service import SWEEP_EVERY
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.serve.websocket_connection import CLOSE_TIMEOUT
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
+from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
 
 HEADER, BODY, SEND, IDLE = 3.0, 5.0, 7.0, 11.0
@@ -71,7 +73,8 @@ class Scene:
         ours.setblocking(False)
         self.client.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        self.open = lambda: ClientConnection(ours, None, None, self.state).open()
+        transport = ClientSocket(ours, self.state.transports)
+        self.open = lambda: Http1Connection(transport, Endpoint(None, None), self.state).open()
 
     def answer(self, exchange: Exchange) -> None:
         exchange.source = Endless()  # type: ignore[assignment]

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.http1.machine import HttpContext
-from propylon.gateway.serve.proxy_header import PATIENCE, ProxyGate
+from propylon.gateway.serve.proxy_header import PROXY_HEADER_TIMEOUT, ProxyHeaders
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import ServeSettings, TrustSettings, WebSocketSettings
+from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
 from propylon.protocol.messages import Address
 
@@ -27,15 +29,13 @@ def never(*_: object) -> Any:
 
 @dataclass
 class Door:
-    """A gate, a connection through it, and what came of it."""
+    """A connection that is to begin with a header, and what came of it."""
 
     state: ServiceState
     client: socket.socket
     enter: Callable[[Address | None], None]
-    begun: list[tuple[Address | None, Address | None, str, bytes]] = field(
-        default_factory=list[tuple[Address | None, Address | None, str, bytes]]
-    )
-    """Client, server, scheme, and what the next one to read the socket finds."""
+    begun: list[tuple[Endpoint, bytes]] = field(default_factory=list[tuple[Endpoint, bytes]])
+    """What the layer above is told, and what it finds in the transport."""
 
     def send(self, data: bytes) -> None:
         self.client.sendall(data)
@@ -71,30 +71,25 @@ def door() -> Iterator[Door]:
     client, ours = socket.socketpair()
     client.setblocking(False)
     ours.setblocking(False)
-    gate = ProxyGate(TrustSettings(proxy_allow_from=("10.0.0.0/8",)), state)
+    headers = ProxyHeaders(TrustSettings(proxy_allow_from=("10.0.0.0/8",)), state)
 
-    def begin(
-        sock: socket.socket,
-        client: Address | None,
-        server: Address | None,
-        scheme: str,
-        known: bool,
-    ) -> None:
-        try:
-            rest = sock.recv(100)
-        except BlockingIOError:
-            rest = b""
-        door.begun.append((client, server, scheme, rest))
+    def begin(transport: ClientSocket, endpoint: Endpoint) -> None:
+        door.begun.append((endpoint, transport.recv() or b""))
+
+    def enter(peer: Address | None) -> None:
+        transport = ClientSocket(ours, state.transports)
+        headers.before(begin)(transport, Endpoint(peer, HERE))
 
     with client, ours:
-        door = Door(state, client, lambda peer: gate.enter(ours, peer, HERE, begin))
+        door = Door(state, client, enter)
         yield door
 
 
 def test_what_follows_the_header_is_left_in_the_socket(door: Door) -> None:
     door.client.sendall(V1 + HELLO)
     door.enter(PROXY)
-    assert door.begun == [(("203.0.113.7", 4711), ("198.51.100.1", 443), "http", HELLO)]
+    told = Endpoint(("203.0.113.7", 4711), ("198.51.100.1", 443))
+    assert door.begun == [(told, HELLO)]
     assert not door.state.connections
 
 
@@ -105,16 +100,16 @@ def test_in_two_pieces(door: Door, cut: int) -> None:
     if cut < len(V1):
         assert door.begun == []
         door.send(V1[cut:] + HELLO)
-    assert [client for client, *_ in door.begun] == [("203.0.113.7", 4711)]
+    assert [endpoint.client for endpoint, _ in door.begun] == [("203.0.113.7", 4711)]
 
 
 def test_a_header_in_drops_has_no_more_time(door: Door) -> None:
     door.enter(PROXY)
     for number, byte in enumerate(V1[:20]):
         door.send(bytes([byte]))
-        door.sweep(NOW + PATIENCE * number / 20)
+        door.sweep(NOW + PROXY_HEADER_TIMEOUT * number / 20)
     assert not door.closed
-    door.sweep(NOW + PATIENCE)
+    door.sweep(NOW + PROXY_HEADER_TIMEOUT)
     assert door.closed
     assert not door.state.connections
     assert door.begun == []
@@ -123,7 +118,7 @@ def test_a_header_in_drops_has_no_more_time(door: Door) -> None:
 def test_the_client_s_own_time_begins_behind_the_header(door: Door) -> None:
     door.enter(PROXY)
     door.send(V1)
-    door.sweep(NOW + PATIENCE)
+    door.sweep(NOW + PROXY_HEADER_TIMEOUT)
     assert not door.closed
 
 

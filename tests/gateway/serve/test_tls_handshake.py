@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
@@ -20,6 +21,7 @@ from propylon.gateway.settings import (
     WebSocketSettings,
 )
 from propylon.gateway.tls.certificates import Certificates
+from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
 
 from ..tls.issued import issue
@@ -53,7 +55,8 @@ def begin(handshakes: Handshakes) -> socket.socket:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.settimeout(TIMEOUT)
-    handshakes.begin(ours, None, None)
+    transport = ClientSocket(ours, handshakes.state.transports)
+    handshakes.begin(transport, Endpoint(None, None))
     return theirs
 
 

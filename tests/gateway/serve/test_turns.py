@@ -1,16 +1,17 @@
-"""Bytes for one client: what is sent at once, what together, and what waits for a slow one."""
+"""What one turn of the poller has for a client: what is sent at once, and what together."""
 
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Exchange
-from propylon.gateway.serve.http1_connection import ClientConnection
+from propylon.gateway.serve.http1_connection import Http1Connection
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import ServeSettings, WebSocketSettings
+from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
-from propylon.gateway.transport.send_queue import Outgoing
 from propylon.protocol.send_buffer import MOST_BUFFERS
 
 from ..http1.drive import context
@@ -19,59 +20,11 @@ GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LARGE = bytes(range(256)) * 256
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Non-blocking, with little room in between."""
-    one, other = socket.socketpair()
-    with one, other:
-        for end in (one, other):
-            end.setblocking(False)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)
-        yield one, other
-
-
 def read(sock: socket.socket, count: int) -> bytes:
     try:
         return sock.recv(count)
     except BlockingIOError:
         return b""
-
-
-@pytest.mark.parametrize("step", [1, 7, 1_000, 4_096, 100_000])
-@pytest.mark.parametrize("pieces", [[LARGE], [b"x\r\n", LARGE, b"\r\n"] * 2, [b"ab"] * 5_000])
-def test_a_client_that_takes_some_at_a_time(
-    ends: tuple[socket.socket, socket.socket], pieces: list[bytes], step: int
-) -> None:
-    if step == 1:
-        pieces = [piece[:3_000] for piece in pieces]
-    one, other = ends
-    outgoing = Outgoing(one)
-    outgoing.gather(pieces)
-    outgoing.send(b"end")
-    heard = b""
-    while outgoing.size:
-        heard += read(other, step)
-        outgoing.send_kept()
-        assert outgoing.blocked == bool(outgoing.size)
-    while data := read(other, 1 << 20):
-        heard += data
-    assert heard == b"".join(pieces) + b"end"
-
-
-def test_what_is_sent_goes_behind_what_was_gathered(
-    ends: tuple[socket.socket, socket.socket],
-) -> None:
-    one, other = ends
-    outgoing = Outgoing(one)
-    outgoing.gather((b"a", b"b"))
-    assert (outgoing.size, outgoing.blocked, read(other, 10)) == (2, False, b"")
-    outgoing.send(b"c")
-    assert (outgoing.size, read(other, 10)) == (0, b"abc")
-    outgoing.send(b"d")
-    assert read(other, 10) == b"d"
-
-
-# -- one turn --------------------------------------------------------------------------------
 
 
 class Source:
@@ -116,7 +69,9 @@ class Served:
         ours, self.client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, self.client):
             end.setblocking(False)
-        self.connection = ClientConnection(ours, None, None, state)
+        self.connection = Http1Connection(
+            ClientSocket(ours, state.transports), Endpoint(None, None), state
+        )
         self.connection.open()
 
     def close(self) -> None:
@@ -246,7 +201,7 @@ def test_credit_comes_back_when_the_client_has_taken_it(serve: Serve) -> None:
     # A packet that is never larger than the buffer is taken whole or not at all.
     while True:
         try:
-            it.connection._socket._sock.send(b"filler" * 1_000)  # pyright: ignore
+            it.connection._transport._sock.send(b"filler" * 1_000)  # pyright: ignore
         except BlockingIOError:
             break
     it.client.send(GET)
@@ -264,7 +219,7 @@ def test_what_goes_out_within_the_turn_is_accounted_for_at_its_end(serve: Serve)
     def answer(exchange: Exchange) -> None:
         exchange.sink.start(exchange, 200, ())
         exchange.sink.body(exchange, b"part")
-        it.connection._socket.send(b"behind it")  # pyright: ignore[reportPrivateUsage]
+        it.connection._transport.send(b"behind it")  # pyright: ignore[reportPrivateUsage]
 
     it = serve(answer)
     it.client.send(GET)

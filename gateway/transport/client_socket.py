@@ -1,0 +1,209 @@
+"""A client's socket: bytes out at once or kept, what epoll watches, and how it ends.
+
+A complete response is sent at once. The parts of a longer one are gathered, so that what one turn
+has of it is one `sendmsg`. What the kernel does not take is kept, in one queue and with one loop
+that empties it (`send_kept`), and then the time runs in which the client must take some
+(`send_by`). Who sends looks at `kept`: a slow client is to slow its own response and nothing else.
+"""
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ...protocol.send_buffer import SendBuffer
+from .poller import HANGUP, READ, WRITE, Poller, Watched
+
+READ_SIZE: Final = 65_536
+MOST_BUFFERED: Final = 65_536
+"""Bytes not taken by the client at which its own bytes are no longer read."""
+LINGER: Final = 2.0
+"""Seconds that a client has to read the end before the socket goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportContext:
+    """What all client sockets of a process share."""
+
+    poller: Poller
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    send_timeout: float
+    """Seconds with bytes to send and none taken by the client."""
+
+
+class ClientSocket:
+    """A `Transport`: the socket as it is."""
+
+    __slots__ = (
+        "_context",
+        "_events",
+        "_joined",
+        "_queued",
+        "_sock",
+        "_unsent",
+        "blocked",
+        "closed",
+        "paused",
+        "send_by",
+    )
+
+    def __init__(self, sock: socket.socket, context: TransportContext) -> None:
+        """Owns a connected, non-blocking socket from here on."""
+        self._sock = sock
+        self._context = context
+        self._unsent = SendBuffer()
+        self._events = READ
+        self._joined = False
+        """Whether the poller watches it."""
+        self._queued = 0
+        self.paused = False
+        """Whether the owner does not want to read. The client's end is noticed all the same."""
+        self.blocked = False
+        """Whether the kernel has refused some of what is kept, and will say when it takes more."""
+        self.send_by = 0.0
+        """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
+        self.closed = False
+
+    def join(self, owner: Watched) -> None:
+        """From here on the poller brings the owner, and nobody before it, what the client does."""
+        if self._joined:
+            self._context.poller.take_over(self._sock.fileno(), owner)
+        else:
+            self._joined = True
+            self._context.poller.add(self._sock.fileno(), owner, self._events)
+
+    # -- in ----------------------------------------------------------------------------------
+
+    def recv(self) -> bytes | None:
+        """One read: b"" at the end, None if there is nothing. Raises OSError."""
+        try:
+            return self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return None
+
+    def peek(self, most: int) -> bytes | None:
+        """As `recv`, and what was read is there still to be read."""
+        try:
+            return self._sock.recv(most, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+
+    def take(self, count: int) -> bytes:
+        """Of the bytes that were peeked at, the first `count`. Raises OSError."""
+        return self._sock.recv(count) if count else b""
+
+    def pause(self, paused: bool = True) -> None:
+        """Reads no more, or reads again; the client's end is noticed all the same."""
+        if paused is not self.paused:
+            self.paused = paused
+            self._watch()
+
+    # -- out ---------------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the client has yet to take, gathered ones included."""
+        return self._unsent.size
+
+    def send(self, data: bytes) -> None:
+        """Sends what was gathered and `data`, or keeps what the kernel does not take. Raises
+        OSError: nobody is there."""
+        unsent = self._unsent
+        if unsent.size:
+            unsent.add(data)
+            if not self.blocked:
+                self.send_kept()
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            unsent.add(memoryview(data)[sent:])
+            self._await_room()
+
+    def gather(self, buffers: Iterable[bytes]) -> bool:
+        """Keeps bytes that wait for what else this turn has for the client. Returns whether they
+        are the first: then `send_kept` is to be called at the turn's end."""
+        unsent = self._unsent
+        first = not unsent.size
+        unsent.add_all(buffers)
+        return first
+
+    def send_kept(self) -> int:
+        """Offers the kernel what is kept; returns how many bytes it took. Raises OSError."""
+        unsent = self._unsent
+        sent = 0
+        if unsent.size:
+            try:
+                sent = self._sock.sendmsg(unsent.buffers)
+            except BlockingIOError:
+                pass
+            unsent.sent(sent)
+        if sent or not unsent.size:
+            self.send_by = 0.0  # what is left has its whole time again
+        if unsent.size:
+            self._await_room()
+        elif self.blocked:
+            self.blocked = False
+            self._watch()
+        return sent
+
+    def _await_room(self) -> None:
+        self.blocked = True
+        if not self.send_by:
+            self.send_by = self._context.clock() + self._context.send_timeout
+        self._watch()
+
+    def moves(self) -> bool:
+        """Whether the client has taken some of what the kernel holds for it since this was last
+        asked, and has yet to take more."""
+        before, self._queued = self._queued, self._in_kernel()
+        return 0 < self._queued < before
+
+    def _in_kernel(self) -> int:
+        """Bytes sent that the client's side has not acknowledged (SIOCOUTQ, tcp(7))."""
+        try:
+            answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return 0
+        return int.from_bytes(answer, sys.byteorder)
+
+    def _watch(self) -> None:
+        events = (HANGUP if self.paused else READ) | (WRITE if self.blocked else 0)
+        if events != self._events and not self.closed:
+            self._events = events
+            if self._joined:
+                self._context.poller.want(self._sock.fileno(), events)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def shut_writing(self) -> None:
+        """Nothing more will be sent; the client may still be sending, and to close over that
+        would reset the connection and take our last bytes with it (RFC 9112 section 9.6). Raises
+        OSError."""
+        self._sock.shutdown(socket.SHUT_WR)
+        self.pause(False)
+
+    def reset(self) -> None:
+        """Closes so that the client sees that something is missing."""
+        if not self.closed:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._forget()
+
+    def close(self) -> None:
+        """Closes at once; harmless when done twice."""
+        if not self.closed:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.closed = True
+        self.blocked = False
+        self._unsent.clear()
+        self._context.poller.remove(self._sock.fileno())
+        self._sock.close()

@@ -1,0 +1,71 @@
+"""What a connection's driver sits on: a stream of bytes to and from one client.
+
+`ClientSocket` is a TCP or Unix socket as it is, `TlsTransport` one behind TLS; a stream of a
+protocol that carries several over one socket can be a third (RFC 8441). A driver cannot tell them
+apart. None of the calls waits: what the client does not take at once is kept, and the owner, who
+is told when the client takes bytes again (`writable`), decides what a slow client means.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from .poller import Watched
+
+
+class Transport(Protocol):
+    paused: bool
+    """Whether the owner does not want to read. The client's end is noticed all the same."""
+    blocked: bool
+    """Whether the client has not taken some of what is kept: `writable` is called when it has."""
+    closed: bool
+    send_by: float
+    """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the client has yet to take."""
+        ...
+
+    def join(self, owner: Watched) -> None:
+        """From here on the owner, and nobody before it, is told what the client does."""
+        ...
+
+    def recv(self) -> bytes | None:
+        """One read: b"" at the end, None if there is nothing. Raises OSError."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Sends it at once, behind what was gathered, or keeps what the client does not take.
+        Raises OSError: nobody is there."""
+        ...
+
+    def gather(self, buffers: Iterable[bytes]) -> bool:
+        """Keeps bytes that wait for what else this turn has for the client. Returns whether they
+        are the first: then `send_kept` is to be called at the turn's end."""
+        ...
+
+    def send_kept(self) -> int:
+        """Offers the client what is kept; returns how many bytes it took. Raises OSError."""
+        ...
+
+    def moves(self) -> bool:
+        """Whether the client has taken some of what the kernel holds for it since this was last
+        asked, and has yet to take more."""
+        ...
+
+    def pause(self, paused: bool = True) -> None:
+        """Reads no more, or reads again."""
+        ...
+
+    def shut_writing(self) -> None:
+        """Nothing more will be sent; the client may still be sending. Raises OSError."""
+        ...
+
+    def reset(self) -> None:
+        """Closes so that the client sees that something is missing."""
+        ...
+
+    def close(self) -> None:
+        """Closes at once, and says where it can be said that nothing is missing; harmless when
+        done twice."""
+        ...

@@ -1,0 +1,78 @@
+"""Each transport passes the same exam."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from propylon.gateway.tls.certificates import Certificates
+from propylon.gateway.transport.tls_transport import TlsTransport
+
+from .exam import CHECKS, LARGE, Owner, Pair, a_reset_is_seen_as_none
+from .pairs import PlainPair, TlsPair, certificates
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("certificates"))
+
+
+Make = Callable[..., Pair]
+
+
+@pytest.fixture(params=["plain", "tls"])
+def make(request: pytest.FixtureRequest, held: Certificates) -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def make(*, tcp: bool = False) -> Pair:
+            plain = request.param == "plain"
+            pair = PlainPair(tcp=tcp) if plain else TlsPair(held.session(), tcp=tcp)
+            return stack.enter_context(closing(pair))
+
+        yield make
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_exam(check: Callable[[Pair], None], make: Make) -> None:
+    check(make(tcp=check is a_reset_is_seen_as_none))
+
+
+def test_more_buffers_than_one_call_takes(make: Make) -> None:
+    pair = make()
+    pair.transport.gather([b"ab"] * 5_000)
+    pair.transport.send_kept()
+    heard = b""
+    while pair.transport.kept:
+        heard += pair.client_reads() or b""
+        pair.transport.send_kept()
+    assert heard + pair.client_reads_all() == b"ab" * 5_000
+
+
+def test_what_is_peeked_at_is_still_there() -> None:
+    with closing(PlainPair()) as pair:
+        below = pair.below
+        assert below.peek(10) is None
+        pair.client_sends(b"header and more")
+        assert below.peek(100) == b"header and more"
+        assert below.take(0) == b""
+        assert below.take(6) == b"header"
+        assert below.recv() == b" and more"
+
+
+def test_tls_takes_over_what_the_handshake_has_left(held: Certificates) -> None:
+    with closing(PlainPair()) as pair:
+        owner = Owner(pair.below)
+        pair.below.join(owner)
+        pair.below.send(LARGE)
+        kept, send_by = pair.below.kept, pair.below.send_by
+        above = TlsTransport(pair.below, held.session(), b"early")
+        assert (above.kept, above.send_by, above.blocked) == (kept, send_by, True)
+        later = Owner(above)
+        above.join(later)
+        assert (owner.read, later.read) == ([], [b"early"])
+        heard = b""
+        while above.kept:
+            heard += pair.client_reads() or b""
+            pair.turn()
+        assert heard + pair.client_reads_all() == LARGE
+        assert (owner.room, later.room > 0) == (0, True)
+        above.reset()
