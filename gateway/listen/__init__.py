@@ -1,5 +1,5 @@
-"""Listening sockets, and what stands before anything else on a connection that they accept.
+"""Listening sockets, and the PROXY header that may stand in front of all else on a connection.
 
-Reading order: `address` (as an operator writes it) -> `activation` (systemd's) -> `sockets`,
-`port_owner` -> `proxy_protocol`.
+Reading order: `address` (an address as the operator writes it) -> `activation` (sockets that
+systemd has opened) -> `sockets` (bound and held) with `port_owner` -> `proxy_protocol`.
 """

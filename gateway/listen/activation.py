@@ -9,23 +9,24 @@ from .address import InheritedAddress, NamedSocket
 
 FIRST_FD: Final = 3
 VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
-"""For this process only: its children must not take the sockets for theirs."""
+"""Variables that are meant for this process only. They are taken out of its children's
+environment."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """What was handed over, in its order."""
+    """The sockets that systemd has opened for this process, in its order."""
 
     sockets: tuple[InheritedAddress, ...] = ()
     names: tuple[str, ...] = ()
-    """As many, or none."""
+    """A name for each socket, or no names at all."""
     note: str = ""
-    """Why sockets that are there are not ours."""
+    """Why sockets that are open are not used, as a sentence; "" if none are left out."""
 
     def called(self, named: NamedSocket) -> tuple[InheritedAddress, ...]:
-        """Every socket of that name; several may have one. Raises ValueError if none does."""
+        """Every socket of that name; several may share one. Raises ValueError if none has it."""
         pairs = zip(self.sockets, self.names, strict=False)
         found = tuple(address for address, name in pairs if name == named.name)
         if not found:
@@ -36,7 +37,8 @@ class Activation:
 
 
 def read_activation(environ: Mapping[str, str], pid: int) -> Activation:
-    """Raises ValueError with a sentence where the variables make no sense."""
+    """Reads the variables; `pid` is our own. Raises ValueError with a sentence if they make no
+    sense."""
     count, owner = environ.get("LISTEN_FDS", ""), environ.get("LISTEN_PID", "")
     if not count or not owner:
         return Activation()

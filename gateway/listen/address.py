@@ -1,8 +1,8 @@
-"""Where to listen, as an operator writes it. Pure: nothing is resolved or bound here.
+"""Addresses to listen on, as an operator writes them. Pure: nothing is resolved or bound here.
 
-`HOST:PORT`, `[IPV6]:PORT`, `:PORT` (every IPv4 address), `HOST` (port 8000), `unix:PATH` with
-perhaps `?mode=660&user=NAME&group=NAME`, `unix:@NAME` (abstract), `fd://N`, `fd://NAME` (of
-systemd's sockets).
+`HOST:PORT`, `[IPV6]:PORT`, `:PORT` (every IPv4 address), `HOST` (port 8000), `unix:PATH`, perhaps
+with `?mode=660&user=NAME&group=NAME`, `unix:@NAME` (abstract), `fd://N`, `fd://NAME` (a socket of
+that name from systemd).
 """
 
 import re
@@ -16,7 +16,8 @@ SUN_PATH: Final = 107
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _ACCESS = re.compile(r"(.*)\?((?:[a-z]+=[^&=/]*)(?:&[a-z]+=[^&=/]*)*)", re.DOTALL)
-"""A path may have a ? of its own; what follows the last one counts if it looks like settings."""
+"""A path and its settings. A path may contain a question mark, so only what follows the last one
+is taken as settings, and only if it looks like them."""
 _NAME = re.compile(r"[!-9;-~]{1,255}")
 """systemd.socket(5), FileDescriptorName=: no control characters, no colon."""
 
@@ -26,7 +27,8 @@ class TcpAddress:
     host: str
     port: int
     tls: bool = field(default=False, compare=False)
-    """Whether it speaks TLS: not written in the address, and no part of which it is."""
+    """Whether the listener speaks TLS. It is not written in the address and does not count when
+    addresses are compared."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -40,12 +42,12 @@ class TcpAddress:
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
     path: str
-    """Begins with @: a name in the abstract namespace (unix(7)), which no file has. A file whose
-    name begins so is written ./@name."""
+    """The path of the socket's file. If it begins with @, it is a name in the abstract namespace
+    (unix(7)), which has no file; a file of such a name is written ./@name."""
     mode: int | None = None
-    """Permissions of the socket's file; None: everybody may connect, less --umask."""
+    """Permissions of the socket's file; None means 0666 without the bits of --umask."""
     user: str = ""
-    """Name or number of its owner; "": who runs this."""
+    """Name or number of the file's owner; "" means the user who runs Propylon."""
     group: str = ""
 
     @property
@@ -66,7 +68,7 @@ class InheritedAddress:
 
     fd: int
     where: str = field(default="", compare=False)
-    """What it is bound to, once that is known: "http://127.0.0.1:8000"."""
+    """The URL of the address that the socket is bound to; "" until that is known."""
     tls: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
@@ -80,7 +82,7 @@ class InheritedAddress:
 
 @dataclass(frozen=True, slots=True)
 class NamedSocket:
-    """Every socket that systemd calls so (FileDescriptorName=); `activation` knows which."""
+    """Every socket with this name from systemd (FileDescriptorName=); `activation` finds them."""
 
     name: str
 
@@ -92,12 +94,13 @@ Address = TcpAddress | UnixAddress | InheritedAddress
 
 
 def speaks_tls(address: Address) -> bool:
-    """A Unix socket never does: at its other end is a proxy on this machine."""
+    """Whether connections to this address begin with TLS. Those to a Unix socket never do: they
+    come from a proxy on this machine."""
     return not isinstance(address, UnixAddress) and address.tls
 
 
 def parse_address(text: str) -> Address | NamedSocket:
-    """Raises ValueError with a sentence."""
+    """Reads an address of --bind. Raises ValueError with a sentence."""
     if text.startswith("unix:"):
         return unix_address(text.removeprefix("unix:").removeprefix("//"))
     if text.startswith("fd://"):
@@ -154,7 +157,7 @@ def _with_access(path: str, settings: str) -> UnixAddress:
 
 
 def tcp_address(host: str, port: int) -> TcpAddress:
-    """Of the separate options --host and --port."""
+    """The address that the options --host and --port make. Raises ValueError with a sentence."""
     return _tcp_address(f"[{host}]:{port}" if ":" in host and host[0] != "[" else f"{host}:{port}")
 
 

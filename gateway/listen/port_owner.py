@@ -1,15 +1,15 @@
-"""Who holds a TCP port, from /proc: a taken port is half explained by its owner's name."""
+"""Finds the process that listens on a TCP port, in /proc. Its name half explains a taken port."""
 
 import os
 from collections.abc import Iterator
 from typing import Final
 
 LISTEN: Final = "0A"
-"""TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
+"""The state TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
 
 
 def owner_of_port(port: int) -> str:
-    """ "nginx (pid 17)", or "" where it cannot be seen (another user's process, no /proc)."""
+    """The process as "nginx (pid 17)"; "" if it cannot be seen: another user's, or no /proc."""
     try:
         inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
         return _process_with(inodes) if inodes else ""
@@ -37,5 +37,5 @@ def _process_with(inodes: set[str]) -> str:
                     with open(f"/proc/{pid}/comm") as comm:
                         return f"{comm.read().strip()} (pid {pid})"
         except OSError:
-            continue  # it has ended meanwhile, or is another user's
+            continue  # the process has ended meanwhile, or belongs to another user
     return ""

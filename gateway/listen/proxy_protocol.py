@@ -1,7 +1,9 @@
-"""The PROXY protocol, versions 1 and 2: who is behind a load balancer that passes bytes. Pure.
+"""The PROXY protocol, versions 1 and 2: a load balancer that passes bytes on names its client.
+Pure.
 
-https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, called "spec" below. A header stands
-in front of everything else on a connection, a TLS hello too. What follows it is never looked at.
+Its specification is https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, called "spec"
+below. The header stands in front of everything else on a connection, even of a TLS hello. What
+follows it is not looked at.
 """
 
 import re
@@ -14,10 +16,10 @@ from ...protocol.messages import Address
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 WORD: Final = b"PROXY "
 LONGEST_V1: Final = 107
-"""Bytes with CRLF (spec 2.1)."""
+"""Bytes of a version 1 header at most, with its CRLF (spec 2.1)."""
 LONGEST: Final = 4_096
-"""Bytes of a version 2 header that are taken: addresses need 232, the rest are TLVs, which no
-sender is known to make longer. The protocol itself would allow 65,551."""
+"""Bytes of a version 2 header at most. Addresses need 232, and the rest are extensions, which no
+known sender makes longer. The protocol itself would allow 65,551."""
 
 _FIXED: Final = 16
 _PORT: Final = rb"(0|[1-9][0-9]{0,4})"
@@ -29,34 +31,34 @@ _V1: Final = re.compile(
     + rb")\r\n"
 )
 _TLS: Final = 0x20
-"""PP2_TYPE_SSL: what the proxy knows of a client's TLS (spec 2.2.6)."""
+"""The extension PP2_TYPE_SSL, which describes the client's TLS (spec 2.2.6)."""
 _OVER_TLS: Final = 0x01
-"""PP2_CLIENT_SSL, of its first byte: this connection came over TLS."""
+"""PP2_CLIENT_SSL, a bit of that extension's first byte: the client's connection came over TLS."""
 _ADDRESSES: Final = {0x11: 12, 0x21: 36, 0x31: 216}
-"""Family and protocol -> bytes of the addresses: TCP over IPv4, over IPv6, Unix stream. Datagrams
-can't be on a stream."""
+"""Family and protocol -> bytes of the addresses: TCP over IPv4, TCP over IPv6, Unix stream. The
+families for datagrams make no sense on a stream."""
 
 
 class ProxyProtocolError(Exception):
-    """What came is no PROXY header; the connection closes."""
+    """The bytes are not a PROXY header. The connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
     length: int
-    """Bytes, all of them the header's."""
+    """How many bytes the header has."""
     client: Address | None = None
-    """None: the connection speaks for itself. The proxy checks whether we live (LOCAL), or its
-    client has no address of ours (UNKNOWN, UNSPEC, a Unix socket)."""
+    """The client's address. None if the header names none: the proxy checks our health (LOCAL), or
+    its client has no IP address (UNKNOWN, UNSPEC, a Unix socket)."""
     server: Address | None = None
-    """Where that client connected to."""
+    """The address that the client connected to."""
     scheme: Literal["", "https"] = ""
-    """https if the proxy says that it has ended TLS; "" if it says nothing of it."""
+    """https if the proxy says that it has terminated TLS; "" if it does not mention TLS."""
 
 
 def read_proxy_header(data: bytes) -> ProxyHeader | None:
-    """The header that `data` begins with; None while it may become one. Raises
-    ProxyProtocolError."""
+    """Returns the header that `data` begins with; None if more bytes are needed. Raises
+    ProxyProtocolError for bytes that cannot become a header."""
     if data.startswith(SIGNATURE[: len(data)]):
         return _version_2(data)
     if data.startswith(WORD[: len(data)]):
@@ -114,7 +116,7 @@ def _version_2(data: bytes) -> ProxyHeader | None:
 
 
 def _scheme(extensions: bytes) -> Literal["", "https"]:
-    """Of all type-length-values only the one about TLS is of use (spec 2.2)."""
+    """Reads the extensions (type, length, value; spec 2.2). Only the one about TLS is used."""
     scheme: Literal["", "https"] = ""
     at = 0
     while at < len(extensions):

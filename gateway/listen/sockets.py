@@ -1,8 +1,9 @@
 """Binds the listening sockets, which the supervisor holds for as long as it lives.
 
-With several gateway processes each has its own TCP socket with SO_REUSEPORT, so that the kernel
-spreads connections; Unix and inherited sockets are shared. The first TCP socket of an address is
-tried without SO_REUSEPORT: with it the kernel would let two servers of one user share a port.
+If there are several gateway processes, each has its own TCP socket with SO_REUSEPORT, so that the
+kernel spreads connections over them. Unix sockets and inherited ones are shared. The first TCP
+socket of an address is bound without SO_REUSEPORT, as a trial: with it the kernel would let two
+servers of the same user share a port.
 """
 
 import errno
@@ -20,19 +21,23 @@ from .port_owner import owner_of_port
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on, as a sentence."""
+    """An address cannot be listened on. The message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may connect to a Unix socket. Like a TCP port it is for everybody, as with uvicorn and
-    gunicorn: the nginx in front is another user, and connecting takes write permission. Who wants
-    fewer says so in the address (?mode=660), with --umask, or by the directory's permissions."""
+    """Owner and permissions of a Unix socket's file, which decide who may connect.
+
+    By default every user may, as to a TCP port, and as with uvicorn and gunicorn: the nginx in
+    front runs as another user, and connect(2) needs write permission. An operator who wants less
+    says so in the address (?mode=660), with --umask, or by the directory's permissions.
+    """
 
     mode: int = 0o666
     user: int = -1
-    """Whose the file is; -1: whose the process is."""
+    """The owner's uid; -1 means the uid of this process."""
     group: int = -1
+    """The group's gid; -1 means the gid of this process."""
 
 
 EVERYBODY: Final = Access()
@@ -40,31 +45,31 @@ EVERYBODY: Final = Access()
 
 @dataclass(slots=True)
 class Listener:
-    """One address with its sockets: one per gateway process, or one for all of them."""
+    """One address with its sockets: one for each gateway process, or one that all share."""
 
     address: Address
-    """With port 0 resolved to the port that the kernel gave."""
+    """The address. Port 0 is replaced by the port that the kernel gave."""
     sockets: list[socket.socket]
     inode: tuple[int, int] | None = None
-    """Device and inode of a Unix socket's file: only our own is unlinked."""
+    """Device and inode of a Unix socket's file, so that only our own file is removed."""
 
     def socket_for(self, gateway: int) -> socket.socket:
-        """Gateways are numbered from 1."""
+        """The socket of a gateway process; they are numbered from 1."""
         return self.sockets[(gateway - 1) % len(self.sockets)]
 
 
 @dataclass(slots=True)
 class Listeners:
-    """All of them; close() also removes the Unix sockets' files."""
+    """All listeners of an instance."""
 
     items: list[Listener] = field(default_factory=list[Listener])
 
     def for_gateway(self, gateway: int) -> list[tuple[int, str]]:
-        """(fd, address) of each."""
+        """Pairs of descriptor and address, one for each listener, for a gateway process."""
         return [(item.socket_for(gateway).fileno(), str(item.address)) for item in self.items]
 
     def close(self) -> None:
-        """Harmless when done twice."""
+        """Closes every socket and removes the files of Unix sockets. A second call does nothing."""
         items, self.items = self.items, []
         for item in items:
             for sock in item.sockets:
@@ -80,8 +85,8 @@ class Listeners:
 def open_listeners(
     addresses: Sequence[Address], backlog: int, gateways: int, *, access: Access = EVERYBODY
 ) -> Listeners:
-    """Binds and listens on all of them, or none; `access` to Unix sockets, where their addresses
-    don't say. Raises ListenError."""
+    """Binds all addresses, or none if one fails, and listens. `access` is for Unix sockets with an
+    address that does not say it. Raises ListenError."""
     listeners = Listeners()
     try:
         for address in addresses:
@@ -102,7 +107,7 @@ def open_listeners(
                     )
                 case InheritedAddress():
                     listeners.items.append(_inherited(address, backlog))
-    except BaseException:  # all or none: whatever it was, nothing stays bound
+    except BaseException:  # all or none: nothing stays bound
         listeners.close()
         raise
     return listeners
@@ -111,7 +116,7 @@ def open_listeners(
 def _listen_tcp(
     address: TcpAddress, backlog: int, gateways: int, v6only: bool, items: list[Listener]
 ) -> None:
-    """One listener for each address that the host has: `localhost` is 127.0.0.1 and ::1."""
+    """Adds a listener for each address that the host has: `localhost` is 127.0.0.1 and ::1."""
     first = len(items)
     for family, target in _resolve(address):
         shown = address
@@ -136,7 +141,7 @@ def _sockets_at(
     gateways: int,
     v6only: bool,
 ) -> list[socket.socket]:
-    """One per gateway process. Raises OSError."""
+    """Returns a bound socket for each gateway process. Raises OSError."""
     sockets: list[socket.socket] = []
     try:
         first = _bind_tcp(family, target, reuse_port=False, v6only=v6only)
@@ -144,7 +149,7 @@ def _sockets_at(
         if gateways == 1:
             sockets.append(first)
         else:
-            first.close()  # it has proved that nobody else is there
+            first.close()  # it has proved that the port is free
             for _ in range(gateways):
                 spot = (target[0], port, *target[2:])
                 sockets.append(_bind_tcp(family, spot, reuse_port=True, v6only=v6only))
@@ -162,19 +167,19 @@ def _bind_tcp(
 ) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Connections of a server that has ended must not keep the port in TIME_WAIT.
+        # Connections in TIME_WAIT, of a server that has ended, must not keep the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            # [::] takes IPv4 too, unless IPv4 has an address of its own; whatever
-            # net.ipv6.bindv6only says.
+            # [::] takes IPv4 too, unless IPv4 has an address of its own. The default of the
+            # machine (net.ipv6.bindv6only) does not matter.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
         # Accepted sockets inherit it on Linux: one system call less for each connection.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind(target)
         sock.setblocking(False)
-    except BaseException:  # nobody else will close it
+    except BaseException:
         sock.close()
         raise
     return sock
@@ -184,7 +189,7 @@ Target = tuple[socket.AddressFamily, tuple[str | int, ...]]
 
 
 def _resolve(address: TcpAddress) -> list[Target]:
-    """All addresses of a name, IPv4 first."""
+    """All addresses of a host, IPv4 first. Raises ListenError."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -218,7 +223,7 @@ def _tcp_sentence(address: TcpAddress, exc: OSError) -> str:
 
 
 def _listen_abstract(address: UnixAddress, backlog: int) -> Listener:
-    """Nothing is left behind and nothing can be stale: its name goes with the socket."""
+    """Listens at an abstract name. The name ends with the socket, so it can never be stale."""
     start = f"cannot listen on {address}"
     name = os.fsencode(address.path[1:])
     if len(name) > SUN_PATH:
@@ -248,11 +253,11 @@ def _listen_unix(address: UnixAddress, backlog: int, access: Access) -> Listener
         sock.bind(path)
         inode = _inode(path)
         try:
-            # Before it listens: nobody can connect with permissions that were not meant.
+            # Set before it listens, so that no user can connect before the permissions are right.
             _set_access(path, address, access, start)
             sock.listen(backlog)
             sock.setblocking(False)
-        except BaseException:  # a file that nobody listens at would be left behind
+        except BaseException:  # do not leave a socket's file behind
             os.unlink(path)
             raise
     except ListenError:
@@ -289,11 +294,12 @@ def _id_of(name: str, kind: Literal["user", "group"], start: str) -> int:
 
 
 def _remove_stale(path: str, start: str) -> None:
-    """A socket file that nobody listens on was left behind by a server that died."""
+    """Removes the file of a socket on which no process listens: a server that died has left it.
+    Raises ListenError if something else is at the path."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:
-        return  # none there; or bind will say what is wrong
+        return  # there is none, or bind will say what is wrong
     if not stat.S_ISSOCK(mode):
         raise ListenError(f"{start}: a file that is no socket is there")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -330,7 +336,7 @@ def _inode(path: str) -> tuple[int, int] | None:
 
 def _inherited(address: InheritedAddress, backlog: int) -> Listener:
     try:
-        # A duplicate: closing ours leaves the number that we were given as it is.
+        # A duplicate, so that closing it leaves the inherited descriptor open.
         sock = socket.socket(fileno=os.dup(address.fd))
     except OSError as exc:
         problem = "is not open" if exc.errno == errno.EBADF else "is no socket"
