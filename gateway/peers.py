@@ -1,4 +1,4 @@
-"""Sets of peers, as an operator writes them: addresses, networks, `unix`, `*`. A leaf, and pure."""
+"""Sets of peers that an operator trusts: addresses, networks, `unix`, `*`. A leaf, and pure."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,12 +10,13 @@ Network = IPv4Network | IPv6Network
 
 
 class PeerSet:
-    """Who is believed. Raises ValueError with a sentence for a text that names nobody."""
+    """A set of trusted peers. Raises ValueError with a sentence for a text that names no peer."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         names = set(texts)
         self.everybody = "*" in names
-        """Whoever connects. Of addresses that are only told, it has those that are named."""
+        """Whether every peer that connects is trusted. An address that a proxy only names is
+        trusted if one of the networks has it."""
         self._unix = self.everybody or "unix" in names
         networks = tuple(read_network(name) for name in sorted(names - {"*", "unix"}))
         self._of_version = {
@@ -25,13 +26,13 @@ class PeerSet:
         self.names = lru_cache(maxsize=4096)(self._names)
 
     def has(self, peer: Address | None) -> bool:
-        """Whether a connection's other end is in the set; None is one on a Unix socket."""
+        """Whether a connection's peer is in the set; None is a peer on a Unix socket."""
         if peer is None:
             return self._unix
         return self.everybody or self.names(peer[0])
 
     def _names(self, host: str) -> bool:
-        """Whether an address is in one of the networks. `*` names nobody."""
+        """Whether an address is in one of the networks; `*` has none."""
         try:
             address = ip_address(host.partition("%")[0])
         except ValueError:
@@ -40,7 +41,7 @@ class PeerSet:
 
 
 def read_network(text: str) -> Network:
-    """An address is a network of one. Raises ValueError with a sentence."""
+    """Reads a network; an address is a network of one. Raises ValueError with a sentence."""
     try:
         network = ip_network(text)
     except ValueError:
@@ -60,7 +61,8 @@ def read_network(text: str) -> Network:
 
 
 def unmapped(host: str) -> str:
-    """An IPv4 client of a dual-stack socket is shown as what it is (RFC 4291 section 2.5.5.2)."""
+    """The IPv4 address of a client that a dual-stack socket shows as IPv6 (RFC 4291 section
+    2.5.5.2); any other host as it is."""
     if host.startswith("::ffff:") and "." in host:
         return host[7:]
     return host

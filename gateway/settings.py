@@ -1,7 +1,8 @@
-"""One small frozen dataclass per room: what the room may be told. A leaf; every room imports it.
+"""Settings: one small frozen dataclass for each room. A leaf, which every room may import.
 
-`config` makes these of flags, environment and TOML; the supervisor sends a `GatewaySettings` to
-each gateway process as JSON. Times are seconds (0 = no limit where a field says so), sizes bytes.
+`config` makes them of flags, environment and TOML. The supervisor sends a `GatewaySettings` to each
+gateway process as JSON. Times are in seconds and sizes in bytes; 0 means no limit where a field
+says so.
 """
 
 from dataclasses import dataclass, field
@@ -10,11 +11,11 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """One bound socket, inherited by its number."""
+    """One listening socket that a gateway process inherits by its descriptor."""
 
     fd: int
     address: str
-    """As the operator wrote it: "127.0.0.1:8000", "[::1]:8000", "unix:/run/app.sock"."""
+    """The address as the operator wrote it: "127.0.0.1:8000", "[::1]:8000", "unix:/run/x.sock"."""
     tls: bool = False
 
 
@@ -31,54 +32,57 @@ class HttpSettings:
     """Room `http`: parsing and its limits."""
 
     parser: str = "auto"
-    """auto, httptools or h11; auto is httptools where it is installed."""
+    """auto, httptools or h11. auto takes httptools if it is installed."""
     limit_request_line: int = 8_190
     limit_request_fields: int = 100
     limit_request_field_size: int = 8_190
     limit_request_head: int = 65_536
-    """Request line and all fields together."""
+    """Bytes of the request line and all fields together."""
     max_request_body_size: int = 1_073_741_824
-    """0: no limit."""
+    """0 means no limit."""
     header_map: HeaderMap = "drop"
-    """What becomes of fields whose names have an underscore; dangerous: the app gets them."""
+    """What is done with a field that has an underscore in its name: it is dropped, its request is
+    refused, or the app gets it (dangerous)."""
     websockets: bool = True
-    """False: a request for a WebSocket is served as any other (RFC 9110 section 7.8)."""
+    """Whether a request for a WebSocket is one; if not, it is served as any other request (RFC 9110
+    section 7.8)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """Room `serve`: how long a client may take, and how many there may be."""
+    """Room `serve`: how long a client may take, and what every response carries."""
 
     header_timeout: float = 15.0
-    """From the first byte of a head to its last."""
+    """Seconds from the first byte of a head to its last."""
     body_timeout: float = 60.0
-    """Between two pieces of a request body."""
+    """Seconds between two pieces of a request's body."""
     send_timeout: float = 60.0
-    """With bytes to send and none taken by the client."""
+    """Seconds in which the client takes no byte although some wait for it."""
     timeout_keep_alive: float = 75.0
+    """Seconds that a connection may be idle; 0 closes it after each response."""
     request_timeout: float = 60.0
-    """From the request's hand-over to a worker to the head of the response; 0: no limit."""
+    """Seconds from the hand-over to a worker to the head of the response; 0 means no limit."""
     graceful_timeout: float = 30.0
-    """From the wish to stop to the cut."""
+    """Seconds from the wish to stop until what still runs is cut."""
     drain_delay: float = 0.0
-    """Of it, the time in which new connections are still accepted."""
+    """Seconds of the graceful timeout in which new connections are still accepted."""
     server_header: bool = True
     date_header: bool = True
     headers: tuple[tuple[str, str], ...] = ()
-    """Fields, lower-case name and value, of every response; a `server` is instead of ours."""
+    """Fields of every response, as names in lower case and values. A `server` replaces ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
-    """Proxies in front: who is believed to be one, and what. Peers are addresses, networks,
-    "unix" (who may connect to a Unix socket is on this machine, as on loopback) and "*"."""
+    """Proxies in front: which peers are trusted, and which of their fields. Peers are addresses,
+    networks, "unix" (a peer on a Unix socket is on this machine, as one on loopback is) and "*"."""
 
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
     forwarded_fields: tuple[str, ...] = ("for", "proto")
-    """for, proto, host, port and prefix stand for X-Forwarded-*; forwarded is RFC 7239's field,
-    real-ip X-Real-IP, which decides nothing and is passed on."""
+    """Trusted fields: for, proto, host, port and prefix stand for X-Forwarded-*, forwarded for
+    Forwarded (RFC 7239), real-ip for X-Real-IP, which changes nothing here and reaches the app."""
     proxy_protocol: bool = False
-    """Every connection begins with a PROXY header."""
+    """Whether every connection begins with a PROXY header."""
     proxy_allow_from: tuple[str, ...] = ("127.0.0.1", "::1", "unix")
 
 
@@ -87,26 +91,29 @@ class WebSocketSettings:
     """Rooms `http` and `serve`: WebSockets."""
 
     max_size: int = 16_777_216
-    """Of one message, after decompression."""
+    """Bytes of one message, after decompression."""
     ping_interval: float = 20.0
-    """0: no pings."""
+    """Seconds between two pings; 0 sends none."""
     ping_timeout: float = 20.0
-    """From a ping to the close of a silent client; 0: never."""
+    """Seconds from a ping until a silent client is closed; 0 never closes it."""
     per_message_deflate: bool = True
     deflate_window_bits: int = 12
     """9 to 15. A window takes 2**bits bytes in each direction, a compressor four times that."""
     deflate_context_takeover: bool = True
-    """False: each message is compressed on its own, which frees the memory in between."""
+    """Whether the compression of a message uses the messages before it. If not, the memory is free
+    between messages."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of the pages that may connect; none: all."""
+    """Origins of the pages that may connect; empty means all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFiles:
+    """The files of one certificate."""
+
     certfile: str
-    """PEM: the certificate first, then its chain."""
+    """A PEM file: the certificate first, then its chain."""
     keyfile: str = ""
-    """"": the key is in the certificate's file."""
+    """"" means that the key is in the certificate's file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,22 +121,22 @@ class TlsSettings:
     """Rooms `listen` and `serve`: TLS on the listeners that have it."""
 
     certificates: tuple[CertificateFiles, ...] = ()
-    """The first is for clients that ask for no name, or for one that none has."""
+    """The first one is for clients that ask for no name or for one that no certificate has."""
     keyfile_password: str = ""
     ca_certs: str = ""
-    """PEM: who may have signed a client's certificate."""
+    """A PEM file of the authorities that may sign clients' certificates."""
     copies: dict[str, str] = field(default_factory=dict[str, str])
-    """Path of such a file -> where its content is read instead, if we may not read it."""
+    """Path of a file that the gateway process may not read -> where it reads a copy."""
     cert_reqs: Literal["none", "optional", "required"] = "none"
     ciphers: str = ""
-    """Of TLS 1.2, as OpenSSL writes them; "": Mozilla's intermediate ones."""
+    """Ciphers of TLS 1.2, as OpenSSL writes them; "" means Mozilla's intermediate ones."""
     handshake_timeout: float = 10.0
     max_handshakes: int = 1_000
-    """In progress at once; beyond that accepting pauses."""
+    """Handshakes in progress at once. Beyond that accepting pauses."""
     redirect: bool = False
-    """Plain TCP listeners answer 308 with the https address."""
+    """Whether plain TCP listeners answer 308 with the https address."""
     https_port: int = 0
-    """In that address; 0: that of the first TLS listener."""
+    """The port in that address; 0 means the port of the first TLS listener."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +147,9 @@ class PoolSettings:
     queue_size: int = 1_024
     queue_timeout: float = 30.0
     heartbeat_timeout: float = 30.0
-    """Without a PONG for so long a worker is hung; 0: never."""
+    """Seconds without a PONG after which a worker is hung; 0 means never."""
     drain_delay: float = 0.0
-    """How long the last worker is kept that asks to leave."""
+    """Seconds that a pool's workers are kept when all of them ask to leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,52 +159,53 @@ class RouteSettings:
 
     pool: str = "default"
     host: str = ""
-    """Lower case, without port; "" any, "*.example.com" every host below example.com."""
+    """A host in lower case, without port. "" matches any host, "*.example.com" every host below
+    example.com."""
     prefix: str = ""
-    """"/api" matches /api and /api/..., never /apiary; "" everything. The app sees it as its
-    root_path (ASGI) or SCRIPT_NAME (WSGI)."""
+    """"/api" matches /api and /api/..., never /apiary; "" matches everything. The app sees it as
+    its root_path (ASGI) or SCRIPT_NAME (WSGI)."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (
     '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"%(why)s'
 )
-"""gunicorn's (NCSA's combined one), and at the end why, of what the app has not answered."""
+"""gunicorn's format (NCSA's combined one). Its end says why, if the app has not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """Room `observe`."""
+    """Room `observe`: where logs go, and in which form."""
 
     level: str = "info"
     access_log: str = "-"
-    """"-" standard output, "" none, else a file's path, opened for appending."""
+    """"-" means standard output, "" no access log; any other text is a path to append to."""
     access_logformat: str = DEFAULT_ACCESS_LOGFORMAT
     """gunicorn's atoms and some of ours (see `observe.formats`), or the word json."""
     error_log: str = "-"
-    """Our own log: "-" standard error, else a file's path, opened for appending."""
+    """Where our own log goes: "-" means standard error, any other text is a path to append to."""
     config: str = ""
-    """--log-config as JSON text (see `config.log_config`); "": none."""
+    """--log-config as JSON text (see `config.log_config`); "" if it was not given."""
     use_colors: bool | None = None
-    """None: as the environment and the terminal suggest."""
+    """None leaves it to the environment and the terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """All that one gateway process is told."""
+    """Everything that one gateway process is told when it starts."""
 
     gateway: int = 1
     run_dir: str
     door: str = "1"
-    """What its sockets for workers are called, without `.sock`: one that succeeds another has the
-    same number, and both have doors for a while."""
+    """The name of its worker listeners' sockets, without `.sock`. A gateway process and its
+    replacement have the same number and listen side by side for a while, so their names differ."""
     await_workers: bool = False
-    """Whether it accepts clients only when there is a worker for them: somebody else still does,
-    or has died and left them in the kernel's queue."""
+    """Whether it accepts clients only when it has a worker for them. Another gateway process
+    accepts meanwhile, or has ended and left its clients in the kernel's queue."""
     listeners: tuple[ListenerSettings, ...]
     pools: tuple[PoolSettings, ...] = (PoolSettings(),)
     routes: tuple[RouteSettings, ...] = (RouteSettings(),)
     root_path: str = ""
-    """A prefix that a proxy in front has taken off; put back in front of every path."""
+    """A prefix that a proxy in front has taken off. It is put back in front of every path."""
     http: HttpSettings = HttpSettings()
     serve: ServeSettings = ServeSettings()
     websocket: WebSocketSettings = WebSocketSettings()

@@ -1,2 +1,4 @@
-"""What answers an exchange, whatever HTTP version it came in: the redirect to https, the route
-to a pool."""
+"""Handlers decide what answers an exchange, whatever HTTP version it came in.
+
+Reading order: `route` (host and path lead to a pool) -> `redirect` (plain HTTP is sent to https).
+"""

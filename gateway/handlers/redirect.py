@@ -1,4 +1,6 @@
-"""Plain HTTP becomes https: 308 with the same host, path and query (RFC 9110 section 15.4.9)."""
+"""Redirects plain HTTP to https: 308 with the same host, path and query (RFC 9110 section
+15.4.9).
+"""
 
 from ..exchange.errors import error_page
 from ..exchange.exchange import Exchange
@@ -7,7 +9,8 @@ from .route import Answer
 
 class HttpsRedirect:
     def __init__(self, answer: Answer, port: int) -> None:
-        """`answer` is for what came by https; `port` is where that is listened for."""
+        """`answer` takes exchanges that came over https; `port` is the port of the https
+        listener."""
         self._answer = answer
         self._port = "" if port == 443 else f":{port}"
 
@@ -27,5 +30,6 @@ class HttpsRedirect:
 
 
 def _of_unix_socket(exchange: Exchange) -> bool:
-    """A proxy in front is at the other end, and it knows what its own clients speak."""
+    """Whether the exchange came over a Unix socket. Its other end is a proxy, which decides itself
+    what its clients have to speak."""
     return exchange.server is not None and exchange.server[1] is None

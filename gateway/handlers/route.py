@@ -1,7 +1,7 @@
-"""Which pool answers: host and path prefix (`[[routes]]`).
+"""Routes: the host and a prefix of the path decide which pool answers ([[routes]]).
 
-The most exact host wins, then the longest prefix, whatever the order of the routes. Prefixes are
-compared with a normalised copy of the path; the app gets the path as it came.
+The most exact host wins, then the longest prefix; the order of the routes does not matter. Prefixes
+are compared with a normalised copy of the path, and the app gets the path as it came.
 """
 
 import posixpath
@@ -12,31 +12,31 @@ from ..exchange.exchange import Exchange
 from ..settings import RouteSettings
 
 Answer = Callable[[Exchange], None]
-"""Has an exchange answered."""
+"""Takes an exchange and sees to it that it is answered."""
 Route = tuple[bytes, str, Answer]
-"""Prefix, the same as a `root_path`, and who answers below it."""
+"""A prefix as bytes, the same as a text for `root_path`, and what answers below it."""
 
 
 class Prefixes:
-    """The routes of one host. Looking one up takes a step for each *length* that prefixes have,
-    however many routes there are."""
+    """The routes of one host. To find one takes a step for each *length* that prefixes have, and
+    not for each route."""
 
     def __init__(self) -> None:
         self._routes: dict[bytes, Route] = {}
         self._lengths: list[int] = []
-        """Longest first."""
+        """The lengths of all prefixes, the longest first."""
 
     def __len__(self) -> int:
         return len(self._routes)
 
     def add(self, route: Route) -> None:
-        """Of two with the same prefix the first one counts."""
+        """Adds a route. Of two with the same prefix the first one counts."""
         self._routes.setdefault(route[0], route)
         self._lengths = sorted({len(prefix) for prefix in self._routes}, reverse=True)
 
     def find(self, path: bytes) -> Route | None:
-        """The one with the longest prefix that the path lies below: a prefix ends where a segment
-        does, /apiary is not below /api."""
+        """Returns the route with the longest prefix that the path lies below. A prefix ends where
+        a segment ends: /apiary is not below /api."""
         for length in self._lengths:
             if not length or path[length : length + 1] in (b"/", b""):
                 route = self._routes.get(path[:length])
@@ -47,7 +47,8 @@ class Prefixes:
 
 class Router:
     def __init__(self, routes: Iterable[RouteSettings], pools: dict[str, Answer], root_path: str):
-        """`root_path`: a prefix that a proxy in front took off; put back for the app."""
+        """`root_path` is a prefix that a proxy in front has taken off. It is put back in front of
+        each path for the app."""
         self._root_path = root_path
         self._root = root_path.encode()
         self._hosts: dict[str, Prefixes] = {}
@@ -72,11 +73,12 @@ class Router:
             return
         prefix, root_path, answer = found
         if plain is not path and not _is_below(prefix, unquote_to_bytes(path)):
-            # Matched only after `..` or `//` were resolved: the app would take it for another.
+            # It matches only after `..` or `//` were resolved, and the app may resolve them in
+            # another way.
             exchange.sink.fail(exchange, 400, "The path is ambiguous.")
             return
         if exchange.root_path:
-            # What the proxy says of this request stands for what was configured for all.
+            # A trusted proxy has named the prefix of this request (X-Forwarded-Prefix).
             exchange.root_path += root_path
         else:
             exchange.root_path = self._root_path + root_path
@@ -93,12 +95,12 @@ class Router:
 
 
 def _is_below(prefix: bytes, path: bytes) -> bool:
-    """A prefix ends where a segment does: /apiary is not below /api."""
+    """Whether a path lies below a prefix, which ends where a segment ends."""
     return not prefix or path == prefix or path.startswith(prefix + b"/")
 
 
 def _host_patterns(host: str) -> Iterable[str]:
-    """The host itself, then wildcards from the nearest domain up, then any."""
+    """Yields the host itself, then wildcards from the nearest domain up, then "" for any host."""
     yield host
     labels = host.split(".")
     for start in range(1, len(labels)):
@@ -108,7 +110,8 @@ def _host_patterns(host: str) -> Iterable[str]:
 
 
 def _normalised(path: bytes) -> bytes:
-    """Decoded once, dots resolved, repeated slashes folded: for comparing only."""
+    """The path decoded once, with dots resolved and repeated slashes folded; for comparisons
+    only."""
     if b"%" in path:
         path = unquote_to_bytes(path)
     if b"//" in path or b"/." in path:

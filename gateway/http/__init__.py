@@ -1,1 +1,5 @@
-"""What RFC 9110 says of every HTTP version: which texts may pass, and whose word is trusted."""
+"""HTTP's rules for every version (RFC 9110), without I/O.
+
+Reading order: `grammar` (which texts may pass) -> `rules` (what requests and responses may say) ->
+`forwarded` (the syntax of a proxy's fields) -> `trust` (whether they are used).
+"""

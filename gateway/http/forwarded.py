@@ -1,7 +1,8 @@
-"""What proxies write down: X-Forwarded-* lists and RFC 7239 `Forwarded`. Syntax only.
+"""The syntax of forwarded fields: lists in X-Forwarded-*, and `Forwarded` (RFC 7239). Pure.
 
-Everything is read from the right. The right-most entry was written by the peer; one further left
-is worth what whoever wrote it is worth, and nothing beyond the first stranger is even looked at.
+Entries are read from the right. The peer has written the right-most entry. An entry further left is
+worth as much as the proxy that wrote it, so reading ends at the first proxy that is not trusted
+(see `trust`).
 """
 
 import re
@@ -20,7 +21,7 @@ _NODE: Final = re.compile(
 )
 """RFC 7239 section 6. Groups: IPv4, IPv6, unknown or obfuscated, port."""
 _BARE_IPV6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
-"""As X-Forwarded-For has it, without brackets and so without a port."""
+"""An IPv6 address as X-Forwarded-For has it: without brackets, and so without a port."""
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _PAIR: Final = re.compile(
@@ -33,14 +34,15 @@ _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "h
 _PREFIX: Final = re.compile(rb"(?:/[A-Za-z0-9._~!$&'()*+;=:@\-]++)+")
 
 _LONGEST_PREFIX: Final = 2_048
-"""Bytes. It travels to the worker three times: alone, in front of the path, and as it came."""
+"""Bytes of a prefix at most. It travels to the worker three times: alone, in front of the path, and
+as the field that the proxy sent."""
 
 Element = dict[bytes, bytes]
-"""One hop's word in `Forwarded`: lower-case parameter -> value without its quotes."""
+"""What one proxy has written into `Forwarded`: parameter in lower case -> value without quotes."""
 
 
 def list_from_right(values: Sequence[bytes]) -> Iterator[bytes]:
-    """The entries of comma-separated fields, the last first; empty ones don't count
+    """Yields the entries of comma-separated fields, the last one first. Empty entries do not count
     (RFC 9110 section 5.6.1)."""
     for value in reversed(values):
         for entry in reversed(value.split(b",")):
@@ -49,10 +51,11 @@ def list_from_right(values: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def forwarded_from_right(values: Sequence[bytes]) -> Iterator[Element]:
-    """The elements of `Forwarded` fields, the last first. Raises RequestError 400.
+    """Yields the elements of `Forwarded` fields, the last one first. Raises RequestError 400.
 
-    Each field is read by itself, so that a quote which a client left open in its own field can't
-    swallow one that a proxy added behind it."""
+    Each field is read by itself. A client that leaves a quote open in its own field must not
+    swallow the field that a proxy has added behind it.
+    """
     for value in reversed(values):
         yield from reversed(_elements(value))
 
@@ -78,8 +81,8 @@ def _elements(value: bytes) -> list[Element]:
 
 @lru_cache(maxsize=4096)
 def node(text: bytes) -> Address | None:
-    """One hop: address and port, the port 0 where it is not told. None for a hop that is `unknown`
-    or goes by a name of the proxy's (`_hidden`). Raises RequestError 400."""
+    """The address and port of one hop; the port is 0 if none is named. None for a hop that is
+    `unknown` or has a name that only its proxy understands (`_hidden`). Raises RequestError 400."""
     match = _NODE.fullmatch(text)
     try:
         if match is None:
@@ -104,7 +107,7 @@ def _shown(address: IPv4Address | IPv6Address) -> str:
 
 
 def scheme(text: bytes) -> str:
-    """http or https; a WebSocket's ws and wss are the same two. Raises RequestError 400."""
+    """The scheme, http or https; ws and wss mean the same two. Raises RequestError 400."""
     found = _SCHEMES.get(text.lower())
     if found is None:
         raise RequestError(400, "A proxy named a scheme that is neither http nor https.")
@@ -112,7 +115,7 @@ def scheme(text: bytes) -> str:
 
 
 def host(text: bytes) -> tuple[str, int]:
-    """The host without its port, and the port, 0 for none. Raises RequestError 400."""
+    """A host without its port, and the port, or 0 if there is none. Raises RequestError 400."""
     try:
         name = host_name(text)
     except RequestError:
@@ -121,7 +124,7 @@ def host(text: bytes) -> tuple[str, int]:
 
 
 def port(text: bytes) -> int:
-    """Raises RequestError 400."""
+    """A port from 1 to 65535. Raises RequestError 400."""
     if re.fullmatch(rb"[0-9]{1,5}", text) is None or not 0 < int(text) <= 65_535:
         raise RequestError(400, "A proxy named a port that is none.")
     return int(text)
@@ -130,8 +133,9 @@ def port(text: bytes) -> int:
 def prefix(text: bytes) -> str:
     """A path that a proxy has taken off, without a slash at its end; "" for "/".
 
-    Raises RequestError 400: also for `//host`, which a browser takes for another site, for dots
-    that would climb, and for what would have to be percent-encoded."""
+    Raises RequestError 400, also for `//host`, which a browser takes for another site, for `.` and
+    `..`, and for characters that have to be percent-encoded.
+    """
     text = text.removesuffix(b"/")
     if len(text) > _LONGEST_PREFIX:
         raise RequestError(400, f"A proxy named a prefix of more than {_LONGEST_PREFIX} bytes.")

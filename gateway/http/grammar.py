@@ -1,9 +1,11 @@
-"""What may pass, as compiled patterns: the strict subset of RFC 9110 and 9112 that we take.
+"""The grammar of requests as compiled patterns: a strict subset of RFC 9110 and RFC 9112. Pure.
 
-One `fullmatch` over the raw head checks what both parsers would let through in different ways
-(controls, bare CR, bare LF, blanks before a colon, folded lines) at C speed; every quantifier is
-possessive, so the time is linear in the input. Python's own traps are avoided: numbers match
-`[0-9]` before `int()` sees them, and nothing is stripped or split without saying of what.
+One `fullmatch` over the raw head refuses, at C speed, what the two parsers would let through in
+different ways: controls, bare CR, bare LF, blanks before a colon, folded lines. Every quantifier
+over a class is possessive, so the time is linear in the input. Two traps of Python are avoided:
+numbers match `[0-9]` before `int()` sees them, because `int()` takes signs, underscores and other
+scripts' digits; and `strip` and `split` always name their characters, because without an argument
+they take other controls for blanks.
 """
 
 import re
@@ -13,8 +15,8 @@ from typing import Final
 from ..exchange.errors import RequestError
 
 # No group is repeated possessively: Python before 3.11.5 goes on from where the last, failed turn
-# of such a group stopped (cpython gh-106052). A single class is safe, and no text here matches a
-# group in two ways, so that a refusal takes no longer than the text is long.
+# of such a group stopped (cpython gh-106052). A single class is safe. No text here matches a group
+# in two ways, so a refusal takes linear time as well.
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
@@ -31,18 +33,18 @@ FIELD_LINE: Final = re.compile(rb"(" + _TOKEN + rb"++):(" + _VALUE + rb"*+)\r\n"
 TOKEN: Final = re.compile(_TOKEN + rb"++")
 _PLAIN: Final = rb"[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]*+"
 QUOTED_TEXT: Final = _PLAIN + rb"(?:\\[\t\x20-\x7e\x80-\xff]" + _PLAIN + rb")*"
-"""What stands between the quotes of a quoted-string."""
+"""The text between the quotes of a quoted-string."""
 QUOTED: Final = re.compile(rb'"' + QUOTED_TEXT + rb'"')
 """A quoted-string (RFC 9110 section 5.6.4), quotes included."""
 FIELD_NAME: Final = TOKEN
 FIELD_VALUE: Final = re.compile(_VALUE + rb"*+")
 DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
-"""A Content-Length: 18 digits are below 2**63 and far above any body."""
+"""A Content-Length. 18 digits are below 2**63 and far above any body."""
 
 _HOST: Final = re.compile(
     rb"(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z\-._~!$&'()*+;=%]{1,255})(?::([0-9]{1,5})?)?"
 )
-# The beginnings of a head's parts, in a head that has not come to its end; each may be empty.
+# Beginnings of parts, for a head that has not arrived whole; each may be empty.
 TOKEN_SO_FAR: Final = re.compile(_TOKEN + rb"*+")
 TARGET_SO_FAR: Final = re.compile(rb"[\x21-\x7e]*+")
 VALUE_SO_FAR: Final = re.compile(_VALUE + rb"*+")
@@ -53,10 +55,11 @@ _SEGMENT: Final = re.compile(rb"/|%2[fF]|\\|%5[cC]")
 
 @lru_cache(maxsize=1024)
 def host_name(value: bytes) -> str:
-    """The host in a Host field or an authority: lower case, without port (RFC 9110 7.2).
+    """The host in a Host field or an authority, in lower case and without its port (RFC 9110
+    section 7.2).
 
-    Raises RequestError 400 for what no client means: empty, a list, userinfo, a path, a port out
-    of range, a broken IPv6 literal.
+    Raises RequestError 400 for an empty value, a list, userinfo, a path, a port that is too large,
+    and a broken IPv6 literal.
     """
     match = _HOST.fullmatch(value)
     if match is None or int(match[2] or 0) > 65_535 or not _ipv6_is_whole(match[1]):
@@ -65,7 +68,7 @@ def host_name(value: bytes) -> str:
 
 
 def _ipv6_is_whole(host: bytes) -> bool:
-    """Whether a bracketed host has the shape of an IPv6 address; others pass."""
+    """Whether a host in brackets has the shape of an IPv6 address; one without brackets passes."""
     if not host.startswith(b"["):
         return True
     groups = host[1:-1].split(b":")
@@ -83,10 +86,10 @@ def _ipv6_is_whole(host: bytes) -> bool:
 
 
 def split_target(method: str, target: bytes) -> tuple[bytes, bytes, bytes | None]:
-    """A request target as (raw path, query, authority or None), RFC 9112 section 3.2.
+    """Splits a request target into raw path, query, and authority or None (RFC 9112 section 3.2).
 
-    Raises RequestError 400 for authority form, relative targets, fragments, `%00`, and a path
-    that climbs out of its root.
+    Raises RequestError 400 for authority form, relative targets, fragments, `%00`, and a path that
+    climbs out of its root.
     """
     authority = None
     if target[:1] == b"/":

@@ -3,7 +3,8 @@
 HTTP/1.1 and HTTP/2 write messages down in different ways, and mean the same by them. How a message
 is written (lines and chunks, or frames) is its version's room. What it means is here: who may have
 a body, what a Content-Length promises, which fields belong to a connection and not to a message,
-whose word a field is. A driver of another version that asks these rules gives the same answers.
+which fields only a proxy may set. A driver of another version that asks these rules gives the same
+answers.
 
 Order: what a client may ask, what reaches the app, what the app may answer.
 """
@@ -57,7 +58,8 @@ FORWARDED: Final = frozenset({
     b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host",
     b"x-forwarded-port", b"x-forwarded-prefix", b"x-real-ip",
 })  # fmt: skip
-"""A proxy's word: kept apart, and dropped unless the peer is trusted to give it (`trust`)."""
+"""Fields that only a proxy may set. They are kept apart, and dropped unless the peer is trusted
+(`trust`)."""
 
 DROPPED: Final = FORWARDED | {b"proxy"}
 """What lies: the above, and httpoxy (a WSGI environ would call it HTTP_PROXY). All else reaches the
@@ -71,8 +73,7 @@ MEANINGFUL: Final = DROPPED | {
 
 
 def sift(fields: Fields, header_map: HeaderMap) -> tuple[Fields, Pairs]:
-    """The fields without those whose names lie, and apart from them the rarer ones of a proxy's
-    word (other X-Forwarded-*).
+    """The fields for the app, and apart from them the rarer forwarded ones (other X-Forwarded-*).
 
     X_Forwarded_For is X-Forwarded-For in every environ (RFC 3875 section 4.1.18), also in those
     that are made of an ASGI scope. Raises RequestError 400 if such names are refused."""

@@ -1,9 +1,9 @@
-"""Whether a request's forwarded fields are believed, and what the app is then told. Pure.
+"""Decides whether a request's forwarded fields are trusted, and what they change. Pure.
 
-A field that is malformed, from a peer that is trusted, is 400: each of them decides about
-something (who it is, whether cookies are safe, where links lead), so guessing is no choice, and a
-proxy that is set up wrongly is seen at its first request. `unknown` and `_hidden` are no mistake:
-then there is no client.
+A malformed field from a trusted peer gets 400. Each field decides about something (who the client
+is, whether cookies are safe, where links lead), so a guess could do harm, and an operator sees a
+proxy that is set up wrongly at its first request. `unknown` and `_hidden` are not malformed: they
+mean that the client's address is not known.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,41 +19,47 @@ from .forwarded import forwarded_from_right, host, list_from_right, node, port, 
 
 _USUAL_PORT: Final = {"http": 80, "https": 443}
 
-_WORDS: Final = {
+_SETTING_NAMES: Final = {
     b"forwarded": "forwarded", b"x-real-ip": "real-ip", b"x-forwarded-for": "for",
     b"x-forwarded-proto": "proto", b"x-forwarded-host": "host", b"x-forwarded-port": "port",
     b"x-forwarded-prefix": "prefix",
 }  # fmt: skip
-"""Field -> its word in the settings. Other X-Forwarded-* say nothing that is believed here; apps
-that know them (X-Forwarded-User) have them from trusted peers."""
+"""Field -> its name in the settings. Other X-Forwarded-* fields change nothing here. Apps that use
+them (X-Forwarded-User) get them from trusted peers."""
 
 
 @dataclass(slots=True)
-class Word:
-    """What one kind of field says; empty for what it does not."""
+class ForwardedFacts:
+    """What one kind of field says of a request; each part is empty if the field lacks it."""
 
     hops: list[Address | None] = field(default_factory=list[Address | None])
-    """From the nearest on; the last is the client."""
+    """Addresses from the nearest hop on; the last one is the client's. None: not known."""
     scheme: str = ""
     host: bytes = b""
 
 
 class TrustPolicy:
-    """Decides for each request that has forwarded fields."""
+    """Applies the forwarded fields of each request that has any, as the operator's settings say."""
 
     def __init__(self, settings: TrustSettings, tell: Callable[[str], None] | None = None) -> None:
-        """`tell`: hears, once for each, of the fields that trusted peers send in vain."""
+        """`tell` gets a sentence for each field that a trusted peer sends and that is dropped,
+        once."""
         self._peers = PeerSet(settings.forwarded_allow_ips)
         self._trusted_fields = frozenset(settings.forwarded_fields)
-        self._dropped = {name for name, word in _WORDS.items() if word not in self._trusted_fields}
+        self._dropped = {
+            name for name, facts in _SETTING_NAMES.items() if facts not in self._trusted_fields
+        }
         self._tell = tell
         self._told: set[bytes] = set()
 
     def apply(self, exchange: Exchange) -> None:
-        """Changes what the exchange says of its client, scheme, server, host and mount point, if
-        its peer is trusted; the app then sees the fields that are believed, too, as they came. What
-        is not believed the peer has perhaps passed on from its client, and it is dropped, as all
-        of them were with a stranger's head. Raises RequestError 400."""
+        """Changes the exchange's client, scheme, server, host and mount point, if its peer is
+        trusted.
+
+        The app then gets the trusted fields as they came. A field that is not trusted may come from
+        the peer's own client, so the app does not get it. From a peer that is not trusted it gets
+        none of these fields. Raises RequestError 400 for a malformed field.
+        """
         request = exchange.request
         if not self._peers.has(exchange.client):
             return
@@ -63,14 +69,14 @@ class TrustPolicy:
             heard = self._without_dropped(heard)
         for name, value in heard:
             fields.setdefault(name, []).append(value)
-        word = _agreed(self._of_x_forwarded(fields), self._of_forwarded(fields))
-        if word.hops:
-            exchange.client = word.hops[-1]
-        if word.scheme:
-            exchange.scheme = word.scheme
+        facts = _agreed(self._of_x_forwarded(fields), self._of_forwarded(fields))
+        if facts.hops:
+            exchange.client = facts.hops[-1]
+        if facts.scheme:
+            exchange.scheme = facts.scheme
         port_text = self._nearest(fields, "port")
-        if word.host or port_text:
-            _move(exchange, word.host, port(port_text) if port_text else 0)
+        if facts.host or port_text:
+            _move(exchange, facts.host, port(port_text) if port_text else 0)
         root = prefix(self._nearest(fields, "prefix"))
         if root and request.path != b"*":
             exchange.root_path = root
@@ -84,41 +90,42 @@ class TrustPolicy:
                 if self._tell is not None:
                     self._tell(
                         f"a trusted proxy sends {name.decode()}, which may be its client's own and "
-                        f"is dropped; if the proxy sets or removes it, add {_WORDS[name]} to "
+                        f"is dropped; if the proxy sets or removes it, add {_SETTING_NAMES[name]} to "
                         "--forwarded-fields"
                     )
         return tuple(pair for pair in forwarded if pair[0] not in self._dropped)
 
-    def _of_x_forwarded(self, fields: dict[bytes, list[bytes]]) -> Word:
-        """For all but -For the right-most entry counts, the peer's own: whether further proxies
-        each add one differs from proxy to proxy, and so can't be counted on."""
-        word = Word()
+    def _of_x_forwarded(self, fields: dict[bytes, list[bytes]]) -> ForwardedFacts:
+        """What X-Forwarded-* fields say. Of all but X-Forwarded-For only the right-most entry
+        counts, which is the peer's own: not every proxy adds an entry of these."""
+        facts = ForwardedFacts()
         if "for" in self._trusted_fields:
             for entry in list_from_right(fields.get(b"x-forwarded-for", ())):
-                word.hops.append(node(entry))
-                if not self._goes_on(word.hops):
+                facts.hops.append(node(entry))
+                if not self._goes_on(facts.hops):
                     break
         told = self._nearest(fields, "proto")
-        word.scheme = scheme(told) if told else ""
-        word.host = self._nearest(fields, "host")
-        return word
+        facts.scheme = scheme(told) if told else ""
+        facts.host = self._nearest(fields, "host")
+        return facts
 
-    def _of_forwarded(self, fields: dict[bytes, list[bytes]]) -> Word:
-        """Each hop's element has its own scheme and host: those nearest to the client count."""
-        word = Word()
+    def _of_forwarded(self, fields: dict[bytes, list[bytes]]) -> ForwardedFacts:
+        """What `Forwarded` says. Each hop's element has its own scheme and host; the trusted ones
+        nearest to the client count."""
+        facts = ForwardedFacts()
         if "forwarded" not in self._trusted_fields:
-            return word
+            return facts
         for element in forwarded_from_right(fields.get(b"forwarded", ())):
             if b"proto" in element:
-                word.scheme = scheme(element[b"proto"])
+                facts.scheme = scheme(element[b"proto"])
             if b"host" in element:
-                word.host = element[b"host"]
+                facts.host = element[b"host"]
             if b"for" not in element:
-                break  # who wrote the next one is not known
-            word.hops.append(node(element[b"for"]))
-            if not self._goes_on(word.hops):
+                break  # it is not known which proxy wrote the next one
+            facts.hops.append(node(element[b"for"]))
+            if not self._goes_on(facts.hops):
                 break
-        return word
+        return facts
 
     def _goes_on(self, hops: Sequence[Address | None]) -> bool:
         """Whether the last hop is a trusted proxy, so that its own entry counts too."""
@@ -126,32 +133,36 @@ class TrustPolicy:
         return hop is not None and self._peers.names(hop[0])
 
     def _nearest(self, fields: dict[bytes, list[bytes]], name: str) -> bytes:
-        """What the peer itself says, b"" for nothing or nothing that is believed."""
+        """The right-most entry of a field, which the peer has written; b"" if there is none or if
+        the field is not trusted."""
         if name not in self._trusted_fields:
             return b""
         values = fields.get(b"x-forwarded-" + name.encode(), ())
         return next(list_from_right(values), b"")
 
 
-def _agreed(one: Word, other: Word) -> Word:
-    """A proxy that writes only one kind lets a client's own field of the other kind pass. Which
-    kind it writes is not known, so where both speak they must say the same."""
-    client = [word.hops[-1] for word in (one, other) if word.hops]
+def _agreed(one: ForwardedFacts, other: ForwardedFacts) -> ForwardedFacts:
+    """Joins what both kinds of field say. A proxy that writes only one kind passes on the other
+    kind as its client wrote it, and it is not known which kind the proxy writes. So if both kinds
+    are there they must agree; else it raises RequestError 400."""
+    client = [facts.hops[-1] for facts in (one, other) if facts.hops]
     names = {hop[0] if hop else "" for hop in client}
-    hosts = {word.host.lower() for word in (one, other) if word.host}
-    schemes = {word.scheme for word in (one, other) if word.scheme}
+    hosts = {facts.host.lower() for facts in (one, other) if facts.host}
+    schemes = {facts.scheme for facts in (one, other) if facts.scheme}
     for what, said in (("client", names), ("host", hosts), ("scheme", schemes)):
         if len(said) > 1:
             raise RequestError(400, f"Forwarded and X-Forwarded-* name a different {what}.")
-    return Word(one.hops or other.hops, one.scheme or other.scheme, one.host or other.host)
+    return ForwardedFacts(
+        one.hops or other.hops, one.scheme or other.scheme, one.host or other.host
+    )
 
 
 def _move(exchange: Exchange, authority: bytes, told_port: int) -> None:
-    """The request was made to another host or port than ours."""
+    """Makes the exchange one to the host and port that the client used at the proxy."""
     request = exchange.request
     usual = _USUAL_PORT.get(exchange.scheme, 80)
     if not authority:
-        # The Host field is the client's own and has the port that the client used.
+        # The Host field is the client's own, so it has the port that the client used already.
         server = exchange.server
         name = server[0] if server is not None and server[1] is not None else request.host
         exchange.server = (name, told_port)

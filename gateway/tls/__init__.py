@@ -1,5 +1,6 @@
-"""TLS: certificates become contexts, connections become sessions (RFC 8446, RFC 6066).
+"""TLS (RFC 8446, RFC 6066) without sockets: certificates become contexts, and each connection has a
+session.
 
-`session` is the one module that imports OpenSSL; `certificates` looks after files that are
-renewed; `x509` reads what a server must know of a certificate.
+Reading order: `x509` (reads a certificate) -> `session` (the adapter for OpenSSL) ->
+`certificates` (the certificates in use, which are renewed).
 """

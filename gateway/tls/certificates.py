@@ -1,7 +1,7 @@
-"""The certificates in use: loaded at the start, looked after while they are used.
+"""The certificates in use. They are loaded at the start and loaded again when their files change.
 
-When files change, each certificate is loaded anew by itself. One that cannot be used stays as it
-was, and `status` says why. Connections keep what their handshake was made with.
+Each certificate is renewed by itself. If its new files cannot be used, the old certificate stays
+and its fault is kept (`Certificates.status`). A connection keeps the certificate of its handshake.
 """
 
 import os
@@ -27,8 +27,8 @@ DAY: Final = 86_400.0
 EXPIRES_SOON: Final = 14 * DAY
 
 Look = tuple[tuple[int, ...] | None, ...]
-"""What tells one version of the files from another; symbolic links followed, so that a swapped
-link (Kubernetes' `..data`) is a change, as an atomic rename is."""
+"""Facts that differ between two versions of the files. Symbolic links are followed, so that a link
+with a new target (Kubernetes' `..data`) is a change, as an atomic rename is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class CertificateStatus:
     not_after: float
     """Seconds since the epoch."""
     fault: str = ""
-    """Why what is in the files now is not in use; "" for nothing."""
+    """Why the present content of the files is not in use; "" if it is."""
 
 
 def unusable(settings: TlsSettings) -> list[str]:
-    """What is wrong with the files, a sentence each."""
+    """A sentence for each file that cannot be used."""
     faults: list[str] = []
     trusting = replace(settings, ca_certs="", cert_reqs="none", ciphers="")
     for files in settings.certificates:
@@ -59,7 +59,7 @@ def unusable(settings: TlsSettings) -> list[str]:
 
 
 def expiring(settings: TlsSettings) -> list[str]:
-    """A sentence for each certificate that expires soon; for files without a fault."""
+    """A sentence for each certificate that expires soon. The files have no fault."""
     loaded = (load_certificate(files, settings, time()) for files in settings.certificates)
     return [sentence for one in loaded if (sentence := _expiry(one, time()))]
 
@@ -79,10 +79,11 @@ class Certificates:
     def __init__(
         self, settings: TlsSettings, *, loud: bool = True, clock: Callable[[], float] = time
     ) -> None:
-        """`loud`: whether this process is the one that logs. Raises CertificateError.
+        """`loud` says whether this process logs; one of several gateway processes does. Raises
+        CertificateError.
 
-        What has expired meanwhile is served all the same: the supervisor refuses it at the start,
-        but a gateway process that takes another's place must not make things worse.
+        A certificate that has expired is served all the same. The supervisor refuses it at the
+        start, but a gateway process that replaces another must not make things worse.
         """
         self._settings = settings
         self._loud = loud
@@ -95,7 +96,7 @@ class Certificates:
         self._expiry_checked = clock()
 
     def session(self) -> TlsSession:
-        """For a new connection, with the certificates of this moment."""
+        """A session for a new connection, with the certificates of this moment."""
         return TlsSession(self._current)
 
     def status(self) -> tuple[CertificateStatus, ...]:
@@ -110,16 +111,15 @@ class Certificates:
         )
 
     def changed(self) -> bool:
-        """Whether the files have changed and are at rest: the same twice running, since a key is
-        written a moment after its certificate. To be called a few times in a
-        few seconds."""
+        """Whether the files have changed and are at rest, which means the same at two calls in a
+        row: a key is written a moment after its certificate. To be called every second or so."""
         look = self._look()
         at_rest, self._seen = look == self._seen, look
         return at_rest and look != self._loaded
 
     def reload(self) -> tuple[str, ...]:
-        """Takes what is new in the files, and returns what is wrong with it. Certificates whose
-        files are the same stay, and with them the tickets of their clients."""
+        """Loads the files that have changed, and returns a sentence for each fault. A certificate
+        with unchanged files stays, and with it the session tickets of its clients."""
         before, self._loaded = self._loaded, self._look()
         same = {files for files, look in self._loaded.items() if before[files] == look}
         self._current = CertificateSet(
@@ -142,7 +142,7 @@ class Certificates:
         return new
 
     def warn_daily(self) -> None:
-        """Says once a day which certificates expire soon."""
+        """Logs once a day which certificates expire soon."""
         if self._clock() - self._expiry_checked >= DAY:
             self._warn()
 

@@ -1,11 +1,11 @@
-"""The one door to OpenSSL: certificates become contexts, connections become sessions.
+"""The adapter for OpenSSL: certificates become contexts, and each connection has a session.
 
-A session is TLS without its socket (`SSLObject` with two memory buffers), as the rest of the
-gateway's machines are. It was measured beside a non-blocking `SSLSocket`, as microseconds of CPU
-per keep-alive request of a bare epoll loop: 7.9 against 8.3 for 5 bytes, 26.5 against 36 for
-60 KB, because one `recv` takes what OpenSSL would fetch in two system calls per record and one
-`send` takes many records. All that has come is decrypted at once, so nothing is left where epoll
-cannot see it, and writing never has to wait for reading.
+A session is TLS without a socket (`SSLObject` with two memory buffers), like the other machines of
+the gateway. It was measured beside a non-blocking `SSLSocket`, in microseconds of CPU for a
+keep-alive request of a bare epoll loop: 7.9 against 8.3 for 5 bytes, 26.5 against 36 for 60 KB.
+One `recv` takes what OpenSSL would fetch with two system calls for each record, and one `send`
+takes many records. All bytes that have arrived are decrypted at once, so no byte is left where
+epoll cannot see it, and writing never has to wait for reading.
 """
 
 import os
@@ -20,15 +20,15 @@ from ..settings import CertificateFiles, TlsSettings
 from .x509 import Certificate, certificates_in, pem_of, read_certificate
 
 ALPN: Final = ("http/1.1",)
-"""In the server's order of preference."""
+"""Protocols that are offered by ALPN (RFC 7301), the preferred one first."""
 
 CIPHERS: Final = ":".join((
     "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
 ))  # fmt: skip
-"""Of TLS 1.2: Mozilla's "intermediate" without its finite-field DHE, which costs much and which
-only clients without elliptic curves would need. TLS 1.3 has its own, all of them good."""
+"""Ciphers of TLS 1.2: Mozilla's "intermediate" list without finite-field DHE, which costs much and
+is needed only by clients without elliptic curves. TLS 1.3 has its own ciphers, and all are good."""
 
 CERT_REQS: Final = {
     "none": ssl.CERT_NONE,
@@ -42,35 +42,38 @@ VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
 _MISMATCH: Final = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
-"""What OpenSSL says of a key that is another certificate's; the last where its type is another."""
+"""OpenSSL's reasons for a key that does not belong to the certificate. The last one means that the
+key is of another type."""
 
 
 class CertificateError(Exception):
-    """A certificate, key or CA file that cannot be used: its path and why, in a sentence."""
+    """A certificate, key or CA file cannot be used. The message is its path and the reason."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
 
 
 class TlsError(ConnectionError):
-    """The client's TLS is not ours, or was broken off. An OSError, as of any dead connection."""
+    """The client's TLS does not fit ours, or was broken off. It is an OSError, as any dead
+    connection raises."""
 
 
 # -- certificates ----------------------------------------------------------------------------
 
 
 class ServerContext(ssl.SSLContext):
-    """OpenSSL's settings with one certificate, and what ASGI's extension tells of them. It is
-    asked for by the session: between its start and its end there may have been a reload."""
+    """OpenSSL's settings with one certificate, and the facts about them for ASGI's `tls` extension.
+    A session asks its own context for these facts, since the certificates may have been reloaded
+    after its handshake began."""
 
     pem: str
     cipher_suites: Mapping[str, int]
-    """OpenSSL's name -> IANA's number."""
+    """OpenSSL's name of a cipher -> its IANA number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServerCertificate:
-    """One certificate, ready to be shown to clients."""
+    """One certificate with its key, ready for handshakes."""
 
     files: CertificateFiles
     certificate: Certificate
@@ -80,7 +83,8 @@ class ServerCertificate:
 def load_certificate(
     files: CertificateFiles, settings: TlsSettings, now: float | None
 ) -> ServerCertificate:
-    """Raises CertificateError, also where `now` (seconds since the epoch) is not in its dates."""
+    """Loads a certificate and its key. Raises CertificateError, also if `now` (in seconds since the
+    epoch) is outside of the certificate's dates; None does not check them."""
     path, key_path = files.certfile, files.keyfile or files.certfile
     try:
         ders = certificates_in(_read(path, settings.copies))
@@ -104,7 +108,7 @@ def load_certificate(
 
 
 def check_ca_certs(path: str) -> None:
-    """Raises CertificateError for a file that cannot be used."""
+    """Raises CertificateError if a CA file cannot be used."""
     _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), path, {})
 
 
@@ -145,7 +149,7 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, settings: TlsS
     asked = False
 
     def give_password() -> str:
-        # Always given: without it OpenSSL would ask at the terminal.
+        # A password is always given. Without one OpenSSL would ask for it at the terminal.
         nonlocal asked
         asked = True
         return password
@@ -161,7 +165,7 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, settings: TlsS
         if asked:
             why = ", and the password is wrong" if password else ": give --ssl-keyfile-password"
             raise CertificateError(key_path, f"the key is encrypted{why}") from None
-        if not exc.reason:  # the certificate has been read, so it is the key
+        if not exc.reason:  # the certificate has been read, so the key is at fault
             raise CertificateError(key_path, "the key in it is malformed") from None
         reason = f"OpenSSL does not take certificate and key: {_reason(exc)}"
         raise CertificateError(path, reason) from None
@@ -171,7 +175,7 @@ def _load_pair(context: ssl.SSLContext, path: str, key_path: str, settings: TlsS
 
 def _read(path: str, copies: Mapping[str, str]) -> bytes:
     try:
-        # A FIFO would be waited for without end, by the thread that looks for renewals too.
+        # Opening a FIFO would wait without end, also in the thread that looks for renewals.
         opened = copies.get(path, path)
         with open(os.open(opened, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -187,8 +191,8 @@ def _day(seconds: float) -> str:
 
 
 class CertificateSet:
-    """Certificates of which a client is shown one by the name that it asks for (RFC 6066 SNI);
-    the first where none has that name. Immutable: a reload makes another."""
+    """Certificates, of which a client gets the one for the name that it asks for (SNI, RFC 6066
+    section 3), or else the first. A set never changes; a reload makes another."""
 
     def __init__(self, certificates: Iterable[ServerCertificate]) -> None:
         self.all = tuple(certificates)
@@ -197,13 +201,13 @@ class CertificateSet:
             for name in one.certificate.names:
                 self._named.setdefault(name, one)
         self._default = self.all[0].context
-        # One context for every handshake: its ticket keys are those that resumption knows.
+        # Every handshake begins with one context, because session tickets need its keys.
         self._default.sni_callback = self._server_name if len(self.all) > 1 else None
 
     def choose(self, server_name: str) -> ServerCertificate:
         name = server_name.lower().rstrip(".")
         found = self._named.get(name)
-        if found is None:  # a wildcard stands for one label (RFC 9525 section 6.3)
+        if found is None:  # a wildcard matches one label (RFC 9525 section 6.3)
             found = self._named.get("*." + name.partition(".")[2])
         return found or self.all[0]
 
@@ -218,7 +222,7 @@ class CertificateSet:
 
 
 def _facts(session: ssl.SSLObject) -> dict[str, object]:
-    """ASGI's `tls` extension (its specification, version 0.2)."""
+    """The content of ASGI's `tls` extension (version 0.2 of its specification)."""
     context = session.context
     assert isinstance(context, ServerContext)
     chain = _client_chain(session) if context.verify_mode else []
@@ -227,7 +231,7 @@ def _facts(session: ssl.SSLObject) -> dict[str, object]:
         "server_cert": context.pem,
         "client_cert_chain": [pem_of(der) for der in chain],
         "client_cert_name": read_certificate(chain[0]).subject if chain else None,
-        # A certificate that does not verify ends the handshake, so there is no such error.
+        # A certificate that does not verify ends the handshake, so this is never an error.
         "client_cert_error": None,
         "tls_version": VERSIONS.get(session.version() or ""),
         "cipher_suite": context.cipher_suites.get(cipher[0]) if cipher else None,
@@ -235,8 +239,9 @@ def _facts(session: ssl.SSLObject) -> dict[str, object]:
 
 
 def _client_chain(session: ssl.SSLObject) -> list[bytes]:
-    """What the client has sent, its own certificate first. Public in Python 3.13; before that
-    the C object has it. A resumed session remembers the first alone."""
+    """The certificates that the client has sent, its own first, as DER. Python 3.13 has a public
+    method for it, earlier versions only the inner C object. A resumed session remembers only the
+    client's own."""
     own = session.getpeercert(binary_form=True)
     if own is None:
         return []
@@ -251,7 +256,7 @@ def _client_chain(session: ssl.SSLObject) -> list[bytes]:
 
 
 class TlsSession:
-    """One connection's TLS: encrypted bytes in, plain bytes out, and the other way round."""
+    """The TLS of one connection: encrypted bytes in, plain bytes out, and the other way round."""
 
     __slots__ = ("_closing", "_incoming", "_outgoing", "_session", "ended")
 
@@ -261,11 +266,11 @@ class TlsSession:
         self._session = certificates.wrap(self._incoming, self._outgoing)
         self._closing = False
         self.ended = False
-        """Whether the client has said that it will send no more (close_notify)."""
+        """Whether the client has announced that it will send no more (close_notify)."""
 
     def handshake(self, data: bytes) -> bool:
-        """Whether it is complete with these bytes. Raises TlsError; there may be an alert to send
-        then, as there may be `output` after any call."""
+        """Takes bytes of the handshake and returns whether it is complete. Raises TlsError. After
+        any call, also one that raises, there may be `output` to send."""
         self._incoming.write(data)
         try:
             self._session.do_handshake()
@@ -276,7 +281,7 @@ class TlsSession:
         return True
 
     def facts(self) -> dict[str, object]:
-        """ASGI's `tls` extension, once the handshake is complete."""
+        """The content of ASGI's `tls` extension. The handshake must be complete."""
         return _facts(self._session)
 
     @property
@@ -285,11 +290,11 @@ class TlsSession:
         return self._session.selected_alpn_protocol() or ""
 
     def decrypt(self, data: bytes) -> bytes:
-        """All plain text that these bytes complete. Raises TlsError."""
+        """Takes encrypted bytes and returns all plain text that they complete. Raises TlsError."""
         incoming = self._incoming
         incoming.write(data)
         if self._closing:
-            incoming.read()  # nobody listens any more
+            incoming.read()  # after `close` nothing is read any more
             return b""
         read = self._session.read
         try:
@@ -312,11 +317,11 @@ class TlsSession:
             raise TlsError(_reason(exc)) from None
 
     def encrypt(self, data: bytes) -> bytes:
-        """Records to send, with whatever output there was before them. Raises TlsError."""
+        """Returns the records to send, behind any `output` that waits. Raises TlsError."""
         write = self._session.write
         try:
             sent = write(data) if data else 0
-            if sent < len(data):  # a record each
+            if sent < len(data):  # each `write` makes one record
                 rest = memoryview(data)[sent:]
                 while rest:
                     rest = rest[write(rest) :]
@@ -326,11 +331,12 @@ class TlsSession:
 
     @property
     def output(self) -> bytes:
-        """What is to be sent besides the answers: handshake, tickets, key updates, alerts."""
+        """Bytes to send that are not the connection's own data: handshake, tickets, key updates,
+        alerts. Reading it takes them."""
         return self._outgoing.read() if self._outgoing.pending else b""
 
     def close(self) -> bytes:
-        """Our close_notify. Nothing is decrypted or encrypted from here on."""
+        """Returns our close_notify, to be sent. Nothing is decrypted or encrypted afterwards."""
         if not self._closing:
             self._closing = True
             try:
@@ -341,7 +347,7 @@ class TlsSession:
 
 
 def _reason(exc: ssl.SSLError) -> str:
-    """OpenSSL's word for it, as the log has it: "no shared cipher"."""
+    """OpenSSL's reason as the log writes it: "no shared cipher"."""
     if isinstance(exc, ssl.SSLEOFError):
         return "the client broke off"
     return (exc.reason or str(exc)).lower().replace("_", " ")

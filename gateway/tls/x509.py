@@ -1,7 +1,7 @@
-"""What a server must know of a certificate: names, dates, subject (RFC 5280). Pure.
+"""Reads what a server must know of a certificate: names, dates, subject (RFC 5280). Pure.
 
-Python's ssl tells these only of a certificate that a peer has sent and that was verified, never of
-one's own. It takes a look at nine fields of DER, so that is what is done here.
+Python's ssl module gives these facts only for a certificate that a peer has sent and that was
+verified, and not for the server's own. They stand in nine fields of DER, which are read here.
 """
 
 import base64
@@ -26,7 +26,8 @@ _STRINGS: Final = {
     0x0C: "utf-8", 0x12: "utf-8", 0x13: "utf-8", 0x14: "latin-1", 0x16: "utf-8",
     0x1C: "utf-32-be", 0x1E: "utf-16-be",
 }  # fmt: skip
-"""Those that are to hold ASCII are read as what some put there."""
+"""Tag of a string type -> its encoding. Types that should hold ASCII are read with what some
+certificates put there."""
 
 _SUBJECT_ALT_NAME: Final = "2.5.29.17"
 _COMMON_NAME: Final = "2.5.4.3"
@@ -35,22 +36,23 @@ _SHORT_NAMES: Final = {
     "2.5.4.6": "C", "2.5.4.9": "STREET", "0.9.2342.19200300.100.1.25": "DC",
     "0.9.2342.19200300.100.1.1": "UID",
 }  # fmt: skip
-"""RFC 4514 section 3; a type that is not here is written as its number with its value in hex."""
+"""OID of an attribute -> its short name (RFC 4514 section 3). An attribute without one is written
+as its number, with its value in hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
     subject: str
-    """As RFC 4514 writes it: "CN=example.com,O=Example"."""
+    """The subject as RFC 4514 writes it: "CN=example.com,O=Example"."""
     names: tuple[str, ...]
-    """Host names in lower case, "*.example.com" among them; the common name if there are none."""
+    """Host names in lower case, perhaps with a wildcard; the common name if there are none."""
     not_before: float
     """Seconds since the epoch."""
     not_after: float
 
 
 def certificates_in(pem: bytes) -> list[bytes]:
-    """The DER of every certificate in a PEM file, in its order. Raises ValueError."""
+    """The certificates of a PEM file, as DER, in the file's order. Raises ValueError."""
     return [base64.b64decode(match[1], validate=False) for match in _PEM.finditer(pem)]
 
 
@@ -61,7 +63,7 @@ def pem_of(der: bytes) -> str:
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """Raises ValueError for what is no certificate."""
+    """Reads a certificate. Raises ValueError if the bytes are not one."""
     try:
         certificate = _first(der)
         fields = list(_parts(_first(certificate.body).body))
@@ -129,7 +131,8 @@ def _alternative_names(fields: list[_Part]) -> Iterator[_Part]:
 
 
 def _time(part: _Part) -> float:
-    """RFC 5280 section 4.1.2.5: two digits of the year are of 1950 to 2049."""
+    """A time in seconds since the epoch. A year of two digits is one from 1950 to 2049 (RFC 5280
+    section 4.1.2.5)."""
     text = part.body.decode("ascii")
     if part.tag == _UTC_TIME:
         text = ("19" if text >= "5" else "20") + text
