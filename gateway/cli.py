@@ -1,5 +1,8 @@
-"""The command line. Every fault is a sentence on stderr: exit code 2 for what was asked for, 1 for
-what could not be started or done, 3 for an app that cannot be served."""
+"""The command line.
+
+Every fault is a sentence on standard error. The exit code is 2 for a wrong command line or
+configuration, 1 for what could not be started or done, and 3 for an app that cannot be served.
+"""
 
 import io
 import os
@@ -33,11 +36,12 @@ SAME: Final = {
     "dev": ("serve", "--reload"),
     "version": ("--version",),
 }
-"""Words that people type, and what they mean."""
+"""Commands that people type although they do not exist -> what they mean."""
 
 
 class Verbs(click.Group):
-    """The verbs; `propylon main:app` is `propylon serve main:app`, with options in any place."""
+    """The group of all verbs. `propylon main:app` means `propylon serve main:app`, with options
+    before or behind the app."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] in SAME:
@@ -91,12 +95,13 @@ def _with_dashes(name: str) -> str:
 
 
 Read = Callable[[], Loaded]
-"""Loads the configuration: flags as they were given, the rest as it is now. Raises ConfigError."""
+"""Loads the configuration: flags as they were typed, variables and file as they are now. Raises
+ConfigError."""
 
 
 def _verb(verb: Verb, **more: Callable[..., Any]) -> Callable[[Callable[..., None]], click.Command]:
-    """A command that has the verb's flags and is called with what loads them; `more`: options
-    of its own, by name, which are passed on."""
+    """A decorator that makes a command with the verb's flags. The function gets a `Read` that loads
+    them, and the values of `more`: further options by their names."""
 
     def make(run: Callable[..., None]) -> click.Command:
         @flags(verb)
@@ -218,41 +223,41 @@ for _command in VERBS:
 
 
 def supervise(verb: Verb, read: Read) -> int:
-    """Serves until it is told to stop; its exit code. Raises ConfigError."""
+    """Runs a supervisor until it has stopped, and returns its exit code. Raises ConfigError."""
     from .supervisor.signals import FOR_THE_SUPERVISOR
 
-    # Until somebody hears them, they wait: by default they would end or stop this process.
+    # Signals wait until there are handlers: by default they would end or stop this process.
     signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_SUPERVISOR)
-    from .supervisor.run import run  # trio is not needed to say --help or to check
+    from .supervisor.run import run  # imported here: --help and check do without trio
 
     loaded = read()
     return run(verb, loaded.config, lambda: read().config, loaded.notes)
 
 
 def fail(error: ConfigError) -> NoReturn:
-    """Says every fault, and ends the program."""
+    """Prints every fault and ends the program."""
     for fault in error.faults:
         click.echo(f"propylon: {fault}", err=True)
     sys.exit(EXIT_USAGE)
 
 
 def _open_standard_descriptors() -> None:
-    """Whoever has started us may have closed some of the first three. The next files and sockets
-    would get their numbers, and be written to as if they were standard error."""
+    """Opens the first three descriptors that the parent process has closed. Otherwise the next
+    files or sockets would get their numbers and be written to as standard error."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path need not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):  # a path that is printed need not be UTF-8
             stream.reconfigure(errors="backslashreplace")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point `propylon`. Ends by SystemExit."""
+    """The entry point of the command `propylon`. It ends with SystemExit."""
     _open_standard_descriptors()
     try:
         code = propylon.main(arguments, prog_name="propylon", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""`propylon.run(app, ...)`: serving from a program instead of the command line."""
+"""`propylon.run(app, ...)`: serves from a program instead of from the command line."""
 
 import os
 import sys
@@ -17,14 +17,15 @@ _WORKER = "propylon.worker.run"
 
 
 def serve(app: object, config_file: str | None, options: Mapping[str, Any]) -> None:
-    """Returns when the service has stopped well; else ends the program. Raises RuntimeError."""
+    """Serves, and returns when the service has stopped well; otherwise ends the program. Raises
+    RuntimeError if it is called in a worker."""
     if _WORKER in sys.modules:
         raise RuntimeError(
             "propylon.run() is called by a module that is imported for its app: call it under "
             'if __name__ == "__main__":'
         )
     values = dict(options)
-    if headers := values.pop("headers", None):  # uvicorn's, as pairs
+    if headers := values.pop("headers", None):  # uvicorn's option, a list of pairs
         values["header"] = tuple(f"{name}:{value}" for name, value in headers)
     name, app_dir = app if isinstance(app, str) else _name_of(app), ""
     if not isinstance(app, str) and name.startswith("__main__:"):
@@ -39,10 +40,10 @@ def serve(app: object, config_file: str | None, options: Mapping[str, Any]) -> N
 
     for given in list(values):
         row = names().get(given.replace("_", "-"))
-        if row is not None and row.secret:  # a command line is for everybody to read
+        if row is not None and row.secret:  # every user can read a command line
             os.environ[row.variables[0]] = str(values.pop(given))
     before = sys.argv
-    # An upgrade starts new code by the command line that led here.
+    # An upgrade starts the new code with the command line of this process.
     sys.argv = ["propylon", *_command_line(values, config_file)]
     try:
         code = supervise("serve", read)
@@ -55,7 +56,7 @@ def serve(app: object, config_file: str | None, options: Mapping[str, Any]) -> N
 
 
 def _as_flags(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ConfigError for a name that is no option's."""
+    """The options as `load` takes flags. Raises ConfigError for an unknown name."""
     flags: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, value in values.items():
@@ -78,7 +79,7 @@ def _as_flags(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _command_line(values: Mapping[str, Any], config_file: str | None) -> list[str]:
-    """`propylon serve` with the same options."""
+    """The arguments of `propylon` that mean the same."""
     words = ["serve", *([f"--config={config_file}"] if config_file else [])]
     for name, value in values.items():
         dashed = name.replace("_", "-")
@@ -94,7 +95,8 @@ def _command_line(values: Mapping[str, Any], config_file: str | None) -> list[st
 
 
 def _name_of(app: object) -> str:
-    """`module:attribute` of a global that is this very object; "" for None."""
+    """`module:attribute` of the global that is this object; "" for None. Ends the program if no
+    module has such a global."""
     if app is None:
         return ""
     for module in _modules(app):
@@ -109,7 +111,7 @@ def _name_of(app: object) -> str:
 
 
 def _modules(app: object) -> Iterator[ModuleType]:
-    """All that are loaded, the program and the app's own first."""
+    """Yields all loaded modules; the program and the module of the app come first."""
     main = sys.modules.get("__main__")
     home = sys.modules.get(getattr(app, "__module__", None) or "")
     for module in (main, home, *list(sys.modules.values())):
@@ -118,7 +120,8 @@ def _modules(app: object) -> Iterator[ModuleType]:
 
 
 def _importable_main(attribute: str) -> tuple[str, str]:
-    """The program itself as a module that can be imported, and from which directory."""
+    """The name of an attribute of the program itself as workers import it, and the directory from
+    which they do. Ends the program if it cannot be imported."""
     main = sys.modules["__main__"]
     spec = main.__spec__
     if spec is not None:  # python -m package.module
@@ -134,7 +137,7 @@ def _importable_main(attribute: str) -> tuple[str, str]:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    """Ends the program."""
+    """Prints the sentence and ends the program."""
     print(f"propylon: {sentence}", file=sys.stderr)
     sys.exit(EXIT_USAGE)
 

@@ -19,7 +19,7 @@ from .forwarded import forwarded_from_right, host, list_from_right, node, port, 
 
 _USUAL_PORT: Final = {"http": 80, "https": 443}
 
-_SETTING_NAMES: Final = {
+_NAMES: Final = {
     b"forwarded": "forwarded", b"x-real-ip": "real-ip", b"x-forwarded-for": "for",
     b"x-forwarded-proto": "proto", b"x-forwarded-host": "host", b"x-forwarded-port": "port",
     b"x-forwarded-prefix": "prefix",
@@ -47,7 +47,7 @@ class TrustPolicy:
         self._peers = PeerSet(settings.forwarded_allow_ips)
         self._trusted_fields = frozenset(settings.forwarded_fields)
         self._dropped = {
-            name for name, facts in _SETTING_NAMES.items() if facts not in self._trusted_fields
+            name for name, facts in _NAMES.items() if facts not in self._trusted_fields
         }
         self._tell = tell
         self._told: set[bytes] = set()
@@ -90,7 +90,7 @@ class TrustPolicy:
                 if self._tell is not None:
                     self._tell(
                         f"a trusted proxy sends {name.decode()}, which may be its client's own and "
-                        f"is dropped; if the proxy sets or removes it, add {_SETTING_NAMES[name]} to "
+                        f"is dropped; if the proxy sets or removes it, add {_NAMES[name]} to "
                         "--forwarded-fields"
                     )
         return tuple(pair for pair in forwarded if pair[0] not in self._dropped)

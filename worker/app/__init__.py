@@ -1,1 +1,7 @@
-"""The app: found, loaded, recognised; what it says is checked, what it raises is shown."""
+"""The app: it is imported, its interface is recognised, what it says is checked, and what it raises
+is shown.
+
+Reading order: `load`, with `find_apps` (hints for a wrong name), `interface` (ASGI or WSGI) and
+`tracebacks` -> `request_scope` (the path of a request) -> `response_head` (checks) ->
+`client_disconnected`, `shutdown_notice` (what an app may want to know).
+"""

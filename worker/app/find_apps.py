@@ -1,4 +1,6 @@
-"""Where an app may be, for somebody who has named it wrongly: files are looked at, none is run."""
+"""Guesses where an app is, for an operator who has named it wrongly. Files are read, and none is
+run.
+"""
 
 import os
 import re
@@ -24,8 +26,8 @@ _LEFT_OUT: Final = ("node_modules", "venv", "env", "tests", "test", "docs", "bui
 
 
 def apps_in(folder: str) -> list[str]:
-    """`module:attribute` of what looks like an app in the folder's modules and packages, a
-    factory as `module:create_app --factory`; apps first, a few at most."""
+    """Names of what looks like an app in the folder's modules and packages, MOST_NAMED at most:
+    apps as `module:attribute`, then factories as `module:create_app --factory`."""
     apps: list[str] = []
     factories: list[str] = []
     for index, (module, path) in enumerate(_modules(folder, "", 2)):
@@ -44,8 +46,8 @@ def apps_in(folder: str) -> list[str]:
 
 
 def folder_of(module: str, folder: str) -> str:
-    """A directory in `folder` that the module's first part can be imported from: "src"; or ".."
-    if `folder` is itself that package; "" if none is found."""
+    """A directory in `folder` from which the module's first part can be imported, such as "src";
+    ".." if `folder` is that package itself; "" if none is found."""
     top = module.partition(".")[0]
     if os.path.basename(folder) == top and _holds_python(folder):
         return ".."

@@ -1,4 +1,4 @@
-"""Which interface an app speaks, judged by how it can be called."""
+"""Recognises the interface of an app, ASGI or WSGI, by how it can be called."""
 
 import inspect
 from collections.abc import Callable
@@ -9,26 +9,27 @@ from typing import Any, Final, Literal, cast
 Kind = Literal["asgi", "wsgi", "asgi2", "factory", "unknown"]
 
 _MOST_STEPS: Final = 20
-"""From an object to the function behind it: none that works needs as many."""
+"""Steps from an object to the function behind it. No working app needs as many."""
 _NAMES_OF_INNER: Final = (
     "app", "application", "_app", "inner", "wrapped", "__wrapped__", "wsgi_app", "asgi_app",
 )  # fmt: skip
-"""How decorating objects call what they decorate."""
+"""Attributes in which decorating objects keep what they decorate."""
 
 
 def interface_of(app: Callable[..., object], *, behind: int = 5) -> Kind:
-    """A coroutine function, or three positional parameters: ASGI 3. Two: WSGI. One: ASGI 2.
+    """The interface of an app. A coroutine function, or three positional parameters, mean ASGI 3;
+    two parameters mean WSGI, and one means ASGI 2.
 
-    A class is judged by what makes its instances, because the server's call does that. A decorator
-    whose signature says nothing (`*args`) is what the app behind it is, at most so many `behind`
-    one another.
+    A class is judged by the call that makes an instance, because that is what the server calls. A
+    decorator with a signature that says nothing (`*args`) has the interface of the app behind it;
+    `behind` says how many decorators are looked through.
     """
     if inspect.isclass(app):
         return _class_kind(app)
     target = _what_runs(app)
     takes = _positional(target)
     signed = target
-    if takes is None:  # functools.update_wrapper leaves a signature on the object itself
+    if takes is None:  # functools.update_wrapper puts a signature on the object itself
         takes, signed = _positional(app), app
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(app):
         return "asgi" if takes is None or 3 in takes else "unknown"
@@ -46,9 +47,12 @@ def interface_of(app: Callable[..., object], *, behind: int = 5) -> Kind:
 
 
 def _what_runs(app: Any) -> Any:
-    """The function, or bound method, that a call of this object runs. Python looks `__call__` up
-    in the type, where it may be anything that binds: a slot that each instance fills itself
-    (Sentry's ASGI middleware), a partialmethod, a property, another callable object."""
+    """The function or bound method that a call of this object runs.
+
+    Python looks `__call__` up in the type. There it may be any descriptor: a slot that each
+    instance fills (Sentry's ASGI middleware), a partialmethod, a property, or another callable
+    object.
+    """
     for _ in range(_MOST_STEPS):
         if isinstance(app, partial):
             part = cast("partial[object]", app)
@@ -58,7 +62,7 @@ def _what_runs(app: Any) -> Any:
         found = inspect.getattr_static(cast("object", type(app)), "__call__", None)
         try:
             called = found.__get__(app, type(app)) if hasattr(found, "__get__") else found
-        except Exception:  # of a property's own, or an empty slot
+        except Exception:  # a property has failed, or a slot is empty
             return app
         if called is None or isinstance(called, MethodWrapperType):
             return app
@@ -67,8 +71,8 @@ def _what_runs(app: Any) -> Any:
 
 
 def _kind_of_decorated(app: object, target: object, behind: int) -> Kind:
-    """By the callables that a decorator holds: a function's in its closure, an object's among its
-    attributes. They must agree."""
+    """The interface of a decorated app, judged by the callables that the decorator holds: a
+    function in its closure, an object in its attributes. They must agree."""
     held: list[object] = []
     if isinstance(target, FunctionType) and target.__closure__:
         held = [cell.cell_contents for cell in target.__closure__ if _is_filled(cell)]
@@ -106,7 +110,7 @@ def _positional(app: Callable[..., object]) -> range | None:
     """How many positional arguments a call may have; None if the signature does not say."""
     try:
         parameters = inspect.signature(app).parameters.values()
-    except Exception:  # TypeError, ValueError; of the app's own, as a `__call__` may be a property
+    except Exception:  # TypeError, ValueError; or any other, from a `__call__` that is a property
         return None
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None

@@ -1,4 +1,6 @@
-"""From `module:attr` to an app, or to a sentence that says why not."""
+"""Loads an app by its name `module:attribute`, or raises a sentence that says why it cannot be
+loaded.
+"""
 
 import difflib
 import importlib
@@ -24,9 +26,9 @@ DEFAULT_ATTRIBUTES: Final = ("app", "application")
 
 
 class AppLoadError(Exception):
-    """The app cannot be served. `step` is where it failed ("import", "attribute", "factory",
-    "interface", "lifespan", "warm-up"), `message` one sentence, `detail` the app's traceback or
-    ""."""
+    """The app cannot be served. `step` says what failed ("log-config", "import", "attribute",
+    "factory", "interface", "lifespan", "warm-up"), `message` is one sentence, and `detail` is the
+    app's traceback or ""."""
 
     def __init__(self, step: str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -39,7 +41,7 @@ class AppLoadError(Exception):
 class LoadedApp:
     app: Callable[..., Any]
     name: str
-    """`module:attr`, as it was found."""
+    """`module:attribute`, as the app was found."""
     interface: Interface
 
 
@@ -141,8 +143,8 @@ def _no_module(name: str, missing: str, app_dir: str) -> str:
 
 
 def _taken(name: str, app_dir: str) -> str:
-    """Why a module of the app's cannot be had under its name: another was imported before it,
-    such as the standard library's site or queue. "" if that is not so."""
+    """The end of a sentence if a module of the app cannot be imported because another of its name
+    was imported before, such as the standard library's site or queue; else ""."""
     top = name.partition(".")[0]
     place = os.path.join(app_dir, top)
     file = getattr(sys.modules.get(top), "__file__", None) or ""
@@ -155,14 +157,16 @@ def _taken(name: str, app_dir: str) -> str:
 
 
 def _one_up(name: str, missing: str, app_dir: str) -> str:
-    """A module of a package that was named from inside the package: Django's wsgi in mysite/."""
+    """A hint for a module that was named from inside of its package, as Django's wsgi in mysite/;
+    else ""."""
     if missing.partition(".")[0] != os.path.basename(app_dir):
         return ""
     return f": that is the directory itself; go one up, and say {missing.partition('.')[0]}.{name}"
 
 
 def _beside(name: str, missing: str, app_dir: str) -> str:
-    """A module that imports its neighbour as if its own folder were the place to start from."""
+    """A hint for a module that imports its neighbour as if its own folder were on sys.path; else
+    ""."""
     folder = name.rpartition(".")[0].replace(".", "/")
     top = missing.partition(".")[0]
     place = os.path.join(app_dir, folder, top)
@@ -175,7 +179,7 @@ def _beside(name: str, missing: str, app_dir: str) -> str:
 
 
 def _import_hint(error: BaseException, name: str, app_dir: str) -> str:
-    """What to do about an ImportError that is no missing module."""
+    """A hint for an ImportError that has another cause than a missing module; else ""."""
     if not isinstance(error, ImportError):
         return ""
     if "attempted relative import" in str(error):
@@ -194,9 +198,9 @@ def _import_hint(error: BaseException, name: str, app_dir: str) -> str:
 
 
 def _app_instead(module: ModuleType, app_dir: str, wanted: str = "") -> str:
-    """`; did you mean mysite.wsgi?`, of a package whose app is in a module of it; of a module its
-    own, or what it has and other modules' apps. `wanted`: the attribute that it has not,
-    perhaps such a module's name."""
+    """A hint for a module or package without the app, such as `; did you mean mysite.wsgi?`: its
+    own apps if there are any, else its callables and the apps of other modules. `wanted` is the
+    attribute that is missing, which may be the name of a module in the package."""
     name = module.__name__
     folders = list(getattr(module, "__path__", ()))
     if wanted.isidentifier() and any(
@@ -242,7 +246,7 @@ def _find(module: ModuleType, attribute: str, app_dir: str) -> tuple[object, str
 
 
 def _found_instead(module: ModuleType) -> str:
-    """`; it has these callables: …`, those that the module defines itself first."""
+    """A hint that lists a module's callables, those that it defines itself first."""
     own = [
         name
         for name, value in vars(module).items()

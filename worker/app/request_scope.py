@@ -1,4 +1,4 @@
-"""What both interfaces make of the protocol's Scope: the path and its mount point."""
+"""What ASGI and WSGI both read from the protocol's Scope: the path and its mount point."""
 
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -11,22 +11,23 @@ RAW_PATH: Final = 4
 
 
 class UnknownCallType(Exception):
-    """A scope of a type that this worker does not serve; the call is refused, nothing more."""
+    """The scope has a type that this worker does not serve. Only that call is refused."""
 
 
 def call_name(scope: Scope) -> str:
-    """`GET /raw%20path` for the log: still percent-encoded, so no control byte gets there."""
+    """The call as the log names it, `GET /raw%20path`. The path stays percent-encoded, so that no
+    control byte gets into the log."""
     return f"{scope[METHOD]} {scope[RAW_PATH].decode('ascii', 'backslashreplace')}"
 
 
 def path_bytes(raw_path: bytes) -> bytes:
-    """The path percent-decoded, once."""
+    """The path, percent-decoded once."""
     return unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
 
 
 def below_root(path: str, root_path: str) -> str | None:
-    """The path behind its mount point; None if the path does not lie below it, which means that
-    a proxy in front has cut the mount point off already."""
+    """The path behind its mount point. None if the path does not lie below it, which means that a
+    proxy in front has taken the mount point off already."""
     if not root_path:
         return path
     if path.startswith(root_path):

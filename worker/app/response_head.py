@@ -1,8 +1,9 @@
-"""What an app says about a response's head, checked before it leaves the worker.
+"""Checks a response's head before it leaves the worker.
 
-Apps repeat themselves: fields that were found right are known, and need no other look. One compiled
-pattern runs over all fields of a head that has a new one; only where it does not match is each
-field looked at, to bring it into shape (upper case, outer blanks) or to name what is wrong.
+An app sends most fields again with its next response, so fields that were found right are
+remembered and not checked again. If a head has a new field, one compiled pattern runs over the new
+fields. Only if it does not match is each field looked at, to bring it into shape (upper case, outer
+blanks) or to name what is wrong.
 """
 
 import re
@@ -18,7 +19,8 @@ _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]")
 _MOST_KNOWN: Final = 2_048
 _LONGEST_KNOWN: Final = 256
-"""Bytes of a value; a longer one is hardly ever seen twice (cookies, policies with nonces)."""
+"""Bytes of a value that is remembered. A longer one is hardly ever sent twice (cookies, policies
+with nonces)."""
 _known: Final[set[tuple[bytes, bytes]]] = set()
 
 
@@ -33,19 +35,19 @@ def checked_status(status: object) -> int:
 
 
 def checked_headers(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
-    """The fields as pairs. Raises TypeError or ValueError, naming the field that is wrong."""
+    """Returns the fields as pairs. Raises TypeError or ValueError, which name the wrong field."""
     pairs = new = tuple(headers)
     try:
         if _known.issuperset(pairs):
             return pairs
         new = tuple([field for field in pairs if field not in _known])
     except (TypeError, ValueError):
-        pass  # lists as pairs, or bytearrays in them: they have no hash, and are looked at anew
+        pass  # pairs that are lists, or hold bytearrays, have no hash: each is looked at
     try:
         flat = b"".join([b"%b:%b\n" % (name, value) for name, value in new])
     except (TypeError, ValueError):
         return _shaped(pairs)
-    # As many line ends as fields: a value that holds a field of its own does not pass.
+    # There must be as many line ends as fields: a value must not smuggle in another field.
     if _FIELDS_MATCH(flat) and flat.count(b"\n") == len(new):
         _learn(new)
         return pairs
@@ -79,7 +81,8 @@ def _shaped(fields: tuple[object, ...]) -> Pairs:
 
 
 def checked_field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """The field without outer blanks of its value. Raises ValueError, naming what is wrong."""
+    """Returns the field with the outer blanks of its value removed. Raises ValueError, which names
+    what is wrong."""
     value = value.strip(b" \t")
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no header name")

@@ -1,7 +1,8 @@
-"""What tells an app that its worker is about to go, so that streams can end by themselves.
+"""The event that tells an app that its worker is about to end, so that streams can end by
+themselves.
 
-It stands here and not in the scope, whose values are plain: middleware copies, pickles and writes
-scopes as JSON.
+It is not a part of the scope, because a scope holds plain values: middleware copies, pickles and
+writes scopes as JSON.
 """
 
 from typing import Any
@@ -10,12 +11,12 @@ _event: Any = None
 
 
 def shutdown_event() -> Any:
-    """The event that is set when this worker stops and its clients have somewhere else to go.
+    """Returns the event that is set when this worker stops and its clients can go to another one.
 
-    It has `is_set()` and `wait()`, and is of the kind that the app can wait for where it runs:
-    asyncio.Event, trio.Event or, for WSGI, threading.Event. Raises RuntimeError outside of a
-    worker; a worker announces it by `scope["extensions"]["propylon.shutdown"]`. To be called in a
-    request or the lifespan, not when the app is imported.
+    The event has `is_set()` and `wait()` and suits the app's loop: asyncio.Event, trio.Event or,
+    for WSGI, threading.Event. A worker announces it by `scope["extensions"]["propylon.shutdown"]`.
+    Call this function in a request or in the lifespan, not while the app is imported. Raises
+    RuntimeError outside of a worker.
     """
     if _event is None:
         raise RuntimeError("this process is no worker of Propylon's: nothing announces its end")
@@ -23,6 +24,6 @@ def shutdown_event() -> Any:
 
 
 def announce(event: object) -> None:
-    """The host's: says which event this process has."""
+    """Sets the event of this process. The host calls it."""
     global _event
     _event = event

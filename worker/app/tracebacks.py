@@ -1,7 +1,8 @@
-"""Tracebacks for the app's developer: their frames only, none of ours.
+"""Tracebacks for the app's developer, with the app's frames only.
 
 A traceback that begins in a server's machinery hides the line that matters. Frames of the worker
-and of the import system are cut out, in the exception itself and in all that it is chained to.
+and of the import system are cut out, in the exception itself and in every exception that it is
+chained to.
 """
 
 import os
@@ -15,14 +16,14 @@ _IMPORTLIB: Final = os.path.join("importlib", "__init__.py")
 
 
 def strip_frames(error: BaseException) -> BaseException:
-    """Cuts our frames out of the exception, in place; returns it."""
+    """Cuts our frames out of the exception, in place, and returns it."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
-        # Not by assignment: an exception may forbid it, as one that is a frozen dataclass does.
+        # Not by assignment, which an exception may forbid, as a frozen dataclass does.
         BaseException.with_traceback(each, _without_ours(each.__traceback__))
         waiting += [e for e in (each.__cause__, each.__context__) if e is not None]
         if isinstance(each, BaseExceptionGroup):
@@ -31,12 +32,12 @@ def strip_frames(error: BaseException) -> BaseException:
 
 
 def app_traceback(error: BaseException) -> str:
-    """The traceback as text, from the app's first frame on."""
+    """The traceback as a text that begins with the app's first frame."""
     return "".join(traceback.format_exception(strip_frames(error)))
 
 
 def summary(error: BaseException) -> str:
-    """`ValueError: bad value`, on one line."""
+    """The exception in one line: `ValueError: bad value`."""
     return " ".join("".join(traceback.format_exception_only(error)).split())
 
 

@@ -1,1 +1,5 @@
-"""This process beside its app: the channel to its supervisor, forks, logs, and the end."""
+"""The worker process beside its app: imports, logs, forks, the channel to its supervisor, its end.
+
+Reading order: `own_imports`, `own_log`, `app_children` (what an app must not disturb) ->
+`supervisor_channel` -> `orphan_guard` -> `zygote` (--preload).
+"""

@@ -1,12 +1,14 @@
-"""What this process needs itself is imported from where it is installed, and never from the app.
+"""Reserves names of modules that the worker itself needs, so that they are never imported from the
+app's directory.
 
-The app's directory comes first on sys.path, and there may be a `queue.py` or an `ssl.py` in it. A
-server that has imported everything before it looks at the app is not disturbed by those; a worker
-imports the host that the app turns out to need, and asyncio or trio with it, only then. Importing
-all hosts first would cost a WSGI worker the memory of asyncio. So the names are reserved: whoever
-asks for one of them, at whatever time, gets what he would have got before.
+The app's directory comes first on sys.path, and it may hold a `queue.py` or an `ssl.py`. A server
+that has imported everything before it looks at the app does not notice. A worker imports the host
+that the app needs, and asyncio or trio with it, only after it has loaded the app: to import all
+hosts first would cost a WSGI worker the memory of asyncio. So their names are reserved. Every
+import of one of them, at any time, finds the module that it would have found before.
 
-An app's own module of another standard name (`calendar` is reserved, `code` is not) is the app's.
+A module of the app with another name of the standard library is the app's: `calendar` is reserved,
+`code` is not.
 """
 
 import sys
@@ -21,7 +23,7 @@ OF_THE_HOSTS: Final = frozenset({
     "multiprocessing", "pickle", "queue", "shutil", "ssl", "subprocess", "tempfile", "uvloop",
     "zlib",
 })  # fmt: skip
-"""Imported by a host, or by what it imports, perhaps not before it is used."""
+"""Modules that a host imports, directly or not, and perhaps only when it is used."""
 OF_TRIO: Final = frozenset({
     "attr", "attrs", "ctypes", "hashlib", "hmac", "idna", "outcome", "platform", "sniffio",
     "sortedcontainers", "trio", "unicodedata",
@@ -30,8 +32,8 @@ OF_OTHER_SERVERS: Final = frozenset({
     "calendar", "configparser", "email", "http", "platform", "quopri", "shlex", "socketserver",
     "uuid",
 })  # fmt: skip
-"""Those that frameworks get of the standard library wherever else an app is served, since uvicorn
-has imported them before."""
+"""Modules that uvicorn has imported before the app. So a framework served by it always finds those
+of the standard library, and finds them here as well."""
 
 
 class _ReservedFinder(MetaPathFinder):
@@ -48,7 +50,8 @@ class _ReservedFinder(MetaPathFinder):
 
 
 def reserve(*, trio: bool) -> None:
-    """To be called before the app's directory goes on sys.path."""
+    """Reserves the names, those of trio only if it is needed. To be called before the app's
+    directory is put on sys.path."""
     names = OF_THE_HOSTS | OF_OTHER_SERVERS
     if trio:
         names |= OF_TRIO

@@ -1,21 +1,21 @@
-"""The worker's own log lines: `time level message`, never in the app's way, in a process whose
-logging is the app's to configure.
+"""The worker's own log, `time level message`, in a process whose logging belongs to the app. It
+never blocks the app.
 
-Standard error is often a pipe whose reader may stall (a log shipper, a container runtime under
-pressure), and a `write` that blocks would stop the app's event loop with every call on it. The
-supervisor and the gateway have a thread for that. A worker has none: a thread that is there before
-the app is imported breaks what the import may do (gevent's `patch_all`), and none survives a fork.
-It writes without waiting instead, keeps what was not taken, and tries again with the next line and
-at every tick of the host. What is kept is bounded; what is dropped is counted, and the count is
-logged when the reader is back.
+Standard error is often a pipe with a reader that may stall (a log shipper, a container runtime
+under pressure), and a `write` that blocks would stop the app's event loop with every call on it.
+The supervisor and the gateway have a thread for writing. A worker must not have one: a thread that
+is there before the app is imported breaks what the import may do (gevent's `patch_all`), and a
+thread does not survive a fork. So the worker writes without waiting. It keeps what was not taken
+and tries again with the next line and at every tick of the host. What it keeps is bounded; further
+lines are dropped and counted, and the count is logged when the reader is back.
 
-How to write without waiting depends on what standard error is. The flag O_NONBLOCK belongs to an
-open file *description*, which the app, the supervisor and the shell share: it is never set on
-theirs. A pipe or a terminal is opened once more by way of /proc instead, which makes a description
-of our own. A socket is asked for each `send` (MSG_DONTWAIT). Where the pipe may not be opened (it
-is another user's), a line is written when poll(2) says that there is room; up to PIPE_BUF bytes
-are whole then, and only two writers who see the same last page can have one of them wait. Files
-don't block.
+How to write without waiting depends on the kind of standard error. The flag O_NONBLOCK belongs to
+the open file *description*, which the app, the supervisor and the shell share, so it is never set
+there. A pipe or a terminal is opened once more through /proc, which makes a description of our own.
+A socket is told not to wait with each `send` (MSG_DONTWAIT). A pipe of another user cannot be
+opened again; there a line is written when poll(2) says that there is room. Up to PIPE_BUF bytes
+then go out whole; only if two writers see the same last page can one of them have to wait. Files do
+not block.
 """
 
 import atexit
@@ -33,11 +33,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from time import monotonic, sleep  # the app's import may put others into their module
+from time import monotonic, sleep  # by name: an app's import may replace them in their module
 from typing import Any, Final
 
 MOST_KEPT: Final = 1024 * 1024
-"""Bytes of lines that wait; further lines are counted and dropped."""
+"""Bytes of lines that wait. Further lines are counted and dropped."""
 LAST_WRITE: Final = 0.5
 """Seconds that the end of the process waits for a reader that takes nothing."""
 STDERR: Final = 2
@@ -47,16 +47,17 @@ NAME: Final = "propylon.worker"
 _COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 
 _descriptions: Final[list[int]] = []
-"""Those of our own of standard error."""
+"""Descriptors that were opened here for standard error."""
 
 Write = Callable[[bytes], int]
-"""Takes bytes, or a part of them, at once. Raises BlockingIOError if that would wait, OSError."""
+"""Writes bytes, or a part of them, and returns how many. Raises BlockingIOError if it would have to
+wait, and OSError."""
 
 
 class _OwnLogger(logging.Logger):
-    """Is not silenced by a dictConfig or fileConfig of the app's, which by default disables every
-    logger that it does not name: the app's tracebacks would vanish with it. Who wants this one
-    otherwise names it, and sets its level and handlers."""
+    """A logger that cannot be disabled. By default a dictConfig or fileConfig disables every logger
+    that it does not name, and the app's tracebacks, which this one logs, would vanish. An app that
+    wants it otherwise names the logger and sets its level and handlers."""
 
     @property
     def disabled(self) -> bool:
@@ -66,11 +67,11 @@ class _OwnLogger(logging.Logger):
     def disabled(  # pyright: ignore[reportIncompatibleVariableOverride]
         self, value: bool
     ) -> None:
-        """Nobody means it."""
+        """Does nothing."""
 
 
 def keep_enabled() -> logging.Logger:
-    """The worker's logger, which stays as it is set up."""
+    """Returns the worker's logger, after it was made one that cannot be disabled."""
     logger = logging.getLogger(NAME)
     logger.__class__ = _OwnLogger
     return logger
@@ -80,7 +81,7 @@ _logger: Final = logging.getLogger(NAME)
 
 
 class _LineFormatter(logging.Formatter):
-    """As the supervisor's and the gateway's lines are."""
+    """Formats lines in the way in which the supervisor and the gateway do."""
 
     def __init__(self, colour: bool) -> None:
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
@@ -96,10 +97,10 @@ class _LineFormatter(logging.Formatter):
 
 
 class OwnLog(logging.Handler):
-    """Writes records without ever waiting, but at the end of the process for a moment."""
+    """A handler that never waits, except for LAST_WRITE at the end of the process."""
 
     def __init__(self, path: str = "", colour: bool = False, fd: int = STDERR) -> None:
-        """`path`: a file to append to; "" is the standard stream `fd`. Raises OSError."""
+        """`path` is a file to append to; "" means the standard stream `fd`. Raises OSError."""
         super().__init__()
         self.setFormatter(_LineFormatter(colour))
         self._path = path
@@ -108,21 +109,21 @@ class OwnLog(logging.Handler):
         self._kept: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
-        # Else a fork would say once more what its parent has still to say.
+        # Else a forked process would write the lines that its parent still has to write.
         os.register_at_fork(after_in_child=self._forget)
-        # `logging` itself knows no handler any more once the app has configured it.
+        # `logging` forgets its handlers when the app configures it, so this is not left to it.
         atexit.register(self._finish)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception as error:  # a fault of ours: it costs a line. `handleError` would print
+        except Exception as error:  # a fault of ours costs a line; `handleError` would print
             line = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
         self._keep(line.encode("utf-8", "backslashreplace") + b"\n")
         self._send()
 
     def retry(self) -> None:
-        """Writes what waits, as far as it is taken. Never blocks."""
+        """Writes the lines that wait, as far as they are taken. It never blocks."""
         if self._kept:
             self.acquire()
             try:
@@ -131,11 +132,11 @@ class OwnLog(logging.Handler):
                 self.release()
 
     def flush(self) -> None:
-        """By `logging`, when an app configures it, and at exit. Never blocks."""
+        """Does what `retry` does. `logging` calls it when an app configures it, and at exit."""
         self.retry()
 
     def _finish(self) -> None:
-        """At exit. Waits, but not for long."""
+        """Writes the lines that wait, within LAST_WRITE. Called at exit."""
         until = monotonic() + LAST_WRITE
         self.retry()
         while self._kept and monotonic() < until:
@@ -143,7 +144,7 @@ class OwnLog(logging.Handler):
             self.retry()
 
     def reopen(self) -> None:
-        """Goes on in the file that has its name now."""
+        """Opens the file of this name again and goes on there (logrotate)."""
         if self._file is None:
             return
         try:
@@ -160,7 +161,7 @@ class OwnLog(logging.Handler):
         os.close(before)
 
     def use_stderr(self) -> None:
-        """Writes as anybody would."""
+        """Writes to standard error itself from now on, and may block there."""
         self._file, self._write = None, _write_to_stderr
 
     def _keep(self, line: bytes) -> None:
@@ -205,20 +206,21 @@ class OwnLog(logging.Handler):
 
 @cache
 def stacks_fd() -> int:
-    """Where `faulthandler` writes: it asks nobody whether the reader has stalled."""
+    """The descriptor for `faulthandler`, which does not check whether a reader has stalled: a
+    non-blocking one if possible."""
     own = _own_description(STDERR)
     return STDERR if own is None else own
 
 
 def retry() -> None:
-    """Writes what waits, as far as it is taken: called at every tick of the host."""
+    """Writes the lines that wait, as far as they are taken. The host calls it at every tick."""
     for handler in _logger.handlers:
         if isinstance(handler, OwnLog):
             handler.retry()
 
 
 def reopen() -> None:
-    """Goes on in the log file that has the name now."""
+    """Opens the log's file again and goes on there (logrotate)."""
     for handler in _logger.handlers:
         if isinstance(handler, OwnLog):
             handler.reopen()
@@ -230,11 +232,11 @@ def _open(path: str) -> int:
 
 
 def _writer(fd: int) -> Write:
-    """How one writes there without waiting."""
+    """Returns a function that writes to a descriptor without waiting."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        return len  # it was closed before we were started: nobody wants to read this
+        return len  # it was closed before this process started: the log is not wanted
     if stat.S_ISSOCK(mode):
         sock = socket.socket(fileno=os.dup(fd))
         return lambda data: sock.send(data, socket.MSG_DONTWAIT)
@@ -255,8 +257,8 @@ def _writer(fd: int) -> Write:
 
 
 def _own_description(fd: int) -> int | None:
-    """Another description, non-blocking, of the same pipe or terminal; None where there is none
-    to be had."""
+    """Opens the same pipe or terminal once more, non-blocking, and returns the descriptor; None if
+    that is not possible."""
     try:
         if not (stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd)):
             return None
@@ -272,8 +274,9 @@ def _write_to_stderr(data: bytes) -> int:
 
 
 def let_go() -> None:
-    """In a process that the app has forked: what is ours of standard error is closed, as a daemon
-    that closes its own would else hold the pipe, and whoever reads it waits for its end."""
+    """Closes our descriptors of standard error in a process that the app has forked. A daemon
+    closes its own standard error; with ours still open, the pipe's reader would wait for an end of
+    file that does not come."""
     faulthandler.disable()
     for handler in _logger.handlers:
         if isinstance(handler, OwnLog):
@@ -285,8 +288,8 @@ def let_go() -> None:
 
 
 def begin(level: str, path: str = "", colour: bool = False) -> None:
-    """Gives `propylon.worker` a handler of its own; it stays out of the root logger, which is the
-    app's."""
+    """Gives the logger `propylon.worker` a handler of its own. The root logger, which belongs to
+    the app, is left as it is."""
     try:
         handler = OwnLog(path, colour)
     except OSError as error:
@@ -302,14 +305,17 @@ def begin(level: str, path: str = "", colour: bool = False) -> None:
 LIKE_OURS: Final = (
     NAME, "propylon", "uvicorn.error", "uvicorn", "gunicorn.error", "hypercorn.error", "_granian",
 )  # fmt: skip
-"""Names under which a logging configuration may mean our log: our own and other servers'."""
+"""Loggers whose handlers take our log, the nearest first: our own names and those of other
+servers, for which the configuration may have been written."""
 
 
 def configure(config: str) -> None:
-    """Applies --log-config, before the app is imported, as other servers do: JSON text of what
-    dictConfig takes, or of `{"ini": TEXT}` for fileConfig. Our own lines go where the
-    configuration sends those of a logger that is ours by name, or else of the root logger; if it
-    has neither they go on as before. Raises what `logging.config` raises."""
+    """Applies --log-config, before the app is imported, as other servers do.
+
+    `config` is JSON text: what dictConfig takes, or `{"ini": TEXT}` for fileConfig. Our own lines
+    go to the handlers of the first logger in LIKE_OURS that the configuration names, or else of the
+    root logger; if it names neither, they go on as before. Raises what `logging.config` raises.
+    """
     known: dict[str, Any] = json.loads(config)
     if "ini" in known:
         parser = configparser.ConfigParser()
@@ -334,7 +340,7 @@ def configure(config: str) -> None:
 
 
 def _effective_handlers(logger: logging.Logger) -> list[logging.Handler]:
-    """Those that a record of the logger reaches."""
+    """The handlers that a record of the logger reaches."""
     found: list[logging.Handler] = []
     one: logging.Logger | None = logger
     while one is not None:
@@ -344,8 +350,9 @@ def _effective_handlers(logger: logging.Logger) -> list[logging.Handler]:
 
 
 def _unblocked(handler: logging.Handler) -> logging.Handler:
-    """A handler for a standard stream, which would wait for its reader, as one that never does."""
-    if type(handler).__name__ != "StreamHandler":  # not one of its subclasses, such as a file's
+    """Replaces a handler for a standard stream, which would wait for its reader, by one that does
+    not. Any other handler is returned as it is."""
+    if type(handler).__name__ != "StreamHandler":  # nor a subclass of it, such as FileHandler
         return handler
     stream: object = getattr(handler, "stream", None)
     fd = 1 if stream is sys.stdout else STDERR if stream is sys.stderr else 0
