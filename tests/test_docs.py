@@ -27,11 +27,6 @@ NOT_OURS = {
     # Files of others, or of an app, that a docstring names.
     "conf.py", "main.py", "msgpack.py", "queue.py", "ssl.py", "trio.py", "windows.py",
 }  # fmt: skip
-NO_MODULES = {
-    # What a room's docstring marks as code and that is no file of the room.
-    "protocol",
-    "shutdown_event",
-}
 
 
 def read(path: Path) -> str:
@@ -257,8 +252,9 @@ def rooms() -> dict[str, Path]:
 
 
 def strangers(text: str, folder: Path) -> set[str]:
-    """Names marked as code in a room's docstring that are neither a file nor a room of it."""
-    named = {one.rstrip("/") for one in CODE.findall(text)} - NO_MODULES
+    """Names marked as code in a room's reading order that are neither a file nor a room of it."""
+    order = text.partition("Reading order:")[2].partition("\n\n")[0]
+    named = {one.rstrip("/") for one in CODE.findall(order)}
     here = {path.stem for path in folder.iterdir()} | {path.name for path in folder.iterdir()}
     return {one for one in named if re.fullmatch(r"[a-z_0-9]+(?:\.md)?", one) and one not in here}
 
@@ -270,5 +266,5 @@ def test_a_reading_order_names_what_is_there(room: str) -> None:
 
 
 def test_a_stranger_in_a_reading_order_is_caught() -> None:
-    text = "`outbox`, `unsent`, `SPEC.md` and `LinkMachine`"
+    text = "`x`\n\nReading order: `outbox`, `unsent`, `SPEC.md` and `LinkMachine`\n\nNot `y`."
     assert strangers(text, ROOT / "protocol") == {"unsent"}
