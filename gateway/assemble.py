@@ -17,7 +17,7 @@ from ..protocol.supervision.messages import (
     Report,
     StopWaits,
 )
-from .exchange.exchange import Exchange
+from .exchange.exchange import NOBODY, Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router
 from .http.trust import TrustPolicy
@@ -96,8 +96,8 @@ async def run_gateway(
             ),
             apply_trust=TrustPolicy(settings.trust, log.info).apply,
             answer=_with_redirect(router.answer, settings, sockets),
-            finished=access_log.finished if access_log else _unlogged,
             poller=poller,
+            observers=Observers(at_end=(access_log.ended,)) if access_log else NOBODY,
         )
         owner.state = state
         tls: Handshakes | None = None
@@ -224,10 +224,6 @@ class PoolsOwner:
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         if self.state is not None:
             self.state.close_for(f"pool {pool} leaves", leaving)
-
-
-def _unlogged(exchange: Exchange, seconds: float) -> None:
-    """The access log is off."""
 
 
 def _response_heads(settings: ServeSettings) -> ResponseHeads:

@@ -2,8 +2,8 @@
 15.4.9).
 """
 
-from ..exchange.errors import error_page
 from ..exchange.exchange import Exchange
+from ..exchange.pages import error_page
 from .route import Answer
 
 

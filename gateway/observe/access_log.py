@@ -63,11 +63,13 @@ class AccessLog:
         read again for every batch."""
         self._full = trio.Event()
 
-    def finished(self, exchange: Exchange, seconds: float) -> None:
+    def ended(self, exchange: Exchange) -> None:
+        """Observes the end of an exchange."""
         lines = self._lines
-        ended = exchange.opened + seconds + self._epoch
+        ended = exchange.ended
         try:
-            lines.append(self._format((exchange, seconds, ended)) + b"\n")
+            entry = (exchange, ended - exchange.opened, ended + self._epoch)
+            lines.append(self._format(entry) + b"\n")
         except Exception:  # a fault of ours costs a line, not the client's connection
             log.exception("a line of the access log could not be made")
         if len(lines) == BATCH:

@@ -99,7 +99,7 @@ class PoolCall(Call):
         if kept.whole:
             kept.add(data, began=self._may_have_begun)
         if not kept.whole and self.exchange is not None:
-            self.exchange.body = b""
+            self.exchange.forget_body()
         self.member.machine.send_body(self, data, more)
 
     def consumed(self, count: int) -> None:
@@ -119,7 +119,7 @@ class PoolCall(Call):
         if self.kept is not None:
             self.kept.drop()
         if self.exchange is not None:
-            self.exchange.body = b""
+            self.exchange.forget_body()
 
     @property
     def _is_final(self) -> bool:
@@ -144,8 +144,9 @@ class PoolCall(Call):
         if kept is None:
             return b""
         body = kept.take(exchange.body)
-        exchange.body = body[:MAX_BODY]
-        return body[MAX_BODY:]
+        rest = body[MAX_BODY:]
+        exchange.begin_body(body[:MAX_BODY], exchange.more_body or bool(rest))
+        return rest
 
     # -- a WebSocket's -----------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from ...protocol.messages import (
     BAD_RESPONSE,
     BYE,
     BYE_NORMAL,
+    CLIENT_GONE,
     CONFIRM_START,
     CREDIT,
     DRAIN,
@@ -29,6 +30,7 @@ from ...protocol.messages import (
     NOT_READY,
     PONG,
     READY,
+    REASON,
     REFUSED,
     RESET,
     RESPONSE,
@@ -42,10 +44,12 @@ from ...protocol.messages import (
 )
 from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
+from ..exchange.errors import ResponseError
 from ..exchange.exchange import Exchange
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
+from .event_shapes import acceptance_of, closure_of, phrase_of
 from .health import Health
 from .pool import Pool
 from .pool_member import PoolMember
@@ -141,8 +145,8 @@ class Member(PoolMember):
             self.machine.drain("the gateway opens no more calls")
             for call in list(self.machine.calls.values()):
                 exchange = cast("PoolCall", call).exchange
-                if exchange is not None:
-                    exchange.sink.worker_leaves(exchange)
+                if exchange is not None and exchange.websocket is not None:
+                    exchange.websocket.worker_leaves(exchange)
 
     def wind_down(self) -> None:
         if self.machine.state == "open":
@@ -276,9 +280,9 @@ class Member(PoolMember):
             if message[0] == RESPONSE:
                 if exchange is not None:
                     call.exchange = None
-                    exchange.sink.respond(exchange, message[2], message[3], message[4])
+                    status = exchange.sink.respond(exchange, message[2], message[3], message[4])
                     self.answered += 1
-                    if exchange.status >= 500:
+                    if status >= 500:
                         self.errors += 1
             elif exchange is not None:
                 self._deliver_piece(call, exchange, message)
@@ -301,13 +305,13 @@ class Member(PoolMember):
                 call.exchange = None
                 sink.end(exchange)
         elif message[0] == RESPONSE_START:
-            sink.start(exchange, message[2], message[3])
-            self.count(exchange.status)
+            self.count(sink.head(exchange, message[2], message[3]))
             call.forget_body()
         elif message[0] == CREDIT:
-            sink.credit_arrived(exchange)
+            exchange.uploader.credit_arrived(exchange)
         elif message[0] == WS_MESSAGE:
-            sink.message(exchange, message[2], message[3])
+            if exchange.websocket is not None:
+                exchange.websocket.message(exchange, message[2], message[3])
         elif message[0] == STARTED:
             call.entered()
         elif message[0] == EVENT:
@@ -320,12 +324,34 @@ class Member(PoolMember):
 
     def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
         call.started = True
-        before = exchange.status
-        exchange.sink.event(exchange, event)
-        if exchange.status and not before:  # accepted, or refused
-            self.count(exchange.status)
-            if self._draining and call.exchange is not None:
-                exchange.sink.worker_leaves(exchange)
+        kind = event.get("type")
+        if kind == REASON:
+            if not exchange.status and (phrase := phrase_of(event)) is not None:
+                exchange.set_phrase(*phrase)
+            return
+        websocket, status = exchange.websocket, 0
+        if websocket is None:
+            return
+        if kind == "websocket.accept":
+            try:
+                status = websocket.accept(exchange, call, *acceptance_of(event))
+            except ResponseError as error:
+                status = self._refuse(call, exchange, error)
+        elif kind == "websocket.close":
+            status = websocket.close(exchange, *closure_of(event))
+        if status:  # accepted, or refused
+            self.count(status)
+            if self._draining and call.exchange is not None and exchange.websocket is not None:
+                exchange.websocket.worker_leaves(exchange)  # by now the accepted one
+
+    def _refuse(self, call: PoolCall, exchange: Exchange, error: ResponseError) -> int:
+        """What the app says has not the shape of a response. Returns the status of the answer."""
+        request = exchange.request
+        path = request.path.decode("ascii")
+        log.error("the app's response to %s %s was refused: %s", request.method, path, error)
+        call.give_up(CLIENT_GONE, "the response was refused")
+        exchange.give_reason(f"The app's response was refused: {error}")
+        return exchange.sink.fail(exchange, 500, "The app's response was not valid HTTP.")
 
     def _deliver_reset(self, call: PoolCall, exchange: Exchange, code: int) -> None:
         """The worker gave the call up; it keeps its slot until END."""
@@ -335,10 +361,9 @@ class Member(PoolMember):
             self._pool.broken_off(call, f"{self.name} had no time left", started=call.started)
         else:
             call.exchange = None
-            begun = exchange.status
-            exchange.sink.fail(exchange, *_answer_to(code))
-            if not begun:
-                self.count(exchange.status)
+            status = exchange.sink.fail(exchange, *_answer_to(code))
+            if status:
+                self.count(status)
 
     def _hear(self, message: Message) -> None:
         """The link's own messages. None of them is frequent, and each costs the pool a look at all

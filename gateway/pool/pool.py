@@ -85,7 +85,7 @@ class Pool:
         """Has the exchange, which was opened just now, answered by a worker or an error page."""
         self._requests += 1
         call = PoolCall(self, exchange)
-        exchange.source = call
+        exchange.connect(call, exchange.opened)
         self._place(call, exchange.opened)
 
     def _place(self, call: PoolCall, now: float) -> None:
@@ -101,10 +101,12 @@ class Pool:
         call.since = now
         self.running.add(call)
         member.running += 1
-        member.open(call)
         exchange = call.exchange
-        if exchange is not None and exchange.more_body and call.send_credit:
-            exchange.sink.credit_arrived(exchange)
+        assert exchange is not None, "only exchanges that somebody waits for are handed over"
+        exchange.start(now)
+        member.open(call)
+        if exchange.more_body and call.send_credit and call.exchange is not None:
+            exchange.uploader.credit_arrived(exchange)
 
     def _dispatch(self) -> None:
         """Gives free slots to who waits longest."""
@@ -224,7 +226,7 @@ class Pool:
         assert exchange is not None, "somebody waits for it"
         call.deaths += 1
         if not self._try_again(call, started=started or not needs_confirmation(exchange)):
-            exchange.reason = reason
+            exchange.give_reason(reason)
             self._fail(call, 502, "The worker that had this request ended before it answered.")
 
     def _try_again(self, call: PoolCall, *, started: bool) -> bool:
@@ -244,11 +246,12 @@ class Pool:
         another = PoolCall(self, exchange)
         another.deaths, another.refusals = call.deaths, call.refusals
         another.waited, another.earlier = call.waited, call.earlier + 1
-        exchange.source = another
+        now = self.clock()
+        exchange.connect(another, now)
         rest = call.rewind(exchange)
         if rest:
-            exchange.sink.take_back(exchange, rest)
-        self._place(another, self.clock())
+            exchange.uploader.take_back(exchange, rest)
+        self._place(another, now)
         return True
 
     # -- time --------------------------------------------------------------------------------

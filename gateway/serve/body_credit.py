@@ -25,6 +25,11 @@ class BodyCredit:
         elif source is not None:
             source.consumed(count)
 
+    def owe(self, count: int) -> None:
+        """`count` body bytes of the source were gathered, or dropped: it has its credit when this
+        is next looked at, which is not from inside of what it says."""
+        self.owed += count
+
     def pay(self, source: Source | None, sent: int, kept: int) -> None:
         """The client has taken `sent` bytes of what was kept, and still `kept` bytes wait. Framing
         counts as body here; when nothing is kept the account is even."""

@@ -14,10 +14,11 @@ in this state, and its socket's `send_by` for what it has to take.
 from logging import getLogger
 from typing import Final
 
-from ...protocol.messages import CLIENT_GONE, REASON, Pairs
+from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange.endpoint import Endpoint
-from ..exchange.errors import RequestError, ResponseError, error_page
-from ..exchange.exchange import Exchange
+from ..exchange.errors import RequestError, ResponseError
+from ..exchange.exchange import Exchange, WebSocketSource
+from ..exchange.pages import error_page
 from ..http1.machine import CONTINUE
 from ..http1.refused_request import refused_request
 from ..transport.client_socket import MOST_BUFFERED
@@ -131,24 +132,26 @@ class Http1Connection(ClosingConnection):
             return False
         if request.upgrade:
             check_handshake(request)
-        endpoint = self._endpoint
-        exchange = Exchange(request, self, endpoint.client, endpoint.server)
+        endpoint, service = self._endpoint, self._service
+        exchange = Exchange(
+            request, self, endpoint.client, endpoint.server, service.clock(), service.observers
+        )
         exchange.scheme, exchange.extensions = endpoint.scheme, endpoint.extensions
-        exchange.opened = self._service.clock()
         self._exchange = exchange
         self._state = "exchange"
         self._deadline = 0.0
         if request.forwarded and endpoint.is_known:
-            self._service.apply_trust(exchange)
+            service.apply_trust(exchange)
         if request.content_length != 0:
             self._upload.begin(exchange)
             if exchange.more_body and not self._upload.held:
-                self._deadline = self._service.clock() + self._service.settings.body_timeout
+                self._deadline = service.clock() + service.settings.body_timeout
         if request.upgrade:
-            if self._service.allowed_origins:
-                check_origin(request, self._service.allowed_origins)
+            exchange.offer_websocket(self)
+            if service.allowed_origins:
+                check_origin(request, service.allowed_origins)
             self._transport.pause()  # until the answer is out, the client has nothing to say
-        self._service.answer(exchange)
+        service.answer(exchange)
         return True
 
     def _push_body(self, exchange: Exchange) -> None:
@@ -174,42 +177,51 @@ class Http1Connection(ClosingConnection):
 
     # -- the sink ----------------------------------------------------------------------------
 
-    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
+    def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
         if exchange is not self._exchange:
-            return
-        machine = self._machine
-        close = self._service.says_close or not machine.body_complete
+            return 0
+        machine, service = self._machine, self._service
+        if exchange.phrase is not None:
+            machine.phrase(*exchange.phrase)
+        close = service.says_close or not machine.body_complete
         try:
-            data = machine.respond(status, headers, body, close=close)
-        except (ResponseError, ValueError, TypeError, AttributeError) as error:
-            self._refuse_response(exchange, error)
-            return
-        exchange.status = status
-        exchange.response_headers = headers
-        exchange.body_sent = len(body)
-        self._send(data)
-        self._finish(exchange)
+            data = machine.respond(status, fields, body, close=close)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        try:
+            self._transport.send(data)
+        except OSError:
+            exchange.begin_response(status, fields, service.clock())
+            exchange.count_sent(len(body))
+            self._client_gone()
+            return status
+        now = service.clock()
+        self._exchange = None
+        exchange.complete(status, fields, len(body), now)
+        self._go_on(exchange, now)
+        return status
 
-    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
+    def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
         if exchange is not self._exchange:
-            return
-        machine = self._machine
-        close = self._service.says_close or not machine.body_complete
+            return 0
+        machine, service = self._machine, self._service
+        if exchange.phrase is not None:
+            machine.phrase(*exchange.phrase)
+        close = service.says_close or not machine.body_complete
         try:
-            data = machine.start(status, headers, close=close)
-        except (ResponseError, ValueError, TypeError, AttributeError) as error:
-            self._refuse_response(exchange, error)
-            return
-        exchange.status = status
-        exchange.response_headers = headers
+            data = machine.start(status, fields, close=close)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        exchange.begin_response(status, fields, service.clock())
         self._gather((data,))
+        return status
 
     def body(self, exchange: Exchange, data: bytes) -> None:
         if exchange is not self._exchange:
             return
-        exchange.body_sent += len(data)
-        self._gather(self._machine.body(data))
-        self._credit.charge(exchange.source, len(data), self._transport.kept)
+        size = len(data)
+        exchange.count_sent(size)
+        self._gather(self._machine.body(data), size)
         if self._deadline:  # the rest of the upload may wait for what the app says meanwhile
             self._deadline = self._service.clock() + self._service.settings.body_timeout
 
@@ -220,43 +232,12 @@ class Http1Connection(ClosingConnection):
         transport = self._transport
         if data or (transport.kept and not transport.blocked):
             self._send(data)
-        self._finish(exchange)
-
-    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
-        if exchange is not self._exchange or exchange.status:
-            return
-        if event.get("type") == REASON:
-            status, reason = event.get("status"), event.get("reason")
-            if isinstance(status, int) and isinstance(reason, bytes):
-                self._machine.phrase(status, reason)
-        elif not exchange.request.upgrade:
-            return
-        elif event.get("type") == "websocket.accept":
-            try:
-                self._become_websocket(exchange, event)
-            except (ResponseError, ValueError, TypeError, AttributeError) as error:
-                self._refuse_response(exchange, error)
-        elif event.get("type") == "websocket.close":
-            self.fail(exchange, 403, "The app refused this WebSocket.")
-
-    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
-        """No WebSocket yet: the worker has no business to send this."""
-
-    def worker_leaves(self, exchange: Exchange) -> None:
-        """A response has an end, or it runs until the worker's time is over."""
-
-    def _become_websocket(self, exchange: Exchange, event: dict[str, object]) -> None:
-        """The app has accepted: 101, and the socket is a WebSocket's from here on."""
-        head, machine = accept_websocket(exchange, event, self._service)
-        self._send(head)
-        if self._transport.closed:
-            return
+            if exchange is not self._exchange:
+                return  # the client was gone when the last bytes were sent
+        now = self._service.clock()
         self._exchange = None
-        self._state = "closed"
-        self._service.connections.discard(self)
-        websocket = WebSocketConnection(self._transport, exchange, machine, self._service)
-        if self._service.draining:  # it began while the others were told
-            websocket.drain()
+        exchange.end(now)
+        self._go_on(exchange, now)
 
     def fail(
         self,
@@ -265,37 +246,75 @@ class Http1Connection(ClosingConnection):
         sentence: str,
         option: str = "",
         extra: Pairs = (),
-    ) -> None:
+    ) -> int:
         if exchange is not self._exchange:
-            return
-        exchange.reason = exchange.reason or (f"{sentence} --{option}" if option else sentence)
+            return 0
+        exchange.give_reason(f"{sentence} --{option}" if option else sentence)
         if status in UNAVAILABLE:
             self._service.client_faults.failed(exchange, status)
         if exchange.status == 0:
             again = 1 if status == 503 else None
-            headers, body = error_page(status, sentence, again, option)
-            self.respond(exchange, status, headers + extra, body)
-            return
+            fields, body = error_page(status, sentence, again, option)
+            return self.respond(exchange, status, fields + extra, body)
         # The head is out: what the client gets must not look like a whole response.
         self._exchange = None
-        self._log(exchange)
+        exchange.end(self._service.clock())
         self._cut_short = True
         self._close_when_sent()
+        return 0
 
-    def _refuse_response(self, exchange: Exchange, error: Exception) -> None:
+    # -- a WebSocket's handshake -------------------------------------------------------------
+
+    def accept(
+        self,
+        exchange: Exchange,
+        source: WebSocketSource,
+        subprotocol: str | None,
+        fields: Pairs,
+    ) -> int:
+        """101, and the socket is a WebSocket's from here on."""
+        if exchange is not self._exchange or exchange.status:
+            return 0
+        service = self._service
+        try:
+            head, machine = accept_websocket(exchange.request, subprotocol, fields, service)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        exchange.begin_response(101, fields, service.clock())
+        self._send(head)
+        if self._transport.closed:
+            return 101
+        self._exchange = None
+        self._state = "closed"
+        service.connections.discard(self)
+        websocket = WebSocketConnection(self._transport, exchange, source, machine, service)
+        if service.draining:  # it began while the others were told
+            websocket.drain()
+        return 101
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        """No WebSocket yet: the worker has no business to send this."""
+
+    def close(self, exchange: Exchange, code: int, reason: str) -> int:
+        if exchange.status:
+            return 0
+        return self.fail(exchange, 403, "The app refused this WebSocket.")
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """A response has an end, or it runs until the worker's time is over."""
+
+    # -- between two exchanges ---------------------------------------------------------------
+
+    def _refuse_response(self, exchange: Exchange, error: Exception) -> int:
         """The app's response may not reach the wire; nothing of it has."""
         self._log_app_fault(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, "the response was refused")
-        exchange.reason = f"The app's response was refused: {error}"
-        self.fail(exchange, 500, "The app's response was not valid HTTP.")
+        exchange.give_reason(f"The app's response was refused: {error}")
+        return self.fail(exchange, 500, "The app's response was not valid HTTP.")
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _go_on(self, exchange: Exchange, now: float) -> None:
         """The response is complete, as far as the app is concerned."""
-        if exchange is not self._exchange:
-            return  # the client was gone when the last bytes were sent
-        self._exchange = None
-        now = self._log(exchange)
         machine = self._machine
         if machine.fault:
             self._log_app_fault(exchange, machine.fault)
@@ -326,23 +345,19 @@ class Http1Connection(ClosingConnection):
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s: %s", request.method, path, fault)
 
-    def _log(self, exchange: Exchange) -> float:
-        """Returns the time, in monotonic seconds."""
-        if exchange.request.method == "HEAD":
-            exchange.body_sent = 0  # whatever the app gave
-        now = self._service.clock()
-        self._service.finished(exchange, now - exchange.opened)
-        return now
-
     def _send(self, data: bytes) -> None:
         try:
             self._transport.send(data)
         except OSError:
             self._client_gone()
 
-    def _gather(self, buffers: tuple[bytes, ...]) -> None:
-        """What has come of a longer response goes out together when the turn ends."""
-        if buffers and self._transport.gather(buffers):
+    def _gather(self, buffers: tuple[bytes, ...], owed: int = 0) -> None:
+        """What has come of a longer response goes out together when the turn ends, and its source
+        has its credit for it then, also for what is not sent (the body of an answer to HEAD)."""
+        first = self._transport.gather(buffers) and not self._credit.owed
+        if owed:
+            self._credit.owe(owed)
+        if first:
             self._service.poller.at_end_of_turn(self._turn_ends)
 
     def _turn_ends(self) -> None:
@@ -368,10 +383,12 @@ class Http1Connection(ClosingConnection):
             self._service.client_faults.say(error.log_line, self._endpoint.client)
         exchange = self._exchange
         if exchange is None:
-            request = refused_request(self._machine.head_so_far)
-            exchange = Exchange(request, self, self._endpoint.client, self._endpoint.server)
-            exchange.scheme = self._endpoint.scheme
-            exchange.opened = self._service.clock()
+            request, service = refused_request(self._machine.head_so_far), self._service
+            endpoint = self._endpoint
+            exchange = Exchange(
+                request, self, endpoint.client, endpoint.server, service.clock(), service.observers
+            )
+            exchange.scheme = endpoint.scheme
             self._exchange = exchange
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)
@@ -385,9 +402,7 @@ class Http1Connection(ClosingConnection):
         if exchange is not None:
             if exchange.source is not None:
                 exchange.source.give_up(CLIENT_GONE, "the client went away")
-            if not exchange.status:
-                exchange.status, exchange.reason = 499, why
-            self._log(exchange)
+            exchange.abandon(why, self._service.clock())
         if (exchange is not None or self._transport.kept) and not self._machine.end_shows:
             self._transport.reset()  # else a cut response would look whole
         self._close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
-from ..exchange.exchange import Exchange
+from ..exchange.exchange import NOBODY, Exchange, Observers
 from ..http1.machine import HttpContext
 from ..settings import ServeSettings, WebSocketSettings
 from ..transport.client_socket import TransportContext
@@ -33,9 +33,9 @@ class ServiceState:
     """Hears the forwarded fields of an exchange that has any (the trust policy)."""
     answer: Callable[[Exchange], None]
     """Has an exchange answered (the router)."""
-    finished: Callable[[Exchange, float], None]
-    """Told of every exchange at its end (the access log): the exchange and its seconds."""
     poller: Poller
+    observers: Observers = NOBODY
+    """Told of every exchange (the access log)."""
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
     allowed_origins: frozenset[bytes] = frozenset()
     """Origins whose pages may open WebSockets, lower case; none: all."""

@@ -28,15 +28,14 @@ class Upload:
     def begin(self, exchange: Exchange) -> None:
         """What has come with the head travels with the head."""
         body, more = self._machine.next_body()
-        exchange.body = body[:MAX_BODY]
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
-        exchange.more_body = more or bool(self._unsent)
+        exchange.begin_body(body[:MAX_BODY], more or bool(self._unsent))
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:
         """This part of what was handed on is to be handed on again."""
         self._unsent = body + self._unsent
-        exchange.more_body = True
+        exchange.body_goes_on(True)
 
     def push(self, exchange: Exchange) -> Wants:
         """Hands on what may go on. Raises RequestError for a body that can't be read further."""
@@ -53,8 +52,9 @@ class Upload:
                 self._unsent = data
                 return "credit"
             self._unsent = data[count:]
-            exchange.more_body = more or count < len(data)
-            source.send_body(data[:count] if count < len(data) else data, exchange.more_body)
+            goes_on = more or count < len(data)
+            exchange.body_goes_on(goes_on)
+            source.send_body(data[:count] if count < len(data) else data, goes_on)
         return "nothing"
 
     @property

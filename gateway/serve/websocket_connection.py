@@ -12,12 +12,12 @@ the app hears of the end behind the last message, and the exchange may outlive t
 
 from collections import deque
 from logging import getLogger
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
-from ..exchange.exchange import Exchange, Source
+from ..exchange.exchange import Exchange, Request, WebSocketSource
 from ..http1.upgrade import switching_protocols
 from ..transport.client_socket import LINGER, MOST_BUFFERED
 from ..transport.transport import Transport
@@ -25,7 +25,6 @@ from ..websocket.frames import (
     ABNORMAL,
     INTERNAL_ERROR,
     NO_STATUS,
-    NORMAL,
     SERVICE_RESTART,
     Alive,
     Closed,
@@ -49,17 +48,13 @@ State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
 
 
 def accept_websocket(
-    exchange: Exchange, event: dict[str, Any], service: ServiceState
+    request: Request, subprotocol: str | None, fields: Pairs, service: ServiceState
 ) -> tuple[bytes, WebSocketMachine]:
-    """The 101 that the app's `websocket.accept` makes of this exchange, and what reads the frames
-    behind it. Raises ResponseError for what can't be sent."""
-    request = exchange.request
+    """The 101 that the app's acceptance makes of this request, and what reads the frames behind it.
+    Raises ResponseError for what can't be sent."""
     deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
-    headers: Pairs = tuple(event.get("headers") or ())
-    fields = accept_fields(request, event.get("subprotocol"), extension, headers)
-    head = switching_protocols(b"websocket", fields, service.http.heads)
-    exchange.status = 101
-    exchange.response_headers = headers
+    lines = accept_fields(request, subprotocol, extension, fields)
+    head = switching_protocols(b"websocket", lines, service.http.heads)
     return head, WebSocketMachine(service.websocket, deflate)
 
 
@@ -74,6 +69,7 @@ class WebSocketConnection:
         "_next_ping",
         "_pending_close",
         "_service",
+        "_source",
         "_state",
         "_transport",
         "_unfinished",
@@ -85,6 +81,7 @@ class WebSocketConnection:
         self,
         transport: Transport,
         exchange: Exchange,
+        source: WebSocketSource,
         machine: WebSocketMachine,
         service: ServiceState,
     ) -> None:
@@ -99,7 +96,9 @@ class WebSocketConnection:
         """Code and reason of an end that the app has not heard of yet."""
         self._hears_by = 0.0
         """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
-        self._window = 0 if exchange.source is None else exchange.source.send_credit
+        self._source: WebSocketSource | None = source
+        """The app's side; None once the exchange is over."""
+        self._window = source.send_credit
         """The app's credit when it has taken every message and asks for more."""
         self._unfinished = 0
         """Bytes that the app was sent of a message which has not ended."""
@@ -112,7 +111,7 @@ class WebSocketConnection:
         self._awaits_pong = False
         interval = service.websocket.ping_interval
         self._next_ping = service.clock() + interval if interval else float("inf")
-        exchange.sink = self
+        exchange.become_websocket(self)
         service.connections.add(self)
         transport.join(self)
         self._pause()
@@ -187,7 +186,7 @@ class WebSocketConnection:
                 self._over(*self._pending_close)
         self._pause()
 
-    def _tell(self, source: Source, data: bytes | str, more: bool) -> None:
+    def _tell(self, source: WebSocketSource, data: bytes | str, more: bool) -> None:
         before = source.send_credit
         source.send_message(data, more)
         self._unfinished = self._unfinished + before - source.send_credit if more else 0
@@ -195,7 +194,7 @@ class WebSocketConnection:
     @property
     def _caught_up(self) -> bool:
         """Whether the app has taken every whole message and asks for more: it has answered."""
-        source = None if self._exchange is None else self._exchange.source
+        source = self._source
         return source is None or source.send_credit + self._unfinished >= self._window
 
     def credit_arrived(self, exchange: Exchange) -> None:
@@ -210,32 +209,42 @@ class WebSocketConnection:
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         if self._state not in ("open", "failed"):
             # Nobody hears it, and the app does not know yet: it must not wait for ever.
-            if exchange.source is not None:
-                exchange.source.consumed(size)
+            if self._source is not None:
+                self._source.consumed(size)
             return
-        exchange.body_sent += size
+        exchange.count_sent(size)
         self._send(self._machine.message(data, more))
-        self._credit.charge(exchange.source, size, self._transport.kept)
+        self._credit.charge(self._source, size, self._transport.kept)
         if self._transport.kept:
             self._pause()
 
-    def event(self, exchange: Exchange, event: dict[str, object]) -> None:
-        if exchange is not self._exchange or event.get("type") != "websocket.close":
-            return
-        code, reason = event.get("code"), event.get("reason")
-        self._close(code if isinstance(code, int) else NORMAL, str(reason or ""))
+    def accept(
+        self,
+        exchange: Exchange,
+        source: WebSocketSource,
+        subprotocol: str | None,
+        fields: Pairs,
+    ) -> int:
+        """It was accepted before."""
+        return 0
 
-    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
+    def close(self, exchange: Exchange, code: int, reason: str) -> int:
+        if exchange is self._exchange:
+            self._close(code, reason)
+        return 0
+
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
         """The app or its worker is gone."""
         if exchange is self._exchange:
-            exchange.reason = exchange.reason or sentence
+            exchange.give_reason(sentence)
             self._close(INTERNAL_ERROR, "")
+        return 0
 
-    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
-        self.fail(exchange, status, "")  # an HTTP response has no place here any more
+    def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
+        return self.fail(exchange, status, "")  # an HTTP response has no place here any more
 
-    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None:
-        self.fail(exchange, status, "")
+    def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
+        return self.fail(exchange, status, "")
 
     def body(self, exchange: Exchange, data: bytes) -> None: ...
 
@@ -266,10 +275,6 @@ class WebSocketConnection:
         except OSError:
             self._gone()
 
-    @property
-    def _source(self) -> Source | None:
-        return None if self._exchange is None else self._exchange.source
-
     def _pause(self) -> None:
         """Reading waits for an app that gives no credit, and for a client that takes nothing:
         what it sends may be pings, and each has a pong."""
@@ -298,14 +303,15 @@ class WebSocketConnection:
     def _over(self, code: int, reason: str) -> None:
         """The exchange ends: the app hears the code, the log its duration."""
         exchange, self._exchange = self._exchange, None
+        source, self._source = self._source, None
         if exchange is None:
             return
-        if exchange.source is not None:
-            exchange.source.hang_up(
+        if source is not None:
+            source.hang_up(
                 {"type": "websocket.disconnect", "code": code or NO_STATUS, "reason": reason}
             )
         self._hears_by = 0.0
-        self._service.finished(exchange, self._service.clock() - exchange.opened)
+        exchange.end(self._service.clock())
         if self._state == "failed":
             self._state = "lingering"
             self._send(self._machine.close(code, reason))

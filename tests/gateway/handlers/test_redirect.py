@@ -3,26 +3,9 @@
 import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.handlers.redirect import HttpsRedirect
-from propylon.protocol.messages import Address, Pairs
+from propylon.protocol.messages import Address
 
-
-class Client:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: Pairs = ()
-
-    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None:
-        self.status, self.headers = status, headers
-
-    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
-        self.status = status
-
-    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None: ...
-    def body(self, exchange: Exchange, data: bytes) -> None: ...
-    def end(self, exchange: Exchange) -> None: ...
-    def credit_arrived(self, exchange: Exchange) -> None: ...
+from ...fakes.exchange_sides import FakeClient
 
 
 def ask(
@@ -34,7 +17,7 @@ def ask(
     port: int = 443,
 ) -> str:
     """Where it leads to, the status of a refusal, or "passed on"."""
-    client = Client()
+    client = FakeClient()
     request = Request("POST", b"-", "1.1")
     request.path, request.query, request.host = path, query, host
     exchange = Exchange(request, client, ("10.0.0.2", 5), server)
@@ -43,9 +26,7 @@ def ask(
     HttpsRedirect(passed.append, port).answer(exchange)
     if passed:
         return "passed on"
-    return (
-        dict(client.headers)[b"location"].decode() if client.status == 308 else str(client.status)
-    )
+    return dict(client.fields)[b"location"].decode() if client.status == 308 else str(client.status)
 
 
 @pytest.mark.parametrize(

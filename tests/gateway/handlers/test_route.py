@@ -1,33 +1,11 @@
 """Which pool answers, and what the app is told of its place."""
 
-from dataclasses import dataclass, field
-
 import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.handlers.route import Router
 from propylon.gateway.settings import RouteSettings
-from propylon.protocol.messages import Pairs
 
-
-@dataclass
-class Recorder:
-    """A sink that keeps the status that it was failed with."""
-
-    failed: list[int] = field(default_factory=list)
-
-    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None: ...
-
-    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None: ...
-
-    def body(self, exchange: Exchange, data: bytes) -> None: ...
-
-    def end(self, exchange: Exchange) -> None: ...
-
-    def credit_arrived(self, exchange: Exchange) -> None: ...
-
-    def fail(self, exchange: Exchange, status: int, sentence: str) -> None:
-        self.failed.append(status)
-
+from ...fakes.exchange_sides import FakeClient
 
 ROUTES = (
     RouteSettings(pool="site"),
@@ -44,13 +22,13 @@ def route(
 ) -> tuple[str | int, Exchange]:
     """(pool, or the status of the gateway's own answer; the exchange)."""
     chosen: list[str | int] = []
-    sink = Recorder()
+    client = FakeClient()
     pools = {r.pool: lambda _, name=r.pool: chosen.append(name) for r in routes}
     request = Request("GET", path, "1.1")
     request.host = host
-    exchange = Exchange(request, sink, None, None)
+    exchange = Exchange(request, client, None, None)
     Router(routes, pools, root_path).answer(exchange)
-    (answer,) = [*chosen, *sink.failed]
+    (answer,) = [*chosen, *(client.failed or ())[:1]]
     return answer, exchange
 
 

@@ -13,6 +13,7 @@ import trio
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.observe.access_log import AccessLog
 
+from ...fakes.exchange_sides import FakeClient
 from ..running import PATIENCE, get, propylon
 
 APP = """
@@ -23,11 +24,11 @@ async def app(scope, receive, send):
 """
 
 
-def ended(path: bytes = b"/") -> Exchange:
-    exchange = Exchange(Request("POST", path, "1.1"), None, None, None)  # type: ignore[arg-type]
-    exchange.opened = time.monotonic()
-    exchange.body = bytes(60_000)
-    exchange.status = 200
+def ended(path: bytes = b"/", seconds_ago: float = 0.0, took: float = 0.0) -> Exchange:
+    client, now = FakeClient(), time.monotonic()
+    exchange = Exchange(Request("POST", path, "1.1"), client, None, None, now - seconds_ago)
+    exchange.begin_body(bytes(60_000), False)
+    exchange.complete(200, (), 0, now - seconds_ago + took)
     return exchange
 
 
@@ -40,7 +41,7 @@ async def test_exchanges_are_not_kept_and_batches_do_not_wait(tmp_path: Path) ->
     async with trio.open_nursery() as nursery:
         nursery.start_soon(access_log.run)
         for exchange in exchanges:
-            access_log.finished(exchange, 0.0)
+            access_log.ended(exchange)
         del exchange
         after = time.time()
         assert [sys.getrefcount(exchange) for exchange in exchanges] == known
@@ -48,7 +49,7 @@ async def test_exchanges_are_not_kept_and_batches_do_not_wait(tmp_path: Path) ->
             while path.read_bytes().count(b"\n") < 512:  # noqa: ASYNC110
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
-    access_log.finished(ended(b"/last"), 0.0)
+    access_log.ended(ended(b"/last"))
     access_log.close()
     lines = path.read_text().splitlines()
     assert [line.split()[-1] for line in lines] == [*(f"/{n}" for n in range(512)), "/last"]
@@ -59,9 +60,7 @@ async def test_exchanges_are_not_kept_and_batches_do_not_wait(tmp_path: Path) ->
 
 async def test_the_time_is_not_that_of_the_writing(tmp_path: Path) -> None:
     access_log = AccessLog(str(tmp_path / "log"), "%(t)s")
-    exchange = ended()
-    exchange.opened -= 7_200
-    access_log.finished(exchange, 3_600.0)
+    access_log.ended(ended(seconds_ago=7_200.0, took=3_600.0))
     access_log.close()
     text = (tmp_path / "log").read_text()
     at = datetime.strptime(text.strip(), "[%d/%b/%Y:%H:%M:%S %z]").timestamp()

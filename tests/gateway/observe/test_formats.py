@@ -8,6 +8,8 @@ from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.observe.formats import Entry, compile_format
 from propylon.gateway.settings import LogSettings
 
+from ...fakes.exchange_sides import FakeClient, FakeSource
+
 ENDED = 1_000_000_000.25
 
 
@@ -15,10 +17,8 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
     request = Request("GET", target, "1.1")
     request.headers = headers
     request.host = "example.com"
-    exchange = Exchange(request, None, ("127.0.0.1", 4711), None)  # type: ignore[arg-type]
-    exchange.status = 200
-    exchange.body_sent = 13
-    exchange.response_headers = ((b"x-id", b"7"),)
+    exchange = Exchange(request, FakeClient(), ("127.0.0.1", 4711), None)
+    exchange.complete(200, ((b"x-id", b"7"),), 13, 1.234567)
     return exchange, 1.234567, ENDED
 
 
@@ -85,16 +85,6 @@ def test_json_of_what_is_not_known() -> None:
     assert datetime.fromisoformat(record["time"]).timestamp() == ended
 
 
-class Waited:
-    """A source with an account."""
-
-    def __init__(self, worker: int | str | None) -> None:
-        self.worker = worker
-
-    def account(self) -> Account:
-        return Account("api", self.worker, 1.25, 2)
-
-
 DEFAULT = LogSettings().access_logformat
 
 
@@ -106,7 +96,8 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
     exchange = one[0]
     answered = compile_format(DEFAULT)(one)
     assert answered.endswith(b'13 "-" "-"'), "as gunicorn's, where the app has answered"
-    exchange.reason, exchange.source = 'It "ended"\n', Waited(worker)  # type: ignore[assignment]
+    exchange.give_reason('It "ended"\n')
+    exchange.connect(FakeSource(has_done=Account("api", worker, 1.25, 2)), 0.0)
     line = compile_format(DEFAULT)(one).decode()
     assert line == answered.decode() + (
         rf' reason="It \x22ended\x22\x0a" pool=api worker={shown} queued=1.250 attempts=2'
@@ -121,7 +112,7 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
 
 def test_why_without_a_source() -> None:
     one = entry()
-    one[0].reason = "Nothing is served at this address."
+    one[0].give_reason("Nothing is served at this address.")
     assert compile_format("%(why)s")(one) == b' reason="Nothing is served at this address."'
     assert compile_format("%(pool)s%(worker)s%(queued)s%(attempts)s")(one) == b"----"
     record = json.loads(compile_format("json")(one))
@@ -132,7 +123,7 @@ def test_why_without_a_source() -> None:
 def test_a_line_that_could_not_be_told_apart() -> None:
     request = Request("-", b'GET "\x01?', "")
     one = (Exchange(request, None, None, None), 0.0, ENDED)  # type: ignore[arg-type]
-    one[0].reason = "The request line is malformed."
+    one[0].give_reason("The request line is malformed.")
     assert compile_format("%(r)s|%(m)s|%(U)s|%(q)s|%(H)s")(one) == rb"GET \x22\x01?|-|-||-"
     record = json.loads(compile_format("json")(one))
     assert (record["method"], record["path"], record["protocol"]) == ("-", "-", "-")

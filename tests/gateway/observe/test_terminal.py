@@ -11,10 +11,12 @@ from propylon.gateway.observe.terminal import columns, wants_colour
 from propylon.gateway.observe.terminal_format import duration, size, terminal_format
 from propylon.gateway.settings import LogSettings
 
+from ...fakes.exchange_sides import FakeClient
+
 
 def exchange(target: bytes = b"/a?b", status: int = 200) -> Exchange:
-    one = Exchange(Request("GET", target, "1.1"), None, None, None)  # type: ignore[arg-type]
-    one.status, one.body_sent = status, 1_234
+    one = Exchange(Request("GET", target, "1.1"), FakeClient(), None, None)
+    one.complete(status, (), 1_234, 0.5)
     return one
 
 
@@ -32,7 +34,7 @@ def test_a_line() -> None:
     text = line((exchange(), 0.0031, 1e9)).decode()
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET /a\?b 200 1\.2 KB 3\.1 ms", text)
     late = exchange(status=504)
-    late.reason = "The app did not answer in time."
+    late.give_reason("The app did not answer in time.")
     text = line((late, 61.0, 1e9)).decode()
     assert text.endswith("GET /a?b 504 1.2 KB 61 s The app did not answer in time.")
 
@@ -106,7 +108,7 @@ def test_the_access_log_on_a_terminal(
         log = AccessLog("-", LogSettings().access_logformat)
         custom = AccessLog("-", "%(m)s")
         for one in (log, custom):
-            one.finished(exchange(), 0.5)
+            one.ended(exchange())
             one.close()
     finally:
         os.dup2(before, 1)

@@ -13,40 +13,10 @@ from propylon.gateway.settings import PoolSettings
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import CONFIRM_START, OPEN, STARTED, Pairs
+from propylon.protocol.messages import CONFIRM_START, OPEN, STARTED
 from propylon.protocol.worker_link import WorkerLink
 
-
-@dataclass
-class Client:
-    """A sink that keeps what it was given."""
-
-    failed: tuple[int, str] | None = None
-    credited: int = 0
-    taken_back: bytes = b""
-    left: int = 0
-
-    def respond(self, exchange: Exchange, status: int, headers: Pairs, body: bytes) -> None: ...
-
-    def start(self, exchange: Exchange, status: int, headers: Pairs) -> None: ...
-
-    def body(self, exchange: Exchange, data: bytes) -> None: ...
-
-    def end(self, exchange: Exchange) -> None: ...
-
-    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
-        assert self.failed is None, "an exchange fails once"
-        self.failed = (status, sentence)
-
-    def credit_arrived(self, exchange: Exchange) -> None:
-        self.credited += 1
-
-    def take_back(self, exchange: Exchange, body: bytes) -> None:
-        self.taken_back += body
-        exchange.more_body = True
-
-    def worker_leaves(self, exchange: Exchange) -> None:
-        self.left += 1
+from ...fakes.exchange_sides import FakeClient
 
 
 class LinkedMember(PoolMember):
@@ -164,10 +134,9 @@ def pool(owner: Owner | None = None, **settings: float) -> Pool:
 
 def submit(
     to: Pool, method: str = "GET", *, body: bytes = b"", more: bool = False
-) -> tuple[Exchange, Client]:
-    client = Client()
-    exchange = Exchange(Request(method, b"/x", "1.1"), client, None, None)
-    exchange.body, exchange.more_body = body, more
-    exchange.opened = to.now
+) -> tuple[Exchange, FakeClient]:
+    client = FakeClient()
+    exchange = Exchange(Request(method, b"/x", "1.1"), client, None, None, to.now)
+    exchange.begin_body(body, more)
     to.submit(exchange)
     return exchange, client

@@ -28,7 +28,8 @@ from propylon.protocol.messages import (
 )
 from propylon.protocol.worker_link import WorkerLink
 
-from .linked import Client, Owner, pool, submit
+from ...fakes.exchange_sides import FakeClient
+from .linked import Owner, pool, submit
 
 
 def test_a_link_that_cannot_be_written_ends(
@@ -138,10 +139,12 @@ def test_a_worker_that_says_nothing_hangs_until_it_does(caplog: pytest.LogCaptur
 def test_a_worker_that_leaves_is_let_go_and_its_websockets_are_told() -> None:
     p = pool()
     with worker(p, 1) as one, worker(p, 2) as two:
-        client = Client()
+        client = FakeClient()
         request = Request("GET", b"/ws", "1.1")
         request.upgrade = "websocket"
-        p.submit(Exchange(request, client, None, None))
+        exchange = Exchange(request, client, None, None)
+        exchange.offer_websocket(client)
+        p.submit(exchange)
         ((call, _),) = [(call, said) for call, said in one.hear() if said[0] == OPEN]
         assert call is not None
         one.link.drain("it stops")

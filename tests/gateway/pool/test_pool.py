@@ -11,7 +11,8 @@ from propylon.gateway.pool.pool import Pool
 from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY
 
-from .linked import Client, LinkedMember, Owner, pool, submit
+from ...fakes.exchange_sides import FakeClient
+from .linked import LinkedMember, Owner, pool, submit
 
 
 def test_least_loaded_first() -> None:
@@ -146,7 +147,7 @@ def test_nobody_in_the_queue_is_handed_over_twice() -> None:
     member = LinkedMember(p, slots=3, ready=False)
     member.slots = 0
 
-    class Pipelines(Client):
+    class Pipelines(FakeClient):
         """When its request gets on, two more come in, while there is no slot for them."""
 
         def credit_arrived(self, exchange: Exchange) -> None:
@@ -155,7 +156,7 @@ def test_nobody_in_the_queue_is_handed_over_twice() -> None:
             member.slots = 3
 
     first = Exchange(Request("POST", b"/x", "1.1"), Pipelines(), None, None)
-    first.more_body = True
+    first.begin_body(b"", True)
     p.submit(first)
     clients = [submit(p)[1]]
     member.slots = 3
@@ -320,7 +321,7 @@ def test_after_the_head_no_worker_is_asked_again() -> None:
     p = pool()
     one, two = LinkedMember(p, slots=8), LinkedMember(p, slots=0)
     exchange, client = submit(p)
-    exchange.status = 200  # the sink has seen a head
+    exchange.begin_response(200, (), p.now)  # the sink has seen a head
     two.slots = 8
     one.die()
     assert client.failed is not None
@@ -343,7 +344,7 @@ def test_the_end_of_a_body_may_come_while_the_call_waits() -> None:
     p = pool()
     exchange, _ = submit(p, "POST", body=b"all", more=True)
     assert exchange.source is not None
-    exchange.more_body = False
+    exchange.body_goes_on(False)
     exchange.source.send_body(b"", False)
     member = LinkedMember(p)
     assert member.calls[0].request == "complete"
@@ -373,9 +374,11 @@ def test_no_time_limit_is_early(asked: float, limit: float, freed: float, kind: 
     else:
         clock[0] += asked
     more = kind == "given body"
-    exchange = Exchange(Request("POST" if more else "GET", b"/", "1.1"), Client(), None, None)
-    client = cast("Client", exchange.sink)
-    exchange.opened, exchange.more_body = clock[0], more
+    exchange = Exchange(
+        Request("POST" if more else "GET", b"/", "1.1"), FakeClient(), None, None, clock[0]
+    )
+    client = cast("FakeClient", exchange.sink)
+    exchange.begin_body(b"", more)
     p.submit(exchange)
     if kind == "from the queue":
         clock[0] += freed
@@ -384,7 +387,7 @@ def test_no_time_limit_is_early(asked: float, limit: float, freed: float, kind: 
         clock[0] += freed
         assert exchange.source is not None
         exchange.source.send_body(b"x", False)
-        exchange.more_body = False
+        exchange.body_goes_on(False)
     begun, at = clock[0], 100.0
     while client.failed is None:
         at += 0.25

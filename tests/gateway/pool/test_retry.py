@@ -17,7 +17,8 @@ from propylon.gateway.pool.retry import (
 )
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
 
-from .linked import Client, LinkedMember, pool, submit
+from ...fakes.exchange_sides import FakeClient
+from .linked import LinkedMember, pool, submit
 
 METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "POST", "PATCH", "FROBNICATE"]
 
@@ -33,8 +34,8 @@ METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "POST", "PATCH", 
 def test_the_table(
     method: str, started: bool, whole: bool, deaths: int, refusals: int, status: int
 ) -> None:
-    exchange = Exchange(Request(method, b"/", "1.1"), Client(), None, None)
-    exchange.status = status
+    exchange = Exchange(Request(method, b"/", "1.1"), FakeClient(), None, None)
+    exchange.begin_response(status, (), 0.0)
     may = may_retry(exchange, started=started, whole=whole, deaths=deaths, refusals=refusals)
     expected = (
         status == 0
@@ -108,7 +109,7 @@ def send(exchange: Exchange, size: int, *, last: bool = False) -> bytes:
         piece = piece[: min(size - len(sent), source.send_credit)]
         assert piece, "there is credit for it"
         sent += piece
-        exchange.more_body = not (last and len(sent) == size)
+        exchange.body_goes_on(not (last and len(sent) == size))
         source.send_body(piece, exchange.more_body)
     return sent
 

@@ -6,6 +6,8 @@ import pytest
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.serve.client_faults import ClientFaults
 
+from ...fakes.exchange_sides import FakeClient, FakeSource
+
 
 def test_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
@@ -26,28 +28,17 @@ def test_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == each * 2
 
 
-class Asked:
-    """A source with an account."""
-
-    def account(self) -> Account:
-        return Account("api", 2, 0.5, 1)
-
-
 def test_what_could_not_be_answered(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     log = ClientFaults(lambda: now)
     for moment in (5.0, 5.1, 65.0):
         now = moment
         for status in (503, 504):
-            exchange = Exchange(
-                Request("GET", b"/a\xff", "1.1"),
-                None,  # type: ignore[arg-type]
-                None,
-                None,
-            )
-            exchange.reason = "It was too slow."
+            exchange = Exchange(Request("GET", b"/a\xff", "1.1"), FakeClient(), None, None)
+            exchange.give_reason("It was too slow.")
             log.failed(exchange, status)
-            exchange.source, exchange.status = Asked(), 200  # type: ignore[assignment]
+            exchange.connect(FakeSource(has_done=Account("api", 2, 0.5, 1)), 0.0)
+            exchange.begin_response(200, (), 0.0)
             log.failed(exchange, status)
     whole = r"GET /a\xff was answered with {}: It was too slow."
     cut = r"GET /a\xff was cut short: It was too slow."

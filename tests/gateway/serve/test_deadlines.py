@@ -22,6 +22,8 @@ from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSett
 from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
 
+from ...fakes.exchange_sides import FakeSource
+
 HEADER, BODY, SEND, IDLE = 3.0, 5.0, 7.0, 11.0
 PING, PONG = 13.0, 17.0
 PHASES = (0.0, 0.01, 0.13, 0.2499)
@@ -35,27 +37,12 @@ UPGRADE = (
 )
 
 
-class Endless:
-    """A source that takes everything and says nothing."""
-
-    send_credit = 1_000
-
-    def send_body(self, data: bytes, more: bool) -> None: ...
-
-    def consumed(self, count: int) -> None: ...
-
-    def hang_up(self, event: dict[str, object]) -> None: ...
-
-    def give_up(self, code: int, reason: str) -> None: ...
-
-    def settle(self) -> None: ...
-
-
 class Scene:
     """One client, its connection, and the clock of the service."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.source = FakeSource(send_credit=1_000)
         self.exchanges: list[Exchange] = []
         self.state = ServiceState(
             http=HttpContext(HttpSettings(), choose_parser("h11"), ResponseHeads(b"", 0.0)),
@@ -65,7 +52,6 @@ class Scene:
             websocket=WebSocketSettings(ping_interval=PING, ping_timeout=PONG),
             apply_trust=lambda exchange: None,
             answer=self.answer,
-            finished=lambda exchange, seconds: None,
             poller=Poller(),
             clock=lambda: self.now,
         )
@@ -77,7 +63,7 @@ class Scene:
         self.open = lambda: Http1Connection(transport, Endpoint(None, None), self.state).open()
 
     def answer(self, exchange: Exchange) -> None:
-        exchange.source = Endless()  # type: ignore[assignment]
+        exchange.connect(self.source, self.now)
         self.exchanges.append(exchange)
 
     def send(self, data: bytes) -> None:
@@ -114,7 +100,7 @@ def scene() -> Iterator[Scene]:
 
 def accept(scene: Scene) -> None:
     scene.send(UPGRADE)
-    scene.connection.event(scene.exchanges[0], {"type": "websocket.accept"})
+    scene.connection.accept(scene.exchanges[0], scene.source, None, ())
 
 
 def no_first_byte(scene: Scene) -> None:
@@ -156,7 +142,7 @@ def silent_websocket(scene: Scene) -> None:
 
 def unclosed_websocket(scene: Scene) -> None:
     accept(scene)
-    scene.connection.event(scene.exchanges[0], {"type": "websocket.close"})
+    scene.connection.close(scene.exchanges[0], 1000, "")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,6 @@ def door() -> Iterator[Door]:
         websocket=WebSocketSettings(),
         apply_trust=never,
         answer=never,
-        finished=never,
         poller=Poller(),
         clock=lambda: NOW,
     )

@@ -41,7 +41,6 @@ def handshakes(tmp_path: Path) -> Iterator[Handshakes]:
         websocket=WebSocketSettings(),
         apply_trust=lambda exchange: None,
         answer=lambda exchange: None,
-        finished=lambda exchange, seconds: None,
         poller=Poller(),
         clock=lambda: 0.0,
     )

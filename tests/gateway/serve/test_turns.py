@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 from propylon.gateway.exchange.endpoint import Endpoint
-from propylon.gateway.exchange.exchange import Exchange
+from propylon.gateway.exchange.exchange import Exchange, Observers
 from propylon.gateway.serve.http1_connection import Http1Connection
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import ServeSettings, WebSocketSettings
@@ -14,6 +14,7 @@ from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
 from propylon.protocol.send_buffer import MOST_BUFFERS
 
+from ...fakes.exchange_sides import FakeSource
 from ..http1.drive import context
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -27,32 +28,11 @@ def read(sock: socket.socket, count: int) -> bytes:
         return b""
 
 
-class Source:
-    """What has sent a response's body, and is told what the client took."""
-
-    send_credit = 0
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self.given_up = 0
-
-    def consumed(self, count: int) -> None:
-        self.taken += count
-
-    def give_up(self, code: int, reason: str) -> None:
-        self.given_up += 1
-
-    def send_body(self, data: bytes, more: bool) -> None: ...
-    def send_message(self, data: bytes | str, more: bool) -> None: ...
-    def settle(self) -> None: ...
-    def hang_up(self, event: dict[str, object]) -> None: ...
-
-
 class Served:
     """A connection whose client sees each of its sends by itself: one is one packet here."""
 
     def __init__(self, answer: Callable[[Exchange], None]) -> None:
-        self.source = Source()
+        self.source = FakeSource()
         self.exchanges: list[Exchange] = []
         self.finished = 0
         self._answer = answer
@@ -63,8 +43,8 @@ class Served:
             websocket=WebSocketSettings(),
             apply_trust=lambda _: None,
             answer=self.answer,
-            finished=self.count,
             poller=self.poller,
+            observers=Observers(at_end=(self.count,)),
         )
         ours, self.client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, self.client):
@@ -79,11 +59,11 @@ class Served:
         self.client.close()
 
     def answer(self, exchange: Exchange) -> None:
-        exchange.source = self.source
+        exchange.connect(self.source, exchange.opened)
         self.exchanges.append(exchange)
         self._answer(exchange)
 
-    def count(self, exchange: Exchange, seconds: float) -> None:
+    def count(self, exchange: Exchange) -> None:
         self.finished += 1
 
     def turn(self) -> list[bytes]:
@@ -110,7 +90,7 @@ def serve() -> Iterator[Serve]:
 
 def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         for _ in range(3):
             exchange.sink.body(exchange, b"data\n")
 
@@ -132,7 +112,7 @@ def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
 
 def test_more_parts_than_one_call_takes(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         for _ in range(2 * MOST_BUFFERS):
             exchange.sink.body(exchange, b"x")
 
@@ -149,7 +129,7 @@ def test_a_whole_response_goes_at_once_and_in_its_place(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         sink = exchange.sink
         if exchange is it.exchanges[0]:
-            sink.start(exchange, 200, ((b"content-length", b"4"),))
+            sink.head(exchange, 200, ((b"content-length", b"4"),))
             sink.body(exchange, b"ab")
             sink.body(exchange, b"cd")
             sink.end(exchange)
@@ -168,7 +148,7 @@ def test_a_whole_response_goes_at_once_and_in_its_place(serve: Serve) -> None:
 
 def test_a_failure_behind_gathered_parts_cuts_them_visibly(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         exchange.sink.body(exchange, b"half")
         exchange.sink.fail(exchange, 500, "The app failed.")
 
@@ -182,7 +162,7 @@ def test_a_failure_behind_gathered_parts_cuts_them_visibly(serve: Serve) -> None
 
 def test_a_client_that_is_gone_when_the_turn_ends(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         exchange.sink.body(exchange, b"nobody hears it")
         it.client.close()
 
@@ -194,7 +174,7 @@ def test_a_client_that_is_gone_when_the_turn_ends(serve: Serve) -> None:
 
 def test_credit_comes_back_when_the_client_has_taken_it(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         exchange.sink.body(exchange, LARGE)
 
     it = serve(answer)
@@ -217,7 +197,7 @@ def test_what_goes_out_within_the_turn_is_accounted_for_at_its_end(serve: Serve)
     """Else a source that has used its credit up would wait for ever."""
 
     def answer(exchange: Exchange) -> None:
-        exchange.sink.start(exchange, 200, ())
+        exchange.sink.head(exchange, 200, ())
         exchange.sink.body(exchange, b"part")
         it.connection._transport.send(b"behind it")  # pyright: ignore[reportPrivateUsage]
 

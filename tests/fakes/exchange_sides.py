@@ -1,0 +1,148 @@
+"""Both sides of an exchange, as they are told apart in `gateway/exchange/exchange.py`: a client
+that keeps what it is given, and a source that keeps what it is told."""
+
+from dataclasses import dataclass, field
+
+from propylon.gateway.exchange.exchange import Account, Exchange, Request, WebSocketSource
+from propylon.protocol.messages import Pairs
+
+
+@dataclass(eq=False)
+class FakeClient:
+    """The client's side. It takes everything, and gives credit when `take` is called."""
+
+    status: int = 0
+    fields: Pairs = ()
+    data: bytes = b""
+    over: bool = False
+    """Whether the response has come to an end, this or that way."""
+    failed: tuple[int, str] | None = None
+    credited: int = 0
+    taken_back: bytes = b""
+    left: int = 0
+    messages: list[bytes | str] = field(default_factory=list)
+    closed: tuple[int, str] | None = None
+    _owed: int = 0
+
+    def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
+        if self.over:
+            return 0
+        self.status, self.fields, self.data, self.over = status, fields, body, True
+        exchange.complete(status, fields, len(body), exchange.opened)
+        return status
+
+    def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
+        if self.over:
+            return 0
+        self.status, self.fields = status, fields
+        exchange.begin_response(status, fields, exchange.opened)
+        return status
+
+    def body(self, exchange: Exchange, data: bytes) -> None:
+        if not self.over:
+            self.data += data
+            self._owed += len(data)
+            exchange.count_sent(len(data))
+
+    def end(self, exchange: Exchange) -> None:
+        if not self.over:
+            self.over = True
+            exchange.end(exchange.opened)
+
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
+        if self.over:
+            return 0
+        self.failed, self.over = (status, sentence), True
+        exchange.give_reason(sentence)
+        if exchange.status:
+            exchange.end(exchange.opened)
+            return 0
+        self.status = status
+        exchange.complete(status, (), 0, exchange.opened)
+        return status
+
+    def take(self, exchange: Exchange) -> None:
+        """The client takes all that it was sent, as at the end of a turn."""
+        owed, self._owed = self._owed, 0
+        if exchange.source is not None and not self.over:
+            exchange.source.consumed(owed)
+
+    # -- the request's body ------------------------------------------------------------------
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        self.credited += 1
+
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        self.taken_back += body
+        exchange.body_goes_on(True)
+
+    # -- a WebSocket -------------------------------------------------------------------------
+
+    def accept(
+        self,
+        exchange: Exchange,
+        source: WebSocketSource,
+        subprotocol: str | None,
+        fields: Pairs,
+    ) -> int:
+        if self.over or exchange.status:
+            return 0
+        exchange.begin_response(101, fields, exchange.opened)
+        return 101
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        self.messages.append(data)
+
+    def close(self, exchange: Exchange, code: int, reason: str) -> int:
+        if not exchange.status:
+            return self.fail(exchange, 403, "The app refused this WebSocket.")
+        self.closed = (code, reason)
+        return 0
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        self.left += 1
+
+
+@dataclass(eq=False)
+class FakeSource:
+    """A source, of a WebSocket too, that takes `send_credit` bytes and says nothing."""
+
+    send_credit: int = 0
+    taken: int = 0
+    """Bytes of response that the client has taken."""
+    given_up: int = 0
+    got: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    """Whether the request's body has come to its end."""
+    messages: list[bytes | str] = field(default_factory=list)
+    hung_up: list[dict[str, object]] = field(default_factory=list)
+    has_done: Account | None = None
+
+    def account(self) -> Account | None:
+        return self.has_done
+
+    def send_body(self, data: bytes, more: bool) -> None:
+        assert len(data) <= self.send_credit, "there is no credit for it"
+        assert not self.complete, "the body was complete"
+        self.send_credit -= len(data)
+        self.got.append(data)
+        self.complete = not more
+
+    def consumed(self, count: int) -> None:
+        self.taken += count
+
+    def give_up(self, code: int, reason: str) -> None:
+        self.given_up += 1
+
+    def send_message(self, data: bytes | str, more: bool) -> None:
+        self.messages.append(data)
+
+    def settle(self) -> None: ...
+
+    def hang_up(self, event: dict[str, object]) -> None:
+        self.hung_up.append(event)
+
+
+def exchange_of(client: FakeClient, method: str = "GET", path: bytes = b"/") -> Exchange:
+    """An exchange that this client has opened."""
+    return Exchange(Request(method, path, "1.1"), client, None, None)
