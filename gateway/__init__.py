@@ -1,5 +1,12 @@
-"""The gateway: holds every client connection and forwards each exchange to a worker's app.
+"""The gateway: it holds every client connection and forwards each exchange to a worker's app. The
+supervisor, which starts gateways and workers, lives here too.
 
-`assemble` is the one file that knows all rooms. One request walks
-`serve` -> `http` -> `exchange` -> `handlers` -> `pool`, and its response walks back.
+`assemble` is the one file that knows all rooms. A request goes through `serve`, `http1`,
+`exchange`, `handlers` and `pool`, and its response goes back the same way.
+
+Reading order: `exchange` (what passes between the rooms) -> `http`, `http1`, `websocket`, `tls`
+(protocols without I/O) -> `listen`, `transport` -> `handlers`, `pool` -> `serve` (drives all of
+these) -> `observe` -> `assemble`, `process` (a gateway process) -> `settings`, `config` ->
+`control`, `supervisor` -> `cli`, `program`. `directories`, `json_texts` and `peers` are leaves that
+any room may use.
 """

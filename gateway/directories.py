@@ -1,13 +1,14 @@
-"""Directories that are safe to work in, opened step by step. A leaf.
+"""Opens directories that are safe to work in, step by step. A leaf.
 
-A path is only a wish. In a directory that everybody may write to (/tmp, a volume that containers
-share) another user may have been there first: with a directory of that name, in which he can put
-and replace what he likes, or with a symbolic link to a file of ours. So a path is opened one name
-at a time (openat(2), O_NOFOLLOW), each step is looked at through its descriptor, and what follows
-is done by that descriptor: it goes on meaning the same directory, whatever is renamed meanwhile.
+A path alone proves nothing. In a directory that every user may write to (/tmp, a volume that
+containers share) another user may have been there first: with a directory of that name, in which
+the user can put and replace anything, or with a symbolic link to a file of ours. So a path is
+opened one name at a time (openat(2), O_NOFOLLOW), and each step is checked through its descriptor.
+All further work is done through that descriptor, which goes on meaning the same directory, whatever
+is renamed meanwhile.
 
-Who is trusted: root, who we are, and whoever we say (the user that children run as). A directory of
-somebody else is one to share where its group is one of ours, and it lets the group write.
+Trusted users are root, our own user, and those that the caller names (the user that children run
+as). Another user's directory can be shared if its group is one of ours and may write to it.
 """
 
 import errno
@@ -20,35 +21,36 @@ from dataclasses import dataclass
 from typing import Final
 
 MOST_LINKS: Final = 40
-"""Symbolic links in one path; the kernel's own limit (path_resolution(7))."""
+"""Symbolic links in one path at most, as in the kernel (path_resolution(7))."""
 
 _STEP: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-"""O_PATH: what may be passed through need not be readable."""
+"""Flags for a directory on the way. With O_PATH it need not be readable."""
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MADE_ON_THE_WAY: Final = 0o755
 
 
 class Untrusted(Exception):
-    """Somebody else could put there what he likes, as a sentence without the path."""
+    """A user who is not trusted could change what is in the directory. The message is a sentence
+    that begins behind the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whose directories are taken."""
+    """Which users' directories may be used."""
 
     users: Collection[int] = ()
-    """Trusted besides root and ourselves."""
+    """Uids that are trusted besides root and our own."""
     shared: bool = False
-    """Whether one that somebody with a group in common has made is taken, wherever it is. Without
-    it only where not everybody could have made it."""
+    """Whether a directory of a user with a group in common may be used wherever it is. If not, it
+    may be used only in a place where not every user could have made it."""
 
     def trusts(self, uid: int) -> bool:
         return uid in (0, os.geteuid()) or uid in self.users
 
 
 def open_directory(path: str, policy: Policy, mode: int | None = None, group: int = -1) -> int:
-    """A descriptor of the directory; `mode`: it is made where it is missing, with exactly these
-    permissions and perhaps a group. Raises OSError, and Untrusted."""
+    """Returns a descriptor of the directory. With a `mode` it is made if it is missing, with
+    exactly these permissions, and with `group` unless that is -1. Raises OSError, and Untrusted."""
     here, above = _open_root(), None
     try:
         names = _names(path)
@@ -88,8 +90,9 @@ def open_directory(path: str, policy: Policy, mode: int | None = None, group: in
 def open_inside(
     folder: int, name: str, policy: Policy, mode: int | None = None, group: int = -1
 ) -> int:
-    """As `open_directory`, of a name in a directory that is open. It is never a link: whoever
-    works in there makes it itself. A new one gets the group, where we may give it."""
+    """Does what `open_directory` does, for a name in an open directory. The name must not be a
+    link, because only Propylon makes names there. A new directory gets the group if we may give
+    it."""
     made = False
     if mode is not None:
         made = _make(folder, name, mode)
@@ -117,12 +120,12 @@ def open_inside(
 
 
 def may_write(folder: int) -> bool:
-    """Whether files can be made in a directory that is open."""
+    """Whether files can be made in an open directory."""
     return os.access(".", os.W_OK | os.X_OK, dir_fd=folder)
 
 
 def is_socket(folder: int, name: str) -> bool:
-    """False also of a symbolic link to one."""
+    """Whether a name in an open directory is a socket, and not a symbolic link to one."""
     try:
         return stat.S_ISSOCK(os.lstat(name, dir_fd=folder).st_mode)
     except OSError:
@@ -130,8 +133,8 @@ def is_socket(folder: int, name: str) -> bool:
 
 
 def bind_socket(path: str, mode: int) -> socket.socket:
-    """A Unix socket of this mode, with the group of its directory, in place of what is there. It
-    does not listen yet. Raises OSError, and Untrusted where the directory is not to be used."""
+    """Binds a Unix socket, with this mode and the group of its directory, and replaces what is at
+    the path. It does not listen yet. Raises OSError, and Untrusted if the directory is not safe."""
     folder = _folder_of(path)
     try:
         _check(os.fstat(folder), None, Policy(shared=True))
@@ -139,7 +142,7 @@ def bind_socket(path: str, mode: int) -> socket.socket:
         _unlink(folder, name)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # bind() applies the umask and chmod would come too late for a quick peer.
+            # bind(2) applies the umask; a chmod afterwards would come too late for a quick peer.
             umask = os.umask(0o777 & ~mode)
             try:
                 sock.bind(path)
@@ -155,7 +158,7 @@ def bind_socket(path: str, mode: int) -> socket.socket:
 
 
 def remove_socket(path: str) -> None:
-    """Nothing happens where there is none, or where it may not be removed."""
+    """Removes a socket, if there is one and it may be removed."""
     try:
         folder = _folder_of(path)
     except (OSError, Untrusted):
@@ -169,7 +172,7 @@ def remove_socket(path: str) -> None:
 
 
 def user_name(uid: int) -> str:
-    """ "www-data", or "with uid 33" where nobody is called so."""
+    """The name of a user as in "www-data", or "with uid 33" for a uid that has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -180,7 +183,8 @@ def user_name(uid: int) -> str:
 
 
 def _folder_of(path: str) -> int:
-    """The directory itself is looked at, not the way to it."""
+    """A descriptor of a path's directory. The way to it is not checked. Raises Untrusted if it is a
+    symbolic link."""
     directory = os.path.dirname(path)
     try:
         return os.open(directory, _OPEN)
@@ -198,8 +202,8 @@ def _unlink(folder: int, name: str) -> None:
 
 
 def _settle(folder: int, name: str, mode: int) -> None:
-    """The socket has the permissions that were meant, whatever a default ACL (acl(5)) says, and is
-    where it was meant to be."""
+    """Gives a new socket its group and mode, whatever a default ACL (acl(5)) has set. Raises
+    Untrusted if the socket is not in the directory that was checked."""
     if not is_socket(folder, name):
         raise Untrusted("was replaced while a socket was made in it")
     group = os.fstat(folder).st_gid
@@ -207,7 +211,7 @@ def _settle(folder: int, name: str, mode: int) -> None:
         try:
             os.chown(name, -1, group, dir_fd=folder, follow_symlinks=False)
         except PermissionError:
-            pass  # not one of ours; then nobody needs it
+            pass  # a group that we are not in; then no process of ours needs it
     if stat.S_IMODE(os.lstat(name, dir_fd=folder).st_mode) != mode:
         os.chmod(name, mode, dir_fd=folder)
 
@@ -220,7 +224,8 @@ def _open_root() -> int:
 
 
 def _names(path: str) -> list[str]:
-    """The last one first; `..` is a name like any other, which the kernel knows."""
+    """The names of a path, the last one first. `..` is a name like any other: the kernel resolves
+    it."""
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
@@ -247,9 +252,9 @@ def _step(folder: int, name: str, mode: int | None, group: int, *, last: bool) -
 
 
 def _make(folder: int, name: str, mode: int) -> bool:
-    """Whether it was not there."""
+    """Makes a directory, and returns whether it was missing."""
     try:
-        # Nobody else is let in before it is as it shall be.
+        # No other user may write to it before `_finish` has set it up.
         os.mkdir(name, mode & 0o755, dir_fd=folder)
     except FileExistsError:
         return False
@@ -257,14 +262,15 @@ def _make(folder: int, name: str, mode: int) -> bool:
 
 
 def _finish(fd: int, status: os.stat_result, mode: int, group: int) -> os.stat_result:
-    """Of one that we have just made: the umask, and a group that its place has not given it."""
+    """Gives a directory that was just made its group and its mode, whatever the umask was. Returns
+    its new status. Raises Untrusted if it was replaced meanwhile."""
     if status.st_uid != os.geteuid():
-        raise Untrusted(f"belongs to user {user_name(status.st_uid)}")  # it was replaced
+        raise Untrusted(f"belongs to user {user_name(status.st_uid)}")
     if group not in (-1, status.st_gid):
         try:
             os.fchown(fd, -1, group)
         except PermissionError:
-            pass  # not one of ours; then nobody needs it
+            pass  # a group that we are not in; then no process of ours needs it
     os.fchmod(fd, mode)
     return os.fstat(fd)
 
@@ -276,7 +282,7 @@ def _is_link(folder: int, name: str) -> bool:
         return False
 
 
-# -- whose it is ---------------------------------------------------------------------------------
+# -- who is trusted ------------------------------------------------------------------------------
 
 
 def _check_link(status: os.stat_result, policy: Policy, name: str) -> None:
@@ -286,8 +292,8 @@ def _check_link(status: os.stat_result, policy: Policy, name: str) -> None:
 
 
 def _check_step(status: os.stat_result, above: int, policy: Policy, name: str) -> None:
-    """On the way: who owns it can replace all below. Where only the administrator could have put
-    it there, that is his decision."""
+    """Checks a directory on the way: its owner can replace everything below. A directory in a place
+    where only the administrator could have made it is the administrator's decision."""
     if policy.trusts(status.st_uid) or not _anybody_writes(above):
         return
     if not policy.shared or status.st_gid not in _groups():

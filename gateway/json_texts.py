@@ -1,6 +1,6 @@
-"""JSON for what our own processes say to each other, whose texts may be names of files.
+"""JSON for our own processes, with texts that may be names of files.
 
-A file's name is bytes, and Python keeps those that are not UTF-8 as lone surrogates (PEP 383),
+The name of a file is bytes. Python keeps bytes that are not UTF-8 as lone surrogates (PEP 383),
 which JSON in UTF-8 cannot hold. The standard library escapes them, and reads them back.
 """
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> bytes:
-    """Of anything that msgspec knows."""
+    """JSON of a value that msgspec can convert."""
     return json.dumps(msgspec.to_builtins(value, str_keys=True)).encode()
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """Raises ValueError for what is none."""
+    """Reads JSON into a type that msgspec knows. Raises ValueError if it does not fit."""
     return msgspec.convert(json.loads(data), kind, str_keys=True)

@@ -3,16 +3,16 @@
 import sys
 
 NEEDED = ("linux",)
-"""How sys.platform may begin: what we stand on is Linux's (epoll, pidfds, prctl)."""
+"""Beginnings of sys.platform on which Propylon runs: it needs Linux's epoll, pidfds and prctl."""
 
 EXIT_INTERRUPTED = 130
-"""As shells have it of a command that SIGINT has ended."""
+"""The exit code that shells give a command that SIGINT has ended."""
 
 NAMES = {"darwin": "macOS", "win32": "Windows", "cygwin": "Windows"}
 
 
 def refuse_other_systems() -> None:
-    """Ends the program with a sentence where we cannot run, before an import fails there."""
+    """Ends the program with a sentence on other systems, before an import fails there."""
     if sys.platform.startswith(NEEDED):
         return
     here = NAMES.get(sys.platform, sys.platform)
@@ -22,13 +22,13 @@ def refuse_other_systems() -> None:
 
 
 def main() -> None:
-    """The entry point of the command. Ends by SystemExit."""
+    """The entry point of the command. It ends with SystemExit."""
     refuse_other_systems()
     try:
         from .gateway.cli import main
 
         main()
-    except KeyboardInterrupt:  # of an impatient user, before anybody hears signals
+    except KeyboardInterrupt:  # Ctrl-C came before there were signal handlers
         sys.exit(EXIT_INTERRUPTED)
 
 
