@@ -1,4 +1,4 @@
-"""`python -m propylon.worker APP ...`: one worker process, from its command line to its end.
+"""`python -m propylon.worker`: one worker process, from its settings to its end.
 
 Started by the supervisor, it reports on its channel and prints no traceback; started by hand, it
 says on stderr what went wrong.
@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Final
 
 from ..protocol.messages import BYE_NORMAL
@@ -24,14 +23,14 @@ from ..protocol.supervision.messages import WorkerFailed
 from ..protocol.worker_link import WorkerLink
 from .app.load import AppLoadError, LoadedApp, load_app
 from .app.tracebacks import summary
-from .command_line import parse
+from .command_line import parse, read_settings
 from .host.dialer import sockets_in
 from .host.host import worker_greeting
 from .process import app_children, own_log
 from .process.orphan_guard import end_at_once, end_within
 from .process.own_imports import reserve
 from .process.supervisor_channel import SupervisorChannel
-from .settings import WorkerSettings
+from .settings import SettingsError, WorkerSettings, settings_of
 
 logger = logging.getLogger("propylon.worker")
 
@@ -57,10 +56,15 @@ EXIT_TIMEOUT: Final = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    settings = parse(arguments)
+    told = parse(arguments)
+    channel = SupervisorChannel(told.channel_fd)
+    try:
+        settings = read_settings(told)
+    except SettingsError as error:
+        _say_why(channel, AppLoadError("settings", str(error)))
+        return EXIT_NOT_READY
     own_log.begin(settings.log_level, settings.log_file, settings.colour)
     _show_stacks()
-    channel = SupervisorChannel(settings.channel_fd)
     app_children.begin()
     for number in NOT_OURS if channel.held else NOT_OURS[2:]:
         app_children.handle(number, _ignore)
@@ -70,15 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reserve(trio=settings.loop == "trio")
             loaded = load_app(settings)
         serve = _host(settings, loaded)
-        if settings.preload:  # no thread before a fork, which would leave it behind
+        if settings.zygote:  # no thread before a fork, which would leave it behind
             from .process.zygote import Zygote
 
             forked = Zygote(channel.give()).serve(loaded.name, loaded.interface)
             if forked is None:
                 _exit_within(EXIT_TIMEOUT)
                 return 0
-            settings = replace(parse(forked.arguments), channel_fd=forked.channel_fd)
-            channel = SupervisorChannel(settings.channel_fd)
+            channel = SupervisorChannel(forked.channel_fd)
+            settings = settings_of(forked.settings)
             own_log.reopen()  # its file may have been moved since the app was loaded
         if channel.held:
             end_within(settings.graceful_timeout + OUTLIVE, channel.fileno())
@@ -124,15 +128,19 @@ def _show_stacks() -> None:
 
 
 def _not_ready(settings: WorkerSettings, channel: SupervisorChannel, error: AppLoadError) -> None:
-    channel.say(WorkerFailed(error.message, error.step, error.detail))
-    channel.flush_before_exit()
-    if not channel.held:
-        print(f"{error.detail}{error.message}", file=sys.stderr)
+    _say_why(channel, error)
     for path in sockets_in(settings.pool_dir):
         try:
             _tell(path, settings, error)
         except OSError as problem:
             logger.debug("%s was not told: %s", path, problem)
+
+
+def _say_why(channel: SupervisorChannel, error: AppLoadError) -> None:
+    channel.say(WorkerFailed(error.message, error.step, error.detail))
+    channel.flush_before_exit()
+    if not channel.held:
+        print(f"{error.detail}{error.message}", file=sys.stderr)
 
 
 def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:

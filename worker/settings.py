@@ -1,14 +1,25 @@
-"""What a worker process is told when it starts."""
+"""What a worker process is told when it starts: one JSON object, from its supervisor.
 
+A field that is an option of a pool is named as in the options' table (`gateway.config.options`),
+and comes from there under that name. What is left out has its default, and what is unknown is
+ignored, so that a supervisor and a worker of different versions understand each other.
+"""
+
+import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 AUTO_SLOTS: Final = 10_000
 """Calls that an ASGI worker is willing to run at once on one link, unless told otherwise: a call
 that waits costs a few kilobytes, so the gateway's own limits are the ones that count."""
+
+
+class SettingsError(Exception):
+    """Why these are no settings of a worker, as a sentence."""
+
 
 Interface = Literal["asgi", "wsgi"]
 Loop = Literal["auto", "asyncio", "uvloop", "trio"]
@@ -30,12 +41,12 @@ class WorkerSettings:
     factory: bool = False
     app_dir: str = ""
     """Put first on sys.path; "" is the current directory."""
-    python_path: Sequence[str] = ()
+    pythonpath: Sequence[str] = ()
     """More directories, put on sys.path after it."""
     loop: Loop = "auto"
     threads: int = 4
     """App threads of a WSGI worker."""
-    slots: int = 0
+    limit_concurrency: int = 0
     """Calls at once, per link; 0: AUTO_SLOTS for ASGI, the number of threads for WSGI."""
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
@@ -68,10 +79,8 @@ class WorkerSettings:
     """What `own_log.configure` takes; "": nothing."""
     colour: bool = False
     """Whether they are coloured."""
-    preload: bool = False
-    """To load the app only, and have workers forked from this process."""
-    channel_fd: int | None = None
-    """Our end of a socket pair with the supervisor: see `channel`."""
+    zygote: bool = False
+    """To load the app only, and have workers forked from this process (--preload)."""
 
     @property
     def pool_dir(self) -> Path:
@@ -84,4 +93,47 @@ class WorkerSettings:
         return self.started + 0.9 * self.startup_timeout
 
     def slots_for(self, interface: Interface) -> int:
-        return self.slots or (AUTO_SLOTS if interface == "asgi" else self.threads)
+        return self.limit_concurrency or (AUTO_SLOTS if interface == "asgi" else self.threads)
+
+
+def decode_settings(data: bytes) -> WorkerSettings:
+    """Raises SettingsError."""
+    try:
+        told: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"a worker's settings are a JSON object: {error}") from None
+    if not isinstance(told, dict):
+        raise SettingsError(f"a worker's settings are a JSON object, and no {type(told).__name__}")
+    return settings_of(cast("dict[str, Any]", told))
+
+
+def settings_of(told: Mapping[str, Any]) -> WorkerSettings:
+    """Of what JSON has made of them. Raises SettingsError."""
+    kinds = get_type_hints(WorkerSettings)
+    found: dict[str, Any] = {}
+    for each in fields(WorkerSettings):
+        if each.name in told:
+            found[each.name] = _value(each.name, kinds[each.name], told[each.name])
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise SettingsError(f"a worker's settings lack {each.name}")
+    settings = WorkerSettings(**found)
+    if settings.threads < 1:
+        raise SettingsError(f"a worker's setting threads: {settings.threads} is less than 1")
+    return settings
+
+
+def _value(name: str, kind: Any, value: Any) -> Any:
+    """The value as its field has it. Raises SettingsError."""
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if choices:
+        fits, wanted = value in choices, f"one of {', '.join(choices)}"
+    elif get_origin(kind) is Sequence:
+        items = cast("list[object]", value) if isinstance(value, list) else [None]
+        fits, wanted = all(isinstance(item, str) for item in items), "a list of texts"
+    elif kind is float:
+        fits, wanted = type(value) in (int, float), "a number"
+    else:
+        fits, wanted = type(value) is kind, f"of type {kind.__name__}"
+    if not fits:
+        raise SettingsError(f"a worker's setting {name} is {value!r}, and not {wanted}")
+    return tuple(cast("list[str]", value)) if isinstance(value, list) else value

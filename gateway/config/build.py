@@ -1,8 +1,9 @@
-"""What a `Config` means to each child process: settings for a gateway, arguments for a worker."""
+"""What a `Config` means to each child process: the settings of a gateway, and of a worker."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..observe.console_log import shows_colour
 from ..settings import GatewaySettings, ListenerSettings, PoolSettings
@@ -10,16 +11,13 @@ from .config import Config, PoolConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSeat:
-    """Which worker it is."""
+class WorkerId:
+    """Which worker of its pool, and which process, it is."""
 
     number: int
     child: int
     """The supervisor's number for the process."""
     generation: int
-    run_dir: str
-    channel_fd: int | None
-    """None: it is given one when it is forked."""
 
 
 def gateway_settings(
@@ -40,10 +38,9 @@ def gateway_settings(
         pools=tuple(
             PoolSettings(
                 name=pool.name,
-                queue_size=pool.queue_size,
-                queue_timeout=pool.queue_timeout,
                 heartbeat_timeout=config.heartbeat_timeout,
                 drain_delay=config.serve.drain_delay,
+                **pool.for_gateways,
             )
             for pool in config.pools
         ),
@@ -58,35 +55,32 @@ def gateway_settings(
     )
 
 
-def worker_arguments(config: Config, pool: PoolConfig, seat: WorkerSeat) -> list[str]:
-    """Arguments of `python -m propylon.worker`."""
-    return [
-        pool.app,
-        f"--pool={pool.name}",
-        f"--worker-id={seat.number}",
-        f"--child-id={seat.child}",
-        f"--generation={seat.generation}",
-        f"--run-dir={seat.run_dir}",
-        f"--interface={pool.interface}",
-        *(["--factory"] if pool.factory else []),
-        f"--app-dir={os.path.abspath(pool.app_dir)}",
-        *(f"--python-path={os.path.abspath(path)}" for path in pool.python_path),
-        f"--loop={pool.loop}",
-        f"--threads={pool.threads}",
-        f"--slots={pool.limit_concurrency}",
-        f"--lifespan={pool.lifespan}",
-        f"--graceful-timeout={config.serve.graceful_timeout}",
-        f"--heartbeat-timeout={config.heartbeat_timeout}",
-        f"--startup-timeout={config.startup_timeout}",
-        *(f"--warm-up={path}" for path in pool.warm_up),
-        f"--max-requests={pool.max_requests}",
-        f"--max-requests-jitter={pool.max_requests_jitter}",
-        f"--workers-max-rss={pool.workers_max_rss}",
-        f"--workers-lifetime={pool.workers_lifetime}",
-        *([f"--header-map={config.http.header_map}"] if config.http.header_map != "drop" else []),
-        f"--log-level={config.log.level}",
-        *([f"--log-file={config.log.error_log}"] if config.log.error_log != "-" else []),
-        *([f"--log-config={config.log.config}"] if config.log.config else []),
-        *(["--colour"] if shows_colour(config.log.error_log, config.log.use_colors) else []),
-        *([f"--channel-fd={seat.channel_fd}"] if seat.channel_fd is not None else []),
-    ]
+def worker_settings(
+    config: Config, pool: PoolConfig, who: WorkerId, run_dir: str, *, zygote: bool = False
+) -> dict[str, Any]:
+    """Fields of `worker.settings.WorkerSettings`, as they are sent. `zygote`: it forks workers."""
+    log = config.log
+    return {
+        **pool.for_workers,
+        "app": pool.app,
+        "app_dir": os.path.abspath(pool.app_dir),
+        "pool": pool.name,
+        "run_dir": run_dir,
+        "worker_id": who.number,
+        "child_id": who.child,
+        "generation": who.generation,
+        "zygote": zygote,
+        "graceful_timeout": config.serve.graceful_timeout,
+        "heartbeat_timeout": config.heartbeat_timeout,
+        "startup_timeout": config.startup_timeout,
+        "header_map": config.http.header_map,
+        "log_level": log.level,
+        "log_file": "" if log.error_log == "-" else log.error_log,
+        "log_config": log.config,
+        "colour": shows_colour(log.error_log, log.use_colors),
+    }
+
+
+def shown_to_ps(pool: PoolConfig, who: WorkerId) -> list[str]:
+    """What tells a worker in a list of processes; it does not act on it."""
+    return [pool.app, f"--pool={pool.name}", f"--worker-id={who.number}"]

@@ -1,7 +1,8 @@
 """The configuration without faults: one frozen `Config`, the same for every verb."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..listen.address import Address
 from ..settings import (
@@ -14,38 +15,32 @@ from ..settings import (
     WebSocketSettings,
 )
 from .identity import Identity
+from .options import table
+
+
+def pool_options(who: Literal["workers", "gateways"], **given: Any) -> Mapping[str, Any]:
+    """The options that a pool's workers or gateways act on, by name; those that are not given have
+    their defaults."""
+    defaults = {row.field: row.default for row in table().values() if row.per_pool == who}
+    return defaults | given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
-    """One app, the workers that host it and the queue in front of them."""
+    """One app, the workers that host it and the queue in front of them: what the supervisor acts
+    on, and what it only tells others."""
 
     name: str = "default"
     app: str = ""
-    """`module:attribute`; "" if this process starts no workers."""
-    factory: bool = False
+    """"" where this process starts no workers."""
     app_dir: str = "."
-    python_path: tuple[str, ...] = ()
-    """More directories to import from, after app_dir."""
-    interface: Literal["auto", "asgi", "wsgi"] = "auto"
-    lifespan: Literal["auto", "on", "off"] = "auto"
-    loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto"
-    threads: int = 4
     workers: int = 1
-    limit_concurrency: int = 0
-    """Calls per worker; 0: the worker decides."""
-    warm_up: tuple[str, ...] = ()
-    """Paths that a worker asks its app for before it is ready."""
     preload: bool = False
-    """Whether the workers are forked from one process that has imported the app."""
-    max_requests: int = 0
-    """Requests after which a worker is replaced. 0 means no limit, here and in the next fields."""
-    max_requests_jitter: int = 0
-    workers_max_rss: int = 0
-    """Bytes."""
-    workers_lifetime: float = 0.0
-    queue_size: int = 1_024
-    queue_timeout: float = 30.0
+    """Its workers are forked from one process that has imported the app."""
+    for_workers: Mapping[str, Any] = field(default_factory=lambda: pool_options("workers"))
+    """Options by name: fields of `worker.settings.WorkerSettings`."""
+    for_gateways: Mapping[str, Any] = field(default_factory=lambda: pool_options("gateways"))
+    """Options by name: fields of `PoolSettings`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

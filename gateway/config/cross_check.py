@@ -114,7 +114,7 @@ def _check_pools(pools: list[PoolConfig]) -> list[Fault]:
             "found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
         )
         for pool in pools
-        if pool.loop == "trio" and pool.interface == "wsgi"
+        if (pool.for_workers["loop"], pool.for_workers["interface"]) == ("trio", "wsgi")
     ]
 
 

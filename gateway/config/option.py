@@ -33,6 +33,10 @@ class Option:
     """The kind of value that help shows; "" if the type says enough."""
     example: str = ""
     """A value that help shows as an example."""
+    per_pool: Literal["", "supervisor", "workers", "gateways"] = ""
+    """Who acts on it, where a [[pools]] entry may set it for itself; "": none may. The supervisor
+    finds it in its field of `PoolConfig`. Workers and gateways are told it under its own name, and
+    find it in their field of `WorkerSettings` or `PoolSettings`; it is written nowhere between."""
     secret: bool = False
     """Whether the value must be printed nowhere."""
     name: str = ""

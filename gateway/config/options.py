@@ -74,17 +74,23 @@ class Options:
         "",
         "The app: module:attribute.",
         section="app",
+        per_pool="supervisor",
         verbs=WORKER_SIDE,
         read=read_app,
         metavar="MODULE:ATTRIBUTE",
     )
     factory: bool = option(
-        False, "The attribute is a function that makes the app.", section="app", verbs=WORKER_SIDE
+        False,
+        "The attribute is a function that makes the app.",
+        section="app",
+        per_pool="workers",
+        verbs=WORKER_SIDE,
     )
     app_dir: str = option(
         ".",
         "Directory to import the app from.",
         section="app",
+        per_pool="supervisor",
         aliases=("chdir", "working-dir"),
         verbs=WORKER_SIDE,
         metavar="DIR",
@@ -94,6 +100,7 @@ class Options:
         (),
         "More directories to import from, after --app-dir; may be repeated.",
         section="app",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         read=read_words,
         metavar="DIR",
@@ -123,6 +130,7 @@ class Options:
         "auto",
         "What the app speaks; auto looks at it.",
         section="app",
+        per_pool="workers",
         words=INTERFACES,
         verbs=WORKER_SIDE,
     )
@@ -130,6 +138,7 @@ class Options:
         "auto",
         "ASGI lifespan; auto tries it.",
         section="app",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         aliases=("asgi-lifespan",),
     )
@@ -137,6 +146,7 @@ class Options:
         (),
         "Path that a new worker asks its app for before it is ready; may be repeated.",
         section="app",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         read=read_warm_up,
         metavar="PATH",
@@ -262,6 +272,7 @@ class Options:
         1,
         "Worker processes per pool; auto: one per CPU that it may use (affinity, control group).",
         section="processes",
+        per_pool="supervisor",
         short="-w",
         aliases=("processes",),
         env=("WEB_CONCURRENCY",),
@@ -272,6 +283,7 @@ class Options:
         4,
         "Threads of a WSGI worker.",
         section="processes",
+        per_pool="workers",
         aliases=("blocking-threads",),
         verbs=WORKER_SIDE,
     )
@@ -279,6 +291,7 @@ class Options:
         "auto",
         "Event loop of an ASGI worker.",
         section="processes",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         aliases=("asgi-loop",),
         words=LOOPS,
@@ -297,6 +310,7 @@ class Options:
         0,
         "Requests that one worker runs at once; 0: the worker decides.",
         section="processes",
+        per_pool="workers",
         aliases=("worker-connections", "backpressure"),
         verbs=WORKER_SIDE,
     )
@@ -307,6 +321,7 @@ class Options:
         False,
         "Import the app once and fork the workers, which then share its memory.",
         section="processes",
+        per_pool="supervisor",
         aliases=("preload-app",),
         verbs=WORKER_SIDE,
     )
@@ -314,6 +329,7 @@ class Options:
         0,
         "Requests after which a worker is replaced; 0: no limit.",
         section="processes",
+        per_pool="workers",
         aliases=("limit-max-requests",),
         verbs=WORKER_SIDE,
         example="1000",
@@ -322,6 +338,7 @@ class Options:
         0,
         "At most so many more, by chance, so that workers don't all go together.",
         section="processes",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         aliases=("limit-max-requests-jitter",),
     )
@@ -329,6 +346,7 @@ class Options:
         0,
         "Memory at which a worker is replaced, in bytes or as in 512M; 0: no limit.",
         section="processes",
+        per_pool="workers",
         verbs=WORKER_SIDE,
         read=read_memory,
         metavar="BYTES",
@@ -338,6 +356,7 @@ class Options:
         0.0,
         "Seconds after which a worker is replaced, or up to a tenth less by chance; 0: no limit.",
         section="processes",
+        per_pool="workers",
         verbs=WORKER_SIDE,
     )
     run_dir: str | None = option(
@@ -408,6 +427,7 @@ class Options:
         _POOL.queue_timeout,
         "Seconds that a request waits for a worker.",
         section="time",
+        per_pool="gateways",
         verbs=GATEWAY_SIDE,
     )
     header_timeout: Seconds = option(
@@ -455,6 +475,7 @@ class Options:
         _POOL.queue_size,
         "Requests that wait for a worker, per pool and gateway process.",
         section="limits",
+        per_pool="gateways",
         verbs=GATEWAY_SIDE,
     )
     limit_request_line: SizeOrNone = option(

@@ -38,7 +38,7 @@ def _lines(loaded: Loaded) -> Iterator[str]:
         count = f"{pool.workers} worker{'' if pool.workers == 1 else 's'}"
         yield (
             f"  {pool.name}: {pool.app or '(no app)'}, {count}, "
-            f"interface {pool.interface}, loop {pool.loop}"
+            f"interface {pool.for_workers['interface']}, loop {pool.for_workers['loop']}"
         )
     yield ""
     yield "Routes"

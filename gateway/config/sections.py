@@ -1,6 +1,6 @@
 """The tables [[pools]] and [[routes]]: entries become settings, and faults name their key path."""
 
-from typing import Any, cast
+from typing import Any
 
 from ..settings import RouteSettings
 from .app_name import in_our_words
@@ -48,11 +48,14 @@ def top_level_pool(options: Options) -> PoolConfig:
 
 
 def _pool(values: dict[str, Any]) -> PoolConfig:
-    workers = cast("int | str", values["workers"])
-    values["python_path"] = values.pop("pythonpath")
-    complete = values | {"workers": usable_cpus() if workers == "auto" else workers}
-    complete |= in_our_words(cast("str", values["app"]))
-    return PoolConfig(**cast("dict[str, Any]", complete))
+    complete: dict[str, Any] = values | in_our_words(values["app"])
+    if complete["workers"] == "auto":
+        complete["workers"] = usable_cpus()
+    told: dict[str, dict[str, Any]] = {"workers": {}, "gateways": {}}
+    for row in table().values():
+        if row.per_pool in told:
+            told[row.per_pool][row.field] = complete.pop(row.field)
+    return PoolConfig(**complete, for_workers=told["workers"], for_gateways=told["gateways"])
 
 
 def read_routes(

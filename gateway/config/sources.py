@@ -27,27 +27,8 @@ THEIR_KEYS: Final = {
 }
 """Name of an option in other servers' configuration files -> its name here."""
 
-POOL_KEYS: Final = (
-    "app",
-    "factory",
-    "app_dir",
-    "pythonpath",
-    "interface",
-    "lifespan",
-    "workers",
-    "threads",
-    "loop",
-    "limit_concurrency",
-    "warm_up",
-    "preload",
-    "max_requests",
-    "max_requests_jitter",
-    "workers_max_rss",
-    "workers_lifetime",
-    "queue_size",
-    "queue_timeout",
-)
-"""Options that a [[pools]] entry may set for its pool, by field."""
+POOL_KEYS: Final = tuple(field for field, row in table().items() if row.per_pool)
+"""The options that a pool may set for itself, by field."""
 ROUTE_KEYS: Final = ("host", "prefix", "path", "pool")
 
 DEFAULT, FILE, ENVIRONMENT, FLAG = range(4)

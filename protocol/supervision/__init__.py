@@ -55,7 +55,7 @@ Orders (supervisor -> child)
       WorkerEnded     ended N                     gateway: the process of worker N (its number as a
                                                   child) has ended. Its links may have no end of
                                                   file: a child that the app forked may hold them.
-      ForkWorker      fork      child, arguments  zygote: another worker; its channel comes along.
+      ForkWorker      fork      child, settings   zygote: another worker; its channel comes along.
       SignalFork      signal    child, number     zygote: pass a signal on, where there are no
                                                   pidfds.
 

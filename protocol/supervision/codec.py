@@ -207,12 +207,6 @@ def _map(value: object) -> dict[str, Any]:
     raise _Unfit
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, list):
-        return tuple(_text(item) for item in cast("list[object]", value))
-    raise _Unfit
-
-
 def _list_of(kind: type[T]) -> Callable[[object], tuple[T, ...]]:
     """What is no object in the list is left out."""
 
@@ -237,7 +231,7 @@ _READERS: Final[Mapping[object, Callable[[Any], object]]] = {
     float: _number,
     bool: _truth,
     Name: _name,
-    tuple[str, ...]: _texts,
+    Mapping[str, Any]: _map,
     tuple[LinkedWorker, ...]: _list_of(LinkedWorker),
     Mapping[str, tuple[WaitingCalls, ...]]: _map_of(_list_of(WaitingCalls)),
 }

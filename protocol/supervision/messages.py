@@ -216,8 +216,8 @@ class ForkWorker:
     """To a zygote; the worker's channel comes along as a descriptor."""
 
     child: int
-    arguments: tuple[str, ...]
-    """Of the worker, as on the command line."""
+    settings: Mapping[str, Any]
+    """Of the worker, as they are sent to one that is started."""
 
 
 @dataclass(frozen=True, slots=True)

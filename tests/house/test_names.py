@@ -82,7 +82,7 @@ STILL_SAID = {
         "gateway.settings",
         "gateway.supervisor",
     },
-    "seat": {"gateway.config.build", "gateway.supervisor"},
+    "seat": {"gateway.supervisor"},
     "succession": {"gateway.supervisor.fleet"},
     "successor": {"gateway.supervisor"},
 }

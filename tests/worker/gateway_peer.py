@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink
@@ -39,6 +39,7 @@ from propylon.protocol.messages import (
     Message,
     Scope,
 )
+from propylon.worker.settings import WorkerSettings
 
 TIMEOUT = 10.0
 
@@ -253,6 +254,28 @@ class Listener:
         self.path.unlink(missing_ok=True)
 
 
+APPS = Path(__file__).parent / "apps"
+
+
+def settings_of(app: str, run_dir: Path, *options: str) -> dict[str, Any]:
+    """A worker's settings as its supervisor sends them, with what differs written as flags."""
+    kinds = get_type_hints(WorkerSettings)
+    told: dict[str, Any] = {
+        "app": app, "run_dir": str(run_dir), "app_dir": str(APPS), "log_level": "debug",
+    }  # fmt: skip
+    words = [part for word in options for part in word.split("=", word.startswith("--"))]
+    while words:
+        name = words.pop(0).removeprefix("--").replace("-", "_")
+        kind = kinds[name]
+        if kind is bool:
+            told[name] = True
+        elif get_origin(kind) is Sequence:
+            told[name] = [*told.get(name, []), words.pop(0)]
+        else:
+            told[name] = kind(words.pop(0)) if kind in (int, float) else words.pop(0)
+    return told
+
+
 class WorkerProcess:
     """A real `python -m propylon.worker`, on a channel."""
 
@@ -267,17 +290,21 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         self.channel = ours
         self._lines = b""
-        command = [sys.executable, *code, app, "--run-dir", str(run_dir)]
-        if "--app-dir" not in options:
-            command += ["--app-dir", str(Path(__file__).parent / "apps")]
+        read, write = os.pipe()
+        command = [sys.executable, *code, f"--settings-fd={read}"]
         if channel:
-            command += ["--channel-fd", str(theirs.fileno())]
+            command.append(f"--channel-fd={theirs.fileno()}")
         self.log = run_dir / f"worker-{time.monotonic_ns()}.log"
         with theirs, self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--log-level", "debug", *options],
-                stderr=log, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()] if channel else [],
-            )  # fmt: skip
+                command,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[read, theirs.fileno()] if channel else [read],
+            )
+        os.close(read)
+        with open(write, "wb") as pipe:
+            pipe.write(json.dumps(settings_of(app, run_dir, *options)).encode())
 
     def report(self) -> dict[str, Any]:
         """The next line on the channel."""

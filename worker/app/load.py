@@ -49,7 +49,7 @@ def load_app(settings: WorkerSettings) -> LoadedApp:
     app_dir = os.path.abspath(settings.app_dir or os.getcwd())
     if app_dir not in sys.path[:1]:
         sys.path.insert(0, app_dir)
-    for place, path in enumerate(settings.python_path, start=1):
+    for place, path in enumerate(map(os.path.abspath, settings.pythonpath), start=1):
         if path not in sys.path:
             sys.path.insert(place, path)
     module_name, _, attribute = settings.app.partition(":")

@@ -22,9 +22,9 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...protocol.supervision.channel import Channel
 from ...protocol.supervision.codec import read_order
@@ -50,7 +50,8 @@ _MOST_FDS: Final = 16
 class Forked(NamedTuple):
     """What makes a process a worker: said in the worker, by its fork."""
 
-    arguments: Sequence[str]
+    settings: Mapping[str, Any]
+    """As it was ordered."""
     channel_fd: int
 
 
@@ -85,9 +86,9 @@ class Zygote:
                 match order:
                     case SignalFork(child, number):
                         self._signal(child, number)
-                    case ForkWorker(child, arguments):
+                    case ForkWorker(child, settings):
                         if self._fork(child):
-                            return self._into_worker(arguments)
+                            return self._into_worker(settings)
                     case _:
                         pass
             self._reap()
@@ -157,7 +158,7 @@ class Zygote:
         self._say(WorkerForked(child, pid, pidfd >= 0), [pidfd] if pidfd >= 0 else [])
         return False
 
-    def _into_worker(self, arguments: Sequence[str]) -> Forked:
+    def _into_worker(self, settings: Mapping[str, Any]) -> Forked:
         """Lets go of what is the zygote's. Python's `random` has a new seed by itself
         (os.register_at_fork); so have OpenSSL, `secrets` and `uuid`, which ask the kernel."""
         channel = self._channels.popleft()
@@ -167,7 +168,7 @@ class Zygote:
                 os.close(each.pidfd)
         for fd in self._channels:
             os.close(fd)
-        return Forked(arguments, channel)
+        return Forked(settings, channel)
 
     def _signal(self, child: int, number: int) -> None:
         if child in self._children:  # not waited for: the pid is still its own

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 import trio
@@ -182,61 +183,84 @@ class ChildProcess(ChannelledProcess):
         return self._process.wait()
 
 
-def spawn(
-    module: str,
-    arguments: Callable[[int], Sequence[str]],
-    pass_fds: Sequence[int] = (),
-    variables: Iterable[tuple[str, str]] = (),
-    who: Identity | None = None,
-) -> ChildProcess:
-    """`python -m module`, with `arguments` made of the channel's number; `variables` are its
-    environment's besides ours; `who` it runs as, None: as we do. Raises OSError."""
-    return ChildProcess(*launch(module, arguments, pass_fds, variables, who))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A child that is to be started."""
+
+    module: str
+    settings: bytes
+    """Read by the child on a pipe."""
+    shown: Sequence[str] = ()
+    """Words of its command line that tell it in a list of processes."""
+    pass_fds: Sequence[int] = ()
+    variables: Iterable[tuple[str, str]] = ()
+    """Its environment's, besides ours."""
+    who: Identity | None = None
+    """The user that it runs as; None: as we do."""
 
 
-def launch(
-    module: str,
-    arguments: Callable[[int], Sequence[str]],
-    pass_fds: Sequence[int] = (),
-    variables: Iterable[tuple[str, str]] = (),
-    who: Identity | None = None,
-) -> "tuple[subprocess.Popen[bytes], socket.socket]":
-    """As `spawn`: the process, and our end of its channel."""
+@dataclass(frozen=True, slots=True)
+class Launched:
+    process: "subprocess.Popen[bytes]"
+    channel: socket.socket
+    """Our end, which does not block."""
+    settings: int
+    """A pipe that takes its settings, to be closed when they are written."""
+
+
+def spawn(it: Launch, nursery: trio.Nursery) -> ChildProcess:
+    """Raises OSError."""
+    launched = launch(it)
+    nursery.start_soon(send_settings, launched.settings, it.settings)
+    return ChildProcess(launched.process, launched.channel)
+
+
+def launch(it: Launch) -> Launched:
+    """`python -m module --settings-fd=N --channel-fd=M`; its settings are still to be written.
+    Raises OSError."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        ours.setblocking(False)
-        # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the
-        # worker puts the app's directory on the path itself.
-        command = [sys.executable, "-P", "-m", module, *arguments(theirs.fileno())]
-        # What is blocked stays so across exec, until the child knows what to do with it. To this
-        # process it comes a moment later.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_CHILDREN)
-        try:
-            process = subprocess.Popen(
-                command,
-                pass_fds=(theirs.fileno(), *pass_fds),
-                env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE}
-                | _variables_of(who)
-                | dict(variables),
-                user=who.uid if who else None,
-                group=who.gid if who else None,
-                extra_groups=who.groups if who else None,
-            )
-        except PermissionError as exc:
-            ours.close()
-            if who is None:
-                raise
-            name = f"user {who.name or who.uid}"
-            problem = f"{name} may not run {sys.executable}"
-            if not exc.filename:  # it has not come so far
-                problem = f"nothing can be started as {name} here (CAP_SETUID, CAP_SETGID?)"
-            raise PermissionError(exc.errno, problem) from None
-        except BaseException:
-            ours.close()
+    read, write = os.pipe()
+    try:
+        with theirs:
+            ours.setblocking(False)
+            process = _start(it, read, theirs.fileno())
+    except BaseException:
+        ours.close()
+        os.close(write)
+        raise
+    finally:
+        os.close(read)
+    return Launched(process, ours, write)
+
+
+def _start(it: Launch, settings: int, channel: int) -> "subprocess.Popen[bytes]":
+    # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the worker
+    # puts the app's directory on the path itself.
+    command = [sys.executable, "-P", "-m", it.module, *it.shown]
+    # What is blocked stays so across exec, until the child knows what to do with it. To this
+    # process it comes a moment later.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_CHILDREN)
+    try:
+        return subprocess.Popen(
+            [*command, f"--settings-fd={settings}", f"--channel-fd={channel}"],
+            pass_fds=(settings, channel, *it.pass_fds),
+            env={name: text for name, text in os.environ.items() if name not in _OURS_ALONE}
+            | _variables_of(it.who)
+            | dict(it.variables),
+            user=it.who.uid if it.who else None,
+            group=it.who.gid if it.who else None,
+            extra_groups=it.who.groups if it.who else None,
+        )
+    except PermissionError as exc:
+        if it.who is None:
             raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return process, ours
+        name = f"user {it.who.name or it.who.uid}"
+        problem = f"{name} may not run {sys.executable}"
+        if not exc.filename:  # it has not come so far
+            problem = f"nothing can be started as {name} here (CAP_SETUID, CAP_SETGID?)"
+        raise PermissionError(exc.errno, problem) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _variables_of(who: Identity | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Literal
@@ -17,11 +18,12 @@ from typing import Final, Literal
 from ....protocol.supervision.channel import Channel
 from ....protocol.supervision.codec import read_report
 from ....protocol.supervision.messages import AppLoaded, WorkerFailed
-from ...config.build import WorkerSeat, worker_arguments
+from ...config.build import WorkerId, worker_settings
 from ...config.config import Config, PoolConfig
 from ...control.durations import duration
 from .child import launch
 from .exit_reason import exit_words
+from .launcher import worker_launch
 
 ENDS_WITHIN: Final = 5.0
 """Seconds that it has to end by itself when it has said how it went."""
@@ -50,20 +52,18 @@ def import_apps(config: Config) -> Iterator[Checked]:
 
 
 def _import(config: Config, pool: PoolConfig) -> Checked:
-    seat = WorkerSeat(number=1, child=0, generation=1, run_dir=NO_GATEWAYS, channel_fd=None)
-    arguments = worker_arguments(config, pool, seat)
+    who = WorkerId(number=1, child=0, generation=1)
+    settings = worker_settings(config, pool, who, NO_GATEWAYS, zygote=True)
+    it = worker_launch(config, pool, who, settings)
     try:
-        process, channel = launch(
-            "propylon.worker",
-            lambda fd: [*arguments, f"--channel-fd={fd}", "--preload"],
-            variables=config.environment,
-            who=config.identity,
-        )
+        launched = launch(it)
     except OSError as exc:
         return Checked(pool.name, pool.app, fault=f"it could not be started: {exc.strerror}")
-    with channel:
-        outcome = _outcome(channel, monotonic() + config.startup_timeout)
-    code = _end(process, at_once=outcome == "late")
+    with suppress(BrokenPipeError), open(launched.settings, "wb") as pipe:
+        pipe.write(it.settings)
+    with launched.channel:
+        outcome = _outcome(launched.channel, monotonic() + config.startup_timeout)
+    code = _end(launched.process, at_once=outcome == "late")
     match outcome:
         case AppLoaded(_, app, interface):
             return Checked(pool.name, app, interface)

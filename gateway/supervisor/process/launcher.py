@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import trio
 
 from ... import json_texts
-from ...config.build import WorkerSeat, gateway_settings, worker_arguments
+from ...config.build import WorkerId, gateway_settings, shown_to_ps, worker_settings
 from ...config.config import Config, PoolConfig
 from ...control.run_dir import make_pool_directory
 from ...directories import remove_socket
@@ -18,7 +19,7 @@ from ...listen.address import speaks_tls
 from ...settings import ListenerSettings
 from ..fleet.events import Spawn
 from ..generations import Plan
-from .child import ChildProcess, send_settings, spawn
+from .child import ChildProcess, Launch, spawn
 from .key_copies import KeyCopies
 from .log_files import give_logs
 from .zygote import ForkedWorker, Zygote, start_zygote
@@ -67,20 +68,13 @@ class Launcher:
         if config.identity is not None and config.tls.certificates:
             tls, copies = self._key_copies().settings(config.tls)
             settings = replace(settings, tls=tls)
-        theirs, ours = os.pipe()
-        try:
-            process = spawn(
-                "propylon.gateway.process",
-                lambda channel: [f"--settings-fd={theirs}", f"--channel-fd={channel}"],
-                [theirs, *(listener.fd for listener in listeners), *copies],
-                who=config.identity,
-            )
-        except BaseException:
-            os.close(ours)
-            raise
-        finally:
-            os.close(theirs)
-        self._nursery.start_soon(send_settings, ours, json_texts.encode(settings))
+        launch = Launch(
+            module="propylon.gateway.process",
+            settings=json_texts.encode(settings),
+            pass_fds=[*(listener.fd for listener in listeners), *copies],
+            who=config.identity,
+        )
+        process = spawn(launch, self._nursery)
         self._starts[number] += 1
         self._doors[process.pid] = door
         return process
@@ -115,12 +109,7 @@ class Launcher:
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""
         give_logs(config)
-        return spawn(
-            "propylon.worker",
-            lambda channel: self._arguments(config, pool, order, channel),
-            variables=config.environment,
-            who=config.identity,
-        )
+        return spawn(self._launch(config, pool, order), self._nursery)
 
     async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
         """With --preload: of the process that has loaded this generation's app. Cancelled while
@@ -129,16 +118,12 @@ class Launcher:
         zygote = self._zygotes.get(key)
         if zygote is None or not zygote.usable:
             give_logs(config)
-            zygote = start_zygote(
-                lambda channel: self._arguments(config, pool, order, channel),
-                config.environment,
-                config.identity,
-            )
+            zygote = start_zygote(self._launch(config, pool, order, zygote=True), self._nursery)
             self._zygotes[key] = zygote
             self._nursery.start_soon(zygote.run, _unheard)
         self._waiting[key] += 1
         try:
-            return await zygote.fork(order.child, self._arguments(config, pool, order, None))
+            return await zygote.fork(order.child, self._settings(config, pool, order))
         except trio.Cancelled:
             if not zygote.has_loaded and self._waiting[key] == 1:  # nobody else waits for it
                 zygote.stop()
@@ -152,17 +137,33 @@ class Launcher:
         for key in [key for key in self._zygotes if key[1] not in keep]:
             self._zygotes.pop(key).stop()
 
-    def _arguments(
-        self, config: Config, pool: PoolConfig, order: Spawn, channel: int | None
-    ) -> list[str]:
-        seat = WorkerSeat(
-            number=order.replica_id.number,
-            child=order.child,
-            generation=order.generation,
-            run_dir=self._plan.run_dir,
-            channel_fd=channel,
-        )
-        return worker_arguments(config, pool, seat)
+    def _launch(
+        self, config: Config, pool: PoolConfig, order: Spawn, *, zygote: bool = False
+    ) -> Launch:
+        settings = self._settings(config, pool, order, zygote=zygote)
+        return worker_launch(config, pool, _worker_id(order), settings)
+
+    def _settings(
+        self, config: Config, pool: PoolConfig, order: Spawn, *, zygote: bool = False
+    ) -> dict[str, Any]:
+        who = _worker_id(order)
+        return worker_settings(config, pool, who, self._plan.run_dir, zygote=zygote)
+
+
+def worker_launch(
+    config: Config, pool: PoolConfig, who: WorkerId, settings: Mapping[str, Any]
+) -> Launch:
+    return Launch(
+        module="propylon.worker",
+        settings=json_texts.encode(settings),
+        shown=shown_to_ps(pool, who),
+        variables=config.environment,
+        who=config.identity,
+    )
+
+
+def _worker_id(order: Spawn) -> WorkerId:
+    return WorkerId(number=order.replica_id.number, child=order.child, generation=order.generation)
 
 
 def _unheard(report: object) -> None:

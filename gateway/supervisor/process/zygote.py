@@ -10,8 +10,8 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import trio
 
@@ -28,8 +28,7 @@ from ....protocol.supervision.messages import (
     WorkerFailed,
     WorkerForked,
 )
-from ...config.identity import Identity
-from .child import ChannelledProcess, ChildProcess, Hear, launch
+from .child import ChannelledProcess, ChildProcess, Hear, Launch, launch, send_settings
 from .exit_reason import exit_words
 
 UNKNOWN_END: Final = 255
@@ -100,13 +99,13 @@ class Zygote(ChildProcess):
         if self._failure is not None:
             raise self._failure
 
-    async def fork(self, child: int, arguments: Sequence[str]) -> "ForkedWorker":
-        """A worker; `arguments` as of `spawn`, but that its channel has no number yet. Waits for
-        the app to be loaded. Raises PreloadFailed, OSError."""
+    async def fork(self, child: int, settings: Mapping[str, Any]) -> "ForkedWorker":
+        """A worker, with its settings. Waits for the app to be loaded. Raises PreloadFailed,
+        OSError."""
         await self.loaded()
         ours, theirs = socket.socketpair()
         answer = self._answers[child] = _Answer(ours)
-        order = ForkWorker(child, tuple(arguments))
+        order = ForkWorker(child, settings)
         try:
             with theirs:
                 ours.setblocking(False)
@@ -260,18 +259,8 @@ class _Answer:
         self.found: ForkedWorker | PreloadFailed | None = None
 
 
-def start_zygote(
-    arguments: Callable[[int], Sequence[str]],
-    variables: Iterable[tuple[str, str]] = (),
-    who: Identity | None = None,
-) -> Zygote:
-    """`arguments` of a worker, made of the channel's number; the rest as of `spawn`. Raises
-    OSError."""
-    return Zygote(
-        *launch(
-            "propylon.worker",
-            lambda channel: [*arguments(channel), "--preload"],
-            variables=variables,
-            who=who,
-        )
-    )
+def start_zygote(it: Launch, nursery: trio.Nursery) -> Zygote:
+    """`it`: a worker whose settings say that it is a zygote. Raises OSError."""
+    launched = launch(it)
+    nursery.start_soon(send_settings, launched.settings, it.settings)
+    return Zygote(launched.process, launched.channel)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from propylon.gateway.config.build import WorkerSeat, gateway_settings, worker_arguments
+from propylon.gateway import json_texts
+from propylon.gateway.config.build import WorkerId, gateway_settings, worker_settings
 from propylon.gateway.config.load import load
 from propylon.gateway.config.report import report
 from propylon.gateway.settings import GatewaySettings, ListenerSettings
-from propylon.worker.command_line import parse
+from propylon.worker.settings import decode_settings
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
+def test_the_worker_understands_its_settings(tmp_path: Path) -> None:
     flags = {
         "app": "main:make",
         "factory": True,
@@ -36,16 +37,18 @@ def test_the_worker_understands_its_arguments(tmp_path: Path) -> None:
         "heartbeat_timeout": "12",
     }
     config = load("serve", flags, {}).config
-    seat = WorkerSeat(number=3, child=77, generation=2, run_dir="/run/p", channel_fd=9)
-    told = parse(worker_arguments(config, config.pools[0], seat))
+    who = WorkerId(number=3, child=77, generation=2)
+    told = decode_settings(
+        json_texts.encode(worker_settings(config, config.pools[0], who, "/run/p"))
+    )
     assert (told.app, told.factory, told.app_dir) == ("main:make", True, str(tmp_path))
     assert (told.pool, told.worker_id, told.generation) == ("default", 3, 2)
-    assert (told.run_dir, told.channel_fd) == ("/run/p", 9)
+    assert (told.run_dir, told.zygote) == ("/run/p", False)
     assert (told.interface, told.loop, told.lifespan) == ("asgi", "trio", "off")
-    assert (told.threads, told.slots, told.graceful_timeout) == (9, 5, 7)
+    assert (told.threads, told.limit_concurrency, told.graceful_timeout) == (9, 5, 7)
     assert told.log_level == "debug"
     assert (told.child_id, told.heartbeat_timeout) == (77, 12)
-    assert (told.startup_timeout, told.warm_up) == (21, ["/a?b=c", "/d"])
+    assert (told.startup_timeout, told.warm_up) == (21, ("/a?b=c", "/d"))
     assert (told.max_requests, told.max_requests_jitter) == (1000, 50)
     assert (told.workers_max_rss, told.workers_lifetime) == (512 * 2**20, 3600)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from propylon.gateway.config.config import PoolConfig
+from propylon.gateway.config.config import PoolConfig, pool_options
 from propylon.gateway.config.load import Loaded, load
 from propylon.gateway.config.option import EVERYWHERE, Verb
 from propylon.gateway.config.options import names, table
@@ -205,7 +205,8 @@ def test_worker_class(
     word: str, more: dict[str, str], interface: str, loop: str, threads: int
 ) -> None:
     pool = loaded({"worker_class": word} | more).config.pools[0]
-    assert (pool.interface, pool.loop, pool.threads) == (interface, loop, threads)
+    told = pool.for_workers
+    assert (told["interface"], told["loop"], told["threads"]) == (interface, loop, threads)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +261,17 @@ def test_pools_and_routes() -> None:
         """,
     ).config
     assert config.pools == (
-        PoolConfig(name="web", app="site.asgi:application", workers=3, threads=9),
+        PoolConfig(
+            name="web",
+            app="site.asgi:application",
+            workers=3,
+            for_workers=pool_options("workers", threads=9),
+        ),
         PoolConfig(
             name="admin",
             app="site.wsgi:application",
             workers=1,
-            threads=9,
-            limit_concurrency=7,
+            for_workers=pool_options("workers", threads=9, limit_concurrency=7),
         ),
     )
     assert config.routes == (
@@ -322,8 +327,8 @@ def test_the_table_is_sound() -> None:
     ],
 )
 def test_memory(text: str, size: int) -> None:
-    assert loaded({"workers_max_rss": text}).config.pools[0].workers_max_rss == size
-    assert loaded(toml=f'workers-max-rss = "{text}"').config.pools[0].workers_max_rss == size
+    for found in (loaded({"workers_max_rss": text}), loaded(toml=f'workers-max-rss = "{text}"')):
+        assert found.config.pools[0].for_workers["workers_max_rss"] == size
 
 
 def test_recycling_is_each_pools_own() -> None:
@@ -343,6 +348,7 @@ def test_recycling_is_each_pools_own() -> None:
     pool = "a"
     """
     Path("propylon.toml").write_text(toml)
-    a, b = load("serve", {}, {}).config.pools
-    assert (a.max_requests, a.max_requests_jitter, a.workers_max_rss) == (1000, 10, 2000000)
-    assert (b.max_requests, b.workers_lifetime, b.workers_max_rss) == (0, 60, 0)
+    a, b = (pool.for_workers for pool in load("serve", {}, {}).config.pools)
+    assert (a["max_requests"], a["max_requests_jitter"]) == (1000, 10)
+    assert (b["max_requests"], b["workers_lifetime"]) == (0, 60)
+    assert (a["workers_max_rss"], b["workers_max_rss"]) == (2000000, 0)

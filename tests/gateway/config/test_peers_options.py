@@ -345,7 +345,8 @@ def test_a_factory_written_as_a_call() -> None:
     context = command.make_context("serve", ["main:create_app()"])
     values = {name: value for name, value in context.params.items() if name != "config_file"}
     result = load("serve", values, {})
-    assert (result.config.pools[0].app, result.config.pools[0].factory) == (
+    pool = result.config.pools[0]
+    assert (pool.app, pool.for_workers["factory"]) == (
         "main:create_app",
         True,
     )
@@ -354,7 +355,8 @@ def test_a_factory_written_as_a_call() -> None:
 
 def test_hypercorns_way_to_name_an_interface() -> None:
     result = load("serve", {"app": "wsgi:main:app"}, {})
-    assert (result.config.pools[0].app, result.config.pools[0].interface) == ("main:app", "wsgi")
+    pool = result.config.pools[0]
+    assert (pool.app, pool.for_workers["interface"]) == ("main:app", "wsgi")
 
 
 def test_an_unknown_option_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -373,4 +375,5 @@ def test_an_unknown_option_is_answered_with_the_nearest(tmp_path: Path) -> None:
 def test_an_interface_and_a_factory_in_one_name() -> None:
     """hypercorn's way to name the one, and gunicorn's the other."""
     (pool,) = load("serve", {"app": "asgi:main:create_app()"}, {}).config.pools
-    assert (pool.app, pool.interface, pool.factory) == ("main:create_app", "asgi", True)
+    told = pool.for_workers
+    assert (pool.app, told["interface"], told["factory"]) == ("main:create_app", "asgi", True)

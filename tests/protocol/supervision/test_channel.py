@@ -234,8 +234,8 @@ def test_descriptors_go_with_their_lines() -> None:
         fill(channel)
         with open(os.devnull, "rb") as file:
             channel.say(WorkerForked(1, 17, True), [file.fileno()])
-            channel.say(ForkWorker(2, ("app",)), [file.fileno()])
-            channel.withdraw(ForkWorker(2, ("app",)))
+            channel.say(ForkWorker(2, {"app": "x"}), [file.fileno()])
+            channel.withdraw(ForkWorker(2, {"app": "x"}))
             data, fds = b"", []
             while not channel.flush():
                 more, more_fds, _, _ = socket.recv_fds(far, 4_096, 4)

@@ -102,7 +102,7 @@ ONLY_READ: list[tuple[bytes, Report]] = [
 ]
 NEW: list[Report | Order] = [
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
-    ForkWorker(5, ("main:app", "--threads=2")),
+    ForkWorker(5, {"app": "main:app", "threads": 2}),
 ]
 
 

@@ -1,7 +1,9 @@
 """A worker's life: dialling, draining, signals, the channel; on all three kinds of host."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from propylon.protocol.messages import (
     TIMED_OUT,
 )
 from propylon.worker.host.abandoned_calls import GRACE
+from propylon.worker.run import EXIT_NOT_READY
 
 from ..gateway_peer import GatewayPeer, Listener, WorkerProcess, by_hand, running, scope
 
@@ -38,7 +41,7 @@ def release(peer: GatewayPeer) -> None:
 
 @HOSTS
 def test_it_greets_and_says_what_it_is(run_dir: Path, host: Host) -> None:
-    options = ("--worker-id", "7", "--generation", "3", "--slots", "11")
+    options = ("--worker-id", "7", "--generation", "3", "--limit-concurrency", "11")
     with running(host[0], run_dir, *host[1:], *options) as (worker, peer):
         who = peer.hello[6]
         assert (who["pool"], who["worker"], who["generation"]) == ("default", 7, 3)
@@ -388,8 +391,41 @@ def test_the_channel_is_not_inherited_by_the_apps_children(run_dir: Path) -> Non
         os.kill(child, signal.SIGTERM)
 
 
-def test_a_wrong_command_line_says_what_is_wrong() -> None:
-    command = [sys.executable, "-m", "propylon.worker", "x:y", "--run-dir", "r", "--threads", "0"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert "0 is less than 1" in result.stderr
+def test_wrong_settings_say_what_is_wrong(run_dir: Path) -> None:
+    worker = WorkerProcess("x:y", run_dir, "--threads", "0", channel=False)
+    assert worker.wait() == EXIT_NOT_READY
+    assert worker.errors == "a worker's setting threads: 0 is less than 1\n"
+    worker.close()
+    worker = WorkerProcess("x:y", run_dir, "--loop", "twisted")
+    report = worker.report()
+    assert (report["event"], report["step"]) == ("not_ready", "settings")
+    assert report["error"].startswith("a worker's setting loop is 'twisted', and not one of auto,")
+    assert (worker.wait(), worker.errors) == (EXIT_NOT_READY, "")
+    worker.close()
+
+
+# As the version before wrote a worker's command line.
+OLDER = ("x:y", "--pool=default", "--worker-id=1", "--child-id=5", "--generation=1", "--run-dir=r")
+
+
+@pytest.mark.parametrize("more", [(), ("--preload",)], ids=["worker", "zygote"])
+def test_an_older_supervisor_that_starts_newer_code_is_told_so(more: tuple[str, ...]) -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-P", "-m", "propylon.worker", *OLDER]
+    command += [f"--channel-fd={theirs.fileno()}", *more]
+    with ours, theirs:
+        done = subprocess.run(command, pass_fds=[theirs.fileno()], check=False, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (EXIT_NOT_READY, b"", b"")
+        said = json.loads(ours.recv(65_536))
+    assert said["event"] == "not_ready"
+    assert said["error"] == (
+        "the code on disk is newer than the supervisor that runs: `propylon upgrade` or a restart "
+        "is needed"
+    )
+
+
+def test_who_starts_it_by_hand_is_told_what_to_use() -> None:
+    command = [sys.executable, "-m", "propylon.worker", "x:y", "--run-dir", "r"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_NOT_READY
+    assert done.stderr.endswith("use `propylon worker`\n")

@@ -1,5 +1,6 @@
 """`--preload` with real processes: a zygote, the workers forked from it, and their ends."""
 
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 import trio
-from propylon.gateway.supervisor.process.child import ChannelledProcess, spawn
+from propylon.gateway.supervisor.process.child import ChannelledProcess, Launch, spawn
 from propylon.gateway.supervisor.process.zygote import (
     UNKNOWN_END,
     ForkedWorker,
@@ -25,7 +26,7 @@ from propylon.protocol.supervision.messages import (
     WorkerReady,
 )
 
-from ....worker.gateway_peer import GatewayPeer, Listener
+from ....worker.gateway_peer import GatewayPeer, Listener, settings_of
 
 APPS = Path(__file__).parents[3] / "worker" / "apps"
 TIMEOUT = 20.0
@@ -50,27 +51,27 @@ class Family:
     ) -> None:
         self._run_dir = run_dir
         self._directory = directory
-        self._nursery = nursery
+        self.nursery = nursery
         self._app = app
         self.processes: list[ChannelledProcess] = []
         self.said: dict[object, list[Report | NotUnderstood]] = {}
         self.codes: dict[object, int] = {}
         self._news = trio.Event()
-        self.zygote = start_zygote(self.arguments)
+        self.zygote = start_zygote(self.launch(zygote=True), nursery)
         self.tend("zygote", self.zygote)
 
-    def arguments(self, channel: int = 0) -> list[str]:
-        return [
-            *self._app,
-            f"--run-dir={self._run_dir}",
-            f"--app-dir={self._directory}",
-            f"--channel-fd={channel}",
-            "--graceful-timeout=5",
-        ]
+    def settings(self, **more: object) -> dict[str, object]:
+        app, *options = self._app
+        options += [f"--app-dir={self._directory}", "--graceful-timeout=5"]
+        return settings_of(app, self._run_dir, *options) | more
+
+    def launch(self, **more: object) -> Launch:
+        settings = json.dumps(self.settings(**more)).encode()
+        return Launch(module="propylon.worker", settings=settings)
 
     async def fork(self, number: int) -> ForkedWorker:
-        arguments = [*self.arguments(), f"--child-id={number}", f"--worker-id={number}"]
-        worker = await self.zygote.fork(number, arguments)
+        settings = self.settings(child_id=number, worker_id=number)
+        worker = await self.zygote.fork(number, settings)
         self.tend(number, worker)
         return worker
 
@@ -86,7 +87,7 @@ class Family:
             self.codes[name] = await process.run(report)
             self._change()
 
-        self._nursery.start_soon(tend)
+        self.nursery.start_soon(tend)
 
     def _change(self) -> None:
         self._news.set()
@@ -340,7 +341,7 @@ async def test_memory_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture[st
     listener = Listener(tmp_path)
     async with family(tmp_path, app, APPS.parent.parent / "apps") as it:
         forked = [await it.fork(number) for number in range(4)]
-        alone = [spawn("propylon.worker", it.arguments) for _ in range(4)]
+        alone = [spawn(it.launch(), it.nursery) for _ in range(4)]
         for number, process in enumerate(alone):
             it.tend(f"alone {number}", process)
         for number in range(4):
