@@ -25,10 +25,13 @@ class BodyCredit:
         elif source is not None:
             source.consumed(count)
 
-    def owe(self, count: int) -> None:
+    def owe(self, count: int) -> bool:
         """`count` body bytes of the source were gathered, or dropped: it has its credit when this
-        is next looked at, which is not from inside of what it says."""
-        self.owed += count
+        is next looked at, which is not from inside of what it says. Returns whether nothing was
+        owed before."""
+        before = self.owed
+        self.owed = before + count
+        return not before
 
     def pay(self, source: Source | None, sent: int, kept: int) -> None:
         """The client has taken `sent` bytes of what was kept, and still `kept` bytes wait. Framing

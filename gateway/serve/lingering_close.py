@@ -54,6 +54,10 @@ class ClosingConnection(ABC):
     def sweep(self, now: float) -> None: ...
 
     @abstractmethod
+    def _closed(self) -> None:
+        """Nothing is read or written any more."""
+
+    @abstractmethod
     def cut(self) -> None:
         """The deadline for draining has passed."""
 
@@ -105,3 +109,4 @@ class ClosingConnection(ABC):
             self._state = "closed"
             self._service.connections.discard(self)
             self._transport.close()
+            self._closed()

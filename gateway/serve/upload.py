@@ -4,30 +4,48 @@ Bytes go on as far as the source gives credit. What it gives none for waits here
 connection stops reading: a slow app makes its own client wait and costs no memory.
 """
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from ...protocol.messages import MAX_BODY
 from ..exchange.exchange import Exchange
-from ..http1.machine import HttpMachine
 
 Wants = Literal["nothing", "bytes", "credit"]
 """Why an upload stands still: it is complete, the client is late, or the app is."""
 
 
+class BodyReader(Protocol):
+    """Where the bytes of requests' bodies come from: what reads one HTTP version."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet asked for."""
+        ...
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether `next_body` has given the current request's body to its end."""
+        ...
+
+    def next_body(self) -> tuple[bytes, bool]:
+        """What has come of the body, and whether more of it is to come. Raises RequestError: it
+        can't be read to its end."""
+        ...
+
+
 class Upload:
-    """One connection's uploads, one after the other."""
+    """One stream's uploads, one after the other."""
 
-    __slots__ = ("_continued", "_machine", "_unsent")
+    __slots__ = ("_continued", "_reader", "_unsent")
 
-    def __init__(self, machine: HttpMachine) -> None:
-        self._machine = machine
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
         self._unsent = b""
         """Body that has come and that the source has no credit for yet."""
         self._continued = True
 
     def begin(self, exchange: Exchange) -> None:
         """What has come with the head travels with the head."""
-        body, more = self._machine.next_body()
+        body, more = self._reader.next_body()
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
         exchange.begin_body(body[:MAX_BODY], more or bool(self._unsent))
@@ -41,9 +59,9 @@ class Upload:
         """Hands on what may go on. Raises RequestError for a body that can't be read further."""
         source = exchange.source
         while exchange.more_body and source is not None:
-            data, more = self._unsent, not self._machine.body_complete
+            data, more = self._unsent, not self._reader.body_complete
             if not data:
-                data, more = self._machine.next_body()
+                data, more = self._reader.next_body()
                 if more and not data:
                     return "bytes"
                 self._continued = True
@@ -68,4 +86,4 @@ class Upload:
         if self._continued:
             return False
         self._continued = True
-        return exchange.status == 0 and not self._unsent and not self._machine.buffered
+        return exchange.status == 0 and not self._unsent and not self._reader.buffered

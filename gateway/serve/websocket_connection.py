@@ -1,7 +1,8 @@
 """A WebSocket's life after its handshake: frames in, messages to the app; and back.
 
-It takes the socket over from the HTTP connection that accepted it, and is the exchange's sink from
-then on. States: `open`, `failed` (the client has broken the rules: what the app has to say to the
+It stands on a `Transport`, which it takes over from the HTTP connection or stream that carried the
+handshake, and is the exchange's sink from then on; which HTTP version that was it does not know.
+States: `open`, `failed` (the client has broken the rules: what the app has to say to the
 messages before goes out, and then our close frame), `lingering` (that is out; what the client was
 still sending is dropped), `closing` (our close frame is out, the client's is awaited), `flushing`
 (all that is left is to send what is kept), `closed`: the socket is.
@@ -18,7 +19,7 @@ from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange.exchange import Exchange, Request, WebSocketSource
-from ..http1.upgrade import switching_protocols
+from ..settings import WebSocketSettings
 from ..transport.client_socket import LINGER, MOST_BUFFERED
 from ..transport.transport import Transport
 from ..websocket.frames import (
@@ -47,15 +48,14 @@ messages that lie before the end."""
 State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
 
 
-def accept_websocket(
-    request: Request, subprotocol: str | None, fields: Pairs, service: ServiceState
-) -> tuple[bytes, WebSocketMachine]:
-    """The 101 that the app's acceptance makes of this request, and what reads the frames behind it.
-    Raises ResponseError for what can't be sent."""
-    deflate, extension = negotiate_deflate(extension_offers(request), service.websocket)
+def agree(
+    request: Request, subprotocol: str | None, fields: Pairs, settings: WebSocketSettings
+) -> tuple[Pairs, WebSocketMachine]:
+    """The fields of the answer that accepts a request, whatever HTTP version it came in, and what
+    reads the frames behind it. Raises ResponseError for what can't be sent."""
+    deflate, extension = negotiate_deflate(extension_offers(request), settings)
     lines = accept_fields(request, subprotocol, extension, fields)
-    head = switching_protocols(b"websocket", lines, service.http.heads)
-    return head, WebSocketMachine(service.websocket, deflate)
+    return lines, WebSocketMachine(settings, deflate)
 
 
 class WebSocketConnection:
@@ -85,7 +85,7 @@ class WebSocketConnection:
         machine: WebSocketMachine,
         service: ServiceState,
     ) -> None:
-        """Takes a transport over from the HTTP connection that has it."""
+        """Takes over what has carried the exchange until now."""
         self._transport = transport
         self._credit = BodyCredit()
         self._machine = machine

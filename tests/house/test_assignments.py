@@ -26,7 +26,7 @@ CEILINGS = {
     "gateway/http1": 21,
     "gateway/observe": 5,
     "gateway/pool": 25,
-    "gateway/serve": 6,
+    "gateway/serve": 5,
     "gateway/supervisor": 2,
     "gateway/supervisor/fleet": 57,
     "gateway/supervisor/process": 1,

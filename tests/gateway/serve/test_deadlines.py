@@ -100,7 +100,9 @@ def scene() -> Iterator[Scene]:
 
 def accept(scene: Scene) -> None:
     scene.send(UPGRADE)
-    scene.connection.accept(scene.exchanges[0], scene.source, None, ())
+    exchange = scene.exchanges[0]
+    assert exchange.websocket is not None
+    exchange.websocket.accept(exchange, scene.source, None, ())
 
 
 def no_first_byte(scene: Scene) -> None:
@@ -123,7 +125,7 @@ def more_of_a_body(scene: Scene) -> None:
 
 def answered(scene: Scene) -> None:
     scene.send(HEAD)
-    scene.connection.respond(scene.exchanges[0], 204, (), b"")
+    scene.exchanges[0].sink.respond(scene.exchanges[0], 204, (), b"")
 
 
 def answered_while_it_drains(scene: Scene) -> None:
@@ -133,7 +135,7 @@ def answered_while_it_drains(scene: Scene) -> None:
 
 def takes_nothing(scene: Scene) -> None:
     scene.send(HEAD)
-    scene.connection.respond(scene.exchanges[0], 200, (), bytes(1_000_000))
+    scene.exchanges[0].sink.respond(scene.exchanges[0], 200, (), bytes(1_000_000))
 
 
 def silent_websocket(scene: Scene) -> None:
@@ -142,7 +144,9 @@ def silent_websocket(scene: Scene) -> None:
 
 def unclosed_websocket(scene: Scene) -> None:
     accept(scene)
-    scene.connection.close(scene.exchanges[0], 1000, "")
+    exchange = scene.exchanges[0]
+    assert exchange.websocket is not None
+    exchange.websocket.close(exchange, 1000, "")
 
 
 @pytest.mark.parametrize(

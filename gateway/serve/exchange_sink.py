@@ -1,0 +1,343 @@
+"""What every HTTP version does with an exchange, and what is left for the version to do.
+
+A request over HTTP/1.1 and one over an HTTP/2 stream differ in how bytes are read and written. They
+do not differ in what becomes of the exchange: when the gateway answers by itself and with which
+page, what happens when an app's response may not reach the wire, who is told when the client
+leaves and what the log says then, whose fault a failure is, when a source has its credit back, how
+a WebSocket is accepted. Were that written in the connection's class, a second version would write
+it again, and the two would drift apart.
+
+So there are two objects. The `ExchangeSink` is the client's side of one exchange at a time, the
+same for every version. Below it is an `ExchangeStream`, the version's own: it renders what it is
+given and hands it to the transport, and knows no page, no fault and no log. An HTTP/1.1 connection
+is one stream for all its exchanges, one after the other, and has one sink. An HTTP/2 connection
+makes a stream with a sink for each request, and keeps them by their numbers.
+
+Who calls whom, from the head of a request to its end:
+
+    stream -> sink    `open` (a request has come), `refuse` (what came can't be served),
+                      `taken` (the client took bytes), `client_gone` (nobody is there any more)
+    source -> sink    `respond`, or `head`, `body`..., `end`; `fail`; a WebSocket's `accept`
+    sink -> stream    `write_*`, `cut_short`, `finished`; `body_wanted`; `broken`
+
+A write fails in two ways. `ResponseError`: nothing was written, the app is at fault, and the client
+gets a page. `OSError`: nobody is there; the sink asks the stream to end itself (`broken`), and the
+stream tells the sink in its turn that the client is gone, as when it finds out by itself.
+"""
+
+from logging import getLogger
+from typing import ClassVar, Final, Protocol
+
+from ...protocol.messages import CLIENT_GONE, Pairs
+from ..exchange.endpoint import Endpoint
+from ..exchange.errors import RequestError, ResponseError
+from ..exchange.exchange import Exchange, Request, WebSocketSource
+from ..exchange.pages import error_page
+from ..transport.transport import Transport
+from ..websocket.handshake import check_origin
+from .body_credit import BodyCredit
+from .service_state import ServiceState
+from .upload import BodyReader, Upload
+from .websocket_connection import WebSocketConnection, agree
+
+log = getLogger("propylon.gateway")
+
+UNAVAILABLE: Final = frozenset({502, 503, 504})
+"""Answers that say that the app could not be asked, or has not answered: the operator's to know."""
+HEAD_LATE: Final = RequestError(
+    408, "The request's head did not arrive in time.", option="header-timeout"
+)
+BODY_LATE: Final = RequestError(
+    408, "The request's body did not arrive in time.", option="body-timeout"
+)
+LEFT: Final = "The client went away."
+TOOK_NOTHING: Final = "The client took nothing of its response. --send-timeout"
+WAS_CUT: Final = "The connection was cut."
+"""Why an exchange has ended without its response, as the log says it."""
+
+
+class ExchangeStream(Protocol):
+    """How one HTTP version carries an exchange. Of the `write_*`, those that gather bytes for the
+    turn's end return whether `flush` is to be called then."""
+
+    accepts_with: ClassVar[int]
+    """The status that accepts a WebSocket: 101, or 200 (RFC 8441 section 5)."""
+
+    def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
+        """A complete response, at once. Raises ResponseError with nothing written, OSError."""
+        ...
+
+    def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
+        """Gathers the head of a response whose body follows. Raises ResponseError with nothing
+        written."""
+        ...
+
+    def write_body(self, data: bytes) -> bool:
+        """Gathers a piece of the body; perhaps nothing, of a response that has none."""
+        ...
+
+    def write_end(self) -> None:
+        """The end of the body, and what was gathered before it. Raises OSError."""
+        ...
+
+    def write_accept(self, fields: Pairs) -> None:
+        """The head that accepts a WebSocket, at once. Raises ResponseError with nothing written,
+        OSError."""
+        ...
+
+    def flush(self) -> None:
+        """The turn ends: sends what was gathered, and tells the sink what the client took."""
+        ...
+
+    def body_wanted(self, exchange: Exchange) -> None:
+        """The source takes request body (again)."""
+        ...
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """The exchange is over, and its response is whole as far as the app is concerned."""
+        ...
+
+    def cut_short(self) -> None:
+        """The exchange is over, and its response, whose head is out, is not whole: the client has
+        to see that."""
+        ...
+
+    def broken(self) -> None:
+        """A write has found nobody: ends the stream, and calls the sink's `client_gone`."""
+        ...
+
+    def hand_over(self) -> Transport:
+        """A WebSocket has been accepted. What carries its frames is the WebSocket's from now on;
+        the stream itself is over."""
+        ...
+
+
+class ExchangeSink:
+    """The client's side of an exchange: a `ClientSide`, and until it is accepted a
+    `WebSocketSink`."""
+
+    __slots__ = ("_endpoint", "_service", "_stream", "credit", "exchange", "upload")
+
+    def __init__(
+        self,
+        stream: ExchangeStream,
+        body: BodyReader,
+        endpoint: Endpoint,
+        service: ServiceState,
+    ) -> None:
+        """`body`: where the requests' bodies come from."""
+        self._stream = stream
+        self._endpoint = endpoint
+        self._service = service
+        self.exchange: Exchange | None = None
+        """The one under way. What is said of another, that is over, is ignored."""
+        self.upload = Upload(body)
+        self.credit = BodyCredit()
+
+    def release(self) -> None:
+        """The stream has ended, and no exchange is under way. The two forget each other, else they
+        would stay in memory until the garbage collector finds them."""
+        del self._stream
+
+    # -- from the stream ---------------------------------------------------------------------
+
+    def open(self, request: Request) -> Exchange:
+        """A request has come; the exchange is to be answered next. Raises RequestError, for what
+        is then to be refused."""
+        service, endpoint = self._service, self._endpoint
+        exchange = self._opened(request)
+        if request.forwarded and endpoint.is_known:
+            service.apply_trust(exchange)
+        if request.content_length != 0:
+            self.upload.begin(exchange)
+        if request.upgrade:
+            exchange.offer_websocket(self)
+            if service.allowed_origins:
+                check_origin(request, service.allowed_origins)
+        return exchange
+
+    def _opened(self, request: Request) -> Exchange:
+        service, endpoint = self._service, self._endpoint
+        exchange = Exchange(
+            request, self, endpoint.client, endpoint.server, service.clock(), service.observers
+        )
+        exchange.scheme, exchange.extensions = endpoint.scheme, endpoint.extensions
+        self.exchange = exchange
+        return exchange
+
+    def refuse(self, error: RequestError, unread: Request) -> None:
+        """What the client sends can't be taken (further): an answer, if there is room for one.
+        `unread`: what is known of the request where no exchange is under way."""
+        if error.log_line:
+            self._service.client_faults.say(error.log_line, self._endpoint.client)
+        exchange = self.exchange
+        if exchange is None:
+            exchange = self._opened(unread)
+        elif exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, error.sentence)
+        self.fail(exchange, error.status, error.sentence, error.option, error.headers)
+
+    def taken(self, sent: int, kept: int) -> None:
+        """The client took `sent` bytes, and `kept` bytes wait for it."""
+        exchange = self.exchange
+        self.credit.pay(None if exchange is None else exchange.source, sent, kept)
+
+    def client_gone(self, why: str) -> bool:
+        """Nobody is there any more: the app is told, the log says 499 where nothing was sent.
+        Returns whether an exchange was under way."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return False
+        if exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, "the client went away")
+        exchange.abandon(why, self._service.clock())
+        return True
+
+    # -- from the source: the response -------------------------------------------------------
+
+    def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
+        if exchange is not self.exchange:
+            return 0
+        stream = self._stream
+        try:
+            stream.write_response(exchange, status, fields, body)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        except OSError:
+            exchange.begin_response(status, fields, self._service.clock())
+            exchange.count_sent(len(body))
+            stream.broken()
+            return status
+        self.exchange = None
+        now = self._service.clock()
+        exchange.complete(status, fields, len(body), now)
+        stream.finished(exchange, now)
+        return status
+
+    def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
+        if exchange is not self.exchange:
+            return 0
+        stream = self._stream
+        try:
+            is_first = stream.write_head(exchange, status, fields)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        exchange.begin_response(status, fields, self._service.clock())
+        if is_first:
+            self._service.poller.at_end_of_turn(stream.flush)
+        return status
+
+    def body(self, exchange: Exchange, data: bytes) -> None:
+        """What has come of a longer response goes out together when the turn ends, and its source
+        has its credit for it then, also for what is not sent (the body of an answer to HEAD)."""
+        if exchange is not self.exchange:
+            return
+        size = len(data)
+        exchange.count_sent(size)
+        is_first = self._stream.write_body(data)
+        if self.credit.owe(size) and is_first:
+            self._service.poller.at_end_of_turn(self._stream.flush)
+
+    def end(self, exchange: Exchange) -> None:
+        if exchange is not self.exchange:
+            return
+        stream = self._stream
+        try:
+            stream.write_end()
+        except OSError:
+            stream.broken()
+            return
+        self.exchange = None
+        now = self._service.clock()
+        exchange.end(now)
+        stream.finished(exchange, now)
+
+    def fail(
+        self,
+        exchange: Exchange,
+        status: int,
+        sentence: str,
+        option: str = "",
+        extra: Pairs = (),
+    ) -> int:
+        """As every sink's; `extra`: fields of the page."""
+        if exchange is not self.exchange:
+            return 0
+        exchange.give_reason(f"{sentence} --{option}" if option else sentence)
+        if status in UNAVAILABLE:
+            self._service.client_faults.failed(exchange, status)
+        if exchange.status == 0:
+            again = 1 if status == 503 else None
+            fields, body = error_page(status, sentence, again, option)
+            return self.respond(exchange, status, fields + extra, body)
+        self.exchange = None
+        exchange.end(self._service.clock())
+        self._stream.cut_short()
+        return 0
+
+    def _refuse_response(self, exchange: Exchange, error: ResponseError) -> int:
+        """The app's response may not reach the wire; nothing of it has."""
+        log_app_fault(exchange, f"was refused: {error}")
+        if exchange.source is not None:
+            exchange.source.give_up(CLIENT_GONE, "the response was refused")
+        exchange.give_reason(f"The app's response was refused: {error}")
+        return self.fail(exchange, 500, "The app's response was not valid HTTP.")
+
+    # -- from the source: the request's body -------------------------------------------------
+
+    def credit_arrived(self, exchange: Exchange) -> None:
+        if exchange is self.exchange and exchange.more_body:
+            self._stream.body_wanted(exchange)
+
+    def take_back(self, exchange: Exchange, body: bytes) -> None:
+        if exchange is self.exchange:
+            self.upload.take_back(exchange, body)
+
+    # -- from the source: a WebSocket's handshake --------------------------------------------
+
+    def accept(
+        self,
+        exchange: Exchange,
+        source: WebSocketSource,
+        subprotocol: str | None,
+        fields: Pairs,
+    ) -> int:
+        """The head goes out, and what carried the exchange is a WebSocket's from here on."""
+        if exchange is not self.exchange or exchange.status:
+            return 0
+        service, stream = self._service, self._stream
+        status = stream.accepts_with
+        try:
+            lines, machine = agree(exchange.request, subprotocol, fields, service.websocket)
+            stream.write_accept(lines)
+        except ResponseError as error:
+            return self._refuse_response(exchange, error)
+        except OSError:
+            exchange.begin_response(status, fields, service.clock())
+            stream.broken()
+            return status
+        exchange.begin_response(status, fields, service.clock())
+        self.exchange = None
+        transport = stream.hand_over()
+        websocket = WebSocketConnection(transport, exchange, source, machine, service)
+        if service.draining:  # it began while the others were told
+            websocket.drain()
+        return status
+
+    def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
+        """No WebSocket yet: the worker has no business to send this."""
+
+    def close(self, exchange: Exchange, code: int, reason: str) -> int:
+        if exchange.status:
+            return 0
+        return self.fail(exchange, 403, "The app refused this WebSocket.")
+
+    def worker_leaves(self, exchange: Exchange) -> None:
+        """A response has an end, or it runs until the worker's time is over."""
+
+
+def log_app_fault(exchange: Exchange, fault: str) -> None:
+    """What the app has done wrong with its response, in the log of the operator."""
+    request = exchange.request
+    path = request.path.decode("ascii")
+    log.error("the app's response to %s %s: %s", request.method, path, fault)

@@ -1,0 +1,273 @@
+"""A second HTTP version, as small as one can be: many streams on one connection.
+
+It exists to show what a version has to bring of its own, which is this file, and what it does not:
+pages, faults, logs, credit, uploads and how an exchange ends are the `ExchangeSink`'s, as they are
+for HTTP/1.1. HTTP/2 has the same parts (frames, flow control by stream, a table of streams) with
+more rules to each.
+
+Both sides speak in frames: the stream's number (2 bytes), what it is (1), the payload's size (4),
+the payload. A client says HEAD ("GET /path 12", the last its body's size or "-"), DATA, END, RESET,
+and WINDOW: by that it takes so many bytes more of a stream's body. The server says HEAD (a status
+and fields), DATA, END and RESET.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, Final, NoReturn
+
+from propylon.gateway.exchange.endpoint import Endpoint
+from propylon.gateway.exchange.errors import RequestError, ResponseError
+from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.http.grammar import FIELD_NAME, FIELD_VALUE
+from propylon.gateway.http.rules import HOP_BY_HOP, ends_with_head
+from propylon.gateway.serve.exchange_sink import (
+    BODY_LATE,
+    LEFT,
+    TOOK_NOTHING,
+    WAS_CUT,
+    ExchangeSink,
+)
+from propylon.gateway.serve.service_state import ServiceState
+from propylon.gateway.transport.client_socket import MOST_BUFFERED
+from propylon.gateway.transport.transport import Transport
+from propylon.protocol.messages import Pairs
+
+HEAD, DATA, END, RESET, WINDOW = b"H", b"D", b"E", b"R", b"W"
+FIRST_WINDOW: Final = 1_000
+"""Bytes of body that the client takes of each stream before it says more."""
+PIECE: Final = 16_384
+"""Bytes of one stream between which the others have their turn."""
+
+
+def frame(number: int, kind: bytes, payload: bytes = b"") -> bytes:
+    return number.to_bytes(2, "big") + kind + len(payload).to_bytes(4, "big") + payload
+
+
+def frames(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """The whole frames; at last, with the number -1, what is left."""
+    while len(data) >= 7 and len(data) >= (end := 7 + int.from_bytes(data[3:7], "big")):
+        yield int.from_bytes(data[:2], "big"), data[2:3], data[7:end]
+        data = data[end:]
+    yield -1, b"", data
+
+
+class ToyStream:
+    """An `ExchangeStream`, and the `BodyReader` of its request."""
+
+    accepts_with: ClassVar[int] = 200
+
+    def __init__(self, number: int, connection: "ToyConnection") -> None:
+        self.number, self.connection = number, connection
+        self.received, self.body_ended = b"", True
+        self.late_at = 0.0
+        """When the client is late with the request's body; 0.0: never."""
+        self.window = FIRST_WINDOW
+        self.frames, self.body, self.last = b"", b"", b""
+        """What is to be sent: frames, then body as the window allows, then END or RESET."""
+        self.has_body = True
+        self.sink = ExchangeSink(self, self, connection.endpoint, connection.service)
+
+    # -- what comes --------------------------------------------------------------------------
+
+    def hear(self, kind: bytes, payload: bytes) -> None:
+        if kind == HEAD:
+            method, path, size = payload.decode().split(" ")
+            request = Request(method, path.encode(), "toy")
+            request.content_length = None if size == "-" else int(size)
+            self.body_ended = size == "0"
+            self.connection.service.answer(self.sink.open(request))
+        elif kind == WINDOW:
+            self.window += int(payload)
+            self.connection.flush_soon()
+        elif kind == RESET:
+            self.gone(LEFT)
+        elif not self.body_ended:
+            self.received += payload
+            self.body_ended = kind == END
+        self.push_upload()
+
+    def push_upload(self) -> None:
+        exchange, service = self.sink.exchange, self.connection.service
+        if exchange is not None and exchange.more_body:
+            late = self.sink.upload.push(exchange) == "bytes"
+            self.late_at = service.clock() + service.settings.body_timeout if late else 0.0
+
+    def body_wanted(self, exchange: Exchange) -> None:
+        self.push_upload()
+
+    @property
+    def buffered(self) -> int:
+        return len(self.received)
+
+    @property
+    def body_complete(self) -> bool:
+        return self.body_ended and not self.received
+
+    def next_body(self) -> tuple[bytes, bool]:
+        data, self.received = self.received, b""
+        return data, not self.body_complete
+
+    def refuse(self, error: RequestError) -> None:
+        self.late_at = 0.0
+        self.sink.refuse(error, Request("-", b"", "toy"))
+
+    # -- what goes ---------------------------------------------------------------------------
+
+    def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
+        self.render_head(exchange, status, fields)
+        self.body += body if self.has_body else b""
+        self.write_end()
+
+    def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
+        self.render_head(exchange, status, fields)
+        return self.connection.wants_flush()
+
+    def render_head(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        for name, value in fields:
+            if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
+                raise ResponseError(f"{name!r} can't be sent")
+        lines = [b"%b: %b" % field for field in fields if field[0].lower() not in HOP_BY_HOP]
+        self.has_body = not ends_with_head(exchange.request.method, status)
+        self.frames += frame(self.number, HEAD, b"\n".join([b"%d" % status, *lines]))
+
+    def write_body(self, data: bytes) -> bool:
+        self.body += data if self.has_body else b""
+        return self.connection.wants_flush()
+
+    def write_end(self) -> None:
+        self.last = END
+        self.connection.flush_soon()
+
+    def push(self) -> None:
+        """Hands on what the client and its socket take; the rest waits here, and its source."""
+        count = min(len(self.body), self.window, PIECE, self.connection.room)
+        data, self.body = self.body[:count], self.body[count:]
+        self.window -= count
+        out, self.frames = self.frames, b""
+        out += frame(self.number, DATA, data) if data else b""
+        is_over = self.last and not self.body
+        self.connection.transport.gather((out + frame(self.number, self.last) if is_over else out,))
+        self.sink.taken(count, len(self.body))
+        if is_over:
+            self.connection.forget(self)
+
+    def flush(self) -> None:
+        self.connection.flush()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """What is left goes out as the client takes it."""
+
+    def cut_short(self) -> None:
+        self.body, self.last = b"", RESET
+        self.connection.flush_soon()
+
+    def broken(self) -> None:
+        self.connection.gone(LEFT)
+
+    def gone(self, why: str) -> None:
+        self.sink.client_gone(why)
+        self.connection.forget(self)
+
+    def hand_over(self) -> NoReturn:
+        raise AssertionError("this version has no WebSockets")
+
+
+class ToyConnection:
+    """A service's connection, and its socket's owner."""
+
+    def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
+        self.transport, self.endpoint, self.service = transport, endpoint, service
+        self.streams: dict[int, ToyStream] = {}
+        self.rest = b""
+        self.due = self.flushing = self.drains = False
+
+    def open(self) -> None:
+        self.service.connections.add(self)
+        self.transport.join(self)
+
+    def readable(self) -> None:
+        try:
+            data = self.transport.recv()
+            if data == b"":
+                self.gone(LEFT)
+            for number, kind, payload in frames(self.rest + (data or b"")):
+                if number < 0:
+                    self.rest = payload
+                    break
+                if kind == HEAD and not self.drains:
+                    self.streams[number] = ToyStream(number, self)
+                stream = self.streams.get(number)
+                if stream is None:
+                    continue
+                try:
+                    stream.hear(kind, payload)
+                except RequestError as error:
+                    stream.refuse(error)
+        except OSError:
+            self.gone(LEFT)
+
+    def writable(self) -> None:
+        self.flush_soon()
+
+    # -- one flush for all streams -----------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        return max(0, MOST_BUFFERED - self.transport.kept)
+
+    def wants_flush(self) -> bool:
+        """Whether `flush` is to be called for what was just written: nobody has said so yet."""
+        was_due, self.due = self.due, True
+        return not was_due and not self.flushing
+
+    def flush_soon(self) -> None:
+        if self.wants_flush():
+            self.service.poller.at_end_of_turn(self.flush)
+
+    def flush(self) -> None:
+        self.flushing = True
+        try:
+            while self.due and not self.transport.closed:
+                self.due = False
+                before = self.transport.kept
+                for stream in list(self.streams.values()):
+                    stream.push()
+                if self.transport.send_kept() or self.transport.kept != before:
+                    self.due = self.due or any(stream.body for stream in self.streams.values())
+            if self.drains and not self.streams and not self.transport.kept:
+                self.close()
+        except OSError:
+            self.gone(LEFT)
+        finally:
+            self.flushing = False
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def forget(self, stream: ToyStream) -> None:
+        if self.streams.pop(stream.number, None) is not None:
+            stream.sink.release()
+
+    def sweep(self, now: float) -> None:
+        if self.transport.send_by and now >= self.transport.send_by:
+            self.gone(TOOK_NOTHING)
+        for stream in list(self.streams.values()):
+            if stream.late_at and now >= stream.late_at:
+                stream.refuse(BODY_LATE)
+
+    def drain(self) -> None:
+        """No stream begins any more; those that there are end as they do."""
+        self.drains = True
+        self.flush_soon()
+
+    def cut(self) -> None:
+        self.gone(WAS_CUT)
+
+    def gone(self, why: str) -> None:
+        for stream in list(self.streams.values()):
+            stream.gone(why)
+        self.close()
+
+    def close(self) -> None:
+        self.transport.close()
+        self.service.connections.discard(self)
