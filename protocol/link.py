@@ -103,6 +103,10 @@ class LinkMachine(ABC):
             else:
                 self._outbox.put(data)
 
+    def close(self) -> None:
+        """The socket is gone: nothing more is said or heard."""
+        self.state = "closed"
+
     def ping(self, token: int) -> None:
         self._put((PING, token))
 

@@ -32,10 +32,7 @@ CEILINGS = {
     "gateway/supervisor/process": 1,
     "gateway/supervisor/upgrade": 2,
     "gateway/tls": 7,
-    "worker/asgi": 4,
-    "worker/host": 11,
     "worker/process": 5,
-    "worker/wsgi": 2,
 }
 
 

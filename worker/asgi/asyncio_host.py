@@ -92,13 +92,12 @@ class AsyncioHost(Host):
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
-        call.task = self._loop.create_task(call.run(self._app))
-        call.began = self.now
+        call.runs_as(self._loop.create_task(call.run(self._app)), self.now)
         self.take(call)
 
     def cancel(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
-        call.task.cancel()
+        call.cancel()
 
     def watch(self, session: LinkSession) -> None:
         self._loop.add_reader(session.sock, session.readable)

@@ -44,6 +44,10 @@ class LoopEvent(Protocol):
     async def wait(self) -> object: ...
 
 
+class Cancellable(Protocol):
+    def cancel(self) -> object: ...
+
+
 class LoopKind(NamedTuple):
     """What a call needs of its event loop."""
 
@@ -66,7 +70,7 @@ class AppContext(NamedTuple):
 
 class AsgiCall(HostedCall):
     __slots__ = ("_body", "_chunks", "_context", "_event", "_head", "_line", "_more",
-                 "_streams", "_told", "scope", "task")  # fmt: skip
+                 "_streams", "_task", "_told", "scope")  # fmt: skip
 
     def __init__(self, session: LinkSession, context: AppContext) -> None:
         super().__init__(session)
@@ -87,8 +91,8 @@ class AsgiCall(HostedCall):
         self._told = False
         """The app has heard of the disconnect."""
         self.scope: dict[str, object]
-        self.task: Any = None
-        """What the host cancels."""
+        self._task: Cancellable | None = None
+        """What runs it; None before."""
 
     # -- the link's side ---------------------------------------------------------------------
 
@@ -116,6 +120,16 @@ class AsgiCall(HostedCall):
             self._event = None
             event.set()
 
+    def runs_as(self, task: "Cancellable", now: float) -> None:
+        """The host runs the app for it, by this task, from now on (monotonic seconds)."""
+        self._task = task
+        self.began = now
+
+    def cancel(self) -> None:
+        """Raises the loop's cancellation in the app."""
+        if self._task is not None:
+            self._task.cancel()
+
     # -- the app's side ----------------------------------------------------------------------
 
     async def run(self, app: AsgiApp) -> None:
@@ -135,6 +149,7 @@ class AsgiCall(HostedCall):
             if passing is not None:
                 raise passing from None
         finally:
+            self.disconnected = True
             self.session.leave(self)
             self.wake()
 

@@ -36,8 +36,8 @@ class TrioHost(Host):
         super().__init__(settings, loaded, channel)
         self._app = cast("AsgiApp", loaded.app)
         self._nursery: trio.Nursery  # known in main
-        self._rung: list[LinkSession] = []
-        self._wake = trio.lowlevel.ParkingLot()
+        self._to_flush: list[LinkSession] = []
+        self._flush_wanted = trio.lowlevel.ParkingLot()
         self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> AppLoadError | None:
@@ -54,7 +54,7 @@ class TrioHost(Host):
             self._context = self._context._replace(state=lifespan.state)
             self.take_signals()
             self.begin()
-            nursery.start_soon(self._flush_rung)
+            nursery.start_soon(self._flush_scheduled)
             while (delay := self.tick()) is not None:  # noqa: ASYNC110 - the tick is the work
                 await trio.sleep(delay)
             with trio.move_on_after(SHUTDOWN_TIMEOUT) as limit:
@@ -73,10 +73,10 @@ class TrioHost(Host):
 
     def start(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
-        call.task = trio.CancelScope()
-        call.began = self.now
+        scope = trio.CancelScope()
+        call.runs_as(scope, self.now)
         self.take(call)
-        self._nursery.start_soon(self._run, call, call.task)
+        self._nursery.start_soon(self._run, call, scope)
 
     async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:
         """One call; what goes wrong in it stays in it, as the nursery is everybody's."""
@@ -92,7 +92,7 @@ class TrioHost(Host):
 
     def cancel(self, call: HostedCall) -> None:
         assert isinstance(call, AsgiCall)
-        call.task.cancel()
+        call.cancel()
 
     def watch(self, session: LinkSession) -> None:
         self._nursery.start_soon(self._read, session)
@@ -106,17 +106,17 @@ class TrioHost(Host):
             return  # the session closed itself
 
     def schedule_flush(self, session: LinkSession) -> None:
-        self._rung.append(session)
-        self._wake.unpark()
+        self._to_flush.append(session)
+        self._flush_wanted.unpark()
 
-    async def _flush_rung(self) -> None:
+    async def _flush_scheduled(self) -> None:
         while True:
-            if not self._rung:
-                await self._wake.park()
+            if not self._to_flush:
+                await self._flush_wanted.park()
             # Once round the scheduler: what else runs in this turn goes out in the same `send`.
             await trio.lowlevel.checkpoint()
-            rung, self._rung = self._rung, []
-            for session in rung:
+            sessions, self._to_flush = self._to_flush, []
+            for session in sessions:
                 session.flush()
 
     def watch_writable(self, session: LinkSession) -> None:

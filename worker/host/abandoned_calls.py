@@ -34,6 +34,10 @@ class _Abandoned:
     """Its time is for the begin of a response, heard or unheard."""
     cancelled: bool = False
 
+    def cancel(self, now: float) -> None:
+        self.cancelled = True
+        self.stuck_from = min(self.stuck_from, now)
+
     def why(self, now: float, *, hurry: bool) -> str:
         """Why it is to be cancelled now; "": it is not."""
         unheard = self.call.unheard
@@ -71,8 +75,7 @@ class AbandonedCalls:
         due: list[tuple[HostedCall, str]] = []
         for each in self._calls:
             if not each.cancelled and (why := each.why(now, hurry=hurry)):
-                each.cancelled = True
-                each.stuck_from = min(each.stuck_from, now)
+                each.cancel(now)
                 verb = "is cancelled" if self._cancellable else "goes on in its thread"
                 due.append((each.call, f"{call_name(each.call.message)} {verb}: {why}"))
         return due

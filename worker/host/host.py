@@ -140,9 +140,10 @@ class Host(ABC):
     def closing(self, session: LinkSession) -> None:
         if self.sessions.get(session.path) is session:
             del self.sessions[session.path]
-        if session.greeted:
+        if session.gateway != "silent":
             self._plan.succeeded(session.path)
-        self._plan.ended(session.path, time.monotonic(), for_long=session.released)
+        released = session.gateway == "released"
+        self._plan.ended(session.path, time.monotonic(), for_long=released)
 
     def forked(self) -> None:
         """Called in a process that the app has forked: the links are its parent's."""
@@ -349,10 +350,11 @@ class Host(ABC):
         to go: to other workers, or to another server. While the gateways still bring us all that
         is new they would be back at once, to hear the same. When half of the time is over there
         is no waiting for that."""
-        sessions = self.sessions.values()
+        gateways = {session.gateway for session in self.sessions.values()}
         if (
-            any(session.winding_down for session in sessions)
-            or not any(session.greeted for session in sessions)
+            "winding_down" in gateways
+            or "released" in gateways
+            or "greeted" not in gateways
             or now - self._since > self.settings.graceful_timeout / 2
         ):
             self.shutdown.set()
@@ -367,7 +369,8 @@ class Host(ABC):
             return not (self.running or unsaid) or now - self._since > CANCEL_TIMEOUT
         greeted_by = self._since + GREETING_TIMEOUT
         let_go = all(
-            s.released or not (s.greeted or now < greeted_by) for s in self.sessions.values()
+            session.gateway == "released" or (session.gateway == "silent" and now >= greeted_by)
+            for session in self.sessions.values()
         )
         # A gateway that has answered closes its link, or has it closed by us, when no call is
         # left. What it has not read yet of their responses would be lost with the link.

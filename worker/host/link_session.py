@@ -10,7 +10,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from time import monotonic
-from typing import Final, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 from ...protocol.calls import Call
 from ...protocol.codec import RECEIVE_SIZE
@@ -41,6 +41,7 @@ from ...protocol.send_buffer import SendBuffer
 from ...protocol.worker_link import WorkerLink
 from ..app.request_scope import UnknownCallType
 from ..process.app_children import end_if_child
+from .flush_policy import FlushPolicy
 from .unheard import UnheardResponse
 
 logger = logging.getLogger("propylon.worker")
@@ -53,8 +54,10 @@ LOST: Final = 0
 """Why a call was given up, beside the codes of RESET: its link is gone."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor given up."""
-ANSWER_WITHIN: Final = 0.001
-"""Seconds for which the answers of a turn wait for the next call's."""
+GatewayState = Literal["silent", "greeted", "winding_down", "released"]
+"""What the gateway has said of itself: nothing yet; HELLO; that it has no new clients for us (it
+goes, or has others that work for it); DRAIN, after which it opens nothing more, and we go when our
+calls have ended. It only ever goes on to the next."""
 
 
 class HostedCall(Call, ABC):
@@ -72,7 +75,7 @@ class HostedCall(Call, ABC):
         self.began = 0.0
         """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
         self.disconnected = False
-        """Nobody waits for the response any more, or the call has left the app."""
+        """Nobody waits for the response any more, or the call is about to leave the app."""
         self.unheard: UnheardResponse | None = None
         """What the app has sent of its response since then; None: nothing."""
 
@@ -94,6 +97,15 @@ class HostedCall(Call, ABC):
     @abstractmethod
     def wake(self) -> None:
         """Whoever is parked in this call looks again: there is credit, a body or an end."""
+
+    def entered(self, now: float) -> None:
+        """The host runs the app for it from now on, in monotonic seconds."""
+        self.began = now
+
+    def refuse(self, reason: str) -> None:
+        """The app will not be called."""
+        self.session.link.reset(self, REFUSED, reason)
+        self.disconnected = True
 
     def confirmed(self) -> None:
         """Its STARTED is on the wire, or never will be and it is disconnected."""
@@ -127,7 +139,8 @@ class Owner(Protocol):
 
     def new_call(self, session: "LinkSession", scope: Scope) -> HostedCall: ...
     def start(self, call: HostedCall) -> None:
-        """Runs the app for this call, now or soon; `session.leave(call)` when it is done."""
+        """Runs the app for this call, now or soon; when it is done, the call says so to
+        `session.leave`."""
         ...
 
     def abandoned(self, call: HostedCall, code: int) -> None:
@@ -159,32 +172,33 @@ class Owner(Protocol):
 
 class LinkSession:
     __slots__ = (
-        "_answered_at", "_buffer", "_corked", "_rung", "_unconfirmed", "_unsent", "blocked",
-        "closed", "greeted", "link", "owner", "path", "released", "sock", "winding_down",
-    )  # fmt: skip
+        "_buffer",
+        "_flush_policy",
+        "_unconfirmed",
+        "_unsent",
+        "gateway",
+        "link",
+        "owner",
+        "path",
+        "sock",
+    )
 
     def __init__(self, sock: socket.socket, path: str, owner: Owner) -> None:
         self.sock = sock
         self.path = path
         self.owner = owner
         self.link = WorkerLink(owner.greeting, self._schedule_flush, self._new_call)
-        self.blocked = False
-        """The socket takes no bytes now; `writable` will say when it does."""
-        self.closed = False
-        self.greeted = False
-        self.released = False
-        """The gateway has said DRAIN: it opens nothing more, we go when our calls have ended."""
-        self.winding_down = False
-        """The gateway has no new clients for us: it goes, or has others that work for it."""
-        self._answered_at = 0.0
-        """When, since the last flush, the first call has ended; 0.0: none has."""
-        self._corked = False
-        self._rung = False
+        self.gateway: GatewayState = "silent"
+        self._flush_policy = FlushPolicy()
         self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
         self._unconfirmed: list[HostedCall] = []
         self.link.greet()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    @property
+    def closed(self) -> bool:
+        return self._flush_policy.state == "closed"
 
     @property
     def has_unsent(self) -> bool:
@@ -211,35 +225,48 @@ class LinkSession:
             return
         opened: list[HostedCall] = []
         confirm: list[HostedCall] = []
-        self._corked = True
+        policy = self._flush_policy
+        policy.begin_reading()
         try:
-            received = cast(
-                "Iterator[tuple[HostedCall, Message]]", self.link.receive(self._buffer[:count])
-            )
-            for call, message in received:
-                if message[0] == OPEN:
-                    _open(call, message)
-                    if message[5] & CONFIRM_START and not call.waits_for_a_thread:
-                        confirm.append(call)
-                    else:
-                        opened.append(call)
-                else:
-                    self._hear(call, message)
+            self._hear_batch(self._buffer[:count], opened, confirm)
         except RemoteProtocolError as error:
             logger.error("link %s: the gateway broke the protocol: %s", self.path, error.reason)
             self.finish(error.code, error.reason)
         finally:
-            self._corked = False
+            policy.end_reading()
         if confirm:
             self.confirm(confirm)
         for call in opened:
             self.start(call)
-        if self.link.has_output:
+        if policy.since:
             self.flush()
-        elif opened:
+        elif opened and policy.expects():
             # Behind the first steps of these calls, which the loop takes up next: what they
             # answer at once goes out together, with no further turn of the loop.
-            self._schedule_flush()
+            self.owner.schedule_flush(self)
+
+    def _hear_batch(
+        self, data: memoryview, opened: list[HostedCall], confirm: list[HostedCall]
+    ) -> None:
+        """Hands on what the calls are told, and collects those that are to enter the app, `confirm`
+        behind their STARTED. Raises RemoteProtocolError, after the good messages before it."""
+        received = cast("Iterator[tuple[HostedCall, Message]]", self.link.receive(data))
+        for call, message in received:
+            if message[0] != OPEN:
+                self._hear(call, message)
+                continue
+            try:
+                call.opened(message)
+            except UnknownCallType as error:
+                call.refuse(str(error))
+            except (ValueError, TypeError, AttributeError) as error:
+                raise RemoteProtocolError(
+                    f"OPEN of call {message[1]} has no scope: {error}"
+                ) from error
+            if message[5] & CONFIRM_START and not call.waits_for_a_thread:
+                confirm.append(call)
+            else:
+                opened.append(call)
 
     def _hear(self, call: HostedCall, message: Message) -> None:
         if message[0] == REQUEST_BODY:
@@ -258,20 +285,20 @@ class LinkSession:
         elif message[0] == PING:
             self.link.pong(message[1], self.owner.vitals())
         elif message[0] == HELLO:
-            self.greeted = True
+            self.gateway = "greeted"
             self.link.ready(self.owner.about)
             self.link.slots(self.owner.slots)
         elif message[0] == DRAIN:
-            self.released = True
             self._winds_down()
+            self.gateway = "released"
             if not self.link.calls:
                 self.finish(BYE_NORMAL, "drained")
         elif message[0] == BYE:
             self.lose(f"the gateway said BYE: {message[2]}")
 
     def _winds_down(self) -> None:
-        if not self.winding_down:
-            self.winding_down = True
+        if self.gateway == "greeted":
+            self.gateway = "winding_down"
             self.owner.gateway_winds_down()
 
     def confirm(self, calls: list[HostedCall]) -> None:
@@ -282,7 +309,7 @@ class LinkSession:
         for first in range(0, len(live), _MOST_STARTED):
             self.link.started(live[first : first + _MOST_STARTED])
         self.flush()
-        if self.blocked:
+        if self._flush_policy.state == "blocked":
             self._unconfirmed += calls
             return
         for call in calls:
@@ -297,15 +324,14 @@ class LinkSession:
     # -- saying ------------------------------------------------------------------------------
 
     def _schedule_flush(self) -> None:
-        if not (self._rung or self._corked or self.blocked or self.closed):
-            self._rung = True
+        """The link has come to have something to send."""
+        if self._flush_policy.said(monotonic()):
             self.owner.schedule_flush(self)
 
     def flush(self) -> None:
         """Sends what waits, as far as the socket takes it."""
-        self._rung = False
-        self._answered_at = 0.0
-        if self.blocked or self.closed:
+        policy = self._flush_policy
+        if not policy.may_send:
             return
         try:
             outcome = self._unsent.send(self.sock.sendmsg, self.link.take_batch)
@@ -313,41 +339,39 @@ class LinkSession:
             self.lose(str(error))
             return
         if outcome == "blocked":
-            self.blocked = True
+            policy.blocked()
             self.owner.watch_writable(self)
             return
+        policy.sent()
         if self._unconfirmed:
             self._all_confirmed()
         if self.link.state == "closed":
             self.close()
 
     def writable(self) -> None:
-        self.blocked = False
+        self._flush_policy.writable()
         self.flush()
 
     # -- ends --------------------------------------------------------------------------------
 
     def leave(self, call: HostedCall) -> None:
-        """The call has left the app."""
-        call.disconnected = True
+        """The call has left the app, and says that it is disconnected."""
         self.owner.left(call)
         if self.link.state != "open":
             end_if_child()
             self.link.calls.pop(call.call_id, None)
             return
         self.link.end(call)
-        if not self._answered_at:
-            self._answered_at = monotonic()
-        elif monotonic() - self._answered_at >= ANSWER_WITHIN:
+        if self._flush_policy.is_due(monotonic()):
             self.flush()
-        if self.released and not self.link.calls:
+        if self.gateway == "released" and not self.link.calls:
             self.finish(BYE_NORMAL, "drained")
 
     def finish(self, code: int, reason: str) -> None:
         """Says BYE, and closes when that is out."""
         self.link.bye(code, reason)
         self._disconnect_calls()
-        if not self._corked:
+        if self._flush_policy.state != "reading":
             self.flush()
 
     def lose(self, reason: str) -> None:
@@ -361,9 +385,8 @@ class LinkSession:
     def close(self) -> None:
         if self.closed:
             return
-        self.closed = True
-        if self.link.state != "closed":
-            self.link.state = "closed"
+        self._flush_policy.close()
+        self.link.close()
         self.owner.closing(self)
         self.sock.close()
         self._disconnect_calls()
@@ -371,8 +394,8 @@ class LinkSession:
 
     def let_go(self) -> None:
         """In a process that the app has forked: nothing is heard or said here."""
-        self.closed = True
-        self.link.state = "closed"
+        self._flush_policy.close()
+        self.link.close()
 
     def _all_confirmed(self) -> None:
         calls, self._unconfirmed = self._unconfirmed, []
@@ -391,13 +414,3 @@ class LinkSession:
         call.disconnect()
         if call.response != "complete" or code not in (LOST, CLIENT_GONE):
             self.owner.abandoned(call, code)
-
-
-def _open(call: HostedCall, message: Open) -> None:
-    try:
-        call.opened(message)
-    except UnknownCallType as error:
-        call.session.link.reset(call, REFUSED, str(error))
-        call.disconnected = True
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RemoteProtocolError(f"OPEN of call {message[1]} has no scope: {error}") from error

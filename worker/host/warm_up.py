@@ -40,6 +40,16 @@ class _Request(Call):
         self.failed = ""
         """The reason that the worker gave."""
 
+    def hear(self, message: Message) -> None:
+        if message[0] == RESPONSE:
+            self.status, self.whole = message[2], True
+        elif message[0] == RESPONSE_START:
+            self.status = message[2]
+        elif message[0] == RESPONSE_BODY:
+            self.whole = not message[3]
+        elif message[0] == RESET:
+            self.failed = message[3]
+
 
 class WarmUp:
     def __init__(self, paths: Sequence[str], deadline: float) -> None:
@@ -73,7 +83,9 @@ class WarmUp:
             while data := self._ours.recv(RECEIVE_SIZE):
                 for call, message in self._link.receive(data):
                     if isinstance(call, _Request):
-                        self._hear(call, message)
+                        call.hear(message)
+                        if message[0] == RESPONSE_BODY and not message[4]:
+                            self._link.taken(call, len(message[2]))
             self._lost("its end was closed")
         except BlockingIOError:
             pass
@@ -90,18 +102,6 @@ class WarmUp:
 
     def close(self) -> None:
         self._ours.close()
-
-    def _hear(self, request: _Request, message: Message) -> None:
-        if message[0] == RESPONSE:
-            request.status, request.whole = message[2], True
-        elif message[0] == RESPONSE_START:
-            request.status = message[2]
-        elif message[0] == RESPONSE_BODY:
-            request.whole = not message[3]
-            if not message[4]:
-                self._link.taken(request, len(message[2]))
-        elif message[0] == RESET:
-            request.failed = message[3]
 
     def _judge(self, request: _Request, now: float) -> None:
         if request.failed:

@@ -219,6 +219,7 @@ class WsgiCall(HostedCall):
             self._log(error)
             self.fail(APP_FAILED, summary(error)[:500])
         finally:
+            self.disconnected = True
             self.session.leave(self)
             self.wake()
 

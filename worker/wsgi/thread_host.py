@@ -21,9 +21,9 @@ from typing import Final, cast
 
 from ...protocol.messages import Scope
 from ..app.load import LoadedApp
+from ..host.flush_policy import PendingSends
 from ..host.host import Host
 from ..host.link_session import HostedCall, LinkSession
-from ..host.pending_sends import PendingSends
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .call import WsgiApp, WsgiCall
@@ -62,7 +62,7 @@ class ThreadHost(Host):
         self._calls = CallQueue(self.lock)
         self._leadership = Leadership()
         self._policy = SoloPolicy()
-        self._pending_sends = PendingSends()
+        self._pending_sends: PendingSends[LinkSession] = PendingSends()
         self._websocket_asked = False
         self._heard_at = 0.0
         """When the leading thread last heard the links."""
@@ -142,7 +142,7 @@ class ThreadHost(Host):
     def _go_parallel(self) -> None:
         """The main thread has the lead again, as calls wait for something."""
         self._policy.failed(time.monotonic())
-        self._pending_sends.flush()
+        self._flush_pending()
         self._calls.wake(len(self._calls))
 
     # -- an app thread -----------------------------------------------------------------------
@@ -162,7 +162,7 @@ class ThreadHost(Host):
     def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
         """One call; if the lead is to be had, as many as it lasts."""
         with self.lock:
-            self._pending_sends.flush()
+            self._flush_pending()
             call = self._take()
             promoted = call is not None and self._leadership.leader == "offered"
             term = self._leadership.promote() if promoted else 0
@@ -183,7 +183,7 @@ class ThreadHost(Host):
         while not self._calls.closed:
             if self._calls and self._leadership.leader != "thread":
                 call = self._calls.pop()
-                call.began = time.monotonic()
+                call.entered(time.monotonic())
                 return call
             self._calls.wait()
         return None
@@ -211,7 +211,7 @@ class ThreadHost(Host):
                 meter.reset()
             # The next call will take about as long as this one.
             if not (self._calls and self._pending_sends.may_wait(now + took)):
-                self._pending_sends.flush()
+                self._flush_pending()
             if self._calls and now - self._heard_at < HEAR_EVERY:
                 return self._begin(now)
             self._leadership.is_back()
@@ -229,7 +229,7 @@ class ThreadHost(Host):
 
     def _begin(self, now: float) -> WsgiCall:
         call = self._calls.pop()
-        call.began = now
+        call.entered(now)
         self._leadership.goes_away(now)
         return call
 
@@ -289,7 +289,16 @@ class ThreadHost(Host):
         self._selector.modify(session.sock, both, session)
 
     def schedule_flush(self, session: LinkSession) -> None:
-        self._pending_sends.add(session)
+        self._pending_sends.add(session, time.monotonic())
+
+    def _flush_pending(self) -> None:
+        """Sends all that was said, as far as the sockets take it."""
+        while (session := self._pending_sends.take()) is not None:
+            try:
+                session.flush()
+            except Exception:  # a fault of ours: it costs one link
+                logger.exception("link %s has failed", session.path)
+                session.lose("a fault of the worker")
 
     def forked(self) -> None:
         """Whoever held the lock is not here, and its call has no client."""

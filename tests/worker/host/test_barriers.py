@@ -30,6 +30,9 @@ class BrokenCall:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
+    def entered(self, now: float) -> None:
+        self.began = now
+
     def run(self, app: object) -> None:
         raise self.error
 
