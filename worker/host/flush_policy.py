@@ -69,8 +69,9 @@ class FlushPolicy:
     closed      is lost
     ==========  =====================  ==========  ========  =========  ============  ============
 
-    A blank is a state that stays. What a batch's hearing has said is flushed behind "read end"; a
-    flush that was scheduled before it then finds nothing to send, which is not worth a state.
+    A blank is a state that stays. In the last two nothing is sent. What was said while a batch was
+    read is flushed behind "read end"; a flush that was scheduled before it then finds nothing to
+    send, which is not worth a state.
     """
 
     __slots__ = ("since", "state")
@@ -110,11 +111,6 @@ class FlushPolicy:
     def is_due(self, now: float) -> bool:
         """A call has ended: whether what was said has waited for others long enough."""
         return self.since > 0.0 and now - self.since >= ANSWER_WITHIN
-
-    @property
-    def may_send(self) -> bool:
-        """Whether the socket is there, and has not said that it is full."""
-        return self.state != "blocked" and self.state != "closed"
 
     def sent(self) -> None:
         """All that was said is with the kernel."""

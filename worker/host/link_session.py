@@ -8,7 +8,8 @@ out in one `send`, tried at once on the socket itself: only when it would block 
 import logging
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from time import monotonic
 from typing import Final, Literal, Protocol, cast
 
@@ -109,7 +110,7 @@ class HostedCall(Call, ABC):
 
     def confirmed(self) -> None:
         """Its STARTED is on the wire, or never will be and it is disconnected."""
-        self.session.start(self)
+        self.session.start((self,))
 
     def disconnect(self) -> None:
         self.disconnected = True
@@ -187,7 +188,8 @@ class LinkSession:
         self.sock = sock
         self.path = path
         self.owner = owner
-        self.link = WorkerLink(owner.greeting, self._schedule_flush, self._new_call)
+        new_call = partial(owner.new_call, self)
+        self.link = WorkerLink(owner.greeting, self._schedule_flush, new_call)
         self.gateway: GatewayState = "silent"
         self._flush_policy = FlushPolicy()
         self._unsent = SendBuffer()
@@ -203,9 +205,6 @@ class LinkSession:
     @property
     def has_unsent(self) -> bool:
         return bool(self._unsent) or self.link.has_output
-
-    def _new_call(self, scope: Scope) -> HostedCall:
-        return self.owner.new_call(self, scope)
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -236,8 +235,7 @@ class LinkSession:
             policy.end_reading()
         if confirm:
             self.confirm(confirm)
-        for call in opened:
-            self.start(call)
+        self.start(opened)
         if policy.since:
             self.flush()
         elif opened and policy.expects():
@@ -315,11 +313,13 @@ class LinkSession:
         for call in calls:
             call.confirmed()
 
-    def start(self, call: HostedCall) -> None:
-        if call.disconnected:
-            self.leave(call)  # given up in the same batch: the app never hears of it
-        else:
-            self.owner.start(call)
+    def start(self, calls: Iterable[HostedCall]) -> None:
+        start = self.owner.start
+        for call in calls:
+            if call.disconnected:
+                self.leave(call)  # given up in the same batch: the app never hears of it
+            else:
+                start(call)
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -331,7 +331,8 @@ class LinkSession:
     def flush(self) -> None:
         """Sends what waits, as far as the socket takes it."""
         policy = self._flush_policy
-        if not policy.may_send:
+        state = policy.state
+        if state == "blocked" or state == "closed":
             return
         try:
             outcome = self._unsent.send(self.sock.sendmsg, self.link.take_batch)
