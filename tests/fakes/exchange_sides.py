@@ -111,6 +111,8 @@ class FakeSource:
     taken: int = 0
     """Bytes of response that the client has taken."""
     given_up: int = 0
+    why: tuple[int, str] | None = None
+    """With which code, and why, it was given up last."""
     got: list[bytes] = field(default_factory=list)
     complete: bool = False
     """Whether the request's body has come to its end."""
@@ -133,6 +135,7 @@ class FakeSource:
 
     def give_up(self, code: int, reason: str) -> None:
         self.given_up += 1
+        self.why = (code, reason)
 
     def send_message(self, data: bytes | str, more: bool) -> None:
         self.messages.append(data)

@@ -1,0 +1,5 @@
+"""The stage's assertions say what they have seen, as those of the tests do."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.gateway.serve.stage")

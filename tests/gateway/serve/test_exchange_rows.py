@@ -1,0 +1,30 @@
+"""The rows that every version of HTTP has to play, in each of them, whole and byte by byte."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from .exchange_rows import ROWS
+from .http1_framing import Http1Framing
+from .stage import Stage, play
+
+FRAMINGS = {"http1": Http1Framing}
+
+
+@pytest.fixture(params=FRAMINGS)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    one = Stage(FRAMINGS[request.param]())
+    one.open()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_row(stage: Stage, row: str) -> None:
+    play(stage, ROWS[row])
+
+
+@pytest.mark.parametrize("row", [name for name in ROWS if "long body" not in name])
+def test_row_byte_by_byte(stage: Stage, row: str) -> None:
+    stage.cut = True
+    play(stage, ROWS[row])

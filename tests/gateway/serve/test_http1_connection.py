@@ -1,0 +1,685 @@
+"""What HTTP/1.1 alone does: one exchange at a time on a connection that goes on, or ends gently.
+
+What any version does with an exchange stands in `exchange_rows`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT, IDLE_LINGER
+from propylon.gateway.transport.client_socket import LINGER, MOST_BUFFERED
+from propylon.protocol.messages import MAX_BODY
+
+from .exchange_rows import BIG
+from .http1_framing import Http1Framing
+from .stage import (
+    BODY,
+    HEADER,
+    IDLE,
+    SEND,
+    Stage,
+    Step,
+    accepts,
+    answers,
+    asked,
+    asks,
+    begins,
+    closes,
+    drains,
+    fails,
+    finishes,
+    given_up,
+    goes_on,
+    half_closed,
+    hears,
+    hears_a_cut,
+    hears_nothing_else,
+    hears_so_far,
+    is_cut,
+    is_not_read,
+    is_over,
+    leaves,
+    logged,
+    next_source,
+    not_logged,
+    passes,
+    play,
+    pours,
+    reads,
+    said,
+    says,
+    sends,
+    sends_unseen,
+    shuts,
+    source_heard,
+    source_sent,
+    step,
+    takes,
+    uploads,
+    wants,
+)
+
+
+@step
+def hears_interim(stage: Stage, *statuses: int) -> None:
+    """All 1xx responses since the beginning."""
+    assert stage.received.count(b"HTTP/1.1 100 Continue\r\n\r\n") == len(statuses)
+
+
+@step
+def hears_raw(stage: Stage, data: bytes) -> None:
+    """Ends with these bytes, which are no HTTP."""
+    assert stage.until(lambda: stage.received.endswith(data)), stage.received[-100:]
+
+
+@step
+def pieces_at_most(stage: Stage, count: int) -> None:
+    """Of the request's body."""
+    assert max([len(stage.exchange.body), *map(len, stage.source.got)]) == count
+
+
+CLOSE = ((b"Connection", b"close"),)
+CONTINUE = ((b"Expect", b"100-continue"),)
+UPGRADE = (
+    (b"Upgrade", b"websocket"),
+    (b"Connection", b"Upgrade"),
+    (b"Sec-WebSocket-Version", b"13"),
+    (b"Sec-WebSocket-Key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+    (b"Origin", b"https://a.example"),
+)
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+LONG_GET = b"GET / HTTP/1.1\r\nHost: h\r\nX: %b\r\n\r\n" % bytes(b"x" * (MOST_BUFFERED // 16))
+SAYS_CLOSE: dict[bytes, bytes | None] = {b"connection": b"close"}
+SAYS_NOTHING: dict[bytes, bytes | None] = {b"connection": None}
+
+KEEP_ALIVE: dict[str, list[Step]] = {
+    "it waits for the next request, and then ends": [
+        asks(),
+        passes(1.5),
+        answers(200, b"x"),
+        hears(200, fields=SAYS_NOTHING),
+        passes(IDLE - 0.01),
+        goes_on(),
+        asks(),
+        answers(200, b"x"),
+        passes(IDLE - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+        passes(IDLE_LINGER - 0.01),
+        half_closed(),
+        passes(0.01),
+        is_over(),
+        logged(200, count=2),
+    ],
+    "a request that crosses the end of the wait is answered": [
+        asks(),
+        answers(200, b"1"),
+        hears(200),
+        sends_unseen(GET),  # the sweeper comes before the poller
+        passes(IDLE),
+        asked(2),
+        goes_on(),
+        answers(200, b"2"),
+        hears(200, b"2", nth=1),
+        passes(IDLE - 0.01),
+        goes_on(),
+    ],
+    "one that crosses it and is answered at once is the last": [
+        asks(),
+        answers(200, b"1"),
+        next_source(answers(200, b"2")),
+        sends_unseen(GET),
+        passes(IDLE),
+        hears(200, b"2", nth=1),
+        half_closed(),
+    ],
+    "it waits for the first request as for a head": [
+        passes(HEADER - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+        passes(IDLE_LINGER),
+        is_over(),
+        not_logged(),
+        said(),
+    ],
+    "an answer that was to close": [
+        asks(fields=CLOSE),
+        answers(200, b"x"),
+        hears(200, b"x", SAYS_CLOSE),
+        is_over(),
+    ],
+    "the app closes": [
+        asks(),
+        answers(200, b"x", ((b"connection", b"close"),)),
+        hears(200, b"x", SAYS_CLOSE),
+        is_over(),
+    ],
+    "an HTTP/1.0 response ends with the connection": [
+        sends(b"GET / HTTP/1.0\r\n\r\n"),
+        begins(),
+        says(b"x"),
+        finishes(),
+        hears(200, b"x", SAYS_CLOSE | {b"transfer-encoding": None}),
+        is_over(),
+    ],
+    "an HTTP/1.0 response that is cut can be seen to be": [
+        sends(b"GET / HTTP/1.0\r\n\r\n"),
+        begins(),
+        says(b"x"),
+        hears_so_far(200, b"x"),
+        fails(502, "It died."),
+        hears_a_cut(200, end="reset"),
+        is_over("reset"),
+    ],
+    "an HTTP/1.0 response whose service cuts can be seen to be": [
+        sends(b"GET / HTTP/1.0\r\n\r\n"),
+        begins(),
+        says(b"x"),
+        hears_so_far(200, b"x"),
+        is_cut(),
+        hears_a_cut(200, end="reset"),
+        logged(200, sent=1),
+    ],
+    "a response that is cut behind its head closes gently": [
+        asks(),
+        begins(),
+        says(b"x"),
+        fails(502, "It died."),
+        hears_a_cut(200, b"x", end="closed"),
+        is_over(),
+    ],
+    "a body short of its length closes the connection": [
+        asks(),
+        begins(200, ((b"content-length", b"2"),)),
+        says(b"x"),
+        finishes(),
+        hears_a_cut(200, b"x", end="closed"),
+        is_over(),
+    ],
+    "an answer that cuts its own body": [
+        asks(),
+        answers(200, b"hello", ((b"content-length", b"2"),)),
+        said("error: the app's response to GET /: a body of 5 bytes was cut"),
+        hears(200, b"he"),
+    ],
+    "a client that has said its end is gone": [
+        asks(),
+        shuts(),
+        given_up("the client went away"),
+        logged(499, reason="The client went away."),
+        is_over(),
+    ],
+    "drained while idle": [
+        asks(),
+        answers(200, b"x"),
+        hears(200),
+        drains(),
+        passes(FIRST_BYTE_OF_NEXT - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+        passes(IDLE_LINGER),
+        is_over(),
+    ],
+    "drained while idle, and a request comes": [
+        asks(),
+        answers(200, b"x"),
+        drains(),
+        asks(),
+        answers(200, b"y"),
+        hears(200, b"y", SAYS_CLOSE, nth=1),
+        is_over(),
+    ],
+    "drained when it is idle for long already": [
+        asks(),
+        answers(200, b"x"),
+        hears(200),
+        passes(IDLE - 0.5),
+        drains(),
+        passes(0.5),
+        half_closed(),
+    ],
+    "drained in an exchange": [
+        asks(),
+        begins(),
+        says(b"x"),
+        drains(),
+        passes(FIRST_BYTE_OF_NEXT * 3),
+        finishes(),
+        hears(200, b"x"),
+        passes(FIRST_BYTE_OF_NEXT),
+        half_closed(),
+    ],
+    "drained in a head": [
+        sends(GET[:9]),
+        drains(),
+        passes(FIRST_BYTE_OF_NEXT * 2),
+        sends(GET[9:]),
+        answers(200, b"x"),
+        hears(200, b"x", SAYS_CLOSE),
+        is_over(),
+    ],
+    "cut while it lingers": [
+        asks(),
+        answers(200, b"x"),
+        passes(IDLE),
+        half_closed(),
+        is_cut(),
+        is_over(),
+    ],
+}
+
+PIPELINED: dict[str, list[Step]] = {
+    "the second waits for the first": [
+        sends(GET + GET),
+        asked(1),
+        answers(200, b"1"),
+        asked(2),
+        hears(200, b"1"),
+        answers(200, b"2"),
+        hears(200, b"2", nth=1),
+        goes_on(),
+        logged(200, count=2),
+    ],
+    "many that are answered at once": [
+        *[next_source(answers(200, b"%d" % number)) for number in range(50)],
+        sends(GET * 50),
+        asked(50),
+        hears(200, b"49", nth=49),
+        goes_on(),
+    ],
+    "many that are answered in pieces at once": [
+        *[next_source(begins(), says(b"%d" % number), finishes()) for number in range(50)],
+        sends(GET * 50),
+        hears(200, b"49", nth=49),
+        goes_on(),
+    ],
+    "none behind an answer that closes": [
+        sends(GET + GET),
+        answers(200, b"1", ((b"connection", b"close"),)),
+        hears(200, b"1"),
+        asked(1),
+        half_closed(),
+        passes(LINGER),
+        is_over(),
+    ],
+    "none behind a malformed one": [
+        sends(b"GET / HTTP/1.1\r\nHost: h\r\nbad name: x\r\n\r\n" + GET),
+        asked(0),
+        hears(400, fields=SAYS_CLOSE),
+        half_closed(),
+        logged(400, reason="A header field is malformed: 'bad name: x'"),
+    ],
+    "a malformed one behind a good one": [
+        sends(GET + b"GET / HTTP/9\r\n\r\n"),
+        asked(1),
+        hears_nothing_else(0),
+        answers(200, b"1"),
+        hears(200, b"1", nth=0),
+        hears(400, nth=1, fields=SAYS_CLOSE),
+        half_closed(),
+    ],
+    "they wait while the client does not read": [
+        reads(False),
+        next_source(answers(200, BIG)),
+        next_source(answers(200, b"2")),
+        sends(GET),
+        sends(GET),
+        asked(1),
+        reads(True),
+        hears(200, b"2", nth=1),
+        asked(2),
+    ],
+    "more than is kept of them is not read": [
+        asks(),
+        sends(LONG_GET * 80),
+        is_not_read(),
+        *[next_source(answers(200, b"")) for _ in range(80)],
+        answers(200, b"1"),
+        asked(81),
+        goes_on(),
+    ],
+}
+
+LATE: dict[str, list[Step]] = {
+    "half a head": [
+        passes(1.0),
+        sends(GET[:9]),
+        passes(HEADER - 0.01),
+        goes_on(),
+        hears_nothing_else(0),
+        passes(0.01),
+        hears(408, holds=b"The request's head did not arrive in time."),
+        logged(
+            408,
+            reason="The request's head did not arrive in time. --header-timeout",
+            seconds=0.0,
+        ),
+        half_closed(),
+        asked(0),
+        said(),
+    ],
+    "half of the second head": [
+        asks(),
+        answers(200, b"x"),
+        passes(IDLE - 0.01),
+        sends(GET[:9]),
+        passes(HEADER - 0.01),
+        goes_on(),
+        sends(GET[9:]),
+        answers(200, b"y"),
+        hears(200, b"y", nth=1),
+        sends(GET[:9]),
+        passes(HEADER),
+        hears(408, nth=2, fields=SAYS_CLOSE),
+    ],
+    "a head that goes on has no more time": [
+        sends(GET[:4]),
+        passes(HEADER - 1.0),
+        sends(GET[4:9]),
+        passes(1.0),
+        hears(408),
+    ],
+    "an empty line is no head": [
+        asks(),
+        answers(200, b"x"),
+        passes(1.0),
+        sends(b"\r\n"),
+        passes(HEADER),
+        goes_on(),
+        passes(IDLE - HEADER - 1.0),
+        half_closed(),
+    ],
+    "an exchange has all the time": [
+        asks(),
+        passes(1_000.0),
+        goes_on(),
+        answers(200, b"x"),
+        hears(200, b"x"),
+    ],
+    "idle begins when all is taken": [
+        asks(),
+        reads(False),
+        answers(200, BIG),
+        passes(SEND - 0.01),
+        logged(200, sent=len(BIG)),
+        reads(True),
+        hears(200, BIG),
+        passes(IDLE - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+    ],
+    "a client that takes nothing of an answer": [
+        asks(),
+        reads(False),
+        answers(200, BIG),
+        passes(SEND - 0.01),
+        goes_on(),
+        passes(0.01),
+        reads(True),
+        hears_a_cut(200),
+        is_over("closed"),
+        logged(200, sent=len(BIG), count=1),
+    ],
+    "a client that takes nothing of an answer that closes": [
+        asks(fields=CLOSE),
+        reads(False),
+        answers(200, BIG),
+        passes(SEND - 0.01),
+        goes_on(),
+        passes(0.01),
+        reads(True),
+        hears_a_cut(200),
+        is_over("closed"),
+    ],
+    "an answer that closes is taken to its end": [
+        asks(fields=CLOSE),
+        reads(False),
+        answers(200, BIG),
+        passes(SEND - 0.01),
+        reads(True),
+        hears(200, BIG),
+        is_over(),
+    ],
+    "a body is not late while its answer is taken": [
+        asks("POST", size=9, last=False),
+        reads(False),
+        begins(),
+        says(BIG),
+        passes(BODY),
+        goes_on(),
+        reads(True),
+        source_sent(len(BIG)),
+        passes(0.01),
+        hears_a_cut(200, BIG),
+    ],
+}
+
+BODIES: dict[str, list[Step]] = {
+    "100 Continue is sent when the app wants the body": [
+        takes(0),
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        hears_interim(),
+        passes(BODY * 2),
+        wants(9),
+        hears_interim(100),
+        wants(1),
+        hears_interim(100),
+        uploads(b"hello", last=True),
+        source_heard(b"hello", complete=True),
+        answers(200, b"x"),
+        hears(200, b"x", SAYS_NOTHING),
+        goes_on(),
+    ],
+    "a body that was asked for has its time": [
+        takes(0),
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        wants(9),
+        passes(BODY - 0.01),
+        goes_on(),
+        passes(0.01),
+        hears(408),
+    ],
+    "no 100 Continue behind the response": [
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        begins(),
+        wants(9),
+        finishes(),
+        hears(200, b"", SAYS_CLOSE),
+        hears_interim(),
+    ],
+    "no 100 Continue for a body that has come": [
+        takes(0),
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        uploads(b"he"),
+        wants(9),
+        hears_interim(),
+        uploads(b"llo", last=True),
+        source_heard(b"hello", complete=True),
+        answers(200, b"x"),
+        hears(200, b"x", SAYS_NOTHING),
+    ],
+    "an answer that wants no body": [
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        answers(413, b"no"),
+        hears(413, b"no", SAYS_CLOSE),
+        hears_interim(),
+        half_closed(),
+        passes(LINGER - 0.01),
+        half_closed(),
+        passes(0.01),
+        is_over(),
+    ],
+    "an answer before the body's end closes, and the rest is not read": [
+        asks("POST", body=b"a", size=500_000, last=False),
+        answers(403, b"no"),
+        hears(403, b"no", SAYS_CLOSE),
+        half_closed(),
+        uploads(bytes(400_000)),
+        half_closed(),
+        asked(1),
+        source_heard(b"a"),
+        leaves(),
+        is_over(),
+        logged(403, count=1),
+    ],
+    "an answer in pieces before the body's end closes": [
+        asks("POST", size=9, last=False),
+        begins(),
+        uploads(b"123456789", last=True),
+        says(b"x"),
+        finishes(),
+        hears(200, b"x", SAYS_CLOSE),
+        is_over(),
+    ],
+    "a chunk that is none": [
+        asks("POST", size=None, body=b"he", last=False),
+        sends(b"nonsense\r\n"),
+        hears(400, fields=SAYS_CLOSE),
+        given_up("A chunk's size line is malformed."),
+        half_closed(),
+        logged(400, reason="A chunk's size line is malformed.", count=1),
+    ],
+    "a chunk that is none behind the head of the response": [
+        asks("POST", size=None, body=b"he", last=False),
+        begins(),
+        says(b"x"),
+        hears_so_far(200, b"x"),
+        sends(b"nonsense\r\n"),
+        hears_a_cut(200, b"x"),
+        logged(200, sent=1, reason="A chunk's size line is malformed."),
+    ],
+    "the next request behind a body": [
+        sends(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab" + GET),
+        source_heard(b"ab", complete=True),
+        asked(1),
+        answers(200, b"1"),
+        asked(2),
+        answers(200, b"2"),
+        hears(200, b"2", nth=1),
+    ],
+    "a body that is not wanted is not read": [
+        takes(0),
+        asks("POST", size=5_000_000, last=False),
+        pours(5_000_000),
+        is_not_read(),
+        goes_on(),
+        wants(100_000),
+        source_heard(bytes(100_000), complete=False),
+        wants(4_900_000),
+        pours(0),
+        source_heard(bytes(5_000_000), complete=True),
+        answers(200, b"x"),
+        hears(200, b"x", SAYS_NOTHING),
+        goes_on(),
+    ],
+    "no piece is larger than a message": [
+        asks("POST", body=bytes(300_000), size=300_000),
+        pieces_at_most(MAX_BODY),
+        source_heard(bytes(300_000), complete=True),
+    ],
+}
+
+REFUSED: dict[str, list[Step]] = {
+    "what is no HTTP": [
+        sends(b"nonsense\r\n\r\n"),
+        hears(400, fields=SAYS_CLOSE),
+        half_closed(),
+        logged(400, reason="The request line is malformed: 'nonsense'", sent=None, seconds=0.0),
+        said(),
+        asked(0),
+        sends(b"and more of it"),
+        half_closed(),
+        passes(LINGER - 0.01),
+        half_closed(),
+        passes(0.01),
+        is_over(),
+    ],
+    "what is no HTTP, from a client that leaves then": [
+        sends(b"nonsense\r\n\r\n"),
+        hears(400),
+        shuts(),
+        is_over(),
+        logged(400, reason="The request line is malformed: 'nonsense'", count=1),
+    ],
+    "TLS": [
+        sends(bytes.fromhex("160301020001000100")),
+        hears(400),
+        said("info: TLS came to a plain HTTP port, from 192.0.2.7"),
+    ],
+}
+
+UPGRADES: dict[str, list[Step]] = {
+    "the app accepts": [
+        asks(fields=UPGRADE),
+        accepts(),
+        hears(101, fields={b"upgrade": b"websocket", b"connection": b"upgrade"}),
+        goes_on(),
+        not_logged(),
+        sends(b"\x88\x80\0\0\0\0"),  # a close frame, masked
+        hears_raw(b"\x88\x00"),
+        is_over(),
+        logged(101),
+    ],
+    "the app accepts what can't be accepted": [
+        asks(fields=UPGRADE),
+        accepts("a b"),
+        hears(500),
+        given_up("the response was refused"),
+        said("error: the app's response to GET /: was refused: the subprotocol 'a b'"),
+    ],
+    "the app refuses": [
+        asks(fields=UPGRADE),
+        closes(),
+        hears(403, holds=b"The app refused this WebSocket.", fields=SAYS_CLOSE),
+        logged(403, reason="The app refused this WebSocket."),
+        is_over(),
+    ],
+    "the app answers": [
+        asks(fields=UPGRADE),
+        answers(404, b"x"),
+        hears(404, b"x", SAYS_CLOSE),
+        is_over(),
+    ],
+    "nothing that comes before the answer is read": [
+        asks(fields=UPGRADE),
+        sends(b"\x88\x80\0\0\0\0"),
+        is_not_read(),
+        answers(404, b"x"),
+        hears(404, b"x", SAYS_CLOSE),
+        asked(1),
+    ],
+    "a client that leaves before the answer": [
+        asks(fields=UPGRADE),
+        leaves(),
+        given_up("the client went away"),
+        logged(499, reason="The client went away."),
+    ],
+    "accepted while the service drains": [
+        asks(fields=UPGRADE),
+        drains(),
+        accepts(),
+        hears(101),
+        passes(0.0),
+        hears_raw(b"\x88\x11\x03\xf4service restart"),
+    ],
+}
+
+
+ROWS = KEEP_ALIVE | PIPELINED | LATE | BODIES | REFUSED | UPGRADES
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    one = Stage(Http1Framing())
+    one.open()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_row(stage: Stage, row: str) -> None:
+    play(stage, ROWS[row])
