@@ -25,7 +25,7 @@ from ...protocol.messages import Pairs
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
 from ..exchange.exchange import Exchange
-from ..http1.machine import CONTINUE
+from ..http1.machine import CONTINUE, HttpMachine
 from ..http1.refused_request import refused_request
 from ..http1.upgrade import switching_protocols
 from ..transport.client_socket import MOST_BUFFERED
@@ -40,30 +40,28 @@ from .exchange_sink import (
     ExchangeSink,
     log_app_fault,
 )
-from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection
+from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
 
 
 class Http1Connection(ClosingConnection):
-    __slots__ = ("_advancing", "_sink")
+    __slots__ = ("_advancing", "_cut_short", "_lingers", "_machine", "_sink")
 
     accepts_with: ClassVar[int] = 101
 
     def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
         super().__init__(transport, service)
+        self._machine = HttpMachine(service.http)
         self._sink = ExchangeSink(self, self._machine, endpoint, service)
         self._advancing = False
+        self._cut_short = False
+        """Whether the last response has ended before its end."""
+        self._lingers = False
+        """Whether the client may be sending what will not be read."""
 
     # -- reading -----------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Joins the service: from here on the poller brings what the client sends."""
-        self._service.connections.add(self)
-        if self._service.draining:
-            self.drain()
-        self._transport.join(self)
 
     def readable(self) -> None:
         """One read; the poller comes again for more. The barrier: trouble stays here."""
@@ -241,6 +239,13 @@ class Http1Connection(ClosingConnection):
         self._service.connections.discard(self)
         self._sink.release()
         return self._transport
+
+    def _last_act(self) -> LastAct:
+        machine = self._machine
+        if self._cut_short and not machine.end_shows:
+            return "reset"
+        quiet = machine.body_complete and not machine.buffered and not self._lingers
+        return "close" if quiet else "linger"
 
     def _closed(self) -> None:
         self._sink.release()

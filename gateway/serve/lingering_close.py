@@ -1,15 +1,21 @@
 """How an HTTP connection ends: so that its client gets all that was sent, and sees it if that is
-not all.
+not all. The same for every HTTP version.
 
-Of its states these are here: `flushing` when all that is left is to send what is kept, `lingering`
-when our side is shut and the client may still be writing (RFC 9112 section 9.6), `closed`, also
-when it has become a WebSocket's.
+To close a socket with bytes of the client's unread, or on their way, has the kernel reset the
+connection, and the client's kernel then throws away what it has of our last response (RFC 9112
+section 9.6). So a connection whose client may be sending closes its own side only, and lingers: it
+reads on for a while, without a look at what comes. One whose last response is cut off where that
+does not show is reset on purpose. Before either, what is kept has to go out.
+
+    idle, exchange... -> flushing    the end is decided, and the client has yet to take some
+    (all of these)    -> lingering   all is sent, and the client may be sending
+    (all of these)    -> closed      all is sent, and the client is not; or nobody is there; or
+                                     it was a handshake, and a WebSocket has it now
 """
 
 from abc import ABC, abstractmethod
 from typing import Final, Literal
 
-from ..http1.machine import HttpMachine
 from ..transport.client_socket import LINGER
 from ..transport.transport import Transport
 from .service_state import ServiceState
@@ -22,44 +28,51 @@ IDLE_LINGER: Final = 0.25
 lost here, so it is shorter than LINGER: a stop waits for it."""
 
 State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
+LastAct = Literal["close", "linger", "reset"]
 
 
 class ClosingConnection(ABC):
-    __slots__ = (
-        "_cut_short",
-        "_deadline",
-        "_lingers",
-        "_machine",
-        "_service",
-        "_state",
-        "_transport",
-    )
+    """A client connection in some HTTP version."""
+
+    __slots__ = ("_deadline", "_service", "_state", "_transport")
 
     def __init__(self, transport: Transport, service: ServiceState) -> None:
         self._transport = transport
         self._service = service
-        self._machine = HttpMachine(service.http)
         self._state: State = "idle"
         self._deadline = service.clock() + service.settings.header_timeout
         """Monotonic seconds at which the client is late with what it has to send; 0.0: never."""
-        self._cut_short = False
-        """Whether the last response has ended before its end."""
-        self._lingers = False
-        """Whether the client may be sending what will not be read."""
+
+    def open(self) -> None:
+        """Joins the service: from here on the poller brings what the client sends."""
+        self._service.connections.add(self)
+        if self._service.draining:
+            self.drain()
+        self._transport.join(self)
 
     @abstractmethod
-    def readable(self) -> None: ...
+    def readable(self) -> None:
+        """As a `Watched`."""
 
     @abstractmethod
-    def sweep(self, now: float) -> None: ...
+    def writable(self) -> None:
+        """As a `Watched`."""
+
+    @abstractmethod
+    def sweep(self, now: float) -> None:
+        """Ends what has lasted too long. Called a few times a second."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Ends it at once: the deadline for draining has passed, or it has failed."""
+
+    @abstractmethod
+    def _last_act(self) -> LastAct:
+        """How the connection ends, now that all is sent."""
 
     @abstractmethod
     def _closed(self) -> None:
         """Nothing is read or written any more."""
-
-    @abstractmethod
-    def cut(self) -> None:
-        """The deadline for draining has passed."""
 
     def drain(self) -> None:
         """The service ends. Responses from now on say `Connection: close`; an idle connection
@@ -86,14 +99,13 @@ class ClosingConnection(ABC):
 
     def _close_gently(self) -> None:
         """Closes so that the client gets all that was sent, and sees it if that is not all."""
-        machine = self._machine
-        if self._cut_short and not machine.end_shows:
-            self._transport.reset()
-            self._close()
-        elif machine.body_complete and not machine.buffered and not self._lingers:
-            self._close()
-        else:
+        act = self._last_act()
+        if act == "linger":
             self._linger(LINGER)
+            return
+        if act == "reset":
+            self._transport.reset()
+        self._close()
 
     def _linger(self, seconds: float) -> None:
         self._state = "lingering"

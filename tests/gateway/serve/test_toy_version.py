@@ -101,6 +101,7 @@ class Scene:
 
     def hears(self) -> list[tuple[int, bytes, bytes]]:
         heard = b""
+        self.turn()  # what was said outside of one
         try:
             while piece := self.client.recv(1 << 20):
                 heard += piece
@@ -237,6 +238,10 @@ def test_a_drain_lets_what_there_is_come_to_its_end(scene: Scene) -> None:
     assert scene.state.connections
     exchange.sink.respond(exchange, 200, (), b"bye")
     assert [kind for _, kind, _ in scene.hears()] == [HEAD, DATA, END]
+    scene.turn()
+    assert scene.client.recv(1) == b""
+    scene.client.close()
+    scene.turn()
     assert not scene.state.connections
 
 

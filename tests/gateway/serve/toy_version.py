@@ -26,6 +26,7 @@ from propylon.gateway.serve.exchange_sink import (
     WAS_CUT,
     ExchangeSink,
 )
+from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
 from propylon.gateway.transport.transport import Transport
@@ -173,39 +174,38 @@ class ToyStream:
         raise AssertionError("this version has no WebSockets")
 
 
-class ToyConnection:
-    """A service's connection, and its socket's owner."""
+class ToyConnection(ClosingConnection):
+    """A client connection with many streams."""
 
     def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
+        super().__init__(transport, service)
         self.transport, self.endpoint, self.service = transport, endpoint, service
         self.streams: dict[int, ToyStream] = {}
         self.rest = b""
         self.due = self.flushing = self.drains = False
 
-    def open(self) -> None:
-        self.service.connections.add(self)
-        self.transport.join(self)
-
     def readable(self) -> None:
         try:
             data = self.transport.recv()
-            if data == b"":
+            if data:
+                self.hear(data)
+            elif data is not None:
                 self.gone(LEFT)
-            for number, kind, payload in frames(self.rest + (data or b"")):
-                if number < 0:
-                    self.rest = payload
-                    break
-                if kind == HEAD and not self.drains:
-                    self.streams[number] = ToyStream(number, self)
-                stream = self.streams.get(number)
-                if stream is None:
-                    continue
+        except OSError:
+            self.gone(LEFT)
+
+    def hear(self, data: bytes) -> None:
+        *whole, (_, _, self.rest) = frames(self.rest + data)
+        for number, kind, payload in whole:
+            if kind == HEAD and not self.drains:
+                self.streams[number] = ToyStream(number, self)
+                self._deadline = 0.0
+            stream = self.streams.get(number)
+            if stream is not None:
                 try:
                     stream.hear(kind, payload)
                 except RequestError as error:
                     stream.refuse(error)
-        except OSError:
-            self.gone(LEFT)
 
     def writable(self) -> None:
         self.flush_soon()
@@ -230,13 +230,12 @@ class ToyConnection:
         try:
             while self.due and not self.transport.closed:
                 self.due = False
-                before = self.transport.kept
                 for stream in list(self.streams.values()):
                     stream.push()
-                if self.transport.send_kept() or self.transport.kept != before:
+                if self.transport.send_kept():
                     self.due = self.due or any(stream.body for stream in self.streams.values())
-            if self.drains and not self.streams and not self.transport.kept:
-                self.close()
+            if self._state == "idle" and self.drains and not (self.streams or self.transport.kept):
+                self._close_gently()
         except OSError:
             self.gone(LEFT)
         finally:
@@ -251,6 +250,8 @@ class ToyConnection:
     def sweep(self, now: float) -> None:
         if self.transport.send_by and now >= self.transport.send_by:
             self.gone(TOOK_NOTHING)
+        elif self._deadline and now >= self._deadline:
+            self._close()
         for stream in list(self.streams.values()):
             if stream.late_at and now >= stream.late_at:
                 stream.refuse(BODY_LATE)
@@ -266,8 +267,10 @@ class ToyConnection:
     def gone(self, why: str) -> None:
         for stream in list(self.streams.values()):
             stream.gone(why)
-        self.close()
+        self._close()
 
-    def close(self) -> None:
-        self.transport.close()
-        self.service.connections.discard(self)
+    def _last_act(self) -> LastAct:
+        return "linger"
+
+    def _closed(self) -> None:
+        """Its streams are gone before."""
