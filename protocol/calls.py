@@ -109,13 +109,11 @@ class Call:
         """Made when the first bytes come that are not the whole body: most calls never need it."""
 
     def open(self, call_id: int, request: str, send_credit: int) -> None:
-        """Begins its life, at either end of a link. `request`: "body" if more of the request's body
-        comes behind OPEN, else "complete"."""
+        """Begins its life, at either end of a link, once. `request`: "body" if more of the
+        request's body comes behind OPEN, else "complete"."""
         self.call_id = call_id
         self.request = request
-        self.response = "opened"
         self.send_credit = send_credit
-        self.receive_window = None
 
     def move_request(self, move: int) -> bool:
         """Makes a move of the gateway's half; False: it is illegal, and nothing has changed."""

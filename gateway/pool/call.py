@@ -47,7 +47,8 @@ class PoolCall(Call):
         "waited",
     )
 
-    def __init__(self, pool: "Surroundings", exchange: Exchange) -> None:
+    def __init__(self, pool: "Surroundings", exchange: Exchange, now: float) -> None:
+        """`now`: monotonic seconds."""
         super().__init__()
         self._pool = pool
         self.exchange: Exchange | None = exchange
@@ -63,8 +64,8 @@ class PoolCall(Call):
         """Whether the worker has said that the app is called."""
         self.kept: KeptBody | None = None
         """What went to the worker behind OPEN; None: nothing did."""
-        self.since = 0.0
-        """Queued, handed over or given body, whichever was last; monotonic seconds."""
+        self.since = now
+        """Made, taken from the queue or given body, whichever was last; monotonic seconds."""
         self.waited = 0.0
         """Seconds that it was in the queue, earlier attempts included."""
 
@@ -76,13 +77,32 @@ class PoolCall(Call):
     def account(self) -> Account:
         """Where the exchange has got to."""
         member, waited = self.member, self.waited
-        if member is None and self.since:
+        if member is None:
             waited += self._pool.clock() - self.since
         worker = None if member is None else member.who.get("worker")
         if not isinstance(worker, (int, str)):  # a worker may say anything of itself
             worker = None
         attempts = self.earlier + (member is not None)
         return Account(self._pool.settings.name, worker, waited, attempts)
+
+    def leave_queue(self, now: float) -> None:
+        """Its turn has come."""
+        self.waited += now - self.since
+        self.since = now
+
+    def place_on(self, member: "Carrier") -> None:
+        """This member has it from now on."""
+        self.member = member
+
+    def never_opened(self) -> None:
+        """Its member could not send it: there will be no END of it."""
+        self.response = "ended"
+
+    def detach(self) -> Exchange | None:
+        """The exchange has its answer, or gets it elsewhere: nobody waits for this call any more.
+        Returns the exchange; None if nobody did before."""
+        exchange, self.exchange = self.exchange, None
+        return exchange
 
     def send_body(self, data: bytes, more: bool) -> None:
         if self.member is None:
@@ -113,6 +133,22 @@ class PoolCall(Call):
         self.started = True
         if self._is_final:
             self.forget_body()
+
+    def count_refusal(self) -> None:
+        """A worker would not take it."""
+        self.refusals += 1
+
+    def count_death(self) -> None:
+        """A worker ended with it."""
+        self.deaths += 1
+
+    def next_attempt(self, exchange: Exchange, now: float) -> "PoolCall":
+        """The next attempt for its exchange, which leaves this one."""
+        self.exchange = None
+        another = PoolCall(self._pool, exchange, now)
+        another.deaths, another.refusals = self.deaths, self.refusals
+        another.waited, another.earlier = self.waited, self.earlier + 1
+        return another
 
     def forget_body(self) -> None:
         """It will not be needed again, whatever becomes of the worker."""

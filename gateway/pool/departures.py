@@ -33,21 +33,24 @@ class Departures:
     def __init__(self, delay: float) -> None:
         self._delay = delay
         self._since: float | None = None
-        self.held = False
-        """The gateway itself is about to end: nobody goes while it finishes what is here, unless
-        others stay."""
+        self._held = False
 
     @property
     def pool_leaves(self) -> bool:
         """Whether every worker has asked to, and none has come since."""
         return self._since is not None
 
+    def hold(self) -> None:
+        """The gateway itself is about to end: nobody goes while it finishes what is here, unless
+        others stay."""
+        self._held = True
+
     def due(self, members: Iterable[M], now: float) -> Sequence[M]:
         """Which may go now."""
         ready = [member for member in members if member.ready]
         asking = [member for member in ready if member.asked_to_leave is not None]
         stays = any(member.asked_to_leave is None and not member.hung for member in ready)
-        if self.held and not stays:
+        if self._held and not stays:
             return ()
         if not self._delay:
             return asking

@@ -108,7 +108,8 @@ class Member(PoolMember):
         exchange = call.exchange
         assert exchange is not None, "only exchanges that somebody waits for are handed over"
         request = exchange.request
-        call.member = self
+        self.running += 1
+        call.place_on(self)
         flags = CONFIRM_START if needs_confirmation(exchange) else 0
         if request.expects_continue and exchange.more_body and not exchange.body:
             flags |= HOLD_BODY
@@ -129,7 +130,8 @@ class Member(PoolMember):
             self.machine.open(call, scope, exchange.body, exchange.more_body, flags)
         except LocalProtocolError as error:
             log.error("%s cannot take a request: %s", self.name, error)
-            call.response = "ended"
+            call.never_opened()
+            self.running -= 1
             self._pool.ended(call, self)
             return
         if self._pool.winding_down:
@@ -279,7 +281,7 @@ class Member(PoolMember):
         try:
             if message[0] == RESPONSE:
                 if exchange is not None:
-                    call.exchange = None
+                    call.detach()
                     status = exchange.sink.respond(exchange, message[2], message[3], message[4])
                     self.answered += 1
                     if status >= 500:
@@ -289,10 +291,11 @@ class Member(PoolMember):
         except Exception:
             # The barrier of one call: whatever is wrong with it, the link's others go on.
             log.exception("a call's message could not be handed on")
-            call.exchange = None
+            call.detach()
             if exchange is not None:
                 exchange.sink.fail(exchange, 502, "The response could not be handed on.")
         if call.response == "ended":
+            self.running -= 1
             self._pool.ended(call, self)
 
     def _deliver_piece(self, call: PoolCall, exchange: Exchange, message: Message) -> None:
@@ -302,7 +305,7 @@ class Member(PoolMember):
             if body:
                 sink.body(exchange, body)
             if not more:
-                call.exchange = None
+                call.detach()
                 sink.end(exchange)
         elif message[0] == RESPONSE_START:
             self.count(sink.head(exchange, message[2], message[3]))
@@ -319,11 +322,11 @@ class Member(PoolMember):
         elif message[0] == RESET:
             self._deliver_reset(call, exchange, message[2])
         elif message[0] == END and exchange.status:
-            call.exchange = None
+            call.detach()
             sink.fail(exchange, 502, "The app ended in the middle of its response.")
 
     def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
-        call.started = True
+        call.entered()
         kind = event.get("type")
         if kind == REASON:
             if not exchange.status and (phrase := phrase_of(event)) is not None:
@@ -360,7 +363,7 @@ class Member(PoolMember):
         elif code == SHUTDOWN and not exchange.status:
             self._pool.broken_off(call, f"{self.name} had no time left", started=call.started)
         else:
-            call.exchange = None
+            call.detach()
             status = exchange.sink.fail(exchange, *_answer_to(code))
             if status:
                 self.count(status)
@@ -395,8 +398,9 @@ class Member(PoolMember):
                 self.drain()
             self._has_changed = True
         elif message[0] == NOT_READY:
-            self._pool.last_failure = reason_of(message[2])
-            log.debug("%s could not start: %s", self.name, self._pool.last_failure)
+            why = reason_of(message[2])
+            self._pool.could_not_start(why)
+            log.debug("%s could not start: %s", self.name, why)
         elif message[0] == BYE:
             # SPEC.md 9: whatever comes behind it is ignored, and we close too. The end of file may
             # be long in coming, where a child of the worker's holds the link.

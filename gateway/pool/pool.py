@@ -84,23 +84,21 @@ class Pool:
     def submit(self, exchange: Exchange) -> None:
         """Has the exchange, which was opened just now, answered by a worker or an error page."""
         self._requests += 1
-        call = PoolCall(self, exchange)
-        exchange.connect(call, exchange.opened)
-        self._place(call, exchange.opened)
-
-    def _place(self, call: PoolCall, now: float) -> None:
+        now = exchange.opened
+        call = PoolCall(self, exchange, now)
+        exchange.connect(call, now)
         member = self._balance.choose()
         if member is not None:
             self._hand_over(call, member, now)
-        elif self._queue.put(call, now):
-            call.since = now
         else:
+            self._queue_up(call, now)
+
+    def _queue_up(self, call: PoolCall, now: float) -> None:
+        if not self._queue.put(call, now):
             self._fail(call, 503, "The server is at its limit and its queue is full.", "queue-size")
 
     def _hand_over(self, call: PoolCall, member: PoolMember, now: float) -> None:
-        call.since = now
         self.running.add(call)
-        member.running += 1
         exchange = call.exchange
         assert exchange is not None, "only exchanges that somebody waits for are handed over"
         exchange.start(now)
@@ -115,13 +113,12 @@ class Pool:
             member = self._balance.choose()
             if member is None:
                 return
-            call, since = queue.take()
-            now = self.clock()
-            call.waited += now - since
+            call, now = queue.take(), self.clock()
+            call.leave_queue(now)
             self._hand_over(call, member, now)
 
     def _fail(self, call: PoolCall, status: int, sentence: str, option: str = "") -> None:
-        exchange, call.exchange = call.exchange, None
+        exchange = call.detach()
         if exchange is not None:
             exchange.sink.fail(exchange, status, sentence, option)
 
@@ -145,6 +142,10 @@ class Pool:
         """Whether the supervisor has seen the end of a worker that presents itself now: it dialled,
         died, and one of its children holds the link open."""
         return who.get("id") in self._ended
+
+    def could_not_start(self, why: str) -> None:
+        """A worker has said so; for the log, if no other is ready."""
+        self.last_failure = why
 
     def changed(self) -> None:
         """A member became ready, announced other slots, wants to leave, or is late or no more."""
@@ -194,8 +195,7 @@ class Pool:
         self._dispatch()  # a hung one may be the last now
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
-        """The call has left the app: its slot is free."""
-        member.running -= 1
+        """The call has left the app: its slot is free, and the member has counted that."""
         self.running.discard(call)
         if call.kept is not None:
             call.kept.drop()
@@ -209,7 +209,7 @@ class Pool:
 
     def refused(self, call: PoolCall) -> None:
         """The worker gave the call up before the app was called; it keeps the slot until END."""
-        call.refusals += 1
+        call.count_refusal()
         if not self._try_again(call, started=False):
             self._fail(call, 502, "The workers of this app refused this request.")
 
@@ -224,7 +224,7 @@ class Pool:
         """The worker ended, or gave the call up since it ends. `started`: as far as it has said."""
         exchange = call.exchange
         assert exchange is not None, "somebody waits for it"
-        call.deaths += 1
+        call.count_death()
         if not self._try_again(call, started=started or not needs_confirmation(exchange)):
             exchange.give_reason(reason)
             self._fail(call, 502, "The worker that had this request ended before it answered.")
@@ -242,16 +242,17 @@ class Pool:
             return False
         if started and not self._budget.spend(self._requests):
             return False
-        call.exchange = None
-        another = PoolCall(self, exchange)
-        another.deaths, another.refusals = call.deaths, call.refusals
-        another.waited, another.earlier = call.waited, call.earlier + 1
         now = self.clock()
+        another = call.next_attempt(exchange, now)
         exchange.connect(another, now)
         rest = call.rewind(exchange)
         if rest:
             exchange.uploader.take_back(exchange, rest)
-        self._place(another, now)
+        member = self._balance.choose()
+        if member is not None:
+            self._hand_over(another, member, now)
+        else:
+            self._queue_up(another, now)
         return True
 
     # -- time --------------------------------------------------------------------------------
@@ -322,7 +323,7 @@ class Pool:
 
     def keep_workers(self) -> None:
         """The gateway is about to end, and has something to finish first."""
-        self._departures.held = True
+        self._departures.hold()
 
     def wind_down(self) -> None:
         """No new clients come. Apps of workers that are to leave had better end their streams."""
@@ -333,7 +334,7 @@ class Pool:
     def give_up(self) -> None:
         """The gateway's time to finish is over: who still waits for a response hears so."""
         while self._queue.has_waiter():
-            self._fail(self._queue.take()[0], 503, "The server ends, and no worker was free.")
+            self._fail(self._queue.take(), 503, "The server ends, and no worker was free.")
         for call in [call for call in self.running if call.exchange is not None]:
             exchange = call.exchange
             if exchange is not None and not exchange.status:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class PoolMember(ABC):
     def __init__(self) -> None:
         self.running = 0
+        """Calls that were opened and have not ended: counted by `open`, and before the pool is
+        told that one has ended."""
         self.slots = 0
         """Calls that it is willing to run at once; 0 until it is ready and when it drains."""
         self.ready = False
@@ -43,7 +45,8 @@ class PoolMember(ABC):
             self.errors += 1
 
     @abstractmethod
-    def open(self, call: "PoolCall") -> None: ...
+    def open(self, call: "PoolCall") -> None:
+        """Sends it to the worker, and places it on this member."""
 
     @abstractmethod
     def drain(self) -> None:

@@ -61,11 +61,10 @@ class PoolQueue(Generic[W]):
             line.popleft()
         return bool(line)
 
-    def take(self) -> tuple[W, float]:
-        """The one that has waited longest, and since when; after `has_waiter`. Raises IndexError
-        if there is none."""
-        since, waiter = self.line.popleft()
-        return waiter, since
+    def take(self) -> W:
+        """The one that has waited longest; after `has_waiter`. Raises IndexError if there is
+        none."""
+        return self.line.popleft()[1]
 
     def take_overdue(self, now: float) -> W | None:
         """Takes the oldest out if its wait is over: it has left, or has waited for too long. None:

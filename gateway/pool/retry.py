@@ -1,8 +1,38 @@
 """When a worker ended with calls on it: which of them another worker may answer. Pure.
 
-The failure table of docs/ARCHITECTURE.md: a call that never reached the app goes elsewhere,
-whatever its method; one that did goes elsewhere once, if doing it twice means the same as doing it
-once. Either needs the body that was sent, from its first byte on.
+A worker is killed with ten calls on it. To fail them all would be honest; but nine clients in ten
+would be glad to have theirs answered by the next worker, and never know. What stands in the way?
+
+**A request that is done twice.** A payment must not be made twice because a process died, so "a
+proxy MUST NOT automatically retry non-idempotent requests" (RFC 9110 section 9.2.2). What matters
+for that is whether the app was called, and from outside nobody can tell: OPEN may lie in the dead
+worker's socket, unread. So the worker tells it beforehand. For a method that may not be done twice
+it has STARTED on the wire before it calls the app (SPEC.md 6.3); where no STARTED came, the app was
+not called, and the request may go elsewhere whatever it is. Methods that may be done twice do
+without that message: of these, each counts as started.
+
+**A response that has begun.** The client has its head, and another worker's would not match. There
+is no retry from there on.
+
+**The body.** The next worker needs it from the first byte on, and a gateway hands bodies on as they
+come. To keep all of each would let clients fill our memory. But credit has bounded it already: a
+worker gives credit only as its app takes bytes, so to an app that was never called no more can have
+gone than the initial window. So as much is kept as a window holds (`KeptBody`, of the very objects
+that were sent), and the calls that may certainly be retried can be. What goes beyond the window has
+been taken by an app: that call cannot be retried, and what was kept of it is dropped at once. What
+began and may be done twice is kept as well, as long as all of these together are not too much.
+
+At a retry the first bytes travel in the new OPEN, as many as it carries. The rest goes back to
+where the client's body comes from (`Uploader.take_back`), which sends it again in front of what the
+client has still to send, as the new worker gives credit.
+
+**A request that kills.** Some requests end every worker that they meet, and to send them on and on
+would take the whole app down. Two deaths are enough (`MOST_DEATHS`).
+
+**A storm.** Where all workers die of overload, retries are more load. What the app had already is
+done again only within a budget (`RetryBudget`).
+
+The failure table of docs/ARCHITECTURE.md says what comes of it, row by row.
 """
 
 from collections import deque
@@ -41,6 +71,13 @@ class KeptBodies:
 
     def __init__(self) -> None:
         self.size = 0
+        """In bytes."""
+
+    def grow(self, size: int) -> None:
+        self.size += size
+
+    def shrink(self, size: int) -> None:
+        self.size -= size
 
 
 class KeptBody:
@@ -70,12 +107,12 @@ class KeptBody:
         elif size:
             self._pieces.append(data)
             self._size += size
-            self._all.size += size
+            self._all.grow(size)
 
     def drop(self) -> None:
         self.whole = False
         self._pieces.clear()
-        self._all.size -= self._size
+        self._all.shrink(self._size)
         self._size = 0
 
     def take(self, opened: bytes) -> bytes:

@@ -25,7 +25,6 @@ CEILINGS = {
     "gateway/http": 13,
     "gateway/http1": 21,
     "gateway/observe": 5,
-    "gateway/pool": 25,
     "gateway/serve": 5,
     "gateway/supervisor": 2,
     "gateway/supervisor/fleet": 57,

@@ -39,7 +39,8 @@ class LinkedMember(PoolMember):
 
     def open(self, call: PoolCall) -> None:
         assert call.exchange is not None
-        call.member = self
+        self.running += 1
+        call.place_on(self)
         request = call.exchange.request
         scope = (
             "http", "1.1", request.method, "http", request.path, b"", "", (), None, None, None,
@@ -78,7 +79,8 @@ class LinkedMember(PoolMember):
             if isinstance(call, PoolCall) and message[0] == STARTED:
                 call.entered()
             if isinstance(call, PoolCall) and call.response == "ended":
-                call.exchange = None
+                call.detach()
+                self.running -= 1
                 self.pool.ended(call, self)
 
     def start(self, call: Call) -> None:

@@ -59,7 +59,7 @@ def test_a_new_one_lets_the_old_go() -> None:
 def test_while_the_gateway_ends_the_last_stay(delay: float) -> None:
     one, two = Worker(asked_to_leave=5.0), Worker()
     departures = Departures(delay)
-    departures.held = True
+    departures.hold()
     assert departures.due([one, two], 9.0) == [one]
     two.asked_to_leave = 9.0
     assert not departures.due([two], 60.0)

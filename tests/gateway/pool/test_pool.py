@@ -171,7 +171,7 @@ def test_nobody_in_the_queue_is_handed_over_twice() -> None:
 def test_an_outage_is_logged_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     p = pool(queue_timeout=5.0)
     p.sweep(100.0)
-    p.last_failure = "No module named 'flask'"
+    p.could_not_start("No module named 'flask'")
     for _ in range(2):
         submit(p)
     p.sweep(105.1)
