@@ -9,7 +9,7 @@ from typing import Final
 from ..config.build import gateway_settings
 from ..config.config import Config, PoolConfig
 from ..listen.sockets import Listeners
-from .fleet.events import Reload, ReplicaId
+from .fleet.events import ReplicaId, RollOut
 from .fleet.replica import FleetSettings
 
 _FOR_LIFE: Final = (
@@ -73,11 +73,11 @@ class Generations:
                 return pool
         raise LookupError(f"there is no pool {name}")
 
-    def places(self) -> frozenset[ReplicaId]:
+    def replicas(self) -> frozenset[ReplicaId]:
         """Of the current configuration, as it has been scaled."""
-        return self._places(self.workers)
+        return self._replicas(self.workers)
 
-    def _places(self, workers: Mapping[str, int]) -> frozenset[ReplicaId]:
+    def _replicas(self, workers: Mapping[str, int]) -> frozenset[ReplicaId]:
         gateways = [ReplicaId("gateway", number + 1) for number in range(self._plan.gateways)]
         if not self._plan.with_workers:
             return frozenset(gateways)
@@ -87,15 +87,15 @@ class Generations:
             for number in range(count)
         }
 
-    def next(self, config: Config, *, observe: float) -> Reload:
+    def next(self, config: Config, *, observe: float) -> RollOut:
         """The order to bring this configuration into use, and whatever code is there now."""
         config = replace(config, **{name: getattr(self.current, name) for name in _FOR_LIFE})
         self._last += 1
         self._configs[self._last] = config
         changed = config != self.current
-        return Reload(
+        return RollOut(
             generation=self._last,
-            places=self._places(self._wanted(config)),
+            replicas=self._replicas(self._wanted(config)),
             replaced=frozenset({"worker", "gateway"})
             if self._gateways_due or self._gateway_side(config) != self._gateway_side(self.current)
             else frozenset({"worker"}),
@@ -105,12 +105,14 @@ class Generations:
             reverts=changed or all(pool.preload for pool in self.current.pools),
         )
 
-    def next_gateways(self) -> Reload:
+    def next_gateways(self) -> RollOut:
         """The order to replace the gateways alone, by what is installed now."""
         self._last += 1
         self._configs[self._last] = self.current
         self._gateways_due = True
-        return Reload(generation=self._last, places=self.places(), replaced=frozenset({"gateway"}))
+        return RollOut(
+            generation=self._last, replicas=self.replicas(), replaced=frozenset({"gateway"})
+        )
 
     def needs_restart(self, config: Config) -> list[str]:
         """Options that differ and that a reload leaves as they are."""
@@ -131,9 +133,9 @@ class Generations:
         """A reload, for a reason of its own: the next one need not bring what it would have."""
         self._gateways_due = False
 
-    def count(self, places: Iterable[ReplicaId]) -> None:
+    def count(self, replicas: Iterable[ReplicaId]) -> None:
         """What is wanted is what there are replicas for: by configuration, or scaled meanwhile."""
-        counts = Counter(place.pool for place in places if place.kind == "worker")
+        counts = Counter(name.pool for name in replicas if name.kind == "worker")
         self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
 
     def _wanted(self, config: Config) -> dict[str, int]:

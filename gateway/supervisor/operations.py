@@ -14,7 +14,7 @@ from ..control.server import Say
 from ..control.status import StatusReport, tail
 from ..observe.process_log import logger
 from .fleet.controller import FleetController
-from .fleet.events import FleetEvent, ReloadEnded, Scale
+from .fleet.events import FleetEvent, ReloadEnded, ScalePool
 from .generations import Generations, Plan, fleet_settings
 from .systemd_notify import Notifier
 from .upgrade.exec import refused
@@ -105,7 +105,7 @@ class Operations:
 
     @property
     def _stopping(self) -> bool:
-        return self._supervisor.controller.phase in ("stopping", "ended")
+        return self._supervisor.controller.stops
 
     # -- reload ------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Operations:
             raise _Refused(f"{NO_WORKERS}, and its configuration is as it was")
         order = supervisor.generations.next(config, observe=config.reload_observe)
         reloading = self._reloads[order.generation] = _Reloading(order.generation)
-        supervisor.controller.fleet.configure(fleet_settings(config))
+        supervisor.controller.configure(fleet_settings(config))
         supervisor.notifier.reloading()
         supervisor.tell(order)
         return reloading
@@ -167,7 +167,7 @@ class Operations:
             supervisor.generations.failed()
         if supervisor.controller.rollout is None:
             current = supervisor.generations.current
-            supervisor.controller.fleet.configure(fleet_settings(current))
+            supervisor.controller.configure(fleet_settings(current))
             supervisor.notifier.reloaded()
         reloading = self._reloads.pop(ended.generation, None)
         if reloading is not None:
@@ -278,7 +278,7 @@ class Operations:
         if wanted < 1:
             return Result(False, f"pool {pool} has {before}, and needs at least one worker")
         counts[pool] = wanted
-        self._supervisor.tell(Scale(pool, wanted))
+        self._supervisor.tell(ScalePool(pool, wanted))
         sentence = f"Pool {pool}: {wanted} worker{'s' * (wanted > 1)} wanted, {before} before"
         logger.info("%s", sentence)
         return Result(True, sentence)

@@ -124,11 +124,9 @@ class StatusBuilder:
         fleet = controller.fleet
         pools = [pool.name for pool in generations.current.pools]
         if not plan.gateways:
-            ready = {
-                c.replica_id.pool for c in fleet.ready("worker") if not fleet.heartbeats.hung(c.id)
-            }
+            ready = {c.replica_id.pool for c in fleet.ready("worker") if not fleet.hung(c)}
             return ready.issuperset(pools)
-        gateways = [c.id for c in fleet.ready("gateway") if not fleet.heartbeats.hung(c.id)]
+        gateways = [c.id for c in fleet.ready("gateway") if not fleet.hung(c)]
         usable = {pool for gateway in gateways for pool, w in fleet.links.all(gateway) if w}
         usable |= {one.pool for one in self._linked() if one.state == "ready"}
         return bool(gateways) and usable.issuperset(pools)
@@ -145,16 +143,15 @@ class StatusBuilder:
 
     def _worker(self, child: Process, controller: FleetController, now: float) -> WorkerStatus:
         vitals = self.vitals.get(child.id, Vitals())
-        hung = controller.fleet.heartbeats.hung(child.id)
-        replica = controller.fleet.replicas.get(child.replica_id)
-        due = replica.due if replica is not None and replica.current is child else ""
+        hung = controller.fleet.hung(child)
+        wanted = child.replica.wants_why if child is child.replica.current else ""
         return WorkerStatus(
             number=child.replica_id.number,
             pid=child.pid,
             generation=child.generation,
             state="hung" if hung else child.state,
             uptime=now - child.since,
-            why=child.why or due or self._link_fault(child, controller, now),
+            why=child.why or wanted or self._link_fault(child, controller, now),
             rss=vitals.rss,
             calls=vitals.calls,
             queued=vitals.queued,

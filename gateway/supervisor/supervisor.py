@@ -38,8 +38,8 @@ from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
     Answered,
-    Drain,
     Draining,
+    DrainProcess,
     Exited,
     Finish,
     FleetCommand,
@@ -56,7 +56,7 @@ from .fleet.events import (
     Spawn,
     Spawned,
     Start,
-    Stop,
+    StopAll,
     StopNow,
     Tick,
 )
@@ -107,7 +107,7 @@ class Supervisor:
         # Numbers that no other supervisor's children have: a gateway may know workers of several.
         self.controller = FleetController(
             fleet_settings(generations.current),
-            sorted(generations.places()),
+            sorted(generations.replicas()),
             first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
@@ -184,7 +184,7 @@ class Supervisor:
         except Exception:
             # Whatever is wrong here, those who serve need this process.
             logger.exception("a fault of Propylon's supervisor, at %r", message)
-        if self.controller.phase in ("stopping", "ended"):
+        if self.controller.stops:
             # No gateway follows: when the last one closes its own, clients are refused at once.
             self.plan.listeners.close()
         self._say_when_serving()
@@ -193,7 +193,7 @@ class Supervisor:
         match decision:
             case Spawn():
                 self._spawn(decision, nursery)
-            case Drain(child):
+            case DrainProcess(child):
                 self._signal(child, signal.SIGTERM)
             case StopNow(child):
                 if child in self._processes:
@@ -266,7 +266,6 @@ class Supervisor:
                 self._tend, child, self.controller.fleet.processes[child].replica_id, process
             )
         logger.info("Took over from older code, with %d processes", len(self._processes))
-        self.controller.fleet.fill_empty(now)
         if self.plan.gateways:
             self.tell(self.generations.next_gateways())
         else:
@@ -396,11 +395,7 @@ class Supervisor:
         self.tell(Linked(gateway, report.pool, frozenset(usable)))
 
     def _forget_generations(self) -> None:
-        rollout = self.controller.rollout
-        in_use = {self.controller.fleet.generation} | (
-            {rollout.generation} if rollout else set[int]()
-        )
-        self._launcher.forget_zygotes(in_use)
+        self._launcher.forget_zygotes(self.controller.generations)
 
     # What the operator reads.
 
@@ -439,7 +434,7 @@ class Supervisor:
         await self._stopping.wait()
         await trio.sleep(STOP_SAYS_AFTER)
         while True:
-            until = self.controller.cut_at
+            until = self.controller.stop_now_at
             left = None if until is None else until - trio.current_time()
             children = self.controller.fleet.processes.values()
             if text := waits_for(
@@ -482,7 +477,7 @@ class Supervisor:
             logger.info("Stopping on %s", why)
             self.notifier.stopping(f"Stopping on {why}")
             self._stopping.set()
-        self.tell(Stop(now))
+        self.tell(StopAll(now))
 
 
 def _reason(error: Exception) -> str:

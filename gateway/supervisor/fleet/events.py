@@ -1,4 +1,8 @@
-"""What the children table is told, and what it decides. Plain values, no I/O."""
+"""What the fleet is told, and the commands that it answers with. Plain values, no I/O.
+
+`child` is the number of a process: the supervisor gives it before there is a pid, and never
+twice.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReplicaId:
-    """One process that there shall be."""
+    """What a replica is called: one process that there shall be, whichever it is now."""
 
     kind: Literal["gateway", "worker"]
     number: int
@@ -23,12 +27,12 @@ class ReplicaId:
         return f"{self.kind} {self.number}{inserted}{of_pool}"
 
 
-# FleetEvent.
+# What it is told.
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Fill every replica."""
+    """Start every process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,11 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reload:
+class RollOut:
     """A new generation: replace what is there, each when its replacement is proven."""
 
     generation: int
-    places: frozenset[ReplicaId]
+    replicas: frozenset[ReplicaId]
     """All that there shall be from now on, replaced or not."""
     replaced: frozenset[Literal["gateway", "worker"]] = frozenset({"worker"})
     """The kinds of process that are of the new generation."""
@@ -128,12 +132,12 @@ class Reload:
     observe: float = 0.0
     """Seconds that the first replacements serve before anything else is replaced."""
     reverts: bool = False
-    """Whether a worker that is started as one of the old generation really is: what has changed
+    """Whether a worker that is started as one of the old generation really is one: what has changed
     is the configuration, and not only the code on disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ScalePool:
     """So many workers of a pool."""
 
     pool: str
@@ -141,7 +145,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopAll:
     """Finish what is under way, then end; with `now`, at first or later: at once."""
 
     now: bool = False
@@ -149,11 +153,11 @@ class Stop:
 
 FleetEvent = (
     Start | Spawned | Ready | NotReady | Exited | Linked | Answered | Alive | Draining | Recycle
-    | Tick | Reload | Scale | Stop
+    | Tick | RollOut | ScalePool | StopAll
 )  # fmt: skip
 
 
-# Decided.
+# What is to be done.
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +166,19 @@ class Spawn:
     replica_id: ReplicaId
     generation: int
     replaces: bool = False
-    """Whether somebody holds the replica meanwhile."""
+    """Whether the replica has another process meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """SIGTERM: drain and exit."""
+class DrainProcess:
+    """Finish what you have, then exit. By SIGTERM."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopNow:
-    """Said on the channel, since SIGTERMs may come from anybody: exit at once."""
+    """Exit at once. Said on the channel, since SIGTERMs may come from anybody."""
 
     child: int
 
@@ -188,6 +192,8 @@ class ShowStacks:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
+    """By SIGKILL: its time is over."""
+
     child: int
 
 
@@ -202,14 +208,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class ReloadEnded:
-    """A reload was committed, or it was given up and the generation before serves on."""
+    """A rollout was committed, or it was aborted and the generation before serves on."""
 
     generation: int
     committed: bool
     why: str = ""
     detail: str = ""
     overtaken: bool = False
-    """Given up for a later wish, and not because anything is wrong with it."""
+    """Aborted for a later order, and not because anything is wrong with it."""
     done: int = field(default=0, compare=False)
     """Processes that had been replaced by then, of so many:"""
     of: int = field(default=0, compare=False)
@@ -222,4 +228,26 @@ class Finish:
     code: int
 
 
-FleetCommand = Spawn | Drain | StopNow | ShowStacks | Kill | Say | ReloadEnded | Finish
+FleetCommand = Spawn | DrainProcess | StopNow | ShowStacks | Kill | Say | ReloadEnded | Finish
+
+
+# What is handed over in an upgrade.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRecord:
+    """A process as newer code of this supervisor has to know it."""
+
+    id: int
+    replica_id: ReplicaId
+    generation: int
+    state: Literal["starting", "ready", "stopping"]
+    role: Literal["current", "replacement", "leaving"]
+    since: float
+    """When it was spawned, or ready."""
+    deadline: float | None
+    pid: int
+    why: str
+    """Why it leaves."""
+    recycle_why: str
+    """Why it asks to be replaced."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-LOOK_EVERY: Final = 1.0
+CHECK_EVERY: Final = 1.0
 """Seconds to the next look, at most."""
 SLACK: Final = 0.5
 """Seconds that a look may be late; what is more was no time in which we could have heard."""
@@ -19,6 +19,9 @@ class Heartbeats:
         self._looked: float | None = None
         self._heard: dict[int, float] = {}
         self._hung: set[int] = set()
+
+    def configure(self, timeout: float) -> None:
+        self.timeout = timeout
 
     def heard(self, child: int, now: float) -> bool:
         """Whether it was taken for hung until now."""
@@ -41,11 +44,11 @@ class Heartbeats:
         if not self.timeout or not watched:
             return None
         due = min(self._heard[child] for child in watched) + self.timeout
-        return due if self._looked is None else min(due, self._looked + LOOK_EVERY)
+        return due if self._looked is None else min(due, self._looked + CHECK_EVERY)
 
     def overdue(self, now: float) -> list[int]:
         """Those that are hung from now on. To be asked whenever there is anything to do."""
-        if self._looked is not None and (missed := now - self._looked - LOOK_EVERY) > SLACK:
+        if self._looked is not None and (missed := now - self._looked - CHECK_EVERY) > SLACK:
             self._heard = {child: min(at + missed, now) for child, at in self._heard.items()}
         self._looked = now
         if not self.timeout:

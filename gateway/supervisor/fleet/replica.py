@@ -1,10 +1,184 @@
-"""What the children table keeps: processes, and the replicas that they hold. Pure."""
+"""One replica: a process that there shall be, and the processes that take turns in being it. Pure.
 
-from dataclasses import dataclass, field
-from typing import Literal
+The problem
+===========
 
+"worker 2 of pool web" is a name that stays; the processes behind it come and go. The plain way
+would be to keep one process for each name, and its state. It fails at the first reload: capacity
+must not fall, so the new process has to be ready *before* the old one is asked to leave, and for
+a while the name has two. The old one may then need half a minute to finish a download. A crash of
+the new one, or another reload, comes in the middle of that, and the name has three.
+
+What happens to one of them means something else for each. A worker that dies while it serves
+leaves a gap that is filled at once. One that dies before it was ready is a failed start: to try
+again at once would only fail again. If it was to replace somebody, nothing is missing: the other
+serves on. And one that was asked to leave has done what it should. Besides, they are processes:
+nothing can be relied on. Each may die at any moment, and what it says may be late: "I am ready"
+from one that has just been told to go was on its way already.
+
+So one word says both, what a process is to its replica and how far it has come: its *stage*. What
+can happen comes in any order, and there are too many pairs of a stage and an event to get right
+in scattered conditions. Hence the table below, which has every one.
+
+    fill                                     replace
+      |                                         |
+      v                promote                  v
+    starting <-------------------------------- joining
+      | ready                                   | ready
+      v                promote                  v
+    serving  <-------------------------------- standby
+      |                                         |
+      +------------------+----------------------+
+                         | drain; not ready; late; silent (where it is not serving)
+                         v
+                     draining ---- late ----> killed
+                                                          any stage ---- exited ----> gone
+
+The *current* process is the one that is starting or serving, the *replacement* the one that is
+joining or standing by; there is at most one of each. All others are *leaving*: each is watched
+until it has ended, and killed if that takes too long.
+
+The events are of two kinds. What *happens* (a process says something, or ends, or its time is up)
+may happen at any stage, so every stage has an entry: most often the same stage, which means "too
+late, or of no concern now". An *order* comes from code of ours, and must fit: where the table has
+no entry the order is a fault, and IllegalMove is raised. What changes no stage anywhere (a pid, a
+heartbeat, the wish to be recycled) is not in the table.
+
+Rules for reading and changing this file
+========================================
+
+1.  Everything that changes a process's stage, and with it what the replica has, is in this file.
+    The fleet, a rollout and a shutdown ask, and give orders; they assign nothing.
+2.  The table is the only place that knows which stage follows which. No method sets a stage.
+3.  What cannot be decided here is returned as a Setback: whether a failed process ends a rollout,
+    or a first start, is not for one replica to say.
+4.  Nothing is done here: what is to be done is put among the fleet's commands.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ...control.durations import duration
 from .backoff import Backoff
-from .events import ReplicaId
+from .events import (
+    DrainProcess,
+    Exited,
+    FleetCommand,
+    Kill,
+    ProcessRecord,
+    ReplicaId,
+    Say,
+    ShowStacks,
+    Spawn,
+    StopNow,
+)
+from .heartbeats import Heartbeats
+
+Stage = Literal["starting", "serving", "joining", "standby", "draining", "killed", "gone"]
+Event = Literal[
+    # what happens
+    "ready", "not ready", "late", "silent", "exited",
+    # orders
+    "promote", "drain", "stop now",
+]  # fmt: skip
+
+MOVES: Final[dict[Stage, dict[Event, Stage]]] = {
+    # The current process.
+    "starting": {
+        "ready": "serving",
+        "not ready": "draining",
+        "late": "draining",
+        "silent": "starting",
+        "exited": "gone",
+        "drain": "draining",
+        "stop now": "draining",
+    },
+    "serving": {
+        "ready": "serving",
+        "not ready": "serving",
+        "late": "serving",
+        "silent": "serving",  # until its replacement is ready: it may come round
+        "exited": "gone",
+        "drain": "draining",
+        "stop now": "draining",
+    },
+    # The replacement.
+    "joining": {
+        "ready": "standby",
+        "not ready": "draining",
+        "late": "draining",
+        "silent": "joining",
+        "exited": "gone",
+        "promote": "starting",  # whoever it was to replace has died
+        "drain": "draining",
+        "stop now": "draining",
+    },
+    "standby": {
+        "ready": "standby",
+        "not ready": "standby",
+        "late": "draining",  # ready, but not linked to all that would use it
+        "silent": "draining",
+        "exited": "gone",
+        "promote": "serving",
+        "drain": "draining",
+        "stop now": "draining",
+    },
+    # Those that leave.
+    "draining": {
+        "ready": "draining",
+        "not ready": "draining",
+        "late": "killed",
+        "silent": "draining",
+        "exited": "gone",
+        "drain": "draining",
+        "stop now": "draining",
+    },
+    "killed": {
+        "ready": "killed",
+        "not ready": "killed",
+        "late": "killed",
+        "silent": "killed",
+        "exited": "gone",
+        "drain": "killed",
+        "stop now": "killed",
+    },
+    # It has ended, and is not heard of again.
+    "gone": {},
+}
+
+Shown = Literal["starting", "ready", "stopping"]
+SHOWN: Final[dict[Stage, Shown]] = {
+    "starting": "starting",
+    "joining": "starting",
+    "serving": "ready",
+    "standby": "ready",
+    "draining": "stopping",
+    "killed": "stopping",
+    "gone": "stopping",
+}
+"""Stage -> what the operator reads, who sees both processes of a replica anyway."""
+
+Wants = Literal["nothing", "recycling", "reverting", "repair"]
+"""What a current process is to be replaced for, outside of a rollout. Recycling waits for its turn;
+reverting does too, and is tried once; repair, of one that hangs, waits for nobody."""
+
+GATEWAY_STARTUP: Final = 30.0
+FAILED_GRACE: Final = 3.0
+"""Seconds that a process which failed to start has to exit before it is killed."""
+MARGIN: Final = 1.0
+"""Seconds that gateways are given beyond the deadline that they keep themselves."""
+APP_SHUTDOWN: Final = 12.0
+"""The same for workers: an app's lifespan shutdown may take 10 seconds after its last call."""
+HUNG_GRACE: Final = 3.0
+"""Seconds that a hung worker, whose replacement serves, has to come round and drain."""
+STOP_NOW_GRACE: Final = 1.5
+"""Seconds from "stop now" to SIGKILL."""
+REVERT: Final = "it is of a reload that was given up"
+"""Why a worker is replaced that had been promoted already."""
+
+
+class IllegalMove(Exception):
+    """An order that does not fit the process's stage: a fault of whoever gave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,45 +186,495 @@ class FleetSettings:
     startup_timeout: float = 60.0
     graceful_timeout: float = 30.0
     heartbeat_timeout: float = 30.0
-    """Seconds of silence after which a worker is taken for hung; 0: never."""
+    """Seconds of silence after which a process is taken for hung; 0: never."""
     failed_boot: Literal["exit", "wait"] = "exit"
     """wait: for the next Reload, as suits development."""
 
 
-@dataclass(slots=True, eq=False)
-class Process:
-    id: int
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A process has failed, and its replica alone cannot say what follows from that."""
+
     replica_id: ReplicaId
     generation: int
-    since: float
-    """When it was spawned; from Ready on, when it was ready."""
-    deadline: float | None
-    """When it must be ready, and linked if it replaces somebody; stopping, when it is killed."""
-    state: Literal["starting", "ready", "stopping"] = "starting"
-    served: bool = False
-    """Has been ready."""
-    killed: bool = False
-    pid: int = 0
-    why: str = ""
-    """Why it stops, or is about to be succeeded."""
-    wish: str = ""
-    """Why it would be replaced; it says so once, perhaps before it holds a replica."""
+    """Of the process: a rollout of the same generation ends here."""
+    why: str
+    detail: str = ""
+    first_start: bool = False
+    """No process of the replica has ever been ready: what cannot boot is not retried."""
+
+
+class Process:
+    """One process, from the order to spawn it to its end. Its replica alone may change it."""
+
+    __slots__ = (
+        "deadline", "generation", "held", "id", "pid", "recycle_why", "replica", "served", "since",
+        "stage", "why",
+    )  # fmt: skip
+
+    def __init__(
+        self, replica: "Replica", number: int, generation: int, stage: Stage, now: float
+    ) -> None:
+        self.id = number
+        self.replica = replica
+        self.generation = generation
+        self.stage: Stage = stage
+        self.since = now
+        """When it was spawned; from "ready" on, when it was ready."""
+        self.deadline: float | None = None
+        """When it must be ready, and linked if it is a replacement; leaving, when it is killed."""
+        self.held = False
+        """A rollout has it started as a replacement, and alone decides about it."""
+        self.served = False
+        """Has been ready."""
+        self.pid = 0
+        self.why = ""
+        """Why it leaves."""
+        self.recycle_why = ""
+        """Why it would be replaced; it says so once, perhaps while it still stands by."""
 
     def __str__(self) -> str:
         return self.replica_id.called(f"pid {self.pid}" if self.pid else "")
 
+    @property
+    def replica_id(self) -> ReplicaId:
+        return self.replica.id
 
-@dataclass(slots=True)
+    @property
+    def state(self) -> Shown:
+        """As the operator reads it."""
+        return SHOWN[self.stage]
+
+    def restore(self, record: ProcessRecord) -> None:
+        """It is as it was for older code of this supervisor."""
+        self.since, self.deadline, self.pid = record.since, record.deadline, record.pid
+        self.why, self.recycle_why = record.why, record.recycle_why
+        self.served = record.state == "ready"
+
+    def spawned(self, pid: int) -> None:
+        self.pid = pid
+
+    def hold(self) -> None:
+        self.held = True
+
+    def move(self, event: Event) -> bool:
+        """Whether that made a change. Raises IllegalMove."""
+        stage = MOVES[self.stage].get(event)
+        if stage is None:
+            raise IllegalMove(f"{self} is {self.stage}: {event}")
+        changed, self.stage = stage != self.stage, stage
+        return changed
+
+    def has_until(self, deadline: float | None) -> None:
+        self.deadline = deadline
+
+    def was_ready(self, now: float) -> None:
+        self.since, self.served = now, True
+
+    def leaves(self, deadline: float | None, why: str) -> None:
+        self.deadline, self.why = deadline, why or self.why
+
+    def wants_recycling(self, why: str) -> None:
+        self.recycle_why = why
+
+
+class FleetContext:
+    """What all replicas of a fleet share: the processes by number, and the commands that wait to be
+    carried out."""
+
+    def __init__(self, settings: FleetSettings, first_id: int) -> None:
+        self.settings = settings
+        self.heartbeats = Heartbeats(settings.heartbeat_timeout)
+        self.processes: dict[int, Process] = {}
+        """Every one that has not ended, in the order in which they were spawned."""
+        self.next_id = first_id
+        self._commands: list[FleetCommand] = []
+
+    def configure(self, settings: FleetSettings) -> None:
+        self.settings = settings
+        self.heartbeats.configure(settings.heartbeat_timeout)
+
+    def command(self, command: FleetCommand) -> None:
+        self._commands.append(command)
+
+    def say(self, level: Literal["info", "warning", "error"], text: str, detail: str = "") -> None:
+        self._commands.append(Say(level, text, detail))
+
+    def take_commands(self) -> list[FleetCommand]:
+        commands, self._commands = self._commands, []
+        return commands
+
+    def add(self, process: Process) -> None:
+        self.processes[process.id] = process
+        self.next_id = max(self.next_id, process.id + 1)
+
+    def ended(self, process: Process) -> None:
+        del self.processes[process.id]
+        self.heartbeats.gone(process.id)
+
+
 class Replica:
-    current: Process | None = None
-    replacement: Process | None = None
-    """Takes over when it is ready and linked, if its rollout lets it."""
-    proven: bool = False
-    """A child of this replica has been ready."""
-    backoff: Backoff = field(default_factory=Backoff)
-    retry_at: float | None = None
-    """When the empty replica is filled, or its current's succession tried again."""
-    due: str = ""
-    """Why the current is to be succeeded, outside of a rollout."""
-    urgent: bool = False
-    """Its current is hung: it is succeeded without regard to others."""
+    def __init__(self, replica_id: ReplicaId, context: FleetContext, *, proven: bool) -> None:
+        self.id = replica_id
+        self.current: Process | None = None
+        self.replacement: Process | None = None
+        """Is promoted when it is ready and linked; if a rollout holds it, when that says so."""
+        self.leaving: list[Process] = []
+        self.proven = proven
+        """A process of this replica has been ready."""
+        self.retry_at: float | None = None
+        """When a missing process is started, or a failed replacement tried again."""
+        self.wants: Wants = "nothing"
+        self.wants_why = ""
+        self._backoff = Backoff()
+        self._ends = False
+        """Nobody is started any more."""
+        self._context = context
+
+    # -- asked ---------------------------------------------------------------------------------
+
+    def role(self, process: Process) -> Literal["current", "replacement", "leaving"]:
+        if process is self.current:
+            return "current"
+        return "replacement" if process is self.replacement else "leaving"
+
+    def is_due(self, now: float) -> bool:
+        """Whether a missing process is to be started now."""
+        if self.current is not None or self.retry_at is None or self._ends:
+            return False
+        return now >= self.retry_at
+
+    @property
+    def promotes_itself(self) -> bool:
+        """Whether the replacement is promoted as soon as it is fit."""
+        replacement = self.replacement
+        return replacement is not None and not replacement.held and not self._ends
+
+    def wants_replacement(self, now: float) -> bool:
+        """Whether the current process is to be replaced now, if it is its turn."""
+        if self.wants == "nothing" or self.current is None or self.replacement is not None:
+            return False
+        if self._ends:
+            return False
+        return self.retry_at is None or now >= self.retry_at
+
+    # -- orders --------------------------------------------------------------------------------
+
+    def fill(self, generation: int, now: float) -> None:
+        """Starts the current process, of which there is none. Raises IllegalMove."""
+        if self.current is not None:
+            raise IllegalMove(f"{self.current} is {self.current.stage}: fill")
+        self._spawn("starting", generation, now)
+
+    def replace(self, generation: int, now: float, *, held: bool = False) -> None:
+        """Starts a replacement, whether there is a current process or not; one that is on its way
+        already leaves. `held`: by a rollout, which promotes it."""
+        if self.replacement is not None:
+            self._dismiss(self.replacement, now)
+        process = self._spawn("joining", generation, now)
+        if held:
+            process.hold()
+
+    def replace_in_turn(self, generation: int, now: float) -> None:
+        """What it wants is done."""
+        self._context.say("info", f"{self.current} is replaced: {self.wants_why}")
+        self.replace(generation, now)
+
+    def wait_for_turn(self) -> None:
+        """The time to try again has come, but others come first."""
+        self.retry_at = None
+
+    def promote(self, now: float) -> Process | None:
+        """The replacement becomes the current process; the one that leaves for it is returned.
+        Raises IllegalMove."""
+        leaver = self.current
+        if leaver is not None:
+            self._dismiss(leaver, now, self.wants_why or "replaced")
+        self._promote()
+        self.retry_at = None
+        self._backoff = Backoff()
+        return leaver
+
+    def remove(self, now: float, why: str) -> None:
+        """The replica is not wanted any more."""
+        self._ends = True
+        for process in (self.current, self.replacement):
+            if process is not None:
+                self._dismiss(process, now, why)
+
+    def end(self) -> None:
+        """Everything is about to end: who ends is not replaced."""
+        self._ends = True
+
+    def drain(self, process: Process, deadline: float | None) -> None:
+        """It finishes what it has and exits, by the deadline if there is one."""
+        self._leave(process, "drain", deadline)
+
+    def stop_now(self, process: Process, now: float) -> None:
+        """It exits at once, whatever it has."""
+        if process.stage == "killed":
+            return
+        self._leave(process, "stop now", None)
+        process.has_until(now + STOP_NOW_GRACE)
+        self._context.command(StopNow(process.id))
+
+    # -- orders of a rollout -------------------------------------------------------------------
+
+    def prepare(self, now: float, *, replaced: bool) -> None:
+        """A rollout begins: earlier failures count no more. If this replica is one of the
+        `replaced`, nobody waits for a process that is still starting with the old code."""
+        self._backoff = Backoff()
+        if replaced and self.current is not None and self.current.stage == "starting":
+            self._dismiss(self.current, now)
+
+    def call_off(self, generation: int, now: float, why: str, *, reverts: bool) -> None:
+        """The rollout of this generation is aborted. What is new goes, what is old stays; what was
+        promoted already goes too where it `reverts`."""
+        if self.replacement is not None and self.replacement.held:
+            self._dismiss(self.replacement, now, why)
+        if self.current is None:
+            if self.retry_at is None and self.proven:
+                self.retry_at = now + self._backoff.after_failed_start()
+        elif self.current.generation == generation and reverts and self.wants == "nothing":
+            self._want("reverting", REVERT)
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def spawned(self, process: Process, pid: int) -> None:
+        process.spawned(pid)
+
+    def ready(self, process: Process, now: float) -> None:
+        if not self._move(process, "ready"):
+            return
+        process.was_ready(now)
+        self.proven = True
+        if process.stage == "serving":
+            process.has_until(None)  # a replacement's start includes being linked
+        if self.id.kind == "worker":
+            self._context.heartbeats.heard(process.id, now)
+
+    def not_ready(self, process: Process, error: str, detail: str, now: float) -> Setback | None:
+        """It says why it cannot do its work; it is about to exit."""
+        role = self.role(process)
+        if not self._leave(process, "not ready", now + FAILED_GRACE):
+            return None
+        return self._start_failed(process, role, f"{self.id} could not start: {error}", now, detail)
+
+    def exited(self, process: Process, message: Exited, now: float) -> Setback | None:
+        was, role, lived = process.state, self.role(process), now - process.since
+        self._move(process, "exited")
+        self._context.ended(process)
+        hint = f" ({message.hint})" if message.hint else ""
+        if was == "stopping":
+            return None
+        if self._ends:
+            self._context.say("warning", f"{process} {message.how} while stopping{hint}")
+            return None
+        if was == "starting":
+            when = "" if message.how.startswith("could not") else " before it was ready"
+            return self._start_failed(process, role, f"{process} {message.how}{when}{hint}", now)
+        how = f"{process} {message.how} after {duration(lived)}{hint}"
+        if role == "replacement":
+            return self._replacement_failed(process, how, now)
+        self._close_the_gap(how, lived, now, clean=message.clean)
+        return Setback(self.id, process.generation, how)
+
+    def alive(self, process: Process, stuck: int, now: float) -> None:
+        """`stuck`: calls that nobody waits for and that cannot be ended."""
+        if process.state != "ready":
+            return
+        if self._context.heartbeats.heard(process.id, now):
+            self._context.say("info", f"{process} answers again")
+        if stuck and self.wants == "nothing" and process is self.current:
+            calls = "a call is" if stuck == 1 else f"{stuck} calls are"
+            self._repair(process, f"{calls} stuck in the app that nobody waits for")
+
+    def recycle(self, process: Process, why: str) -> None:
+        """It has served its time."""
+        if process.state != "ready":
+            return
+        process.wants_recycling(why)
+        if process is self.current and self.wants == "nothing":
+            self._want("recycling", why)
+
+    def silent(self, process: Process, now: float) -> Setback | None:
+        """Nothing has been heard of it for too long."""
+        limit = duration(self._context.heartbeats.timeout)
+        why = f"{process} hangs: no sign of life for {limit}"
+        if process.stage == "serving":
+            self._repair(process, f"it hangs, no sign of life for {limit}")
+            return Setback(self.id, process.generation, why)
+        if process.stage != "standby":
+            return None
+        self._context.command(ShowStacks(process.id))
+        self._leave(process, "silent", now + HUNG_GRACE, "it hangs")
+        return self._replacement_failed(process, why, now)
+
+    def late(self, process: Process, now: float, *, linked: bool) -> Setback | None:
+        """Its deadline has passed. `linked`: it may be used wherever it should be."""
+        if process.stage == "draining":
+            self._kill(process)
+            return None
+        if process.stage == "standby" and linked:
+            process.has_until(None)  # it waits for others, of whom one is late
+            return None
+        limit = duration(self._startup_timeout)
+        why = f"{process} was not linked to all that use it within {limit}"
+        if process.state == "starting":
+            why = f"{process} was not ready within {limit} (--startup-timeout)"
+        role = self.role(process)
+        if not self._leave(process, "late", now + FAILED_GRACE):
+            process.has_until(None)
+            return None
+        return self._start_failed(process, role, why, now)
+
+    # -- an upgrade ----------------------------------------------------------------------------
+
+    def restore(self, record: ProcessRecord, now: float) -> None:
+        """A process that older code of this supervisor has known."""
+        stages: dict[tuple[str, str], Stage] = {
+            ("current", "starting"): "starting",
+            ("current", "ready"): "serving",
+            ("replacement", "starting"): "joining",
+            ("replacement", "ready"): "standby",
+        }
+        stage = stages.get((record.role, record.state), "draining")
+        process = Process(self, record.id, record.generation, stage, now)
+        process.restore(record)
+        self._context.add(process)
+        self._place(process)
+        if process is self.current and record.recycle_why:
+            self._want("recycling", record.recycle_why)
+        if process.state == "ready" and self.id.kind == "worker":
+            self._context.heartbeats.heard(process.id, now)
+
+    def resume(self, generation: int, now: float) -> None:
+        """All that older code knew is restored."""
+        self.proven = True
+        if self.current is None and self.replacement is None:
+            self.fill(generation, now)
+
+    # -- how it is done ------------------------------------------------------------------------
+
+    @property
+    def _startup_timeout(self) -> float:
+        """The operator's limit is about the app, and may be short."""
+        limit = self._context.settings.startup_timeout
+        return max(GATEWAY_STARTUP, limit) if self.id.kind == "gateway" else limit
+
+    def _spawn(self, stage: Stage, generation: int, now: float) -> Process:
+        replaces, self.retry_at = self.current is not None, None
+        process = Process(self, self._context.next_id, generation, stage, now)
+        process.has_until(now + self._startup_timeout)
+        self._context.add(process)
+        self._place(process)
+        self._context.command(Spawn(process.id, self.id, generation, replaces))
+        return process
+
+    def _move(self, process: Process, event: Event) -> bool:
+        """Whether that made a change. Raises IllegalMove."""
+        role = self.role(process)
+        if not process.move(event):
+            return False
+        if role == "current":
+            self.current = None
+        elif role == "replacement":
+            self.replacement = None
+        else:
+            self.leaving.remove(process)
+        self._place(process)
+        return True
+
+    def _place(self, process: Process) -> None:
+        match process.stage:
+            case "starting" | "serving":
+                self.current = process
+            case "joining" | "standby":
+                self.replacement = process
+            case "draining" | "killed":
+                self.leaving.append(process)
+            case "gone":
+                pass
+
+    def _promote(self) -> None:
+        """Into the gap that the current process has left."""
+        process = self.replacement
+        if process is None:
+            raise IllegalMove(f"{self.id} has no replacement: promote")
+        self._move(process, "promote")
+        if process.stage == "serving":
+            process.has_until(None)
+        self._want("recycling" if process.recycle_why else "nothing", process.recycle_why)
+
+    def _dismiss(self, process: Process, now: float, why: str = "") -> None:
+        """Drains it, with the time that one of its stage may need."""
+        grace = FAILED_GRACE
+        if process.state == "ready":
+            hung = self._context.heartbeats.hung(process.id)
+            more = MARGIN if self.id.kind == "gateway" else APP_SHUTDOWN
+            grace = HUNG_GRACE if hung else self._context.settings.graceful_timeout + more
+        self._leave(process, "drain", now + grace, why)
+
+    def _leave(self, process: Process, event: Event, deadline: float | None, why: str = "") -> bool:
+        """Whether it has to leave because of the event, and did not already."""
+        if not self._move(process, event):
+            return False
+        process.leaves(deadline, why)
+        self._context.heartbeats.gone(process.id)
+        self._context.command(DrainProcess(process.id))
+        return True
+
+    def _kill(self, process: Process) -> None:
+        self._move(process, "late")
+        process.has_until(None)
+        why = f" ({process.why})" if process.why else ""
+        self._context.say("warning", f"{process} did not stop in time{why}; killing it")
+        self._context.command(Kill(process.id))
+
+    def _start_failed(
+        self, process: Process, role: str, why: str, now: float, detail: str = ""
+    ) -> Setback | None:
+        if role == "replacement":
+            return self._replacement_failed(process, why, now, detail)
+        if not self.proven:
+            return Setback(self.id, process.generation, why, detail, first_start=True)
+        delay = self._backoff.after_failed_start()
+        self.retry_at = now + delay
+        self._context.say("error", f"{why}; trying again in {duration(delay)}", detail)
+        return None
+
+    def _replacement_failed(
+        self, process: Process, why: str, now: float, detail: str = ""
+    ) -> Setback | None:
+        if process.held:
+            return Setback(self.id, process.generation, why, detail)
+        if self.wants == "reverting":
+            self._want("nothing")
+            self._context.say("error", f"{why}; {self.current} stays", detail)
+            return None
+        delay = self._backoff.after_failed_start()
+        self.retry_at = now + delay
+        stays = f"{self.current} stays, trying again in {duration(delay)}"
+        self._context.say("error", f"{why}; {stays}", detail)
+        return None
+
+    def _close_the_gap(self, how: str, lived: float, now: float, *, clean: bool) -> None:
+        """The current process has ended."""
+        level = "info" if clean else "error"
+        if self.promotes_itself:
+            self._promote()
+            self._context.say(level, f"{how}; its successor takes its place")
+            return
+        self._want("nothing")
+        delay = self._backoff.after_exit(lived) if clean else self._backoff.after_crash(lived)
+        when = f" in {duration(delay)}" if delay else ""
+        self._context.say(level, f"{how}; starting another{when}")
+        self.retry_at = now + delay
+
+    def _repair(self, process: Process, why: str) -> None:
+        self._want("repair", why)
+        self._context.say("error", f"{process}: {why}; its stacks follow, and a successor")
+        self._context.command(ShowStacks(process.id))
+
+    def _want(self, what: Wants, why: str = "") -> None:
+        self.wants, self.wants_why = what, why

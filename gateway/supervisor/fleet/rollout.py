@@ -1,13 +1,21 @@
-"""One reload, from its canaries to its commit. Pure.
+"""One reload, from its canaries to its commit: a policy, which tells replicas what to do. Pure.
 
     canary --all ready and linked--> observing --time is up--> rolling --nothing left--> committed
        |                                 |                        |
-       +---------------------------------+------------------------+--> given up
+       +---------------------------------+------------------------+--> aborted
 
-A canary is the first replacement in each group (the gateways; the workers of a pool) and whoever is
-started in an empty replica: it serves beside the old ones, and nothing of the old is touched before
-all canaries have stood it for a while. Then they take over, and the others are replaced one at a
-time, each replacement ready before the old one goes.
+New code may be wrong in three ways, and each is found out at another time. It does not start:
+that shows within seconds, as long as somebody starts it before anything old is touched. It
+starts, and answers nothing but errors: that shows only when real requests reach it. Or it dies
+after a while. So a first replacement in each group (the gateways; the workers of a pool), the
+*canary*, serves beside the old processes; what has no process at all is started together with the
+canaries, for there is nothing to lose. When all canaries have stood it for a while they are
+promoted, and the others are replaced one at a time, each replacement ready before the old process
+drains: capacity never falls, and there are never many processes too many.
+
+Until its commit a rollout can be aborted at any moment by a setback of its generation, by a
+complaint about its answers, or because a later order has overtaken it. Its replacements are
+*held*: nobody else promotes them, and so an abort has only to let them go.
 """
 
 from collections import deque
@@ -15,64 +23,56 @@ from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 from ...control.durations import duration
-from .events import Reload, ReloadEnded, ReplicaId, Say
+from .events import ReloadEnded, ReplicaId, RollOut
 from .fleet import Fleet
+from .replica import Process
 
 EXIT_PATIENCE: Final = 5.0
 """Seconds that the next replacement waits for the one before to have exited: long enough for
 nearly all, so that there is rarely more than one worker too many; a long download does not hold
 everybody up."""
-REVERT: Final = "it is of a reload that was given up"
-"""Why a worker is replaced that had taken over already."""
+SUSPICIOUS: Final = 5
+"""Answers of which every one was an error: no coincidence, where the old generation has others."""
 
 
 class Rollout:
-    def __init__(self, order: Reload, fleet: Fleet, now: float) -> None:
+    def __init__(self, order: RollOut, fleet: Fleet, now: float) -> None:
         """Starts the canaries."""
-        self.order = order
         self.state: Literal["canary", "observing", "rolling"] = "canary"
         self.since = now
         self.done = 0
         self.look_at: float | None = None
         """When time alone will change something."""
+        self.order = order
         self._fleet = fleet
-        self._added = order.places - set(fleet.replicas)
         self._active: ReplicaId | None = None
         """Rolling: whose replacement is being started."""
-        self._leaving: list[int] = []
-        """Children that were replaced last."""
-        fleet.add_places(order.places, order.generation)
-        self._wanted = set(order.places)
-        self._pools = {replica_id.pool for replica_id in order.places}
+        self._leavers: list[Process] = []
+        """Processes that were replaced last."""
+        self._wanted = set(order.replicas)
+        self._pools = {name.pool for name in order.replicas}
         self._good_before = 0
         """Answers of the old generation when the observation began."""
-        empty = {
-            replica_id for replica_id, replica in fleet.replicas.items() if replica.current is None
-        }
-        places = sorted(
-            (p for p in order.places if p.kind in order.replaced or p in empty),
+        for name, replica in fleet.replicas.items():
+            replica.prepare(now, replaced=name in order.replicas and name.kind in order.replaced)
+        self._added = fleet.expect(order.generation, order.replicas)
+        empty = {name for name, replica in fleet.replicas.items() if replica.current is None}
+        names = sorted(
+            (name for name in order.replicas if name.kind in order.replaced or name in empty),
             # Workers first: a gateway's replacement is to be linked with those that stay.
-            key=lambda replica_id: (
-                replica_id.kind == "gateway",
-                replica_id.pool,
-                replica_id.number,
-            ),
+            key=lambda name: (name.kind == "gateway", name.pool, name.number),
         )
-        self.of = len(places)
-        self._canaries = places if order.at_once else list(_canaries(places, empty))
-        self._rest = deque(replica_id for replica_id in places if replica_id not in self._canaries)
-        for replica_id in self._canaries:
-            fleet.succeed(replica_id, order.generation, now)
+        self.of = len(names)
+        self._canaries = names if order.at_once else list(_canaries(names, empty))
+        self._rest = deque(name for name in names if name not in self._canaries)
+        for name in self._canaries:
+            fleet.replicas[name].replace(order.generation, now, held=True)
 
     @property
     def generation(self) -> int:
         return self.order.generation
 
-    def owns(self, replica_id: ReplicaId) -> bool:
-        """Whether the replacement in this replica is one of this rollout's."""
-        return replica_id == self._active or (
-            self.state != "rolling" and replica_id in self._canaries
-        )
+    # -- more and fewer meanwhile --------------------------------------------------------------
 
     def include(self, replica_id: ReplicaId) -> None:
         """It is wanted too, and there is one of the old generation; if the pool stays at all."""
@@ -81,32 +81,28 @@ class Rollout:
             self._rest.append(replica_id)
             self.of += 1
 
-    def forget(self, replica_id: ReplicaId) -> None:
-        """The replica is not wanted any more."""
+    def exclude(self, replica_id: ReplicaId) -> None:
+        """It is not wanted any more."""
         self._canaries = [other for other in self._canaries if other != replica_id]
         self._rest = deque(other for other in self._rest if other != replica_id)
         self._wanted.discard(replica_id)
         if self._active == replica_id:
             self._active = None
 
-    def look(self, now: float) -> bool:
+    # -- its steps -----------------------------------------------------------------------------
+
+    def advance(self, now: float) -> bool:
         """Takes the steps that are due; whether nothing is left but to commit."""
-        fleet = self._fleet
         if self.state == "canary":
-            if not all(map(fleet.is_fit, self._canaries)):
+            if not all(map(self._is_fit, self._canaries)):
                 return False
-            self.state, self.look_at = "observing", now + self.order.observe
-            self._good_before = fleet.good_answers(self.generation)
-            if self.order.observe:
-                self._say(
-                    f"it serves beside the old one, watched for {duration(self.order.observe)}"
-                )
+            self._observe(now)
         if self.state == "observing":
             if self.look_at is not None and now < self.look_at:
                 return False
             self.state = "rolling"
             self._promote(self._canaries, now)
-        while self._active is None or fleet.is_fit(self._active):
+        while self._active is None or self._is_fit(self._active):
             if self._active is not None:
                 self._promote([self._active], now)
                 self._active = None
@@ -116,56 +112,91 @@ class Rollout:
             if not self._rest:
                 return True
             self._active = self._rest.popleft()
-            fleet.succeed(self._active, self.generation, now)
+            self._fleet.replicas[self._active].replace(self.generation, now, held=True)
         return False
 
-    def _promote(self, places: list[ReplicaId], now: float) -> None:
-        self._leaving = [self._fleet.promote(replica_id, now) for replica_id in places]
-        self.done += len(places)
+    def _observe(self, now: float) -> None:
+        self.state, self.look_at = "observing", now + self.order.observe
+        self._good_before = self._good_answers()
+        if self.order.observe:
+            watched = duration(self.order.observe)
+            self._say(f"it serves beside the old one, watched for {watched}")
+
+    def _promote(self, names: list[ReplicaId], now: float) -> None:
+        leavers = [self._fleet.replicas[name].promote(now) for name in names]
+        self._leavers = [leaver for leaver in leavers if leaver is not None]
+        self.done += len(names)
         self._say(f"{self.done} of {self.of} replaced")
         self.look_at = now + EXIT_PATIENCE
 
-    def _say(self, what: str) -> None:
-        self._fleet.decide(Say("info", f"Reloading: generation {self.generation}: {what}"))
-
     def _may_go_on(self, now: float) -> bool:
         """Before the next one: the last have exited. At the end: nothing goes to them any more."""
-        patient = self.look_at is not None and now < self.look_at
-        waits_for = self._fleet.is_here if self._rest else self._fleet.is_used
-        return not (patient and any(map(waits_for, self._leaving)))
+        if self.look_at is None or now >= self.look_at:
+            return True
+        if self._rest:
+            return not any(leaver.id in self._fleet.processes for leaver in self._leavers)
+        return not any(map(self._fleet.is_used, self._leavers))
+
+    def _is_fit(self, replica_id: ReplicaId) -> bool:
+        replica = self._fleet.replicas.get(replica_id)
+        return replica is not None and self._fleet.is_fit(replica)
+
+    def _say(self, what: str) -> None:
+        self._fleet.context.say("info", f"Reloading: generation {self.generation}: {what}")
+
+    # -- how the new code does -----------------------------------------------------------------
 
     def complaint(self) -> str:
-        """What is wrong with how the new generation serves; "" nothing so far."""
-        if self.state == "canary":
+        """What is wrong with how the new generation serves; "" nothing so far.
+
+        Only errors from one of its workers, that is, while the old ones have other answers.
+        """
+        if self.state == "canary" or self._good_answers() <= self._good_before:
             return ""
-        return self._fleet.complaint(self.generation, self._good_before)
+        for process in self._fleet.processes.values():
+            if process.generation == self.generation and process.replica_id.kind == "worker":
+                answers, errors = self._fleet.links.answers(process.id)
+                if answers == errors >= SUSPICIOUS:
+                    return f"all {answers} answers of {process} were errors (5xx)"
+        return ""
+
+    def _good_answers(self) -> int:
+        """How many answers without an error workers of other generations have given."""
+        counts = [
+            self._fleet.links.answers(process.id)
+            for process in self._fleet.processes.values()
+            if process.replica_id.kind == "worker" and process.generation != self.generation
+        ]
+        return sum(answers - errors for answers, errors in counts)
+
+    # -- its end -------------------------------------------------------------------------------
 
     def commit(self, now: float) -> None:
-        fleet = self._fleet
-        fleet.generation = self.generation
-        for replica_id in set(fleet.replicas) - self._wanted:
-            fleet.retire(replica_id, now, "no longer asked for")
-        fleet.decide(Say("info", f"Reloaded: generation {self.generation} serves"))
-        fleet.decide(ReloadEnded(self.generation, committed=True, done=self.done, of=self.of))
+        self._fleet.commit(self.generation)
+        for name in self._fleet.replicas.keys() - self._wanted:
+            self._fleet.remove(name, now, "no longer asked for")
+        self._fleet.context.say("info", f"Reloaded: generation {self.generation} serves")
+        self._ended(committed=True)
 
-    def give_up(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
+    def abort(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         """What is new goes, what is old stays."""
-        fleet = self._fleet
-        for replica_id in self._added & set(fleet.replicas):
-            fleet.retire(replica_id, now, why)
-        for replica_id, replica in fleet.replicas.items():
-            if replica.replacement is not None and self.owns(replica_id):
-                fleet.dismiss(replica.replacement, now, why)
-                replica.replacement = None
-            if replica.current is None:
-                if replica.retry_at is None and replica.proven:
-                    replica.retry_at = now + replica.backoff.after_failed_start()
-            elif replica.current.generation == self.generation and self.order.reverts:
-                replica.due = replica.due or REVERT
-        fleet.decide(
+        for name in self._added & self._fleet.replicas.keys():
+            self._fleet.remove(name, now, why)
+        for replica in self._fleet.replicas.values():
+            replica.call_off(self.generation, now, why, reverts=self.order.reverts)
+        self._ended(why, detail, overtaken=overtaken)
+
+    def drop(self, why: str) -> None:
+        """Everything is about to end, whether it is old or new."""
+        self._ended(why, overtaken=True)
+
+    def _ended(
+        self, why: str = "", detail: str = "", *, committed: bool = False, overtaken: bool = False
+    ) -> None:
+        self._fleet.context.command(
             ReloadEnded(
                 self.generation,
-                committed=False,
+                committed=committed,
                 why=why,
                 detail=detail,
                 overtaken=overtaken,
@@ -175,10 +206,10 @@ class Rollout:
         )
 
 
-def _canaries(places: Iterable[ReplicaId], empty: Collection[ReplicaId]) -> Iterable[ReplicaId]:
-    """Whoever is to fill an empty replica; where a group has none, its first."""
+def _canaries(names: Iterable[ReplicaId], empty: Collection[ReplicaId]) -> Iterable[ReplicaId]:
+    """Whoever has no process; in a group where all have one, its first."""
     groups: dict[tuple[str, str], list[ReplicaId]] = {}
-    for replica_id in places:
-        groups.setdefault((replica_id.kind, replica_id.pool), []).append(replica_id)
+    for name in names:
+        groups.setdefault((name.kind, name.pool), []).append(name)
     for group in groups.values():
-        yield from [replica_id for replica_id in group if replica_id in empty] or group[:1]
+        yield from [name for name in group if name in empty] or group[:1]

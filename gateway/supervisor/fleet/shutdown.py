@@ -1,51 +1,64 @@
-"""The end of everything: gateways finish what is under way, and the workers serve them until
-then. Pure."""
+"""The end of everything: a policy, which tells replicas what to do. Pure.
 
-from typing import Final, Literal
+Gateways and workers cannot simply be asked to end together. A gateway finishes what its clients
+have under way, and needs its workers for that; a worker that drains is let go by its gateways
+only when they need it no more; and an app wants to hear early that it will end, since its streams
+and WebSockets may have to say goodbye. So the gateways drain first. As soon as each of them has
+said that it looks for no more workers, the workers drain too, with a deadline beyond the
+gateways'; whoever is still starting has nothing to finish. When the gateways' time is over they
+are told to stop now, and then there is nobody left whom a worker would serve.
+"""
 
-from .events import StopNow
-from .fleet import APP_SHUTDOWN, FAILED_GRACE, MARGIN, Fleet
+from typing import Literal
 
-HURRIED_GRACE: Final = 1.5
-"""Seconds from `now` to SIGKILL."""
+from .fleet import Fleet
+from .replica import APP_SHUTDOWN, FAILED_GRACE, MARGIN
 
 
 class Shutdown:
     def __init__(self, fleet: Fleet) -> None:
         self.stop_now_at: float | None = None
         """When the gateways' time is over."""
-        self.draining: set[int] = set()
-        """Gateways that have stopped to look for more workers."""
         self._fleet = fleet
+        self._draining: set[int] = set()
+        """Gateways that have stopped to look for more workers."""
+
+    def gateway_drains(self, gateway: int) -> None:
+        self._draining.add(gateway)
 
     def begin(self, now: float) -> None:
-        self.stop_now_at = now + self._fleet.settings.graceful_timeout + MARGIN
-        for child in list(self._fleet.processes.values()):
-            if child.replica_id.kind == "gateway" and child.state != "stopping":
-                self._fleet.terminate(child, None)
-            elif child.state == "starting":  # it has nothing to finish
-                self._fleet.terminate(child, now + FAILED_GRACE)
+        self._end_replicas()
+        self.stop_now_at = now + self._fleet.context.settings.graceful_timeout + MARGIN
+        for process in list(self._fleet.processes.values()):
+            if process.replica_id.kind == "gateway":
+                process.replica.drain(process, None)
+            elif process.state == "starting":
+                process.replica.drain(process, now + FAILED_GRACE)
 
-    def go_on(self, now: float) -> bool:
-        """Whether all have gone. A worker hears that it is to leave, and its app with it, as soon
-        as the gateways look for no more workers; it serves them until they have finished."""
-        children = self._fleet.processes.values()
-        if not children:
+    def advance(self, now: float) -> bool:
+        """Takes the step that is due; whether all have gone."""
+        processes = list(self._fleet.processes.values())
+        if not processes:
             self.stop_now_at = None
             return True
-        if all(c.replica_id.kind == "worker" or c.id in self.draining for c in children):
-            for child in children:
-                if child.state == "ready":
-                    self._fleet.terminate(child, (self.stop_now_at or now) + APP_SHUTDOWN)
+        if all(p.replica_id.kind == "worker" or p.id in self._draining for p in processes):
+            for process in processes:
+                if process.state == "ready":
+                    process.replica.drain(process, (self.stop_now_at or now) + APP_SHUTDOWN)
         return False
 
-    def hurry(self, now: float, kind: Literal["gateway", ""] = "") -> None:
+    def stop_now(self, now: float, kind: Literal["gateway", ""] = "") -> None:
         """No more time, for all or for the gateways."""
+        self._end_replicas()
         self.stop_now_at = None
-        for child in list(self._fleet.processes.values()):
-            if child.killed or (kind and child.replica_id.kind != kind):
-                continue
-            if child.state != "stopping":
-                self._fleet.terminate(child, now + HURRIED_GRACE)
-            child.deadline = now + HURRIED_GRACE
-            self._fleet.decide(StopNow(child.id))
+        for process in list(self._fleet.processes.values()):
+            if not kind or process.replica_id.kind == kind:
+                process.replica.stop_now(process, now)
+
+    def is_over(self, now: float) -> bool:
+        """Whether the gateways' time is."""
+        return self.stop_now_at is not None and now >= self.stop_now_at
+
+    def _end_replicas(self) -> None:
+        for replica in self._fleet.replicas.values():
+            replica.end()

@@ -2,15 +2,25 @@
 first."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from ..fleet.controller import FleetController
-from ..fleet.events import ReplicaId
-from ..fleet.replica import Process
+from ..fleet.events import ProcessRecord, ReplicaId
 from ..generations import Generations, Plan
 from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
 from .saved_state import Handover, SavedChild, save_listeners
+
+Role = Literal["current", "replacement", "leaving"]
+SavedRole = Literal["holder", "successor", "none"]
+
+SAVED: Final[dict[Role, SavedRole]] = {
+    "current": "holder",
+    "replacement": "successor",
+    "leaving": "none",
+}
+"""The words that travel are those of the first version that could be upgraded."""
+RESTORED: Final[dict[SavedRole, Role]] = {saved: role for role, saved in SAVED.items()}
 
 
 def save(
@@ -29,7 +39,7 @@ def save(
         generation=fleet.generation,
         last_generation=generations.last,
         workers=generations.workers,
-        next_id=fleet.next_id,
+        next_id=fleet.context.next_id,
         starts=launcher.starts,
         run_dir=plan.run_dir,
         control_socket=plan.control_socket,
@@ -40,58 +50,53 @@ def save(
         uptime=now - began,
         children=[
             SavedChild(
-                id=child.id,
-                kind=child.replica_id.kind,
-                number=child.replica_id.number,
-                pool=child.replica_id.pool,
-                generation=child.generation,
-                pid=child.pid,
-                channel=processes[child.id].channel,
-                unread=processes[child.id].unread,
-                state=child.state,
-                age=now - child.since,
-                time_left=None if child.deadline is None else child.deadline - now,
-                seat=_seat(controller, child),
-                why=child.why,
-                wish=child.wish,
-                door=launcher.door(child.pid),
-                links=fleet.links.of_gateway(child.id),
+                id=process.id,
+                kind=process.replica_id.kind,
+                number=process.replica_id.number,
+                pool=process.replica_id.pool,
+                generation=process.generation,
+                pid=process.pid,
+                channel=processes[process.id].channel,
+                unread=processes[process.id].unread,
+                state=process.state,
+                age=now - process.since,
+                time_left=None if process.deadline is None else process.deadline - now,
+                role=SAVED[process.replica.role(process)],
+                why=process.why,
+                recycle_why=process.recycle_why,
+                door=launcher.door(process.pid),
+                links=fleet.links.of_gateway(process.id),
             )
-            for child in fleet.processes.values()
-            if child.id in processes
+            for process in fleet.processes.values()
+            if process.id in processes
         ],
     )
-
-
-def _seat(controller: FleetController, child: Process) -> Literal["holder", "successor", "none"]:
-    replica = controller.fleet.replicas.get(child.replica_id)
-    if replica is not None and replica.current is child:
-        return "holder"
-    return "successor" if replica is not None and replica.replacement is child else "none"
 
 
 def restore(
     handover: Handover, controller: FleetController, now: float
 ) -> dict[int, ChannelledProcess]:
     """The children's processes, which the controller knows again."""
-    fleet = controller.fleet
-    fleet.generation = handover.generation
-    processes: dict[int, ChannelledProcess] = {}
-    for saved in handover.children:
-        child = Process(
-            saved.id,
-            ReplicaId(saved.kind, saved.number, saved.pool),
-            saved.generation,
-            now - saved.age,
-            None if saved.time_left is None else now + saved.time_left,
-            state=saved.state,
-            pid=saved.pid,
-            why=saved.why,
-            wish=saved.wish,
-        )
-        fleet.restore(child, saved.seat, now)
-        for pool, workers in saved.links.items():
-            fleet.links.told(child.id, pool, frozenset(workers))
-        processes[child.id] = ChildProcess.inherited(saved.pid, saved.channel, saved.unread)
-    controller.phase = "serving"
-    return processes
+    children = handover.children
+    records = [_record(child, now) for child in children]
+    links = {child.id: child.links for child in children}
+    controller.restore(handover.generation, records, links, now)
+    return {
+        child.id: ChildProcess.inherited(child.pid, child.channel, child.unread)
+        for child in children
+    }
+
+
+def _record(child: SavedChild, now: float) -> ProcessRecord:
+    return ProcessRecord(
+        id=child.id,
+        replica_id=ReplicaId(child.kind, child.number, child.pool),
+        generation=child.generation,
+        state=child.state,
+        role=RESTORED[child.role],
+        since=now - child.age,
+        deadline=None if child.time_left is None else now + child.time_left,
+        pid=child.pid,
+        why=child.why,
+        recycle_why=child.recycle_why,
+    )

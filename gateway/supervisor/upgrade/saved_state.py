@@ -3,7 +3,8 @@
 An upgrade is an exec(2): the pid stays, and with it whoever watches over it, the children stay
 children, and every socket that is held open stays open. What is known of them goes along as JSON
 in an unnamed file. The format is read by the next version, so it only grows: new fields have
-defaults, and a missing one is an error that the check before the exec finds.
+defaults, and a missing one is an error that the check before the exec finds. What was renamed here
+travels under its first name.
 """
 
 import os
@@ -42,9 +43,11 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since it was started, or ready."""
     time_left: float | None = None
     """Seconds to its deadline."""
-    seat: Literal["holder", "successor", "none"]
+    role: Literal["holder", "successor", "none"] = msgspec.field(name="seat")
+    """Of its replica the current process, the replacement, or one that leaves."""
     why: str = ""
-    wish: str = ""
+    """Why it leaves."""
+    recycle_why: str = msgspec.field(name="wish", default="")
     door: str = ""
     """Of a gateway."""
     links: dict[str, list[int]] = {}

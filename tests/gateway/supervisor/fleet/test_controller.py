@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
-    Drain,
     Draining,
+    DrainProcess,
     Exited,
     Finish,
     FleetCommand,
@@ -15,19 +15,23 @@ from propylon.gateway.supervisor.fleet.events import (
     Linked,
     NotReady,
     Ready,
-    Reload,
     ReplicaId,
+    RollOut,
     Say,
     Spawn,
     Spawned,
     Start,
-    Stop,
+    StopAll,
     StopNow,
     Tick,
 )
-from propylon.gateway.supervisor.fleet.fleet import APP_SHUTDOWN, FAILED_GRACE, MARGIN
-from propylon.gateway.supervisor.fleet.replica import FleetSettings
-from propylon.gateway.supervisor.fleet.shutdown import HURRIED_GRACE
+from propylon.gateway.supervisor.fleet.replica import (
+    APP_SHUTDOWN,
+    FAILED_GRACE,
+    MARGIN,
+    STOP_NOW_GRACE,
+    FleetSettings,
+)
 
 G = ReplicaId("gateway", 1)
 W1 = ReplicaId("worker", 1, "default")
@@ -88,13 +92,13 @@ def test_an_app_that_cannot_boot_ends_everything_with_the_reason() -> None:
         (0, Ready(1)),
         (1, NotReady(2, "there is no module 'x'", "Traceback ...")),
     )
-    assert decisions[3] == Drain(2)
+    assert decisions[3] == DrainProcess(2)
     assert decisions[4] == Say(
         "error",
         "worker 1 of pool default could not start: there is no module 'x'",
         "Traceback ...",
     )
-    assert {d.child for d in decisions if isinstance(d, Drain)} == {1, 2, 3}
+    assert {d.child for d in decisions if isinstance(d, DrainProcess)} == {1, 2, 3}
     # The other worker's failure is the same one, and is not said again.
     ended = told(
         children,
@@ -130,22 +134,22 @@ def test_a_first_start_that_takes_too_long() -> None:
     assert said(decisions) == [
         "worker 2 of pool default was not ready within 40 s (--startup-timeout)"
     ]
-    assert Drain(3) in decisions
-    assert done(children.tell(Tick(), 40 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
+    assert DrainProcess(3) in decisions
+    assert done(children.tell(Tick(), 40 + STOP_NOW_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 
 def test_a_failed_boot_can_wait_for_new_code() -> None:
     children = table(failed_boot="wait")
     told(children, (0, Start()), (0, Ready(1)))
     [terminate, sentence] = children.tell(NotReady(2, "no"), 1)
-    assert terminate == Drain(2)
+    assert terminate == DrainProcess(2)
     assert sentence == Say(
         "error", "worker 1 of pool default could not start: no; waiting for a file to change"
     )
     assert said(children.tell(NotReady(3, "no"), 1)) == []
     told(children, (1, Exited(2, "exited with code 3")), (1, Exited(3, "exited with code 3")))
     assert children.next_tick is None
-    reload = Reload(generation=2, places=frozenset((G, W1, W2)))
+    reload = RollOut(generation=2, replicas=frozenset((G, W1, W2)))
     assert children.tell(reload, 9) == [Spawn(4, W1, 2), Spawn(5, W2, 2)]
     told(children, (9, Ready(4)), (9, Ready(5)))
     assert children.phase == "serving"
@@ -211,7 +215,7 @@ def test_a_replacement_that_cannot_start_is_tried_again() -> None:
     told(children, (20, Exited(1, *KILLED)), (20, Spawned(2, 9)))
     decisions = told(children, (21, NotReady(2, "no db")), (21, Exited(2, "exited with code 3")))
     assert decisions == [
-        Drain(2),
+        DrainProcess(2),
         Say("error", "worker 1 of pool default could not start: no db; trying again in 0.5 s"),
     ]
     assert children.tell(Tick(), 21.5) == [Spawn(3, W1, 1)]
@@ -229,9 +233,9 @@ def test_a_failed_child_that_does_not_exit_is_killed() -> None:
 
 def test_gateways_finish_first_and_then_the_workers() -> None:
     children = serving()
-    assert children.tell(Stop(), 100) == [Drain(1)]
+    assert children.tell(StopAll(), 100) == [DrainProcess(1)]
     # It is not looking for workers any more: they may hear of the end, and serve it until then.
-    assert children.tell(Draining(1), 100.1) == [Drain(2), Drain(3)]
+    assert children.tell(Draining(1), 100.1) == [DrainProcess(2), DrainProcess(3)]
     assert children.tell(Exited(1, "exited with code 0"), 105) == []
     assert told(
         children,
@@ -244,27 +248,27 @@ def test_gateways_finish_first_and_then_the_workers() -> None:
 
 def test_a_gateway_that_ends_without_a_word_frees_the_workers_too() -> None:
     children = serving()
-    told(children, (100, Stop()))
-    assert children.tell(Exited(1, *KILLED), 105) == [Drain(2), Drain(3)]
+    told(children, (100, StopAll()))
+    assert children.tell(Exited(1, *KILLED), 105) == [DrainProcess(2), DrainProcess(3)]
 
 
 def test_workers_alone_stop_at_once() -> None:
-    assert serving(W1, W2).tell(Stop(), 5) == [Drain(1), Drain(2)]
+    assert serving(W1, W2).tell(StopAll(), 5) == [DrainProcess(1), DrainProcess(2)]
 
 
 def test_a_gateway_past_the_deadline_is_asked_again_and_killed() -> None:
     children = serving(graceful_timeout=10)
-    children.tell(Stop(), 100)
+    children.tell(StopAll(), 100)
     assert children.next_tick == 110 + MARGIN
     assert children.tell(Tick(), 111) == [StopNow(1)]
-    assert done(children.tell(Tick(), 111 + HURRIED_GRACE)) == [Kill(1)]
-    assert children.tell(Exited(1, *KILLED), 112) == [Drain(2), Drain(3)]
+    assert done(children.tell(Tick(), 111 + STOP_NOW_GRACE)) == [Kill(1)]
+    assert children.tell(Exited(1, *KILLED), 112) == [DrainProcess(2), DrainProcess(3)]
     assert children.next_tick == 112 + APP_SHUTDOWN
 
 
 def test_a_worker_past_the_deadline_is_killed() -> None:
     children = serving(W1, graceful_timeout=10)
-    children.tell(Stop(), 100)
+    children.tell(StopAll(), 100)
     assert children.next_tick is not None
     told(children, (111, Tick()))
     assert said(children.tell(Tick(), 111 + APP_SHUTDOWN)) == [
@@ -274,26 +278,26 @@ def test_a_worker_past_the_deadline_is_killed() -> None:
 
 def test_a_stop_may_become_one_at_once() -> None:
     children = serving()
-    children.tell(Stop(), 100)
-    assert children.tell(Stop(), 100.5) == [], "asked again, it goes on as it was"
-    assert done(children.tell(Stop(now=True), 101)) == [
+    children.tell(StopAll(), 100)
+    assert children.tell(StopAll(), 100.5) == [], "asked again, it goes on as it was"
+    assert done(children.tell(StopAll(now=True), 101)) == [
         StopNow(1),
-        Drain(2),
+        DrainProcess(2),
         StopNow(2),
-        Drain(3),
+        DrainProcess(3),
         StopNow(3),
     ]
-    assert done(children.tell(Tick(), 101 + HURRIED_GRACE)) == [Kill(1), Kill(2), Kill(3)]
+    assert done(children.tell(Tick(), 101 + STOP_NOW_GRACE)) == [Kill(1), Kill(2), Kill(3)]
 
 
 def test_nothing_is_started_while_stopping() -> None:
     children = serving()
     told(children, (50, Exited(3, *KILLED)))  # replaced by 4, which is starting
-    assert children.tell(Stop(), 51) == [Drain(1), Drain(4)]
+    assert children.tell(StopAll(), 51) == [DrainProcess(1), DrainProcess(4)]
     decisions = told(
         children,
         (52, Exited(2, *KILLED)),
-        (52, Reload(generation=2, places=frozenset((G, W1, W2)))),
+        (52, RollOut(generation=2, replicas=frozenset((G, W1, W2)))),
         (52, Exited(4, "exited with code 0")),
     )
     assert said(decisions) == [
@@ -306,5 +310,5 @@ def test_nothing_is_started_while_stopping() -> None:
 def test_a_stop_forgets_what_was_to_be_tried_again() -> None:
     children = serving(W1)
     told(children, (1, Exited(1, *KILLED)), (2, NotReady(2, "no")), (2, Exited(2, "x")))
-    assert children.tell(Stop(), 2.1) == [Finish(0)]
+    assert children.tell(StopAll(), 2.1) == [Finish(0)]
     assert children.next_tick is None

@@ -8,8 +8,8 @@ from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
     Alive,
     Answered,
-    Drain,
     Draining,
+    DrainProcess,
     Exited,
     Finish,
     FleetCommand,
@@ -18,13 +18,13 @@ from propylon.gateway.supervisor.fleet.events import (
     NotReady,
     Ready,
     Recycle,
-    Reload,
     ReplicaId,
-    Scale,
+    RollOut,
+    ScalePool,
     Spawn,
     Spawned,
     Start,
-    Stop,
+    StopAll,
     StopNow,
     Tick,
 )
@@ -66,7 +66,7 @@ class World:
                     assert child not in self.alive
                     self.alive[child] = replica_id
                     self.do(self.children.tell(Spawned(child, child), self.now))
-                case Drain(child):
+                case DrainProcess(child):
                     assert child in self.alive
                     self.asked.add(child)
                 case StopNow(child):
@@ -116,12 +116,12 @@ class World:
             case "draining":
                 self.do(self.children.tell(Draining(child), self.now))
             case "scale":
-                self.do(self.children.tell(Scale("a", number), self.now))
+                self.do(self.children.tell(ScalePool("a", number), self.now))
             case "reload":
                 self.generation += 1
-                order = Reload(
+                order = RollOut(
                     generation=self.generation,
-                    places=frozenset(PLACES if self.with_gateway else PLACES[1:])
+                    replicas=frozenset(PLACES if self.with_gateway else PLACES[1:])
                     | ({ReplicaId("worker", 1, "b")} if number % 2 else frozenset()),
                     replaced=frozenset(("worker", "gateway") if number % 3 else ("worker",)),
                     at_once=number % 5 == 0,
@@ -130,7 +130,7 @@ class World:
                 )
                 self.do(self.children.tell(order, self.now))
             case "stop":
-                self.do(self.children.tell(Stop(), self.now))
+                self.do(self.children.tell(StopAll(), self.now))
             case _:
                 self.wait(number)
 
@@ -160,7 +160,7 @@ class World:
             # Seen to: somebody is there, or is about to be.
             seen_to = held or replica.retry_at is not None or self.waits_for_code(replica.proven)
             assert seen_to or (
-                self.children.rollout and replica_id in self.children.rollout.order.places
+                self.children.rollout and replica_id in self.children.rollout.order.replicas
             )
         if self.children.rollout is None:
             assert all(

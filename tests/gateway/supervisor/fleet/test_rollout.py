@@ -7,7 +7,7 @@ from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
     Alive,
     Answered,
-    Drain,
+    DrainProcess,
     Exited,
     FleetCommand,
     Kill,
@@ -15,23 +15,22 @@ from propylon.gateway.supervisor.fleet.events import (
     NotReady,
     Ready,
     Recycle,
-    Reload,
     ReloadEnded,
     ReplicaId,
+    RollOut,
     Say,
-    Scale,
+    ScalePool,
     ShowStacks,
     Spawn,
-    Stop,
+    StopAll,
     Tick,
 )
-from propylon.gateway.supervisor.fleet.fleet import (
+from propylon.gateway.supervisor.fleet.replica import (
     APP_SHUTDOWN,
     FAILED_GRACE,
     HUNG_GRACE,
-    SUSPICIOUS,
 )
-from propylon.gateway.supervisor.fleet.rollout import EXIT_PATIENCE
+from propylon.gateway.supervisor.fleet.rollout import EXIT_PATIENCE, SUSPICIOUS
 
 from .test_controller import KILLED, W1, W2, G, done, said, serving, told
 
@@ -40,8 +39,8 @@ ALL = frozenset((G, W1, W2))
 GONE = "exited with code 0"
 
 
-def reload(places: Iterable[ReplicaId] = ALL, generation: int = 2, **more: object) -> Reload:
-    return Reload(generation=generation, places=frozenset(places), **more)  # type: ignore[arg-type]
+def reload(places: Iterable[ReplicaId] = ALL, generation: int = 2, **more: object) -> RollOut:
+    return RollOut(generation=generation, replicas=frozenset(places), **more)  # type: ignore[arg-type]
 
 
 def linked(*workers: int, gateway: int = 1) -> Linked:
@@ -69,10 +68,10 @@ def test_a_canary_first_and_then_one_at_a_time() -> None:
     assert children.tell(Ready(4), 11) == []
     assert done(children.tell(linked(2, 3, 4), 11)) == []  # observed for a second now
     assert children.next_tick == 12
-    assert done(children.tell(Tick(), 12)) == [Drain(2)]
+    assert done(children.tell(Tick(), 12)) == [DrainProcess(2)]
     assert children.tell(linked(3, 4), 12) == []  # worker 2 still has something to finish
     assert children.tell(Exited(2, GONE), 14) == [Spawn(5, W2, 2, replaces=True)]
-    assert done(told(children, (15, Ready(5)), (15, linked(3, 4, 5)))) == [Drain(3)]
+    assert done(told(children, (15, Ready(5)), (15, linked(3, 4, 5)))) == [DrainProcess(3)]
     # New requests may still go to the old one: clients do not see the new code only, yet.
     decisions = children.tell(linked(4, 5), 15)
     assert said(decisions) == ["Reloaded: generation 2 serves"]
@@ -93,7 +92,7 @@ def test_in_development_all_are_replaced_together() -> None:
     decisions = children.tell(reload(at_once=True), 10)
     assert decisions == [Spawn(4, W1, 2, replaces=True), Spawn(5, W2, 2, replaces=True)]
     assert told(children, (11, Ready(4)), (11, linked(2, 3, 4)), (12, Ready(5))) == []
-    assert done(children.tell(linked(2, 3, 4, 5), 12)) == [Drain(2), Drain(3)]
+    assert done(children.tell(linked(2, 3, 4, 5), 12)) == [DrainProcess(2), DrainProcess(3)]
     assert done(children.tell(linked(4, 5), 12)) == [committed(children)]
 
 
@@ -108,7 +107,7 @@ def test_workers_alone_know_of_no_links() -> None:
     children = serving(W1)
     told(children, (10, reload((W1,))))
     decisions = children.tell(Ready(2), 11)
-    assert done(decisions) == [Drain(1), committed(children)]
+    assert done(decisions) == [DrainProcess(1), committed(children)]
 
 
 def test_a_gateway_is_replaced_when_its_successor_is_linked_to_every_worker() -> None:
@@ -117,7 +116,7 @@ def test_a_gateway_is_replaced_when_its_successor_is_linked_to_every_worker() ->
     assert children.tell(order, 10) == [Spawn(4, G, 2, replaces=True)]
     assert told(children, (11, Ready(4)), (11, linked(2, gateway=4))) == []
     decisions = children.tell(linked(2, 3, gateway=4), 11)
-    assert done(decisions) == [Drain(1), committed(children)]
+    assert done(decisions) == [DrainProcess(1), committed(children)]
 
 
 def test_a_pool_that_is_new_needs_a_gateway_that_knows_it() -> None:
@@ -130,7 +129,7 @@ def test_a_pool_that_is_new_needs_a_gateway_that_knows_it() -> None:
     ]
     told(children, (11, Ready(4)), (11, Ready(5)), (11, linked(2, 3, gateway=5)))
     decisions = children.tell(Linked(5, "other", frozenset({4})), 12)
-    assert done(decisions) == [Drain(1), committed(children)]
+    assert done(decisions) == [DrainProcess(1), committed(children)]
 
 
 def test_a_pool_that_is_gone_goes_last() -> None:
@@ -215,7 +214,7 @@ def test_what_had_taken_over_is_taken_back_where_the_configuration_differs() -> 
     decisions = told(children, (13, NotReady(5, "no")), (13, Exited(5, "exited with code 3")))
     assert Spawn(6, W1, 1, replaces=True) in decisions
     told(children, (14, Ready(6)))
-    assert Drain(4) in children.tell(linked(3, 4, 6), 14)
+    assert DrainProcess(4) in children.tell(linked(3, 4, 6), 14)
 
 
 def test_it_is_tried_once_to_take_it_back() -> None:
@@ -240,7 +239,7 @@ def test_one_of_the_new_that_dies_in_the_roll_ends_the_reload() -> None:
     children = fleet()
     told(children, (10, reload()), (11, Ready(4)), (11, linked(2, 3, 4)), (12, Exited(2, GONE)))
     decisions = children.tell(Exited(4, *KILLED), 13)
-    assert Drain(5) in decisions
+    assert DrainProcess(5) in decisions
     assert Spawn(6, W1, 1) in decisions
     assert children.fleet.replicas[W2].current is children.fleet.processes[3]
 
@@ -253,7 +252,7 @@ def test_the_latest_reload_wins() -> None:
     assert ReloadEnded(2, committed=False, why=why, overtaken=True) in decisions
     assert Spawn(5, W1, 3, replaces=True) in decisions
     told(children, (13, Ready(5)))
-    assert done(children.tell(linked(2, 3, 4, 5), 13)) == [Drain(4)]
+    assert done(children.tell(linked(2, 3, 4, 5), 13)) == [DrainProcess(4)]
 
 
 def test_a_holder_that_dies_while_a_canary_starts_has_a_successor_of_its_own() -> None:
@@ -277,12 +276,12 @@ def test_a_reload_does_not_wait_for_a_retry() -> None:
 def test_a_stop_in_the_middle_of_a_reload() -> None:
     children = fleet()
     told(children, (10, reload(observe=5)), (11, Ready(4)), (11, linked(2, 3, 4)))
-    decisions = children.tell(Stop(), 12)
+    decisions = children.tell(StopAll(), 12)
     assert decisions == [
         ReloadEnded(2, committed=False, why="Propylon stops", overtaken=True),
-        Drain(1),
+        DrainProcess(1),
     ]
-    assert children.tell(Exited(1, GONE), 13) == [Drain(2), Drain(3), Drain(4)]
+    assert children.tell(Exited(1, GONE), 13) == [DrainProcess(2), DrainProcess(3), DrainProcess(4)]
 
 
 # Those that hang, and those that have served their time.
@@ -304,7 +303,7 @@ def test_a_worker_that_is_silent_too_long_shows_its_stacks_and_is_succeeded() ->
     )
     assert done(decisions) == [ShowStacks(2), Spawn(4, W1, 1, replaces=True)]
     told(children, (8, Alive(3)), (9, Ready(4)))
-    assert children.tell(linked(2, 3, 4), 9) == [Drain(2)]
+    assert children.tell(linked(2, 3, 4), 9) == [DrainProcess(2)]
     told(children, (10, Alive(3)), (10, Alive(4)), (11, Tick()))
     decisions = children.tell(Tick(), 9 + HUNG_GRACE)
     assert said(decisions) == [
@@ -331,7 +330,7 @@ def test_a_gateway_that_hangs_is_succeeded_too_and_nobody_waits_for_its_links() 
     decisions = passes(children, 3, 5)
     assert done(decisions) == [ShowStacks(1), Spawn(4, G, 1, replaces=True)]
     told(children, (5, Alive(2)), (5, Alive(3)), (6, Ready(4)))
-    assert children.tell(linked(2, 3, gateway=4), 6) == [Drain(1)]
+    assert children.tell(linked(2, 3, gateway=4), 6) == [DrainProcess(1)]
 
 
 @pytest.mark.parametrize("asleep", [4.5, 5.0, 5.2, 500.0])
@@ -360,7 +359,7 @@ def test_a_canary_that_hangs_ends_the_reload() -> None:
     told(children, (1, reload(observe=60)), (2, Ready(4)), (2, linked(2, 3, 4)))
     told(children, *((now, Alive(child)) for now in (3, 4, 5, 6) for child in (2, 3)))
     decisions = children.tell(Tick(), 7)
-    assert done(decisions)[:2] == [ShowStacks(4), Drain(4)]
+    assert done(decisions)[:2] == [ShowStacks(4), DrainProcess(4)]
     assert children.rollout is None
 
 
@@ -372,7 +371,7 @@ def test_recycling_one_at_a_time_the_replacement_first() -> None:
         Spawn(4, W1, 1, replaces=True),
     ]
     told(children, (6, Ready(4)))
-    assert children.tell(linked(2, 3, 4), 6) == [Drain(2)]
+    assert children.tell(linked(2, 3, 4), 6) == [DrainProcess(2)]
     # However long it takes to finish what it has: there is never a crowd of those that leave.
     decisions = children.tell(Exited(2, GONE), 20)
     assert done(decisions) == [Spawn(5, W2, 1, replaces=True)]
@@ -400,16 +399,16 @@ def test_a_successor_takes_the_place_of_a_holder_that_dies() -> None:
 
 def test_scaling_up_and_down() -> None:
     children = fleet()
-    assert children.tell(Scale("default", 3), 5) == [Spawn(4, W3, 1)]
+    assert children.tell(ScalePool("default", 3), 5) == [Spawn(4, W3, 1)]
     told(children, (6, Ready(4)))
-    assert children.tell(Scale("default", 1), 7) == [Drain(3), Drain(4)]
+    assert children.tell(ScalePool("default", 1), 7) == [DrainProcess(3), DrainProcess(4)]
     assert set(children.fleet.replicas) == {G, W1}
     assert told(children, (8, Exited(3, GONE)), (8, Exited(4, GONE))) == []
 
 
 def test_one_more_in_the_middle_of_a_reload_becomes_new_too() -> None:
     children = fleet()
-    told(children, (10, reload()), (10, Scale("default", 3)), (10, Ready(5)))
+    told(children, (10, reload()), (10, ScalePool("default", 3)), (10, Ready(5)))
     told(children, (11, Ready(4)), (11, linked(2, 3, 4, 5)), (12, Exited(2, GONE)))
     told(children, (13, Ready(6)), (13, linked(3, 4, 5, 6)))
     decisions = children.tell(Exited(3, GONE), 14)
@@ -420,7 +419,7 @@ def test_scaling_in_a_reload_counts_from_both_sides() -> None:
     w4 = ReplicaId("worker", 4, "default")
     children = serving(G, W1, W2, W3, w4)
     told(children, (0, linked(2, 3, 4, 5)))
-    told(children, (10, reload((G, W1, W2))), (10, Scale("default", 3)))  # else 2
+    told(children, (10, reload((G, W1, W2))), (10, ScalePool("default", 3)))  # else 2
     assert set(children.fleet.replicas) == {G, W1, W2, W3}
     told(children, (11, Ready(6)), (11, linked(2, 3, 4, 6)), (12, Exited(2, GONE)))
     told(children, (13, Ready(7)), (13, linked(3, 4, 6, 7)), (13, Exited(3, GONE)))
@@ -435,7 +434,7 @@ def test_scaling_a_pool_that_a_reload_removes() -> None:
     other = ReplicaId("worker", 1, "other")
     children = serving(G, W1, other)
     told(children, (0, linked(2)), (0, Linked(1, "other", frozenset({3}))))
-    told(children, (10, reload((G, W1))), (10, Scale("other", 2)), (10, Ready(5)))
+    told(children, (10, reload((G, W1))), (10, ScalePool("other", 2)), (10, Ready(5)))
     told(children, (11, Ready(4)), (11, linked(2, 4)), (11, linked(4)))
     assert children.rollout is None
     assert set(children.fleet.replicas) == {G, W1}

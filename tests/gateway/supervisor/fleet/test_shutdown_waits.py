@@ -2,18 +2,20 @@
 
 import pytest
 from propylon.gateway.supervisor.fleet.events import ReplicaId
-from propylon.gateway.supervisor.fleet.replica import Process
+from propylon.gateway.supervisor.fleet.replica import FleetContext, FleetSettings, Process, Replica
 from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_HURRY, waits_for
 from propylon.protocol.supervision.messages import StopWaits, Vitals, WaitingCalls
 
-GATEWAYS = [
-    Process(number, ReplicaId("gateway", number), 1, 0.0, None, pid=number + 100)
-    for number in (1, 2)
-]
-WORKERS = [
-    Process(number, ReplicaId("worker", number, "web"), 1, 0.0, None, pid=number + 100)
-    for number in (3, 4)
-]
+
+def process(number: int, replica_id: ReplicaId, pid: int) -> Process:
+    context = FleetContext(FleetSettings(), number)
+    known = Process(Replica(replica_id, context, proven=True), number, 1, "serving", 0.0)
+    known.spawned(pid)
+    return known
+
+
+GATEWAYS = [process(number, ReplicaId("gateway", number), number + 100) for number in (1, 2)]
+WORKERS = [process(number, ReplicaId("worker", number, "web"), number + 100) for number in (3, 4)]
 CALLS = {
     "web": (
         WaitingCalls(3, requests=1, responses=2, websockets=1),
@@ -53,7 +55,7 @@ def test_sentence(
 
 
 def test_how_long_and_not_everybody() -> None:
-    many = [Process(n, ReplicaId("worker", n, "web"), 1, 0.0, None, pid=n) for n in range(1, 12)]
+    many = [process(n, ReplicaId("worker", n, "web"), n) for n in range(1, 12)]
     text = waits_for(many, {}, {}, 12.0)
     assert text.endswith(f"; 3 more, for 12 s at most; {HOW_TO_HURRY}")
     assert text.count("to end") == 8
