@@ -27,9 +27,7 @@ CEILINGS = {
     "gateway/observe": 5,
     "gateway/serve": 5,
     "gateway/supervisor": 2,
-    "gateway/supervisor/fleet": 57,
     "gateway/supervisor/process": 1,
-    "gateway/supervisor/upgrade": 2,
     "gateway/tls": 7,
     "worker/process": 5,
 }

@@ -21,7 +21,6 @@ STILL_TWICE = {
     "gateway": {
         "Alive",
         "CERT_REQS",
-        "Drain",
         "EXIT_USAGE",
         "LAST_WRITE",
         "LEVELS",
@@ -32,8 +31,6 @@ STILL_TWICE = {
         "MOST_KEPT",
         "POLL",
         "Process",
-        "Reload",
-        "Scale",
         "Stop",
         "TIMEOUT",
         "VARIABLES",
@@ -74,8 +71,6 @@ ALLOWED = {
 }
 STILL_SAID = {
     # Word -> folders and files in which it is still said. The lists may only get shorter.
-    "condemn": {"gateway.supervisor.fleet"},
-    "dismiss": {"gateway.supervisor.fleet"},
     "door": {
         "gateway.assemble",
         "gateway.config.build",
@@ -83,8 +78,6 @@ STILL_SAID = {
         "gateway.supervisor",
     },
     "seat": {"gateway.supervisor"},
-    "succession": {"gateway.supervisor.fleet"},
-    "successor": {"gateway.supervisor"},
 }
 
 

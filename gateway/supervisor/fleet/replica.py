@@ -370,7 +370,7 @@ class Replica:
         """Starts a replacement, whether there is a current process or not; one that is on its way
         already leaves. `held`: by a rollout, which promotes it."""
         if self.replacement is not None:
-            self._dismiss(self.replacement, now)
+            self._drain(self.replacement, now)
         process = self._spawn("joining", generation, now)
         if held:
             process.hold()
@@ -389,7 +389,7 @@ class Replica:
         Raises IllegalMove."""
         leaver = self.current
         if leaver is not None:
-            self._dismiss(leaver, now, self.wants_why or "replaced")
+            self._drain(leaver, now, self.wants_why or "replaced")
         self._promote()
         self.retry_at = None
         self._backoff = Backoff()
@@ -400,7 +400,7 @@ class Replica:
         self._ends = True
         for process in (self.current, self.replacement):
             if process is not None:
-                self._dismiss(process, now, why)
+                self._drain(process, now, why)
 
     def end(self) -> None:
         """Everything is about to end: who ends is not replaced."""
@@ -425,13 +425,13 @@ class Replica:
         `replaced`, nobody waits for a process that is still starting with the old code."""
         self._backoff = Backoff()
         if replaced and self.current is not None and self.current.stage == "starting":
-            self._dismiss(self.current, now)
+            self._drain(self.current, now)
 
     def call_off(self, generation: int, now: float, why: str, *, reverts: bool) -> None:
         """The rollout of this generation is aborted. What is new goes, what is old stays; what was
         promoted already goes too where it `reverts`."""
         if self.replacement is not None and self.replacement.held:
-            self._dismiss(self.replacement, now, why)
+            self._drain(self.replacement, now, why)
         if self.current is None:
             if self.retry_at is None and self.proven:
                 self.retry_at = now + self._backoff.after_failed_start()
@@ -606,7 +606,7 @@ class Replica:
             process.has_until(None)
         self._want("recycling" if process.recycle_why else "nothing", process.recycle_why)
 
-    def _dismiss(self, process: Process, now: float, why: str = "") -> None:
+    def _drain(self, process: Process, now: float, why: str = "") -> None:
         """Drains it, with the time that one of its stage may need."""
         grace = FAILED_GRACE
         if process.state == "ready":

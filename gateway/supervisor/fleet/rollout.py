@@ -173,14 +173,14 @@ class Rollout:
 
     def commit(self, now: float) -> None:
         self._fleet.commit(self.generation)
-        for name in self._fleet.replicas.keys() - self._wanted:
+        for name in sorted(self._fleet.replicas.keys() - self._wanted):
             self._fleet.remove(name, now, "no longer asked for")
         self._fleet.context.say("info", f"Reloaded: generation {self.generation} serves")
         self._ended(committed=True)
 
     def abort(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         """What is new goes, what is old stays."""
-        for name in self._added & self._fleet.replicas.keys():
+        for name in sorted(self._added & self._fleet.replicas.keys()):
             self._fleet.remove(name, now, why)
         for replica in self._fleet.replicas.values():
             replica.call_off(self.generation, now, why, reverts=self.order.reverts)

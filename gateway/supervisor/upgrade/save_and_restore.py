@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from ..fleet.controller import FleetController
 from ..fleet.events import ProcessRecord, ReplicaId
+from ..fleet.replica import Process
 from ..generations import Generations, Plan
 from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
@@ -49,21 +50,11 @@ def save(
         listeners=save_listeners(plan.listeners),
         uptime=now - began,
         children=[
-            SavedChild(
-                id=process.id,
-                kind=process.replica_id.kind,
-                number=process.replica_id.number,
-                pool=process.replica_id.pool,
-                generation=process.generation,
-                pid=process.pid,
+            saved_child(
+                process,
+                now,
                 channel=processes[process.id].channel,
                 unread=processes[process.id].unread,
-                state=process.state,
-                age=now - process.since,
-                time_left=None if process.deadline is None else process.deadline - now,
-                role=SAVED[process.replica.role(process)],
-                why=process.why,
-                recycle_why=process.recycle_why,
                 door=launcher.door(process.pid),
                 links=fleet.links.of_gateway(process.id),
             )
@@ -73,18 +64,50 @@ def save(
     )
 
 
+def saved_child(
+    process: Process,
+    now: float,
+    *,
+    channel: int,
+    unread: bytes = b"",
+    door: str = "",
+    links: dict[str, list[int]],
+) -> SavedChild:
+    return SavedChild(
+        id=process.id,
+        kind=process.replica_id.kind,
+        number=process.replica_id.number,
+        pool=process.replica_id.pool,
+        generation=process.generation,
+        pid=process.pid,
+        channel=channel,
+        unread=unread,
+        state=process.state,
+        age=now - process.since,
+        time_left=None if process.deadline is None else process.deadline - now,
+        role=SAVED[process.replica.role(process)],
+        why=process.why,
+        recycle_why=process.recycle_why,
+        door=door,
+        links=links,
+    )
+
+
 def restore(
     handover: Handover, controller: FleetController, now: float
 ) -> dict[int, ChannelledProcess]:
     """The children's processes, which the controller knows again."""
-    children = handover.children
-    records = [_record(child, now) for child in children]
-    links = {child.id: child.links for child in children}
-    controller.restore(handover.generation, records, links, now)
+    restore_fleet(handover, controller, now)
     return {
         child.id: ChildProcess.inherited(child.pid, child.channel, child.unread)
-        for child in children
+        for child in handover.children
     }
+
+
+def restore_fleet(handover: Handover, controller: FleetController, now: float) -> None:
+    records = [_record(child, now) for child in handover.children]
+    links = {child.id: child.links for child in handover.children}
+    controller.restore(handover.generation, records, links, now)
 
 
 def _record(child: SavedChild, now: float) -> ProcessRecord:
