@@ -77,7 +77,6 @@ STILL_SAID = {
         "gateway.settings",
         "gateway.supervisor",
     },
-    "seat": {"gateway.supervisor"},
 }
 
 
