@@ -6,13 +6,26 @@ once in an epoll set of our own; that set is itself a file that becomes readable
 waits for it. What is ready is then handled in one turn, synchronously, callback by callback, and
 at the turn's end what was gathered in it (the calls for a worker) goes out in one `send`.
 
+Not everything is said in a turn. A sweep of deadlines is a task of trio's, a timer is, and a thread
+may have something that was read from a disk. To send each of their pieces at once would be a system
+call for each, and worse: what is sent gives its source credit, which may push the next piece, which
+is sent: a recursion as deep as the response is long. So what is said outside of a turn waits for
+the end of the next one, and an eventfd, watched like any socket, has that turn come at once.
+
+What a flush brings about is flushed in the same turn (a client has taken bytes, so a worker gets
+credit), but only so often: a source that always has more to push must not hold the turn for the
+length of its file.
+
 trio still does what it is best at: accepting, timers, signals, start and stop. Its loop is entered
 when nothing comes for a few milliseconds, at the latest after as many, and at once when somebody
 is to be accepted; while there is traffic we wait in our own set, since every way through trio's
 loop costs as much as two requests.
 """
 
+import os
 import select
+import weakref
+from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
@@ -29,6 +42,10 @@ HANGUP: Final = select.EPOLLRDHUP
 
 MOST_EVENTS: Final = 256
 """Sockets handled in one turn."""
+MOST_FLUSHES: Final = 4
+"""Times that a turn looks for what its flushes have brought about. Two are usual: a client's bytes
+go out, then its worker's credit. What is still there is flushed in the next turn, which comes as
+soon as others have been looked after."""
 LONGEST_ROUND: Final = 0.005
 """Seconds of turns, and of waiting for the next, before trio's other tasks run: what they are late
 by at most, beside the length of one turn."""
@@ -57,6 +74,13 @@ class Poller:
         self._at_end_of_turn: list[Callable[[], None]] = []
         self._in_turn = False
         self._trio_is_wanted = False
+        self._calls: deque[Callable[[], None]] = deque()
+        """What is to be called in the next turn; other threads append to it."""
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._close_wakeup = weakref.finalize(self, os.close, self._wakeup)
+        # Edge-triggered: each write is reported once, and nobody need read what was written.
+        self._epoll.register(self._wakeup, READ | select.EPOLLET)
+        self._is_over = False
 
     def add(self, fd: int, owner: Watched, events: int = READ) -> None:
         self._epoll.register(fd, events)
@@ -86,11 +110,25 @@ class Poller:
         self._epoll.unregister(fd)
 
     def at_end_of_turn(self, flush: Callable[[], None]) -> None:
-        """Has `flush` called when this turn's sockets are handled; at once outside of a turn."""
-        if self._in_turn:
-            self._at_end_of_turn.append(flush)
-        else:
-            flush()
+        """Has `flush` called when this turn's sockets are handled; outside of a turn, at the end of
+        the next, which then comes at once. Not for other threads: see `call_soon_threadsafe`."""
+        if self._is_over:
+            flush()  # there is no next
+            return
+        self._at_end_of_turn.append(flush)
+        if not self._in_turn and len(self._at_end_of_turn) == 1:
+            self._wake()
+
+    def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
+        """Has `call` called in the next turn, which comes at once. For any thread: whoever works in
+        another one may not touch an exchange, and hands over what it has this way."""
+        self._calls.append(call)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Ends the wait for the next turn."""
+        if not self._is_over:
+            os.eventfd_write(self._wakeup, 1)
 
     async def run(self) -> None:
         """Handles turn after turn until it is cancelled."""
@@ -103,7 +141,10 @@ class Poller:
                     # before the task that was to run.
                     await trio.lowlevel.checkpoint()
         finally:
+            self._flush()
+            self._is_over = True
             self._epoll.close()
+            self._close_wakeup()
 
     def _round(self) -> None:
         """Turns, until there is nothing to do for a while or trio has something to do."""
@@ -113,32 +154,51 @@ class Poller:
         while not self._trio_is_wanted and (left := until - monotonic()) > 0:
             if not self._turn(left):
                 break
+        if self._at_end_of_turn:
+            self._wake()
 
     def _turn(self, patience: float = 0.0) -> int:
-        """Waits so many seconds for something and handles what is ready; returns how many sockets
-        were."""
-        ready = self._epoll.poll(patience, MOST_EVENTS)
+        """Waits so many seconds for something, and not at all if something is left to do; handles
+        what is ready. Returns how many sockets were, and flushes are left."""
+        ready = self._epoll.poll(0.0 if self._at_end_of_turn else patience, MOST_EVENTS)
         self._in_turn = True
         try:
             self._handle_events(ready)
-            while self._at_end_of_turn:
-                flushes, self._at_end_of_turn = self._at_end_of_turn, []
-                for flush in flushes:
-                    try:
-                        flush()
-                    except Exception:
-                        # One owner's: what the others have gathered goes out all the same.
-                        log.exception("what a turn gathered could not be sent")
+            self._flush()
         finally:
             self._in_turn = False
-        return len(ready)
+        return len(ready) + len(self._at_end_of_turn)
+
+    def _flush(self) -> None:
+        """Sends what was gathered, and what that brings about."""
+        for _ in range(MOST_FLUSHES):
+            if not self._at_end_of_turn:
+                break
+            flushes, self._at_end_of_turn = self._at_end_of_turn, []
+            for flush in flushes:
+                try:
+                    flush()
+                except Exception:
+                    # One owner's: what the others have gathered goes out all the same.
+                    log.exception("what a turn gathered could not be sent")
+
+    def _run_calls(self) -> None:
+        """What other threads have handed over until now."""
+        for _ in range(len(self._calls)):
+            try:
+                self._calls.popleft()()
+            except Exception:
+                log.exception("what was handed to the next turn failed")
 
     def _handle_events(self, ready: list[tuple[int, int]]) -> None:
         watched = self._watched
         for fd, events in ready:
             owner = watched.get(fd)
-            if owner is None:  # announced, or removed by an earlier callback of this turn
-                self._trio_is_wanted = True
+            if owner is None:
+                if fd == self._wakeup:
+                    self._run_calls()
+                else:  # announced, or removed by an earlier callback of this turn
+                    self._trio_is_wanted = True
                 continue
             try:
                 if events & WRITE:

@@ -45,9 +45,11 @@ def test_a_link_that_cannot_be_written_ends(
 
     with worker:
         member = Member(p, ours, 1, poller)
+        poller._turn()
         assert worker.recv(65_536), "it is greeted"
         monkeypatch.setattr(member.machine, "take_batch", fails)
         member._schedule_flush()  # as the machine does when it has something to send
+        poller._turn()
         assert "a fault of ours" in caplog.text
         assert p.members == []
         assert worker.recv(65_536) == b"", "the worker sees the end"
@@ -60,9 +62,11 @@ class Worker:
     member: Member
     link: WorkerLink
     sock: socket.socket
+    poller: Poller
 
     def hear(self) -> list[tuple[Call | None, Message]]:
         """What has come from the gateway."""
+        self.poller._turn()
         try:
             return list(self.link.receive(self.sock.recv(RECEIVE_SIZE)))
         except BlockingIOError:
@@ -85,9 +89,10 @@ def worker(of: Pool, number: int = 1) -> Iterator[Worker]:
     ours.setblocking(False)
     theirs.setblocking(False)
     with theirs:
-        member = Member(of, ours, 1, Poller())
+        poller = Poller()
+        member = Member(of, ours, 1, poller)
         who: dict[str, object] = {"worker": number, "pid": 10 + number, "id": number}
-        one = Worker(member, WorkerLink(Greeting(who=who), lambda: None), theirs)
+        one = Worker(member, WorkerLink(Greeting(who=who), lambda: None), theirs, poller)
         one.link.greet()
         one.hear()
         one.link.ready({})

@@ -101,10 +101,13 @@ def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
     assert packets[0].endswith(b"\r\n\r\n" + b"5\r\ndata\n\r\n" * 3)
     assert it.source.taken == 15
     exchange = it.exchanges[0]
-    # Outside of a turn there is no end to wait for.
-    exchange.sink.body(exchange, b"more")
-    assert read(it.client, 100) == b"4\r\nmore\r\n"
-    assert it.source.taken == 19
+    # What is said outside of a turn waits for the next, which comes at once.
+    for _ in range(2):
+        exchange.sink.body(exchange, b"more")
+    assert read(it.client, 100) == b""
+    assert it.source.taken == 15
+    assert it.turn() == [b"4\r\nmore\r\n" * 2]
+    assert it.source.taken == 23
     exchange.sink.end(exchange)
     assert read(it.client, 100) == b"0\r\n\r\n"
     assert it.finished == 1

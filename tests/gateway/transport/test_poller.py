@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import trio
-from propylon.gateway.transport.poller import READ, WRITE, Poller
+import trio.testing
+from propylon.gateway.transport.poller import MOST_FLUSHES, READ, WRITE, Poller
 
 
 class Owner:
@@ -116,8 +117,76 @@ async def test_a_flush_that_fails_leaves_the_turn_whole(owners: list[Owner]) -> 
     await turns(poller, well, 3)
     assert flushed == ["broken", "whole"] * 3
     assert well.cuts == 0
-    poller.at_end_of_turn(whole)
-    assert flushed[-2:] == ["whole", "whole"], "outside of a turn it happens at once"
+
+
+def test_what_is_said_outside_of_a_turn_is_flushed_together_by_the_next() -> None:
+    poller = Poller()
+    flushed: list[int] = []
+    for number in range(3):
+        poller.at_end_of_turn(lambda number=number: flushed.append(number))
+    assert flushed == []
+    poller._turn(60.0)
+    assert flushed == [0, 1, 2], "and it does not wait for a socket"
+
+
+async def test_the_next_turn_comes_at_once_for_what_is_said_outside_of_one() -> None:
+    """By the loop itself, or by a thread."""
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for say in (poller.at_end_of_turn, poller.call_soon_threadsafe):
+            heard = trio.Event()
+            say(heard.set)
+            with trio.fail_after(20):
+                await heard.wait()
+        heard, told = trio.Event(), []
+        with trio.fail_after(20):
+            await trio.to_thread.run_sync(poller.call_soon_threadsafe, heard.set)
+            await heard.wait()
+        nursery.cancel_scope.cancel()
+        poller.at_end_of_turn(lambda: told.append("the last"))
+    assert told == ["the last"], "what was gathered goes out before the end"
+    poller.at_end_of_turn(lambda: told.append("behind the end"))
+    poller.call_soon_threadsafe(lambda: None)
+    assert told[1:] == ["behind the end"]
+
+
+def test_what_fails_in_a_handed_over_call_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    poller = Poller()
+    done: list[str] = []
+
+    def broken() -> None:
+        raise RuntimeError("a fault of ours")
+
+    poller.call_soon_threadsafe(broken)
+    poller.call_soon_threadsafe(lambda: done.append("it"))
+    poller._turn(60.0)
+    assert done == ["it"]
+    assert "a fault of ours" in caplog.text
+
+
+def test_a_flush_that_brings_about_the_next_leaves_others_their_turn() -> None:
+    """A source that always has more to push."""
+    poller = Poller()
+    flushes = turns_of_others = 0
+
+    def again() -> None:
+        nonlocal flushes
+        flushes += 1
+        if flushes < 100:
+            poller.at_end_of_turn(again)
+
+    poller.at_end_of_turn(again)
+    other = Owner(poller, endless)
+    try:
+        other.peer.send(b"x")
+        while flushes < 100:
+            assert poller._turn(60.0), "there is something to do"
+            turns_of_others = other.calls
+        assert turns_of_others >= 100 // MOST_FLUSHES
+    finally:
+        other.close()
 
 
 def endless(owner: Owner) -> None:
