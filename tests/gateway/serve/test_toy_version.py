@@ -257,3 +257,45 @@ def test_workers_answer_it_as_they_answer_http_1(scene: Scene) -> None:
     assert len(second.calls) == 2
     scene.says(frame(1, RESET))
     assert [status for _, status, _ in scene.over] == [499]
+
+
+def test_a_websocket_on_a_stream(scene: Scene) -> None:
+    """RFC 8441: the same connection class as over HTTP/1.1, on another transport."""
+    exchange, source = scene.asks(1, "/chat", "WEBSOCKET", "-"), FakeSource(send_credit=100)
+    exchange.connect(source, 0.0)
+    assert exchange.websocket is not None
+    assert exchange.websocket.accept(exchange, source, "chat", ()) == 200
+    assert scene.hears() == [(1, HEAD, b"200\nsec-websocket-protocol: chat")]
+    other = scene.asks(2, "/beside")
+    scene.says(frame(1, DATA, masked(0x1, b"hello")))
+    assert source.messages == ["hello"]
+    exchange.websocket.message(exchange, b"a" * 2_000, more=False)
+    other.sink.respond(other, 200, (), b"beside")
+    heard = scene.hears()
+    assert len(scene.body_of(1, heard)) == FIRST_WINDOW
+    assert (scene.body_of(2, heard), source.taken) == (b"beside", 0)
+    scene.says(frame(1, WINDOW, b"5000"))
+    assert len(scene.body_of(1, heard + scene.hears())) == 2_004
+    assert source.taken == 2_000
+    scene.says(frame(1, DATA, masked(0x8, (1000).to_bytes(2, "big"))))
+    assert [event["code"] for event in source.hung_up] == [1000]
+    heard = scene.hears()
+    assert (scene.body_of(1, heard)[:1], heard[-1]) == (b"\x88", (1, END, b""))
+    assert scene.state.connections == {scene.connection}
+    assert scene.over == [(b"/beside", 200, ""), (b"/chat", 200, "")]
+
+
+def test_a_websocket_whose_connection_is_lost(scene: Scene) -> None:
+    exchange, source = scene.asks(1, "/chat", "WEBSOCKET", "-"), FakeSource(send_credit=100)
+    exchange.connect(source, 0.0)
+    assert exchange.websocket is not None
+    exchange.websocket.accept(exchange, source, None, ())
+    scene.client.close()
+    scene.turn()
+    assert [event["code"] for event in source.hung_up] == [1006]
+    assert not scene.state.connections
+
+
+def masked(opcode: int, data: bytes) -> bytes:
+    """A client's frame, with a mask that changes nothing."""
+    return bytes([0x80 | opcode, 0x80 | len(data)]) + bytes(4) + data

@@ -8,11 +8,12 @@ more rules to each.
 Both sides speak in frames: the stream's number (2 bytes), what it is (1), the payload's size (4),
 the payload. A client says HEAD ("GET /path 12", the last its body's size or "-"), DATA, END, RESET,
 and WINDOW: by that it takes so many bytes more of a stream's body. The server says HEAD (a status
-and fields), DATA, END and RESET.
+and fields), DATA, END and RESET. "WEBSOCKET /path -" is RFC 8441's CONNECT: once it is accepted,
+the WebSocket's frames are the stream's DATA, both ways.
 """
 
-from collections.abc import Iterator
-from typing import ClassVar, Final, NoReturn
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Final
 
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.errors import RequestError, ResponseError
@@ -29,7 +30,9 @@ from propylon.gateway.serve.exchange_sink import (
 from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
+from propylon.gateway.transport.poller import Watched
 from propylon.gateway.transport.transport import Transport
+from propylon.gateway.websocket.handshake import check_handshake
 from propylon.protocol.messages import Pairs
 
 HEAD, DATA, END, RESET, WINDOW = b"H", b"D", b"E", b"R", b"W"
@@ -65,6 +68,8 @@ class ToyStream:
         self.frames, self.body, self.last = b"", b"", b""
         """What is to be sent: frames, then body as the window allows, then END or RESET."""
         self.has_body = True
+        self.carried: StreamTransport | None = None
+        """What a WebSocket stands on that has taken the stream over."""
         self.sink = ExchangeSink(self, self, connection.endpoint, connection.service)
 
     # -- what comes --------------------------------------------------------------------------
@@ -73,8 +78,12 @@ class ToyStream:
         if kind == HEAD:
             method, path, size = payload.decode().split(" ")
             request = Request(method, path.encode(), "toy")
-            request.content_length = None if size == "-" else int(size)
             self.body_ended = size == "0"
+            if method == "WEBSOCKET":
+                request.upgrade, request.headers = "websocket", ((b"sec-websocket-version", b"13"),)
+                check_handshake(request, has_key=False)
+            else:
+                request.content_length = None if size == "-" else int(size)
             self.connection.service.answer(self.sink.open(request))
         elif kind == WINDOW:
             self.window += int(payload)
@@ -84,6 +93,8 @@ class ToyStream:
         elif not self.body_ended:
             self.received += payload
             self.body_ended = kind == END
+            if self.carried is not None:
+                self.carried.has_come()
         self.push_upload()
 
     def push_upload(self) -> None:
@@ -148,6 +159,8 @@ class ToyStream:
         is_over = self.last and not self.body
         self.connection.transport.gather((out + frame(self.number, self.last) if is_over else out,))
         self.sink.taken(count, len(self.body))
+        if self.carried is not None and count:
+            self.carried.has_gone(self.body)
         if is_over:
             self.connection.forget(self)
 
@@ -169,9 +182,90 @@ class ToyStream:
     def gone(self, why: str) -> None:
         self.sink.client_gone(why)
         self.connection.forget(self)
+        if self.carried is not None:
+            self.body_ended = True
+            self.carried.has_come()
 
-    def hand_over(self) -> NoReturn:
-        raise AssertionError("this version has no WebSockets")
+    # -- a WebSocket -------------------------------------------------------------------------
+
+    def write_accept(self, fields: Pairs) -> None:
+        self.frames += frame(
+            self.number, HEAD, b"\n".join([b"200", *(b"%b: %b" % f for f in fields)])
+        )
+        self.connection.flush_soon()
+
+    def hand_over(self) -> Transport:
+        self.carried = StreamTransport(self)
+        return self.carried
+
+
+class StreamTransport:
+    """A `Transport` that is a stream's two directions."""
+
+    def __init__(self, stream: ToyStream) -> None:
+        self.stream = stream
+        self.owner: Watched | None = None
+        self.paused = self.blocked = self.closed = False
+        self.send_by = 0.0
+
+    def has_come(self) -> None:
+        """The client has said something, or its end."""
+        if (
+            self.owner is not None
+            and not self.closed
+            and not (self.paused and self.stream.received)
+        ):
+            self.owner.readable()
+
+    def has_gone(self, left: bytes) -> None:
+        """The client has taken something."""
+        self.blocked, self.send_by = bool(left), 0.0
+        if self.owner is not None and not left:
+            self.owner.writable()
+
+    @property
+    def kept(self) -> int:
+        return len(self.stream.body)
+
+    def join(self, owner: Watched) -> None:
+        self.owner = owner
+
+    def recv(self) -> bytes | None:
+        data, more = self.stream.next_body()
+        return data or (None if more else b"")
+
+    def send(self, data: bytes) -> None:
+        self.gather((data,))
+        self.blocked = True
+        self.stream.connection.flush_soon()
+
+    def gather(self, buffers: Iterable[bytes]) -> bool:
+        is_first = not self.kept
+        self.stream.body += b"".join(buffers)
+        return is_first
+
+    def send_kept(self) -> int:
+        return 0  # the stream's own flush has taken what its window allows
+
+    def moves(self) -> bool:
+        return False
+
+    def pause(self, paused: bool = True) -> None:
+        self.paused = paused
+        if not paused and self.stream.received:
+            self.has_come()
+
+    def shut_writing(self) -> None:
+        self.stream.write_end()
+
+    def reset(self) -> None:
+        self.closed = True
+        self.stream.cut_short()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.stream.write_end()
 
 
 class ToyConnection(ClosingConnection):
