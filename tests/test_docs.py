@@ -166,6 +166,35 @@ def test_the_arrows_are_those_that_the_house_rules_hold() -> None:
     assert arrows(text, "worker room") == WORKER_ROOMS
 
 
+def floors(text: str) -> list[list[str]]:
+    """The rooms of the drawing, the topmost first."""
+    drawing = text.partition("lower floors only:")[2].split("```")[1]
+    return [re.findall(r"[a-z_0-9]+", line) for line in drawing.splitlines()]
+
+
+def climbing(drawn: list[list[str]], may_import: dict[str, set[str]]) -> set[tuple[str, str]]:
+    """Arrows that do not go down, in the drawing, at least one floor."""
+    height = {room: -number for number, line in enumerate(drawn) for room in line}
+    return {
+        (room, below)
+        for room, rooms in may_import.items()
+        for below in rooms
+        if height.get(room, 0) <= height.get(below, 0)
+    }
+
+
+def test_no_arrow_of_the_drawing_climbs() -> None:
+    drawn = floors(read(ROOT / "docs" / "ARCHITECTURE.md"))
+    assert MAY_IMPORT.keys() <= {room for line in drawn for room in line}
+    assert not climbing(drawn, MAY_IMPORT)
+
+
+def test_a_climbing_arrow_is_caught() -> None:
+    drawn = floors("rooms of lower floors only:\n```\n a  b\n c\n```\n")
+    assert drawn == [[], ["a", "b"], ["c"]]
+    assert climbing(drawn, {"a": {"b", "c"}, "c": {"a"}}) == {("a", "b"), ("c", "a")}
+
+
 def test_a_table_of_arrows_is_read() -> None:
     text = "| room | may import |\n|---|---|\n| `a` | |\n| `b` | `a`, `c` |\n\n| `d` | `e` |\n"
     assert arrows(text, "room") == {"a": set(), "b": {"a", "c"}}
