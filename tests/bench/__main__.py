@@ -11,26 +11,16 @@ open-loop rows count from when a request was due.
 import argparse
 from pathlib import Path
 
+from ..compare.command_line import chosen
+from ..compare.processes import adopt_orphans, end_all
 from . import plot, report, results
 from .contestants import CONTESTANTS
 from .machine import machine
-from .processes import adopt_orphans, end_all
 from .rounds import Effort, run
 from .rows import ROWS, entrants
 from .targets import TARGETS
 
 HERE = Path(__file__).parent
-
-
-def chosen(text: str, known: list[str], parser: argparse.ArgumentParser) -> list[str]:
-    """The named ones; `all`."""
-    if text == "all":
-        return known
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            parser.error(f"there is no {name!r}; known are: {', '.join(known)}")
-    return names
 
 
 def arguments() -> tuple[argparse.Namespace, argparse.ArgumentParser]:

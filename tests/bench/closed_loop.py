@@ -12,8 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .http_client import exchange, request
-from .load import Sample, Wrong
+from ..compare.light_client import Wrong, exchange, request
+from .load import Sample
 from .servers import Server
 
 SCRIPT = Path(__file__).with_name("load.lua")
@@ -103,7 +103,7 @@ class Requests:
 
     def _one_response(self, server: Server) -> bytes:
         """Also asks whether a timed response is the expected one."""
-        text = request(server.ground.address, self.path, self.method, self.body, self.media_type)
+        text = request(server.ground.bind, self.path, self.method, self.body, self.media_type)
         if not self.keep_alive:
             text = text.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
         response = exchange(server.ground, text)

@@ -8,13 +8,16 @@ command line calls it; "nginx-uvicorn" is nginx in front of uvicorn.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .processes import python_tool
-from .proxies import caddy, haproxy, nginx
-from .servers import APPS, Commands, Ground
+from ..compare import peers
+from ..compare.ground import Commands
+from ..compare.peers import Where
+from ..compare.processes import python_tool
+from ..compare.proxies import caddy, haproxy, nginx
+from .servers import APPS, Ground
 
 THREADS = 4
 """Of a WSGI worker."""
-Backend = Callable[[Ground, str], list[str]]
+Backend = Callable[[Ground, Where], list[str]]
 """An app server's command; its flags depend on whether it listens to "tcp" or a Unix "socket"."""
 
 
@@ -34,9 +37,7 @@ def propylon(*flags: str, pools: int = 1, routes: int = 0, log: bool = False) ->
     """`routes` lead to the pools in turn, each from a prefix of its own: /r0, /r1 and so on."""
 
     def commands(ground: Ground) -> list[list[str]]:
-        command = [python_tool("propylon"), "serve", "-b", ground.address, *flags]
-        command += ground.tls_flags("--ssl-certfile", "--ssl-keyfile")
-        command += ["--run-dir", str(ground.folder / "run")]
+        command = peers.propylon(ground, *flags)
         if log:
             command += ["--access-logfile", str(ground.folder / "access.log")]
             command += ["--access-logformat", "json"]
@@ -65,47 +66,24 @@ def toml(app: str, pools: int, routes: int) -> str:
 # -- app servers -----------------------------------------------------------------------------
 
 
-def uvicorn(ground: Ground, where: str, *flags: str) -> list[str]:
-    command = [python_tool("uvicorn"), ground.app, "--no-access-log", "--log-level", "warning"]
-    if where == "socket":
-        return [*command, *flags, "--uds", str(ground.socket)]
-    tls = ground.tls_flags("--ssl-certfile", "--ssl-keyfile")
-    return [*command, *flags, "--port", str(ground.port), *tls]
+def uvicorn(ground: Ground, where: Where, *flags: str) -> list[str]:
+    return peers.uvicorn(ground, ground.app, where, *flags)
 
 
-def granian(ground: Ground, where: str, *flags: str) -> list[str]:
+def granian(ground: Ground, where: Where, *flags: str) -> list[str]:
     interface = ["--interface", "wsgi" if ground.wsgi else "asgi"]
     if ground.wsgi:
         interface += ["--blocking-threads", str(THREADS)]
-    command = [python_tool("granian"), ground.app, *interface, "--log-level", "warning", *flags]
-    if where == "socket":
-        return [*command, "--uds", str(ground.socket), "--uds-permissions", "0o777"]
-    tls = ground.tls_flags("--ssl-certificate", "--ssl-keyfile")
-    return [*command, "--port", str(ground.port), *tls]
+    return peers.granian(ground, ground.app, where, *interface, *flags)
 
 
 def hypercorn(kind: str) -> Backend:
-    def command(ground: Ground, _: str) -> list[str]:
-        return [
-            python_tool("hypercorn"), ground.app, "--worker-class", kind, "--bind", ground.address,
-            "--log-level", "warning", *ground.tls_flags("--certfile", "--keyfile"),
-        ]  # fmt: skip
-
-    return command
+    return lambda ground, _: peers.hypercorn(ground, ground.app, "--worker-class", kind)
 
 
 def gunicorn(kind: str) -> Backend:
-    def command(ground: Ground, where: str) -> list[str]:
-        bind = f"unix:{ground.socket}" if where == "socket" else ground.address
-        threads = ["--threads", str(THREADS)] if kind == "gthread" else []
-        tls = ground.tls_flags("--certfile", "--keyfile") if where == "tcp" else []
-        return [
-            python_tool("gunicorn"), ground.app, "--bind", bind, "-k", kind, *threads,
-            "--log-level", "warning", "--worker-tmp-dir", str(ground.folder),
-            *tls,
-        ]  # fmt: skip
-
-    return command
+    threads = ["--threads", str(THREADS)] if kind == "gthread" else []
+    return lambda ground, where: peers.gunicorn(ground, ground.app, where, "-k", kind, *threads)
 
 
 def daphne(ground: Ground, _: str) -> list[str]:
@@ -117,7 +95,7 @@ def daphne(ground: Ground, _: str) -> list[str]:
 def uwsgi(ground: Ground) -> list[list[str]]:
     """Its own HTTP router before one worker: the `--http` of its quickstart, and keep-alive."""
     return [[
-        python_tool("uwsgi"), "--http", ground.address, "--http-keepalive", "--module", ground.app,
+        python_tool("uwsgi"), "--http", ground.bind, "--http-keepalive", "--module", ground.app,
         "--master", "--processes", "1", "--threads", str(THREADS), "--enable-threads",
         "--disable-logging", "--die-on-term",
     ]]  # fmt: skip

@@ -5,8 +5,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from ..compare.light_client import KeepAlive, exchange, request
 from .closed_loop import HELLO
-from .http_client import KeepAlive, exchange, request
 from .load import Sample
 from .servers import Server
 
@@ -30,7 +30,7 @@ class Idle:
     def warm_up(self, server: Server, seconds: float) -> None: ...
 
     def measure(self, server: Server, seconds: float) -> Sample:
-        text = request(server.ground.address, "/")
+        text = request(server.ground.bind, "/")
         size = len(exchange(server.ground, text))
         with ExitStack() as stack:
 

@@ -12,10 +12,6 @@ Sample = dict[str, float]
 the rate counts, for the CPU per 1,000 of it), or what the row is about."""
 
 
-class Wrong(Exception):
-    """A contestant dropped requests or answered wrongly."""
-
-
 class Load(Protocol):
     unit: str
     """Of the figure."""

@@ -3,13 +3,10 @@
 import os
 import platform
 import re
-import subprocess
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..compare.versions import version_of
 from .contestants import CONTESTANTS
-from .processes import Absent, program
 
 APPS_AND_LOOPS = ("fastapi", "django", "flask", "uvloop", "httptools", "h11")
 
@@ -28,18 +25,3 @@ def machine(contestants: set[str]) -> dict[str, str]:
 def processor() -> str:
     match = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
     return match[1] if match else "unknown"
-
-
-@cache
-def version_of(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        pass
-    try:
-        command = [program(name), "version" if name == "caddy" else "-v"]
-        done = subprocess.run(command, capture_output=True, text=True)
-    except Absent:
-        return "not installed"
-    match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
-    return match[0] if match else "unknown"

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from time import monotonic, process_time
 
+from ..compare.light_client import PATIENCE, KeepAlive, Wrong, exchange, request
+from ..compare.processes import LIBC
 from .closed_loop import Requests
-from .http_client import PATIENCE, KeepAlive, exchange, request
-from .load import Sample, Wrong, percentiles
-from .processes import LIBC
+from .load import Sample, percentiles
 from .servers import Ground, Server
 
 CONNECTIONS = 128
@@ -57,7 +57,7 @@ class Clients:
     """Connections that take due requests from one queue."""
 
     def __init__(self, stack: ExitStack, ground: Ground, path: str, expected: bytes) -> None:
-        text = request(ground.address, path)
+        text = request(ground.bind, path)
         size = len(exchange(ground, text))
         self.poll = stack.enter_context(select.epoll())
         self._all: dict[int, KeepAlive] = {}

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 
-from .http_client import PATIENCE, KeepAlive, exchange, request
-from .load import Sample, Wrong, percentiles
+from ..compare.light_client import PATIENCE, KeepAlive, Wrong, exchange, request
+from .load import Sample, percentiles
 from .servers import Server
 
 
@@ -27,7 +27,7 @@ class Pings:
         self.measure(server, seconds)
 
     def measure(self, server: Server, seconds: float) -> Sample:
-        text = request(server.ground.address, self.path)
+        text = request(server.ground.bind, self.path)
         size = len(exchange(server.ground, text))
         latencies: list[float] = []
         with ExitStack() as stack:

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from ..compare.light_client import Wrong
+from ..compare.processes import Absent
+from ..compare.server import DidNotStart
 from .contestants import CONTESTANTS
-from .load import Load, Wrong
-from .processes import Absent
+from .load import Load
 from .results import Entry, Result
 from .rows import Row
-from .servers import DidNotStart, Server, cpu_by_role, running
+from .servers import Server, cpu_by_role, running
 
 REST = 0.2
 """Seconds before each load, in which the one before comes to its end."""
@@ -100,7 +102,7 @@ def take(
         sample = turn.load.measure(server, effort.seconds)
         used = cpu_by_role(before, server.cpu())
     except (Wrong, OSError) as error:
-        entry.fault = f"answers wrongly: {error}\n{server.log(3)}".strip()
+        entry.fault = f"answers wrongly: {error}\n{server.log_end(3)}".strip()
         return
     sample["resident"] = server.resident()
     if count := sample.get("count"):

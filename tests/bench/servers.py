@@ -1,21 +1,20 @@
-"""A contestant's processes: started on ground of their own, watched, ended without a rest."""
+"""A contestant under load: started for one app, watched, ended without a rest."""
 
 import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from urllib.request import urlopen
 
-import trustme
-
-from ..end_to_end.other_proxies import free_port
-from ..end_to_end.server import descendants, environment, stat
-from .processes import cpu_seconds, die_with_parent, end, memory, role
+from ..compare import ground as grounds
+from ..compare import server as servers
+from ..compare.ground import Commands
+from ..compare.processes import cpu_seconds, end, memory, role
+from ..end_to_end.server import environment, stat
 
 APPS = Path(__file__).parent / "apps"
 BOOT = 40.0
@@ -24,81 +23,24 @@ GRACE = 10.0
 """Seconds that a stop may take before it is a kill: the load has ended by then."""
 
 
-class DidNotStart(Exception):
-    """With the end of its log."""
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a contestant is started with."""
-
+@dataclass(kw_only=True)
+class Ground(grounds.Ground):
     app: str
     """module:attribute, below `apps`."""
-    port: int
-    tls: bool
-    folder: Path
-    """For its sockets, configuration and certificate, all its own."""
 
     @property
     def wsgi(self) -> bool:
         return self.app.endswith(":wsgi")
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
 
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.address}"
-
-    @property
-    def socket(self) -> Path:
-        """Between a proxy and what is behind it."""
-        return self.folder / "app.sock"
-
-    @cached_property
-    def certificate(self) -> tuple[str, str]:
-        """Paths of the chain and the key."""
-        chain, key = self.folder / "chain.pem", self.folder / "key.pem"
-        issued = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert(
-            "127.0.0.1", key_type=trustme.KeyType.ECDSA
-        )
-        # PKCS#8, which every contestant reads.
-        key.write_bytes(pkcs8(issued.private_key_pem.bytes()))
-        chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
-        return str(chain), str(key)
-
-    def tls_flags(self, certfile: str, keyfile: str) -> list[str]:
-        """The contestant's words for the two, with their paths; nothing without TLS."""
-        chain, key = self.certificate if self.tls else ("", "")
-        return [certfile, chain, keyfile, key] if self.tls else []
-
-
-def pkcs8(pem: bytes) -> bytes:
-    from cryptography.hazmat.primitives import serialization as ser
-
-    key = ser.load_pem_private_key(pem, None)
-    return key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, ser.NoEncryption())
-
-
-Commands = Callable[[Ground], list[list[str]]]
-"""The processes to start; the last faces the clients."""
-
-
-@dataclass(frozen=True)
-class Server:
+class Server(servers.Server):
     """A contestant that runs."""
 
     ground: Ground
-    processes: list[subprocess.Popen[bytes]]
 
     @property
     def url(self) -> str:
         return self.ground.url
-
-    def pids(self) -> list[int]:
-        own = [process.pid for process in self.processes]
-        return [*own, *(pid for one in own for pid in descendants(one))]
 
     def cpu(self) -> dict[int, float]:
         """Seconds used so far by each process."""
@@ -106,10 +48,6 @@ class Server:
 
     def resident(self) -> int:
         return sum(memory(pid) for pid in self.pids())
-
-    def log(self, lines: int = 12) -> str:
-        text = (self.ground.folder / "log").read_text("utf-8", "replace")
-        return "\n".join(text.splitlines()[-lines:])
 
     def trouble(self, path: str) -> str:
         """What is wrong with an answer to that path; "": nothing."""
@@ -124,8 +62,7 @@ class Server:
         """Raises DidNotStart."""
         until = time.monotonic() + BOOT
         while fault := self.trouble(path):
-            if any(p.poll() is not None for p in self.processes) or time.monotonic() > until:
-                raise DidNotStart(f"does not answer: {fault}\n{self.log()}")
+            self.check_start(fault, time.monotonic() > until)
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -152,18 +89,12 @@ def running(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         folder.chmod(0o755)  # nginx's workers are another user
-        ground = Ground(app, free_port(), tls, folder)
-        server = Server(ground, [])
+        ground = Ground(app=app, tls=tls, folder=folder)
+        server = Server(ground)
         stack.callback(server.stop)
         env = environment(XDG_CONFIG_HOME=str(folder), XDG_DATA_HOME=str(folder))
-        with (folder / "log").open("wb") as log:
-            for command in commands(ground):
-                server.processes.append(
-                    subprocess.Popen(
-                        command, cwd=APPS, env=env, stdout=log, stderr=log,
-                        preexec_fn=die_with_parent,
-                    )
-                )  # fmt: skip
+        for command in commands(ground):
+            server.spawn(command, APPS, env)
         for path in ready:
             server.wait_for_answer(path)
         yield server

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from . import http_client, open_loop
+from ..compare import light_client
+from ..compare.light_client import Wrong
+from . import open_loop
 from .closed_loop import Requests
-from .load import Load, Wrong
+from .load import Load
 from .open_loop import AtShare, at_rate
 from .pings import Pings
 from .servers import Ground, Server
@@ -51,7 +53,7 @@ def serving(answer: Answer) -> Iterator[Server]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield Server(Ground("", server.server_address[1], False, Path()), [])
+            yield Server(Ground(app="", port=server.server_address[1], folder=Path()))
         finally:
             server.shutdown()
             thread.join()
@@ -74,7 +76,7 @@ needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not i
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "PATIENCE", 2.0)
+    monkeypatch.setattr(light_client, "PATIENCE", 2.0)
     monkeypatch.setattr(open_loop, "PATIENCE", 2.0)
     monkeypatch.setattr(open_loop, "CONNECTIONS", 4)
 

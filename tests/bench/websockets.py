@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from .http_client import PIECE, connect
-from .load import Sample, Wrong, percentiles
+from ..compare.light_client import PIECE, Wrong, connect
+from .load import Sample, percentiles
 from .servers import Ground, Server
 
 PATIENCE = 5.0
@@ -40,7 +40,7 @@ class WebSocket:
         self.said = 0.0
         self.sock = connect(ground)
         self.sock.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {ground.address}\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {ground.bind}\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )

@@ -11,22 +11,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from ..bench.processes import adopt_orphans, end_all
+from ..compare.command_line import chosen
+from ..compare.processes import adopt_orphans, end_all
 from .contestants import CONTESTANTS
 from .report import FIGURES, breakdown, read, table, versions, write
 from .trial import run_trial
 from .variants import VARIANTS
-
-
-def chosen(text: str, known: dict[str, object], parser: argparse.ArgumentParser) -> list[str]:
-    """The named ones; `all`."""
-    if text == "all":
-        return list(known)
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            parser.error(f"there is no {name!r}; known are: {', '.join(known)}")
-    return names
 
 
 def main() -> int:
@@ -43,8 +33,8 @@ def main() -> int:
         "--keep", action="store_true", help="add to what the JSON file has of other trials"
     )
     options = parser.parse_args()
-    variants = chosen(options.variants, dict(VARIANTS), parser)
-    contestants = chosen(options.contestants, dict(CONTESTANTS), parser)
+    variants = chosen(options.variants, VARIANTS, parser)
+    contestants = chosen(options.contestants, CONTESTANTS, parser)
     adopt_orphans()
     results = [
         result

@@ -7,12 +7,12 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
+from ..compare.strict_client import Failed
 from ..end_to_end.server import with_no_such
 from .clients import pause
 from .contestants import Contestant
 from .scene import Scene
 from .servers import Ground, Server
-from .tally import Failed
 from .variants import Variant
 
 RELOAD_EVERY = 2.0

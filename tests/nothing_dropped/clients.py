@@ -4,9 +4,8 @@ import asyncio
 import random
 import time
 
-from .http_client import ClosedIdle, Connection, Response
+from ..compare.strict_client import ClosedIdle, Connection, Failed, Response
 from .scene import Scene
-from .tally import Failed
 
 PAUSES = (0.0, 0.0, 0.005, 0.02, 0.05, 0.1, 0.3, 1.0, 2.5)
 """Seconds between two requests of a connection: long ones let a server's close cross."""

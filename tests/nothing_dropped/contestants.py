@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..bench.processes import python_tool
-from ..bench.proxies import nginx_conf, start_nginx
+from ..compare import peers
+from ..compare.ground import Commands
+from ..compare.peers import Where
+from ..compare.processes import python_tool
+from ..compare.proxies import nginx
 from ..end_to_end.server import descendants, wait_for
 from .servers import Ground, Server
 
@@ -18,7 +21,8 @@ ASGI, WSGI = "apps.asgi:app", "apps.wsgi:app"
 THREADS = 32
 """Of a WSGI worker: every slow client takes one where nobody stands in front."""
 
-Commands = Callable[[Ground], list[list[str]]]
+Backend = Callable[[Ground, Where], list[str]]
+"""An app server's command."""
 Reload = Callable[[Server], Awaitable[int | None]]
 
 
@@ -39,8 +43,8 @@ class Contestant:
     """Replaces the server's own processes. Returns what went wrong."""
     stop_signals: tuple[int, ...] = (signal.SIGTERM,)
     """One per command."""
-    package: str = ""
-    """Whose version is stated."""
+    packages: tuple[str, ...] = ()
+    """Programs whose versions are stated."""
 
     def has(self, need: str) -> bool:
         return {
@@ -75,7 +79,6 @@ def propylon(*flags: str) -> Commands:
             "--workers": settings.workers,
             "--timeout-graceful-shutdown": settings.graceful,
             "--startup-timeout": settings.startup,
-            "--run-dir": ground.folder / "run",
         }
         if settings.heartbeat is not None:
             given["--heartbeat-timeout"] = settings.heartbeat
@@ -86,9 +89,8 @@ def propylon(*flags: str) -> Commands:
             given["--warm-up"] = "/quick"
         # What this version does not have yet is left out, and the table says what that costs.
         known = {name: value for name, value in given.items() if name in help_of("serve")}
-        command = [python_tool("propylon"), "serve", "-b", f"127.0.0.1:{ground.port}"]
-        command += [word for name, value in known.items() for word in (name, str(value))]
-        return [[*command, "--no-access-log", *flags]]
+        told = [word for name, value in known.items() for word in (name, str(value))]
+        return [peers.propylon(ground, *told, "--no-access-log", *flags)]
 
     return commands
 
@@ -127,65 +129,56 @@ def propylon_gateways(server: Server) -> list[int]:
 # -- its peers -------------------------------------------------------------------------------
 
 
-def gunicorn(app: str, *flags: str) -> Callable[[Ground, str], list[str]]:
-    def command(ground: Ground, bind: str) -> list[str]:
+def gunicorn(app: str, *flags: str) -> Backend:
+    def command(ground: Ground, where: Where) -> list[str]:
         settings = ground.settings
-        timeout = settings.heartbeat or 30
-        return [
-            python_tool("gunicorn"), app, "--bind", bind, "--log-level", "warning",
+        return peers.gunicorn(
+            ground, app, where,
             "--workers", str(settings.workers), "--graceful-timeout", f"{settings.graceful:.0f}",
-            "--timeout", f"{timeout:.0f}", "--pid", str(ground.folder / "gunicorn.pid"),
-            "--worker-tmp-dir", str(ground.folder), *flags,
-        ]  # fmt: skip
+            "--timeout", f"{settings.heartbeat or 30:.0f}",
+            "--pid", str(ground.folder / "gunicorn.pid"), *flags,
+        )  # fmt: skip
 
     return command
 
 
-def uvicorn(ground: Ground, *bind: str) -> list[str]:
+def uvicorn(ground: Ground, where: Where) -> list[str]:
     settings = ground.settings
-    command = [
-        python_tool("uvicorn"), ASGI, "--no-access-log", "--log-level", "warning",
-        "--workers", str(settings.workers), *bind,
+    limit = [] if settings.limit is None else ["--limit-concurrency", str(settings.limit)]
+    return peers.uvicorn(
+        ground, ASGI, where, "--workers", str(settings.workers),
         "--timeout-graceful-shutdown", f"{settings.graceful:.0f}",
-        "--timeout-worker-healthcheck", f"{settings.heartbeat or settings.startup:.0f}",
-    ]  # fmt: skip
-    if settings.limit is not None:
-        command += ["--limit-concurrency", str(settings.limit)]
-    return command
+        "--timeout-worker-healthcheck", f"{settings.heartbeat or settings.startup:.0f}", *limit,
+    )  # fmt: skip
 
 
-def granian(ground: Ground) -> list[list[str]]:
+def granian(ground: Ground, where: Where) -> list[str]:
     settings = ground.settings
-    command = [
-        python_tool("granian"), ASGI, "--interface", "asgi", "--port", str(ground.port),
-        "--workers", str(settings.workers), "--workers-kill-timeout", f"{settings.graceful:.0f}",
-        "--respawn-failed-workers", "--respawn-interval", "0.5", "--log-level", "warning",
-    ]  # fmt: skip
-    if settings.limit is not None:
-        command += ["--backpressure", str(settings.limit)]
-    return [command]
+    limit = [] if settings.limit is None else ["--backpressure", str(settings.limit)]
+    return peers.granian(
+        ground, ASGI, where, "--interface", "asgi", "--workers", str(settings.workers),
+        "--workers-kill-timeout", f"{settings.graceful:.0f}",
+        "--respawn-failed-workers", "--respawn-interval", "0.5", *limit,
+    )  # fmt: skip
 
 
-def hypercorn(ground: Ground) -> list[list[str]]:
+def hypercorn(ground: Ground, _: Where) -> list[str]:
     settings = ground.settings
-    return [[
-        python_tool("hypercorn"), ASGI, "--bind", f"127.0.0.1:{ground.port}",
-        "--workers", str(settings.workers), "--graceful-timeout", f"{settings.graceful:.0f}",
-        "--log-level", "warning",
-    ]]  # fmt: skip
+    return peers.hypercorn(
+        ground, ASGI, "--workers", str(settings.workers),
+        "--graceful-timeout", f"{settings.graceful:.0f}",
+    )  # fmt: skip
 
 
-def alone(server: Callable[[Ground, str], list[str]]) -> Commands:
-    return lambda ground: [server(ground, f"127.0.0.1:{ground.port}")]
+def alone(server: Backend) -> Commands:
+    return lambda ground: [server(ground, "tcp")]
 
 
-def behind_nginx(server: Callable[[Ground, str], list[str]]) -> Commands:
-    def commands(ground: Ground) -> list[list[str]]:
-        conf = nginx_conf(ground.folder, ground.port, shutdown=ground.settings.graceful)
-        front = start_nginx(ground.folder, conf)
-        return [server(ground, f"unix:{ground.folder}/app.sock"), front]
-
-    return commands
+def behind_nginx(server: Backend) -> Commands:
+    return nginx(
+        lambda ground: [server(ground, "socket")],
+        shutdown=lambda ground: ground.settings.graceful,
+    )
 
 
 def nginx_workers(server: Server) -> list[int]:
@@ -221,30 +214,30 @@ BEHIND = (signal.SIGTERM, signal.SIGQUIT)
 CONTESTANTS: dict[str, Contestant] = {
     "propylon": Contestant(
         commands=propylon(ASGI), reload=propylon_reload, gateways=propylon_gateways,
-        upgrade=propylon_upgrade if has_verb("upgrade") else None, package="propylon",
+        upgrade=propylon_upgrade if has_verb("upgrade") else None, packages=("propylon",),
     ),
     "propylon wsgi": Contestant(
         commands=propylon(WSGI, "--interface", "wsgi", "--threads", str(THREADS)), asgi=False,
         reload=propylon_reload, gateways=propylon_gateways,
-        upgrade=propylon_upgrade if has_verb("upgrade") else None, package="propylon",
+        upgrade=propylon_upgrade if has_verb("upgrade") else None, packages=("propylon",),
     ),
     "gunicorn gthread": Contestant(
-        commands=alone(GTHREAD), asgi=False, upgrade=gunicorn_upgrade, package="gunicorn"
+        commands=alone(GTHREAD), asgi=False, upgrade=gunicorn_upgrade, packages=("gunicorn",)
     ),
     "gunicorn asgi": Contestant(
-        commands=alone(GASGI), upgrade=gunicorn_upgrade, package="gunicorn"
+        commands=alone(GASGI), upgrade=gunicorn_upgrade, packages=("gunicorn",)
     ),
     "uvicorn": Contestant(
-        commands=lambda ground: [uvicorn(ground, "--port", str(ground.port))], package="uvicorn"
+        commands=alone(uvicorn), packages=("uvicorn",)
     ),
-    "granian": Contestant(commands=granian, package="granian"),
-    "hypercorn": Contestant(commands=hypercorn, package="hypercorn"),
+    "granian": Contestant(commands=alone(granian), packages=("granian",)),
+    "hypercorn": Contestant(commands=alone(hypercorn), packages=("hypercorn",)),
     "nginx → gunicorn": Contestant(
         commands=behind_nginx(GTHREAD), asgi=False, upgrade=gunicorn_upgrade,
-        gateways=nginx_workers, stop_signals=BEHIND, package="gunicorn",
+        gateways=nginx_workers, stop_signals=BEHIND, packages=("nginx", "gunicorn"),
     ),
     "nginx → uvicorn": Contestant(
-        commands=behind_nginx(lambda ground, bind: uvicorn(ground, "--uds", bind[5:])),
-        gateways=nginx_workers, stop_signals=BEHIND, package="uvicorn",
+        commands=behind_nginx(uvicorn),
+        gateways=nginx_workers, stop_signals=BEHIND, packages=("nginx", "uvicorn"),
     ),
 }  # fmt: skip

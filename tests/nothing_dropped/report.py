@@ -5,9 +5,9 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..compare.versions import version_of
 from .contestants import CONTESTANTS
 from .trial import Result
 from .variants import VARIANTS
@@ -75,13 +75,8 @@ def breakdown(result: Result) -> str:
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in dict.fromkeys(CONTESTANTS[name].package for name in names):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+    packages = dict.fromkeys(one for name in names for one in CONTESTANTS[name].packages)
+    return {package: version_of(package) for package in packages}
 
 
 def read(path: Path) -> list[Result]:

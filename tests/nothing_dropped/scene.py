@@ -4,8 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from .http_client import Response
-from .tally import Failed, Tally
+from ..compare.strict_client import Failed, Response
+from .tally import Tally
 
 SERVES = 3.0
 """Seconds for which a process that answered counts as one that serves."""

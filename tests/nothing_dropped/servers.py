@@ -6,15 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..bench.processes import die_with_parent, end_all, reap
-from ..end_to_end.other_proxies import free_port
+from ..compare import ground as grounds
+from ..compare import server as servers
+from ..compare.processes import end_all, reap
+from ..compare.strict_client import ClosedIdle, Connection, Failed
 from ..end_to_end.server import command_line, descendants, environment, stat, with_no_such
 from .clients import get
-from .http_client import ClosedIdle, Connection
-from .tally import Failed
 from .variants import Settings
 
 HERE = Path(__file__).parent
@@ -26,22 +26,10 @@ LEFT = 3.0
 """Seconds that its other processes may take to follow."""
 
 
-class DidNotStart(Exception):
-    """With the end of its log."""
-
-
-@dataclass
-class Ground:
-    """What one start of a contestant has to itself."""
-
-    folder: Path
+@dataclass(kw_only=True)
+class Ground(grounds.Ground):
     settings: Settings
-    port: int = field(default_factory=free_port)
     version: int = 0
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self.port
 
     @property
     def record(self) -> Path:
@@ -63,43 +51,27 @@ class Ground:
         )
 
 
-class Server:
-    """A contestant that runs. Its first process takes the signals, its last faces the clients."""
+class Server(servers.Server):
+    ground: Ground
 
     def __init__(self, commands: list[list[str]], ground: Ground, stop_signals: list[int]) -> None:
-        self.commands, self.ground, self.stop_signals = commands, ground, stop_signals
-        self.processes: list[subprocess.Popen[bytes]] = []
+        super().__init__(ground)
+        self.commands, self.stop_signals = commands, stop_signals
         self.main = 0
         """The pid that takes signals; an upgrade may change it."""
 
-    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        with (self.ground.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                command,
-                cwd=HERE,
-                env=self.ground.environment,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
-
     async def start(self) -> None:
         """Raises DidNotStart."""
-        self.processes = [self._spawn(command) for command in self.commands]
+        for command in self.commands:
+            self.spawn(command, HERE, self.ground.environment)
         self.main = self.processes[0].pid
         end = time.monotonic() + BOOT
         while (fault := await trouble(self.ground.address)) is not None:
-            ended = [process for process in self.processes if process.poll() is not None]
-            if ended or time.monotonic() > end:
-                raise DidNotStart(f"{fault}\n{self.log()}")
+            self.check_start(fault, time.monotonic() > end)
             await asyncio.sleep(0.05)
 
-    def log(self, lines: int = 12) -> str:
-        text = (self.ground.folder / "log").read_text("utf-8", "replace")
-        return "\n".join(text.splitlines()[-lines:])
-
     def append_to_log(self, words: bytes) -> None:
-        with (self.ground.folder / "log").open("ab") as log:
+        with self.ground.log.open("ab") as log:
             log.write(words)
 
     def signal(self, number: int) -> None:
@@ -129,10 +101,10 @@ class Server:
             if pid != process.pid:
                 reap([pid])
             if time.monotonic() > began + self.ground.settings.graceful + MARGIN:
-                raise Failed("does not stop", f"{process.args}\n{self.log()}")
+                raise Failed("does not stop", f"{process.args}\n{self.log_end()}")
             await asyncio.sleep(0.02)
         if pid == process.pid and process.returncode not in (0, -signal.SIGTERM):
-            raise Failed("stopped badly", f"exit code {process.returncode}\n{self.log()}")
+            raise Failed("stopped badly", f"exit code {process.returncode}\n{self.log_end()}")
 
     async def lose_supervisor(self) -> None:
         """SIGKILL for it alone. Raises Failed if its children go on without it."""

@@ -9,11 +9,10 @@ from functools import cache
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from ..compare.strict_client import PATIENCE, ClosedIdle, Connection, Failed
 from .apps.size import BLOCK, BLOCKS, block
 from .clients import pause
-from .http_client import PATIENCE, ClosedIdle, Connection
 from .scene import Scene
-from .tally import Failed
 
 UPLOAD_SECONDS, UPLOAD_PIECES, UPLOAD_PIECE = 3.0, 40, 8_192
 DOWNLOAD_SECONDS = 5.0

@@ -6,22 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..compare.strict_client import Failed
+
 SHOWN = 5
 """Failures of one cause that are kept with their details."""
-
-
-class Failed(Exception):
-    """What a correct client cannot handle, or must not be offered. `what` is the cause, in the
-    words that the table counts by."""
-
-    def __init__(self, what: str, detail: str = "", *, born: float = 0.0, age: float = 0.0) -> None:
-        super().__init__(what, detail)
-        self.what = what
-        self.detail = detail
-        self.born = born
-        """Monotonic time at which its connection was asked for."""
-        self.age = age
-        """Seconds since its request was sent."""
 
 
 @dataclass(frozen=True)

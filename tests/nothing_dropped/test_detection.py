@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from . import http_client, streams
+from ..compare import strict_client
+from ..compare.strict_client import Failed
+from . import streams
 from .apps.size import BLOCKS, block
 from .clients import KeepAlive, NewConnections, NewPosts, Pipelining, Posts
 from .scene import Scene
 from .servers import Ground
 from .streams import Downloads, Echoes, Events, Uploads
-from .tally import Failed, Tally
+from .tally import Tally
 from .trial import Client, counted, records
 from .variants import VARIANTS, Settings
 
@@ -28,7 +30,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "PATIENCE", 0.5)
+    monkeypatch.setattr(strict_client, "PATIENCE", 0.5)
     monkeypatch.setattr(streams, "PATIENCE", 0.5)
     monkeypatch.setattr(streams, "DOWNLOAD_SECONDS", 0.0)
     monkeypatch.setattr(streams, "UPLOAD_SECONDS", 0.2)
@@ -249,7 +251,7 @@ def test_what_was_lost_or_done_twice_is_seen(tmp_path: Path) -> None:
         "e": "status 502", "f": "status 503 with Retry-After",
     }  # fmt: skip
     (tmp_path / "record").write_text("a\nc\nc\nd\nf\nz\n")
-    records(scene, Ground(tmp_path, Settings(), port=1))
+    records(scene, Ground(folder=tmp_path, settings=Settings(), port=1))
     assert Counter(failures(scene)) == Counter(
         ["lost", "done twice", "done in spite of 503", "never sent"]
     )

@@ -11,15 +11,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..bench.processes import Absent
+from ..compare.processes import Absent
+from ..compare.server import DidNotStart
+from ..compare.strict_client import Failed
 from ..end_to_end.server import stat
 from .actions import Actions
 from .clients import Crowd, KeepAlive, NewConnections, NewPosts, Pipelining, Posts
 from .contestants import CONTESTANTS, Contestant
 from .scene import Scene
-from .servers import DidNotStart, Ground, Server, trouble
+from .servers import Ground, Server, trouble
 from .streams import Downloads, Echoes, Events, Uploads
-from .tally import Failed, Tally
+from .tally import Tally
 from .variants import Variant
 
 FINISH = 6.0
@@ -194,7 +196,7 @@ async def play(
     contestant: Contestant, variant: Variant, seconds: float, folder: Path
 ) -> tuple[Scene, Server]:
     """Raises DidNotStart or Absent."""
-    ground = Ground(folder, variant.settings)
+    ground = Ground(folder=folder, settings=variant.settings)
     ground.deploy(variant.first)
     stops = list(contestant.stop_signals)
     server = Server(contestant.commands(ground), ground, stops)
@@ -252,5 +254,5 @@ async def run_trial(
         result.seconds = time.monotonic() - began
         result.take(scene.tally)
         if result.total:
-            result.log = server.log(40)
+            result.log = server.log_end(40)
     return result

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from .tally import Failed
+from ..compare.strict_client import Failed
 
 ANY = "*"
 DEATH = 0.1

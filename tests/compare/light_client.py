@@ -5,13 +5,16 @@ import re
 import socket
 import ssl
 
-from .load import Wrong
-from .servers import Ground
+from .ground import Ground
 
 PIECE = 65_536
 PATIENCE = 15.0
 """Seconds without a byte."""
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.I)
+
+
+class Wrong(Exception):
+    """A contestant dropped requests or answered wrongly."""
 
 
 def request(host: str, path: str, method: str = "GET", body: bytes = b"", kind: str = "") -> bytes:

@@ -1,10 +1,12 @@
 """The proxies that stand in front of an app server, each as its manual puts it: connections to the
 app kept alive, WebSockets upgraded, bodies of any size, no access log."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from .ground import Commands, Ground
 from .processes import program
-from .servers import Commands, Ground
 
 MOST = 20_000
 """Connections."""
@@ -57,14 +59,20 @@ def start_nginx(folder: Path, conf: str) -> list[str]:
     return [program("nginx"), "-c", str(path), "-e", f"{folder}/nginx.log"]
 
 
-def nginx(behind: Commands, *, locations: int = 0, access_log: bool = False) -> Commands:
-    """`behind` listens on the ground's socket."""
+def nginx(
+    behind: Commands,
+    *,
+    locations: int = 0,
+    access_log: bool = False,
+    shutdown: Callable[[Any], float | None] = lambda ground: None,
+) -> Commands:
+    """`behind` listens on the ground's socket. `shutdown`: seconds that its workers have for it."""
 
     def commands(ground: Ground) -> list[list[str]]:
         log = f"{ground.folder}/access.log json" if access_log else "off"
         conf = nginx_conf(
             ground.folder, ground.port, certificate=ground.certificate if ground.tls else None,
-            locations=locations, access_log=log,
+            locations=locations, access_log=log, shutdown=shutdown(ground),
         )  # fmt: skip
         return [*behind(ground), start_nginx(ground.folder, conf)]
 
@@ -90,7 +98,7 @@ defaults
     timeout server 75s
     timeout tunnel 1h
 frontend clients
-    bind {ground.address} backlog 2048 {tls}
+    bind {ground.bind} backlog 2048 {tls}
     default_backend app
 backend app
     http-reuse always

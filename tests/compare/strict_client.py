@@ -26,12 +26,24 @@ from dataclasses import dataclass
 
 import h11
 
-from .tally import Failed
-
 PATIENCE = 12.0
 """Seconds that a client waits for a connection, or for the next byte."""
 ESTABLISHED = 1
 """Of TCP_INFO's states."""
+
+
+class Failed(Exception):
+    """What a correct client cannot handle, or must not be offered. `what` is the cause, in the
+    words that the table counts by."""
+
+    def __init__(self, what: str, detail: str = "", *, born: float = 0.0, age: float = 0.0) -> None:
+        super().__init__(what, detail)
+        self.what = what
+        self.detail = detail
+        self.born = born
+        """Monotonic time at which its connection was asked for."""
+        self.age = age
+        """Seconds since its request was sent."""
 
 
 class ClosedIdle(Exception):
