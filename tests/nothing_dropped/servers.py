@@ -61,7 +61,8 @@ class Server(servers.Server):
         """The pid that takes signals; an upgrade may change it."""
 
     async def start(self) -> None:
-        """Raises DidNotStart."""
+        """Once more, if it was stopped. Raises DidNotStart."""
+        self.processes = []
         for command in self.commands:
             self.spawn(command, HERE, self.ground.environment)
         self.main = self.processes[0].pid
