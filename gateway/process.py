@@ -206,7 +206,9 @@ def main() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    parser.add_argument("--channel-fd", type=int, required=True)
+    # The second is what a supervisor of the version before calls it, which still runs while the code
+    # on disk has been replaced.
+    parser.add_argument("--channel-fd", "--leash-fd", type=int, required=True)
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
         settings = json_texts.decode(pipe.read(), GatewaySettings)

@@ -3,6 +3,10 @@
 
 It has two numbers: of the pipe with the worker's settings, and of the channel to the supervisor.
 Whatever else stands there is for those who read a list of processes.
+
+The code on disk may be replaced while a supervisor of the version before still runs. It then starts
+a worker of this version with that one's flags: the settings one by one, and the channel's number as
+`--leash-fd`. Such a worker cannot know what it is to do, but it can say why on the channel.
 """
 
 import argparse
@@ -34,7 +38,9 @@ def parse(arguments: Sequence[str] | None) -> WorkerArguments:
         allow_abbrev=False,
     )
     parser.add_argument("--settings-fd", type=int, default=None, help="pipe with its settings")
-    parser.add_argument("--channel-fd", type=int, default=None, help="socket to the supervisor")
+    parser.add_argument(
+        "--channel-fd", "--leash-fd", type=int, default=None, help="socket to the supervisor"
+    )
     known, _ = parser.parse_known_args(arguments)
     return WorkerArguments(known.settings_fd, known.channel_fd)
 
@@ -43,7 +49,6 @@ def read_settings(arguments: WorkerArguments) -> WorkerSettings:
     """Reads the pipe to its end, and closes it. Raises SettingsError."""
     supervised = arguments.channel_fd is not None
     if arguments.settings_fd is None:
-        # A supervisor of the version before this one says its settings as flags.
         raise SettingsError(NEWER_CODE if supervised else BY_HAND)
     try:
         with os.fdopen(arguments.settings_fd, "rb") as pipe:

@@ -69,14 +69,16 @@ sys.exit(process.main())
 """
 
 
-def run(code: str, settings: GatewaySettings) -> tuple[int, list[dict[str, object]], str]:
+def run(
+    code: str, settings: GatewaySettings, channel: str = "--channel-fd"
+) -> tuple[int, list[dict[str, object]], str]:
     """Exit code, what was said on the channel, and the log."""
     read, write = os.pipe()
     ours, theirs = socket.socketpair()
     with ours, theirs:
         os.write(write, msgspec.json.encode(settings))
         os.close(write)
-        fds = (f"--settings-fd={read}", f"--channel-fd={theirs.fileno()}")
+        fds = (f"--settings-fd={read}", f"{channel}={theirs.fileno()}")
         ended = subprocess.run(
             [sys.executable, "-c", code, *fds],
             pass_fds=(read, theirs.fileno()),
@@ -114,6 +116,11 @@ def test_a_failure(tmp_path: Path, started: bool) -> None:
     else:
         assert said == [{"event": "failed", "error": "the disk is gone"}]
         assert log == ""
+
+
+def test_a_supervisor_of_the_version_before_can_start_it(tmp_path: Path) -> None:
+    code, said, _ = run(f"STARTED = True\n{FAILS}", settings(tmp_path), "--leash-fd")
+    assert (code, said) == (1, [{"event": "listening"}])
 
 
 def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path: Path) -> None:

@@ -409,10 +409,13 @@ OLDER = ("x:y", "--pool=default", "--worker-id=1", "--child-id=5", "--generation
 
 
 @pytest.mark.parametrize("more", [(), ("--preload",)], ids=["worker", "zygote"])
-def test_an_older_supervisor_that_starts_newer_code_is_told_so(more: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("flag", ["--leash-fd", "--channel-fd"])
+def test_an_older_supervisor_that_starts_newer_code_is_told_so(
+    more: tuple[str, ...], flag: str
+) -> None:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-P", "-m", "propylon.worker", *OLDER]
-    command += [f"--channel-fd={theirs.fileno()}", *more]
+    command += [f"{flag}={theirs.fileno()}", *more]
     with ours, theirs:
         done = subprocess.run(command, pass_fds=[theirs.fileno()], check=False, capture_output=True)
         assert (done.returncode, done.stdout, done.stderr) == (EXIT_NOT_READY, b"", b"")
