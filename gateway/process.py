@@ -206,8 +206,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    # The second is what a supervisor of the version before calls it, which still runs while the code
-    # on disk has been replaced.
+    # A supervisor of the version before says the second; it runs on while code is installed.
     parser.add_argument("--channel-fd", "--leash-fd", type=int, required=True)
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:

@@ -9,7 +9,6 @@ a worker of this version with that one's flags: the settings one by one, and the
 `--leash-fd`. Such a worker cannot know what it is to do, but it can say why on the channel.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,18 +30,16 @@ class WorkerArguments:
     """None: nobody supervises this worker."""
 
 
-def parse(arguments: Sequence[str] | None) -> WorkerArguments:
-    parser = argparse.ArgumentParser(
-        prog="python -m propylon.worker",
-        description="One worker process, hosting one app; started by a supervisor.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--settings-fd", type=int, default=None, help="pipe with its settings")
-    parser.add_argument(
-        "--channel-fd", "--leash-fd", type=int, default=None, help="socket to the supervisor"
-    )
-    known, _ = parser.parse_known_args(arguments)
-    return WorkerArguments(known.settings_fd, known.channel_fd)
+def parse(words: Sequence[str]) -> WorkerArguments:
+    """`words`: without the program's name. What is not understood is not looked at: argparse would
+    cost each worker its import."""
+    numbers: dict[str, int] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if number.isascii() and number.isdigit():
+            numbers[name] = int(number)
+    channel = numbers.get("--channel-fd", numbers.get("--leash-fd"))
+    return WorkerArguments(numbers.get("--settings-fd"), channel)
 
 
 def read_settings(arguments: WorkerArguments) -> WorkerSettings:

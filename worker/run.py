@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Final
 
@@ -55,8 +55,8 @@ EXIT_TIMEOUT: Final = 5.0
 """Seconds that the app's own threads have to end after the worker has."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    told = parse(arguments)
+def main() -> int:
+    told = parse(sys.argv[1:])
     channel = SupervisorChannel(told.channel_fd)
     try:
         settings = read_settings(told)

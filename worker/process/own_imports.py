@@ -29,8 +29,8 @@ OF_TRIO: Final = frozenset({
     "sortedcontainers", "trio", "unicodedata",
 })  # fmt: skip
 OF_OTHER_SERVERS: Final = frozenset({
-    "calendar", "configparser", "email", "http", "platform", "quopri", "shlex", "socketserver",
-    "uuid",
+    "argparse", "calendar", "configparser", "email", "gettext", "http", "platform", "quopri",
+    "shlex", "socketserver", "uuid",
 })  # fmt: skip
 """Modules that uvicorn has imported before the app. So a framework served by it always finds those
 of the standard library, and finds them here as well."""
