@@ -106,15 +106,12 @@ class Channel(Generic[Heard]):
 
     def say(self, message: Report | Order, fds: Sequence[int] = ()) -> None:
         """Now, or with a later `flush`. `fds` have to stay open until `all_said`."""
-        dropped = WIRE[type(message)].kept == "dropped"
-        if not self.flush() and dropped:
-            return
         key = key_of(message)
         self._waiting.pop(key, None)  # the later one goes behind what was said between them
         if len(self._waiting) < MOST_WAITING:
             self._waiting[key] = line_of(message), fds
         self.flush()
-        if dropped:  # unless it was sent in part: then its rest has to follow
+        if WIRE[type(message)].kept == "dropped":  # unless the socket took a part of it
             self._waiting.pop(key, None)
 
     def withdraw(self, message: Report | Order) -> None:

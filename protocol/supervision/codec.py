@@ -119,7 +119,7 @@ def read_order(line: bytes) -> Order | None:
     message = _KINDS.get(("words", word))
     if message is None or len(numbers) != len(fields(message)):
         return None
-    if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
+    if not all(number.isdigit() and len(number) < 20 for number in numbers):
         return None
     return cast("Order", message(*map(int, numbers)))
 

@@ -74,7 +74,8 @@ def test_what_are_no_settings(data: bytes, sentence: str) -> None:
 def test_what_is_there_for_readers_of_a_process_list_is_not_looked_at() -> None:
     words = ["main:app", "--pool=web", "--worker-id=3", "--settings-fd=7", "--channel-fd=8", "-x"]
     assert parse(words) == WorkerArguments(7, 8)
-    assert parse(["--settings=7"]) == WorkerArguments(None, None)
+    assert parse(["--settings=7", "--channel-fd=x", "--channel-fd"]) == WorkerArguments(None, None)
+    assert parse(["main:app", "--leash-fd=8"]) == WorkerArguments(None, 8)
 
 
 @pytest.mark.parametrize(("channel", "sentence"), [(8, NEWER_CODE), (None, BY_HAND)])
