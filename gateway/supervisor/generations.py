@@ -9,7 +9,7 @@ from typing import Final
 from ..config.build import gateway_settings
 from ..config.config import Config, PoolConfig
 from ..listen.sockets import Listeners
-from .fleet.events import ReplicaId, RollOut
+from .fleet.events import ReloadEnded, ReplicaId, RollOut
 from .fleet.replica import FleetSettings
 
 _FOR_LIFE: Final = (
@@ -57,6 +57,15 @@ class Generations:
         self._configs = {generation: self.current}
         self._last = last
         self.workers = dict(workers)
+
+    @property
+    def with_workers(self) -> bool:
+        return self._plan.with_workers
+
+    @property
+    def next_of_gateways(self) -> int:
+        """The generation that the gateways will be of after an upgrade; 0: there are none."""
+        return self._last + 1 if self._plan.gateways else 0
 
     @property
     def last(self) -> int:
@@ -122,21 +131,24 @@ class Generations:
             if getattr(config, name) != getattr(self.current, name)
         ]
 
-    def commit(self, generation: int) -> None:
-        config = self._configs[generation]
-        if config != self.current:
-            self.before, self.current = self.current, config
-        self._gateways_due = False
-        self._forget_all_but(generation)
+    def scale(self, pool: str, workers: int) -> None:
+        self.workers[pool] = workers
 
-    def failed(self) -> None:
-        """A reload, for a reason of its own: the next one need not bring what it would have."""
-        self._gateways_due = False
-
-    def count(self, replicas: Iterable[ReplicaId]) -> None:
-        """What is wanted is what there are replicas for: by configuration, or scaled meanwhile."""
-        counts = Counter(name.pool for name in replicas if name.kind == "worker")
-        self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
+    def ended(self, rollout: ReloadEnded, replicas: Iterable[ReplicaId]) -> None:
+        """`replicas`: those that are wanted since then."""
+        if rollout.committed:
+            config = self._configs[rollout.generation]
+            if config != self.current:
+                self.before, self.current = self.current, config
+            self._gateways_due = False
+            self._drop_older_than(rollout.generation)
+        if self.with_workers:
+            # As the configuration has it, or scaled meanwhile.
+            counts = Counter(name.pool for name in replicas if name.kind == "worker")
+            self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
+        elif not rollout.overtaken:
+            # For a reason of its own: the next one need not bring what it would have.
+            self._gateways_due = False
 
     def _wanted(self, config: Config) -> dict[str, int]:
         """What was scaled stays so, unless the configuration has another number than before."""
@@ -151,7 +163,7 @@ class Generations:
     def _gateway_side(self, config: Config) -> object:
         return gateway_settings(config, 1, self._plan.run_dir, ())
 
-    def _forget_all_but(self, generation: int) -> None:
+    def _drop_older_than(self, generation: int) -> None:
         self._configs = {number: c for number, c in self._configs.items() if number >= generation}
 
 

@@ -49,7 +49,7 @@ async def hear_signals(
         wanted.remove(signal.SIGHUP)
     with trio.open_signal_receiver(*wanted) as signals:
         async with trio.open_nursery() as nursery:
-            # Those that came while newer code took over (`upgrade.take_over`) come now.
+            # Those that came while newer code took over (`upgrade.exec`) come now.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
             task_status.started()
             async for number in signals:

@@ -60,6 +60,9 @@ class StatusBuilder:
     """By gateway child and pool."""
     _last_reload: tuple[ReloadEnded, float] | None = None
 
+    def begin(self, at: float) -> None:
+        self.began = at
+
     def ended(self, child: Process, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
         self.waits.pop(child.id, None)

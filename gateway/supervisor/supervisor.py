@@ -1,5 +1,5 @@
-"""The supervisor's main loop: hears children, signals and the clock, tells the table, and does
-what it decides. It touches no request."""
+"""The supervisor's main loop: hears children, signals and the clock, tells the fleet's controller,
+and carries out what it answers. It touches no request."""
 
 import logging
 import math
@@ -34,6 +34,7 @@ from ..control.server import ControlServer
 from ..control.status import StatusReport
 from ..observe.console_log import reopen_log
 from ..observe.process_log import logger
+from .deployment import Deployment
 from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
@@ -72,7 +73,8 @@ from .process.zygote import PreloadFailed
 from .signals import hear_signals
 from .status_builder import StatusBuilder
 from .systemd_notify import Notifier
-from .upgrade.exec import hold_signals, take_over
+from .upgrade.code_upgrade import CodeUpgrade
+from .upgrade.exec import exec_installed_code, hold_signals
 from .upgrade.save_and_restore import restore, save
 from .upgrade.saved_state import Handover
 
@@ -101,20 +103,22 @@ class Supervisor:
         """`handover`: from older code of this process, which has started everything."""
         if handover is not None:
             generations.resume(handover.generation, handover.last_generation, handover.workers)
-        self.plan = plan
-        self.generations = generations
-        self.notifier = notifier
+        self._plan = plan
+        self._generations = generations
+        self._notifier = notifier
         # Numbers that no other supervisor's children have: a gateway may know workers of several.
-        self.controller = FleetController(
+        self._controller = FleetController(
             fleet_settings(generations.current),
             sorted(generations.replicas()),
             first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
-        self.status_builder = StatusBuilder(0.0, addresses)
-        self.operations = Operations(self)
+        self._status_builder = StatusBuilder(0.0, addresses)
+        self._deployment = Deployment(generations, self._controller, notifier, self._tell)
+        self._upgrade = CodeUpgrade(generations, self._controller, self._save, self._tell)
+        self._operations = Operations(self, self._deployment, self._upgrade)
         self._control = ControlServer(
-            plan.control_socket, self.operations.carry_out, handover.control if handover else None
+            plan.control_socket, self._operations.carry_out, handover.control if handover else None
         )
         self._launcher: Launcher
         self._processes: dict[int, ChannelledProcess] = {}
@@ -129,38 +133,38 @@ class Supervisor:
         self._stopping = trio.Event()
         self._exec_by: float | None = None
         self._code: int | None = None
-        # Everything arrives here, so that one task alone tells the table.
+        # Everything arrives here, so that one task alone tells the controller.
         self._send, self._inbox = trio.open_memory_channel[FleetEvent](math.inf)
 
-    def tell(self, message: FleetEvent) -> None:
-        """The table hears it soon, behind what was said before."""
-        self._send.send_nowait(message)
+    def _tell(self, event: FleetEvent) -> None:
+        """The controller hears it soon, behind what was said before."""
+        self._send.send_nowait(event)
 
     async def run(self) -> int:
         """The exit code, when every child has ended. Raises RunDirError (in a group)."""
         uptime = self._handover.uptime if self._handover else 0.0
-        self.status_builder.began = trio.current_time() - uptime
-        config = self.generations.current
+        self._status_builder.begin(trio.current_time() - uptime)
+        config = self._generations.current
         async with trio.open_nursery() as nursery:
-            self._launcher = Launcher(self.plan, nursery)
+            self._launcher = Launcher(self._plan, nursery)
             if self._handover is not None:
                 # Before all that signals and commands ask for which have waited.
                 self._resume(self._handover, nursery)
-            await nursery.start(hear_signals, self.operations)
+            await nursery.start(hear_signals, self._operations)
             try:
                 await nursery.start(self._control.run)
             except OSError as exc:
-                problem = f"control socket {self.plan.control_socket}: {exc.strerror}"
+                problem = f"control socket {self._plan.control_socket}: {exc.strerror}"
                 raise RunDirError(problem) from None
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
-                nursery.start_soon(watch, config.reload, self.operations.file_changed)
+                nursery.start_soon(watch, config.reload, self._operations.file_changed)
             await nursery.start(reap_strangers, children, self._knows_all_children)
             nursery.start_soon(self._say_what_is_missing)
             nursery.start_soon(self._say_what_a_stop_waits_for)
-            if self.notifier.watchdog_every is not None:
-                nursery.start_soon(self._say_it_lives, self.notifier.watchdog_every)
+            if self._notifier.watchdog_every is not None:
+                nursery.start_soon(self._say_it_lives, self._notifier.watchdog_every)
             if self._handover is None:
                 self._do(Start(), nursery)
             while self._code is None:
@@ -173,26 +177,26 @@ class Supervisor:
         return self._code
 
     def _next_tick(self) -> float:
-        tick = self.controller.next_tick
+        tick = self._controller.next_tick
         tick = math.inf if tick is None else tick
         return tick if self._exec_by is None else min(tick, trio.current_time() + 0.02)
 
-    def _do(self, message: FleetEvent, nursery: trio.Nursery) -> None:
+    def _do(self, event: FleetEvent, nursery: trio.Nursery) -> None:
         try:
-            for decision in self.controller.tell(message, trio.current_time()):
-                self._carry_out(decision, nursery)
+            for command in self._controller.tell(event, trio.current_time()):
+                self._carry_out(command, nursery)
         except Exception:
             # Whatever is wrong here, those who serve need this process.
-            logger.exception("a fault of Propylon's supervisor, at %r", message)
-        if self.controller.stops:
+            logger.exception("a fault of Propylon's supervisor, at %r", event)
+        if self._controller.stops:
             # No gateway follows: when the last one closes its own, clients are refused at once.
-            self.plan.listeners.close()
+            self._plan.listeners.close()
         self._say_when_serving()
 
-    def _carry_out(self, decision: FleetCommand, nursery: trio.Nursery) -> None:
-        match decision:
+    def _carry_out(self, command: FleetCommand, nursery: trio.Nursery) -> None:
+        match command:
             case Spawn():
-                self._spawn(decision, nursery)
+                self._spawn(command, nursery)
             case DrainProcess(child):
                 self._signal(child, signal.SIGTERM)
             case StopNow(child):
@@ -203,12 +207,12 @@ class Supervisor:
             case Kill(child):
                 self._signal(child, signal.SIGKILL)
             case Say(level, text, detail):
-                self.operations.said(text)
+                self._operations.said(text)
                 logger.log(LEVELS[level], "%s", f"{text}\n{detail.rstrip()}" if detail else text)
             case ReloadEnded():
-                self.status_builder.reload_ended(decision, trio.current_time())
-                self.operations.reload_ended(decision)
-                self._forget_generations()
+                self._status_builder.reload_ended(command, trio.current_time())
+                self._deployment.reload_ended(command)
+                self._launcher.drain_zygotes(self._controller.generations)
             case Finish(code):
                 self._code = code
 
@@ -219,29 +223,28 @@ class Supervisor:
             if number != signal.SIGQUIT:
                 self._forking[child].cancel()
         elif number == signal.SIGKILL:
-            self.tell(Exited(child, "was never started"))  # a fault of ours; nobody waits for it
+            self._tell(Exited(child, "was never started"))  # a fault of ours; nobody waits for it
 
     # An upgrade.
 
-    def save(self) -> Handover:
+    def _save(self) -> Handover:
         return save(
-            self.plan,
-            self.generations,
-            self.controller,
+            self._plan,
+            self._generations,
+            self._controller,
             self._processes,
             self._launcher,
             control=self._control.listener,
             now=trio.current_time(),
-            began=self.status_builder.began,
+            began=self._status_builder.began,
         )
 
-    def exec_soon(self) -> None:
-        """Newer code of this process takes over, when all that has been told is done."""
-        self._exec_by = trio.current_time() + ANSWERED_WITHIN
-        self.tell(Tick())
-
     async def _exec_if_due(self) -> None:
-        if self._exec_by is None or not self._all_is_done(self._exec_by):
+        if self._upgrade.state != "due":
+            return
+        if self._exec_by is None:
+            self._exec_by = trio.current_time() + ANSWERED_WITHIN
+        if not self._all_is_done(self._exec_by):
             return
         with hold_signals() as held:
             for _ in range(HEARD_WITHIN):
@@ -249,38 +252,38 @@ class Supervisor:
             if self._all_is_done(self._exec_by):
                 self._exec_by = None
                 # What came after the answer counts too, and what was written meanwhile.
-                why = self.operations.not_now() or self.operations.changed()
-                self.operations.not_upgraded(why or take_over(self.save(), held))
+                why = self._upgrade.obstacle()
+                self._upgrade.failed(why or exec_installed_code(self._save(), held))
 
     def _all_is_done(self, by: float) -> bool:
-        if self._inbox.statistics().current_buffer_used or not self.operations.idle:
+        if self._inbox.statistics().current_buffer_used or not self._operations.idle:
             return False
         return self._control.idle or trio.current_time() >= by
 
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         self._launcher.resume(handover.starts, {c.pid: c.door for c in handover.children if c.door})
-        for child, process in restore(handover, self.controller, now).items():
+        for child, process in restore(handover, self._controller, now).items():
             self._processes[child] = process
             nursery.start_soon(
-                self._tend, child, self.controller.fleet.processes[child].replica_id, process
+                self._tend, child, self._controller.fleet.processes[child].replica_id, process
             )
         logger.info("Took over from older code, with %d processes", len(self._processes))
-        if self.plan.gateways:
-            self.tell(self.generations.next_gateways())
+        if self._plan.gateways:
+            self._tell(self._generations.next_gateways())
         else:
-            self.tell(Tick())
+            self._tell(Tick())
 
     # Children.
 
     def _spawn(self, order: Spawn, nursery: trio.Nursery) -> None:
-        replica_id, config = order.replica_id, self.generations.config(order.generation)
+        replica_id, config = order.replica_id, self._generations.config(order.generation)
         try:
             if replica_id.kind == "gateway":
-                follows = order.replaces or self.controller.phase == "serving"
+                follows = order.replaces or self._controller.phase == "serving"
                 process = self._launcher.gateway(config, order, await_workers=follows)
             else:
-                pool = self.generations.pool(order.generation, replica_id.pool)
+                pool = self._generations.pool(order.generation, replica_id.pool)
                 if pool.preload:
                     self._forking[order.child] = trio.CancelScope()
                     nursery.start_soon(self._fork, order, config, pool, nursery)
@@ -288,7 +291,7 @@ class Supervisor:
                 process = self._launcher.worker(config, pool, order)
         except Exception as error:  # whatever it is: there is no child, and nobody else says so
             logger.debug("%s was not started", replica_id, exc_info=error)
-            self.tell(Exited(order.child, f"could not be started: {_reason(error)}"))
+            self._tell(Exited(order.child, f"could not be started: {_reason(error)}"))
             return
         self._started(order, process, nursery)
 
@@ -302,23 +305,23 @@ class Supervisor:
                 self._started(order, process, nursery)
                 return
             except PreloadFailed as failure:
-                self.tell(NotReady(order.child, failure.error, failure.detail))
+                self._tell(NotReady(order.child, failure.error, failure.detail))
             except Exception as error:
                 logger.debug("%s was not forked", order.replica_id, exc_info=error)
                 how = f"could not be forked: {_reason(error)}"
             finally:
                 del self._forking[order.child]
-        self.tell(Exited(order.child, how))
+        self._tell(Exited(order.child, how))
 
     def _started(self, order: Spawn, process: ChannelledProcess, nursery: trio.Nursery) -> None:
         logger.debug("%s started, pid %d", order.replica_id, process.pid)
         self._processes[order.child] = process
-        self.tell(Spawned(order.child, process.pid))
+        self._tell(Spawned(order.child, process.pid))
         nursery.start_soon(self._tend, order.child, order.replica_id, process)
 
     async def _tend(self, child: int, replica_id: ReplicaId, process: ChannelledProcess) -> None:
         code = await process.run(partial(self._hear_child, child, replica_id))
-        if code == -signal.SIGTERM and self.controller.phase != "stopping":
+        if code == -signal.SIGTERM and self._controller.phase != "stopping":
             # To the whole group or unit, perhaps, as systemd sends it: then it is on its way to us,
             # and one that ends while it starts has not failed.
             with trio.move_on_after(COMES_WITHIN):
@@ -332,18 +335,18 @@ class Supervisor:
         if replica_id.kind == "gateway":
             self._launcher.gateway_ended(process.pid)
         how, hint = exit_words(code), exit_hint(code)
-        known = self.controller.fleet.processes.get(child)
+        known = self._controller.fleet.processes.get(child)
         if known is not None:
             shown = f"{how} ({hint})" if hint and not known.why else how
-            self.status_builder.ended(known, shown, trio.current_time())
-        self.tell(Exited(child, how, hint, clean=code == 0))
+            self._status_builder.ended(known, shown, trio.current_time())
+        self._tell(Exited(child, how, hint, clean=code == 0))
 
     def _knows_all_children(self) -> bool:
-        return not self.operations.upgrading
+        return self._upgrade.state == "none"
 
     def _running(self, kind: str) -> Iterator[ChannelledProcess]:
         for number, process in self._processes.items():
-            child = self.controller.fleet.processes.get(number)
+            child = self._controller.fleet.processes.get(number)
             if child is not None and child.replica_id.kind == kind:
                 yield process
 
@@ -357,66 +360,63 @@ class Supervisor:
                 if child in self._logs_moved:
                     self._logs_moved.discard(child)
                     self._processes[child].order(ReopenLogs())
-                self.tell(Ready(child))
+                self._tell(Ready(child))
             case Listening() if replica_id.kind == "gateway":
-                self.tell(Ready(child))
+                self._tell(Ready(child))
             case GatewayDraining() if replica_id.kind == "gateway":
-                self.tell(Draining(child))
+                self._tell(Draining(child))
             case PoolWorkers():
                 self._hear_of_workers(child, report)
             case StopWaits() if replica_id.kind == "gateway":
-                self.status_builder.waits[child] = report
+                self._status_builder.waits[child] = report
             case GatewayAlive() if replica_id.kind == "gateway":
-                self.tell(Alive(child))
+                self._tell(Alive(child))
             case Vitals():
-                self.status_builder.vitals[child] = report
-                self.tell(Alive(child, report.stuck))
+                self._status_builder.vitals[child] = report
+                self._tell(Alive(child, report.stuck))
             case RecycleWish(why):
-                self.tell(Recycle(child, why))
+                self._tell(Recycle(child, why))
             case WorkerFailed(error, _, detail):
-                self.tell(NotReady(child, error, detail))
+                self._tell(NotReady(child, error, detail))
             case GatewayFailed(error):
-                self.tell(NotReady(child, error))
+                self._tell(NotReady(child, error))
             case _:
                 logger.debug("%s says what is not understood: %r", replica_id, report)
 
     def _hear_of_workers(self, gateway: int, report: PoolWorkers) -> None:
-        children = self.controller.fleet.processes
+        children = self._controller.fleet.processes
         if gateway in children:
             others = [worker for worker in report.workers if worker.id not in children]
-            self.status_builder.linked(children[gateway], report.pool, others)
+            self._status_builder.linked(children[gateway], report.pool, others)
         usable: set[int] = set()
         for worker in report.workers:
             if not isinstance(worker.id, int):
                 continue  # no supervisor has started it
-            self.tell(Answered(gateway, worker.id, worker.answered, worker.errors))
+            self._tell(Answered(gateway, worker.id, worker.answered, worker.errors))
             if worker.ready:
                 usable.add(worker.id)
-        self.tell(Linked(gateway, report.pool, frozenset(usable)))
-
-    def _forget_generations(self) -> None:
-        self._launcher.forget_zygotes(self.controller.generations)
+        self._tell(Linked(gateway, report.pool, frozenset(usable)))
 
     # What the operator reads.
 
     def _say_when_serving(self) -> None:
-        if self._said_serving or self.controller.phase != "serving" or any(self._missing()):
+        if self._said_serving or self._controller.phase != "serving" or any(self._missing()):
             return
         self._said_serving = True
         for pool, said in self._apps.items():
             name = f"Pool {pool}: " if len(self._apps) > 1 else ""
             on = f" on {said.loop}" if said.loop else ""
             logger.info("%s%s, %s%s", name, said.app, said.interface, on)
-        self.say_serving()
+        self._say_serving()
 
-    def say_serving(self) -> None:
-        sentence = serving(self.plan, self.generations.workers)
+    def _say_serving(self) -> None:
+        sentence = serving(self._plan, self._generations.workers)
         logger.info("%s", sentence)
-        self.notifier.ready(sentence)
+        self._notifier.ready(sentence)
 
     def _missing(self) -> Iterator[str]:
         """What is still waited for, in words."""
-        fleet = self.controller.fleet
+        fleet = self._controller.fleet
         for replica_id, replica in fleet.replicas.items():
             if not replica.proven:
                 yield str(replica_id)
@@ -426,42 +426,46 @@ class Supervisor:
     async def _say_what_is_missing(self) -> None:
         await trio.sleep(MISSING_AFTER)
         missing = ", ".join(self._missing())
-        if not self._said_serving and missing and self.controller.phase in ("starting", "serving"):
+        if not self._said_serving and missing and self._controller.phase in ("starting", "serving"):
             logger.info("Still starting; not there yet: %s", missing)
-            self.notifier.status(f"Still starting; not there yet: {missing}")
+            self._notifier.status(f"Still starting; not there yet: {missing}")
 
     async def _say_what_a_stop_waits_for(self) -> None:
         await self._stopping.wait()
         await trio.sleep(STOP_SAYS_AFTER)
         while True:
-            until = self.controller.stop_now_at
+            until = self._controller.stop_now_at
             left = None if until is None else until - trio.current_time()
-            children = self.controller.fleet.processes.values()
+            children = self._controller.fleet.processes.values()
             if text := waits_for(
-                children, self.status_builder.waits, self.status_builder.vitals, left
+                children, self._status_builder.waits, self._status_builder.vitals, left
             ):
                 logger.info("%s", text)
-                self.operations.said(text)
+                self._operations.said(text)
             await trio.sleep(STOP_SAYS_EVERY)
 
     async def _say_it_lives(self, every: float) -> None:
         while True:
-            self.notifier.alive()
+            self._notifier.alive()
             await trio.sleep(every)
 
+    @property
+    def stops(self) -> bool:
+        return self._controller.stops
+
     def status(self) -> StatusReport:
-        return self.status_builder.report(
-            self.plan, self.generations, self.controller, trio.current_time()
+        return self._status_builder.report(
+            self._plan, self._generations, self._controller, trio.current_time()
         )
 
     def reopen_logs(self) -> None:
         """Of every process, this one included. A worker that starts hears it when it is ready:
         until then nothing is said to it but that it shall end."""
         logger.info("Opening the logs again")
-        give_logs(self.generations.current)
+        give_logs(self._generations.current)
         reopen_log()
         for number, process in self._processes.items():
-            child = self.controller.fleet.processes.get(number)
+            child = self._controller.fleet.processes.get(number)
             if (
                 child is not None
                 and child.replica_id.kind == "worker"
@@ -473,11 +477,11 @@ class Supervisor:
 
     def stop(self, why: str, *, now: bool = False) -> None:
         """Without `now` one that stops already goes on as it was."""
-        if self.controller.phase != "stopping":
+        if self._controller.phase != "stopping":
             logger.info("Stopping on %s", why)
-            self.notifier.stopping(f"Stopping on {why}")
+            self._notifier.stopping(f"Stopping on {why}")
             self._stopping.set()
-        self.tell(StopAll(now))
+        self._tell(StopAll(now))
 
 
 def _reason(error: Exception) -> str:

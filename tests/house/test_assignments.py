@@ -26,7 +26,6 @@ CEILINGS = {
     "gateway/http1": 21,
     "gateway/observe": 5,
     "gateway/serve": 5,
-    "gateway/supervisor": 2,
     "gateway/supervisor/process": 1,
     "gateway/tls": 7,
     "worker/process": 5,

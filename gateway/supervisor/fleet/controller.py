@@ -141,25 +141,25 @@ class FleetController:
         event: Spawned | Ready | NotReady | Exited | Alive | Draining | Recycle,
         now: float,
     ) -> None:
-        replica = process.replica
+        replica, setback = process.replica, None
         match event:
             case Spawned(_, pid):
                 replica.spawned(process, pid)
             case Ready():
                 replica.ready(process, now)
-                self._serve_if_proven()
             case NotReady(_, error, detail):
-                self._setback(replica.not_ready(process, error, detail, now), now)
+                setback = replica.not_ready(process, error, detail, now)
             case Exited():
                 setback = replica.exited(process, event, now)
                 self.fleet.ended(process.id)
-                self._setback(setback, now)
             case Alive(_, stuck):
                 replica.alive(process, stuck, now)
             case Recycle(_, why):
                 replica.recycle(process, why)
             case Draining():
                 self._shutdown.gateway_drains(process.id)
+        if setback is not None:
+            self._suffer(setback, now)
 
     # -- what is due ---------------------------------------------------------------------------
 
@@ -167,14 +167,17 @@ class FleetController:
         for process in list(self.fleet.processes.values()):
             if process.deadline is not None and now >= process.deadline:
                 linked = self.fleet.is_linked(process)
-                self._setback(process.replica.late(process, now, linked=linked), now)
+                if setback := process.replica.late(process, now, linked=linked):
+                    self._suffer(setback, now)
         if self._shutdown.is_over(now):
             self._shutdown.stop_now(now, "gateway")
 
     def _look(self, now: float) -> None:
+        self._serve_if_proven()
         for number in self.fleet.context.heartbeats.overdue(now):
             process = self.fleet.processes[number]
-            self._setback(process.replica.silent(process, now), now)
+            if setback := process.replica.silent(process, now):
+                self._suffer(setback, now)
         for replica in self.fleet.replicas.values():
             if replica.is_due(now):
                 replica.fill(self.fleet.generation, now)
@@ -209,10 +212,8 @@ class FleetController:
         if self.phase == "starting" and self.fleet.all_proven:
             self.phase = "serving"
 
-    def _setback(self, setback: Setback | None, now: float) -> None:
+    def _suffer(self, setback: Setback, now: float) -> None:
         """What follows from it, beyond its replica."""
-        if setback is None:
-            return
         if setback.first_start and self.phase == "starting":
             self._failed_boot(setback.replica_id, setback.why, setback.detail, now)
         elif self.rollout is not None and setback.generation == self.rollout.generation:
@@ -281,7 +282,6 @@ class FleetController:
             self.fleet.remove(replica_id, now, "one worker fewer is asked for")
             if self.rollout is not None:
                 self.rollout.exclude(replica_id)
-        self._serve_if_proven()
 
     # -- a stop --------------------------------------------------------------------------------
 

@@ -41,17 +41,15 @@ class Fleet:
     def hung(self, process: Process) -> bool:
         return self.context.heartbeats.hung(process.id)
 
+    def of_kind(self, kind: str) -> Iterator[Process]:
+        return (one for one in self.processes.values() if one.replica_id.kind == kind)
+
     def ready(self, kind: str) -> Iterator[Process]:
-        for process in self.processes.values():
-            if process.replica_id.kind == kind and process.state == "ready":
-                yield process
+        return (one for one in self.of_kind(kind) if one.state == "ready")
 
     def finishing(self) -> Iterator[Process]:
         """Workers that have served and finish what they have."""
-        for process in self.processes.values():
-            finishes = process.served and process.state == "stopping"
-            if finishes and process.replica_id.kind == "worker":
-                yield process
+        return (one for one in self.of_kind("worker") if one.served and one.state == "stopping")
 
     def is_fit(self, replica: Replica) -> bool:
         """Whether its replacement can be promoted."""

@@ -7,7 +7,7 @@ from ....protocol.supervision.messages import StopWaits, Vitals
 from ...control.durations import duration
 from .replica import Process
 
-HOW_TO_HURRY: Final = "`propylon stop --now` or a second signal ends it at once"
+HOW_TO_STOP_NOW: Final = "`propylon stop --now` or a second signal ends it at once"
 KINDS: Final = (("requests", "request"), ("responses", "response"), ("websockets", "WebSocket"))
 MOST_PLACES: Final = 8
 """Workers that a sentence names."""
@@ -20,7 +20,7 @@ def waits_for(
     left: float | None,
 ) -> str:
     """ "" where nothing is left. `gateways`: child -> what it said last that it waits for;
-    `vitals`: child -> a worker's; `left`: seconds until the rest is cut."""
+    `vitals`: child -> a worker's; `left`: seconds until the rest has to stop now."""
     here = list(children)
     of_gateways = [child for child in here if child.replica_id.kind == "gateway"]
     parts = _of_gateways([gateways.get(child.id, StopWaits()) for child in of_gateways])
@@ -33,7 +33,7 @@ def waits_for(
     limit = f", for {duration(left)} at most" if left is not None and left > 0 else ""
     named = parts[:MOST_PLACES]
     more = [f"{len(parts) - MOST_PLACES} more"] if len(parts) > MOST_PLACES else []
-    return f"Stopping waits for {'; '.join(named + more)}{limit}; {HOW_TO_HURRY}"
+    return f"Stopping waits for {'; '.join(named + more)}{limit}; {HOW_TO_STOP_NOW}"
 
 
 def _of_gateways(said: list[StopWaits]) -> list[str]:

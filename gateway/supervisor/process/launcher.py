@@ -132,7 +132,7 @@ class Launcher:
         finally:
             self._waiting[key] -= 1
 
-    def forget_zygotes(self, keep: Container[int]) -> None:
+    def drain_zygotes(self, keep: Container[int]) -> None:
         """Those of other generations end with their workers."""
         for key in [key for key in self._zygotes if key[1] not in keep]:
             self._zygotes.pop(key).stop()

@@ -123,7 +123,7 @@ class Zygote(ChildProcess):
 
     def stop(self) -> None:
         """It forks no more, and ends with the last of its workers."""
-        self._give_up(PreloadFailed("the preloading process was told to end"))
+        self._fail(PreloadFailed("the preloading process was told to end"))
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -138,7 +138,7 @@ class Zygote(ChildProcess):
 
         try:
             code = await super().run(hear)
-            self._give_up(PreloadFailed(f"the preloading process {exit_words(code)}"))
+            self._fail(PreloadFailed(f"the preloading process {exit_words(code)}"))
             return code
         finally:
             for answer in self._answers.values():
@@ -161,7 +161,7 @@ class Zygote(ChildProcess):
             case AppLoaded():
                 self._loaded.set()
             case WorkerFailed(error, _, detail):
-                self._give_up(PreloadFailed(error, detail))
+                self._fail(PreloadFailed(error, detail))
             case _:
                 pass
 
@@ -179,7 +179,7 @@ class Zygote(ChildProcess):
             self._answers[child].found = found
             self._answers[child].come.set()
 
-    def _give_up(self, failure: PreloadFailed) -> None:
+    def _fail(self, failure: PreloadFailed) -> None:
         self._failure = self._failure or failure
         self._loaded.set()
 

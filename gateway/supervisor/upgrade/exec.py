@@ -61,7 +61,7 @@ def hold_signals() -> Generator[list[int]]:
             signal.raise_signal(number)
 
 
-def take_over(handover: Handover, held: Sequence[int]) -> str:
+def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
     """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
     Where the exec fails, as if nothing had been; why, as a sentence.
 

@@ -3,7 +3,7 @@
 import pytest
 from propylon.gateway.supervisor.fleet.events import ReplicaId
 from propylon.gateway.supervisor.fleet.replica import FleetContext, FleetSettings, Process, Replica
-from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_HURRY, waits_for
+from propylon.gateway.supervisor.fleet.shutdown_waits import HOW_TO_STOP_NOW, waits_for
 from propylon.protocol.supervision.messages import StopWaits, Vitals, WaitingCalls
 
 
@@ -50,12 +50,12 @@ AGAIN = {"web": (WaitingCalls(3, requests=1),)}
 def test_sentence(
     children: list[Process], said: dict[int, StopWaits], vitals: dict[int, Vitals], sentence: str
 ) -> None:
-    full = f"Stopping waits for {sentence}; {HOW_TO_HURRY}" if sentence else ""
+    full = f"Stopping waits for {sentence}; {HOW_TO_STOP_NOW}" if sentence else ""
     assert waits_for(children, said, vitals, None) == full
 
 
 def test_how_long_and_not_everybody() -> None:
     many = [process(n, ReplicaId("worker", n, "web"), n) for n in range(1, 12)]
     text = waits_for(many, {}, {}, 12.0)
-    assert text.endswith(f"; 3 more, for 12 s at most; {HOW_TO_HURRY}")
+    assert text.endswith(f"; 3 more, for 12 s at most; {HOW_TO_STOP_NOW}")
     assert text.count("to end") == 8
