@@ -4,7 +4,7 @@ that keeps what it is given, and a source that keeps what it is told."""
 from dataclasses import dataclass, field
 
 from propylon.gateway.exchange.exchange import Account, Exchange, Request, WebSocketSource
-from propylon.protocol.messages import Pairs
+from propylon.protocol.messages import CLIENT_GONE, WINDOW, Pairs
 
 
 @dataclass(eq=False)
@@ -40,7 +40,8 @@ class FakeClient:
 
     def body(self, exchange: Exchange, data: bytes) -> None:
         if not self.over:
-            self.data += data
+            if exchange.request.method != "HEAD":
+                self.data += data
             self._owed += len(data)
             exchange.count_sent(len(data))
 
@@ -66,6 +67,14 @@ class FakeClient:
         owed, self._owed = self._owed, 0
         if exchange.source is not None and not self.over:
             exchange.source.consumed(owed)
+
+    def leave(self, exchange: Exchange) -> None:
+        """The client is gone."""
+        if not self.over:
+            self.over = True
+            if exchange.source is not None:
+                exchange.source.give_up(CLIENT_GONE, "the client went away")
+            exchange.abandon("The client went away.", exchange.opened)
 
     # -- the request's body ------------------------------------------------------------------
 
@@ -144,6 +153,64 @@ class FakeSource:
 
     def hang_up(self, event: dict[str, object]) -> None:
         self.hung_up.append(event)
+
+
+class PushingSource(FakeSource):
+    """A source that has `size` bytes of body and pushes them in small pieces, as far ahead of its
+    client as its window allows. It notes how deep it is called from inside of itself."""
+
+    def __init__(self, exchange: Exchange, size: int, piece: int, window: int = WINDOW) -> None:
+        super().__init__()
+        self.left = size
+        self.deepest = self._depth = 0
+        self.ahead = self.ahead_at_most = 0
+        """Bytes under way."""
+        self._piece, self._window = piece, window
+        self._exchange: Exchange | None = exchange
+        self._waiting = 0
+        """Bytes that it would push, if it had credit."""
+        exchange.connect(self, exchange.opened)
+
+    def start(self) -> None:
+        assert self._exchange is not None
+        self._exchange.sink.head(self._exchange, 200, ())
+
+    def begin(self) -> None:
+        """Pushes all that it has, from here on."""
+        self.start()
+        self._waiting = self.left
+        self._push()
+
+    def push_one(self) -> None:
+        """Has one more piece."""
+        self._waiting += self._piece
+        self._push()
+
+    def _push(self) -> None:
+        self._depth += 1
+        self.deepest = max(self.deepest, self._depth)
+        exchange = self._exchange
+        while exchange is not None and self._waiting and self.left and self.ahead < self._window:
+            count = min(self._piece, self.left, self._waiting, self._window - self.ahead)
+            self._waiting -= count
+            self.left -= count
+            self.ahead += count
+            self.ahead_at_most = max(self.ahead_at_most, self.ahead)
+            exchange.sink.body(exchange, b"a" * count)
+            if not self.left:
+                self._exchange = None
+                exchange.sink.end(exchange)
+        self._depth -= 1
+
+    def consumed(self, count: int) -> None:
+        super().consumed(count)
+        self.ahead -= count
+        assert self.ahead >= 0, "credit for more than was sent"
+        self._push()
+
+    def give_up(self, code: int, reason: str) -> None:
+        super().give_up(code, reason)
+        self._exchange = None
 
 
 def exchange_of(client: FakeClient, method: str = "GET", path: bytes = b"/") -> Exchange:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
+from time import monotonic
 
 import pytest
 import trio
@@ -164,6 +165,22 @@ def test_what_fails_in_a_handed_over_call_is_its_own(caplog: pytest.LogCaptureFi
     poller._turn(60.0)
     assert done == ["it"]
     assert "a fault of ours" in caplog.text
+
+
+def test_a_turn_with_something_left_to_do_does_not_wait() -> None:
+    poller = Poller()
+    flushes: list[int] = []
+
+    def again() -> None:
+        flushes.append(1)
+        if len(flushes) < 2 * MOST_FLUSHES:
+            poller.at_end_of_turn(again)
+
+    poller.at_end_of_turn(again)
+    patience, begun = 5.0, monotonic()
+    while len(flushes) < 2 * MOST_FLUSHES:
+        poller._turn(patience)
+    assert monotonic() < begun + patience
 
 
 def test_a_flush_that_brings_about_the_next_leaves_others_their_turn() -> None:

@@ -1,0 +1,234 @@
+"""Filters: what stands between the source of a response and its sink. Pure.
+
+A filter changes a response on its way: it compresses the body, counts it, injects a script. In one
+direction that is easy, `source -> filter -> sink`, and it stalls for ever. A source may be ahead of
+its client by its credit only, and gets it back in the sink's units. A gzip filter takes 256 KB of
+zeros and passes 300 bytes on: the client takes these, the sink gives credit for 300 bytes, and a
+source that has used up its 256 KB has no way to go on. Or the filter passes nothing on, since the
+compressor keeps the first bytes for itself: then no credit comes at all.
+
+So a chain of filters stands in both directions. It is the sink of the source and the source of the
+sink, and translates: it notes how many bytes went into a filter and how many came out behind them
+(`Ledger`), and when the client has taken what came out, it gives credit for what went in. What has
+left nothing behind it that a client could take, because the filter keeps it or has dropped it, is
+given credit for at the end of the turn: not at once, since the source may push from inside of that,
+and would push its whole file into a filter that swallows it, as a recursion and in one turn.
+
+    source --respond/head/body/end--> [filter -> filter] --> sink
+    source <-------consumed---------- [filter <- filter] <-- sink
+
+What a retry gives to the exchange is another source; the chain stays and is connected to it. A
+retry comes before the head only, so a filter never sees two responses. Error pages are the sink's
+own and pass no filter. The request's body and WebSockets pass by.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from ...protocol.messages import Pairs
+from .exchange import Account, Exchange, Sink, Source
+
+Later = Callable[[Callable[[], None]], None]
+"""Has something called at the end of this turn (`Poller.at_end_of_turn`)."""
+
+
+class Filter:
+    """One filter, for one response. It changes nothing; those that do override what they need.
+
+    Whether it has something to do it decides in `head`, where it also sees to the fields that speak
+    of the body (Content-Length, Content-Encoding, ETag). A filter keeps what it must; memory that
+    it takes in proportion to a response is its own to bound.
+    """
+
+    __slots__ = ()
+
+    def head(self, status: int, fields: Pairs) -> tuple[int, Pairs]:
+        """The response's head, once and first."""
+        return status, fields
+
+    def body(self, data: bytes) -> Iterable[bytes]:
+        """A piece of the body, never empty: returns what goes on instead, perhaps nothing yet."""
+        return (data,)
+
+    def end(self) -> Iterable[bytes]:
+        """The body is complete: returns what is still to go on."""
+        return ()
+
+    def abort(self) -> None:
+        """The response ends without `end`: the client or the app is gone. Once at most, and nothing
+        follows."""
+
+    def taken(self, count: int) -> int:
+        """The client has taken what `count` bytes of this filter's input have become: returns how
+        many bytes of credit go on to the source. One that gives less is to give the rest later."""
+        return count
+
+
+class Ledger:
+    """Translates credit across one filter, from bytes that came out to bytes that went in.
+
+    The pieces that went in, in their order, each with the number of bytes that had come out when it
+    was through. A piece has its credit when the client has taken as many.
+    """
+
+    __slots__ = ("_came_out", "_pieces", "_taken")
+
+    def __init__(self) -> None:
+        self._came_out = 0
+        self._taken = 0
+        self._pieces: deque[tuple[int, int]] = deque()
+        """(bytes that had come out, bytes that went in since the piece before)."""
+
+    def pass_through(self, size: int, came_out: int) -> None:
+        """A piece of `size` bytes went in, and `came_out` bytes came out behind it."""
+        self._came_out += came_out
+        if self._pieces and not came_out:
+            mark, before = self._pieces.pop()
+            self._pieces.append((mark, before + size))
+        else:
+            self._pieces.append((self._came_out, size))
+
+    def taken(self, count: int) -> int:
+        """The client has taken `count` more of the bytes that came out, which may be 0: returns how
+        many of those that went in have their credit now."""
+        self._taken += count
+        credit = 0
+        while self._pieces and self._pieces[0][0] <= self._taken:
+            credit += self._pieces.popleft()[1]
+        return credit
+
+
+class FilterChain:
+    """The filters of one exchange, in the order in which a response passes them. Towards the source
+    it is a `Sink`, towards the sink a `Source`."""
+
+    __slots__ = (
+        "_filters",
+        "_is_asked",
+        "_later",
+        "_ledgers",
+        "_sink",
+        "_source",
+        "_state",
+    )
+
+    def __init__(self, exchange: Exchange, filters: Iterable[Filter], later: Later) -> None:
+        """Stands between from here on: the exchange's source, which may come later, speaks to this,
+        and so does its sink."""
+        self._filters = tuple(filters)
+        self._ledgers = tuple(Ledger() for _ in self._filters)
+        self._later = later
+        self._sink: Sink = exchange.sink
+        self._source: Source | None = exchange.source
+        self._state: Literal["head", "body", "over"] = "head"
+        """What the source has to say next."""
+        self._is_asked = False
+        """Whether the end of the turn looks for credit that nothing from the client brings."""
+        exchange.put_between(self, self, self)
+
+    # -- between -----------------------------------------------------------------------------
+
+    def connect(self, source: Source) -> None:
+        """The exchange has this source now; before the response's head it may be another one."""
+        self._source = source
+
+    def leave(self) -> None:
+        """The exchange is over; if the response is not, the filters hear of it here and only here,
+        whoever is at fault."""
+        if self._state != "over":
+            self._state = "over"
+            for each in self._filters:
+                each.abort()
+
+    # -- a sink, for the source --------------------------------------------------------------
+
+    def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
+        if self._state != "head":
+            return 0
+        status, fields = self._through_heads(status, fields)
+        pieces = self._through_bodies(0, body) if body else []
+        pieces += self._through_ends()
+        self._state = "over"
+        return self._sink.respond(exchange, status, fields, b"".join(pieces))
+
+    def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
+        if self._state != "head":
+            return 0
+        self._state = "body"
+        return self._sink.head(exchange, *self._through_heads(status, fields))
+
+    def body(self, exchange: Exchange, data: bytes) -> None:
+        if self._state != "body" or not data:
+            return
+        for piece in self._through_bodies(0, data):
+            self._sink.body(exchange, piece)
+        if not self._is_asked:
+            self._is_asked = True
+            self._later(self._ask)
+
+    def end(self, exchange: Exchange) -> None:
+        if self._state != "body":
+            return
+        for piece in self._through_ends():
+            self._sink.body(exchange, piece)
+        self._state = "over"
+        self._sink.end(exchange)
+
+    def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
+        return self._sink.fail(exchange, status, sentence, option)
+
+    def _through_heads(self, status: int, fields: Pairs) -> tuple[int, Pairs]:
+        for each in self._filters:
+            status, fields = each.head(status, fields)
+        return status, fields
+
+    def _through_bodies(self, first: int, data: bytes) -> list[bytes]:
+        """What `data` becomes when it enters at the filter of this number and passes all behind."""
+        pieces = [data]
+        for each, ledger in zip(self._filters[first:], self._ledgers[first:], strict=True):
+            passed: list[bytes] = []
+            for piece in pieces:
+                out = [one for one in each.body(piece) if one]
+                ledger.pass_through(len(piece), sum(map(len, out)))
+                passed += out
+            pieces = passed
+        return pieces
+
+    def _through_ends(self) -> list[bytes]:
+        """What the filters still had, each of it through those behind it."""
+        last: list[bytes] = []
+        for number, each in enumerate(self._filters):
+            for piece in each.end():
+                if piece:
+                    self._ledgers[number].pass_through(0, len(piece))
+                    last += self._through_bodies(number + 1, piece)
+        return last
+
+    # -- a source, for the sink --------------------------------------------------------------
+
+    def account(self) -> Account | None:
+        return None if self._source is None else self._source.account()
+
+    @property
+    def send_credit(self) -> int:
+        return 0 if self._source is None else self._source.send_credit
+
+    def send_body(self, data: bytes, more: bool) -> None:
+        if self._source is not None:
+            self._source.send_body(data, more)
+
+    def consumed(self, count: int) -> None:
+        for each, ledger in zip(reversed(self._filters), reversed(self._ledgers), strict=True):
+            count = each.taken(ledger.taken(count))
+        if count and self._source is not None and self._state == "body":
+            self._source.consumed(count)
+
+    def give_up(self, code: int, reason: str) -> None:
+        if self._source is not None:
+            self._source.give_up(code, reason)
+
+    def _ask(self) -> None:
+        """The turn ends: gives credit for what has left nothing that the client could take."""
+        self._is_asked = False
+        self.consumed(0)
