@@ -14,7 +14,7 @@ from typing import Final
 from ...protocol.messages import Pairs
 from ..exchange.errors import RequestError, ResponseError
 from ..settings import HeaderMap
-from .grammar import DECIMAL
+from .grammar import DECIMAL, FIELD_NAME, FIELD_VALUE
 
 Fields = list[tuple[bytes, bytes]]
 """Names in lower case, values without blanks around them."""
@@ -108,6 +108,15 @@ has none of them (RFC 9113 section 8.2.2)."""
 def ends_with_head(method: str, status: int) -> bool:
     """Whether a response has no body, whatever the app gives."""
     return status in BODILESS or method == "HEAD"
+
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Raises ResponseError for a field of an app's response that would change what stands around
+    it."""
+    if FIELD_NAME.fullmatch(name) is None:
+        raise ResponseError(f"{name!r} is no name for a header field")
+    if FIELD_VALUE.fullmatch(value) is None:
+        raise ResponseError(f"the header field {name.decode()} has a control character in it")
 
 
 def response_length(value: bytes, before: int | None) -> int:

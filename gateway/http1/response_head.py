@@ -11,8 +11,8 @@ from typing import Final
 from ...protocol.messages import Pairs
 from ...protocol.reason_phrases import REASONS
 from ..exchange.errors import ResponseError
-from ..http.grammar import FIELD_NAME, FIELD_VALUE
-from ..http.rules import HOP_BY_HOP, response_length
+from ..http.grammar import FIELD_VALUE
+from ..http.rules import HOP_BY_HOP, check_field, response_length
 
 _LOOKED_AT: Final = HOP_BY_HOP | {b"content-length", b"date", b"server"}
 _NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
@@ -106,10 +106,7 @@ class ResponseHeads:
         return line
 
     def _checked(self, name: bytes, value: bytes) -> bytes:
-        if FIELD_NAME.fullmatch(name) is None:
-            raise ResponseError(f"{name!r} is no name for a header field")
-        if FIELD_VALUE.fullmatch(value) is None:
-            raise ResponseError(f"the header field {name.decode()} has a control character in it")
+        check_field(name, value)
         return name + b": " + value + b"\r\n"
 
     def _own_status_line(self, status: int, reason: bytes) -> bytes:

@@ -5,6 +5,7 @@ from propylon.gateway.exchange.errors import RequestError, ResponseError
 from propylon.gateway.http.rules import (
     Fields,
     body_too_large,
+    check_field,
     ends_with_head,
     fit,
     request_length,
@@ -38,6 +39,16 @@ def test_a_request_s_length() -> None:
         assert refused.value.status == 400
     refusal = body_too_large(10)
     assert (refusal.status, refusal.option) == (413, "max-request-body-size")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"bad name", b""), (b"", b"x"), (b"n\n", b""), (b"n", b"a\r\nb: c"), (b"n", b"\x00")],
+)
+def test_a_field_that_would_change_what_stands_around_it(name: bytes, value: bytes) -> None:
+    check_field(b"X-Name", b"some \t value \xff")
+    with pytest.raises(ResponseError):
+        check_field(name, value)
 
 
 def test_a_response_s_length() -> None:

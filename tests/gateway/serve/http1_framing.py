@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from propylon.gateway.exchange.endpoint import Endpoint
+from propylon.gateway.serve.begin import HttpVersions
+from propylon.gateway.serve.service_state import ServiceState
+from propylon.gateway.transport.transport import Transport
+
 Pairs = tuple[tuple[bytes, bytes], ...]
 
 
@@ -13,16 +18,19 @@ class Response:
     """Lower-case names."""
     body: bytes = b""
     complete: bool = False
+    cut: bool = False
+    """Whether it is over and not complete, though the connection goes on."""
     interim: list[int] = field(default_factory=list[int])
     """1xx responses before it."""
 
 
 class Http1Framing:
-    alpn = "http/1.1"
-
     def __init__(self) -> None:
         self._methods: list[str] = []
         self._chunked = False
+
+    def begin(self, state: ServiceState, transport: Transport, endpoint: Endpoint) -> None:
+        HttpVersions(state).begin(transport, endpoint, "http/1.1")
 
     def ask(
         self, method: str, path: str, fields: Pairs, body: bytes, size: int | None, last: bool

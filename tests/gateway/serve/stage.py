@@ -24,12 +24,12 @@ from propylon.gateway.exchange.exchange import Account, Exchange, Observers
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
-from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.client_faults import ClientFaults
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
 from propylon.gateway.transport.client_socket import ClientSocket
 from propylon.gateway.transport.poller import Poller
+from propylon.gateway.transport.transport import Transport
 
 from ...fakes.exchange_sides import FakeSource
 from .http1_framing import Response
@@ -49,8 +49,9 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class Framing(Protocol):
     """How a version of HTTP writes requests, and reads responses."""
 
-    alpn: str
-    """What TLS calls the version."""
+    def begin(self, state: ServiceState, transport: Transport, endpoint: Endpoint) -> None:
+        """Has the version's driver serve a client."""
+        ...
 
     def ask(
         self, method: str, path: str, fields: Pairs, body: bytes, size: int | None, last: bool
@@ -109,7 +110,7 @@ class Stage:
         """`facts`: what the endpoint is besides its two addresses."""
         transport = ClientSocket(self.ours, self.state.transports)
         endpoint = Endpoint(("192.0.2.7", 5), ("192.0.2.1", 80), **facts)
-        HttpVersions(self.state).begin(transport, endpoint, self.framing.alpn)
+        self.framing.begin(self.state, transport, endpoint)
 
     def close(self) -> None:
         for connection in list(self.state.connections):
@@ -503,8 +504,8 @@ def hears_so_far(stage: Stage, status: int, body: bytes) -> None:
 
 @step
 def hears_a_cut(stage: Stage, status: int, body: bytes | None = None, *, end: str = "") -> None:
-    """A response that can be seen to be cut short, when the connection ends."""
-    assert stage.until(lambda: bool(stage.end)), "the connection goes on"
+    """A response that can be seen to be cut short, at the latest when the connection ends."""
+    assert stage.until(lambda: bool(stage.end) or stage.responses[-1].cut), "it goes on"
     assert not stage.responses[-1].complete, "it looks whole"
     assert stage.responses[-1].status == status
     assert body is None or stage.responses[-1].body == body

@@ -7,8 +7,9 @@ import pytest
 from .exchange_rows import ROWS
 from .http1_framing import Http1Framing
 from .stage import Stage, play
+from .toy_framing import ToyFraming
 
-FRAMINGS = {"http1": Http1Framing}
+FRAMINGS = {"http1": Http1Framing, "toy": ToyFraming}
 
 
 @pytest.fixture(params=FRAMINGS)

@@ -112,6 +112,15 @@ KEEP_ALIVE: dict[str, list[Step]] = {
         is_over(),
         logged(200, count=2),
     ],
+    "a length that is told ends the response before its source does": [
+        asks(),
+        begins(200, ((b"content-length", b"5"),)),
+        says(b"hello"),
+        hears(200, b"hello"),
+        not_logged(),
+        finishes(),
+        logged(200, sent=5),
+    ],
     "a request that crosses the end of the wait is answered": [
         asks(),
         answers(200, b"1"),

@@ -125,13 +125,14 @@ def test_the_answers_come_as_they_are_ready(scene: Scene) -> None:
     first, second = scene.asks(1, "/slow"), scene.asks(2, "/quick")
     assert (first.client, first.scheme, first.server) == (WHERE.client, "https", WHERE.server)
     second.sink.respond(second, 200, ((b"x", b"2"), (b"connection", b"close")), b"two")
-    assert scene.hears() == [(2, HEAD, b"200\nx: 2"), (2, DATA, b"two"), (2, END, b"")]
+    head = b"200 OK\nx: 2\ncontent-length: 3"
+    assert scene.hears() == [(2, HEAD, head), (2, DATA, b"two"), (2, END, b"")]
     first.sink.head(first, 404, ())
     first.sink.body(first, b"on")
     first.sink.body(first, b"e")
     first.sink.end(first)
     heard = scene.hears()
-    assert (heard[0], heard[-1]) == ((1, HEAD, b"404"), (1, END, b""))
+    assert (heard[0], heard[-1]) == ((1, HEAD, b"404 Not Found"), (1, END, b""))
     assert scene.body_of(1, heard) == b"one"
     assert scene.over == [(b"/quick", 200, ""), (b"/slow", 404, "")]
     assert not scene.connection.streams
@@ -191,8 +192,8 @@ def test_pages_and_faults(scene: Scene, caplog: pytest.LogCaptureFixture) -> Non
     heard = scene.hears()
     assert b"retry-after: 1" in heard[0][2]
     assert b"--queue-size sets the limit" in scene.body_of(1, heard)
-    assert heard[3][2].startswith(b"500\n")
-    assert heard[-2:] == [(3, HEAD, b"200"), (3, RESET, b"")]
+    assert heard[3][2].startswith(b"500 ")
+    assert heard[-2:] == [(3, HEAD, b"200 OK"), (3, RESET, b"")]
     assert [status for _, status, _ in scene.over] == [503, 500, 200]
     assert "the app's response to GET /2: was refused" in caplog.text
     assert "GET /1 was answered with 503: Nobody is there. --queue-size" in caplog.text
@@ -227,7 +228,7 @@ def test_a_late_upload_is_one_stream_s(scene: Scene) -> None:
     assert (source.given_up, scene.over[0][1]) == (1, 408)
     assert "--body-timeout" in scene.over[0][2]
     other.sink.respond(other, 204, (), b"")
-    assert scene.hears() == [(2, HEAD, b"204"), (2, END, b"")]
+    assert scene.hears() == [(2, HEAD, b"204 No Content"), (2, END, b"")]
 
 
 def test_a_drain_lets_what_there_is_come_to_its_end(scene: Scene) -> None:
@@ -265,7 +266,7 @@ def test_a_websocket_on_a_stream(scene: Scene) -> None:
     exchange.connect(source, 0.0)
     assert exchange.websocket is not None
     assert exchange.websocket.accept(exchange, source, "chat", ()) == 200
-    assert scene.hears() == [(1, HEAD, b"200\nsec-websocket-protocol: chat")]
+    assert scene.hears() == [(1, HEAD, b"200 OK\nsec-websocket-protocol: chat")]
     other = scene.asks(2, "/beside")
     scene.says(frame(1, DATA, masked(0x1, b"hello")))
     assert source.messages == ["hello"]

@@ -7,25 +7,33 @@ more rules to each.
 
 Both sides speak in frames: the stream's number (2 bytes), what it is (1), the payload's size (4),
 the payload. A client says HEAD ("GET /path 12", the last its body's size or "-"), DATA, END, RESET,
-and WINDOW: by that it takes so many bytes more of a stream's body. The server says HEAD (a status
-and fields), DATA, END and RESET. "WEBSOCKET /path -" is RFC 8441's CONNECT: once it is accepted,
-the WebSocket's frames are the stream's DATA, both ways.
+and WINDOW: by that it takes so many bytes more of a stream's body. The server says HEAD (a status,
+its reason and fields), DATA, END and RESET. "WEBSOCKET /path -" is RFC 8441's CONNECT: once it is
+accepted, the WebSocket's frames are the stream's DATA, both ways.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from propylon.gateway.exchange.endpoint import Endpoint
-from propylon.gateway.exchange.errors import RequestError, ResponseError
+from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Exchange, Request
-from propylon.gateway.http.grammar import FIELD_NAME, FIELD_VALUE
-from propylon.gateway.http.rules import HOP_BY_HOP, ends_with_head
+from propylon.gateway.http.rules import (
+    BODILESS,
+    HOP_BY_HOP,
+    check_field,
+    ended_before,
+    ends_with_head,
+    response_length,
+    went_over,
+)
 from propylon.gateway.serve.exchange_sink import (
     BODY_LATE,
     LEFT,
     TOOK_NOTHING,
     WAS_CUT,
     ExchangeSink,
+    log_app_fault,
 )
 from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.service_state import ServiceState
@@ -34,6 +42,7 @@ from propylon.gateway.transport.poller import Watched
 from propylon.gateway.transport.transport import Transport
 from propylon.gateway.websocket.handshake import check_handshake
 from propylon.protocol.messages import Pairs
+from propylon.protocol.reason_phrases import REASONS
 
 HEAD, DATA, END, RESET, WINDOW = b"H", b"D", b"E", b"R", b"W"
 FIRST_WINDOW: Final = 1_000
@@ -65,9 +74,13 @@ class ToyStream:
         self.late_at = 0.0
         """When the client is late with the request's body; 0.0: never."""
         self.window = FIRST_WINDOW
-        self.frames, self.body, self.last = b"", b"", b""
+        self.frames, self.body, self.last = b"", bytearray(), b""
         """What is to be sent: frames, then body as the window allows, then END or RESET."""
         self.has_body = True
+        self.left: int | None = None
+        """What the response's Content-Length promises further; None: it has none."""
+        self.fault = ""
+        """What the app has done wrong."""
         self.carried: StreamTransport | None = None
         """What a WebSocket stands on that has taken the stream over."""
         self.sink = ExchangeSink(self, self, connection.endpoint, connection.service)
@@ -98,10 +111,15 @@ class ToyStream:
         self.push_upload()
 
     def push_upload(self) -> None:
-        exchange, service = self.sink.exchange, self.connection.service
+        exchange = self.sink.exchange
         if exchange is not None and exchange.more_body:
-            late = self.sink.upload.push(exchange) == "bytes"
-            self.late_at = service.clock() + service.settings.body_timeout if late else 0.0
+            self.late_at = 0.0
+            if self.sink.upload.push(exchange) == "bytes":
+                self.client_has_time()
+
+    def client_has_time(self) -> None:
+        service = self.connection.service
+        self.late_at = service.clock() + service.settings.body_timeout
 
     def body_wanted(self, exchange: Exchange) -> None:
         self.push_upload()
@@ -125,8 +143,11 @@ class ToyStream:
     # -- what goes ---------------------------------------------------------------------------
 
     def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
+        named = any(name.lower() == b"content-length" for name, _ in fields)
+        if not named and status not in BODILESS:
+            fields = (*fields, (b"content-length", b"%d" % len(body)))
         self.render_head(exchange, status, fields)
-        self.body += body if self.has_body else b""
+        self.keep(body)
         self.write_end()
 
     def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
@@ -134,25 +155,44 @@ class ToyStream:
         return self.connection.wants_flush()
 
     def render_head(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        told, phrase = exchange.phrase or (0, b"")
+        reason = phrase if told == status else REASONS[status].encode()
+        lines, length = [b"%d %b" % (status, reason)], None
         for name, value in fields:
-            if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
-                raise ResponseError(f"{name!r} can't be sent")
-        lines = [b"%b: %b" % field for field in fields if field[0].lower() not in HOP_BY_HOP]
+            check_field(name, value)
+            if name.lower() == b"content-length":
+                length = response_length(value, length)
+            if name.lower() not in HOP_BY_HOP:
+                lines.append(b"%b: %b" % (name, value))
         self.has_body = not ends_with_head(exchange.request.method, status)
-        self.frames += frame(self.number, HEAD, b"\n".join([b"%d" % status, *lines]))
+        self.left = length if self.has_body else None
+        self.frames += frame(self.number, HEAD, b"\n".join(lines))
 
     def write_body(self, data: bytes) -> bool:
-        self.body += data if self.has_body else b""
+        if self.late_at:
+            self.client_has_time()
+        self.keep(data)
         return self.connection.wants_flush()
 
+    def keep(self, data: bytes) -> None:
+        if self.left is not None:
+            if len(data) > self.left:
+                self.fault = went_over(len(data) - self.left)
+            data = data[: self.left]
+            self.left -= len(data)
+        self.body += data if self.has_body else b""
+
     def write_end(self) -> None:
-        self.last = END
+        if self.left:
+            self.fault = ended_before(self.left)
+        self.last = RESET if self.left else END
         self.connection.flush_soon()
 
     def push(self) -> None:
         """Hands on what the client and its socket take; the rest waits here, and its source."""
         count = min(len(self.body), self.window, PIECE, self.connection.room)
-        data, self.body = self.body[:count], self.body[count:]
+        data = bytes(self.body[:count])
+        del self.body[:count]
         self.window -= count
         out, self.frames = self.frames, b""
         out += frame(self.number, DATA, data) if data else b""
@@ -171,9 +211,11 @@ class ToyStream:
 
     def finished(self, exchange: Exchange, now: float) -> None:
         """What is left goes out as the client takes it."""
+        if self.fault:
+            log_app_fault(exchange, self.fault)
 
     def cut_short(self) -> None:
-        self.body, self.last = b"", RESET
+        self.last = RESET
         self.connection.flush_soon()
 
     def broken(self) -> None:
@@ -190,7 +232,7 @@ class ToyStream:
 
     def write_accept(self, fields: Pairs) -> None:
         self.frames += frame(
-            self.number, HEAD, b"\n".join([b"200", *(b"%b: %b" % f for f in fields)])
+            self.number, HEAD, b"\n".join([b"200 OK", *(b"%b: %b" % f for f in fields)])
         )
         self.connection.flush_soon()
 
@@ -217,7 +259,7 @@ class StreamTransport:
         ):
             self.owner.readable()
 
-    def has_gone(self, left: bytes) -> None:
+    def has_gone(self, left: bytearray) -> None:
         """The client has taken something."""
         self.blocked, self.send_by = bool(left), 0.0
         if self.owner is not None and not left:

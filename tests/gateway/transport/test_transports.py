@@ -76,3 +76,12 @@ def test_tls_takes_over_what_the_handshake_has_left(held: Certificates) -> None:
         assert heard + pair.client_reads_all() == LARGE
         assert (owner.room, later.room > 0) == (0, True)
         above.reset()
+
+
+def test_the_end_is_the_socket_s_too(make: Make) -> None:
+    """A client that knows nothing of close_notify has to see it."""
+    pair = make()
+    pair.transport.shut_writing()
+    assert isinstance(pair, PlainPair)
+    while pair.client.recv(1 << 20):
+        pass
