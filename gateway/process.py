@@ -158,7 +158,8 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
 def end_within(seconds: float, channel: int) -> None:
     """Ends this process so many seconds after the supervisor's end, if it hangs: with a supervisor
     it would be killed, without one it would keep the port for ever. A thread waits in poll(2) for
-    that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too."""
+    that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too.
+    (`worker.process.orphan_guard` is a worker's, and says why there are two.)"""
 
     stacks = _stacks_fd()
 

@@ -26,9 +26,9 @@ DEFAULT_ATTRIBUTES: Final = ("app", "application")
 
 
 class AppLoadError(Exception):
-    """The app cannot be served. `step` says what failed ("log-config", "import", "attribute",
-    "factory", "interface", "lifespan", "warm-up"), `message` is one sentence, and `detail` is the
-    app's traceback or ""."""
+    """The app cannot be served. `step` says what failed ("settings", "log-config", "import",
+    "attribute", "factory", "interface", "lifespan", "warm-up"), `message` is one sentence, and
+    `detail` is the app's traceback or ""."""
 
     def __init__(self, step: str, message: str, detail: str = "") -> None:
         super().__init__(message)

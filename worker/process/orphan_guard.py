@@ -10,6 +10,10 @@ While the app is imported there is no such thread: an app may then do what canno
 one, as gevent's `monkey.patch_all()` and fork(2). There is nothing to finish yet either, and so the
 kernel may end the process. The thread is none of `threading`'s, and what it calls is kept here:
 such an app has put something else in the place of both.
+
+A gateway process has a guard of its own (`gateway.process.end_within`), which does the same after
+the start. It needs none of these precautions, as no app's code runs there; and the two parts share
+pure code only, which none of this is.
 """
 
 import faulthandler
