@@ -85,10 +85,17 @@ class PoolCall(Call):
         attempts = self.earlier + (member is not None)
         return Account(self._pool.settings.name, worker, waited, attempts)
 
+    def enter_queue(self) -> None:
+        """No member has room for it."""
+        if self.exchange is not None:
+            self.exchange.wait()
+
     def leave_queue(self, now: float) -> None:
         """Its turn has come."""
         self.waited += now - self.since
         self.since = now
+        if self.exchange is not None:
+            self.exchange.start(now)
 
     def place_on(self, member: "Carrier") -> None:
         """This member has it from now on."""

@@ -89,19 +89,19 @@ class Pool:
         exchange.connect(call, now)
         member = self._balance.choose()
         if member is not None:
-            self._hand_over(call, member, now)
+            self._hand_over(call, member)
         else:
             self._queue_up(call, now)
 
     def _queue_up(self, call: PoolCall, now: float) -> None:
+        call.enter_queue()
         if not self._queue.put(call, now):
             self._fail(call, 503, "The server is at its limit and its queue is full.", "queue-size")
 
-    def _hand_over(self, call: PoolCall, member: PoolMember, now: float) -> None:
+    def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
         self.running.add(call)
         exchange = call.exchange
         assert exchange is not None, "only exchanges that somebody waits for are handed over"
-        exchange.start(now)
         member.open(call)
         if exchange.more_body and call.send_credit and call.exchange is not None:
             exchange.uploader.credit_arrived(exchange)
@@ -115,7 +115,7 @@ class Pool:
                 return
             call, now = queue.take(), self.clock()
             call.leave_queue(now)
-            self._hand_over(call, member, now)
+            self._hand_over(call, member)
 
     def _fail(self, call: PoolCall, status: int, sentence: str, option: str = "") -> None:
         exchange = call.detach()
@@ -250,7 +250,7 @@ class Pool:
             exchange.uploader.take_back(exchange, rest)
         member = self._balance.choose()
         if member is not None:
-            self._hand_over(another, member, now)
+            self._hand_over(another, member)
         else:
             self._queue_up(another, now)
         return True

@@ -34,9 +34,12 @@ def test_an_observer_that_fails_costs_nobody_anything(caplog: pytest.LogCaptureF
 def test_time_marks() -> None:
     exchange = Exchange(Request("GET", b"/", "1.1"), FakeClient(), None, None, 1.0)
     exchange.connect(FakeSource(), 2.0)
+    assert exchange.started == 2.0, "at once"
+    exchange.wait()
+    assert exchange.started == 0.0
     exchange.start(3.0)
-    exchange.connect(FakeSource(), 4.0)
-    exchange.start(5.0)
+    assert exchange.started == 3.0
+    exchange.connect(FakeSource(), 5.0)
     exchange.begin_response(200, (), 6.0)
     exchange.end(7.0)
     marks = (exchange.opened, exchange.queued, exchange.started, exchange.first_byte)

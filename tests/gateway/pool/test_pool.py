@@ -328,6 +328,18 @@ def test_after_the_head_no_worker_is_asked_again() -> None:
     assert not two.calls
 
 
+def test_an_exchange_has_started_when_a_worker_has_it() -> None:
+    p = pool(queue_size=1)
+    p.sweep(10.0)
+    member = LinkedMember(p)
+    first, second, third = (submit(p)[0] for _ in range(3))
+    assert [each.queued for each in (first, second, third)] == [10.0] * 3
+    assert [each.started for each in (first, second, third)] == [10.0, 0.0, 0.0]
+    p.sweep(12.0)
+    member.answer(member.calls[0])
+    assert [each.started for each in (first, second, third)] == [10.0, 12.0, 0.0]
+
+
 def test_a_retry_that_waits_is_handed_over_later() -> None:
     p = pool()
     one = LinkedMember(p)
