@@ -38,6 +38,7 @@ class ToyFraming:
 
     def read(self, received: bytes, end: str) -> list[Response]:
         found: dict[int, Response] = {}
+        bodies: dict[int, list[bytes]] = {}
         for number, kind, payload in frames(received):
             if kind == HEAD:
                 line, *lines = payload.split(b"\n")
@@ -47,9 +48,11 @@ class ToyFraming:
                 ]
                 found[number] = Response(int(status), reason, fields)
             elif kind == DATA:
-                found[number].body += payload
+                bodies.setdefault(number, []).append(payload)
             elif kind == END:
                 found[number].complete = True
             elif kind == RESET:
                 found[number].cut = True
+        for number, pieces in bodies.items():
+            found[number].body = b"".join(pieces)
         return list(found.values())

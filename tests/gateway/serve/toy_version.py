@@ -57,10 +57,14 @@ def frame(number: int, kind: bytes, payload: bytes = b"") -> bytes:
 
 def frames(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """The whole frames; at last, with the number -1, what is left."""
-    while len(data) >= 7 and len(data) >= (end := 7 + int.from_bytes(data[3:7], "big")):
-        yield int.from_bytes(data[:2], "big"), data[2:3], data[7:end]
-        data = data[end:]
-    yield -1, b"", data
+    at = 0
+    while len(data) >= at + 7:
+        end = at + 7 + int.from_bytes(data[at + 3 : at + 7], "big")
+        if end > len(data):
+            break
+        yield int.from_bytes(data[at : at + 2], "big"), data[at + 2 : at + 3], data[at + 7 : end]
+        at = end
+    yield -1, b"", data[at:]
 
 
 class ToyStream:
