@@ -3,7 +3,6 @@
 `fleet/` decides: it is pure, and told the time; its page says which words there are for the end
 of a process. `process/` starts and ends children, `upgrade/` replaces this process's own code.
 Here is what binds them: `run` (from a configuration to an exit code) -> `generations` (what each
-generation asks for) -> `supervisor` (the loop), with `operations` (commands and signals),
-`deployment` (reload, rollback, scale), `status_builder`, `signals`, `file_watcher` and
-`systemd_notify`.
+generation asks for, and how an operator changes it) -> `supervisor` (the loop), with `operations`
+(commands and signals), `status_builder`, `signals`, `file_watcher` and `systemd_notify`.
 """

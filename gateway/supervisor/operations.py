@@ -3,7 +3,7 @@
 The same wish comes on two ways that differ in everything else. Who sends a command waits on a
 connection: the answer must say how it went, a reload may take minutes, and what is logged
 meanwhile is what the operator wants to read. Who sends a signal has no connection, reads the log,
-and does not wait. So the doing is elsewhere (`deployment`, `upgrade`, the supervisor's own stop)
+and does not wait. So the doing is elsewhere (a deployment, an upgrade, the supervisor's own stop)
 and knows neither; here a command becomes a Result, and a signal a line in the log.
 
 Two things are kept here for that. Those who wait hear each line of the fleet's log (`said`). And
@@ -21,7 +21,7 @@ from ..control.commands import Command, Result
 from ..control.server import Say
 from ..control.status import StatusReport, tail
 from ..observe.process_log import logger
-from .deployment import Deployment, Refused, Reloading
+from .generations import Deployment, Refused, Reloading
 from .upgrade.code_upgrade import CodeUpgrade
 
 STOPPING: Final = Result(False, "Propylon is stopping")

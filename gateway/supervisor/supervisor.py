@@ -34,7 +34,6 @@ from ..control.server import ControlServer
 from ..control.status import StatusReport
 from ..observe.console_log import reopen_log
 from ..observe.process_log import logger
-from .deployment import Deployment
 from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
@@ -62,7 +61,7 @@ from .fleet.events import (
     Tick,
 )
 from .fleet.shutdown_waits import waits_for
-from .generations import Generations, Plan, fleet_settings, serving
+from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .operations import Operations
 from .process.child import ChannelledProcess, children
 from .process.exit_reason import exit_hint, exit_words

@@ -4,11 +4,11 @@ time, it answers with commands, and does nothing itself.
 Who knows what
 ==============
 
-A *replica* ("worker 2 of pool web") is a process that there shall be; `replica.py` has what becomes
-of the processes that are it in turn, and is the place to begin. The *fleet* has all replicas, and
-answers what concerns two of them: who is linked to whom. A *rollout* (a reload) and the *shutdown*
-are policies: they look at the fleet and give replicas orders. The *controller* is told every event,
-hands it to whom it concerns, and collects the commands.
+A *replica* ("worker 2 of pool web") is a process that there shall be; `replica.py` has what
+becomes of the processes that are it in turn, and is the place to begin. The *fleet* (there too)
+has all, and answers what concerns two of them: who is linked to whom. A *rollout* (a reload) and
+the *shutdown* are policies: they look at the fleet and give replicas orders. The *controller* is
+told every event, hands it to whom it concerns, and collects the commands.
 
   supervisor --event--> controller -> rollout, shutdown --order--> replica --command--> supervisor
 

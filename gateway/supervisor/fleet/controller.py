@@ -20,11 +20,13 @@ from typing import Final, Literal
 from .events import (
     Alive,
     Answered,
+    Configure,
     Draining,
     Exited,
     Finish,
     FleetCommand,
     FleetEvent,
+    FleetSettings,
     Linked,
     NotReady,
     ProcessRecord,
@@ -38,8 +40,7 @@ from .events import (
     StopAll,
     Tick,
 )
-from .fleet import Fleet
-from .replica import FleetSettings, Process, Setback
+from .replica import Fleet, Setback
 from .rollout import Rollout
 from .shutdown import Shutdown
 
@@ -97,9 +98,17 @@ class FleetController:
     def tell(self, event: FleetEvent, now: float) -> list[FleetCommand]:
         match event:
             case Start():
-                self._start(now)
+                self.phase = "starting"
+                for replica in self.fleet.replicas.values():
+                    replica.fill(self.fleet.generation, now)
             case Tick():
-                self._tick(now)
+                for process in self.fleet.late(now):
+                    linked = self.fleet.is_linked(process)
+                    self._suffer(process.replica.late(process, now, linked=linked), now)
+                if self._shutdown.is_over(now):
+                    self._shutdown.stop_now(now, "gateway")
+            case Configure(settings):
+                self.fleet.configure(settings)
             case RollOut():
                 self._roll_out(event, now)
             case ScalePool(pool, workers):
@@ -111,18 +120,13 @@ class FleetController:
             case Answered(gateway, worker, answers, errors):
                 self.fleet.answered(gateway, worker, answers, errors)
             case _:
-                process = self.fleet.processes.get(event.child)
-                if process is not None:
-                    self._tell_replica(process, event, now)
+                self._tell_replica(event, now)
         if self.phase in ("starting", "serving"):
             self._look(now)
         elif self.phase == "stopping" and self._shutdown.advance(now):
             self.phase = "ended"
             self.fleet.context.command(Finish(self._code))
         return self.fleet.context.take_commands()
-
-    def configure(self, settings: FleetSettings) -> None:
-        self.fleet.configure(settings)
 
     def restore(
         self,
@@ -137,10 +141,12 @@ class FleetController:
 
     def _tell_replica(
         self,
-        process: Process,
         event: Spawned | Ready | NotReady | Exited | Alive | Draining | Recycle,
         now: float,
     ) -> None:
+        process = self.fleet.processes.get(event.child)
+        if process is None:  # it has ended
+            return
         replica, setback = process.replica, None
         match event:
             case Spawned(_, pid):
@@ -158,26 +164,15 @@ class FleetController:
                 replica.recycle(process, why)
             case Draining():
                 self._shutdown.gateway_drains(process.id)
-        if setback is not None:
-            self._suffer(setback, now)
+        self._suffer(setback, now)
 
     # -- what is due ---------------------------------------------------------------------------
-
-    def _tick(self, now: float) -> None:
-        for process in list(self.fleet.processes.values()):
-            if process.deadline is not None and now >= process.deadline:
-                linked = self.fleet.is_linked(process)
-                if setback := process.replica.late(process, now, linked=linked):
-                    self._suffer(setback, now)
-        if self._shutdown.is_over(now):
-            self._shutdown.stop_now(now, "gateway")
 
     def _look(self, now: float) -> None:
         self._serve_if_proven()
         for number in self.fleet.context.heartbeats.overdue(now):
             process = self.fleet.processes[number]
-            if setback := process.replica.silent(process, now):
-                self._suffer(setback, now)
+            self._suffer(process.replica.silent(process, now), now)
         for replica in self.fleet.replicas.values():
             if replica.is_due(now):
                 replica.fill(self.fleet.generation, now)
@@ -203,17 +198,14 @@ class FleetController:
 
     # -- starting ------------------------------------------------------------------------------
 
-    def _start(self, now: float) -> None:
-        self.phase = "starting"
-        for replica in self.fleet.replicas.values():
-            replica.fill(self.fleet.generation, now)
-
     def _serve_if_proven(self) -> None:
         if self.phase == "starting" and self.fleet.all_proven:
             self.phase = "serving"
 
-    def _suffer(self, setback: Setback, now: float) -> None:
+    def _suffer(self, setback: Setback | None, now: float) -> None:
         """What follows from it, beyond its replica."""
+        if setback is None:
+            return
         if setback.first_start and self.phase == "starting":
             self._failed_boot(setback.replica_id, setback.why, setback.detail, now)
         elif self.rollout is not None and setback.generation == self.rollout.generation:

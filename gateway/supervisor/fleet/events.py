@@ -27,6 +27,16 @@ class ReplicaId:
         return f"{self.kind} {self.number}{inserted}{of_pool}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    startup_timeout: float = 60.0
+    graceful_timeout: float = 30.0
+    heartbeat_timeout: float = 30.0
+    """Seconds of silence after which a process is taken for hung; 0: never."""
+    failed_boot: Literal["exit", "wait"] = "exit"
+    """wait: for the next Reload, as suits development."""
+
+
 # What it is told.
 
 
@@ -137,6 +147,13 @@ class RollOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Configure:
+    """From now on these settings hold."""
+
+    settings: FleetSettings
+
+
+@dataclass(frozen=True, slots=True)
 class ScalePool:
     """So many workers of a pool."""
 
@@ -153,7 +170,7 @@ class StopAll:
 
 FleetEvent = (
     Start | Spawned | Ready | NotReady | Exited | Linked | Answered | Alive | Draining | Recycle
-    | Tick | RollOut | ScalePool | StopAll
+    | Tick | Configure | RollOut | ScalePool | StopAll
 )  # fmt: skip
 
 

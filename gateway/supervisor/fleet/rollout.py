@@ -24,8 +24,7 @@ from typing import Final, Literal
 
 from ...control.durations import duration
 from .events import ReloadEnded, ReplicaId, RollOut
-from .fleet import Fleet
-from .replica import Process
+from .replica import Fleet, Process
 
 EXIT_PATIENCE: Final = 5.0
 """Seconds that the next replacement waits for the one before to have exited: long enough for
@@ -172,11 +171,9 @@ class Rollout:
     # -- its end -------------------------------------------------------------------------------
 
     def commit(self, now: float) -> None:
-        self._fleet.commit(self.generation)
-        for name in sorted(self._fleet.replicas.keys() - self._wanted):
-            self._fleet.remove(name, now, "no longer asked for")
+        self._fleet.commit(self.generation, self._wanted, now)
         self._fleet.context.say("info", f"Reloaded: generation {self.generation} serves")
-        self._ended(committed=True)
+        self._fleet.context.command(self._report(committed=True))
 
     def abort(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
         """What is new goes, what is old stays."""
@@ -184,25 +181,23 @@ class Rollout:
             self._fleet.remove(name, now, why)
         for replica in self._fleet.replicas.values():
             replica.call_off(self.generation, now, why, reverts=self.order.reverts)
-        self._ended(why, detail, overtaken=overtaken)
+        self._fleet.context.command(self._report(why, detail, overtaken=overtaken))
 
     def drop(self, why: str) -> None:
         """Everything is about to end, whether it is old or new."""
-        self._ended(why, overtaken=True)
+        self._fleet.context.command(self._report(why, overtaken=True))
 
-    def _ended(
+    def _report(
         self, why: str = "", detail: str = "", *, committed: bool = False, overtaken: bool = False
-    ) -> None:
-        self._fleet.context.command(
-            ReloadEnded(
-                self.generation,
-                committed=committed,
-                why=why,
-                detail=detail,
-                overtaken=overtaken,
-                done=self.done,
-                of=self.of,
-            )
+    ) -> ReloadEnded:
+        return ReloadEnded(
+            self.generation,
+            committed=committed,
+            why=why,
+            detail=detail,
+            overtaken=overtaken,
+            done=self.done,
+            of=self.of,
         )
 
 

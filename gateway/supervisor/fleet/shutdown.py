@@ -11,8 +11,7 @@ are told to stop now, and then there is nobody left whom a worker would serve.
 
 from typing import Literal
 
-from .fleet import Fleet
-from .replica import APP_SHUTDOWN, FAILED_GRACE, MARGIN
+from .replica import APP_SHUTDOWN, FAILED_GRACE, MARGIN, Fleet
 
 
 class Shutdown:

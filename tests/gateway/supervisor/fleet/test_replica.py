@@ -9,6 +9,7 @@ from propylon.gateway.supervisor.fleet.events import (
     Alive,
     Answered,
     Draining,
+    DrainProcess,
     Exited,
     FleetEvent,
     Linked,
@@ -18,6 +19,7 @@ from propylon.gateway.supervisor.fleet.events import (
     ReplicaId,
     RollOut,
     ScalePool,
+    Spawn,
     Spawned,
     StopAll,
     Tick,
@@ -223,3 +225,25 @@ def test_two_that_hang_at_once_one_of_them_already_leaving() -> None:
     assert {fleet.fleet.processes[number].stage for number in (4, 5)} == {"draining"}
     assert fleet.fleet.replicas[W1].wants == "nothing"
     assert other not in fleet.fleet.replicas
+
+
+def test_a_reload_does_not_wait_for_who_still_starts_with_the_old_code() -> None:
+    fleet = serving(W1)
+    fleet.tell(Exited(1, *KILLED), 20)  # replaced by 2, which starts
+    order = RollOut(generation=2, replicas=frozenset({W1}))
+    assert fleet.tell(order, 21) == [DrainProcess(2), Spawn(3, W1, 2)]
+    fleet.tell(Ready(3), 22)
+    assert fleet.rollout is None
+    assert fleet.fleet.replicas[W1].current is fleet.fleet.processes[3]
+
+
+def test_who_is_ready_and_linked_in_time_may_wait_for_others() -> None:
+    fleet = serving(G, W1, W2)
+    fleet.tell(Linked(1, "default", frozenset({2, 3})), 0)
+    order = RollOut(generation=2, replicas=frozenset({G, W1, W2}), observe=1000)
+    fleet.tell(order, 10)
+    fleet.tell(Ready(4), 11)
+    fleet.tell(Linked(1, "default", frozenset({2, 3, 4})), 11)
+    assert fleet.tell(Tick(), 70) == []
+    assert fleet.fleet.processes[4].stage == "standby"
+    assert fleet.next_tick == 1011
