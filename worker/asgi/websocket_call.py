@@ -1,8 +1,50 @@
-"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket 2.4: `send` raises an OSError behind the
-disconnect), on whichever event loop.
+"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket specification, spec_version 2.4), on
+whichever event loop.
 
 The gateway does frames, pings and compression; here are events. Messages come in pieces, as large
 ones do not fit into one message of the link; the app gets and gives whole ones.
+
+**How a WebSocket ends.** An HTTP call ends with its response. A WebSocket has no such moment:
+either side may close it at any time, the connection may break, the app may return, raise, or be
+told that the worker stops. Several of these happen at once, and what each side says crosses what
+the other has said. Two parties have to hear of the end, with a code that is true: the app, which
+listens only in `receive` and notices only in `send`, and the gateway, which closes the connection.
+
+*What the app hears.* `receive` gives `websocket.disconnect` behind every whole message that came
+before it: the client sent those, and believes that they were received. Pieces of a message that did
+not come to its end are dropped. An app that asks again gets the same event again, since loops that
+ignore it are common, and then others have a turn in between. An app that only sends would never
+hear of it, so behind the disconnect `send` raises an OSError, as ASGI 2.4 wants.
+
+The code is the client's, if the gateway could tell it. Where nobody said goodbye (the connection or
+the link broke, the gateway gave the call up) it is 1006, which stands for exactly that and never
+travels (RFC 6455 section 7.1.5).
+
+*What the gateway hears*, if it does not know already:
+
+=====================================  =============================================================
+the app                                then the WebSocket
+=====================================  =============================================================
+closes                                 is closed with its code. Its own `receive` gives that code,
+                                       as frameworks wait for a disconnect there also then
+closes before it accepted              never was one: the client gets 403, and the code goes nowhere
+returns                                is closed with 1000, in its name
+returns before it accepted             is given up (RESET): the client gets an error page
+raises                                 is given up: the gateway closes with 1011, or answers 500
+                                       before the accept
+is cancelled in the midst of a send    is closed with 1011. The client has a part of a message,
+                                       behind which no other may come, but a close may (RFC 6455
+                                       section 5.4)
+has no time left, as the worker stops  is closed with 1012, "service restart": clients come back
+sends on and takes no notice           is slowed down, and ended at last (`host.unheard`)
+=====================================  =============================================================
+
+*What crosses.* Once the app has closed, the gateway's disconnect changes nothing: the first word
+stands. Once the client has left, what the app says is not sent, and it is told so.
+
+*How far the app has come* is what the gateway asks when a client broke the rules (SPEC.md 7.5). It
+closes then, but the answers to what the client sent before are to go out first. The app has come to
+the end of it when it waits in `receive` and nothing is left to give: then `settle` is answered.
 """
 
 import logging

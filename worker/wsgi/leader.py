@@ -1,10 +1,53 @@
-"""The lead: which thread hears the links.
+"""Leader/Followers: which thread of a WSGI worker hears the links.
 
-Only one does at a time. The main thread has the lead when all is quiet and when calls wait for
-something; it then hands the calls out to other threads. While calls only compute, it gives the
-lead away together with a call. Who has it then calls the app too, and is therefore not always
-there to hear: the main thread looks every millisecond, and takes the lead back from a thread that
-is held up. A term tells such a thread, when it comes back from the app, that it leads no more.
+A WSGI app blocks, so its calls run on threads, and yet somebody has to hear the links on which
+calls come. There are three obvious ways to share that out, and each fails for some app.
+
+**One thread hears, others run the calls** (a queue between them). Every call changes threads twice,
+and a change costs about a tenth of a millisecond: one thread has to be woken, and to be given the
+interpreter's lock by the other. That is more than a quick call takes by itself. For calls that only
+compute it buys nothing, since the lock lets one thread compute at a time anyway.
+
+**One thread does it all**, as an event loop does: it hears, calls the app, answers, hears. No call
+changes threads, which is the fastest way while calls only compute. But the first call that waits,
+for a database or for its client's body, makes all others wait behind it. Meanwhile nobody hears the
+links: no PING is answered, and the gateway takes the worker for hung.
+
+**Every thread hears for itself.** All of them wake up for each batch, and the one that reads it has
+sixty calls of which it can run one.
+
+The Leader/Followers pattern (Schmidt et al., "Pattern-Oriented Software Architecture" 2, 2000) is
+the second way that turns into the first where it must. One thread is the *leader*: it hears the
+links. The others are *followers*: they run calls, or wait for one. In the pattern a leader that has
+something to do first promotes a follower to leader. That would be a change of threads for each call
+again; so here a leader keeps the lead while it calls the app, as long as that goes well. Three
+things make it safe:
+
+- The main thread looks every `HELD_UP` seconds whether the leader is still in the app. If so, it
+  takes the lead back, hears the links itself, and wakes followers for the calls that wait. So links
+  are unheard for two milliseconds at most, whatever an app does.
+- A call that is about to wait for news of its own link (a body, credit) makes its thread step down
+  first, since nobody else would hear the news.
+- `leader_policy` measures how much the calls wait. Where waiting beside each other would be worth
+  the changes of threads, the leader steps down, and it is a while before another is promoted.
+
+While the main thread leads, it hands calls out to followers, which is the first way: the right one
+when all is quiet, and when calls wait.
+
+=========  =======================  ==============  ====================  ============
+leader     who hears the links      promote_next    promote               step down,
+                                                                          or taken back
+=========  =======================  ==============  ====================  ============
+main       the main thread          offered
+offered    nobody, for a moment                     thread (who takes     main
+                                                    the next call)
+thread     that thread, whenever                                          main
+           it is not in the app
+=========  =======================  ==============  ====================  ============
+
+A leader whose lead was taken back is in the app at that moment and cannot be told. It finds out
+when it comes back: each promotion begins a new *term*, and its own is over. From there on it is a
+follower like any other.
 
 Everything but `look` happens under the host's lock.
 """
@@ -14,71 +57,83 @@ import time
 from typing import Final, Literal
 
 HELD_UP: Final = 0.001
-"""Seconds that the links may go unheard."""
+"""Seconds that the links may go unheard: ten times what a change of threads costs, and less than
+anybody notices."""
 
 
 class Leadership:
-    __slots__ = ("_returned", "_term", "_thread", "away_since", "leader")
+    """Who leads, of the threads of one host."""
+
+    __slots__ = ("_returned", "_term", "_thread", "leader", "unheard_since")
 
     def __init__(self) -> None:
         self.leader: Literal["main", "offered", "thread"] = "main"
         self._term = 0
+        """The number of promotions so far."""
         self._thread = 0
-        self.away_since = 0.0
-        """Since when nobody hears the links, by the monotonic clock; 0.0 while somebody does."""
+        """The identity of the thread that was promoted last."""
+        self.unheard_since = 0.0
+        """When the leader went into the app, or the lead was offered, in monotonic seconds; 0.0
+        while somebody hears the links."""
         self._returned = threading.Lock()
-        """Locked, but when the lead has come back by itself."""
+        """Locked, but when a leader has stepped down: the main thread sleeps on it."""
         self._returned.acquire()
 
     # -- the main thread ---------------------------------------------------------------------
 
     def promote_next(self, now: float) -> None:
-        """To the thread that takes the next call."""
-        self._returned.acquire(blocking=False)  # it may have rung behind the last look
+        """Offers the lead to the follower that takes the next call."""
+        self._returned.acquire(blocking=False)  # one may have stepped down behind the last look
         self.leader = "offered"
-        self.away_since = now
+        self.unheard_since = now
 
     def look(self, timeout: float) -> bool:
-        """Waits for the lead's return, so many seconds at most. Whether its holder is held up,
-        as far as can be seen without the lock: ask `is_held_up`, under it."""
+        """Waits until the leader steps down, so many seconds at most. Whether the leader is held
+        up, as far as can be seen without the lock: ask `is_held_up`, under it."""
         if self._returned.acquire(timeout=min(timeout, HELD_UP)):
             return False
         return self.is_held_up()
 
     def is_held_up(self) -> bool:
-        since = self.away_since
+        """Whether the links have been unheard for too long."""
+        since = self.unheard_since
         return since > 0.0 and time.monotonic() - since >= HELD_UP
 
     def take_back(self) -> None:
+        """The main thread leads, whatever the leader is doing."""
         self._main_leads()
 
-    # -- who leads beside it -----------------------------------------------------------------
+    # -- a thread that is promoted -----------------------------------------------------------
 
     def promote(self) -> int:
-        """The number of this term."""
+        """This thread leads. Returns the number of its term."""
         self.leader = "thread"
         self._term += 1
         self._thread = threading.get_ident()
         return self._term
 
     def still_leads(self, term: int) -> bool:
+        """Whether the lead of that term was not taken back meanwhile."""
         return self._term == term and self.leader == "thread"
 
     @property
     def is_leader(self) -> bool:
+        """Whether this thread leads, and is not the main thread."""
         return self.leader == "thread" and self._thread == threading.get_ident()
 
-    def goes_away(self, now: float) -> None:
-        """Nobody hears the links from now on: their thread is about to call the app."""
-        self.away_since = now
+    def enters_app(self, now: float) -> None:
+        """The leader is about to call the app: nobody hears the links from now on."""
+        self.unheard_since = now
 
-    def is_back(self) -> None:
-        self.away_since = 0.0
+    def hears_links(self) -> None:
+        """The leader is about to hear the links."""
+        self.unheard_since = 0.0
 
     def step_down(self) -> None:
+        """The leader is a follower from now on, and wakes the main thread, which leads."""
         self._main_leads()
         self._returned.release()
 
     def _main_leads(self) -> None:
         self.leader = "main"
-        self.away_since = 0.0
+        self.unheard_since = 0.0

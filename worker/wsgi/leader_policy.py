@@ -1,9 +1,16 @@
-"""When one thread may do everything: hear the links, call the app and answer, like an event loop.
+"""When a follower may be promoted to leader, and when a leader had better step down.
 
-While calls only compute that is the fastest way: the interpreter runs one thread at a time anyway,
-and a call that changes threads costs a tenth of a millisecond. As soon as calls wait for something
-it is the slowest, since they would wait one after the other. Which of them an app is cannot be
-known, only tried; this is how often it is tried, and what ends it.
+`leader` explains the two ways in which a WSGI worker runs: one thread that leads and calls the app
+too, which is the fastest while calls only compute, and followers beside a main thread that leads,
+which is needed as soon as calls wait. Which of them suits an app cannot be known beforehand, and it
+changes from one minute to the next: the same view computes while the cache is warm and waits while
+it is cold. So it is tried. A trial that fails costs those who wait a millisecond or two, until the
+main thread takes the lead back; so the pause before the next trial doubles from one failure to the
+next. A trial that has gone well for a while has earned its failure, and the pause is short again.
+
+A leader may also do badly without being held up: no call of its takes a millisecond, and yet each
+waits a little. Therefore its calls are measured, in samples: what they took against what they
+computed.
 
 Pure: the host has the clock, and says how its calls went.
 """
@@ -11,12 +18,11 @@ Pure: the host has the clock, and says how its calls went.
 from typing import Final
 
 SHORTEST: Final = 0.004
-"""Seconds without another attempt behind one that has failed. A failure costs those who wait a
-millisecond or two until it is noticed."""
+"""Seconds from a trial that has failed to the next one."""
 LONGEST: Final = 0.5
-"""Seconds, however many attempts have failed in a row."""
+"""Seconds, however many trials have failed in a row."""
 WORTH_IT: Final = 0.03
-"""Seconds: what went well for so long has gained more than its end has cost."""
+"""Seconds: a trial that went well for so long has gained more than its end has cost."""
 SAMPLE: Final = 16
 """Calls that are judged together."""
 TOLERANCE: Final = 0.000_1
@@ -24,18 +30,20 @@ TOLERANCE: Final = 0.000_1
 of what it computes is allowed beside it: other threads want the interpreter now and then."""
 
 
-class SoloPolicy:
+class LeaderPolicy:
+    """How often a follower is promoted."""
+
     __slots__ = ("_allowed_from", "_patience")
 
     def __init__(self) -> None:
         self._allowed_from = 0.0
         self._patience = SHORTEST
 
-    def may_begin(self, now: float) -> bool:
+    def may_promote(self, now: float) -> bool:
         return now >= self._allowed_from
 
     def failed(self, now: float) -> None:
-        """The thread was held up, or its calls wait: others are needed for a while."""
+        """The leader was held up, or its calls wait: followers are needed for a while."""
         worth_it = now - self._allowed_from >= WORTH_IT
         self._patience = SHORTEST if worth_it else min(self._patience * 2, LONGEST)
         self._allowed_from = now + self._patience

@@ -1,12 +1,12 @@
 """Hosts a WSGI app on threads.
 
 Calls wait in one queue, and threads take them. One lock guards every link (and the codec, which
-they share), the queue and the lead; whoever has an answer sends it on the non-blocking socket
-itself, and leaves to the hearing of the links only what the socket would not take.
+they share), the queue and the leadership. Whoever has an answer sends it on the non-blocking socket
+itself, and leaves to the leader only what the socket would not take.
 
-Who hears the links is the `lead`'s matter. The main thread does as long as calls wait for
-something: it hands them out, and they wait beside each other. While they only compute, one thread
-does it all, and no call costs a change of threads.
+`leader` explains which thread hears the links, and why that changes: the main thread, which hands
+the calls out to followers, or a leader among the app's threads, which hears and calls in turn.
+`host.flush_policy` explains when an answer is sent.
 
 Slots are announced to every gateway, and several gateways do not know of each other: together they
 may open more calls than there are threads. Those wait in the queue here.
@@ -29,7 +29,7 @@ from ..settings import WorkerSettings
 from .call import WsgiApp, WsgiCall
 from .call_queue import CallQueue
 from .leader import Leadership
-from .leader_policy import SAMPLE, SoloPolicy, better_in_parallel
+from .leader_policy import SAMPLE, LeaderPolicy, better_in_parallel
 from .wait_meter import WaitMeter
 
 logger = logging.getLogger("propylon.worker")
@@ -37,8 +37,8 @@ logger = logging.getLogger("propylon.worker")
 JOIN_TIMEOUT: Final = 1.0
 """Seconds that idle threads have to end."""
 LINGER: Final = 0.002
-"""Seconds without a call after which a thread gives the lead back: then the main thread, which
-would look at it every millisecond, can sleep."""
+"""Seconds without a call after which a leader steps down: then the main thread, which would look
+at it every millisecond, can sleep."""
 HEAR_EVERY: Final = 0.001
 """Seconds between two hearings of the links while calls are waiting."""
 
@@ -61,11 +61,11 @@ class ThreadHost(Host):
         self._app = cast("WsgiApp", loaded.app)
         self._calls = CallQueue(self.lock)
         self._leadership = Leadership()
-        self._policy = SoloPolicy()
+        self._policy = LeaderPolicy()
         self._pending_sends: PendingSends[LinkSession] = PendingSends()
         self._websocket_asked = False
         self._heard_at = 0.0
-        """When the leading thread last heard the links."""
+        """When the leader among the app's threads last heard the links."""
         self._selector = selectors.DefaultSelector()
 
     # -- the main thread ---------------------------------------------------------------------
@@ -95,7 +95,7 @@ class ThreadHost(Host):
             raise self.failure
 
     def _serve_links(self, until: float) -> None:
-        """Hears the links, or looks whether somebody does."""
+        """Hears the links as their leader, or looks whether another leader does."""
         while (rest := until - time.monotonic()) > 0:
             if self._leadership.leader == "main":
                 self._hear(rest)
@@ -131,16 +131,17 @@ class ThreadHost(Host):
             session.lose("a fault of the worker")
 
     def _hand_out(self) -> None:
-        """Calls have come: to one thread, or to as many as there are."""
+        """Calls have come: to a follower that is promoted, or to as many followers as there are
+        calls."""
         now = time.monotonic()
-        if self._policy.may_begin(now):
+        if self._policy.may_promote(now):
             self._leadership.promote_next(now)
             self._calls.wake(1)
         else:
             self._calls.wake(len(self._calls))
 
     def _go_parallel(self) -> None:
-        """The main thread has the lead again, as calls wait for something."""
+        """The main thread leads again, as calls wait for something: followers take those."""
         self._policy.failed(time.monotonic())
         self._flush_pending()
         self._calls.wake(len(self._calls))
@@ -160,7 +161,7 @@ class ThreadHost(Host):
         meter.close()
 
     def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
-        """One call; if the lead is to be had, as many as it lasts."""
+        """One call; if that comes with a promotion, as many as the term lasts."""
         with self.lock:
             self._flush_pending()
             call = self._take()
@@ -179,7 +180,7 @@ class ThreadHost(Host):
             call = self._next(term, meter)
 
     def _take(self) -> WsgiCall | None:
-        """Waits for a call that is not the leading thread's; None: there will be no more."""
+        """Waits for a call that the leader leaves to others; None: there will be no more."""
         while not self._calls.closed:
             if self._calls and self._leadership.leader != "thread":
                 call = self._calls.pop()
@@ -194,15 +195,15 @@ class ThreadHost(Host):
         except BaseException:  # a fault of ours: it costs a call and no thread
             logger.exception("a call has failed")
 
-    # -- the thread that leads ---------------------------------------------------------------
+    # -- the leader among the app's threads --------------------------------------------------
 
     def _next(self, term: int, meter: WaitMeter) -> WsgiCall | None:
-        """Settles the call that has ended. The next one, or None: the lead is gone."""
+        """Settles the call that has ended. The next one, or None: this thread leads no more."""
         now = time.monotonic()
         with self.lock:
             if not self._leadership.still_leads(term):
                 return None
-            took = now - self._leadership.away_since
+            took = now - self._leadership.unheard_since
             if meter.end(took) >= SAMPLE:
                 if better_in_parallel(meter.calls, meter.computed, meter.waited):
                     self._leadership.step_down()
@@ -214,7 +215,7 @@ class ThreadHost(Host):
                 self._flush_pending()
             if self._calls and now - self._heard_at < HEAR_EVERY:
                 return self._begin(now)
-            self._leadership.is_back()
+            self._leadership.hears_links()
         return self._hear_calls()
 
     def _hear_calls(self) -> WsgiCall | None:
@@ -230,7 +231,7 @@ class ThreadHost(Host):
     def _begin(self, now: float) -> WsgiCall:
         call = self._calls.pop()
         call.entered(now)
-        self._leadership.goes_away(now)
+        self._leadership.enters_app(now)
         return call
 
     # -- what the calls ask for, under the lock ----------------------------------------------
@@ -246,14 +247,15 @@ class ThreadHost(Host):
             )
 
     def waits(self) -> None:
-        """This thread is about to wait for news from a link: another has to hear them."""
+        """This thread is about to wait for news from a link: if it leads, it steps down, so that
+        another hears them."""
         if self._leadership.is_leader:
             self._leadership.step_down()
             self._go_parallel()
 
     def answered(self, session: LinkSession) -> None:
-        """A response is whole, and its call still runs. A thread that leads sends it when that
-        has ended, so that both go as one message; if that takes long, the main thread does."""
+        """A response is whole, and its call still runs. A leader sends it when that has ended, so
+        that both go as one message; if that takes long, whoever takes the lead back does."""
         if not self._leadership.is_leader:
             session.flush()
 

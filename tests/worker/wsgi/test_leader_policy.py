@@ -7,21 +7,21 @@ from propylon.worker.wsgi.leader_policy import (
     SHORTEST,
     TOLERANCE,
     WORTH_IT,
-    SoloPolicy,
+    LeaderPolicy,
     better_in_parallel,
 )
 
 
 def test_it_is_tried_at_once() -> None:
-    assert SoloPolicy().may_begin(100.0)
+    assert LeaderPolicy().may_promote(100.0)
 
 
 def test_failures_in_a_row_are_farther_and_farther_apart() -> None:
-    policy, now, pauses = SoloPolicy(), 100.0, []
+    policy, now, pauses = LeaderPolicy(), 100.0, []
     policy.failed(now)
     for _ in range(10):
         began = now
-        while not policy.may_begin(now):
+        while not policy.may_promote(now):
             now += SHORTEST / 4
             assert now - began <= LONGEST + SHORTEST
         pauses.append(now - began)
@@ -32,12 +32,12 @@ def test_failures_in_a_row_are_farther_and_farther_apart() -> None:
 
 
 def test_a_failure_after_a_good_time_costs_the_shortest_pause() -> None:
-    policy, now = SoloPolicy(), 100.0
+    policy, now = LeaderPolicy(), 100.0
     for _ in range(10):
         policy.failed(now)
         now += LONGEST
     policy.failed(now + WORTH_IT)
-    assert policy.may_begin(now + WORTH_IT + SHORTEST)
+    assert policy.may_promote(now + WORTH_IT + SHORTEST)
 
 
 @pytest.mark.parametrize(
