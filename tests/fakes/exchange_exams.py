@@ -8,7 +8,7 @@ exams, so that what is tested with them holds for what they stand for.
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
-from propylon.gateway.exchange.exchange import Exchange, Source
+from propylon.gateway.exchange.exchange import Exchange, Source, WebSocketSource
 from propylon.gateway.exchange.filters import Filter
 from propylon.protocol.messages import CLIENT_GONE
 
@@ -273,6 +273,49 @@ def an_account(scene: SourceScene) -> None:
 
 
 SOURCE_EXAM = [a_body_within_its_credit, an_empty_end, giving_up, an_account]
+
+
+class WebSocketSourceScene(Protocol):
+    """The source of a WebSocket that was accepted, and the app behind it."""
+
+    source: WebSocketSource
+
+    def turn(self) -> None: ...
+
+    def heard(self) -> list[bytes | str]:
+        """The messages that the app has, in their pieces."""
+        ...
+
+    def ends(self) -> list[dict[str, object]]:
+        """The events by which it was told that the WebSocket is closed."""
+        ...
+
+
+def messages_within_their_credit(scene: WebSocketSourceScene) -> None:
+    scene.turn()
+    source = scene.source
+    credit = source.send_credit
+    source.send_message("gr\u00fc\u00df dich", False)
+    assert source.send_credit == credit - len("gr\u00fc\u00df dich".encode())
+    source.send_message(b"one ", True)
+    source.send_message(b"piece", False)
+    scene.turn()
+    assert scene.heard() == ["gr\u00fc\u00df dich", b"one ", b"piece"]
+
+
+def hanging_up(scene: WebSocketSourceScene) -> None:
+    scene.turn()
+    scene.source.settle()
+    event: dict[str, object] = {"type": "websocket.disconnect", "code": 1000, "reason": ""}
+    scene.source.hang_up(event)
+    scene.turn()
+    assert scene.ends() == [event]
+    scene.source.consumed(0)
+    scene.turn()
+    assert scene.heard() == []
+
+
+WEBSOCKET_SOURCE_EXAM = [messages_within_their_credit, hanging_up]
 
 
 # -- filters -----------------------------------------------------------------------------------

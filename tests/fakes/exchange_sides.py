@@ -147,6 +147,9 @@ class FakeSource:
         self.why = (code, reason)
 
     def send_message(self, data: bytes | str, more: bool) -> None:
+        size = len(data) if isinstance(data, bytes) else len(data.encode())
+        assert size <= self.send_credit, "there is no credit for it"
+        self.send_credit -= size
         self.messages.append(data)
 
     def settle(self) -> None: ...

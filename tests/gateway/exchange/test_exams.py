@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from propylon.gateway.exchange.exchange import Exchange, Observers, Request
 from propylon.gateway.exchange.filters import Filter, FilterChain
 from propylon.gateway.pool.call import PoolCall
-from propylon.protocol.messages import REQUEST_BODY, RESET
+from propylon.protocol.messages import EVENT, REQUEST_BODY, RESET, WS_MESSAGE, Message
 
 from ...fakes.exchange_exams import (
     SINK_EXAM,
     SOURCE_EXAM,
     WEBSOCKET_EXAM,
+    WEBSOCKET_SOURCE_EXAM,
     Seen,
     SinkScene,
     SourceScene,
+    WebSocketSourceScene,
     an_end_at_any_time,
     credit_is_translated_whole,
     pieces_come_out_as_they_went_in,
@@ -247,6 +249,46 @@ class CallScene:
 @pytest.mark.parametrize("make", [FakeSourceScene, FilteredSourceScene, CallScene])
 @pytest.mark.parametrize("exam", SOURCE_EXAM, ids=lambda exam: exam.__name__)
 def test_sources(make: Callable[[], SourceScene], exam: Callable[[SourceScene], None]) -> None:
+    exam(make())
+
+
+class FakeWebSocketScene(FakeSourceScene):
+    def heard(self) -> list[bytes | str]:
+        return self.fake.messages
+
+    def ends(self) -> list[dict[str, object]]:
+        return self.fake.hung_up
+
+
+class WebSocketCallScene:
+    """A call on a worker, over a real link."""
+
+    def __init__(self) -> None:
+        of = pool()
+        self.member = LinkedMember(of)
+        self.exchange, _ = submit(of)
+        assert isinstance(self.exchange.source, PoolCall)
+        self.source = self.exchange.source
+        self._said: list[Message] = []
+
+    def turn(self) -> None:
+        member = self.member
+        self._said += [said for _, said in member.worker.receive(member.machine.take_output())]
+        member.exchange_bytes()
+
+    def heard(self) -> list[bytes | str]:
+        return [said[2] for said in self._said if said[0] == WS_MESSAGE]
+
+    def ends(self) -> list[dict[str, object]]:
+        events = [said[2] for said in self._said if said[0] == EVENT]
+        return [event for event in events if event["type"] == "websocket.disconnect"]
+
+
+@pytest.mark.parametrize("make", [FakeWebSocketScene, WebSocketCallScene])
+@pytest.mark.parametrize("exam", WEBSOCKET_SOURCE_EXAM, ids=lambda exam: exam.__name__)
+def test_the_sources_of_websockets(
+    make: Callable[[], WebSocketSourceScene], exam: Callable[[WebSocketSourceScene], None]
+) -> None:
     exam(make())
 
 
