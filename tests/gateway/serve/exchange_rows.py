@@ -13,6 +13,7 @@ from .stage import (
     asked,
     asks,
     begins,
+    connects,
     fails,
     finishes,
     given_up,
@@ -40,7 +41,7 @@ from .stage import (
     wants,
 )
 
-BIG = bytes(range(256)) * 40_000
+BIG = bytes(range(256)) * 4_000
 """More than the kernel takes for a client that reads nothing."""
 LONG = b"x" * 150_000
 UNANSWERED = "(pool web, worker 3, 0.250 s in the queue, attempts: 2)"
@@ -52,7 +53,7 @@ ROWS: dict[str, list[Step]] = {
         holds(scheme="http", client=("192.0.2.7", 5), server=("192.0.2.1", 80), opened=1_000.0),
         not_logged(),
         passes(0.5),
-        answers(201, b"hello", ((b"x-a", b"b"),)),
+        answers(201, b"hello", ((b"x-a", b"b"),), returns=201),
         hears(201, b"hello", {b"x-a": b"b", b"content-length": b"5"}, reason=b"Created"),
         logged(201, sent=5, seconds=0.5, count=1),
         given_up(None),
@@ -60,7 +61,7 @@ ROWS: dict[str, list[Step]] = {
     ],
     "a response in pieces": [
         asks(),
-        begins(200, ((b"x-a", b"b"),)),
+        begins(200, ((b"x-a", b"b"),), returns=200),
         says(b"hel"),
         hears_so_far(200, b"hel"),
         source_sent(3),
@@ -137,11 +138,11 @@ ROWS: dict[str, list[Step]] = {
         asks(),
         answers(200, b"1"),
         asks(),
-        answers(200, b"late", of=0),
-        begins(200, of=0),
+        answers(200, b"late", of=0, returns=0),
+        begins(200, of=0, returns=0),
         says(b"late", of=0),
         finishes(of=0),
-        fails(502, "late", of=0),
+        fails(502, "late", of=0, returns=0),
         wants(5, of=0),
         phrases(200, b"Late", of=0),
         hears_nothing_else(1),
@@ -149,10 +150,17 @@ ROWS: dict[str, list[Step]] = {
         hears(200, b"2", nth=1, reason=b"OK"),
         logged(200, sent=1, count=2),
     ],
+    "a request over TLS": [
+        connects(scheme="https", extensions={"tls": {}}),
+        asks(),
+        holds(scheme="https", extensions={"tls": {}}),
+        answers(),
+        hears(200),
+    ],
     # -- failures ------------------------------------------------------------------------
     "a failure before the head": [
         asks(path="/x"),
-        fails(502, "The worker died."),
+        fails(502, "The worker died.", returns=502),
         hears(502, holds=b"The worker died.\n", fields={b"retry-after": None}),
         logged(502, reason="The worker died."),
         said(f"warning: GET /x was answered with 502: The worker died. {UNANSWERED}"),
@@ -192,14 +200,14 @@ ROWS: dict[str, list[Step]] = {
         begins(),
         says(b"half"),
         hears_so_far(200, b"half"),
-        fails(502, "The worker died."),
+        fails(502, "The worker died.", returns=0),
         hears_a_cut(200, b"half"),
         logged(200, sent=4, reason="The worker died.", count=1),
         said(f"warning: GET / was cut short: The worker died. {UNANSWERED}"),
     ],
     "a response that is no valid HTTP": [
         asks(path="/y"),
-        answers(200, b"x", ((b"bad name", b"v"),)),
+        answers(200, b"x", ((b"bad name", b"v"),), returns=500),
         hears(500, holds=b"The app's response was not valid HTTP."),
         given_up("the response was refused"),
         said("error: the app's response to GET /y: was refused: "),
@@ -209,7 +217,7 @@ ROWS: dict[str, list[Step]] = {
     ],
     "a head that is no valid HTTP": [
         asks(),
-        begins(200, ((b"bad name", b"v"),)),
+        begins(200, ((b"bad name", b"v"),), returns=500),
         hears(500, holds=b"The app's response was not valid HTTP."),
         given_up("the response was refused"),
         said("error: the app's response to GET /: was refused: "),

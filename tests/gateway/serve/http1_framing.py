@@ -77,6 +77,7 @@ class Http1Framing:
             found.append(response)
             received = self._body(response, method, rest, end)
             if not response.complete:
+                response.cut = bool(end)
                 break
         return found
 

@@ -109,8 +109,10 @@ class Stage:
     def open(self, **facts: Any) -> None:
         """`facts`: what the endpoint is besides its two addresses."""
         transport = ClientSocket(self.ours, self.state.transports)
-        endpoint = Endpoint(("192.0.2.7", 5), ("192.0.2.1", 80), **facts)
-        self.framing.begin(self.state, transport, endpoint)
+        self.framing.begin(self.state, transport, self.endpoint(**facts))
+
+    def endpoint(self, **facts: Any) -> Endpoint:
+        return Endpoint(("192.0.2.7", 5), ("192.0.2.1", 80), **facts)
 
     def close(self) -> None:
         for connection in list(self.state.connections):
@@ -217,8 +219,12 @@ def source_of(exchange: Exchange) -> FakeSource:
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
     """The client's end, and ours."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
+        client = socket.socket()
+        # As little as fills soon: else megabytes were under way before somebody is slow.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        client.connect(server.getsockname())
         ours, _ = server.accept()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
     for sock in (client, ours):
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -254,6 +260,7 @@ class Step:
 
     def __init__(self, do: Callable[..., None], args: tuple[Any, ...], named: dict[str, Any]):
         self._do, self._args, self._named = do, args, named
+        self.name = do.__name__
 
     def __call__(self, stage: Stage) -> None:
         self._do(stage, *self._args, **self._named)
@@ -261,16 +268,18 @@ class Step:
     def __repr__(self) -> str:
         shown = [repr(one)[:60] for one in self._args]
         shown += [f"{name}={value!r}"[:60] for name, value in self._named.items()]
-        return f"{self._do.__name__}({', '.join(shown)})"
+        return f"{self.name}({', '.join(shown)})"
 
 
 def step(do: Callable[..., None]) -> Callable[..., Step]:
     return lambda *args, **named: Step(do, args, named)
 
 
-def play(stage: Stage, row: list[Step]) -> None:
+def play(stage: Stage, row: list[Step], *, opened: bool = False) -> None:
     """Plays a row; a step that fails says which it was, and what had been logged."""
     with log_of(stage):
+        if not opened and not any(one.name == "connects" for one in row):
+            stage.open()
         for number, one in enumerate(row, 1):
             try:
                 one(stage)
@@ -348,12 +357,27 @@ def resets(stage: Stage) -> None:
 
 
 @step
+def resets_unseen(stage: Stage) -> None:
+    """Is gone, but the poller has not looked yet: whoever writes finds out."""
+    stage.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stage.client.close()
+    stage.reads = False
+
+
+@step
 def reads(stage: Stage, whether: bool) -> None:
     stage.reads = whether
     stage.turn()
 
 
 # What the service, and time, do.
+
+
+@step
+def connects(stage: Stage, **facts: Any) -> None:
+    """Where a row does not begin so, the client is there from the beginning. `facts`: what is known
+    of the connection besides its two addresses."""
+    stage.open(**facts)
 
 
 @step
@@ -391,22 +415,51 @@ def next_source(stage: Stage, *steps: Step) -> None:
     stage.at_once.append(steps)
 
 
-# What the source says. `of` is the exchange that it speaks of: the last, unless it is told.
+@step
+def trust_was_asked(stage: Stage, count: int) -> None:
+    """The trust policy was shown so many exchanges."""
+    assert len(stage.looked) == count
+
+
+@step
+def websockets_from(stage: Stage, *origins: bytes) -> None:
+    """Only pages of these origins may open WebSockets."""
+    stage.state.allowed_origins = frozenset(origins)
+
+
+@step
+def breaks(stage: Stage) -> None:
+    """A fault of ours, wherever this stands."""
+    raise RuntimeError("a fault of ours")
+
+
+# What the source says. `of` is the exchange that it speaks of: the last, unless it is told;
+# `returns`: what the sink says of it, if that is looked at.
 
 
 @step
 def answers(
-    stage: Stage, status: int = 200, body: bytes = b"", fields: Pairs = (), *, of: int = -1
+    stage: Stage,
+    status: int = 200,
+    body: bytes = b"",
+    fields: Pairs = (),
+    *,
+    of: int = -1,
+    returns: int | None = None,
 ) -> None:
     exchange = stage.exchanges[of]
-    exchange.sink.respond(exchange, status, fields, body)
+    got = exchange.sink.respond(exchange, status, fields, body)
+    assert returns in (None, got)
     stage.turn()
 
 
 @step
-def begins(stage: Stage, status: int = 200, fields: Pairs = (), *, of: int = -1) -> None:
+def begins(
+    stage: Stage, status: int = 200, fields: Pairs = (), *, of: int = -1, returns: int | None = None
+) -> None:
     exchange = stage.exchanges[of]
-    exchange.sink.head(exchange, status, fields)
+    got = exchange.sink.head(exchange, status, fields)
+    assert returns in (None, got)
     stage.turn()
 
 
@@ -425,9 +478,18 @@ def finishes(stage: Stage, *, of: int = -1) -> None:
 
 
 @step
-def fails(stage: Stage, status: int, sentence: str, option: str = "", *, of: int = -1) -> None:
+def fails(
+    stage: Stage,
+    status: int,
+    sentence: str,
+    option: str = "",
+    *,
+    of: int = -1,
+    returns: int | None = None,
+) -> None:
     exchange = stage.exchanges[of]
-    exchange.sink.fail(exchange, status, sentence, option)
+    got = exchange.sink.fail(exchange, status, sentence, option)
+    assert returns in (None, got)
     stage.turn()
 
 
@@ -499,6 +561,7 @@ def hears_so_far(stage: Stage, status: int, body: bytes) -> None:
     come = stage.until(lambda: bool(stage.responses) and stage.responses[-1].body == body)
     assert come, stage.responses
     assert not stage.responses[-1].complete
+    assert not stage.responses[-1].cut
     _compare(stage.responses[-1], status, body, {}, None, b"")
 
 
@@ -556,6 +619,14 @@ def is_not_read(stage: Stage) -> None:
     """What the client has sent waits in the kernel, and goes on waiting."""
     stage.turn()
     assert select.select([stage.ours], [], [], 0)[0], "all was read"
+
+
+@step
+def is_read(stage: Stage) -> None:
+    """All that the client has sent was taken from the kernel."""
+    stage.turn()
+    assert not stage.unsent
+    assert not select.select([stage.ours], [], [], 0)[0], "some was not read"
 
 
 @step

@@ -15,7 +15,6 @@ FRAMINGS = {"http1": Http1Framing, "toy": ToyFraming}
 @pytest.fixture(params=FRAMINGS)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     one = Stage(FRAMINGS[request.param]())
-    one.open()
     yield one
     one.close()
 

@@ -4,10 +4,13 @@ What any version does with an exchange stands in `exchange_rows`.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
+from propylon.gateway.exchange.errors import RequestError
+from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT, IDLE_LINGER
-from propylon.gateway.transport.client_socket import LINGER, MOST_BUFFERED
+from propylon.gateway.transport.client_socket import LINGER, MOST_BUFFERED, ClientSocket
 from propylon.protocol.messages import MAX_BODY
 
 from .exchange_rows import BIG
@@ -24,7 +27,9 @@ from .stage import (
     asked,
     asks,
     begins,
+    breaks,
     closes,
+    connects,
     drains,
     fails,
     finishes,
@@ -38,6 +43,7 @@ from .stage import (
     is_cut,
     is_not_read,
     is_over,
+    is_read,
     leaves,
     logged,
     next_source,
@@ -46,6 +52,8 @@ from .stage import (
     play,
     pours,
     reads,
+    resets,
+    resets_unseen,
     said,
     says,
     sends,
@@ -55,8 +63,10 @@ from .stage import (
     source_sent,
     step,
     takes,
+    trust_was_asked,
     uploads,
     wants,
+    websockets_from,
 )
 
 
@@ -89,6 +99,7 @@ UPGRADE = (
 )
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 LONG_GET = b"GET / HTTP/1.1\r\nHost: h\r\nX: %b\r\n\r\n" % bytes(b"x" * (MOST_BUFFERED // 16))
+NONSENSE = "The request line is malformed: 'nonsense'"
 SAYS_CLOSE: dict[bytes, bytes | None] = {b"connection": b"close"}
 SAYS_NOTHING: dict[bytes, bytes | None] = {b"connection": None}
 
@@ -293,16 +304,16 @@ PIPELINED: dict[str, list[Step]] = {
         logged(200, count=2),
     ],
     "many that are answered at once": [
-        *[next_source(answers(200, b"%d" % number)) for number in range(50)],
-        sends(GET * 50),
-        asked(50),
-        hears(200, b"49", nth=49),
+        *[next_source(answers(200, b"%d" % number)) for number in range(400)],
+        sends(GET * 400),
+        asked(400),
+        hears(200, b"399", nth=399),
         goes_on(),
     ],
     "many that are answered in pieces at once": [
-        *[next_source(begins(), says(b"%d" % number), finishes()) for number in range(50)],
-        sends(GET * 50),
-        hears(200, b"49", nth=49),
+        *[next_source(begins(), says(b"%d" % number), finishes()) for number in range(400)],
+        sends(GET * 400),
+        hears(200, b"399", nth=399),
         goes_on(),
     ],
     "none behind an answer that closes": [
@@ -468,6 +479,20 @@ LATE: dict[str, list[Step]] = {
 }
 
 BODIES: dict[str, list[Step]] = {
+    "the rest of a body is read while its answer is taken, and not looked at": [
+        takes(0),
+        asks("POST", size=9_000_000, last=False),
+        reads(False),
+        answers(200, BIG),
+        pours(1_000_000),
+        is_read(),
+        source_heard(b""),
+        reads(True),
+        hears(200, BIG, SAYS_CLOSE),
+        half_closed(),
+        pours(1_000_000),
+        is_read(),
+    ],
     "100 Continue is sent when the app wants the body": [
         takes(0),
         asks("POST", fields=CONTINUE, size=5, last=False),
@@ -597,7 +622,7 @@ REFUSED: dict[str, list[Step]] = {
         sends(b"nonsense\r\n\r\n"),
         hears(400, fields=SAYS_CLOSE),
         half_closed(),
-        logged(400, reason="The request line is malformed: 'nonsense'", sent=None, seconds=0.0),
+        logged(400, reason=NONSENSE, sent=None, seconds=0.0),
         said(),
         asked(0),
         sends(b"and more of it"),
@@ -612,7 +637,7 @@ REFUSED: dict[str, list[Step]] = {
         hears(400),
         shuts(),
         is_over(),
-        logged(400, reason="The request line is malformed: 'nonsense'", count=1),
+        logged(400, reason=NONSENSE, count=1),
     ],
     "TLS": [
         sends(bytes.fromhex("160301020001000100")),
@@ -656,6 +681,7 @@ UPGRADES: dict[str, list[Step]] = {
     "nothing that comes before the answer is read": [
         asks(fields=UPGRADE),
         sends(b"\x88\x80\0\0\0\0"),
+        wants(5),
         is_not_read(),
         answers(404, b"x"),
         hears(404, b"x", SAYS_CLOSE),
@@ -678,13 +704,151 @@ UPGRADES: dict[str, list[Step]] = {
 }
 
 
-ROWS = KEEP_ALIVE | PIPELINED | LATE | BODIES | REFUSED | UPGRADES
+GONE: dict[str, list[Step]] = {
+    "when the answer is written": [
+        asks(),
+        resets_unseen(),
+        answers(200, b"x"),
+        given_up("the client went away"),
+        logged(200, sent=1, count=1),
+        is_over(),
+    ],
+    "when the head is written": [
+        asks(),
+        resets_unseen(),
+        begins(),
+        given_up("the client went away"),
+        logged(200, sent=0, count=1),
+        is_over(),
+    ],
+    "when the end is written": [
+        next_source(begins(200, ((b"content-length", b"2"),)), says(b"ab")),
+        asks(),
+        hears(200, b"ab"),
+        resets_unseen(),
+        finishes(),
+        logged(200, sent=2, count=1),
+        leaves(),
+        is_over(),
+    ],
+    "when the last chunk is written": [
+        asks(),
+        begins(),
+        says(b"ab"),
+        resets_unseen(),
+        finishes(),
+        given_up("the client went away"),
+        logged(200, sent=2, count=1),
+        is_over(),
+    ],
+    "when 100 Continue is written": [
+        takes(0),
+        asks("POST", fields=CONTINUE, size=5, last=False),
+        resets_unseen(),
+        wants(5),
+        given_up("the client went away"),
+        logged(499, reason="The client went away.", count=1),
+        is_over(),
+    ],
+    "when its WebSocket is accepted": [
+        asks(fields=UPGRADE),
+        resets_unseen(),
+        accepts(),
+        given_up("the client went away"),
+        logged(101, count=1),
+        is_over(),
+    ],
+    "when kept bytes are written": [
+        asks(),
+        reads(False),
+        begins(),
+        says(BIG),
+        resets(),
+        given_up("the client went away"),
+        logged(200, sent=len(BIG), count=1),
+        is_over(),
+    ],
+    "while it lingers": [
+        sends(b"nonsense\r\n\r\n"),
+        hears(400),
+        resets(),
+        is_over(),
+        logged(400, reason=NONSENSE, count=1),
+    ],
+    "a fault of ours ends one connection": [
+        next_source(breaks()),
+        asks(),
+        said("error: a connection failed"),
+        given_up("the client went away"),
+        logged(499, reason="The client went away.", count=1),
+        is_over(),
+    ],
+    "it is there when the service drains already": [
+        drains(),
+        connects(),
+        passes(FIRST_BYTE_OF_NEXT - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+    ],
+}
+
+TRUST: dict[str, list[Step]] = {
+    "forwarded fields of a client": [
+        asks(fields=((b"X-Forwarded-For", b"203.0.113.9"),)),
+        trust_was_asked(1),
+        asked(1),
+    ],
+    "no forwarded fields": [asks(), trust_was_asked(0)],
+    "forwarded fields of a client that nobody knows": [
+        connects(is_known=False),
+        asks(fields=((b"X-Forwarded-For", b"203.0.113.9"),)),
+        trust_was_asked(0),
+    ],
+    "no fields of a client that nobody knows": [
+        connects(is_known=False),
+        asks(),
+        trust_was_asked(0),
+    ],
+    "an origin that may open WebSockets": [
+        websockets_from(b"https://a.example"),
+        asks(fields=UPGRADE),
+        accepts(),
+        hears(101),
+    ],
+    "an origin that may not": [
+        websockets_from(b"https://b.example"),
+        asks(fields=UPGRADE),
+        hears(403, holds=b"WebSockets from this origin are not allowed.", fields=SAYS_CLOSE),
+        asked(0),
+        logged(403, reason="WebSockets from this origin are not allowed."),
+        half_closed(),
+    ],
+    "an origin that asks for a page": [
+        websockets_from(b"https://b.example"),
+        asks(fields=((b"Origin", b"https://a.example"),)),
+        asked(1),
+    ],
+    "a handshake without its key": [
+        asks(fields=UPGRADE[:3]),
+        hears(400, fields=SAYS_CLOSE),
+        asked(0),
+        half_closed(),
+    ],
+    "a body that is announced too large": [
+        asks("POST", size=2_000_000_000, last=False),
+        hears(413, fields=SAYS_CLOSE),
+        asked(0),
+        half_closed(),
+    ],
+}
+
+ROWS = KEEP_ALIVE | PIPELINED | LATE | BODIES | REFUSED | UPGRADES | GONE | TRUST
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     one = Stage(Http1Framing())
-    one.open()
     yield one
     one.close()
 
@@ -692,3 +856,27 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("row", ROWS)
 def test_row(stage: Stage, row: str) -> None:
     play(stage, ROWS[row])
+
+
+def test_no_keep_alive() -> None:
+    """`--timeout-keep-alive 0`: every response is its connection's last."""
+    with closing(Stage(Http1Framing(), timeout_keep_alive=0.0)) as stage:
+        play(stage, [asks(), answers(200, b"x"), hears(200, b"x", SAYS_CLOSE), is_over()])
+
+
+def test_what_is_refused_before_it_is_http() -> None:
+    """A layer below HTTP has read what this port does not take: it is answered all the same."""
+    with closing(Stage(Http1Framing())) as stage:
+        error = RequestError(400, "This port speaks TLS.")
+        transport = ClientSocket(stage.ours, stage.state.transports)
+        HttpVersions(stage.state).refuse(transport, stage.endpoint(), b"GET /x HTTP/1.1\r\n", error)
+        row = [
+            hears(400, holds=b"This port speaks TLS.", fields=SAYS_CLOSE),
+            logged(400, reason="This port speaks TLS."),
+            half_closed(),
+            passes(LINGER),
+            is_over(),
+        ]
+        play(stage, row, opened=True)
+        (exchange,) = stage.ended
+        assert (exchange.request.method, exchange.request.target) == ("GET", b"/x")
