@@ -19,9 +19,8 @@ from .config.flags import ServingCommand, flags
 from .config.load import Loaded, load
 from .config.option import Verb
 from .control.client import printable
-from .control.verbs import VERBS
+from .control.verbs import EXIT_USAGE, VERBS
 
-EXIT_USAGE: Final = 2
 EXIT_APP: Final = 3
 
 CONTEXT: Final = {

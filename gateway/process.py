@@ -94,7 +94,7 @@ class SupervisorChannel:
         return self._channel.hear()
 
 
-class Stop:
+class StopWish:
     """The wish to stop: SIGTERM, the channel's end, or the order to exit now."""
 
     def __init__(
@@ -145,7 +145,7 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
     """Runs the gateway for as long as nobody wishes it to stop."""
     logs = Logs()
     ended = EndedWorkers()
-    stop = Stop(channel, logs.reopen, ended.add)
+    stop = StopWish(channel, logs.reopen, ended.add)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_channel)

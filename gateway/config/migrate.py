@@ -31,7 +31,7 @@ from .sources import FILE, FLAG, Found, Sources
 from .translate import translate
 from .values import is_many
 
-TIMEOUT: Final = 30.0
+LONGEST_RUN: Final = 30.0
 """Seconds that a configuration file in Python may take to run."""
 
 _RUN = """
@@ -180,10 +180,10 @@ def _run(path: str) -> dict[str, dict[str, Any]]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=LONGEST_RUN,
         )
     except subprocess.TimeoutExpired:
-        raise MigrateError(f"{path} has run for {TIMEOUT:g} s without an end") from None
+        raise MigrateError(f"{path} has run for {LONGEST_RUN:g} s without an end") from None
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise MigrateError(f"{path} cannot be run: {last}")

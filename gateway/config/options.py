@@ -27,9 +27,9 @@ from ..settings import (
 from .log_config import check_log_config
 from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option, tls_option
 from .values import (
-    CERT_REQS,
+    CERT_REQS_ALIASES,
     INTERFACES,
-    LEVELS,
+    LEVEL_ALIASES,
     LOOPS,
     MOST_FIELDS,
     PARSERS,
@@ -625,7 +625,7 @@ class Options:
         _TLS.cert_reqs,
         "Whether clients show a certificate.",
         aliases=("cert-reqs", "verify-mode"),
-        words=CERT_REQS,
+        words=CERT_REQS_ALIASES,
     )
     ssl_ciphers: str = tls_option(
         "",
@@ -655,7 +655,7 @@ class Options:
         "info",
         "Least level that is logged.",
         section="log",
-        words=LEVELS,
+        words=LEVEL_ALIASES,
         example="debug",
     )
     access_log: bool = option(True, "Log every request.", section="log", verbs=GATEWAY_SIDE)

@@ -14,7 +14,7 @@ from ..peers import PeerSet
 from .app_name import meant_by_path
 
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
-LEVELS: Final = {"trace": "debug", "notset": "debug", "warn": "warning", "fatal": "critical"}
+LEVEL_ALIASES: Final = {"trace": "debug", "notset": "debug", "warn": "warning", "fatal": "critical"}
 LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
 """Loops of uvicorn and granian -> ours."""
 PARSERS: Final = {"1": "auto"}
@@ -64,7 +64,7 @@ GREENLETS: Final = ("gevent", "eventlet")
 GREENLET_THREADS: Final = 32
 """Threads of a worker that stands for one with greenlets. Each thread costs some kilobytes."""
 
-CERT_REQS: Final = {
+CERT_REQS_ALIASES: Final = {
     "0": "none", "cert_none": "none", "1": "optional", "cert_optional": "optional",
     "2": "required", "cert_required": "required",
 }  # fmt: skip

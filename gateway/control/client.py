@@ -13,7 +13,7 @@ from .instances import Instance, Strangers, connect
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds to the first line of an answer. A supervisor is never busy for long."""
-POLL: Final = 0.05
+RETRY_EVERY: Final = 0.05
 """Seconds between two looks at whether an instance is gone, if its pid cannot be seen from here."""
 
 
@@ -119,7 +119,7 @@ class EndOf:
                 return
             except OSError:
                 pass
-            time.sleep(POLL)
+            time.sleep(RETRY_EVERY)
 
 
 def printable(text: str) -> str:

@@ -5,7 +5,7 @@ import secrets
 import stat
 from typing import Final
 
-LONGEST: Final = 32
+LONGEST_PID: Final = 32
 """Bytes of a pid file at most. A longer file is something else, and is not overwritten."""
 
 
@@ -61,7 +61,7 @@ def _check(path: str, shown: str) -> None:
         return  # the link itself is replaced, not its target
     if not stat.S_ISREG(status.st_mode):
         raise PidFileError(f"pid file {shown}: what is there is no file")
-    if status.st_size > LONGEST:
+    if status.st_size > LONGEST_PID:
         raise PidFileError(f"pid file {shown}: another file is there already, which is no pid file")
 
 
@@ -69,7 +69,7 @@ def _read(path: str) -> int | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd) as file:
-            text = file.read(LONGEST).strip()
+            text = file.read(LONGEST_PID).strip()
     except (OSError, UnicodeDecodeError):
         return None
     return int(text) if text.isascii() and text.isdecimal() else None

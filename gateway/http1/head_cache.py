@@ -20,7 +20,7 @@ _PLAIN_LINE: Final = re.compile(
     rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
 )
 """Groups: method, target, path, query."""
-MOST_KEPT: Final = 2_048
+MOST_REMEMBERED: Final = 2_048
 """Bytes of fields that a connection keeps for the next request."""
 
 
@@ -65,7 +65,7 @@ class RepeatedFields:
             request.http_version == "1.1"
             and request.content_length == 0
             and not request.upgrade
-            and len(head) - start <= MOST_KEPT
+            and len(head) - start <= MOST_REMEMBERED
         ):
             self._block = head[start:]
             self._headers, self._forwarded = request.headers, request.forwarded

@@ -6,16 +6,16 @@ from typing import Final
 from ..exchange.exchange import Request
 
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
-LONGEST: Final = 1_024
+LONGEST_SHOWN: Final = 1_024
 """Bytes of a line that are kept: a log is no place for more of what nobody takes."""
 
 
 def refused_request(head: bytes) -> Request:
     """The request line, of a head or its beginning. Where it is none that can be told apart, the
     method is "-", the version is "" and the target is the line as it came, perhaps empty."""
-    line = head.lstrip(b"\r\n")[: LONGEST + 1].partition(b"\n")[0].removesuffix(b"\r")
+    line = head.lstrip(b"\r\n")[: LONGEST_SHOWN + 1].partition(b"\n")[0].removesuffix(b"\r")
     match = _LINE.fullmatch(line)
-    if match is not None and len(line) <= LONGEST:
+    if match is not None and len(line) <= LONGEST_SHOWN:
         return Request(match[1].decode("ascii"), match[2], match[3].decode("ascii"))
-    cut = line if len(line) <= LONGEST else line[:LONGEST] + b"..."
+    cut = line if len(line) <= LONGEST_SHOWN else line[:LONGEST_SHOWN] + b"..."
     return Request("-", cut, "")

@@ -8,7 +8,7 @@ from typing import Final
 from .address import InheritedAddress, NamedSocket
 
 FIRST_FD: Final = 3
-VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+LISTEN_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 """Variables that are meant for this process only. They are taken out of its children's
 environment."""
 

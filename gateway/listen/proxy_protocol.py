@@ -17,7 +17,7 @@ SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 WORD: Final = b"PROXY "
 LONGEST_V1: Final = 107
 """Bytes of a version 1 header at most, with its CRLF (spec 2.1)."""
-LONGEST: Final = 4_096
+LONGEST_HEADER: Final = 4_096
 """Bytes of a version 2 header at most. Addresses need 232, and the rest are extensions, which no
 known sender makes longer. The protocol itself would allow 65,551."""
 
@@ -94,8 +94,10 @@ def _version_2(data: bytes) -> ProxyHeader | None:
     if command >> 4 != 2 or command & 15 > 1:
         raise ProxyProtocolError(f"the version 2 header has the unknown command 0x{command:02x}")
     length = _FIXED + int.from_bytes(data[14:16], "big")
-    if length > LONGEST:
-        raise ProxyProtocolError(f"the version 2 header has {length} bytes; {LONGEST} are taken")
+    if length > LONGEST_HEADER:
+        raise ProxyProtocolError(
+            f"the version 2 header has {length} bytes; {LONGEST_HEADER} are taken"
+        )
     if command & 15 and family:
         if family not in _ADDRESSES:
             raise ProxyProtocolError(f"the version 2 header has the unknown family 0x{family:02x}")

@@ -17,7 +17,7 @@ from ..exchange.exchange import Exchange
 from ..settings import DEFAULT_ACCESS_LOGFORMAT
 from .configured import ACCESS, FIELDS, RecordWriter, configured
 from .formats import Format, compile_format
-from .line_writer import LineWriter
+from .line_writer import LAST_WRITE, LineWriter
 from .log_file import STDOUT, LogFile
 from .terminal import columns, is_terminal, wants_colour
 from .terminal_format import terminal_format
@@ -28,8 +28,6 @@ FLUSH_EVERY: Final = 0.25
 """Seconds between two batches."""
 BATCH: Final = 512
 """Lines that make a batch full: it goes to the thread without waiting for the time."""
-LAST_WRITE: Final = 0.5
-"""Seconds that the end of the process waits for a file or a pipe that takes nothing."""
 
 
 class AccessLog:

@@ -26,7 +26,7 @@ servers, for which the configuration may have been written."""
 ACCESS: Final = (
     "propylon.access", "uvicorn.access", "gunicorn.access", "hypercorn.access", "granian.access",
 )  # fmt: skip
-MOST_KEPT: Final = 10_000
+MOST_RECORDS: Final = 10_000
 """Records that wait for a handler. Further records are counted and dropped."""
 _BUILT: Final = "propylon.configured"
 
@@ -145,7 +145,7 @@ class HandlerThread:
     def add(self, record: logging.LogRecord) -> None:
         """Hands a record to the thread. It never blocks."""
         with self._changed:
-            if len(self._records) >= MOST_KEPT:
+            if len(self._records) >= MOST_RECORDS:
                 self._dropped += 1
             else:
                 self._records.append(record)

@@ -11,14 +11,12 @@ import logging
 import os
 from typing import Final
 
-from .line_writer import LineWriter
+from .line_writer import LAST_WRITE, LineWriter
 from .log_file import STDERR, LogFile
 from .terminal import wants_colour
 
 COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 RESET: Final = "\x1b[0m"
-LAST_WRITE: Final = 0.5
-"""Seconds that the end of the process waits for a file or a pipe that takes nothing."""
 
 log = logging.getLogger("propylon.gateway")
 

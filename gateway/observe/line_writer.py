@@ -16,10 +16,12 @@ from typing import Final
 
 log = getLogger("propylon.gateway")
 
-MOST_KEPT: Final = 4 * 1024 * 1024
+MOST_WAITING: Final = 4 * 1024 * 1024
 """Bytes of lines that wait while nothing is taken. Further lines are counted and dropped."""
-MOST_AT_ONCE: Final = 1024 * 1024
+MOST_PER_WRITE: Final = 1024 * 1024
 """Bytes of one `write` to a file."""
+LAST_WRITE: Final = 0.5
+"""Seconds that the end of the process waits for a file or a pipe that takes nothing."""
 
 
 class LineWriter:
@@ -49,7 +51,7 @@ class LineWriter:
         """Takes lines, each with its newline. It never blocks."""
         with self._changed:
             for line in lines:
-                if self._size + len(line) > MOST_KEPT:
+                if self._size + len(line) > MOST_WAITING:
                     self._dropped += 1
                 else:
                     self._lines.append(line)
@@ -146,7 +148,7 @@ class LineWriter:
 
 
 def _at_once(fd: int) -> int:
-    return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else MOST_AT_ONCE
+    return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else MOST_PER_WRITE
 
 
 def chunks(lines: list[bytes], most: int) -> Iterator[tuple[bytes, int]]:

@@ -28,7 +28,7 @@ from .workers_report import Workers, WorkersReport, plain
 log = getLogger("propylon.gateway")
 
 
-MOST_ENDED: Final = 64
+MOST_PIDS: Final = 64
 
 
 class PoolOwner(Protocol):
@@ -76,7 +76,7 @@ class Pool:
         self.running: set[PoolCall] = set()
         """Handed over and not ended."""
         self._outage_said = False
-        self._ended: deque[int] = deque(maxlen=MOST_ENDED)
+        self._ended: deque[int] = deque(maxlen=MOST_PIDS)
         """Processes that the supervisor has seen the end of, the latest of them."""
 
     # -- exchanges ---------------------------------------------------------------------------

@@ -11,7 +11,12 @@ from logging import getLogger
 from typing import Final
 
 from ..exchange.endpoint import Endpoint
-from ..listen.proxy_protocol import LONGEST, ProxyHeader, ProxyProtocolError, read_proxy_header
+from ..listen.proxy_protocol import (
+    LONGEST_HEADER,
+    ProxyHeader,
+    ProxyProtocolError,
+    read_proxy_header,
+)
 from ..peers import PeerSet
 from ..settings import TrustSettings
 from ..transport.client_socket import ClientSocket
@@ -76,7 +81,7 @@ class PendingHeader:
     def readable(self) -> None:
         came = self._came
         try:
-            seen = self._transport.peek(LONGEST)
+            seen = self._transport.peek(LONGEST_HEADER)
             if seen is None:
                 return
             header = read_proxy_header(came + seen) if seen else None

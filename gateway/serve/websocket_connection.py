@@ -27,9 +27,9 @@ from ..websocket.frames import (
     INTERNAL_ERROR,
     NO_STATUS,
     SERVICE_RESTART,
-    Alive,
     Closed,
     Failed,
+    Heard,
     Piece,
     WebSocketMachine,
     negotiate_deflate,
@@ -153,7 +153,7 @@ class WebSocketConnection:
                         self._source.settle()
                 self._over_behind_messages(event.code, event.reason)
                 return
-            elif not isinstance(event, Alive):
+            elif not isinstance(event, Heard):
                 self._send(event.data)
         self._push()
 

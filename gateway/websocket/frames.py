@@ -62,7 +62,7 @@ class Reply:
 
 
 @dataclass(slots=True)
-class Alive:
+class Heard:
     """A pong: the peer is there."""
 
 
@@ -84,7 +84,7 @@ class Failed:
     reason: str
 
 
-WebSocketEvent = Piece | Reply | Alive | Closed | Failed
+WebSocketEvent = Piece | Reply | Heard | Closed | Failed
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int] | None:
@@ -321,7 +321,7 @@ class WebSocketMachine:
                 if connection.state is ConnectionState.OPEN:
                     yield Reply(connection.send(event.response()))
             elif isinstance(event, Pong):
-                yield Alive()
+                yield Heard()
             elif isinstance(event, CloseConnection):
                 self._ended = True
                 code, reason = int(event.code), event.reason or ""

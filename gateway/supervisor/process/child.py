@@ -35,7 +35,7 @@ from ..signals import NOT_FOR_CHILDREN
 children: Final[set[int]] = set()
 """Pids of our children that are waited for here."""
 
-_OURS_ALONE: Final = frozenset(activation.VARIABLES + systemd_notify.VARIABLES) | {
+_OURS_ALONE: Final = frozenset(activation.LISTEN_VARIABLES + systemd_notify.VARIABLES) | {
     variable for row in table().values() if row.secret for variable in row.variables
 }
 """What systemd says to the process that it has started, and secrets: a gateway has those of its
@@ -114,7 +114,7 @@ class ChannelledProcess(ABC):
                 logger.exception(sentence, message)
 
 
-class Process(Protocol):
+class Subprocess(Protocol):
     """What is needed of a subprocess.Popen."""
 
     @property
@@ -148,7 +148,7 @@ class InheritedProcess:
 class ChildProcess(ChannelledProcess):
     """A child of ours."""
 
-    def __init__(self, process: Process, channel: socket.socket, unread: bytes = b"") -> None:
+    def __init__(self, process: Subprocess, channel: socket.socket, unread: bytes = b"") -> None:
         super().__init__(channel, unread)
         children.add(process.pid)
         self._process = process

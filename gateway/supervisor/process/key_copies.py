@@ -14,7 +14,7 @@ import trio
 from ...observe.process_log import logger
 from ...settings import CertificateFiles, TlsSettings
 
-LOOK_EVERY: Final = 2.0
+LOOK_AT_KEYS_EVERY: Final = 2.0
 """Seconds. A file has changed when two looks find the same: it has been written to its end."""
 LARGEST: Final = 4 * 1024 * 1024
 
@@ -39,7 +39,7 @@ class KeyCopies:
     async def watch(self) -> None:
         """For ever."""
         while True:
-            await trio.sleep(LOOK_EVERY)
+            await trio.sleep(LOOK_AT_KEYS_EVERY)
             self.look()
 
     def look(self) -> None:

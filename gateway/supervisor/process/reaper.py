@@ -16,7 +16,7 @@ from ...observe.process_log import logger
 
 MOST_LOOKS: Final = 100
 """At a child of ours that has ended, in a row: whoever waits for it hears of the end as we do."""
-LOOK_EVERY: Final = 0.01
+REAP_EVERY: Final = 0.01
 PAUSE: Final = 0.2
 """Seconds, while there are children whose pids are not known yet."""
 
@@ -46,7 +46,7 @@ async def _reap(ours: Container[int], may: Callable[[], bool]) -> None:
         if found == "nobody":
             return
         looks = looks + 1 if found == "ours" else 0
-        await trio.sleep(LOOK_EVERY if found == "ours" else 0)
+        await trio.sleep(REAP_EVERY if found == "ours" else 0)
 
 
 def _reap_one(ours: Container[int]) -> Literal["nobody", "ours", "a stranger"]:

@@ -1,7 +1,7 @@
 """What a log can tell of a request that was refused before it was read."""
 
 import pytest
-from propylon.gateway.http1.refused_request import LONGEST, refused_request
+from propylon.gateway.http1.refused_request import LONGEST_SHOWN, refused_request
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from propylon.gateway.http1.refused_request import LONGEST, refused_request
         (b"\x16\x03\x01\x02", ("-", b"\x16\x03\x01\x02", "")),
         (b"", ("-", b"", "")),
         (b"\r\n", ("-", b"", "")),
-        (b"GET /" + bytes(9_000), ("-", (b"GET /" + bytes(9_000))[:LONGEST] + b"...", "")),
+        (b"GET /" + bytes(9_000), ("-", (b"GET /" + bytes(9_000))[:LONGEST_SHOWN] + b"...", "")),
     ],
 )
 def test_the_line(head: bytes, line: tuple[str, bytes, str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from propylon.gateway.listen.proxy_protocol import (
-    LONGEST,
+    LONGEST_HEADER,
     SIGNATURE,
     ProxyHeader,
     ProxyProtocolError,
@@ -48,7 +48,7 @@ WHOLE: list[tuple[bytes, Address | None, Address | None]] = [
     (v2(0x20, 0x00), None, None),
     (v2(0x20, 0x11, TCP4), None, None),
     (v2(0x20, 0x99, b"x"), None, None),
-    (v2(0x21, 0x11, TCP4 + bytes(LONGEST - 28)), CLIENT, SERVER),
+    (v2(0x21, 0x11, TCP4 + bytes(LONGEST_HEADER - 28)), CLIENT, SERVER),
 ]  # fmt: skip
 
 
@@ -117,7 +117,7 @@ BROKEN = [
     v2(0x21, 0x31, bytes(215)),
     v2(0x21, 0x11, TCP4 + OVER_TLS[:-1]),
     v2(0x21, 0x11, TCP4 + NOOP + b"\x04\x00"),
-    v2(0x21, 0x11, length=LONGEST),
+    v2(0x21, 0x11, length=LONGEST_HEADER),
     v2(0x20, 0x00, length=65_535),
 ]
 
@@ -149,7 +149,7 @@ def test_garbage_raises_nothing_else(start: bytes, rest: bytes) -> None:
     except ProxyProtocolError:
         return
     if header is None:
-        assert len(data) < LONGEST
+        assert len(data) < LONGEST_HEADER
     else:
         assert 0 < header.length <= len(data)
         assert read_proxy_header(data[: header.length]) == header

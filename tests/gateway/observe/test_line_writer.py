@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from propylon.gateway.observe.line_writer import MOST_KEPT, LineWriter, chunks
+from propylon.gateway.observe.line_writer import MOST_WAITING, LineWriter, chunks
 
 PATIENCE = 20.0
 
@@ -62,10 +62,10 @@ def test_what_nobody_reads_is_bounded_and_counted(
     read, write = pipe
     writer = LineWriter(write, "the access log")
     line = b"x" * 9_999 + b"\n"
-    sent = 2 * MOST_KEPT // len(line)
+    sent = 2 * MOST_WAITING // len(line)
     for _ in range(sent):
         writer.write([line])
-    assert writer._size <= MOST_KEPT
+    assert writer._size <= MOST_WAITING
     dropped = writer._dropped
     assert dropped > sent // 3
     assert caplog.messages == [], "the error log may be blocked as well"

@@ -6,10 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from propylon.gateway.settings import WebSocketSettings
 from propylon.gateway.websocket.frames import (
-    Alive,
     BoundedDeflate,
     Closed,
     Failed,
+    Heard,
     Piece,
     Reply,
     WebSocketMachine,
@@ -84,7 +84,7 @@ def said_by_wsproto(pieces: list[bytes]) -> list[object]:
             elif isinstance(event, Ping):
                 heard.append(connection.send(event.response()))
             elif isinstance(event, Pong):
-                heard.append(Alive.__name__)
+                heard.append(Heard.__name__)
             elif isinstance(event, CloseConnection):
                 failed = connection.state is ConnectionState.OPEN
                 return [*heard, ((Failed if failed else Closed).__name__, int(event.code))]
