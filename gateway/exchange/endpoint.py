@@ -7,6 +7,7 @@ gets one fact instead of a list of them, whatever layers lie below it.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from ...protocol.messages import Address
 
@@ -24,3 +25,7 @@ class Endpoint:
     and it must not be trusted as the proxy is."""
     extensions: dict[str, object] | None = None
     """ASGI's, as far as they are facts of the connection (`tls`); shared, never changed."""
+
+
+NOWHERE: Final = Endpoint(None, None)
+"""Of an exchange that nobody's connection has opened."""

@@ -25,7 +25,8 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Final, Literal, NamedTuple, Protocol
 
-from ...protocol.messages import Address, Pairs
+from ...protocol.messages import Pairs
+from .endpoint import NOWHERE, Endpoint
 
 log = getLogger("propylon.gateway")
 
@@ -278,8 +279,7 @@ class Exchange:
         self,
         request: Request,
         client_side: ClientSide,
-        client: Address | None,
-        server: Address | None,
+        endpoint: Endpoint = NOWHERE,
         opened: float = 0.0,
         observers: Observers = NOBODY,
     ) -> None:
@@ -294,11 +294,11 @@ class Exchange:
         """None if the client wants no WebSocket."""
         self._between: Between | None = None
         self._observers = observers
-        self.client = client
-        self.server = server
-        self.scheme = "http"
-        self.extensions: dict[str, object] | None = None
-        """ASGI's, as far as they are facts of the connection (`tls`); shared, never changed."""
+        # What the app is told of the connection's ends; a trusted proxy may know better.
+        self.client = endpoint.client
+        self.server = endpoint.server
+        self.scheme = endpoint.scheme
+        self.extensions = endpoint.extensions
         self.path = request.path
         """Raw path as the app is to see it."""
         self.root_path = ""

@@ -157,11 +157,8 @@ class ExchangeSink:
         return exchange
 
     def _opened(self, request: Request) -> Exchange:
-        service, endpoint = self._service, self._endpoint
-        exchange = Exchange(
-            request, self, endpoint.client, endpoint.server, service.clock(), service.observers
-        )
-        exchange.scheme, exchange.extensions = endpoint.scheme, endpoint.extensions
+        service = self._service
+        exchange = Exchange(request, self, self._endpoint, service.clock(), service.observers)
         self.exchange = exchange
         return exchange
 

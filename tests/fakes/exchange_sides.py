@@ -218,4 +218,4 @@ class PushingSource(FakeSource):
 
 def exchange_of(client: FakeClient, method: str = "GET", path: bytes = b"/") -> Exchange:
     """An exchange that this client has opened."""
-    return Exchange(Request(method, path, "1.1"), client, None, None)
+    return Exchange(Request(method, path, "1.1"), client)

@@ -25,7 +25,7 @@ CEILINGS = {
     "gateway/http": 13,
     "gateway/http1": 21,
     "gateway/observe": 5,
-    "gateway/serve": 5,
+    "gateway/serve": 3,
     "gateway/supervisor/process": 1,
     "gateway/tls": 7,
     "worker/process": 5,

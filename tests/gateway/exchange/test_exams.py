@@ -49,7 +49,9 @@ class FakeScene:
 
     def ask(self, method: str = "GET") -> Exchange:
         observers = Observers(at_end=(self.ended.append,))
-        exchange = Exchange(Request(method, b"/", "1.1"), self.client, None, None, 1.0, observers)
+        exchange = Exchange(
+            Request(method, b"/", "1.1"), self.client, opened=1.0, observers=observers
+        )
         self._exchange = exchange
         return exchange
 
@@ -212,7 +214,7 @@ class FilteredSourceScene(FakeSourceScene):
 
     def __init__(self) -> None:
         super().__init__()
-        exchange = Exchange(Request("POST", b"/", "1.1"), FakeClient(), None, None)
+        exchange = Exchange(Request("POST", b"/", "1.1"), FakeClient())
         FilterChain(exchange, [Gzip()], lambda call: call())
         exchange.connect(self.fake, 0.0)
         assert exchange.source is not None

@@ -1,6 +1,7 @@
 """Plain HTTP gets 308, what came by https goes on."""
 
 import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.handlers.redirect import HttpsRedirect
 from propylon.protocol.messages import Address
@@ -20,7 +21,7 @@ def ask(
     client = FakeClient()
     request = Request("POST", b"-", "1.1")
     request.path, request.query, request.host = path, query, host
-    exchange = Exchange(request, client, ("10.0.0.2", 5), server)
+    exchange = Exchange(request, client, Endpoint(("10.0.0.2", 5), server))
     exchange.scheme = scheme
     passed: list[Exchange] = []
     HttpsRedirect(passed.append, port).answer(exchange)

@@ -26,7 +26,7 @@ def route(
     pools = {r.pool: lambda _, name=r.pool: chosen.append(name) for r in routes}
     request = Request("GET", path, "1.1")
     request.host = host
-    exchange = Exchange(request, client, None, None)
+    exchange = Exchange(request, client)
     Router(routes, pools, root_path).answer(exchange)
     (answer,) = [*chosen, *(client.failed or ())[:1]]
     return answer, exchange

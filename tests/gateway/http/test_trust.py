@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Exchange, Request, Sink
 from propylon.gateway.http.trust import TrustPolicy
@@ -45,7 +46,7 @@ def see(
     request.host = "here"
     request.headers = ((b"host", b"here"), (b"accept", b"*/*"))
     request.forwarded = tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
-    exchange = Exchange(request, cast("Sink", None), peer, server)
+    exchange = Exchange(request, cast("Sink", None), Endpoint(peer, server))
     settings = TrustSettings(forwarded_allow_ips=allow, forwarded_fields=believed)
     TrustPolicy(settings).apply(exchange)
     fields_now = request.headers
@@ -209,7 +210,7 @@ def test_what_is_dropped_is_told_once() -> None:
     for peer in (STRANGER, PROXY, PROXY):
         request = Request("GET", b"/x", "1.1")
         request.forwarded = ((b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-host", b"a"))
-        policy.apply(Exchange(request, cast("Sink", None), peer, HERE))
+        policy.apply(Exchange(request, cast("Sink", None), Endpoint(peer, HERE)))
     (sentence,) = told
     assert "x-forwarded-host" in sentence
     assert "add host to --forwarded-fields" in sentence

@@ -26,7 +26,7 @@ async def app(scope, receive, send):
 
 def ended(path: bytes = b"/", seconds_ago: float = 0.0, took: float = 0.0) -> Exchange:
     client, now = FakeClient(), time.monotonic()
-    exchange = Exchange(Request("POST", path, "1.1"), client, None, None, now - seconds_ago)
+    exchange = Exchange(Request("POST", path, "1.1"), client, opened=now - seconds_ago)
     exchange.begin_body(bytes(60_000), False)
     exchange.complete(200, (), 0, now - seconds_ago + took)
     return exchange

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 
 import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.observe.formats import Entry, compile_format
 from propylon.gateway.settings import LogSettings
@@ -17,7 +18,7 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
     request = Request("GET", target, "1.1")
     request.headers = headers
     request.host = "example.com"
-    exchange = Exchange(request, FakeClient(), ("127.0.0.1", 4711), None)
+    exchange = Exchange(request, FakeClient(), Endpoint(("127.0.0.1", 4711), None))
     exchange.complete(200, ((b"x-id", b"7"),), 13, 1.234567)
     return exchange, 1.234567, ENDED
 
@@ -122,7 +123,7 @@ def test_why_without_a_source() -> None:
 
 def test_a_line_that_could_not_be_told_apart() -> None:
     request = Request("-", b'GET "\x01?', "")
-    one = (Exchange(request, None, None, None), 0.0, ENDED)  # type: ignore[arg-type]
+    one = (Exchange(request, None), 0.0, ENDED)  # type: ignore[arg-type]
     one[0].give_reason("The request line is malformed.")
     assert compile_format("%(r)s|%(m)s|%(U)s|%(q)s|%(H)s")(one) == rb"GET \x22\x01?|-|-||-"
     record = json.loads(compile_format("json")(one))

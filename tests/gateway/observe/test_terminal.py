@@ -15,7 +15,7 @@ from ...fakes.exchange_sides import FakeClient
 
 
 def exchange(target: bytes = b"/a?b", status: int = 200) -> Exchange:
-    one = Exchange(Request("GET", target, "1.1"), FakeClient(), None, None)
+    one = Exchange(Request("GET", target, "1.1"), FakeClient())
     one.complete(status, (), 1_234, 0.5)
     return one
 

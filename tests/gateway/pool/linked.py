@@ -138,7 +138,7 @@ def submit(
     to: Pool, method: str = "GET", *, body: bytes = b"", more: bool = False
 ) -> tuple[Exchange, FakeClient]:
     client = FakeClient()
-    exchange = Exchange(Request(method, b"/x", "1.1"), client, None, None, to.now)
+    exchange = Exchange(Request(method, b"/x", "1.1"), client, opened=to.now)
     exchange.begin_body(body, more)
     to.submit(exchange)
     return exchange, client

@@ -147,7 +147,7 @@ def test_a_worker_that_leaves_is_let_go_and_its_websockets_are_told() -> None:
         client = FakeClient()
         request = Request("GET", b"/ws", "1.1")
         request.upgrade = "websocket"
-        exchange = Exchange(request, client, None, None)
+        exchange = Exchange(request, client)
         exchange.offer_websocket(client)
         p.submit(exchange)
         ((call, _),) = [(call, said) for call, said in one.hear() if said[0] == OPEN]

@@ -155,7 +155,7 @@ def test_nobody_in_the_queue_is_handed_over_twice() -> None:
             clients.extend(submit(p)[1] for _ in range(2))
             member.slots = 3
 
-    first = Exchange(Request("POST", b"/x", "1.1"), Pipelines(), None, None)
+    first = Exchange(Request("POST", b"/x", "1.1"), Pipelines())
     first.begin_body(b"", True)
     p.submit(first)
     clients = [submit(p)[1]]
@@ -387,7 +387,7 @@ def test_no_time_limit_is_early(asked: float, limit: float, freed: float, kind: 
         clock[0] += asked
     more = kind == "given body"
     exchange = Exchange(
-        Request("POST" if more else "GET", b"/", "1.1"), FakeClient(), None, None, clock[0]
+        Request("POST" if more else "GET", b"/", "1.1"), FakeClient(), opened=clock[0]
     )
     client = cast("FakeClient", exchange.sink)
     exchange.begin_body(b"", more)

@@ -34,7 +34,7 @@ METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "POST", "PATCH", 
 def test_the_table(
     method: str, started: bool, whole: bool, deaths: int, refusals: int, status: int
 ) -> None:
-    exchange = Exchange(Request(method, b"/", "1.1"), FakeClient(), None, None)
+    exchange = Exchange(Request(method, b"/", "1.1"), FakeClient())
     exchange.begin_response(status, (), 0.0)
     may = may_retry(exchange, started=started, whole=whole, deaths=deaths, refusals=refusals)
     expected = (

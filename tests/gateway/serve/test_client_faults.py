@@ -34,7 +34,7 @@ def test_what_could_not_be_answered(caplog: pytest.LogCaptureFixture) -> None:
     for moment in (5.0, 5.1, 65.0):
         now = moment
         for status in (503, 504):
-            exchange = Exchange(Request("GET", b"/a\xff", "1.1"), FakeClient(), None, None)
+            exchange = Exchange(Request("GET", b"/a\xff", "1.1"), FakeClient())
             exchange.give_reason("It was too slow.")
             log.failed(exchange, status)
             exchange.connect(FakeSource(has_done=Account("api", 2, 0.5, 1)), 0.0)
