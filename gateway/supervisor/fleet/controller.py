@@ -164,7 +164,8 @@ class FleetController:
                 replica.recycle(process, why)
             case Draining():
                 self._shutdown.gateway_drains(process.id)
-        self._suffer(setback, now)
+        if setback is not None:
+            self._suffer(setback, now)
 
     # -- what is due ---------------------------------------------------------------------------
 

@@ -391,7 +391,6 @@ class Replica:
 
     def remove(self, now: float, why: str) -> None:
         """The replica is not wanted any more."""
-        self._ends = True
         for process in (self.current, self.replacement):
             if process is not None:
                 self._drain(process, now, why)

@@ -66,7 +66,10 @@ def test_a_canary_first_and_then_one_at_a_time() -> None:
     children = fleet()
     assert children.tell(reload(observe=1), 10) == [Spawn(4, W1, 2, replaces=True)]
     assert children.tell(Ready(4), 11) == []
-    assert done(children.tell(linked(2, 3, 4), 11)) == []  # observed for a second now
+    [observed] = children.tell(linked(2, 3, 4), 11)
+    assert said([observed]) == [
+        "Reloading: generation 2: it serves beside the old one, watched for 1 s"
+    ]
     assert children.next_tick == 12
     assert done(children.tell(Tick(), 12)) == [DrainProcess(2)]
     assert children.tell(linked(3, 4), 12) == []  # worker 2 still has something to finish
