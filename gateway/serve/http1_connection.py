@@ -7,12 +7,14 @@ exchange; what does not depend on the HTTP version is its sink's affair (see `ex
 States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`, and
 those of its end (see `lingering_close`).
 
-    idle      -> head       something of a head has come, and not all
-    idle,head -> exchange   a head is whole
-    idle,head -> exchange   what has come is refused: the exchange is the answer to that
-    exchange  -> idle       its response is whole, and another request may follow
-    exchange  -> flushing   its response is the last one, or was cut short
-    exchange  -> closed     it has become a WebSocket, or nobody is there any more
+    idle            -> head       something of a head has come, and not all
+    idle, head      -> exchange   a head is whole
+    idle, head      -> flushing   what has come is refused, and the answer to that is the last
+    exchange        -> idle       its response is whole, and another request may follow
+    exchange        -> flushing   its response is the last one, or was cut short
+    exchange        -> closed     it has become a WebSocket
+    any             -> closed     nobody is there any more
+    idle            -> lingering  no request has come in time
 
 Two clocks run, for the two ways in which a client can be late: `_deadline` for what it has to send
 in this state, and its transport's `send_by` for what it has to take.

@@ -1,3 +1,5 @@
-"""WebSockets without I/O: frames and their compression (RFC 6455, RFC 7692), and who is told to
-connect again when (1012).
+"""WebSockets without I/O, whatever HTTP version they began in (RFC 6455, RFC 7692).
+
+Reading order: `handshake` (what asks for one, and what accepts it) -> `masking`, `frames` (with
+their compression) -> `restarts` (who is told to connect again when, with 1012).
 """
