@@ -1,7 +1,7 @@
-"""Where a request's body ends: one answer, whichever parser read the head (RFC 9112 section 7).
+"""Finds the end of a request's body, in one way for both parsers (RFC 9112 section 7).
 
-Chunked framing is strict: CRLF and nothing else ends a line, sizes are plain hexadecimal digits,
-extensions are looked at for their form and then ignored.
+Chunked framing is strict: only CRLF ends a line, and sizes are plain hexadecimal digits. Extensions
+are checked for their form and then ignored.
 """
 
 import re
@@ -12,7 +12,8 @@ from ..http.grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
 from ..http.rules import FORBIDDEN_TRAILERS, body_too_large
 
 _MAX_LINE: Final = 280
-"""A chunk's size and extensions, in bytes: 15 digits and 256 of extension with room."""
+"""Bytes of a line with a chunk's size and extensions: 15 digits, 256 bytes of extensions, and some
+room."""
 _BLANK: Final = rb"[ \t]*+"
 _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,15})((?:" + _BLANK + rb";" + _BLANK + TOKEN.pattern + rb"(?:" + _BLANK
@@ -30,7 +31,7 @@ _MAX_TRAILERS: Final = 8_192
 
 
 class LengthBody:
-    """A body whose size is known from its Content-Length."""
+    """A body with a Content-Length."""
 
     __slots__ = ("_left",)
 
@@ -42,7 +43,7 @@ class LengthBody:
         return self._left == 0
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        """(body bytes, bytes behind the body)."""
+        """Returns the bytes of the body, and the bytes behind it."""
         left = self._left
         if len(data) <= left:
             self._left = left - len(data)
@@ -52,7 +53,7 @@ class LengthBody:
 
 
 class ChunkedBody:
-    """A body in chunks. Raises RequestError 400 for broken framing, 413 over `limit` bytes."""
+    """A body in chunks. It raises RequestError: 400 for broken framing, 413 over `limit` bytes."""
 
     __slots__ = ("_buffer", "_left", "_limit", "_state", "_total", "complete")
 
@@ -62,11 +63,13 @@ class ChunkedBody:
         self._left = 0
         self._buffer = b""
         self._state = "size"
-        """size: a chunk's first line; data; data-end: the CRLF behind it; trailers."""
+        """What comes next: "size" (a chunk's first line), "data", "data-end" (the CRLF behind it)
+        or "trailers"."""
         self.complete = False
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        """(body bytes, bytes behind the body). Keeps what is not a whole line yet."""
+        """Returns the bytes of the body, and the bytes behind it. A line that is not complete is
+        kept."""
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
@@ -99,7 +102,7 @@ class ChunkedBody:
         return out[0] if len(out) == 1 else b"".join(out), data[at:]
 
     def _end_of_line(self, data: bytes, at: int) -> int:
-        """Where the line's CRLF begins, -1 while it may still come."""
+        """The place of the line's CRLF; -1 while it may still come."""
         if self._state == "data-end":
             found = data[at : at + 2]
             if b"\r\n".startswith(found):
@@ -109,11 +112,11 @@ class ChunkedBody:
         end = data.find(b"\r\n", at, at + longest + 2)
         if end < 0 and len(data) - at > longest:
             raise RequestError(400, "A line of the chunked body is too long.")
-        # A bare LF is never the end of a line; seen at once, it need not wait for its CRLF.
+        # A bare LF never ends a line. It is refused at once, without waiting for a CRLF.
         if b"\n" in data[at : end if end >= 0 else None]:
             raise RequestError(400, "A line of the chunked body ends in a bare LF.")
         if end < 0:
-            # Nor is what can't become a line waited for.
+            # Bytes that cannot become a line are refused at once, too.
             so_far = _SIZE_SO_FAR if self._state == "size" else _TRAILER_SO_FAR
             if so_far.fullmatch(data, at) is None:
                 raise RequestError(400, "A line of the chunked body is malformed.")
@@ -134,7 +137,7 @@ class ChunkedBody:
             self._total = 0  # from here on: bytes of trailers
 
     def _read_trailer(self, line: bytes) -> None:
-        """Trailers are checked and thrown away: no app has asked for them."""
+        """Checks a trailer and drops it: no ASGI extension that we support delivers trailers."""
         if not line:
             self.complete = True
             return

@@ -1,8 +1,8 @@
-"""A client repeats itself: what its next request says behind the request line is, as a rule, byte
-for byte what the last one said. Then it need not be checked, parsed and understood again.
+"""A cache of a client's last head. As a rule the next request of a connection has the same fields,
+byte for byte, so they need not be checked and parsed again.
 
-Only plain requests are taken up here: HTTP/1.1, a path as target, no body, no upgrade. For every
-other one there is `request_head.read_head`, and both give the same Request for the same head.
+Only plain requests are cached: HTTP/1.1, a path as target, no body, no upgrade. All others are read
+by `request_head.read_head`, which gives the same Request for the same head.
 """
 
 import re
@@ -14,7 +14,7 @@ from ..settings import HttpSettings
 from .request_head import Http1Request
 
 _PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
-"""Nothing in it is encoded, and nothing ends it."""
+"""A path without percent-encoding; it ends before a query."""
 _QUERY: Final = rb"[\x21\x22\x24-\x7e]*+"
 _PLAIN_LINE: Final = re.compile(
     rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
@@ -25,19 +25,19 @@ MOST_REMEMBERED: Final = 2_048
 
 
 class RepeatedFields:
-    """What the last request of one connection said in its fields."""
+    """The fields of the last request of one connection."""
 
     __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive")
 
     def __init__(self) -> None:
         self._block = b""
-        """From behind the request line to the empty line; b"" while there is none."""
+        """The bytes behind the request line, with the empty line; b"" while there are none."""
         self._headers = self._forwarded = ()
         self._host = ""
         self._keep_alive = True
 
     def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
-        """The request of a whole head, if its fields are known and its line is plain."""
+        """Returns the request of a whole head, if its fields are cached and its line is plain."""
         block = self._block
         if not block or not head.endswith(block):
             return None
@@ -59,7 +59,7 @@ class RepeatedFields:
         return request
 
     def learn(self, head: bytes, request: Http1Request) -> None:
-        """Takes note of a request that `read_head` has made of this head."""
+        """Caches the fields of a request that `read_head` has made of this head."""
         start = head.index(b"\r\n") + 2
         if (
             request.http_version == "1.1"

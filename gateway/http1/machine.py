@@ -1,9 +1,11 @@
 """One client connection in HTTP/1.1, without its socket.
 
-Reading: `receive` bytes, then ask for the `next_request`, then for pieces of its body. Nothing is
-parsed ahead: the next head waits, as bytes, until the exchange before it is over, so a pipelined
-request is never looked at by a connection that will close.
-Writing: `respond`, or `start`, `body`..., `end`; each gives the bytes to send.
+To read, `receive` bytes, then ask for the `next_request`, then for pieces of its body. Nothing is
+parsed ahead: the next head waits as bytes until the exchange before it is over, so a connection
+that will close never looks at a pipelined request.
+
+To write, call `respond`, or `start`, `body` for each piece, and `end`. Each returns the bytes to
+send.
 """
 
 from dataclasses import dataclass
@@ -155,16 +157,16 @@ class HttpMachine:
         self._request = request
         self.keep_alive = request.keep_alive
         if request.upgrade:
-            # Whatever becomes of it, no further request is parsed on this connection.
+            # Even if it is refused, no further request is parsed on this connection.
             self.keep_alive = False
             self._refused = head
             check_upgrade(request, len(self._buffer))
         return request
 
     def next_body(self) -> tuple[bytes, bool]:
-        """What has come of the request's body, and whether more of it is to come.
+        """Returns the bytes of the request's body that have arrived, and whether more will come.
 
-        Raises RequestError: the body can't be read to its end.
+        Raises RequestError if the body cannot be read to its end.
         """
         framing = self._framing
         if framing is None:
@@ -188,7 +190,7 @@ class HttpMachine:
         return self._context.heads.lines(status, headers, reason)
 
     def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
-        """A complete response. Raises ResponseError with nothing sent."""
+        """A complete response. Raises ResponseError if it may not be sent."""
         request = self._request
         lines, length, app_closes = (
             self._context.heads.lines(status, headers)
@@ -211,7 +213,7 @@ class HttpMachine:
         return b"".join(lines)
 
     def start(self, status: int, headers: Pairs, *, close: bool = False) -> bytes:
-        """The head of a response whose body follows. Raises ResponseError with nothing sent."""
+        """The head of a response; its body follows. Raises ResponseError if it may not be sent."""
         request = self._request
         lines, length, app_closes = self._lines(status, headers)
         if ends_with_head("" if request is None else request.method, status):
@@ -227,7 +229,7 @@ class HttpMachine:
         return b"".join(lines)
 
     def body(self, data: bytes) -> tuple[bytes, ...]:
-        """A piece of the body, framed, as the buffers to send; none for nothing."""
+        """A framed piece of the body, as buffers to send; none if nothing is to be sent."""
         framing = self._send_framing
         if not data or framing == "none":
             return ()
@@ -252,7 +254,7 @@ class HttpMachine:
 
     @property
     def end_shows(self) -> bool:
-        """Whether a client can tell a cut body from a whole one when the connection just closes."""
+        """Whether a client can tell a cut body from a whole one if the connection simply closes."""
         return self._send_framing != "close"
 
     def _end_head(self, lines: list[bytes], close: bool) -> None:

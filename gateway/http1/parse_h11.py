@@ -1,4 +1,4 @@
-"""h11's only door: one raw head in, its fields out. Pure Python: runs where no wheel does."""
+"""The adapter for h11: one raw head in, its fields out. It is pure Python and runs everywhere."""
 
 import re
 from typing import Final
@@ -11,7 +11,8 @@ _LENGTHS: Final = re.compile(rb"\ncontent-length:[ \t]*([^\r]*)\r", re.IGNORECAS
 
 
 def parse_fields(head: bytes) -> Fields:
-    """The fields of one checked head: lower-case names, trimmed values. ValueError if refused."""
+    """The fields of a checked head, with names in lower case and trimmed values. Raises ValueError
+    if h11 refuses the head."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))
     connection.receive_data(head)
     try:
@@ -23,6 +24,6 @@ def parse_fields(head: bytes) -> Fields:
     fields = list(event.headers)
     lengths = [value for name, value in fields if name == b"content-length"]
     if lengths != [value.rstrip(b" \t") for value in _LENGTHS.findall(head)]:
-        # h11 makes one of "5, 5" and of a repeated field; two readers could see two bodies.
+        # h11 joins "5, 5", and repeated fields, into one; another reader may see another body.
         raise ValueError("repeated Content-Length")
     return fields

@@ -1,7 +1,7 @@
-"""httptools' only door: one raw head in, its fields out (llhttp, C speed).
+"""The adapter for httptools: one raw head in, its fields out (llhttp, at C speed).
 
-Only heads come here. Where a body ends is decided in one place for both parsers (`body`), since
-llhttp reads on into the next request before that one's head has been checked.
+Only heads come here. `body` finds the end of a body for both parsers, because llhttp would read on
+into the next request before its head has been checked.
 """
 
 import httptools
@@ -17,15 +17,16 @@ class _Collector:
         self.fields: Fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # llhttp leaves white space behind a value; RFC 9112 section 5.1 takes it off.
+        # llhttp leaves blanks behind a value, which do not belong to it (RFC 9112 section 5.1).
         self.fields.append((name.lower(), value.rstrip(b" \t")))
 
 
 def parse_fields(head: bytes) -> Fields:
-    """The fields of one checked head: lower-case names, trimmed values. ValueError if refused.
+    """The fields of a checked head, with names in lower case and trimmed values. Raises ValueError
+    if the parser refuses the head.
 
-    A parser for each head costs 0.2 us and has no state to get wrong: after a request with a body,
-    a kept one would take the next head for that body.
+    A new parser for each head costs 0.2 us. A parser that was kept would take the head behind a
+    request with a body for that body.
     """
     collector = _Collector()
     try:
@@ -33,7 +34,7 @@ def parse_fields(head: bytes) -> Fields:
     except httptools.HttpParserUpgrade:
         pass  # llhttp's way to say that what follows is not HTTP; the fields are complete
     except httptools.HttpParserError:
-        # llhttp refuses some heads that RFC 9110 allows: methods beyond its list, white space
-        # behind `chunked`. Such a head is rare, and h11 has the last word on it.
+        # llhttp refuses some heads that RFC 9110 allows: methods that it does not know, blanks
+        # behind `chunked`. They are rare, and h11 decides about them.
         return parse_fields_with_h11(head)
     return collector.fields

@@ -1,4 +1,4 @@
-"""A request that was refused before it could be read, as far as a log can tell of it. Pure."""
+"""A request that was refused before it could be read, made from its line for the log. Pure."""
 
 import re
 from typing import Final

@@ -1,8 +1,8 @@
-"""A raw head becomes a Request, or an answer that says what is wrong with it.
+"""Makes a request of a raw head, or an error that says what is wrong with the head.
 
-The order: the head's grammar and limits, the parser, then what single fields mean. Each rule is
-there once, whichever parser runs; what a parser refuses although the grammar let it pass is looked
-at by the same rules, so that both give the same status.
+First come the head's grammar and limits, then the parser, then the meaning of single fields. Each
+rule stands here once and holds for both parsers. If a parser refuses a head that the grammar let
+pass, the same rules are applied to it, so that both parsers give the same status.
 """
 
 import re
@@ -41,13 +41,13 @@ ParseFields = Callable[[bytes], Fields]
 
 
 class Http1Request(Request):
-    """A request with what only HTTP/1 says of it."""
+    """A request, with the one fact that only HTTP/1 has."""
 
     __slots__ = ("keep_alive",)
 
     keep_alive: bool
-    """Whether another request may follow on this connection (RFC 9112 section 9.3). Who makes a
-    request sets it."""
+    """Whether another request may follow on this connection (RFC 9112 section 9.3). The code that
+    makes a request sets it."""
 
 
 _PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?")
@@ -63,14 +63,15 @@ _KEPT_IN_CONNECTION: Final = FORWARDED | frozenset({
     b"content-type", b"range", b"cache-control", b"max-forwards", b"proxy-authorization",
     b"origin", b"referer", b"user-agent", b"content-encoding",
 })  # fmt: skip
-"""Naming one of these in Connection would have an intermediary take it off: an attack. So it
-would on a proxy's word, and the proxy would seem to be the client."""
+"""Fields that Connection must not name. An intermediary would take a named field off, which is an
+attack; without the forwarded fields a proxy would be taken for the client."""
 _KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
-"""So are all names that begin so: what a browser vouches for, above all."""
+"""Beginnings of further names that Connection must not name; a browser vouches for `sec-`."""
 
 
 def choose_parser(name: str) -> ParseFields:
-    """`auto`, `httptools` or `h11`; auto is httptools where its wheel is installed."""
+    """The parser of this name: `auto`, `httptools` or `h11`. `auto` takes httptools if it is
+    installed."""
     if name == "h11":
         return parse_h11.parse_fields
     try:
@@ -83,7 +84,7 @@ def choose_parser(name: str) -> ParseFields:
 
 
 def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) -> Http1Request:
-    """A whole head, CRLF CRLF included, as a Request. Raises RequestError."""
+    """Reads a whole head, with its last empty line. Raises RequestError."""
     match = HEAD.fullmatch(head)
     if match is None:
         raise why_malformed(head, settings)
@@ -95,7 +96,7 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     ):
         _check_each_field(block, settings)
     if version != b"HTTP/1.1" and version != b"HTTP/1.0":
-        parse_fields = parse_h11.parse_fields  # httptools knows no other
+        parse_fields = parse_h11.parse_fields  # httptools knows no other version
     try:
         fields = parse_fields(head)
     except ValueError:
@@ -116,8 +117,8 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
 def read_line(
     method: bytes, target: bytes, version: bytes, settings: HttpSettings
 ) -> tuple[Http1Request, bytes | None]:
-    """What a request line of the grammar asks for, and the authority that its target names.
-    Raises RequestError."""
+    """Reads a request line that has passed the grammar. Returns the request, and the authority in
+    its target or None. Raises RequestError."""
     if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
         raise RequestError(
             414,
@@ -130,7 +131,7 @@ def read_line(
     elif version == b"HTTP/1.0":
         request = Http1Request(name, target, "1.0")
     elif version.startswith(b"HTTP/1."):
-        # A minor version that we do not know is spoken as the highest that we do (RFC 9110 2.5).
+        # An unknown minor version is answered in the highest that we know (RFC 9110 section 2.5).
         request = Http1Request(name, target, "1.1")
     elif method == b"PRI":
         raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
@@ -144,8 +145,9 @@ def read_line(
 
 
 class FieldsSoFar:
-    """The fields of a head whose end has not come. What is 400 whatever follows is refused; what
-    has another status waits for the end, where all that is 400 goes before it."""
+    """The fields of a head that has not ended. A field that means 400 whatever follows is refused
+    at once. One that means another status waits for the head's end, since a 400 would go before
+    it."""
 
     __slots__ = ("_authority", "_count", "_meant", "_request", "_settings")
 
@@ -159,7 +161,7 @@ class FieldsSoFar:
         self._meant: Fields = []
 
     def add(self, name: bytes, value: bytes, size: int) -> None:
-        """One more field; `size` bytes of line. Raises RequestError."""
+        """Takes another field; its line has `size` bytes. Raises RequestError."""
         settings = self._settings
         self._count += 1
         if self._count > settings.limit_request_fields:
@@ -185,7 +187,7 @@ class FieldsSoFar:
 
 
 _MOST_JUDGED_EARLY: Final = 64
-"""Fields: all are judged again with each that comes."""
+"""Fields that are judged before the head's end. Each new one has all of them judged again."""
 
 
 def _check_each_field(block: bytes, settings: HttpSettings) -> None:
@@ -210,7 +212,8 @@ def _field_too_long(settings: HttpSettings) -> RequestError:
 def _read_fields(
     request: Http1Request, fields: Fields, authority: bytes | None, *, whole: bool = True
 ) -> None:
-    """What the meaningful fields say, and the rest for the app. `whole`: no more will come."""
+    """Reads the fields with a meaning for us, and gives the request those for the app. `whole`
+    says whether the head has ended."""
     host: bytes | None = None
     meant: list[tuple[bytes, bytes]] = []
     for field in fields:
@@ -236,7 +239,7 @@ def _read_fields(
 
 
 def _read_meant(request: Http1Request, fields: Fields, meant: Fields) -> Fields:
-    """Everything but Host; returns the fields that reach the app."""
+    """Reads the fields with a meaning for us, except Host. Returns the fields for the app."""
     length: bytes | None = None
     coding: bytes | None = None
     options: set[bytes] = set()
@@ -278,7 +281,8 @@ def _read_meant(request: Http1Request, fields: Fields, meant: Fields) -> Fields:
 
 
 def _read_framing(request: Request, length: bytes | None, coding: bytes | None) -> None:
-    """RFC 9112 section 6.3, strict: whatever two readers could read in two ways is refused."""
+    """Reads the framing of the body (RFC 9112 section 6.3), strictly: what two servers could read
+    in two ways is refused."""
     if coding is not None:
         if length is not None:
             raise RequestError(400, "Content-Length together with Transfer-Encoding.")
@@ -293,9 +297,9 @@ def _read_framing(request: Request, length: bytes | None, coding: bytes | None) 
 
 
 def _is_foreign(coding: bytes) -> bool:
-    """Whether a Transfer-Encoding is well-formed and not for us (RFC 9112 section 6.1): a list of
-    codings, `chunked` behind them or not there at all. Whatever else looks like `chunked` means it
-    and is not it; and `identity`, which is none, leaves the body without an end."""
+    """Whether a Transfer-Encoding is well-formed and unknown to us (RFC 9112 section 6.1): a list
+    of codings, with `chunked` last or not at all. A coding that only looks like `chunked` is
+    malformed. So is `identity`, which would leave the body without an end."""
     codings = [one.strip(b" \t") for one in coding.split(b",")]
     if codings[-1] == b"chunked":
         codings.pop()
@@ -320,7 +324,7 @@ def _is_of_kept_kind(option: bytes) -> bool:
 
 
 def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
-    """The answer to a head that is not of the grammar: the first thing that is wrong with it."""
+    """The error for a head that does not pass the grammar: the first fault in it."""
     line, _, rest = head.partition(b"\r\n")
     if head.startswith(b"\x16\x03") or head == b"\x16":
         return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
@@ -349,5 +353,5 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
 
 
 def _shown(data: bytes) -> str:
-    """Bytes of the client's, cut and escaped, for a page and a log."""
+    """Bytes of the client, cut and escaped, for an error page and the log."""
     return repr(data[:60])[1:] + (" ..." if len(data) > 60 else "")

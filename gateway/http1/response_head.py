@@ -1,8 +1,8 @@
-"""Response heads as bytes, and what may not become one.
+"""Renders response heads as bytes, and refuses what may not become one.
 
-Apps repeat themselves: most header fields of a response were in an earlier one too. A field that
-was checked once is kept as a ready line, so the hot path looks lines up and joins them. One
-`ResponseHeads` serves all connections of a process.
+Most fields of a response were in an earlier one too. A field that was checked once is kept as a
+ready line, so the hot path looks lines up and joins them. One `ResponseHeads` serves all
+connections of a process.
 """
 
 from email.utils import formatdate
@@ -19,15 +19,17 @@ _NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
 
 _MOST_LINES: Final = 2_048
 _LONGEST_LINE: Final = 256
-"""A longer line is hardly ever seen twice (cookies, policies with nonces)."""
+"""Bytes of a line that is kept. A longer line hardly ever comes twice (cookies, policies with
+nonces)."""
 
 
 class ResponseHeads:
     __slots__ = ("_date_line", "_dated", "_lines", "_more", "_server_line", "_status_lines")
 
     def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:
-        """`server`: value of the Server field, b"" for none. `now`: seconds since the epoch.
-        `dated`: whether there is a Date field. `more`: fields of every response, lower-case."""
+        """`server` is the value of the Server field, b"" for none; `now` is in seconds since the
+        epoch; `dated` says whether there is a Date field; `more` are fields of every response,
+        with names in lower case."""
         self._dated = dated
         self._more = b"".join(self._checked(*field) for field in more)
         self._server_line = b"server: " + server + b"\r\n" if server else b""
@@ -42,18 +44,19 @@ class ResponseHeads:
         self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Called about once a second with the seconds since the epoch."""
+        """Sets the Date field. To be called about once a second, with seconds since the epoch."""
         if self._dated:
             self._date_line = b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n"
 
     def lines(
         self, status: int, headers: Pairs, reason: bytes = b""
     ) -> tuple[list[bytes], int | None, bool]:
-        """Status line and fields; the Content-Length that the app has set, whose line is among
-        them but for a 204; and whether the app wants the connection closed. Names stay as the app
-        wrote them. `reason`: the app's own phrase.
+        """Returns the lines of the head, without the empty one; the Content-Length that the app has
+        set; and whether the app wants the connection closed.
 
-        Raises ResponseError for what may not leak onto the wire.
+        Names stay as the app wrote them. The line of the Content-Length is among the lines, except
+        for a 204. `reason` is the app's own reason phrase. Raises ResponseError for a field or a
+        status that may not be sent.
         """
         if reason:
             out = [self._own_status_line(status, reason)]
@@ -82,7 +85,7 @@ class ResponseHeads:
             elif key == b"server":
                 server = self._checked(name, value) + self._more
             elif key == b"upgrade" and status == 426:
-                # RFC 9110 section 15.5.22: it says which protocol would do.
+                # It names the protocol that is required (RFC 9110 section 15.5.22).
                 out.append(self._checked(name, value) + b"connection: upgrade\r\n")
             elif key == b"connection" and b"close" in value.lower():
                 closes = closes or b"close" in [v.strip(b" \t") for v in value.lower().split(b",")]
@@ -91,8 +94,8 @@ class ResponseHeads:
         return out, length, closes
 
     def fields(self, headers: Pairs) -> list[bytes]:
-        """The fields of a 101, without those that only a body or the hop to the client needs.
-        They are not kept: a handshake's are hardly ever seen twice."""
+        """The lines of a 101's fields, without those that belong to a body or to the connection.
+        They are not kept, because a handshake's fields hardly ever come twice."""
         lines = [self._checked(*field) for field in headers if field[0].lower() not in _NOT_IN_101]
         return [*lines, self._more] if self._more else lines
 

@@ -1,13 +1,13 @@
-"""A head that comes in pieces: refused with the first byte that makes a head impossible.
+"""A head that comes in pieces is refused with the first byte that makes a valid head impossible.
 
-Most heads arrive whole, and this is never asked. Where one does not, its client may be slow, or it
+Most heads arrive whole, and then nothing here runs. If one does not, its client may be slow, or it
 may speak another protocol, end its lines with LF alone, or send what is refused whatever follows.
-Without a look at the pieces all of these would wait for the time limit, and hear 408 where the
-truth is 400.
+Without a look at the pieces, all of these would wait for the time limit and get 408 although the
+right answer is 400.
 
-Each byte is looked at once: the part of the head that the last piece has ended in is known, and
-where it began. What a whole line means is judged by the same rules as in a whole head (`heads`), so
-that it does not matter how a head was cut.
+Each byte is looked at once, because the object remembers in which part of the head the last piece
+ended and where that part began. A whole line is judged by the same rules as in a whole head
+(`request_head`), so it does not matter how a head was cut.
 """
 
 import re
@@ -32,7 +32,7 @@ _VERSION: Final = b"HTTP/1.1"
 
 
 class UnfinishedHead:
-    """What is known of a head whose end has not come."""
+    """What is known of a head that has not ended."""
 
     __slots__ = ("_at", "_fields", "_line", "_part", "_part_at", "_settings")
 
@@ -40,17 +40,17 @@ class UnfinishedHead:
         self._settings = settings
         self._part: _Part = "method"
         self._part_at: int = 0
-        """Where in the head this part begins."""
+        """The place in the head where this part begins."""
         self._line = 0
-        """Where the line begins."""
+        """The place where the line begins."""
         self._at = 0
-        """How far the head is good."""
+        """The place up to which the head is checked."""
         self._fields: FieldsSoFar | None = None
-        """None while the request line is not whole."""
+        """None until the request line is whole."""
 
     def look(self, head: bytes) -> None:
-        """`head`: all that has come of it. Raises RequestError if it can't become a head that is
-        served."""
+        """Checks the bytes of the head that have arrived, all of them in `head`. Raises
+        RequestError if they cannot become a head that is served."""
         size = len(head)
         while self._at < size:
             run, ends, follows = _PARTS[self._part]
@@ -74,7 +74,8 @@ class UnfinishedHead:
         self._check_size(head)
 
     def _check_version(self, head: bytes, stop: int) -> None:
-        """Two digits around a dot, as the grammar has it; which ones is for the whole line."""
+        """Checks the form of the version, two digits around a dot. `read_line` judges which version
+        it is."""
         said = head[self._part_at : stop]
         name, digits = said[:5], said[5:]
         good = (
@@ -101,7 +102,7 @@ class UnfinishedHead:
             self._fields.add(name.lower(), value.strip(b" \t"), len(line))
 
     def _check_size(self, head: bytes) -> None:
-        """Of the line that has not ended, and of it all."""
+        """Checks the size of the line that has not ended, and of the whole head."""
         settings = self._settings
         long = len(head) - self._line - (self._part == "end")
         if self._fields is None:

@@ -1,7 +1,7 @@
 """How HTTP/1.1 changes to another protocol: Upgrade, and 101 (RFC 9110 section 7.8). Pure.
 
-What the other protocol itself asks for is not known here. The WebSocket's part of its handshake,
-the same in every HTTP version, is `websocket.handshake`.
+The rules of the other protocol stand elsewhere: `websocket.handshake` has those of a WebSocket,
+which are the same in every HTTP version.
 """
 
 from ...protocol.messages import Pairs
@@ -11,8 +11,8 @@ from .response_head import ResponseHeads
 
 
 def check_upgrade(request: Request, behind: int) -> None:
-    """Raises RequestError for an upgrade to a WebSocket that no client sends (RFC 6455 section
-    4.1). `behind`: bytes that came with the head and may not."""
+    """Raises RequestError for an upgrade to a WebSocket that breaks RFC 6455 section 4.1. `behind`
+    is the number of bytes that came behind the head, where none may come."""
     if request.method != "GET" or request.http_version == "1.0":
         raise RequestError(400, "A WebSocket begins with a GET in HTTP/1.1.")
     if request.content_length != 0 or behind:

@@ -1,8 +1,8 @@
-"""A WebSocket's frames without a socket: wsproto's only door (RFC 6455, RFC 7692).
+"""The frames of a WebSocket, without its socket (RFC 6455, RFC 7692). The adapter for wsproto.
 
-wsproto reads and writes every frame that has anything to it. What it leaves open is bounded here:
-the size of a message, measured after decompression and enforced while decompressing, and the
-memory of a compressor.
+wsproto reads and writes every frame that is not quite plain. This module adds the bounds that
+wsproto lacks: the size of a message, measured after decompression and enforced while decompressing,
+and the memory of a compressor.
 """
 
 import re
@@ -22,9 +22,9 @@ from .masking import apply_mask
 
 NORMAL: Final = 1000
 NO_STATUS: Final = 1005
-"""Never on the wire: the peer's close frame had no code."""
+"""The peer's close frame had no code. This code is never on the wire."""
 ABNORMAL: Final = 1006
-"""Never on the wire: the connection ended without a close frame."""
+"""The connection ended without a close frame. This code is never on the wire."""
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
@@ -36,7 +36,8 @@ _TEXT: Final = _FIN | 1
 _BINARY: Final = _FIN | 2
 
 _MEMORY_LEVEL: Final = 5
-"""zlib's memLevel for what we send: 16 KiB and the window, where its default takes 128 KiB."""
+"""zlib's memLevel for messages that we send. It takes 16 KiB and the window; zlib's default takes
+128 KiB."""
 _COMPRESSED_BIT: Final = RsvBits(True, False, False)
 """The reserved bits that permessage-deflate takes for itself."""
 _PARAMETER: Final = re.compile(
@@ -68,7 +69,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Closed:
-    """The peer has closed, and `reply` is the last that it is sent."""
+    """The peer has closed. `reply` holds the last bytes to send it."""
 
     code: int
     reason: str
@@ -77,8 +78,8 @@ class Closed:
 
 @dataclass(slots=True)
 class Failed:
-    """The peer has broken the rules: nothing more is read, and `close` with these tells it so
-    (RFC 6455 section 7.1.7)."""
+    """The peer has broken the rules. Nothing more is read, and a close frame with this code and
+    reason has to be sent (RFC 6455 section 7.1.7)."""
 
     code: int
     reason: str
@@ -88,8 +89,9 @@ WebSocketEvent = Piece | Reply | Heard | Closed | Failed
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int] | None:
-    """(first byte, place of the payload, its end) of the frame at `at`, whose payload may not be
-    there yet; None if not even its header is (RFC 6455 section 5.2)."""
+    """Reads the header of the frame at `at` (RFC 6455 section 5.2). Returns its first byte, the
+    place of the payload and the place of its end, which may not have arrived; None if the header is
+    not complete."""
     there = len(data) - at
     if there < 2:
         return None
@@ -104,21 +106,22 @@ def _header(data: bytes, at: int) -> tuple[int, int, int] | None:
 
 
 class BoundedDeflate(PerMessageDeflate):
-    """permessage-deflate that never makes more of a message than it may be long."""
+    """permessage-deflate that stops as soon as a message is over its limit."""
 
     def __init__(self, limit: int, **parameters: Any) -> None:
         super().__init__(**parameters)
         self._limit = limit
         self._left = limit
         self._control = False
-        """Whether the frame that comes in is a control frame."""
+        """Whether the frame that is being read is a control frame."""
         self.finalize("permessage-deflate")
 
     def frame_inbound_header(self, proto: Any, opcode: Any, rsv: Any, payload_length: int) -> Any:
         self._control = opcode.iscontrol()
         if self._control:
-            # Never compressed (RFC 7692 section 6.1), and free to come between a message's
-            # fragments, whose compression wsproto would forget (its pull request 205).
+            # Control frames are never compressed (RFC 7692 section 6.1) and may come between a
+            # message's fragments; wsproto would then forget that these are compressed (its pull
+            # request 205).
             return CloseReason.PROTOCOL_ERROR if rsv.rsv1 else _COMPRESSED_BIT
         if self._inbound_compressed is None:
             self._left = self._limit
@@ -131,7 +134,7 @@ class BoundedDeflate(PerMessageDeflate):
             return super().frame_inbound_complete(proto, fin)
         finally:
             if self._decompressor is not None and self._decompressor.eof:
-                # Its last block said so (RFC 7692 section 7.2.3.4), and it can go no further.
+                # A final block has ended the stream (RFC 7692 section 7.2.3.4): begin anew.
                 self._decompressor = None
 
     def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
@@ -159,8 +162,8 @@ class BoundedDeflate(PerMessageDeflate):
 def negotiate_deflate(
     offers: Iterable[bytes], settings: WebSocketSettings
 ) -> tuple[BoundedDeflate | None, bytes]:
-    """The first offer of permessage-deflate that can be met, and the response to it; an offer
-    with a parameter that RFC 7692 section 7.1 does not know is declined."""
+    """Returns the extension for the first offer of permessage-deflate that can be met, and the
+    response to it. An offer with an unknown parameter is declined (RFC 7692 section 7.1)."""
     if not settings.per_message_deflate:
         return None, b""
     for offer in offers:
@@ -217,9 +220,9 @@ def _meet(wanted: dict[bytes, int], settings: WebSocketSettings) -> tuple[Bounde
 class WebSocketMachine:
     """The server's side of one WebSocket that was accepted.
 
-    Most messages are one frame that comes in one piece and is not compressed: those are read and
-    written here, which takes a tenth of the time. Whatever else comes is wsproto's, which sees
-    whole frames and nothing of what was read here, so that both agree at every frame's border.
+    Most messages are one frame that arrives in one piece and is not compressed. These are read and
+    written here, which takes a tenth of the time. wsproto reads everything else. It gets whole
+    frames, and none that was read here, so both agree at the border of each frame.
     """
 
     __slots__ = (
@@ -240,7 +243,7 @@ class WebSocketMachine:
         self._deflates = deflate is not None
         self._limit = settings.max_size
         self._size = 0
-        """Bytes that came of an unfinished message."""
+        """Bytes of an unfinished message that have arrived."""
         self._rest = b""
         """The beginning of a frame's header."""
         self._left = 0
@@ -251,8 +254,8 @@ class WebSocketMachine:
         self._ended = False
 
     def receive(self, data: bytes) -> Iterator[WebSocketEvent]:
-        """What `data` says; nothing follows a Closed or a Failed. After our own close, messages
-        that were on their way are dropped."""
+        """Yields the events that `data` completes. Nothing follows a Closed or a Failed. After our
+        own close frame, messages are dropped."""
         if self._rest:
             data, self._rest = self._rest + data, b""
         at, size = 0, len(data)
@@ -280,11 +283,11 @@ class WebSocketMachine:
                 self._left = end - at
 
     def _whole_message(self, data: bytes, at: int, start: int, end: int) -> bytes | str | None:
-        """The message of this one frame; None if there is anything unusual about it."""
+        """The message of one plain frame; None if the frame is unusual in any way."""
         size = end - start
         if (
             data[at + 1] < _MASKED
-            or (size < 126 and start - at != 6)  # a length in more bytes than it takes
+            or (size < 126 and start - at != 6)  # its length is written in too many bytes
             or not 0 < size <= min(self._limit, 0xFFFF)
             or self._connection.state is not ConnectionState.OPEN
         ):
@@ -315,7 +318,7 @@ class WebSocketMachine:
                 if not more:
                     self._size = 0
                 elif not size:
-                    continue  # a frame's bare beginning
+                    continue  # a frame that has begun and has no payload yet
                 yield Piece(piece, more)
             elif isinstance(event, Ping):
                 if connection.state is ConnectionState.OPEN:

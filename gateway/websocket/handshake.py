@@ -35,17 +35,18 @@ _EXTENSION: Final = re.compile(
 """One offer; what stands in quotes is a token, too (RFC 6455 section 9.1)."""
 
 VERSION_13: Final[Pairs] = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
-"""What a 426 says of the protocol that is spoken (RFC 9110 section 15.5.22, RFC 6455 4.4)."""
+"""Fields of a 426, which names the protocol that is required (RFC 9110 section 15.5.22, RFC 6455
+section 4.4)."""
 
 _OURS: Final = frozenset({
     b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol",
 })  # fmt: skip
-"""Fields of the answer that are the gateway's to write, whatever the app says."""
+"""Fields of the answer that only the gateway writes; the app's are dropped."""
 
 
 def check_handshake(request: Request, *, has_key: bool = True) -> None:
-    """Raises RequestError for what no WebSocket client sends. `has_key`: whether this HTTP version
-    proves the handshake with a key."""
+    """Raises RequestError for a request that breaks RFC 6455 section 4.2.1. `has_key` says whether
+    this HTTP version proves the handshake with a key."""
     version = _only(request, b"sec-websocket-version")
     if version is not None and _VERSION.fullmatch(version) is None:
         raise RequestError(400, "The Sec-WebSocket-Version is not a number from 0 to 255.")
@@ -60,8 +61,8 @@ def check_handshake(request: Request, *, has_key: bool = True) -> None:
 
 
 def check_origin(request: Request, allowed: frozenset[bytes]) -> None:
-    """Raises RequestError 403 if a browser's page of another origin asks (RFC 6455 10.2).
-    A client that sends no Origin is no browser."""
+    """Raises RequestError 403 if a page of another origin asks (RFC 6455 section 10.2). A client
+    that sends no Origin is not a browser and passes."""
     origin = _only(request, b"origin")
     if origin is not None and origin.lower() not in allowed:
         raise RequestError(403, "WebSockets from this origin are not allowed.")
@@ -96,8 +97,8 @@ def accept_fields(
 
 
 def _only(request: Request, name: bytes) -> bytes | None:
-    """A field's value, None if it is not there. Raises RequestError 400 if it is there twice:
-    whoever looks at one of them may not see what another has looked at."""
+    """A field's value, or None. Raises RequestError 400 if the field is there twice, since two
+    readers could take different ones."""
     values = [value for field, value in request.headers if field == name]
     if len(values) > 1:
         raise RequestError(400, f"A WebSocket's handshake has one {name.decode()} at most.")
@@ -105,8 +106,8 @@ def _only(request: Request, name: bytes) -> bytes | None:
 
 
 def _check_list(request: Request, name: bytes, entry: re.Pattern[bytes], shown: str) -> None:
-    """Raises RequestError 400 unless every field of this name is a list of such entries, with one
-    at least (the rule `1#` of RFC 6455 section 4.3)."""
+    """Raises RequestError 400 unless every field of this name is a list of one or more entries of
+    this form (the rule `1#` of RFC 6455 section 4.3)."""
     for field, value in request.headers:
         if field == name:
             entries = [found for part in value.split(b",") if (found := part.strip(b" \t"))]
