@@ -1,4 +1,4 @@
-"""One call's life, as two tables.
+"""The states of one call, as two tables.
 
 A call has two halves that run at the same time: the gateway speaks the request half, the worker
 the response half. Each half is a table of state -> move -> next state, and an absent move is
@@ -6,9 +6,10 @@ illegal. The moves are message kinds; the last piece of a body is a move of its 
 and so is a piece that also ends the call (`kind | LAST | ENDS`).
 
 Two rules stand outside of the tables (SPEC.md 6):
-- After the gateway's RESET, what the worker still says about the call was on its way: it is
-  dropped, END excepted. The call, and its slot, live until END.
-- After the worker's END, what the gateway still says was on its way: it is dropped.
+- After the gateway's RESET, messages of the worker about the call were on their way: they are
+  dropped, except END. The call, and its slot, live until END.
+- After the worker's END, messages of the gateway about the call were on their way: they are
+  dropped.
 """
 
 from typing import Final
@@ -45,7 +46,7 @@ REQUEST_TABLE: Final[Table] = {
     },
     # The whole request was sent. WebSocket messages travel in this state: an upgrade has no body.
     "complete": {EVENT: "complete", WS_MESSAGE: "complete", CREDIT: "complete", RESET: "reset"},
-    # Given up. Nothing more may be sent.
+    # The gateway has abandoned the call. Nothing more may be sent.
     "reset": {},
 }
 """What the gateway may send about a call."""
@@ -83,10 +84,10 @@ RESPONSE_TABLE: Final[Table] = {
         RESET: "failed",
         END: "ended",
     },
-    # The response is whole, the app still runs (a background task, a generator's clean-up). It
-    # may read what has come of the request, so credit still flows; more need not come.
+    # The response is whole, and the app still runs (a background task, a generator's clean-up). It
+    # may read the part of the request that has come, so credit still flows; no more has to come.
     "complete": {CREDIT: "complete", EVENT: "complete", END: "ended"},
-    # The worker gave the call up; its slot is not free yet.
+    # The worker has reset the call; its slot is not free yet.
     "failed": {END: "ended"},
     "ended": {},
 }
@@ -106,7 +107,8 @@ class Call:
         self.send_credit = 0
         """Bytes of body that our side may still send."""
         self.receive_window: ReceiveWindow | None = None
-        """Made when the first bytes come that are not the whole body: most calls never need it."""
+        """The account of received bytes. It is made when a body comes in several pieces, which most
+        bodies do not."""
 
     def open(self, call_id: int, request: str, send_credit: int) -> None:
         """Begins its life, at either end of a link, once. `request`: "body" if more of the
@@ -134,7 +136,7 @@ class Call:
     # -- credit ------------------------------------------------------------------------------
 
     def spend(self, count: int) -> None:
-        """Our side sends so many bytes of body. Raises LocalProtocolError if it may not."""
+        """Our side sends `count` bytes of body. Raises LocalProtocolError without the credit."""
         if count > MAX_BODY:
             raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
         if count > self.send_credit:
@@ -142,7 +144,8 @@ class Call:
         self.send_credit -= count
 
     def allow(self, count: int) -> None:
-        """The peer takes so many bytes more. Raises RemoteProtocolError if that is nonsense."""
+        """The peer gives `count` bytes of credit. Raises RemoteProtocolError if that makes no
+        sense."""
         if count <= 0 or self.send_credit + count > 2**31 - 1:
             raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {self.send_credit}")
         self.send_credit += count
@@ -159,5 +162,5 @@ class Call:
         self.receive_window.arrived(size)
 
     def receive_into(self, window: ReceiveWindow) -> None:
-        """The account of what comes is this one, which has begun already."""
+        """Uses a window that exists already as the account of received bytes."""
         self.receive_window = window

@@ -47,7 +47,7 @@ from .messages import (
 )
 
 MAX_ARRAY: Final = 4_096
-"""Longest array (headers of one message, ids of one STARTED)."""
+"""Elements of the longest array (headers of one message, ids of one STARTED)."""
 MAX_MAP: Final = 1_024
 RECEIVE_SIZE: Final = 262_144
 """The most that a driver may feed at once, in bytes."""

@@ -1,4 +1,4 @@
-"""Byte credit: what keeps one slow call from costing anybody else anything.
+"""Byte credit, so that a slow call costs the other calls nothing.
 
 The receiver of bytes allows the sender a window. Bytes that *arrive* use it up; bytes that the
 consumer has *taken* (the app called receive, the client's kernel accepted them) give it back, and
@@ -15,8 +15,9 @@ class ReceiveWindow:
     __slots__ = ("_allowed", "_owed", "_step")
 
     def __init__(self, size: int, *, allowed: int | None = None) -> None:
-        """`allowed`: bytes that the sender may send at first, the whole window if it is None. What
-        is missing is owed: a window that allows 0 (HOLD_BODY) is given by its first `open`."""
+        """`allowed` is the number of bytes that the sender may send at first; None means the whole
+        window. The rest of the window is owed: a window that allows 0 (HOLD_BODY) is announced by
+        its first `open`."""
         self._allowed = size if allowed is None else allowed
         self._owed = size - self._allowed
         self._step = size // 2 or 1
@@ -35,12 +36,12 @@ class ReceiveWindow:
         return self.open()
 
     def wanted(self) -> int:
-        """The consumer has taken all there is and waits: returns the credit to announce now. None,
-        unless the window was closed: the sender still has half of it or more."""
+        """The consumer has taken everything and waits. Returns the credit to announce now, which is
+        0 unless the window was closed: otherwise the sender still has half of it or more."""
         return self.open() if self._allowed < self._step else 0
 
     def open(self) -> int:
-        """Everything owed, at once."""
+        """Returns all credit that is owed, to be announced now."""
         grant, self._owed = self._owed, 0
         self._allowed += grant
         return grant

@@ -1,4 +1,4 @@
-"""Whose fault it is, is the first axis of errors."""
+"""Errors of a link. Their classes say which side is at fault."""
 
 
 class ProtocolError(Exception):
@@ -15,4 +15,4 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """Our own side asked for an illegal move; nothing was sent."""
+    """Our own side has asked for an illegal move. Nothing was sent."""

@@ -1,8 +1,8 @@
-"""What is longer than the credit, cut into pieces while the credit comes.
+"""Cuts a message that is longer than the credit into pieces, as credit comes.
 
-A message may be as long as an app or a client likes; a piece is as long as the receiver allows at
-that moment, and MAX_BODY at most. Every byte is copied once into its piece, whatever the number of
-pieces: cutting the rest off a rest would cost the square of the message's length.
+A message may have any length. A piece is as long as the receiver allows at that moment, and
+MAX_BODY at most. Every byte is copied once, into its piece: to cut a piece off the rest each time
+would cost the square of the message's length.
 """
 
 from typing import Generic, TypeVar, cast
@@ -21,7 +21,7 @@ class Fragmenter(Generic[Data]):
         surrogate): before the first piece, as a message that has begun cannot be taken back."""
         self._data: Data = data
         self._utf8: bytes | None = None
-        """The text's bytes; None where an index counts bytes already (binary, ASCII)."""
+        """The text as UTF-8; None if an index counts bytes already (binary, ASCII)."""
         if isinstance(data, str) and not data.isascii():
             self._utf8 = data.encode()
         self._offset = 0
@@ -34,9 +34,9 @@ class Fragmenter(Generic[Data]):
         return self.done or self._offset > 0
 
     def take(self, limit: int) -> Data | None:
-        """The next piece, of at most `limit` bytes (a text's as UTF-8); None where the limit
-        allows not even one byte or character of it, and when all was taken. A piece is empty only
-        if the message is; it costs nothing and is given at any limit."""
+        """Returns the next piece, of `limit` bytes at most (a text is measured as UTF-8). None if
+        the limit does not allow a single byte or character, and when all was taken. Only an empty
+        message has an empty piece, which any limit allows."""
         if self.done:
             return None
         whole = self._data if self._utf8 is None else self._utf8

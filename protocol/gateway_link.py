@@ -158,7 +158,8 @@ class GatewayLink(LinkMachine):
                 yield call, (STARTED, (call_id,))
 
     def _moved(self, call_id: int, move: int) -> Call:
-        """The worker's move in the table of its half."""
+        """Makes the worker's move and returns its call. Raises RemoteProtocolError if the table has
+        no such move."""
         call = self.calls.get(call_id)
         if call is None:
             raise self._forgotten(move & 31, call_id)
@@ -167,8 +168,8 @@ class GatewayLink(LinkMachine):
         return call
 
     def _forgotten(self, kind: int, call_id: int) -> RemoteProtocolError:
-        """A call that is not open. Ids are never used twice, so nothing can reach a wrong call;
-        but a worker that speaks of a call after its END is broken."""
+        """The error for a message about a call that is not open. Ids are never used twice, so no
+        message can reach a wrong call; but a worker that speaks of a call after END is broken."""
         known = 0 < call_id <= self.last_call_id
         return RemoteProtocolError(
             f"{name_of(kind)} about call {call_id}, which "
@@ -177,8 +178,8 @@ class GatewayLink(LinkMachine):
 
 
 def _check_headers(headers: Iterable[Any]) -> None:
-    """Raises RemoteProtocolError for what are no pairs of bytes. Checked once, where they come in:
-    no sink, filter or log has to look again."""
+    """Raises RemoteProtocolError unless the headers are pairs of bytes. They are checked once, here
+    where they come in, so no sink, filter or log has to check them again."""
     try:
         for pair in headers:
             name, value = pair

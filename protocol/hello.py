@@ -1,4 +1,4 @@
-"""HELLO: who speaks, which versions and features, and how much the peer may send.
+"""HELLO: which side this is, its versions and features, and how much the peer may send.
 
 Both sides send HELLO first. The highest version that both speak is spoken, features are the
 intersection of the names, and unknown keys in the maps are ignored, so that a gateway and a worker
@@ -23,7 +23,7 @@ from .messages import (
 )
 
 SMALLEST_MAX_MESSAGE: Final = 131_072
-"""A peer must take a full body and a large head in one message, in bytes."""
+"""Bytes of a message that every peer must take: a full body and a large head."""
 _LIMITS: Final = frozenset({"max_message", "window", "request_timeout"})
 
 
@@ -32,19 +32,20 @@ class Greeting:
     """One side's HELLO."""
 
     who: dict[str, object]
-    """Worker: pool, worker, pid, generation, interface. Gateway: gateway, pid."""
+    """Facts about the sender. Of a worker: pool, worker, pid, generation, interface, id. Of a
+    gateway: gateway, pid."""
     features: frozenset[str] = frozenset()
     version_low: int = VERSION_LOW
     version_high: int = VERSION_HIGH
     max_message: int = MAX_MESSAGE
-    """Largest encoded message that this side takes, in bytes."""
+    """Bytes of the largest encoded message that this side takes."""
     window: int = WINDOW
-    """Initial credit of every call for what this side receives, in bytes."""
+    """Bytes of credit that every call has at first, for bodies that this side receives."""
     request_timeout: float = 0.0
-    """A gateway's: seconds from OPEN until it gives a call up whose response has not begun; 0.0:
-    it never does, or has not said."""
+    """Seconds from OPEN until a gateway abandons a call without a response; 0.0 if it never does or
+    has not said."""
     extra: dict[str, object] = field(default_factory=dict[str, object])
-    """Limits of the peer that this version does not know; kept, never interpreted."""
+    """Limits of the peer that this version does not know. They are kept and not interpreted."""
 
     def message(self) -> Hello:
         limits: dict[str, float] = {"max_message": self.max_message, "window": self.window}
@@ -55,7 +56,7 @@ class Greeting:
 
     @classmethod
     def read(cls, message: Hello) -> "Greeting":
-        """The peer's greeting. Raises RemoteProtocolError for what version 1 cannot mean."""
+        """Reads the peer's HELLO. Raises RemoteProtocolError if version 1 does not allow it."""
         _, magic, low, high, features, limits, who = message
         if magic != MAGIC:
             raise RemoteProtocolError(f"HELLO begins with {magic!r}, not {MAGIC!r}")
@@ -84,7 +85,7 @@ def _size(limits: dict[str, float], name: str, default: int, least: int) -> int:
 
 
 def negotiate(ours: Greeting, theirs: Greeting) -> tuple[int, frozenset[str]]:
-    """The version to speak and the features to use; both sides come to the same answer."""
+    """Returns the version to speak and the features to use. Both sides get the same answer."""
     version = min(ours.version_high, theirs.version_high)
     if version < max(ours.version_low, theirs.version_low):
         raise RemoteProtocolError(

@@ -1,8 +1,9 @@
-"""A whole link without its socket: feed bytes, get messages; say something, take bytes.
+"""A whole link without its socket: it is fed bytes and yields messages; it is told what to say and
+yields bytes.
 
 `GatewayLink` and `WorkerLink` are its two ends. A driver owns the socket and has no rules of its
-own: what it receives goes to `receive`, what `take_batch` gives goes out, and `schedule_flush` is
-called when there came to be output to take. Reading never waits on writing, on either side.
+own. It hands received bytes to `receive` and sends what `take_batch` returns; the link calls
+`schedule_flush` as soon as there is output. Reading never waits on writing, on either side.
 """
 
 from abc import ABC, abstractmethod
@@ -31,18 +32,19 @@ from .messages import (
 from .outbox import Outbox
 
 Received = tuple[Call | None, Message]
-"""A message and the call that it is about, None for the link's own messages."""
+"""A message and its call; None instead of a call for messages about the link itself."""
 
 
 MAX_TEXT: Final = 16_384
-"""Longest text for people in a message, in bytes (SPEC.md 5: a few kilobytes)."""
+"""Bytes of the longest text for people in a message (SPEC.md 5: a few kilobytes)."""
 
 
 def clip_text(text: str, *, end: bool = False) -> str:
-    """A reason, an error, a log tail as it can travel: its first MAX_TEXT bytes, or its last.
+    """Cuts a text for people (a reason, an error, the tail of a log) to its first MAX_TEXT bytes,
+    or with `end` to its last ones.
 
-    What UTF-8 cannot carry becomes an escape. A lone surrogate gets into an exception's text as
-    easily as a client writes "\\ud800" into its JSON, and must not cost more than that exception.
+    Characters that UTF-8 cannot carry are escaped. A client that writes "\\ud800" into its JSON
+    brings a lone surrogate into an exception's text, and that must not end the link.
     """
     if text.isascii():
         return text[-MAX_TEXT:] if end else text[:MAX_TEXT]
@@ -51,18 +53,18 @@ def clip_text(text: str, *, end: bool = False) -> str:
 
 
 def utf8_size(text: str) -> int:
-    """What a text costs in credit, in bytes."""
+    """Bytes of a text as UTF-8, which is what it costs in credit."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 class LinkMachine(ABC):
-    """What both ends share: the greeting, the output, the walk through the tables."""
+    """The part of a link that both ends share: the greeting, the output, the tables of calls."""
 
     peer_kinds: frozenset[int]
     """Kinds about the link as a whole that the peer may send once HELLO has passed."""
 
     def __init__(self, greeting: Greeting, schedule_flush: Callable[[], None]) -> None:
-        """`schedule_flush` is called when there is output to take and there was none before."""
+        """`schedule_flush` is called when there is output and there was none before."""
         self.ours = greeting
         self.theirs: Greeting | None = None
         self.version = 0
@@ -71,7 +73,7 @@ class LinkMachine(ABC):
         self.calls: dict[int, Call] = {}
         self.last_call_id = 0
         self._decoder = Decoder(greeting.max_message)
-        # Until the peer has said its own limit, ours holds: HELLO is far below either.
+        # Our own limit holds until the peer has announced one; HELLO is far below both.
         self._outbox = Outbox(schedule_flush, greeting.max_message)
         self._send_window = 0
 
@@ -82,19 +84,20 @@ class LinkMachine(ABC):
         return bool(self._outbox)
 
     def take_batch(self) -> list[bytes]:
-        """The next batch of bytes to write, as buffers; none when there is nothing to say."""
+        """Returns the next batch of bytes to write, as buffers; an empty list if there is none."""
         return self._outbox.take()
 
     def take_output(self) -> bytes:
-        """The same in one piece, b"" when there is none."""
+        """Returns all output in one piece; b"" if there is none."""
         return b"".join(self.take_batch())
 
     def greet(self) -> None:
-        """Says HELLO: the first thing on a new link."""
+        """Says HELLO, which is the first message on a link."""
         self._put(self.ours.message())
 
     def bye(self, code: int, reason: str) -> None:
-        """Ends the link: what is queued still goes out, then the driver closes the socket."""
+        """Ends the link with BYE. Queued messages still go out; then the driver closes the
+        socket."""
         if self.state != "closed":
             self.state = "closed"
             data = self._outbox.encode((BYE, code, clip_text(reason)))
@@ -114,19 +117,20 @@ class LinkMachine(ABC):
         self._put((PONG, token, vitals))
 
     def drain(self, reason: str) -> None:
-        """Worker: send me nothing new, I still serve what I have. Gateway: finish and go."""
+        """Says DRAIN. From a worker it means: open no more calls, I serve those that I have. From a
+        gateway it means: finish your calls and end."""
         self._put((DRAIN, clip_text(reason)))
 
     def event(self, call: Call, event: dict[str, object]) -> None:
-        """Any ASGI event in its general form. One that cannot travel (too large, of types that
-        msgpack lacks: see `codec.encode`) is refused and leaves no trace."""
+        """Sends an ASGI event in its general form. One that cannot travel (too large, or with types
+        that msgpack lacks: see `codec.encode`) raises, and changes nothing."""
         data = self._outbox.encode((EVENT, call.call_id, event))
         self._move(call, EVENT)
         self._outbox.put_after(call.call_id, (data,))
 
     def send_ws_message(self, call: Call, data: bytes | str, more: bool) -> None:
-        """A piece of a WebSocket message: at most MAX_BODY and `call.send_credit` bytes, a text
-        by its UTF-8 length. `more`: the message goes on in the next piece."""
+        """Sends a piece of a WebSocket message, of MAX_BODY and `call.send_credit` bytes at most (a
+        text is measured as UTF-8). `more` says whether the message goes on."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data, more))
         call.spend(size)
@@ -134,25 +138,26 @@ class LinkMachine(ABC):
         self._outbox.put_body(call.call_id, (encoded,))
 
     def reset(self, call: Call, code: int, reason: str) -> None:
-        """Gives a call up. Its bodies that still wait are dropped."""
+        """Sends RESET for a call. Bodies of it that wait in the outbox are dropped."""
         self._move(call, RESET)
         self._put((RESET, call.call_id, code, clip_text(reason)))
         self._outbox.drop(call.call_id)
 
     def taken(self, call: Call, count: int) -> None:
-        """The consumer took `count` bytes of body; the peer hears of it in half windows."""
+        """The consumer took `count` bytes of body. The peer gets credit in steps of half a
+        window."""
         window = call.receive_window
         if window is not None and (grant := window.taken(count)):
             self._grant(call, grant)
 
     def wanted(self, call: Call) -> None:
-        """The consumer waits for body bytes, which may not have been allowed to come yet."""
+        """The consumer waits for body bytes. If the window was closed, it is opened."""
         window = call.receive_window
         if window is not None and (grant := window.wanted()):
             self._grant(call, grant)
 
     def settle(self, call: Call) -> None:
-        """Everything owed is announced: the peer wants to know how far the consumer has come."""
+        """Announces all credit that is owed: the peer has asked how far the consumer is."""
         window = call.receive_window
         if window is not None and (grant := window.open()):
             self._grant(call, grant)
@@ -170,21 +175,22 @@ class LinkMachine(ABC):
 
     @abstractmethod
     def _move(self, call: Call, move: int) -> None:
-        """Makes our move. Raises LocalProtocolError where the table has none."""
+        """Makes our move. Raises LocalProtocolError if the table has no such move."""
 
     # -- hearing -----------------------------------------------------------------------------
 
     @abstractmethod
     def receive(self, data: bytes | memoryview) -> Iterator[Received]:
-        """Messages that `data` completes, each lawful in its link's and call's state.
+        """Yields the messages that `data` completes, each of them legal in the state of the link
+        and of its call.
 
-        Raises RemoteProtocolError at the first that is not, after the good ones before it; the
-        driver then says `bye(error.code, error.reason)` and closes. After the link's end
-        everything is ignored: it was on its way.
+        Raises RemoteProtocolError at the first that is illegal, after the good ones before it; the
+        driver then says `bye(error.code, error.reason)` and closes. After the link's end all
+        messages are ignored, because they were on their way.
         """
 
     def _link_message(self, message: Message) -> Iterable[Received]:
-        """The link's own small table: HELLO first and once, then what the peer may say."""
+        """Checks a message about the link itself: HELLO comes first and once."""
         if message[0] == HELLO:
             if self.state != "greeting":
                 raise RemoteProtocolError("a second HELLO")
@@ -210,5 +216,5 @@ class LinkMachine(ABC):
 
 
 def unlawful(move: int, state: str, call: Call) -> str:
-    """The sentence for a move that its table does not have."""
+    """The sentence for a move that the table does not have."""
     return f"{name_of(move & 31)} about call {call.call_id}, whose half is {state!r}"

@@ -1,8 +1,8 @@
 """Every message of a link, as the msgpack array that travels.
 
-A message is a plain tuple whose first element is its kind. Tuples are what the unpacker yields
-and what the packer takes, so the hot path builds no object twice; the aliases below give type
-checkers the shape of each (they narrow a `Message` on `message[0] == OPEN`).
+A message is a plain tuple, and its first element is its kind. The unpacker yields tuples and the
+packer takes them, so the hot path builds no object twice. The aliases below give type checkers the
+shape of each message (they narrow a `Message` on `message[0] == OPEN`).
 
 Numbers never change meaning. A new kind takes a new number behind a feature name (SPEC.md 3.2).
 """
@@ -52,7 +52,7 @@ HOLD_BODY: Final = 2
 """The request window starts at zero: the worker's first CREDIT says that the app wants the body
 (how `Expect: 100-continue` reaches the app, RFC 9110 section 10.1.1)."""
 
-# Codes of RESET: why a call is given up.
+# Codes of RESET: why a call is abandoned.
 CLIENT_GONE: Final = 1
 TIMED_OUT: Final = 2
 APP_FAILED: Final = 3
@@ -68,25 +68,27 @@ BYE_REFUSED: Final = 3
 
 # What gateway and worker say to each other in an EVENT, beside ASGI's own.
 REASON: Final = "propylon.reason"
-"""The app's own reason phrase: `status` int, `reason` bytes. Before the response (SPEC.md 5.4)."""
+"""The event with the app's own reason phrase: `status` int, `reason` bytes. It comes before the
+response (SPEC.md 5.4)."""
 
 # Features (SPEC.md 3.2).
 NAMES_AS_WRITTEN: Final = "names-as-written"
-"""Names of a response's fields may have capitals: they reach the client as the app wrote them."""
+"""Feature: names of a response's fields may have capitals and reach the client as they were
+written."""
 FEATURES: Final = frozenset({NAMES_AS_WRITTEN})
-"""All that this implementation can do."""
+"""All features that this implementation has."""
 
 MAX_BODY: Final = 65_536
-"""Largest body in one message, in bytes."""
+"""Bytes of body in one message at most."""
 MAX_MESSAGE: Final = 1_048_576
-"""Largest encoded message that this implementation takes, in bytes; announced in HELLO."""
+"""Bytes of the largest encoded message that this implementation takes; announced in HELLO."""
 WINDOW: Final = 262_144
-"""Initial byte credit of a call, per direction; announced in HELLO."""
+"""Bytes of credit that a call has at first in each direction; announced in HELLO."""
 MAX_CALL_ID: Final = 2**53 - 1
-"""Ids only rise; at a million calls a second they last 285 years."""
+"""The largest id of a call. Ids only rise; at a million calls a second they last 285 years."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
-"""Header fields in their order: lower-case name, value without outer white space."""
+"""Header fields in their order: a name in lower case, and a value without outer blanks."""
 Address = tuple[str, int] | tuple[str, None]
 """Host and port, or the path of a Unix socket and None."""
 
@@ -94,10 +96,10 @@ Scope = tuple[
     str, str, str, str, bytes, bytes, str, Pairs, Address | None, Address | None,
     dict[str, object] | None,
 ]  # fmt: skip
-"""What a request is, as the gateway saw it; the worker makes the ASGI scope or WSGI environ of it:
-(type "http" or "websocket", HTTP version "1.1", method, scheme, raw path still percent-encoded,
-query string, root path, headers, client, server, extensions). Facts of the gateway (scheme,
-client, server) have places of their own and never mix with fields that a client can send."""
+"""A request as the gateway saw it, of which the worker makes the ASGI scope or WSGI environ: type
+("http" or "websocket"), HTTP version ("1.1"), method, scheme, raw path (still percent-encoded),
+query string, root path, headers, client, server, extensions. Facts of the gateway (scheme, client,
+server) have places of their own and never mix with fields that a client can send."""
 
 Hello = tuple[
     Literal[0], str, int, int, tuple[str, ...], dict[str, float], dict[str, object]
@@ -128,5 +130,5 @@ Message = (
 
 
 def name_of(kind: object) -> str:
-    """The message's name for an error text; a number that is none says so."""
+    """The name of a kind for an error text, also for a number that is not a kind."""
     return KIND_NAMES.get(kind, f"kind {kind!r}") if isinstance(kind, int) else f"{kind!r}"

@@ -1,8 +1,8 @@
-"""What waits to go out on a link, in the order in which it goes.
+"""Messages that wait to go out on a link, in the order in which they go.
 
-A message waits behind the *same call's* waiting bodies and nobody else's: control overtakes body
-bytes, and the bodies of different calls take turns, so a large download on one call costs the
-others one message's time (PROTOCOL rule: FastCGI died of the lack of this).
+A message waits behind the waiting bodies of the *same call* only. Control messages overtake bodies,
+and bodies of different calls take turns. So a large download on one call costs the others the time
+of one message. (FastCGI lacks this, and its multiplexing was therefore hardly ever used.)
 """
 
 from collections import deque
@@ -14,10 +14,10 @@ from .errors import LocalProtocolError
 from .messages import Message, name_of
 
 BATCH: Final = 262_144
-"""Bytes that one `take` gives, short of the message that crosses the line."""
+"""Bytes that one `take` returns, and the rest of the message that exceeds them."""
 SEND_BUFFER: Final = 2 * BATCH
-"""What a driver asks for as its socket's send buffer, in bytes. The usual one does not hold a
-batch, and a Unix socket says that it is writable again only when it is nearly empty."""
+"""Bytes of the send buffer that a driver asks its socket for. The default does not hold a batch,
+and a Unix socket is writable again only when it is nearly empty."""
 LARGE: Final = 4_096
 """Bytes from which a buffer is sent from where it lies; smaller ones are joined, since a copy of so
 little costs less than one more buffer in a system call."""
@@ -41,9 +41,9 @@ class Outbox:
         self._ready: list[bytes] = []
         self._size = 0
         self._has_large = False
-        """Whether some buffers of `_ready` are better not copied."""
+        """Whether `_ready` has buffers that are too large to be copied."""
         self.bodies: dict[int, deque[Sequence[bytes]]] = {}
-        """By call, the messages that take turns. For others to see whether there are any."""
+        """Call id -> its messages that take turns. Others may only look whether there are any."""
         self._last = b""
         self.max_message = max_message
         """Bytes of the largest message that the peer takes."""
@@ -52,13 +52,13 @@ class Outbox:
         return bool(self._ready or self.bodies or self._last)
 
     def limit(self, max_message: int) -> None:
-        """The peer has said which messages it takes."""
+        """Sets the largest message that the peer takes, which HELLO has announced."""
         self.max_message = max_message
 
     def encode(self, message: Message) -> bytes:
-        """The message as the peer can take it. Raises LocalProtocolError where it is too large,
-        and what `codec.encode` raises. Every put takes what this gave, so that whoever puts can
-        encode first and change its own state after."""
+        """Encodes a message. Raises LocalProtocolError if it is too large for the peer, and what
+        `codec.encode` raises. Every `put` takes encoded messages, so that a caller can encode
+        first and change its own state afterwards."""
         data = encode(message)
         if len(data) > self.max_message:
             raise LocalProtocolError(
@@ -76,10 +76,10 @@ class Outbox:
             self._schedule_flush()
 
     def put_body(self, call_id: int, buffers: Sequence[bytes]) -> None:
-        """Queues a message that carries a body, made of these buffers. While little waits, bodies
-        are not set apart."""
+        """Queues a message with a body, made of these buffers. While little waits, it need not take
+        turns."""
         if not self.bodies and self._size < BATCH:
-            if len(buffers) == 1:  # a small one, as most are
+            if len(buffers) == 1:  # most are small
                 self.put(buffers[0])
             else:
                 self._put_buffers(buffers)
@@ -97,7 +97,7 @@ class Outbox:
             self._put_buffers(buffers)
 
     def put_small_after(self, call_id: int, data: bytes) -> None:
-        """The same for one small buffer, as nearly all are."""
+        """Does what `put_after` does, for one small buffer; nearly all are."""
         if call_id in self.bodies:
             self.bodies[call_id].append((data,))
         else:
@@ -124,11 +124,11 @@ class Outbox:
             self._schedule_flush()
 
     def drop(self, call_id: int) -> None:
-        """Forgets the waiting bodies of a call that was given up."""
+        """Drops the waiting bodies of a call that was reset."""
         self.bodies.pop(call_id, None)
 
     def take(self) -> list[bytes]:
-        """The next batch as buffers, none when nothing waits."""
+        """Returns the next batch, as buffers; an empty list if nothing waits."""
         if self.bodies:
             self._take_turns()
         batch = self._ready
@@ -144,7 +144,7 @@ class Outbox:
         return batch if len(batch) == 1 else [b"".join(batch)]
 
     def _take_turns(self) -> None:
-        """One message from each call's queue, round and round, until the batch is full."""
+        """Takes one message from the queue of each call in turn, until the batch is full."""
         bodies = self.bodies
         while bodies and self._size < BATCH:
             call_id = next(iter(bodies))
@@ -155,7 +155,7 @@ class Outbox:
 
 
 def _small_ones_joined(buffers: list[bytes]) -> list[bytes]:
-    """The same bytes: each run of small buffers is one, large ones are not touched."""
+    """Returns the same bytes with each run of small buffers joined. Large ones stay as they are."""
     joined: list[bytes] = []
     run: list[bytes] = []
     for data in buffers:

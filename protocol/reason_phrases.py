@@ -1,4 +1,4 @@
-"""What a status is called where nobody says otherwise: both ends of a link know it."""
+"""The standard reason phrase of each status, which both ends of a link use."""
 
 from typing import Final
 

@@ -1,8 +1,8 @@
-"""What an app has said of a response and the link has not yet: it travels together.
+"""Gathers what an app says of one response in one turn of its loop, so that it travels together.
 
-An app says a head, bodies and the end one by one. What it says of one response in one turn of its
-loop becomes as few messages as can carry it, one complete RESPONSE where that is enough (SPEC.md
-6.6). Nothing waits for more to come: what is gathered goes out with the batch, as anything else.
+An app says a head, bodies and the end one by one. What it says in one turn becomes as few messages
+as can carry it, and one complete RESPONSE if that is enough (SPEC.md 6.6). Nothing waits for later
+turns: what is gathered goes out with the link's next batch.
 """
 
 from typing import Final, Literal
@@ -17,25 +17,25 @@ take many times the memory that their credit allows for."""
 
 
 class ResponseBatch:
-    """Of one call, from the first word in a batch until the batch goes out."""
+    """The gathered part of one call's response, from its first piece until the batch goes out."""
 
     __slots__ = ("_call_id", "_head", "_pieces", "_size", "state")
 
     def __init__(self, call_id: int, head: bytes = b"") -> None:
-        """`head`: the RESPONSE_START, encoded; b"" if it is on its way already."""
+        """`head` is the encoded RESPONSE_START; b"" if that was sent in an earlier turn."""
         self._call_id = call_id
         self._head = head
         self._pieces: list[bytes] = []
         self._size = 0
         self.state: Literal["body", "complete"] = "body"
-        """Of the response's half, once the batch is out: as in `calls.RESPONSE_TABLE`."""
+        """The state of the response half after the batch, as in `calls.RESPONSE_TABLE`."""
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes more still fit into one message."""
+        """Whether `size` more bytes fit into one message."""
         return self._size + size <= MAX_BODY and len(self._pieces) < MOST_PIECES
 
     def add(self, body: bytes, more: bool) -> None:
-        """A piece for which there is room."""
+        """Adds a piece of the body, for which there is room."""
         if body:
             self._pieces.append(body)
             self._size += len(body)
@@ -43,8 +43,8 @@ class ResponseBatch:
             self.state = "complete"
 
     def release(self, outbox: Outbox, *, ended: bool = False) -> None:
-        """Puts it all into the outbox, as messages; from here on the batch is empty. `ended`: the
-        call has left the app, which only a complete response can say."""
+        """Puts everything into the outbox, as messages, and empties the batch. `ended` says that
+        the call has left the app, which only a message with the whole response can carry."""
         head, pieces, size = self._head, self._pieces, self._size
         complete = self.state == "complete"
         self._head, self._pieces, self._size = b"", [], 0
@@ -54,7 +54,7 @@ class ResponseBatch:
             message = encode_response(head, pieces, size, ended)
             if size < LARGE:
                 outbox.put_after(self._call_id, message)
-            else:  # a body like any other: it takes its turn (SPEC.md 8)
+            else:  # it takes turns with the bodies of other calls (SPEC.md 8)
                 outbox.put_body(self._call_id, message)
             return
         if head:
@@ -62,6 +62,6 @@ class ResponseBatch:
         if pieces:
             body = encode_response_body(self._call_id, pieces, size, not complete, ended)
             outbox.put_body(self._call_id, body)
-        elif complete:  # the bare end is no body, and need not take turns with any
+        elif complete:  # an end without a body need not take turns
             end = encode_response_body(self._call_id, [], 0, False, ended)
             outbox.put_after(self._call_id, end)

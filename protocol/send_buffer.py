@@ -1,9 +1,9 @@
-"""Bytes on their way into a socket that takes as many of them as it likes.
+"""Bytes that wait for a socket to take them.
 
-They lie in the buffers in which they came and are not joined for the road: `sendmsg` takes a list.
-`send` is the one loop that sends what is left, for both ends of a link; it is given the socket's
-`sendmsg` and so knows no socket. A driver that sends by itself calls `sendmsg` with `buffers` and
-says to `sent` what it took.
+They stay in the buffers in which they came, because `sendmsg` takes a list of buffers. `send` is
+the one loop that sends what is left, for both ends of a link. It is given the socket's `sendmsg`
+and so knows no socket. A driver that sends by itself calls `sendmsg` with `buffers` and reports to
+`sent` how many bytes it took.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 MOST_BUFFERS: Final = 1_024
-"""Buffers that one `sendmsg` takes (IOV_MAX, limits.h): more are EMSGSIZE, with nothing sent."""
+"""Buffers that one `sendmsg` takes (IOV_MAX, limits.h). With more it sends nothing (EMSGSIZE)."""
 
 
 class SendBuffer:
@@ -19,20 +19,20 @@ class SendBuffer:
 
     def __init__(self) -> None:
         self.buffers: deque[bytes | memoryview] = deque()
-        """What `sendmsg` is to be given: never more than it takes, none of them empty."""
+        """The buffers for `sendmsg`: never more than it takes, and none of them empty."""
         self.size = 0
-        """Bytes in them."""
+        """Bytes in all buffers."""
 
     def __bool__(self) -> bool:
         return bool(self.buffers)
 
     def add(self, data: bytes | memoryview) -> None:
-        """Behind what waits."""
+        """Adds bytes behind those that wait."""
         self.add_all((data,))
 
     def add_all(self, buffers: Iterable[bytes | memoryview]) -> None:
-        """As `add`. Many small buffers become one, so that what a peer leaves lying takes hardly
-        more memory than its bytes."""
+        """Adds buffers behind those that wait. Many small ones are joined, so that bytes which a
+        peer does not take need hardly more memory than themselves."""
         kept, size = self.buffers, self.size
         for data in buffers:
             if data:
@@ -45,7 +45,7 @@ class SendBuffer:
         self.size = size
 
     def sent(self, count: int) -> None:
-        """The socket took the first `count` bytes, at most `size`."""
+        """Removes the first `count` bytes, which the socket took."""
         buffers = self.buffers
         if count == self.size:
             self.size = 0
@@ -65,9 +65,12 @@ class SendBuffer:
         sendmsg: Callable[[Iterable[bytes | memoryview]], int],
         refill: Callable[[], Sequence[bytes]],
     ) -> Literal["sent", "blocked"]:
-        """Sends what is here, and then what `refill` gives, batch by batch, until that is nothing:
-        "sent"; or until the socket takes no more: "blocked", and it is to be asked again when it is
-        writable. Raises what `sendmsg` raises when nobody is there (OSError)."""
+        """Sends the bytes that wait, and then the batches that `refill` returns, until it returns
+        none.
+
+        Returns "sent" then, or "blocked" as soon as the socket takes no more; it is to be called
+        again when the socket is writable. Raises OSError, as `sendmsg` does, if the peer is gone.
+        """
         while True:
             if not self.size:
                 batch = refill()
@@ -82,6 +85,6 @@ class SendBuffer:
                 return "blocked"
 
     def clear(self) -> None:
-        """Nothing of it will go out."""
+        """Drops the bytes that wait."""
         self.buffers.clear()
         self.size = 0

@@ -55,9 +55,9 @@ class WorkerLink(LinkMachine):
         self._schedule_flush = schedule_flush
         self._new_call = new_call
         self._batches: dict[int, bytes | ResponseBatch] = {}
-        """By call, what apps have said of their responses since the last batch went out. A small
-        complete one is an encoded RESPONSE that says nothing of the call's end: an app that returns
-        right after it (nearly all do) needs no END of its own."""
+        """Call id -> what its app has said of the response since the last batch went out. A small
+        complete response is kept as an encoded RESPONSE that does not end the call yet. If the app
+        returns right after it, as nearly all do, the same message ends the call too."""
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -71,12 +71,12 @@ class WorkerLink(LinkMachine):
         return self._outbox.take()
 
     def _flush_unless_scheduled(self) -> None:
-        """The outbox was empty. If a response batch was not, a flush is scheduled already."""
+        """Schedules a flush for an outbox that was empty, unless a response batch has done so."""
         if not self._batches:
             self._schedule_flush()
 
     def _release(self) -> None:
-        """Puts all batches into the outbox. They are forgotten behind that, so that the outbox
+        """Puts all batches into the outbox. They are forgotten only afterwards, so that the outbox
         schedules no flush for them."""
         for call_id, batch in self._batches.items():
             if isinstance(batch, bytes):
@@ -86,19 +86,21 @@ class WorkerLink(LinkMachine):
         self._batches.clear()
 
     def ready(self, about: dict[str, object]) -> None:
-        """The app has started. `about` is for people: app, interface, versions."""
+        """Says READY: the app has started. `about` is for people: app, interface, versions."""
         self._put((READY, about))
 
     def not_ready(self, step: str, error: str, log_tail: str) -> None:
-        """The app could not start: at which step ("import", "lifespan", ...) and why."""
+        """Says NOT_READY: the app could not start, at which step ("import", "lifespan", ...) and
+        why."""
         self._put((NOT_READY, step, clip_text(error), clip_text(log_tail, end=True)))
 
     def slots(self, count: int) -> None:
-        """How many calls this worker is willing to run at once on this link."""
+        """Says SLOTS: how many calls this worker is willing to run at once on this link."""
         self._put((SLOTS, count))
 
     def started(self, calls: Iterable[Call]) -> None:
-        """These calls are about to enter the app. Have it on the wire before they do."""
+        """Says STARTED: these calls are about to enter the app. It has to be sent before they
+        do."""
         ids: list[int] = []
         for call in calls:
             self._move(call, STARTED)
@@ -130,7 +132,7 @@ class WorkerLink(LinkMachine):
             self._gather(call, data)
 
     def start_response(self, call: Call, status: int, headers: Pairs) -> None:
-        """The head alone, refused as in `respond`."""
+        """Sends the head alone. A refused head leaves no trace, as in `respond`."""
         if len(headers) > MAX_ARRAY:
             raise LocalProtocolError(_too_many(headers))
         data = self._outbox.encode((RESPONSE_START, call.call_id, status, headers))
@@ -138,7 +140,7 @@ class WorkerLink(LinkMachine):
         self._gather(call, ResponseBatch(call.call_id, data))
 
     def send_body(self, call: Call, body: bytes, more: bool) -> None:
-        """Response body: at most MAX_BODY and at most `call.send_credit` bytes."""
+        """Sends response body, of MAX_BODY and `call.send_credit` bytes at most."""
         call.spend(len(body))
         self._move(call, RESPONSE_BODY if more else RESPONSE_BODY | LAST)
         batch = self._batches.get(call.call_id)
@@ -156,8 +158,8 @@ class WorkerLink(LinkMachine):
         super().event(call, event)
 
     def reset(self, call: Call, code: int, reason: str) -> None:
-        """Also what this turn has said of its response is given up: the gateway never hears of a
-        head that was followed by its app's failure in the same turn."""
+        """Sends RESET for a call. What this turn has said of its response is dropped: the gateway
+        never gets a head if the app fails in the same turn."""
         super().reset(call, code, reason)
         self._batches.pop(call.call_id, None)
 
@@ -166,7 +168,7 @@ class WorkerLink(LinkMachine):
         super().bye(code, reason)
 
     def end(self, call: Call) -> None:
-        """The call has left the app: its slot is free."""
+        """Says END: the call has left the app, and its slot is free."""
         if not call.move_response(END):
             raise LocalProtocolError(unlawful(END, call.response, call))
         call_id = call.call_id
@@ -259,7 +261,8 @@ class WorkerLink(LinkMachine):
         return () if call is None else ((call, message),)
 
     def _moved(self, call_id: int, move: int) -> Call | None:
-        """The gateway's move in the table of its half; None for what crossed our END."""
+        """Makes the gateway's move and returns its call; None for a message that crossed our
+        END."""
         call = self.calls.get(call_id)
         if call is None:
             if 0 < call_id <= self.last_call_id:

@@ -1,20 +1,20 @@
-"""Which worker gets the next call. Pure.
+"""Chooses the worker that gets the next call. Pure.
 
-Each worker has said how many calls it takes at once (its slots), so the choice is between those
-that have one free, and among them the one that runs the fewest. That is the least loaded whatever
-the calls cost: a worker whose calls take long keeps them, and is passed over until it is no longer
-behind. Turns alone (round robin) would send it as much as the others.
+Each worker has announced how many calls it takes at once (its slots). So the choice is between the
+workers with a free slot, and among them the one that runs the fewest calls. That is the least
+loaded one whatever the calls cost: a worker with slow calls keeps them, and is passed over until it
+is no longer behind. Taking turns (round robin) would send it as many calls as the others.
 
-Of equals the one is chosen that was chosen longest ago. On a quiet server all are equal nearly
-always, and without this the first would do all the work: its caches warm, the others' cold, and its
-memory's growth the only one.
+Among equals, the one is chosen that was chosen longest ago. On a quiet server all are equal nearly
+always, and without this rule the first worker would do all the work: only its caches would be warm,
+and only its memory would grow.
 
-Two kinds of workers are not like the others:
+Two kinds of workers are special:
 
-- One that is `late` (see `health`), or that has asked to leave, comes behind all that are well: its
-  calls would wait, or be its last. It is not excluded, since a late answer is better than none.
-- One that is `hung` gets nothing, as long as another is ready. The last is never given up: it may
-  be our judgement that is wrong, and the queue's time limit ends what waits for it in vain.
+- A worker that is `late` (see `health`), or that has asked to leave, comes behind all others: its
+  calls would wait, or be its last. It is not excluded, since a late response is better than none.
+- A worker that is `hung` gets nothing as long as another is ready. The last worker is always kept:
+  our judgement may be wrong, and the queue's time limit ends what waits for it in vain.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ from typing import Final, Generic, Protocol, TypeVar
 from .health import Grade
 
 BEHIND_ALL: Final = 1 << 30
-"""A handicap: more calls than any worker runs."""
+"""A handicap that is larger than the number of calls of any worker."""
 _NONE: Final = 1 << 60
 
 
 def handicap_of(grade: Grade, *, leaves: bool) -> int:
-    """What is added to the calls that a worker runs, where workers are compared."""
+    """The number that is added to a worker's running calls when workers are compared."""
     return BEHIND_ALL if leaves or grade != "punctual" else 0
 
 
@@ -63,11 +63,11 @@ class Balance(Generic[C]):
 
     def __init__(self) -> None:
         self._takers: list[C] = []
-        """Whoever was chosen longest ago comes first."""
+        """The workers that may get calls; the one that was chosen longest ago comes first."""
 
     def rank(self, candidates: Iterable[C]) -> None:
-        """Looks again who may get calls; to be called when one has come, gone or changed its grade.
-        Those that stay keep their turn, a new one is behind them."""
+        """Decides again which workers may get calls. To be called when a worker has come, gone or
+        changed its grade. Workers that stay keep their place; a new one comes last."""
         everybody = list(candidates)
         others = any(each.ready and not each.hung for each in everybody)
         takers = [each for each in everybody if not (others and each.hung)]
@@ -77,7 +77,7 @@ class Balance(Generic[C]):
         self._takers = stay + [each for each in takers if each not in seen]
 
     def choose(self) -> C | None:
-        """Who gets the next call; None: nobody has a free slot."""
+        """Returns the worker that gets the next call; None if none has a free slot."""
         takers = self._takers
         if len(takers) == 1:
             only = takers[0]
@@ -95,5 +95,5 @@ class Balance(Generic[C]):
         return best
 
     def slots(self) -> int:
-        """Of all that may get calls."""
+        """The slots of all workers that may get calls."""
         return sum(each.slots for each in self._takers)

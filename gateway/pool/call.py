@@ -1,4 +1,6 @@
-"""One attempt to have a worker answer an exchange; the exchange's source while it lasts."""
+"""A call: one attempt to have a worker answer an exchange. It is the exchange's source while it
+lasts.
+"""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from ..settings import PoolSettings
 
     class Carrier(Protocol):
-        """What a call needs of its member."""
+        """The part of a pool member that a call needs."""
 
         machine: GatewayLink
         who: dict[str, object]
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
         def count(self, status: int) -> None: ...
 
     class Surroundings(Protocol):
-        """What a call needs of its pool."""
+        """The part of a pool that a call needs."""
 
         clock: Callable[[], float]
         kept: KeptBodies
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 
 class PoolCall(Call):
-    """Placed on one worker at a time; placed again if that one died and a retry is allowed."""
+    """A call of a pool. It is placed on one worker; if that worker dies and a retry is allowed,
+    another call is made for the exchange."""
 
     __slots__ = (
         "_pool",
@@ -52,30 +55,30 @@ class PoolCall(Call):
         super().__init__()
         self._pool = pool
         self.exchange: Exchange | None = exchange
-        """None once nobody waits for the response any more."""
+        """None as soon as the response is complete or the call is abandoned."""
         self.member: Carrier | None = None
         """None while it waits in the queue."""
         self.deaths = 0
-        """Workers that ended with this exchange on them."""
+        """How many workers have died with this exchange on them."""
         self.refusals = 0
         self.earlier = 0
-        """Workers that have had this exchange before."""
+        """How many workers have had this exchange before."""
         self.started = False
         """Whether the worker has said that the app is called."""
         self.kept: KeptBody | None = None
-        """What went to the worker behind OPEN; None: nothing did."""
+        """The body that went to the worker behind OPEN; None if none did."""
         self.since = now
         """Made, taken from the queue or given body, whichever was last; monotonic seconds."""
         self.waited = 0.0
-        """Seconds that it was in the queue, earlier attempts included."""
+        """Seconds in the queue, with those of earlier attempts."""
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for the response."""
+        """Whether a client waits for the response."""
         return self.exchange is not None
 
     def account(self) -> Account:
-        """Where the exchange has got to."""
+        """What the pool has done for the exchange so far."""
         member, waited = self.member, self.waited
         if member is None:
             waited += self._pool.clock() - self.since
@@ -106,15 +109,15 @@ class PoolCall(Call):
         self.response = "ended"
 
     def detach(self) -> Exchange | None:
-        """The exchange has its answer, or gets it elsewhere: nobody waits for this call any more.
-        Returns the exchange; None if nobody did before."""
+        """Ends the wait for this call: its exchange has its answer, or gets it from another call.
+        Returns the exchange; None if the call was not awaited."""
         exchange, self.exchange = self.exchange, None
         return exchange
 
     def send_body(self, data: bytes, more: bool) -> None:
         if self.member is None:
-            # Without credit only the bare end comes here, and OPEN will say it: the exchange has
-            # no more body by then.
+            # Without credit only the end of the body comes here. OPEN will say it, since the
+            # exchange has no more body by then.
             return
         self.since = self._pool.clock()
         kept = self.kept
@@ -136,7 +139,7 @@ class PoolCall(Call):
     # -- once more ---------------------------------------------------------------------------
 
     def entered(self) -> None:
-        """The app is called: what may not be done twice will not be sent again."""
+        """The app is called. The body of a request that may not be done twice is dropped."""
         self.started = True
         if self._is_final:
             self.forget_body()
@@ -158,7 +161,7 @@ class PoolCall(Call):
         return another
 
     def forget_body(self) -> None:
-        """It will not be needed again, whatever becomes of the worker."""
+        """Drops the body: it will not be sent again, even if the worker dies."""
         if self.kept is not None:
             self.kept.drop()
         if self.exchange is not None:
@@ -178,11 +181,11 @@ class PoolCall(Call):
 
     @property
     def body_is_whole(self) -> bool:
-        """Whether all that went to the worker could be sent again."""
+        """Whether the whole body that went to the worker could be sent again."""
         return self.kept is None or self.kept.whole
 
     def rewind(self, exchange: Exchange) -> bytes:
-        """Makes the exchange ready to be opened anew; returns the body that follows OPEN's."""
+        """Makes the exchange ready for another OPEN. Returns the body that has to follow OPEN's."""
         kept, self.kept = self.kept, None
         if kept is None:
             return b""
@@ -194,7 +197,7 @@ class PoolCall(Call):
     # -- a WebSocket's -----------------------------------------------------------------------
 
     def send_message(self, data: bytes | str, more: bool) -> None:
-        if self.member is not None:  # without one there is no credit, and nothing to send
+        if self.member is not None:  # without a member there is no credit, and nothing to send
             self.member.machine.send_ws_message(self, data, more)
 
     def settle(self) -> None:
@@ -214,8 +217,8 @@ class PoolCall(Call):
 
 
 def under_way(calls: Iterable[PoolCall]) -> tuple[int, int, int]:
-    """How many somebody waits for: requests without a response's head, responses that are being
-    sent, WebSockets."""
+    """Counts the calls that are awaited: requests without a response's head, responses that are
+    being sent, WebSockets."""
     requests = responses = websockets = 0
     for call in calls:
         exchange = call.exchange

@@ -1,24 +1,24 @@
-"""When a worker that asks to leave is let go. Pure: time is passed in.
+"""Decides when a worker that asks to leave is let go. Pure: time is passed in.
 
-A worker that drains serves on until the gateway has answered (SPEC.md 10.4). While others stay it
-is let go. When all of a pool's workers ask, the pool itself leaves, as at a pod's end: there the
-workers are told first and the load balancer last (docs/ARCHITECTURE.md, "Lifecycle"), so for
-`delay` seconds they are kept and get calls, whose responses close their connections.
+A worker that drains serves on until the gateway has answered (SPEC.md 10.4). It is let go while
+others stay. If all workers of a pool ask, the pool itself leaves, as at the end of a pod: there the
+workers hear of it first and the load balancer last (docs/ARCHITECTURE.md, "Lifecycle"). So they are
+kept for `delay` seconds and still get calls, and the responses close their connections.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 SETTLE: Final = 1.0
-"""Seconds after which it is known whether a worker leaves alone or as one of all: those of one
-container get their SIGTERM within milliseconds, and look at it ten times a second; the containers
-of one pod within the same second. Nobody waits for it where there is no delay."""
+"""Seconds after which it is known whether a worker leaves alone or together with all others. The
+workers of one container get their SIGTERM within milliseconds and look at it ten times a second;
+the containers of one pod get it within the same second. Without a delay it is not waited for."""
 
 
 class Leaver(Protocol):
     ready: bool
     asked_to_leave: float | None
-    """Monotonic seconds."""
+    """When it asked, in monotonic seconds; None if it did not."""
 
     @property
     def hung(self) -> bool: ...
@@ -28,7 +28,7 @@ M = TypeVar("M", bound=Leaver)
 
 
 class Departures:
-    """Those of one pool."""
+    """The departures of one pool's workers."""
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -37,16 +37,16 @@ class Departures:
 
     @property
     def pool_leaves(self) -> bool:
-        """Whether every worker has asked to, and none has come since."""
+        """Whether every worker has asked to leave, and none has come since."""
         return self._since is not None
 
     def hold(self) -> None:
-        """The gateway itself is about to end: nobody goes while it finishes what is here, unless
-        others stay."""
+        """Whether the gateway itself is about to end. Then no worker is let go before the gateway
+        has finished, unless others stay."""
         self._held = True
 
     def due(self, members: Iterable[M], now: float) -> Sequence[M]:
-        """Which may go now."""
+        """Returns the members that may go now."""
         ready = [member for member in members if member.ready]
         asking = [member for member in ready if member.asked_to_leave is not None]
         stays = any(member.asked_to_leave is None and not member.hung for member in ready)

@@ -1,9 +1,8 @@
-"""The events that a worker may send about a call, and whether each has the shape that it must have.
-Pure.
+"""Checks the shape of the events that a worker may send about a call. Pure.
 
-The codec checks the types of a message's places, and the link what a response's headers are. An
-EVENT is a map, and what is in it is checked here, where it enters the gateway: behind this, header
-fields are pairs of bytes. Whether they may stand in a response is for the HTTP version to say.
+The codec checks the types of a message's fields, and the link checks the headers of a response. An
+EVENT is a map, whose content is checked here, where it enters the gateway: from here on, header
+fields are pairs of bytes. Whether they may stand in a response is decided by the HTTP version.
 """
 
 from typing import Final, cast
@@ -12,11 +11,11 @@ from ...protocol.messages import Pairs
 from ..exchange.errors import ResponseError
 
 NORMAL_CLOSURE: Final = 1000
-"""What a WebSocket is closed with where the app names no code (RFC 6455 section 7.4.1)."""
+"""The code of a close for which the app names none (RFC 6455 section 7.4.1)."""
 
 
 def acceptance_of(event: dict[str, object]) -> tuple[str | None, Pairs]:
-    """Subprotocol and header fields of a `websocket.accept`. Raises ResponseError."""
+    """The subprotocol and header fields of a `websocket.accept`. Raises ResponseError."""
     subprotocol, fields = event.get("subprotocol"), event.get("headers") or ()
     if not (subprotocol is None or isinstance(subprotocol, str)):
         raise ResponseError(f"the subprotocol {subprotocol!r} is no text")
@@ -29,12 +28,12 @@ def acceptance_of(event: dict[str, object]) -> tuple[str | None, Pairs]:
 
 
 def closure_of(event: dict[str, object]) -> tuple[int, str]:
-    """Code and reason of a `websocket.close`."""
+    """The code and reason of a `websocket.close`."""
     code, reason = event.get("code"), event.get("reason")
     return code if isinstance(code, int) else NORMAL_CLOSURE, str(reason or "")
 
 
 def phrase_of(event: dict[str, object]) -> tuple[int, bytes] | None:
-    """Status and reason phrase of a `propylon.reason`; None if it does not say them."""
+    """The status and reason phrase of a `propylon.reason`; None if they are not there."""
     status, phrase = event.get("status"), event.get("reason")
     return (status, phrase) if isinstance(status, int) and isinstance(phrase, bytes) else None

@@ -1,7 +1,7 @@
-"""One worker, over one link: the driver of its socket.
+"""A pool member over a link: the driver of one worker's socket.
 
-Every message is handed on in the turn that received it. What one turn of the poller has put into
-the outbox goes out at its end in one `send`.
+Every message is handed on in the turn that received it. All that one turn of the poller has put
+into the outbox goes out at the turn's end, in one `send`.
 """
 
 import socket
@@ -58,20 +58,20 @@ from .retry import needs_confirmation
 log = getLogger("propylon.gateway")
 
 WIND_DOWN = "propylon.wind_down"
-"""SPEC.md 10.4."""
+"""The event that tells a worker that no new clients come (SPEC.md 10.4)."""
 MOST_SAID = 1_000
-"""Messages of the link itself between two sweeps: a worker says a handful when it starts, and one
-when it is asked how it is."""
+"""Messages about the link itself between two sweeps at most. A worker sends a handful when it
+starts, and one in answer to a PING."""
 MOST_READS = 64
 """Reads of what a dead worker has left in its socket, which holds less than that."""
 EAGER = 16
-"""Calls in the outbox at which it is sent without waiting for the turn's end: the worker should
-begin while we still read; one `send` for so many calls costs next to nothing."""
+"""Calls in the outbox at which it is sent before the turn's end. The worker should begin while the
+gateway still reads, and one `send` for so many calls costs next to nothing."""
 
 
 class Member(PoolMember):
     def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
-        """Takes the link up at once: the worker is greeted and watched."""
+        """Joins the pool, greets the worker and has its socket watched."""
         super().__init__()
         greeting = Greeting(
             who={"gateway": gateway}, features=FEATURES, request_timeout=pool.request_timeout
@@ -89,13 +89,13 @@ class Member(PoolMember):
         self._ended = False
         self._why_ended = "closed its link"
         self._is_over = False
-        """Nothing that matters follows, though the link has no end of file yet."""
+        """Whether nothing that matters follows, although there is no end of file yet."""
         self._is_read = False
-        """The last read has found nothing."""
+        """Whether the last read has found nothing."""
         self._has_changed = False
-        """Its slots or its wishes, in what was read last."""
+        """Whether the last read has changed its slots or its wish to leave."""
         self._said = 0
-        """Messages that belong to no call, since the last sweep."""
+        """Messages about the link itself since the last sweep."""
         self._poller = poller
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         poller.add(sock.fileno(), self, READ)
@@ -170,7 +170,7 @@ class Member(PoolMember):
         self._heed_health()
 
     def _heed_health(self) -> None:
-        """Once for each change: the log, and the pool, which ranks its members."""
+        """Tells the log and the pool, which ranks its members, of each change of the grade."""
         before, now = self.grade, self._health.grade
         if now == before:
             return
@@ -186,7 +186,7 @@ class Member(PoolMember):
     # -- the socket --------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """One read of many messages."""
+        """Reads once, which may give many messages, and hands them on."""
         try:
             count = self._sock.recv_into(self._buffer)
         except BlockingIOError:
@@ -239,12 +239,12 @@ class Member(PoolMember):
         try:
             self._flush()
         except Exception:
-            # A worker's trouble stays on its own link: its calls are lost, and placed again.
+            # A fault of one link ends that link only: its calls are lost, and placed again.
             log.exception("%s cannot be written to", self.name)
             self.cut()
 
     def _flush(self) -> None:
-        """Sends as much as the socket takes; the poller tells when it takes more."""
+        """Sends as much as the socket takes. If that is not all, the poller watches for room."""
         if self._ended:
             return
         self._opened = 0
@@ -253,14 +253,14 @@ class Member(PoolMember):
         try:
             unsent.send(self._sock.sendmsg, self.machine.take_batch)
         except OSError as error:
-            # The worker is gone, but what it has sent is still to be read: the end is met there.
+            # The worker is gone, but what it has sent is still to be read, up to the end of file.
             log.debug("%s takes nothing more: %s", self.name, error)
             unsent.clear()
         if unsent.size and not was_blocked:
             self._poller.want(self._sock.fileno(), READ | WRITE)
 
     def _end(self, reason: str = "") -> None:
-        """The link was read to its end. The calls that are still on it are lost."""
+        """Ends the link, which was read to its end. The calls that are still on it are lost."""
         if self._ended:
             return
         self._ended = True
@@ -276,7 +276,7 @@ class Member(PoolMember):
     # -- messages ----------------------------------------------------------------------------
 
     def _deliver(self, call: PoolCall, message: Message) -> None:
-        """A call's message, straight on to the client: in the same turn, without a task."""
+        """Hands a call's message on to the exchange's sink, in the same turn and without a task."""
         exchange = call.exchange
         try:
             if message[0] == RESPONSE:
@@ -289,7 +289,7 @@ class Member(PoolMember):
             elif exchange is not None:
                 self._deliver_piece(call, exchange, message)
         except Exception:
-            # The barrier of one call: whatever is wrong with it, the link's others go on.
+            # The barrier of one call: whatever is wrong with it, the link's other calls go on.
             log.exception("a call's message could not be handed on")
             call.detach()
             if exchange is not None:
@@ -348,7 +348,7 @@ class Member(PoolMember):
                 exchange.websocket.worker_leaves(exchange)  # by now the accepted one
 
     def _refuse(self, call: PoolCall, exchange: Exchange, error: ResponseError) -> int:
-        """What the app says has not the shape of a response. Returns the status of the answer."""
+        """Answers an exchange whose app has sent a malformed event. Returns the status."""
         request = exchange.request
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s was refused: %s", request.method, path, error)
@@ -357,7 +357,7 @@ class Member(PoolMember):
         return exchange.sink.fail(exchange, 500, "The app's response was not valid HTTP.")
 
     def _deliver_reset(self, call: PoolCall, exchange: Exchange, code: int) -> None:
-        """The worker gave the call up; it keeps its slot until END."""
+        """The worker has reset the call. The slot is not free before END."""
         if code == REFUSED and not exchange.request.upgrade:
             self._pool.refused(call)
         elif code == SHUTDOWN and not exchange.status:
@@ -369,8 +369,9 @@ class Member(PoolMember):
                 self.count(status)
 
     def _hear(self, message: Message) -> None:
-        """The link's own messages. None of them is frequent, and each costs the pool a look at all
-        that it has: so a turn's are looked at once, and who says too many is no worker of ours."""
+        """Handles a message about the link itself. Each may cost the pool a look at all its
+        members, so the messages of a turn are looked at together. They are rare: a peer that sends
+        too many of them is not a worker of ours, and its link ends."""
         self._said += 1
         if self._said > MOST_SAID:
             raise RemoteProtocolError(f"more than {MOST_SAID} messages in a moment, of no call")
@@ -402,21 +403,21 @@ class Member(PoolMember):
             self._pool.could_not_start(why)
             log.debug("%s could not start: %s", self.name, why)
         elif message[0] == BYE:
-            # SPEC.md 9: whatever comes behind it is ignored, and we close too. The end of file may
-            # be long in coming, where a child of the worker's holds the link.
+            # Whatever comes behind BYE is ignored, and we close too (SPEC.md 9). The end of file
+            # may take long, if a child of the worker holds the link.
             self._is_over = True
             self._close_connecting()
             if message[1] != BYE_NORMAL:
                 self._why_ended = f"ended its link ({reason_of(message[2])})"
 
     def _close_connecting(self) -> None:
-        """Nothing more can be opened on this link."""
+        """Makes sure that no more calls are opened on this link."""
         self.slots = 0
         self.ready = False
 
 
 def _answer_to(code: int) -> tuple[int, str]:
-    """Status and sentence for a call that its worker gave up."""
+    """The status and sentence for a call that its worker has reset, by the code of the RESET."""
     if code == REFUSED:
         return 400, "The app behind this address takes no WebSockets."
     if code in (APP_FAILED, BAD_RESPONSE):

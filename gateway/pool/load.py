@@ -1,9 +1,9 @@
-"""How busy a pool is, for whoever wants to show it or to do something about it. Pure.
+"""How busy a pool is, for a status, a metric or an autoscaler. Pure.
 
-The four numbers say apart what one would blur. `running` against `slots` is how much of the workers
-is in use. `queued` says that it is not enough at this moment, which a burst may explain.
-`oldest_waiter` says for how long it has not been enough: that grows only while work comes faster
-than it is done, and is what an autoscaler should heed.
+One number would blur what these four keep apart. `running` against `slots` is the part of the
+workers that is in use. `queued` says that they are not enough at this moment, which a burst may
+explain. `oldest_waiter` says for how long they have not been enough. It grows only while work comes
+faster than it is done, and is the number that an autoscaler should heed.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLoad:
-    """Of one pool, in one gateway process, at one moment."""
+    """The load of one pool in one gateway process, at one moment."""
 
     queued: int
-    """Requests that wait for a slot, without those whose client has left."""
+    """Requests that wait for a slot. Those of clients that have left do not count."""
     running: int
-    """Calls that a worker has. May be more than `slots`: a worker that drains has none to offer,
-    and finishes what it has."""
+    """Calls that workers run. It may exceed `slots`: a worker that drains offers no slots and
+    finishes its calls."""
     slots: int
     """Calls that the workers are willing to run at once, hung workers left out."""
     oldest_waiter: float

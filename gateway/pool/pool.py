@@ -1,8 +1,8 @@
 """All workers of one app, and the one queue in front of them.
 
-Slots are announced by the workers, so waiting happens here, where it can be bounded, measured,
-cancelled and sent elsewhere. While a slot is free the queue is empty; while the queue is not
-empty, no slot is free: every change of either ends in `_dispatch`.
+Workers announce their slots, so requests wait here, where the waiting can be bounded, measured and
+cancelled, and where another worker can be chosen. While a slot is free, the queue is empty; while
+the queue is not empty, no slot is free. Every change of either ends in `_dispatch`.
 """
 
 from collections import deque
@@ -32,16 +32,17 @@ MOST_PIDS: Final = 64
 
 
 class PoolOwner(Protocol):
-    """Who is told what becomes of a pool."""
+    """Is told what becomes of a pool."""
 
     def ready_changed(self, pool: str, ready: int) -> None:
-        """So many members are ready now."""
+        """Another number of members is ready now."""
         ...
 
     def workers_changed(self, pool: str, workers: Workers) -> None: ...
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
-        """All its workers want to leave: its clients had better go elsewhere."""
+        """All workers of the pool want to leave, or (`leaving` is False) one stays again. While
+        they want to leave, clients should go elsewhere."""
         ...
 
 
@@ -53,15 +54,15 @@ class Pool:
         owner: PoolOwner,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`clock`: monotonic seconds."""
+        """`request_timeout` is in seconds, 0 means no limit; `clock` gives monotonic seconds."""
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
         self._balance: Balance[PoolMember] = Balance()
         self.now = 0.0
-        """Monotonic seconds, as of the last sweep: exact enough for reports, not for deadlines."""
+        """Monotonic seconds of the last sweep: exact enough for reports, but not for deadlines."""
         self.last_failure = ""
-        """Why the last worker could not start; "" once one is ready."""
+        """Why the last worker could not start; "" as soon as one is ready."""
         self.awake = AwakeClock()
         self.request_timeout = request_timeout
         self._owner = owner
@@ -74,7 +75,7 @@ class Pool:
         self.kept = KeptBodies()
         self._queue: PoolQueue[PoolCall] = PoolQueue(settings.queue_size, settings.queue_timeout)
         self.running: set[PoolCall] = set()
-        """Handed over and not ended."""
+        """Calls that were handed to a worker and have not ended."""
         self._outage_said = False
         self._ended: deque[int] = deque(maxlen=MOST_PIDS)
         """Processes that the supervisor has seen the end of, the latest of them."""
@@ -82,7 +83,7 @@ class Pool:
     # -- exchanges ---------------------------------------------------------------------------
 
     def submit(self, exchange: Exchange) -> None:
-        """Has the exchange, which was opened just now, answered by a worker or an error page."""
+        """Takes an exchange that was just opened, to be answered by a worker or an error page."""
         self._requests += 1
         now = exchange.opened
         call = PoolCall(self, exchange, now)
@@ -107,7 +108,7 @@ class Pool:
             exchange.uploader.credit_arrived(exchange)
 
     def _dispatch(self) -> None:
-        """Gives free slots to who waits longest."""
+        """Gives free slots to the calls that have waited longest."""
         queue = self._queue
         while queue.has_waiter():
             member = self._balance.choose()
@@ -129,18 +130,18 @@ class Pool:
         self._rank()
 
     def introduced(self) -> None:
-        """A member has said who it is."""
+        """A member has said HELLO."""
         self._report.changed(self.members, self.now)
 
     def worker_ended(self, child: int) -> None:
-        """The supervisor has seen the end of this process, which may be a worker of this pool."""
+        """The supervisor has seen the end of a process, which may be a worker of this pool."""
         self._ended.append(child)
         for member in [member for member in self.members if member.who.get("id") == child]:
             member.worker_ended()
 
     def has_ended(self, who: dict[str, object]) -> bool:
-        """Whether the supervisor has seen the end of a worker that presents itself now: it dialled,
-        died, and one of its children holds the link open."""
+        """Whether the supervisor has seen the end of the worker that says HELLO only now: it has
+        dialled and died, and a child of it holds the link open."""
         return who.get("id") in self._ended
 
     def could_not_start(self, why: str) -> None:
@@ -148,7 +149,7 @@ class Pool:
         self.last_failure = why
 
     def changed(self) -> None:
-        """A member became ready, announced other slots, wants to leave, or is late or no more."""
+        """A member became ready, announced other slots, wants to leave, or changed its grade."""
         self._let_go()
         self._rank()
         ready = sum(member.ready for member in self.members)
@@ -162,7 +163,7 @@ class Pool:
         self._dispatch()
 
     def _let_go(self) -> bool:
-        """Whoever wants to leave, and may. Returns whether anybody went."""
+        """Lets go the members that want to leave and may. Returns whether there were any."""
         due = self._departures.due(self.members, self.clock())
         for member in due:
             member.drain()
@@ -184,7 +185,7 @@ class Pool:
         self._balance.rank(self.members)
 
     def leave(self, member: PoolMember, calls: list[PoolCall], reason: str) -> None:
-        """A link has ended, read to its end; `calls` were on it and never ended."""
+        """A member's link has ended and was read to its end; `calls` on it have not ended."""
         self.members.remove(member)
         self._rank()
         ready = sum(other.ready for other in self.members)
@@ -192,7 +193,7 @@ class Pool:
         self._report.changed(self.members, self.now)
         for call in calls:
             self._lost(call, reason)
-        self._dispatch()  # a hung one may be the last now
+        self._dispatch()  # a hung worker may be the last now, and get calls again
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
         """The call has left the app: its slot is free, and the member has counted that."""
@@ -201,14 +202,15 @@ class Pool:
             call.kept.drop()
         exchange = call.exchange
         if exchange is not None:
-            # The worker ended the call without a response; its own log says why.
+            # The worker has ended the call without a response; its log says why.
             member.count(500)
             self._fail(call, 500, "The app ended without a response.")
         if self._queue.line:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
-        """The worker gave the call up before the app was called; it keeps the slot until END."""
+        """The worker has refused the call before the app was called. The slot is not free before
+        END."""
         call.count_refusal()
         if not self._try_again(call, started=False):
             self._fail(call, 502, "The workers of this app refused this request.")
@@ -221,7 +223,8 @@ class Pool:
             call.kept.drop()
 
     def broken_off(self, call: PoolCall, reason: str, *, started: bool) -> None:
-        """The worker ended, or gave the call up since it ends. `started`: as far as it has said."""
+        """The worker died, or reset the call because it ends. `started` says whether it has
+        reported the call of the app."""
         exchange = call.exchange
         assert exchange is not None, "somebody waits for it"
         call.count_death()
@@ -230,7 +233,8 @@ class Pool:
             self._fail(call, 502, "The worker that had this request ended before it answered.")
 
     def _try_again(self, call: PoolCall, *, started: bool) -> bool:
-        """Places the exchange once more, as a new call, if that may be."""
+        """Places the exchange once more, as a new call, if a retry is allowed. Returns whether it
+        was."""
         exchange = call.exchange
         if exchange is None or not may_retry(
             exchange,
@@ -258,7 +262,7 @@ class Pool:
     # -- time --------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        """Ends what has waited too long. Called a few times a second."""
+        """Ends calls that have waited too long. To be called a few times a second."""
         self.now = now
         self.awake.look(now)
         self._budget.look(now, self._requests)
@@ -279,17 +283,17 @@ class Pool:
         if exchange is None or exchange.status:
             return  # given up, or the response has begun
         if exchange.more_body and call.send_credit > 0:
-            return  # the app would take more of the body: it is the client that is late
+            return  # the app would take more of the body, so the client is late and not the app
         if call.member is not None:
             call.member.count(504)
         call.give_up(TIMED_OUT, "request timeout")
         exchange.sink.fail(exchange, 504, "The app did not answer in time.", "request-timeout")
 
     def _why_waiting(self) -> tuple[str, str]:
-        """The sentence, and the option that sets the limit."""
+        """Why a queued call is answered 503: the sentence, and the option that sets the limit."""
         if any(member.ready for member in self.members):
             return "No worker was free in time.", "queue-timeout"
-        if not self._outage_said:  # once, not once for each who waited
+        if not self._outage_said:  # once, and not once for each call that waited
             self._outage_said = True
             why = f"; the last one could not start: {self.last_failure}"
             log.error(
@@ -309,8 +313,8 @@ class Pool:
         )
 
     def waits_for(self) -> tuple[WaitingCalls, ...]:
-        """What is under way, for the log of a stop: one for each worker that has any, and one for
-        the queue."""
+        """What is under way, for the log of a stop: an entry for each worker with calls, and one
+        for the queue."""
         found: list[WaitingCalls] = []
         for member in self.members:
             requests, responses, websockets = member.under_way()
@@ -322,17 +326,19 @@ class Pool:
         return tuple(found)
 
     def keep_workers(self) -> None:
-        """The gateway is about to end, and has something to finish first."""
+        """Lets no worker go, since the gateway is about to end and has something to finish."""
         self._departures.hold()
 
     def wind_down(self) -> None:
-        """No new clients come. Apps of workers that are to leave had better end their streams."""
+        """Tells all workers that no new clients come. Apps of workers that are to leave should end
+        their streams."""
         self.winding_down = True
         for member in list(self.members):
             member.wind_down()
 
     def give_up(self) -> None:
-        """The gateway's time to finish is over: who still waits for a response hears so."""
+        """Answers all clients that still wait with an error: the gateway's time to finish is
+        over."""
         while self._queue.has_waiter():
             self._fail(self._queue.take(), 503, "The server ends, and no worker was free.")
         for call in [call for call in self.running if call.exchange is not None]:
@@ -347,6 +353,6 @@ class Pool:
                 )
 
     def drain(self) -> None:
-        """The gateway ends: every worker may go when it is done."""
+        """Lets every worker go when it has finished: the gateway ends."""
         for member in list(self.members):
             member.drain()

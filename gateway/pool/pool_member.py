@@ -1,4 +1,4 @@
-"""One worker, as its pool sees it, whatever carries its messages."""
+"""A pool member: one worker as its pool sees it, whatever carries its messages."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -16,19 +16,19 @@ class PoolMember(ABC):
         """Calls that were opened and have not ended: counted by `open`, and before the pool is
         told that one has ended."""
         self.slots = 0
-        """Calls that it is willing to run at once; 0 until it is ready and when it drains."""
+        """Calls that it is willing to run at once; 0 until it is ready, and when it drains."""
         self.ready = False
         self.grade: Grade = "punctual"
         self.asked_to_leave: float | None = None
-        """When it said DRAIN, in monotonic seconds; it serves on until it is let go."""
+        """When it said DRAIN, in monotonic seconds. It serves on until it is let go."""
         self.handicap = 0
-        """Added to `running` where the least loaded is looked for."""
+        """The number that is added to `running` when the least loaded is looked for."""
         self.who: dict[str, object] = {}
-        """Of its HELLO; empty before."""
+        """What its HELLO says of it; empty before."""
         self.answered = 0
-        """Responses: heads with a status."""
+        """Responses that have begun."""
         self.errors = 0
-        """Of these, statuses from 500 on: the app's own, and ours for a failing app."""
+        """Responses with a status from 500 on: the app's own, and ours for a failing app."""
 
     @property
     def hung(self) -> bool:
@@ -39,7 +39,7 @@ class PoolMember(ABC):
         self.handicap = handicap_of(self.grade, leaves=self.asked_to_leave is not None)
 
     def count(self, status: int) -> None:
-        """A response's head has a status."""
+        """Counts a response that has begun."""
         self.answered += 1
         if status >= 500:
             self.errors += 1
@@ -50,22 +50,22 @@ class PoolMember(ABC):
 
     @abstractmethod
     def drain(self) -> None:
-        """It gets nothing new any more, and may go when it is done. Its WebSockets, which have no
-        end of their own, are closed."""
+        """Lets the worker go: it gets nothing new, and ends when it has finished. Its WebSockets,
+        which have no end of their own, are closed."""
 
     @abstractmethod
     def wind_down(self) -> None:
-        """It hears that the gateway has no new clients, and goes on getting calls."""
+        """Tells the worker that the gateway has no new clients. It still gets calls."""
 
     @abstractmethod
     def under_way(self) -> tuple[int, int, int]:
-        """Of its calls, as `call.under_way` counts them."""
+        """Its calls, as `call.under_way` counts them."""
 
     @abstractmethod
     def worker_ended(self) -> None:
-        """Its process has ended. What it said before is read; nothing will follow, and there may be
-        no end of file: a child of its own may hold the other end of the link."""
+        """Its process has ended. What it sent before is read. Nothing will follow, and there may be
+        no end of file, because a child of the worker may hold the other end of the link."""
 
     @abstractmethod
     def sweep(self) -> None:
-        """A look at its health, a few times a second."""
+        """Looks at its health. To be called a few times a second."""

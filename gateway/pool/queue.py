@@ -1,17 +1,18 @@
-"""Who waits for a slot, in the order of arrival. Pure: told the time.
+"""The queue of a pool: calls that wait for a slot, in the order of arrival. Pure: given the time.
 
-The one queue of a pool stands in front of all its workers, as one line stands in front of all the
-counters of a bank: nobody waits behind a slow call while another worker is free. It is bounded
-twice, since either bound alone fails:
+A pool has one queue in front of all its workers, as a bank has one line in front of all its
+counters: no call waits behind a slow one while another worker is free. The queue is bounded twice,
+because either bound alone would fail:
 
-- By length (`queue_size`). Without it, an outage of a minute would be a minute's requests to answer
-  when it is over, for clients most of whom have left.
-- By time (`queue_timeout`). Without it, a short queue in front of one slow worker would keep its
-  clients waiting for as long as they like to wait.
+- By length (`queue_size`). Without it, an outage of a minute would leave the requests of a minute
+  to be answered afterwards, and most of their clients would have left.
+- By time (`queue_timeout`). Without it, a short queue in front of one slow worker would let its
+  clients wait without end.
 
-A client may leave at any moment. To take its call out of the midst of the line would cost a search;
-instead it stays in its place, is passed over when its turn comes, and is cleared away only when its
-place is wanted. So the length counts those who have left, until somebody would be refused for it.
+A client may leave at any moment. To take its call out of the middle of the line would cost a
+search. Instead the call stays in its place, is passed over when its turn comes, and is removed only
+when the place is needed. So the length counts calls without a client until another call would be
+refused for it.
 """
 
 from collections import deque
@@ -21,7 +22,7 @@ from typing import Generic, Protocol, TypeVar
 class Waiter(Protocol):
     @property
     def awaited(self) -> bool:
-        """Whether somebody still waits for the response."""
+        """Whether a client still waits for the response."""
         ...
 
 
@@ -34,16 +35,16 @@ class PoolQueue(Generic[W]):
     __slots__ = ("_patience", "_size", "line")
 
     def __init__(self, size: int, patience: float) -> None:
-        """`size`: the most that wait at once. `patience`: seconds that each may wait; 0: for as
-        long as its client does."""
+        """`size` is the most calls that wait at once; `patience` is the number of seconds that each
+        may wait, 0 for as long as its client does."""
         self._size = size
         self._patience = patience
         self.line: deque[tuple[float, W]] = deque()
-        """Since when, in monotonic seconds, and who, those who have left among them. For others to
-        see whether it is empty, as they do with every call that ends, and for nothing else."""
+        """Since when (in monotonic seconds) and which call, those without a client among them.
+        Others may only look whether it is empty, as they do with every call that ends."""
 
     def put(self, waiter: W, now: float) -> bool:
-        """Takes its place at the end; False: the queue is full."""
+        """Puts a call at the end. Returns False if the queue is full."""
         line = self.line
         if len(line) >= self._size:
             stay = [place for place in line if place[1].awaited]
@@ -55,7 +56,7 @@ class PoolQueue(Generic[W]):
         return True
 
     def has_waiter(self) -> bool:
-        """Whether anybody is left whose turn can come."""
+        """Whether a call waits that still has a client."""
         line = self.line
         while line and not line[0][1].awaited:
             line.popleft()
@@ -67,8 +68,8 @@ class PoolQueue(Generic[W]):
         return self.line.popleft()[1]
 
     def take_overdue(self, now: float) -> W | None:
-        """Takes the oldest out if its wait is over: it has left, or has waited for too long. None:
-        it may wait on. Nobody behind it has waited longer."""
+        """Takes the oldest call out if its client has left or it has waited for too long. Returns
+        None if it may wait on; no call behind it has waited longer."""
         if not self.line:
             return None
         since, waiter = self.line[0]
@@ -80,9 +81,9 @@ class PoolQueue(Generic[W]):
     # -- what it looks like ------------------------------------------------------------------
 
     def waiting(self) -> int:
-        """How many wait. Looks at each."""
+        """Counts the calls that wait and have a client. It looks at each."""
         return sum(waiter.awaited for _, waiter in self.line)
 
     def oldest(self, now: float) -> float:
-        """Seconds that the oldest waiter has waited; 0.0: nobody waits."""
+        """Seconds that the oldest call has waited; 0.0 if none waits."""
         return next((now - since for since, waiter in self.line if waiter.awaited), 0.0)

@@ -1,12 +1,12 @@
-"""Where a pool's workers come in: one listening Unix socket for each pool and gateway process.
+"""The worker listener: a listening Unix socket for each pool and gateway process.
 
-Workers dial the gateway, so discovery, readiness and coming back after a restart are one
-mechanism, and adding capacity is starting one more worker.
+Workers dial the gateway. So discovery, readiness and reconnection after a restart are one
+mechanism, and to add capacity is to start one more worker.
 
-Who may connect is decided by the kernel: by the permissions of the socket, whose group is that of
-the directory. Credentials of the peer (SO_PEERCRED) would say less. They know a process's primary
-group only, while two containers share a volume by a supplementary one (Kubernetes' fsGroup), and
-from another user namespace they name nobody.
+The kernel decides who may connect, by the permissions of the socket, which has the group of its
+directory. Credentials of the peer (SO_PEERCRED) would say less. They show the primary group of a
+process only, while two containers share a volume by a supplementary group (Kubernetes' fsGroup);
+and for a process in another user namespace they show no user at all.
 """
 
 import os
@@ -27,11 +27,11 @@ LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether workers can still find the socket."""
 FOLDER_MODE: Final = 0o750
 MODE: Final = 0o660
-"""Who may write to it is an app worker: its owner, and the directory's group."""
+"""The socket's mode: its owner and the directory's group may connect."""
 
 
 def bind(path: str) -> socket.socket:
-    """The pool's socket. Raises OSError."""
+    """Makes the pool's socket. Raises OSError."""
     try:
         sock = bind_socket(path, MODE)
     except Untrusted as why:
@@ -42,17 +42,17 @@ def bind(path: str) -> socket.socket:
 
 
 class WorkerListener:
-    """The listening socket, and its name in the pool's directory."""
+    """The listening socket of one pool, with its name in the pool's directory."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError."""
+        """Makes the socket. Raises OSError."""
         self.path = path
         self._sock = bind(path)
         self._fault = ""
-        """Why it could not be made anew, as it was logged."""
+        """Why the socket could not be made anew, as it was logged last."""
 
     async def welcome(self, pool: Pool, gateway: int, poller: Poller) -> None:
-        """Accepts workers for ever. A worker's trouble stays on its own link."""
+        """Accepts workers for ever. A fault of one worker ends its own link only."""
         while True:
             with trio.move_on_after(LOOK_EVERY) as quiet:
                 await trio.lowlevel.wait_readable(self._sock)
@@ -70,8 +70,8 @@ class WorkerListener:
             Member(pool, sock, gateway, poller)
 
     def _look(self, pool: str) -> None:
-        """A cleaner of temporary files may have removed the name: no worker finds us then, and
-        nobody notices before one has to come back."""
+        """Makes the socket anew if its name is gone: a cleaner of temporary files may have removed
+        it, and without the name no worker can connect again."""
         if os.path.lexists(self.path):
             return
         try:

@@ -1,7 +1,8 @@
-"""What the supervisor hears of a pool's workers: who they are, how they do, what they have done.
+"""Reports a pool's workers to the supervisor: which they are, how they are, what they have done.
+Pure: time is passed in.
 
-At once when one comes, goes, or changes its standing; else about once a second while numbers
-change. Pure: time is passed in.
+A report is sent at once when a worker comes, goes, or changes its state; otherwise about once a
+second while numbers change.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +25,7 @@ class WorkersReport:
         self._next = 0.0
 
     def changed(self, members: Iterable[PoolMember], now: float) -> None:
-        """One has come or gone, or its standing is another."""
+        """A worker has come, gone or changed its state."""
         self._next = now + REPORT_EVERY
         workers = tuple(_line(member) for member in members if member.who)
         if workers != self._said:
@@ -37,13 +38,13 @@ class WorkersReport:
 
 
 class EndedWorkers:
-    """Tells of workers whose process has ended, by the supervisor's number of the child."""
+    """Passes on which worker processes have ended, by the supervisor's number of the child."""
 
     def __init__(self) -> None:
         self._hearers: list[Callable[[int], None]] = []
 
     def tell(self, hearer: Callable[[int], None]) -> None:
-        """It hears of each from now on."""
+        """Calls `hearer` for each that ends from now on."""
         self._hearers.append(hearer)
 
     def add(self, child: int) -> None:
@@ -67,7 +68,7 @@ def _line(member: PoolMember) -> LinkedWorker:
 
 
 def plain(value: object) -> int | str | None:
-    """What a worker says of itself may be anything, and of any length."""
+    """A worker's name or number as a short plain value; None for anything else."""
     if isinstance(value, str):
         return name_of(value)
     return value if type(value) is int and abs(value) < LARGEST_NUMBER else None
