@@ -27,7 +27,7 @@ BY_HAND: Final = "a worker is started by its supervisor, with --settings-fd; use
 class WorkerArguments:
     settings_fd: int | None
     channel_fd: int | None
-    """None: nobody supervises this worker."""
+    """None if no supervisor has started this worker."""
 
 
 def parse(words: Sequence[str]) -> WorkerArguments:
@@ -43,7 +43,7 @@ def parse(words: Sequence[str]) -> WorkerArguments:
 
 
 def read_settings(arguments: WorkerArguments) -> WorkerSettings:
-    """Reads the pipe to its end, and closes it. Raises SettingsError."""
+    """Reads the settings from the pipe, to its end, and closes it. Raises SettingsError."""
     supervised = arguments.channel_fd is not None
     if arguments.settings_fd is None:
         raise SettingsError(NEWER_CODE if supervised else BY_HAND)

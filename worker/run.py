@@ -1,7 +1,7 @@
 """`python -m propylon.worker`: one worker process, from its settings to its end.
 
-Started by the supervisor, it reports on its channel and prints no traceback; started by hand, it
-says on stderr what went wrong.
+A worker that the supervisor has started reports on its channel and prints no traceback. One that
+was started by hand says on standard error what went wrong.
 """
 
 import faulthandler
@@ -35,12 +35,12 @@ from .settings import SettingsError, WorkerSettings, settings_of
 logger = logging.getLogger("propylon.worker")
 
 EXIT_NOT_READY: Final = 3
-"""The app could not be started. Other codes are Python's own."""
+"""The exit code if the app could not be started. Other codes are Python's own."""
 BYE_TIMEOUT: Final = 0.5
-"""Seconds that a gateway has to take a NOT_READY."""
+"""Seconds that a gateway has to take NOT_READY."""
 OUTLIVE: Final = 20.0
-"""Seconds beyond the graceful timeout that a worker may live without its supervisor: for the app's
-shutdown, and for its threads."""
+"""Seconds beyond the graceful timeout that a worker may live without its supervisor, for the app's
+shutdown and its threads."""
 GEVENT_AND_TRIO: Final = (
     "--loop trio: the app has taken select.epoll away, as gevent's monkey.patch_all() does, and "
     "trio cannot run without it; leave --loop out"
@@ -49,8 +49,8 @@ NOT_OURS: Final = (
     signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
     signal.SIGALRM,
 )  # fmt: skip
-"""Signals that mean something to the supervisor alone, or nothing, and reach all that is in its
-process group; their defaults would end a worker, or stop it."""
+"""Signals that only the supervisor handles, although they reach its whole process group. By default
+they would end or stop a worker."""
 EXIT_TIMEOUT: Final = 5.0
 """Seconds that the app's own threads have to end after the worker has."""
 
@@ -74,7 +74,7 @@ def main() -> int:
             reserve(trio=settings.loop == "trio")
             loaded = load_app(settings)
         serve = _host(settings, loaded)
-        if settings.zygote:  # no thread before a fork, which would leave it behind
+        if settings.zygote:  # there must be no thread yet: a fork leaves threads behind
             from .process.zygote import Zygote
 
             forked = Zygote(channel.give()).serve(loaded.name, loaded.interface)
@@ -90,7 +90,7 @@ def main() -> int:
     except AppLoadError as error:
         _not_ready(settings, channel, error)
         return EXIT_NOT_READY
-    except Exception as error:  # a fault of ours: here our own frames are what matters
+    except Exception as error:  # a fault of ours, for which our own frames matter
         detail = traceback.format_exc()
         _not_ready(settings, channel, AppLoadError("worker", summary(error), detail))
         return 1
@@ -102,8 +102,8 @@ def main() -> int:
 def _host(
     settings: WorkerSettings, loaded: LoadedApp
 ) -> Callable[[WorkerSettings, LoadedApp, SupervisorChannel], None]:
-    # One host is imported, and what it needs: a WSGI worker never loads asyncio, an asyncio
-    # worker never loads trio.
+    # Only one host is imported: a WSGI worker never loads asyncio, and an asyncio worker never
+    # loads trio.
     if loaded.interface == "wsgi":
         from .wsgi.thread_host import serve
     elif settings.loop == "trio":
@@ -113,13 +113,14 @@ def _host(
     else:
         from .asgi.asyncio_host import loop_factory, serve
 
-        loop_factory(settings.loop)  # imports uvloop now: once for all workers of a zygote
+        loop_factory(settings.loop)  # imports uvloop now, once for all workers of a zygote
     return serve
 
 
 def _show_stacks() -> None:
-    """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the worker
-    survives. No Python code runs for that, so it works in a loop that hangs, and in a C call."""
+    """Has the stacks of all threads written to standard error at a crash and at SIGQUIT, which the
+    worker survives. No Python code runs for it, so it works in a loop that hangs and in a C
+    call."""
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
         return
     fd = own_log.stacks_fd()
@@ -144,7 +145,7 @@ def _say_why(channel: SupervisorChannel, error: AppLoadError) -> None:
 
 
 def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:
-    """HELLO, NOT_READY and BYE, in a breath."""
+    """Sends HELLO, NOT_READY and BYE to one gateway. Raises OSError."""
     link = WorkerLink(worker_greeting(settings, settings.interface), lambda: None)
     link.greet()
     link.not_ready(error.step, error.message, error.detail)
@@ -154,12 +155,13 @@ def _tell(path: str, settings: WorkerSettings, error: AppLoadError) -> None:
         sock.connect(path)
         sock.sendall(link.take_output())
         sock.shutdown(socket.SHUT_WR)
-        while sock.recv(65_536):  # closing over unread bytes would reset what we said
+        while sock.recv(65_536):  # to close with unread bytes would reset what was sent
             pass
 
 
 def _exit_within(seconds: float) -> None:
-    """The interpreter waits for the app's threads before it exits; not for ever."""
+    """Ends the process after some seconds, if the app's threads still run: the interpreter would
+    wait for them without end."""
 
     def leave() -> None:
         time.sleep(seconds)
@@ -170,6 +172,6 @@ def _exit_within(seconds: float) -> None:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """Ctrl-C, a terminal's hang-up or a log rotation's USR1 reach the whole process group; what
-    they mean is the supervisor's to say, or the app's, which may have a handler of its own. A
-    handler, not SIG_IGN: that would be inherited by the app's own children."""
+    """Ignores a signal that is meant for the supervisor: Ctrl-C, a terminal's hang-up, the USR1 of
+    a log rotation. An app may set a handler of its own. It is a handler, because the app's children
+    would inherit SIG_IGN."""

@@ -1,8 +1,9 @@
-"""What a worker process is told when it starts: one JSON object, from its supervisor.
+"""The settings of a worker process: one JSON object, which its supervisor sends at the start.
 
-A field that is an option of a pool is named as in the options' table (`gateway.config.options`),
-and comes from there under that name. What is left out has its default, and what is unknown is
-ignored, so that a supervisor and a worker of different versions understand each other.
+A field that is an option of a pool has the name that it has in the table of options
+(`gateway.config.options`), and comes from there under that name. A missing field has its default
+and an unknown one is ignored, so that a supervisor and a worker of different versions understand
+each other.
 """
 
 import json
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 AUTO_SLOTS: Final = 10_000
-"""Calls that an ASGI worker is willing to run at once on one link, unless told otherwise: a call
-that waits costs a few kilobytes, so the gateway's own limits are the ones that count."""
+"""Calls that an ASGI worker runs at once on one link by default. A call that waits costs a few
+kilobytes, so the gateway's own limits are the ones that count."""
 
 
 class SettingsError(Exception):
-    """Why these are no settings of a worker, as a sentence."""
+    """These are not the settings of a worker. The message is a sentence."""
 
 
 Interface = Literal["asgi", "wsgi"]
@@ -35,52 +36,55 @@ class WorkerSettings:
     pool: str = "default"
     worker_id: int = 1
     child_id: int = 0
-    """Which of all the processes that its supervisor ever started; 0: it has none."""
+    """The supervisor's number for this process; 0 without a supervisor."""
     generation: int = 1
     interface: Literal["auto", "asgi", "wsgi"] = "auto"
     factory: bool = False
     app_dir: str = ""
-    """Put first on sys.path; "" is the current directory."""
+    """The directory that is put first on sys.path; "" means the current directory."""
     pythonpath: Sequence[str] = ()
-    """More directories, put on sys.path after it."""
+    """Further directories, which are put on sys.path behind `app_dir`."""
     loop: Loop = "auto"
     threads: int = 4
-    """App threads of a WSGI worker."""
+    """Threads of a WSGI worker that run the app."""
     limit_concurrency: int = 0
-    """Calls at once, per link; 0: AUTO_SLOTS for ASGI, the number of threads for WSGI."""
+    """Calls at once on each link; 0 means AUTO_SLOTS for ASGI and the number of threads for
+    WSGI."""
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
-    """Seconds that calls have to end after SIGTERM. New ones come until the gateways let go."""
+    """Seconds that calls have to end after SIGTERM. New ones come until the gateways let the worker
+    go."""
     startup_timeout: float = 60.0
     """Seconds from the process's start to READY, as the supervisor counts them."""
     started: float = field(default_factory=time.monotonic)
-    """When these settings were made: the process has just started."""
+    """Monotonic seconds when these settings were made, just after the process has started."""
     warm_up: Sequence[str] = ()
-    """Paths that the app is asked for before READY."""
+    """Paths that the worker requests from its app before READY."""
     heartbeat_timeout: float = 30.0
-    """Seconds after which a call that nobody waits for any more, and that goes on although its time
-    is over (see `abandoned`), counts as stuck; 0: never. In a WSGI worker none does while a thread
-    serves."""
+    """Seconds after which an abandoned call that goes on although its time is over (see
+    `host.abandoned_calls`) counts as stuck; 0 means never. In a WSGI worker none counts as stuck
+    while another thread serves."""
     max_requests: int = 0
-    """Calls after which the worker asks to be replaced; 0: never, as in the next ones."""
+    """Calls after which the worker asks to be replaced. 0 means never, here and in the next
+    fields."""
     max_requests_jitter: int = 0
-    """At most so many more, by chance."""
+    """The most calls that are added to that limit at random."""
     workers_max_rss: int = 0
-    """Bytes of resident memory."""
+    """Bytes of resident memory after which the worker asks to be replaced."""
     workers_lifetime: float = 0.0
-    """Seconds."""
+    """Seconds after which the worker asks to be replaced."""
     header_map: Literal["drop", "refuse", "dangerous"] = "drop"
-    """dangerous: a WSGI environ takes fields whose names have an underscore. The gateways, which
-    are told the same, drop or refuse them otherwise."""
+    """With `dangerous` a WSGI environ takes fields with an underscore in their names. Otherwise the
+    gateways, which have the same setting, drop or refuse them."""
     log_level: str = "info"
     log_file: str = ""
-    """Where our own lines go; "" is standard error."""
+    """The file for the worker's own log; "" means standard error."""
     log_config: str = ""
-    """What `own_log.configure` takes; "": nothing."""
+    """--log-config as JSON text, for `own_log.configure`; "" if it was not given."""
     colour: bool = False
-    """Whether they are coloured."""
+    """Whether the worker's own log has colours."""
     zygote: bool = False
-    """To load the app only, and have workers forked from this process (--preload)."""
+    """Whether this process only loads the app, and workers are forked from it (--preload)."""
 
     @property
     def pool_dir(self) -> Path:
@@ -88,8 +92,8 @@ class WorkerSettings:
 
     @property
     def ready_by(self) -> float:
-        """A time by the monotonic clock: a little earlier than the supervisor loses its patience,
-        so that there is still somebody who says what took so long."""
+        """Monotonic seconds by which the app has to be ready. It is a little earlier than the
+        supervisor's own limit, so that the worker can still report what took so long."""
         return self.started + 0.9 * self.startup_timeout
 
     def slots_for(self, interface: Interface) -> int:
@@ -97,7 +101,7 @@ class WorkerSettings:
 
 
 def decode_settings(data: bytes) -> WorkerSettings:
-    """Raises SettingsError."""
+    """Reads settings from JSON. Raises SettingsError."""
     try:
         told: object = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -108,7 +112,7 @@ def decode_settings(data: bytes) -> WorkerSettings:
 
 
 def settings_of(told: Mapping[str, Any]) -> WorkerSettings:
-    """Of what JSON has made of them. Raises SettingsError."""
+    """Makes settings of a JSON object. Raises SettingsError."""
     kinds = get_type_hints(WorkerSettings)
     found: dict[str, Any] = {}
     for each in fields(WorkerSettings):
@@ -123,7 +127,7 @@ def settings_of(told: Mapping[str, Any]) -> WorkerSettings:
 
 
 def _value(name: str, kind: Any, value: Any) -> Any:
-    """The value as its field has it. Raises SettingsError."""
+    """Returns a value as the type of its field. Raises SettingsError."""
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     if choices:
         fits, wanted = value in choices, f"one of {', '.join(choices)}"

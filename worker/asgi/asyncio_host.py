@@ -1,8 +1,8 @@
-"""Hosts an ASGI app on asyncio, with uvloop's loop where it is installed.
+"""Hosts an ASGI app on asyncio, with uvloop's loop if it is installed.
 
-The sockets are watched, not wrapped in transports: a transport of uvloop's keeps what is written
-until the end of its turn, but STARTED has to be on the wire before the app is called, and one
-`send` per turn needs no buffer of its own.
+The sockets are watched and not wrapped in transports. A transport of uvloop keeps written bytes
+until the end of its turn, but STARTED has to be on the wire before the app is called; and one
+`send` for each turn needs no further buffer.
 """
 
 import asyncio
@@ -22,21 +22,22 @@ from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
 
-# GeneratorExit: a loop that closes throws away what still runs.
+# GeneratorExit comes from a loop that closes while calls still run.
 _LOOP: Final = LoopKind(
     asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit), asyncio.sleep
 )
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
-    """Runs until told to stop. Raises AppLoadError if the app cannot start."""
+    """Runs the worker until it has stopped. Raises AppLoadError if the app cannot start."""
     factory, name = loop_factory(settings.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(AsyncioHost(settings, loaded, channel, name).main())
 
 
 def loop_factory(loop: str) -> tuple[Callable[[], asyncio.AbstractEventLoop], str]:
-    """What makes the loop, and its name. Raises AppLoadError if uvloop is wanted and not there."""
+    """The function that makes the loop, and the loop's name. Raises AppLoadError if uvloop is asked
+    for and not installed."""
     if loop != "asyncio":
         try:
             import uvloop
@@ -59,7 +60,7 @@ class AsyncioHost(Host):
         super().__init__(settings, loaded, channel)
         self.loop_name = loop_name
         self._app = cast("AsgiApp", loaded.app)
-        self._loop: asyncio.AbstractEventLoop  # known in main
+        self._loop: asyncio.AbstractEventLoop  # set in main
         self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> None:

@@ -1,8 +1,8 @@
-"""One call of an ASGI 3 app, on whichever event loop.
+"""One call of an ASGI 3 app, on any event loop.
 
-Only a call that has to wait makes an Event (the host's: asyncio's or trio's, both have `set` and
-`wait`). The common call, one that has its whole request and answers it at once with one body,
-makes none: its head is kept until the body comes, and both travel as one RESPONSE.
+Only a call that has to wait makes an event (asyncio's or trio's; both have `set` and `wait`). The
+common call has its whole request and answers at once with one body, and makes none: its head is
+kept until the body comes, and both travel as one RESPONSE.
 """
 
 import logging
@@ -49,23 +49,23 @@ class Cancellable(Protocol):
 
 
 class LoopKind(NamedTuple):
-    """What a call needs of its event loop."""
+    """The part of an event loop that a call needs."""
 
     new_event: Callable[[], LoopEvent]
     passing: tuple[type[BaseException], ...]
-    """What is not the call's to stop: a cancellation, Ctrl-C."""
+    """Exceptions that a call must pass on: a cancellation, Ctrl-C."""
     sleep: Callable[[float], Awaitable[object]]
-    """Lets others run, even for 0 seconds."""
+    """Sleeps for some seconds. 0 lets other calls run."""
 
 
 class AppContext(NamedTuple):
-    """What all calls of one worker share."""
+    """Facts that all calls of one worker share."""
 
     loop: LoopKind
     state: dict[str, object]
-    """What the app's lifespan has left there; every scope gets a shallow copy."""
+    """The state that the app's lifespan has made. Every scope gets a shallow copy."""
     extensions: dict[str, object]
-    """The worker's own; every scope gets a shallow copy of these too."""
+    """The worker's own extensions. Every scope gets a shallow copy of these too."""
 
 
 class AsgiCall(HostedCall):
@@ -77,22 +77,23 @@ class AsgiCall(HostedCall):
         self._context = context
         self._event: LoopEvent | None = None
         self._line: deque[LoopEvent] | None = None
-        """Senders that wait until a message under way is out; None while none is."""
+        """Senders that wait until the message of another task is out; None while no message is
+        under way."""
         self._head: tuple[int, Pairs] | None = None
-        """http.response.start, until the first body says how it travels."""
+        """The head, until the first piece of the body decides how it travels."""
         self._streams: Pairs | None = None
         """The fields of a response that travels in pieces."""
         self._body: bytes | None = None
-        """The next piece of the request for the app."""
+        """The next piece of the request's body for the app."""
         self._chunks: deque[bytes] | None = None
-        """Pieces behind it."""
+        """Further pieces behind it."""
         self._more = False
-        """The request's last piece has not come yet."""
+        """Whether the last piece of the request's body has still to come."""
         self._told = False
-        """The app has heard of the disconnect."""
+        """Whether the app has got the disconnect."""
         self.scope: dict[str, object]
         self._task: Cancellable | None = None
-        """What runs it; None before."""
+        """The task that runs the call; None before it runs."""
 
     # -- the link's side ---------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class AsgiCall(HostedCall):
     # -- the app's side ----------------------------------------------------------------------
 
     async def run(self, app: AsgiApp) -> None:
-        """Calls the app. Raises nothing but a cancellation or Ctrl-C."""
+        """Calls the app. It raises only a cancellation or Ctrl-C."""
         try:
             await app(self.scope, self.receive, self.send)
             if self.response != "complete":
@@ -154,7 +155,7 @@ class AsgiCall(HostedCall):
             self.wake()
 
     def _returned(self) -> None:
-        """The app is done, and an HTTP response of it is not."""
+        """Ends the call of an app that has returned before its response was complete."""
         if self.awaited:
             self._give_up(BAD_RESPONSE, "the app returned without a complete response")
 
@@ -171,8 +172,8 @@ class AsgiCall(HostedCall):
                     self.session.link.taken(self, len(body))
                 return {"type": "http.request", "body": body, "more_body": more}
             if self.response in OVER:
-                # ASGI: receive after the response says so. What the client has not sent of its
-                # request by now need not come any more (SPEC.md 6.1).
+                # ASGI: a receive behind the response gives the disconnect. The part of the request
+                # that has not come by now need not come any more (SPEC.md 6.1).
                 return await self._disconnect_event()
             if self._more:
                 self.session.link.wanted(self)
@@ -180,17 +181,17 @@ class AsgiCall(HostedCall):
 
     async def _disconnect_event(self) -> AsgiEvent:
         if self._told:
-            await self._context.loop.sleep(0)  # an app that asks on and on lets others run
+            await self._context.loop.sleep(0)  # an app that asks in a loop lets others run
         self._told = True
         return {"type": "http.disconnect"}
 
     async def send(self, event: AsgiEvent) -> None:
-        """Says the event; waits for credit if it is long, and for its turn if another task's is
-        under way: what two tasks send is never mixed.
+        """Sends an event. It waits for credit if the event is long, and for its turn if the message
+        of another task is under way, so messages of two tasks are never mixed.
 
-        A cancellation while it waits for its turn withdraws the event. In the middle of its own
-        message, what is missing cannot be sent any more: an HTTP response is given up, a
-        WebSocket closed with 1011, and who sends after that gets an exception.
+        A cancellation while it waits for its turn withdraws the event. A cancellation in the middle
+        of a message leaves that message incomplete: an HTTP response is reset, a WebSocket is
+        closed with 1011, and a later send raises an exception.
         """
         if self.disconnected:
             await self._send_to_nobody(event)
@@ -219,7 +220,7 @@ class AsgiCall(HostedCall):
             if turn in line:
                 line.remove(turn)
             else:
-                self._next_in_line()  # it was our turn already
+                self._next_in_line()  # it was this sender's turn already
             raise
         unsaid, left = None, self._client_left
         try:
@@ -235,7 +236,7 @@ class AsgiCall(HostedCall):
             await self._send_to_nobody(event)
 
     async def _send_to_nobody(self, event: AsgiEvent) -> None:
-        """Does nothing (ASGI HTTP 2.3), but never for so long that others have no turn."""
+        """Does nothing (ASGI HTTP 2.3), but lets other calls run."""
         unheard = self.unheard
         if unheard is None:
             unheard = self.unheard = UnheardResponse()
@@ -248,8 +249,8 @@ class AsgiCall(HostedCall):
         await self._context.loop.sleep(pause)
 
     async def _say_rest(self, data: Fragmenter[Any], more: bool) -> None:
-        """The rest of a message, while others stand in line behind it; what is still unsaid when
-        the client leaves is dropped."""
+        """Sends the rest of a message, while other senders wait behind it. If the client leaves,
+        the rest is dropped."""
         try:
             done = False
             while not done:
@@ -269,8 +270,8 @@ class AsgiCall(HostedCall):
             self._line = None
 
     def _say(self, event: AsgiEvent) -> tuple[Fragmenter[Any], bool] | None:
-        """As much of the event as credit allows. Returns what is left of it, and whether it has
-        `more_body`; None if nothing is."""
+        """Sends as much of an event as credit allows. Returns the rest and whether the event has
+        `more_body`; None if nothing is left."""
         kind = event["type"]
         if kind == "http.response.start":
             if self._head is not None or self.response not in _NOT_BEGUN:
@@ -295,7 +296,7 @@ class AsgiCall(HostedCall):
         return None
 
     def _say_body(self, body: bytes, more: bool) -> tuple[Fragmenter[Any], bool] | None:
-        """A part of a longer response."""
+        """Sends a piece of a longer response. Returns what `_say` does."""
         if self._head is not None:
             self.session.link.start_response(self, *self._head)
             self._streams, self._head = self._head[1], None
@@ -310,11 +311,11 @@ class AsgiCall(HostedCall):
         return None if self._say_pieces(data, more) else (data, more)
 
     def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
-        """Pieces as the receiver's credit allows; whether all is said."""
+        """Sends pieces as far as credit allows. Returns whether all was sent."""
         while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
             self.session.link.send_body(self, piece, more or not data.done)
         if data.done and not more:
-            self.wake()  # a receive that waits for the end of the response
+            self.wake()  # a receive may wait for the end of the response
         return data.done
 
     async def _park(self) -> None:
@@ -343,7 +344,7 @@ class AsgiCall(HostedCall):
         self.fail(APP_FAILED, summary(error)[:500])
 
     def _broken_off(self) -> None:
-        """A message has begun that will not end."""
+        """Ends the response or WebSocket: a message has begun and will not end."""
         if self.awaited:
             self._give_up(APP_FAILED, "a send was cancelled in the middle of a body")
             self.wake()
@@ -356,8 +357,8 @@ class AsgiCall(HostedCall):
 def split(
     error: BaseException, passing: tuple[type[BaseException], ...]
 ) -> tuple[BaseException | None, BaseException | None]:
-    """What has to go on through us, and what the app has raised. A nursery of the app's may raise
-    both in one group."""
+    """Splits an error into the part that has to be passed on and the part that the app has raised.
+    A nursery of the app may raise both in one group."""
     if isinstance(error, BaseExceptionGroup):
         return cast("BaseExceptionGroup[BaseException]", error).split(passing)
     return (error, None) if isinstance(error, passing) else (None, error)

@@ -1,15 +1,15 @@
-"""The ASGI lifespan: the app's start-up and shutdown, on whichever event loop.
+"""The ASGI lifespan: the app's start-up and shutdown, on any event loop.
 
-Mode `auto` has to tell an app that does not know lifespan from one whose start-up failed. ASGI's
-lifespan specification: "If an exception is raised when calling the application callable with a
-lifespan.startup message or a scope of type lifespan, the server must continue but not send any
-lifespan events." An app whose start-up fails says `lifespan.startup.failed`, as frameworks do in
-its name. So whatever an app raises or returns without having said that, it is served. Only
-`sys.exit` is no answer to an unknown protocol: who calls it wants this process to end.
+Mode `auto` has to tell an app that does not know the lifespan from an app with a start-up that has
+failed. ASGI's lifespan specification says: "If an exception is raised when calling the application
+callable with a lifespan.startup message or a scope of type lifespan, the server must continue but
+not send any lifespan events." An app that cannot start sends `lifespan.startup.failed`; frameworks
+do so for it. So an app that raises or returns without having sent that is served. Only `sys.exit`
+is different: an app that calls it wants the process to end.
 
-Who raises before it has called `receive` has looked at the scope's type and declined, which is
-nothing to speak of. Who raises after `lifespan.startup` was handed over may have meant something:
-it is said once.
+An app that raises before it has called `receive` has looked at the scope's type and declined, which
+is not worth a line in the log. An app that raises after it got `lifespan.startup` may have meant
+something, so that is logged once.
 """
 
 import logging
@@ -24,13 +24,13 @@ logger = logging.getLogger("propylon.worker")
 
 
 class _NotLifespan(RuntimeError):
-    """The app sent an event that has no place in a lifespan."""
+    """The app has sent an event that does not belong to a lifespan."""
 
 
 class Lifespan:
     def __init__(self, app: AsgiApp, mode: LifespanMode, loop: LoopKind) -> None:
         self.state: dict[str, object] = {}
-        """What the app puts here at start-up, every call gets a shallow copy of."""
+        """The state that the app makes at start-up. Every call gets a shallow copy."""
         self.status: Literal["unsupported", "starting", "started", "failed", "ended"] = (
             "unsupported" if mode == "off" else "starting"
         )
@@ -46,7 +46,7 @@ class Lifespan:
         self._never = loop.new_event()
 
     async def run(self) -> None:
-        """The app's own task, from before start-up to after shutdown. Raises only cancellations."""
+        """Runs the app's lifespan, from start-up to shutdown. It raises only cancellations."""
         if self._mode == "off":
             return
         scope: dict[str, object] = {
@@ -125,7 +125,7 @@ class Lifespan:
         if self._received == 2:
             await self._stop.wait()
             return {"type": "lifespan.shutdown"}
-        await self._never.wait()  # there is no third event; the host cancels what waits here
+        await self._never.wait()  # there is no third event; the host cancels this wait
         return {"type": "lifespan.shutdown"}
 
     async def _send(self, event: dict[str, Any]) -> None:

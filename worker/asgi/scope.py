@@ -6,9 +6,10 @@ from ...protocol.messages import Scope
 from ..app.request_scope import below_root, path_bytes
 
 _HTTP: Final = {"version": "3.0", "spec_version": "2.3"}
-"""`send` does nothing after a disconnect. With 2.4 it would have to raise, and frameworks that read
-so stop to listen for `http.disconnect`: Starlette's streams then run on for as long as they are
-silent, and its background tasks are skipped when a client leaves. There is `state` since 2.0."""
+"""With version 2.3 `send` does nothing after a disconnect. With 2.4 it would have to raise, and
+frameworks that see 2.4 stop listening for `http.disconnect`: Starlette's streams then run on for as
+long as they are silent, and its background tasks are skipped when a client leaves. `state` exists
+since 2.0."""
 _WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.4"}
 """`send` raises an OSError after a disconnect, which frameworks turn into errors of their own."""
 
@@ -16,11 +17,12 @@ _WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.4"}
 def http_scope(
     scope: Scope, state: dict[str, object], extensions: dict[str, object]
 ) -> dict[str, object]:
-    """Plain values only: it can be copied, pickled and, but for bytes, written as JSON.
+    """The scope of an HTTP call. It holds plain values, which can be copied, pickled and, except
+    for bytes, written as JSON.
 
-    `path` holds the whole path, mount point included, as `raw_path` does; a mount point that a
-    proxy in front has cut off is put back. What is not UTF-8 becomes U+FFFD. `extensions` are the
-    worker's own, beside those that the gateway knows of.
+    `path` holds the whole path with the mount point, as `raw_path` does; a mount point that a proxy
+    in front has taken off is put back. Bytes that are not UTF-8 become U+FFFD. `extensions` are the
+    worker's own; the gateway's are added.
     """
     _, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
     path, raw_path = _paths(raw_path, root)
@@ -34,12 +36,12 @@ def http_scope(
         "raw_path": raw_path,
         "query_string": query,
         "root_path": root,
-        # A list, because middleware adds to it; its pairs stay tuples.
+        # It is a list, because middleware adds to it; its pairs are tuples.
         "headers": list(headers),
         "client": client,
         "server": server,
         "state": state.copy(),
-        # Middleware may add to it, so no two scopes have the same one.
+        # Middleware may add to it, so each scope has its own.
         "extensions": {**extensions, **more} if more else extensions.copy(),
     }
 
@@ -47,7 +49,8 @@ def http_scope(
 def websocket_scope(
     scope: Scope, state: dict[str, object], extensions: dict[str, object]
 ) -> dict[str, object]:
-    """As `http_scope`, with the subprotocols that the client offers, and `ws` for `http`."""
+    """The scope of a WebSocket. It is like `http_scope`, with the subprotocols that the client
+    offers, and with ws and wss as schemes."""
     _, version, _, scheme, raw_path, query, root, headers, client, server, more = scope
     path, raw_path = _paths(raw_path, root)
     return {
@@ -63,7 +66,7 @@ def websocket_scope(
         "client": client,
         "server": server,
         "subprotocols": [
-            # Bytes of a client's, never assumed to be ASCII.
+            # These bytes come from a client and need not be ASCII.
             name.strip(b" \t").decode("latin-1")
             for field, value in headers
             if field == b"sec-websocket-protocol"

@@ -1,4 +1,6 @@
-"""Hosts an ASGI app on trio. Only loaded with `--loop trio`: nothing else here imports trio."""
+"""Hosts an ASGI app on trio. It is loaded with `--loop trio` only, because nothing else in a worker
+imports trio.
+"""
 
 import logging
 from typing import Final, cast
@@ -21,7 +23,7 @@ _LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sl
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
-    """Runs until told to stop. Raises AppLoadError if the app cannot start."""
+    """Runs the worker until it has stopped. Raises AppLoadError if the app cannot start."""
     failure = trio.run(TrioHost(settings, loaded, channel).main)
     if failure is not None:
         raise failure
@@ -35,13 +37,14 @@ class TrioHost(Host):
     ) -> None:
         super().__init__(settings, loaded, channel)
         self._app = cast("AsgiApp", loaded.app)
-        self._nursery: trio.Nursery  # known in main
+        self._nursery: trio.Nursery  # set in main
         self._to_flush: list[LinkSession] = []
         self._flush_wanted = trio.lowlevel.ParkingLot()
         self._context = AppContext(_LOOP, {}, {"propylon.shutdown": {}})
 
     async def main(self) -> AppLoadError | None:
-        """Returns why the app could not start: raised, it would come wrapped in a group."""
+        """Runs the worker. Returns why the app could not start; if that were raised, the nursery
+        would wrap it in a group."""
         lifespan = Lifespan(self._app, self.settings.lifespan, _LOOP)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -79,7 +82,7 @@ class TrioHost(Host):
         self._nursery.start_soon(self._run, call, scope)
 
     async def _run(self, call: AsgiCall, scope: trio.CancelScope) -> None:
-        """One call; what goes wrong in it stays in it, as the nursery is everybody's."""
+        """Runs one call. Its errors stay here, because all calls share the nursery."""
         try:
             with scope:
                 await call.run(self._app)
@@ -113,7 +116,7 @@ class TrioHost(Host):
         while True:
             if not self._to_flush:
                 await self._flush_wanted.park()
-            # Once round the scheduler: what else runs in this turn goes out in the same `send`.
+            # One turn of the scheduler: what other calls say in it goes out in the same `send`.
             await trio.lowlevel.checkpoint()
             sessions, self._to_flush = self._to_flush, []
             for session in sessions:

@@ -1,13 +1,14 @@
-"""Calls that nobody waits for any more: when they are cancelled, and which of them are stuck.
+"""Abandoned calls, for which no client waits: when they are cancelled, and which of them are stuck.
 
-A client's leaving ends nothing by itself: the app is told, and what it does then is its own, as it
-may be in the middle of an order or a payment. It is cancelled for what would have ended it anyway:
+A client that leaves does not end its call. The app hears of it and goes on as it likes, since it
+may be in the middle of an order or a payment. A call is cancelled only for what would have ended it
+anyway:
 
-- the gateway gave it up for its deadline (`--request-timeout`) or because it ends;
-- its client has left, it has not begun to answer, and that deadline comes;
+- the gateway has reset it, because its deadline is over (`--request-timeout`) or the gateway ends;
+- its client has left, it has not begun to answer, and that deadline is over;
 - its client has left, and it sends a response without an end (see `unheard`).
 
-At a stop it has the same time as any other call, but for what sends without an end.
+At a stop it has the same time as any other call, unless it sends without an end.
 """
 
 import math
@@ -20,18 +21,19 @@ from ..app.request_scope import call_name
 from .link_session import LOST, HostedCall
 
 GRACE: Final = 5.0
-"""Seconds at least from `http.disconnect` to a cancellation."""
+"""Seconds from `http.disconnect` to a cancellation, at least."""
 
 
 @dataclass(slots=True)
 class _Abandoned:
     call: HostedCall
     cancel_at: float
-    """inf: there is no deadline."""
+    """Monotonic seconds; inf if there is no deadline."""
     stuck_from: float
-    """Since when there is nothing left that could end it."""
+    """Monotonic seconds since when nothing is left that could end it."""
     may_answer: bool
-    """Its time is for the begin of a response, heard or unheard."""
+    """Whether its deadline is for the beginning of a response. Then one that has begun is in
+    time, although no client gets it."""
     cancelled: bool = False
 
     def cancel(self, now: float) -> None:
@@ -39,7 +41,7 @@ class _Abandoned:
         self.stuck_from = min(self.stuck_from, now)
 
     def why(self, now: float, *, hurry: bool) -> str:
-        """Why it is to be cancelled now; "": it is not."""
+        """Why the call is cancelled now; "" if it is not. `hurry` says that the worker stops."""
         unheard = self.call.unheard
         if unheard is not None and unheard.is_endless(now, hurry=hurry):
             return "its client has left, and it sends on and on"
@@ -50,12 +52,12 @@ class _Abandoned:
 
 class AbandonedCalls:
     def __init__(self, *, cancellable: bool) -> None:
-        """A thread cannot be cancelled: what runs on one is past help when its time is over."""
+        """`cancellable` says whether a call can be cancelled. One that runs on a thread cannot."""
         self._cancellable = cancellable
         self._calls: list[_Abandoned] = []
 
     def add(self, call: HostedCall, code: int, now: float) -> None:
-        """`code` is that of the RESET, or LOST."""
+        """Takes a call that was abandoned. `code` is the code of the RESET, or LOST."""
         if code in (LOST, CLIENT_GONE):
             deadline = max(now + GRACE, _deadline(call))
             self._calls.append(_Abandoned(call, deadline, deadline, may_answer=True))
@@ -67,8 +69,8 @@ class AbandonedCalls:
     def due(
         self, now: float, running: Container[HostedCall], *, hurry: bool
     ) -> list[tuple[HostedCall, str]]:
-        """Calls to be cancelled, each once, and why. What runs no more is forgotten. `hurry`: the
-        worker stops."""
+        """Returns the calls to cancel now, each once, and a sentence for the log. Calls that do not
+        run any more are forgotten. `hurry` says that the worker stops."""
         if not self._calls:
             return []
         self._calls = [each for each in self._calls if each.call in running]
@@ -81,13 +83,13 @@ class AbandonedCalls:
         return due
 
     def stuck(self, now: float, patience: float) -> int:
-        """How many have ignored their end for so many seconds. One that still waits for a thread
-        is not stuck, whatever it waits for."""
+        """How many calls have gone on for `patience` seconds after nothing was left to end them. A
+        call that still waits for a thread is not stuck."""
         return sum(each.call.began > 0 and now - each.stuck_from > patience for each in self._calls)
 
 
 def _deadline(call: HostedCall) -> float:
-    """When its gateway would have given it up with its client still there; inf: never."""
+    """When its gateway would have reset the call if the client were still there; inf if never."""
     theirs = call.session.link.theirs
     limit = theirs.request_timeout if theirs is not None else 0.0
     if not limit or call.message[0] != "http" or call.response == "body":

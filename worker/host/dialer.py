@@ -1,4 +1,4 @@
-"""Which gateways to connect to, and when to try again."""
+"""Finds the gateways of a pool, connects to them, and decides when to try again."""
 
 import os
 import socket
@@ -11,16 +11,16 @@ from typing import Final
 from ..process.app_children import keep_from_children
 
 FIRST_DELAY: Final = 0.1
-"""Seconds before a gateway that refused is tried again; doubles up to LONGEST_DELAY."""
+"""Seconds before a gateway that refused is tried again. They double up to LONGEST_DELAY."""
 LONGEST_DELAY: Final = 1.0
 SO_PEERGROUPS: Final = 59
-"""Of asm-generic/socket.h; Python has no name for it."""
+"""The socket option of asm-generic/socket.h, for which Python has no name."""
 MOST_GROUPS: Final = 256
-"""As many as Python's getsockopt() has room for."""
+"""Groups for which Python's getsockopt() has room."""
 
 
 class DialPlan:
-    """Looks for sockets in the pool's directory; each has its own back-off."""
+    """Looks for sockets in a pool's directory. Each has a back-off of its own."""
 
     __slots__ = ("_backoff", "_directory")
 
@@ -29,7 +29,7 @@ class DialPlan:
         self._backoff: dict[str, tuple[float, float]] = {}  # path: (not before, next delay)
 
     def due(self, now: float, linked: Container[str]) -> list[str]:
-        """Paths of sockets to dial now."""
+        """Returns the paths of sockets to dial now. `linked` are those with a link."""
         found = sockets_in(self._directory)
         for gone in self._backoff.keys() - found:
             del self._backoff[gone]
@@ -40,12 +40,12 @@ class DialPlan:
         ]
 
     def ended(self, path: str, now: float, *, for_long: bool = False) -> None:
-        """A dial failed, or its link ended; `for_long`: the gateway itself is going."""
+        """A dial failed, or a link ended. `for_long` says that the gateway itself ends."""
         _, delay = self._backoff.get(path, (0.0, LONGEST_DELAY if for_long else FIRST_DELAY))
         self._backoff[path] = (now + delay, min(delay * 2, LONGEST_DELAY))
 
     def succeeded(self, path: str) -> None:
-        """The gateway greeted: what comes next starts with a short delay again."""
+        """The gateway has said HELLO: the next failure starts with a short delay again."""
         self._backoff.pop(path, None)
 
 
@@ -57,14 +57,14 @@ def sockets_in(directory: Path) -> list[str]:
                 for entry in entries
                 if entry.name.endswith(".sock") and not entry.is_symlink()
             )
-    except OSError:  # not there yet: the gateway makes it
+    except OSError:  # the directory is not there yet: the gateway makes it
         return []
 
 
 def connect(path: str) -> socket.socket:
-    """A connected, non-blocking socket. Connecting a Unix socket does not wait: it is done or it
-    fails at once (unix(7): EAGAIN when the backlog is full). Raises OSError, also for a gateway
-    that is not to be trusted."""
+    """Returns a connected, non-blocking socket. To connect a Unix socket does not wait: it succeeds
+    or fails at once (unix(7): EAGAIN if the backlog is full). Raises OSError, also if the gateway
+    is not trusted."""
     sock = keep_from_children(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         sock.setblocking(False)
@@ -77,9 +77,10 @@ def connect(path: str) -> socket.socket:
 
 
 def _check_user(sock: socket.socket, path: str) -> None:
-    """Whoever can write to the directory could put a socket there; clients' requests come only from
-    a gateway that runs as us, as root, or in the directory's group, if we are in it too, as primary
-    or supplementary one (SPEC.md 2.2)."""
+    """Raises PermissionError unless the gateway is trusted (SPEC.md 2.2): every user who may write
+    to the directory could have put a socket there. A gateway is trusted if it runs as our user, as
+    root, or in the directory's group, as its primary or a supplementary one, and we are in that
+    group too."""
     size = struct.calcsize("3i")
     _, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     if uid in (0, os.geteuid()):
@@ -95,8 +96,8 @@ def _check_user(sock: socket.socket, path: str) -> None:
 
 
 def _groups_of(sock: socket.socket) -> tuple[int, ...] | None:
-    """The peer's supplementary groups; None where the kernel does not tell (before Linux 4.13,
-    gVisor, a process in more groups than fit)."""
+    """The peer's supplementary groups; None if the kernel does not tell them (before Linux 4.13,
+    gVisor, a process in too many groups)."""
     try:
         data = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MOST_GROUPS * 4)
     except OSError:
@@ -105,6 +106,6 @@ def _groups_of(sock: socket.socket) -> tuple[int, ...] | None:
 
 
 def _is_kept_by_its_group(directory: os.stat_result, peer: int) -> bool:
-    """Whether only root, we, the peer and the group could have put a socket there."""
+    """Whether only root, our user, the peer and the group could have put a socket there."""
     owners = (0, os.geteuid(), peer)
     return directory.st_uid in owners and not directory.st_mode & stat.S_IWOTH

@@ -1,7 +1,7 @@
-"""When a worker sends what it has said. Pure: told the time.
+"""The flush policy: when a worker sends what it has said. Pure: time is passed in.
 
 A call says something on its link: an answer, a piece of one, its end. That lies in the outbox until
-somebody *flushes*, which is one `sendmsg` for all that lies there. When should that be?
+it is *flushed*, which is one `sendmsg` for all that lies there. When should that be?
 
 **At once?** A `sendmsg` and the wake-up of the gateway behind it cost both sides some ten
 microseconds, about a quarter of all that a small request costs here. Sixty calls that arrived in
@@ -9,7 +9,8 @@ one read and are answered in one millisecond would pay that sixty times, and the
 up sixty times to read one answer each.
 
 **After a delay, so that more comes together?** Then a quiet server, where nothing more comes, makes
-every client wait for nobody. Any fixed delay is too long for the one and too short for the other.
+every client wait in vain. Any fixed delay is too long for a quiet server or too short for a busy
+one.
 
 So: **when nothing more can come without waiting**. An event loop knows that moment. It runs all
 that is ready, one task after the other, and then sleeps until a socket has news. What is said in
@@ -26,21 +27,21 @@ Four things remain, and each of them is a state or a rule below.
   vain. While it is `reading`, what is said waits for its end.
 - **The turn that lasts.** Sixty calls that compute for five milliseconds each make a turn of 300,
   and the first answer would wait for the last call. So an answer waits for `ANSWER_WITHIN` at most:
-  the call that ends then sends what there is. It can be no finer, since nobody looks in the midst
-  of a call.
+  the call that ends then sends what there is. It can be no finer, since no code of ours runs in the
+  middle of a call.
 - **The socket that takes no more.** Then the gateway reads slowly, and asking again is in vain
   until the system says that it is writable. While the link is `blocked`, nothing else matters.
 - **What may not wait**, whatever else may come: STARTED has to be on the wire before the app is
-  called (SPEC.md 6.3), and PEP 3333 forbids to keep back what a WSGI app writes. Who says such a
-  thing flushes by itself.
+  called (SPEC.md 6.3), and PEP 3333 forbids to keep back what a WSGI app writes. Code that says
+  either of these flushes at once.
 
-**Threads have no turn.** In a WSGI worker the leader (see `wsgi.leader`) hears the links, calls the
+**Threads have no turn.** In a WSGI worker the leader (see `wsgi.leader`) reads the links, calls the
 app and answers, one call after the other. After each it can know only two things: whether another
 call waits in the queue, and how long the last one took. If there is another, and it would be done
 within `SEND_WITHIN` of the first thing that waits, the answer goes out with that one's. Else it
-goes out now. The bound is lower than a loop's, since this is a guess about an app's code. A leader
-whose guess was wrong is held up, and whoever takes over from it flushes first. Followers, whose
-calls wait beside each other, do not keep anything back: each flushes before it takes its next call.
+goes out now. The bound is lower than a loop's, since this is a guess about an app's code. If the
+guess was wrong, the leader is held up, and the thread that takes the lead flushes first. Followers
+run calls in parallel and keep nothing back: each flushes before it takes its next call.
 """
 
 from typing import Final, Generic, Literal, TypeVar
@@ -79,10 +80,11 @@ class FlushPolicy:
     def __init__(self) -> None:
         self.state: State = "idle"
         self.since = 0.0
-        """When the oldest thing was said that waits, in monotonic seconds; 0.0: nothing waits."""
+        """Monotonic seconds when the oldest message that waits was said; 0.0 if none waits."""
 
     def said(self, now: float) -> bool:
-        """There is something to send, and there was nothing. Whether a flush is to be asked for."""
+        """There is something to send, and there was nothing before. Returns whether a flush has to
+        be asked for."""
         if not self.since:
             self.since = now
         if self.state != "idle":
@@ -91,29 +93,29 @@ class FlushPolicy:
         return True
 
     def expects(self) -> bool:
-        """Calls begin in this turn, and will probably say something in it. Whether a flush is to be
-        asked for: behind their first steps, as they come first."""
+        """Calls begin in this turn and will probably say something in it. Returns whether a flush
+        has to be asked for, which then comes behind their first steps."""
         if self.state != "idle":
             return False
         self.state = "scheduled"
         return True
 
     def begin_reading(self) -> None:
-        """A batch of the gateway's messages is about to be heard."""
+        """A batch of the gateway's messages is about to be read."""
         if self.state == "idle" or self.state == "scheduled":
             self.state = "reading"
 
     def end_reading(self) -> None:
-        """It was heard. What was said meanwhile (`since`) is to be flushed soon."""
+        """The batch was read. What was said meanwhile is to be flushed soon."""
         if self.state == "reading":
             self.state = "idle"
 
     def is_due(self, now: float) -> bool:
-        """A call has ended: whether what was said has waited for others long enough."""
+        """A call has ended. Returns whether what was said has waited long enough."""
         return self.since > 0.0 and now - self.since >= ANSWER_WITHIN
 
     def sent(self) -> None:
-        """All that was said is with the kernel."""
+        """The kernel has taken all that was said."""
         self.since = 0.0
         self.state = "idle"
 
@@ -127,7 +129,7 @@ class FlushPolicy:
             self.state = "idle"
 
     def close(self) -> None:
-        """Nothing will be sent any more."""
+        """The link is closed, and nothing will be sent."""
         self.state = "closed"
 
 
@@ -135,7 +137,7 @@ Link = TypeVar("Link")
 
 
 class PendingSends(Generic[Link]):
-    """Where threads answer: the links on which something was said that has not been sent."""
+    """The links of a WSGI worker with messages that have not been sent yet."""
 
     __slots__ = ("_links", "_since")
 
@@ -150,9 +152,9 @@ class PendingSends(Generic[Link]):
         self._links.add(link)
 
     def may_wait(self, until: float) -> bool:
-        """Whether nothing would be too old at that time, when the next call will have ended."""
+        """Whether no message would be too old at `until`, when the next call will have ended."""
         return until - self._since < SEND_WITHIN
 
     def take(self) -> Link | None:
-        """One that is to be flushed now; None: there are no more."""
+        """Takes a link that is to be flushed now; None if there are no more."""
         return self._links.pop() if self._links else None

@@ -1,9 +1,9 @@
-"""What every host does, whichever way it runs the app: dial the gateways, keep their links, sweep,
-drain and stop.
+"""The rules that all hosts share, whichever way they run the app: dial the gateways, keep their
+links, sweep, drain and stop.
 
-No timers and no signal plumbing of any event loop: signals set a number, and a tick several times
-a second looks at all there is to look at (signals, channel, directory, graces, deadlines). Ticks
-are what the three hosts have in common, so they hold nearly all the rules.
+The rules need no timers and no signal handling of an event loop. A signal sets a number, and a tick
+several times a second looks at everything: signals, channel, directory, graces, deadlines. The
+three hosts (asyncio, trio, threads) have ticks in common, so nearly all rules stand here.
 """
 
 import gc
@@ -35,16 +35,16 @@ from .warm_up import WarmUp
 logger = logging.getLogger("propylon.worker")
 
 TICK: Final = 0.1
-"""Seconds between two looks at everything; a new gateway is dialled within it."""
+"""Seconds between two ticks. A new gateway is dialled within it."""
 WARM_TICK: Final = 0.005
-"""Seconds, while the app is warmed up: it is only for that that it is looked."""
+"""Seconds between two ticks while the app is warmed up."""
 STOPPING_TICK: Final = 0.02
-"""Seconds, while stopping: calls that end should not wait for the next look."""
+"""Seconds between two ticks while the worker stops, so that it ends soon after its last call."""
 GREETING_TIMEOUT: Final = 2.0
-"""Seconds, from the begin of a drain, that a gateway has to say HELLO if it never did: one that
-does not even accept its links is not waited for."""
+"""Seconds from the beginning of a drain that a gateway has to say HELLO if it never did. A gateway
+that does not even accept its links is not waited for."""
 REPORT_EVERY: Final = 1.0
-"""Seconds between two reports to the supervisor, which are the heartbeat that it listens for."""
+"""Seconds between two reports to the supervisor. They are the worker's heartbeat."""
 SHUTDOWN_TIMEOUT: Final = 10.0
 """Seconds that the app's lifespan shutdown may take."""
 CANCEL_TIMEOUT: Final = 1.0
@@ -69,11 +69,11 @@ class Settable(Protocol):
 
 
 class Host(ABC):
-    """The part of a host that knows no event loop."""
+    """The part of a host that all kinds share. It knows no event loop."""
 
     loop_name: str
     cancellable = True
-    """Whether `cancel` ends whatever a call does."""
+    """Whether `cancel` ends a call whatever it does."""
 
     def __init__(
         self, settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel
@@ -86,21 +86,21 @@ class Host(ABC):
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.shutdown = self.new_event()
-        """The app gets it by `shutdown_event`, and is told by it that streams should end."""
+        """The event that tells the app that streams should end; it gets it by `shutdown_event`."""
         announce(self.shutdown)
         when_forked(self.forked)
         self.running: set[HostedCall] = set()
-        """Calls inside of the app, and in a WSGI worker also those that wait for a thread."""
+        """Calls in the app, and in a WSGI worker also those that wait for a thread."""
         self.now = 0.0
-        """The time of the last tick: exact enough for how old a call is, and free."""
+        """Monotonic seconds of the last tick: exact enough for the age of a call, and free."""
         self.requests = 0
-        """Calls that were taken, ever."""
+        """How many calls the worker has taken."""
         self.failure: AppLoadError | None = None
-        """Why the app cannot be served after all."""
+        """Why the app cannot be served, although it was loaded."""
         self.state: Literal["warming", "serving", "draining", "cancelling", "stopped"] = "serving"
         self._signals = 0
         self._since = 0.0
-        """When the state was entered."""
+        """Monotonic seconds when the state was entered."""
         self._warm_up: WarmUp | None = None
         self._abandoned = AbandonedCalls(cancellable=self.cancellable)
         self._report_at = 0.0
@@ -108,14 +108,14 @@ class Host(ABC):
         self._asked_to_go = False
         self._plan = DialPlan(settings.pool_dir)
         self._forbidden: set[str] = set()
-        """Gateways that we may not link to, and that was said."""
+        """Gateways that the worker may not link to, which was logged."""
         self._lag = LagMeter()
 
     # -- what the kinds of host add ----------------------------------------------------------
 
     @abstractmethod
     def new_event(self) -> "Settable":
-        """An event of the kind that the app waits for where it runs."""
+        """Makes an event of the kind that suits the app's loop."""
 
     @abstractmethod
     def new_call(self, session: LinkSession, scope: Scope) -> HostedCall: ...
@@ -125,7 +125,7 @@ class Host(ABC):
 
     @abstractmethod
     def cancel(self, call: HostedCall) -> None:
-        """Brings a running call to its end as hard as the interface allows."""
+        """Cancels a running call as far as the interface allows."""
 
     @abstractmethod
     def watch(self, session: LinkSession) -> None:
@@ -146,7 +146,7 @@ class Host(ABC):
         self._plan.ended(session.path, time.monotonic(), for_long=released)
 
     def forked(self) -> None:
-        """Called in a process that the app has forked: the links are its parent's."""
+        """Cleans up in a process that the app has forked: the links belong to its parent."""
         for session in self.sessions.values():
             session.let_go()
 
@@ -158,7 +158,7 @@ class Host(ABC):
         handle(signal.SIGINT, _ignore if self.channel.held else self._on_signal)
 
     def begin(self) -> None:
-        """The app has started."""
+        """Begins to dial gateways: the app has started."""
         self.about["loop"] = self.loop_name
         if not self.settings.warm_up:
             self._announce()
@@ -168,10 +168,10 @@ class Host(ABC):
         self._take_up(self._warm_up.sock, "the warm-up")
 
     def _announce(self) -> None:
-        """The app may have calls."""
+        """Announces that the app may get calls."""
         self.state, self.requests = "serving", 0
         gc.collect()
-        gc.freeze()  # what the app made at start stays for good: collections need not look at it
+        gc.freeze()  # objects that the app made at its start stay: collections can skip them
         logger.debug(
             "worker %s/%d of generation %d serves %s (%s, %s)",
             self.settings.pool,
@@ -186,7 +186,8 @@ class Host(ABC):
         )
 
     def tick(self) -> float | None:
-        """Looks at everything; seconds until the next look, None when the host has stopped."""
+        """Looks at everything. Returns the seconds until the next tick, None when the host has
+        stopped."""
         end_if_child()
         now = self.now = time.monotonic()
         self._lag.arrived(now)
@@ -222,7 +223,7 @@ class Host(ABC):
         return delay
 
     def take(self, call: HostedCall) -> None:
-        """The call is about to enter the app."""
+        """Counts a call that is about to enter the app."""
         self.requests += 1
         self.running.add(call)
 
@@ -244,8 +245,7 @@ class Host(ABC):
         }
 
     def stuck(self, now: float) -> int:
-        """Calls that nobody waits for and that nothing ends: the supervisor replaces a worker that
-        has any."""
+        """How many abandoned calls are stuck. The supervisor replaces a worker that has any."""
         patience = self.settings.heartbeat_timeout
         return self._abandoned.stuck(now, patience) if patience else 0
 
@@ -262,7 +262,8 @@ class Host(ABC):
         return bool(self._signals) or self.channel.cut or self.channel.hurried
 
     def _is_hurried(self) -> bool:
-        """With a supervisor a signal means a drain, however often it comes."""
+        """Whether to end at once. With a supervisor a signal means a drain, however often it
+        comes; only the supervisor's order hurries."""
         return self.channel.hurried or (self._signals > 1 and not self.channel.held)
 
     def _dial(self, now: float) -> None:
@@ -287,7 +288,7 @@ class Host(ABC):
         session.flush()
 
     def _warm(self, now: float) -> float | None:
-        """As `tick`, until the app has answered all warm-up requests or failed to."""
+        """The tick until the app has answered all warm-up requests, or failed to."""
         warm_up = self._warm_up
         assert warm_up is not None
         warm_up.step(now)
@@ -308,14 +309,15 @@ class Host(ABC):
         return None
 
     def _report(self, now: float) -> None:
-        """Tells the supervisor how we are; from here, so that a loop which hangs says nothing."""
+        """Reports vitals to the supervisor. The tick does it, so that a loop that hangs is
+        silent."""
         vitals = cast("dict[str, Any]", self.vitals())
         if why := self._recycle.grown(vitals["rss"]):
             self._ask_to_go(why)
         self.channel.say(Vitals(**vitals, requests=self.requests, stuck=self.stuck(now)))
 
     def _ask_to_go(self, why: str) -> None:
-        """Asks to be replaced, once, and serves on; without a supervisor, to be let go."""
+        """Asks to be replaced, once, and serves on. Without a supervisor the worker drains."""
         if self._asked_to_go or self.state != "serving":
             return
         self._asked_to_go = True
@@ -326,7 +328,7 @@ class Host(ABC):
             logger.info("stopping: this worker %s", why)
 
     def _sweep(self, now: float) -> None:
-        """Cancels the calls that nobody waits for and whose time is over."""
+        """Cancels abandoned calls that are due."""
         hurry = self.state != "serving"
         for call, sentence in self._abandoned.due(now, self.running, hurry=hurry):
             logger.warning(sentence)
@@ -335,8 +337,8 @@ class Host(ABC):
     # -- the end -----------------------------------------------------------------------------
 
     def _drain(self, now: float) -> None:
-        """Asks to be let go, and serves on: a gateway that has no other worker goes on using this
-        one until it answers with its own DRAIN."""
+        """Asks the gateways to be let go (DRAIN), and serves on. A gateway without another worker
+        goes on opening calls here until it answers with its own DRAIN."""
         self.state = "draining"
         self._since = now
         self._tell_the_app(now)
@@ -346,10 +348,9 @@ class Host(ABC):
             session.flush()
 
     def _tell_the_app(self, now: float) -> None:
-        """Sets the event of the shutdown as soon as clients that are sent away have somewhere else
-        to go: to other workers, or to another server. While the gateways still bring us all that
-        is new they would be back at once, to hear the same. When half of the time is over there
-        is no waiting for that."""
+        """Sets the shutdown event as soon as clients can go elsewhere, to other workers or another
+        server. As long as gateways still open calls here, clients that are sent away would come
+        back at once. When half of the graceful time is over, it is set in any case."""
         gateways = {session.gateway for session in self.sessions.values()}
         if (
             "winding_down" in gateways
@@ -372,8 +373,8 @@ class Host(ABC):
             session.gateway == "released" or (session.gateway == "silent" and now >= greeted_by)
             for session in self.sessions.values()
         )
-        # A gateway that has answered closes its link, or has it closed by us, when no call is
-        # left. What it has not read yet of their responses would be lost with the link.
+        # The link to a gateway that has answered is closed when no call is left. Responses that
+        # the gateway has not read yet would be lost with it.
         idle = not (self.running or unsaid or any(s.link.calls for s in self.sessions.values()))
         if let_go and idle:
             return True
@@ -397,4 +398,4 @@ class Host(ABC):
 
 
 def _ignore(number: int, frame: object) -> None:
-    """A handler, not SIG_IGN: that would be inherited by the app's own children."""
+    """Ignores a signal. It is a handler, because the app's children would inherit SIG_IGN."""

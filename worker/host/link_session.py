@@ -1,8 +1,8 @@
-"""One link of this worker: a non-blocking Unix socket and the WorkerLink around it.
+"""One link of a worker: a non-blocking Unix socket, and the WorkerLink that drives it.
 
-Knows no event loop. Whoever watches the socket calls `readable` and `writable`; what the session
-needs of its host is the `Owner` below. All that is said on the link in one turn of the loop goes
-out in one `send`, tried at once on the socket itself: only when it would block is the loop asked.
+It knows no event loop. The host watches the socket and calls `readable` and `writable`; `Owner`
+names everything that a session needs of its host. All messages of one turn of the loop go out in
+one `send`, which is tried at once. Only if it would block is the loop asked to watch the socket.
 """
 
 import logging
@@ -52,9 +52,9 @@ WIND_DOWN: Final = "propylon.wind_down"
 _MOST_STARTED: Final = 1_024
 """Ids in one STARTED: the codec's arrays are bounded."""
 LOST: Final = 0
-"""Why a call was given up, beside the codes of RESET: its link is gone."""
+"""The code for a call with a link that is gone, beside the codes of RESET."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
-"""States of a response that is neither whole nor given up."""
+"""States of a response that is neither whole nor reset."""
 GatewayState = Literal["silent", "greeted", "winding_down", "released"]
 """What the gateway has said of itself: nothing yet; HELLO; that it has no new clients for us (it
 goes, or has others that work for it); DRAIN, after which it opens nothing more, and we go when our
@@ -62,13 +62,14 @@ calls have ended. It only ever goes on to the next."""
 
 
 class HostedCall(Call, ABC):
-    """What a session tells a call, whichever interface the app speaks."""
+    """A call of the app, as its session sees it, whichever interface the app speaks."""
 
     __slots__ = ("began", "disconnected", "message", "session", "unheard")
 
     message: Scope
     waits_for_a_thread = False
-    """It says STARTED itself, when it is about to enter the app: that may be long after OPEN."""
+    """Whether the call says STARTED itself when it is about to enter the app, which may be long
+    after OPEN."""
 
     def __init__(self, session: "LinkSession") -> None:
         super().__init__()
@@ -76,28 +77,28 @@ class HostedCall(Call, ABC):
         self.began = 0.0
         """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
         self.disconnected = False
-        """Nobody waits for the response any more, or the call is about to leave the app."""
+        """Whether the call was abandoned, or is about to leave the app."""
         self.unheard: UnheardResponse | None = None
         """What the app has sent of its response since then; None: nothing."""
 
     @abstractmethod
     def opened(self, message: Open) -> None:
-        """Takes what OPEN carries. Raises ValueError or TypeError for a scope that is none."""
+        """Takes what OPEN carries. Raises ValueError or TypeError for a malformed scope."""
 
     @abstractmethod
     def body_arrived(self, body: bytes, more: bool) -> None: ...
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
-        """Part of a WebSocket message. Only a WebSocket's call has a use for it."""
+        """Takes a part of a WebSocket message. Only the call of a WebSocket uses it."""
 
     def event_arrived(self, event: dict[str, object]) -> bool:
-        """An ASGI event in its general form; whether it ends the call. What nobody offered in the
-        scope's extensions is ignored."""
+        """Takes an ASGI event in its general form, and returns whether it ends the call. An event
+        that no extension of the scope has offered is ignored."""
         return False
 
     @abstractmethod
     def wake(self) -> None:
-        """Whoever is parked in this call looks again: there is credit, a body or an end."""
+        """Wakes what waits in this call: there is credit, a body or an end."""
 
     def entered(self, now: float) -> None:
         """The host runs the app for it from now on, in monotonic seconds."""
@@ -109,7 +110,7 @@ class HostedCall(Call, ABC):
         self.disconnected = True
 
     def confirmed(self) -> None:
-        """Its STARTED is on the wire, or never will be and it is disconnected."""
+        """Its STARTED was sent; or it never will be, and the call is disconnected."""
         self.session.start((self,))
 
     def disconnect(self) -> None:
@@ -118,21 +119,21 @@ class HostedCall(Call, ABC):
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for more of it."""
+        """Whether a client waits for more of the response."""
         return self.response in _UNFINISHED and not self.disconnected
 
     def stop(self) -> None:
-        """The worker ends, and does not wait for it any longer."""
+        """Ends the call: the worker ends and does not wait for it any longer."""
         self.fail(SHUTDOWN, "the worker stops")
 
     def fail(self, code: int, reason: str) -> None:
-        """Gives the call up, unless its response is whole or was given up already."""
+        """Sends RESET for the call, unless its response is whole or was reset already."""
         if self.awaited:
             self.session.link.reset(self, code, reason)
 
 
 class Owner(Protocol):
-    """What a session needs of its host."""
+    """The part of a host that a session needs."""
 
     greeting: Greeting
     about: dict[str, object]
@@ -145,7 +146,7 @@ class Owner(Protocol):
         ...
 
     def abandoned(self, call: HostedCall, code: int) -> None:
-        """The call was told of its disconnect, for RESET's `code` or LOST."""
+        """A call was abandoned and told of its disconnect. `code` is RESET's code, or LOST."""
         ...
 
     def schedule_flush(self, session: "LinkSession") -> None:
@@ -157,7 +158,7 @@ class Owner(Protocol):
         ...
 
     def closing(self, session: "LinkSession") -> None:
-        """The socket will be closed as soon as this returns: forget it."""
+        """The socket is closed when this returns, so the host forgets it."""
         ...
 
     def left(self, call: HostedCall) -> None:
@@ -165,7 +166,7 @@ class Owner(Protocol):
         ...
 
     def gateway_winds_down(self) -> None:
-        """One of the gateways has no new clients for us any more."""
+        """A gateway has no new clients for this worker any more."""
         ...
 
     def vitals(self) -> dict[str, object]: ...
@@ -209,7 +210,7 @@ class LinkSession:
     # -- hearing -----------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """The socket has bytes: hears all messages that one `recv` gives."""
+        """Reads once and handles all messages that the bytes complete."""
         if self.closed:
             return
         try:
@@ -239,15 +240,16 @@ class LinkSession:
         if policy.since:
             self.flush()
         elif opened and policy.expects():
-            # Behind the first steps of these calls, which the loop takes up next: what they
-            # answer at once goes out together, with no further turn of the loop.
+            # The flush comes behind the first steps of these calls, which the loop takes next: what
+            # they answer at once goes out together, without a further turn of the loop.
             self.owner.schedule_flush(self)
 
     def _hear_batch(
         self, data: memoryview, opened: list[HostedCall], confirm: list[HostedCall]
     ) -> None:
-        """Hands on what the calls are told, and collects those that are to enter the app, `confirm`
-        behind their STARTED. Raises RemoteProtocolError, after the good messages before it."""
+        """Hands messages to their calls, and collects the calls that are to enter the app, to
+        `confirm` those behind their STARTED. Raises RemoteProtocolError, after the good messages
+        before it were handled."""
         received = cast("Iterator[tuple[HostedCall, Message]]", self.link.receive(data))
         for call, message in received:
             if message[0] != OPEN:
@@ -300,8 +302,8 @@ class LinkSession:
             self.owner.gateway_winds_down()
 
     def confirm(self, calls: list[HostedCall]) -> None:
-        """STARTED has to be on the wire before these calls are started. It is not said of those
-        that were refused, or given up in the same batch: they never meet the app. Each of them is
+        """Sends STARTED for calls, which has to be on the wire before they enter the app. Calls
+        that were refused, or reset in the same batch, never enter it and are left out. Each call is
         `confirmed` now or later."""
         live = [call for call in calls if not call.disconnected]
         for first in range(0, len(live), _MOST_STARTED):
@@ -317,7 +319,7 @@ class LinkSession:
         start = self.owner.start
         for call in calls:
             if call.disconnected:
-                self.leave(call)  # given up in the same batch: the app never hears of it
+                self.leave(call)  # it was reset in the same batch: the app never hears of it
             else:
                 start(call)
 
@@ -329,7 +331,7 @@ class LinkSession:
             self.owner.schedule_flush(self)
 
     def flush(self) -> None:
-        """Sends what waits, as far as the socket takes it."""
+        """Sends the messages that wait, as far as the socket takes them."""
         policy = self._flush_policy
         state = policy.state
         if state == "blocked" or state == "closed":
@@ -369,14 +371,14 @@ class LinkSession:
             self.finish(BYE_NORMAL, "drained")
 
     def finish(self, code: int, reason: str) -> None:
-        """Says BYE, and closes when that is out."""
+        """Says BYE, and closes the link when it is sent."""
         self.link.bye(code, reason)
         self._disconnect_calls()
         if self._flush_policy.state != "reading":
             self.flush()
 
     def lose(self, reason: str) -> None:
-        """The link ended without us."""
+        """Ends the session: the link has ended by itself."""
         if self.closed:
             return
         log = logger.info if self.link.calls else logger.debug
@@ -394,7 +396,7 @@ class LinkSession:
         self._all_confirmed()
 
     def let_go(self) -> None:
-        """In a process that the app has forked: nothing is heard or said here."""
+        """Closes the session in a process that the app has forked, without a word."""
         self._flush_policy.close()
         self.link.close()
 
@@ -410,8 +412,8 @@ class LinkSession:
                 self._give_up(call, LOST)
 
     def _give_up(self, call: HostedCall, code: int) -> None:
-        """Nobody waits for the response. Where it is complete the app still has its own work to
-        do (SPEC.md 6.4): it is told, and only a shutdown or a deadline hurries it."""
+        """Abandons a call: no client waits for its response. If that is complete, the app may still
+        have work to do (SPEC.md 6.4); only a shutdown or a deadline hurries it."""
         call.disconnect()
         if call.response != "complete" or code not in (LOST, CLIENT_GONE):
             self.owner.abandoned(call, code)

@@ -1,11 +1,12 @@
-"""When a worker would like to be replaced: it has served enough, grown too large or lived too long.
+"""Decides when a worker asks to be replaced: it has served enough, grown too large or lived too
+long.
 
-It only says so, once. The supervisor starts a replacement first and sends SIGTERM when that is
-ready; a worker that was started by hand has nobody who would, and drains by itself.
+The worker asks once and serves on. The supervisor starts a replacement, and sends SIGTERM when that
+is ready. A worker that was started by hand has no supervisor, and drains by itself.
 
-Workers that started together must not go together: each has luck of its own. The requests may be
-more by up to the jitter that the operator allows. The lifetime is a limit, so it may be less, by
-up to LIFETIME_JITTER of it.
+Workers that started together must not go together, so each has a random part in its limits. The
+number of requests may be higher by the jitter that the operator allows. The lifetime is a limit,
+so it may be shorter, by up to LIFETIME_JITTER of it.
 """
 
 import random
@@ -14,10 +15,10 @@ from typing import Final
 from ..settings import WorkerSettings
 
 LIFETIME_JITTER: Final = 0.1
-"""As a part of the lifetime: an hour's workers go one after the other within six minutes."""
+"""A part of the lifetime. Workers with a lifetime of an hour go within six minutes."""
 LOOKS: Final = 3
-"""Looks at the memory, a second apart, that all have to find too much: one large response, or a
-collection of garbage that is due, does not end a worker."""
+"""Looks at the memory, a second apart, that all have to find too much. So one large response, or a
+garbage collection that is due, does not replace a worker."""
 
 
 class RecyclePlan:
@@ -32,7 +33,8 @@ class RecyclePlan:
         self._too_large = 0
 
     def grown(self, rss: int) -> str:
-        """Why it should go, by its resident memory in bytes; "": it need not."""
+        """Why the worker should be replaced, judged by its resident memory in bytes; "" if it
+        should not."""
         if not self._max_rss or rss <= self._max_rss:
             self._too_large = 0
             return ""
@@ -42,7 +44,8 @@ class RecyclePlan:
         return f"uses {_megabytes(rss)} MB of memory, allowed are {_megabytes(self._max_rss)} MB"
 
     def due(self, requests: int, now: float) -> str:
-        """Why it should go, by the calls that it took and by its age; "": it need not."""
+        """Why the worker should be replaced, judged by the calls that it took and its age; "" if it
+        should not."""
         if self._requests and requests >= self._requests:
             return f"served {requests} requests"
         if self._lifetime and now >= self._until:

@@ -1,4 +1,4 @@
-"""Facts about this process that travel with every PONG, and to the supervisor."""
+"""Vitals: facts about this process that travel with every PONG and to the supervisor."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ _STATM: Final = Path("/proc/self/statm")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 LAG_PERIOD: Final = 1.0
-"""Seconds that a delay is remembered, at least; twice that at most."""
+"""Seconds for which a delay is remembered, at least; twice as long at most."""
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process in bytes; 0 where there is no procfs (proc(5), statm)."""
+    """Resident memory of this process in bytes (proc(5), statm); 0 without procfs."""
     try:
         return int(_STATM.read_text().split()[1]) * _PAGE
     except OSError:
@@ -20,9 +20,9 @@ def rss_bytes() -> int:
 
 
 class LagMeter:
-    """How late the event loop runs what is due: the largest delay of the last second or two.
+    """Measures how late the event loop runs: the largest delay of the last second or two.
 
-    Several ask, each gateway and the supervisor, and each gets the same answer.
+    Each gateway and the supervisor ask for it, and all get the same answer.
     """
 
     __slots__ = ("_before", "_due", "_turned", "_worst")
@@ -30,10 +30,10 @@ class LagMeter:
     def __init__(self) -> None:
         self._due: float | None = None
         self._turned = 0.0
-        """When the present second began."""
+        """Monotonic seconds when the present period began."""
         self._worst = 0.0
         self._before = 0.0
-        """The worst of the second before."""
+        """The largest delay of the period before."""
 
     def expect(self, due: float) -> None:
         """The next tick is due at this time, in seconds of the monotonic clock."""
@@ -48,6 +48,6 @@ class LagMeter:
             self._due = None
 
     def read(self, now: float) -> float:
-        """Seconds; a tick that is overdue at this moment counts too."""
+        """Returns the delay in seconds. A tick that is overdue at this moment counts too."""
         overdue = 0.0 if self._due is None else now - self._due
         return round(max(self._before, self._worst, overdue), 4)

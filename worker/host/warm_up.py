@@ -1,8 +1,8 @@
-"""Requests of the worker to its own app, before anybody else's: what the app does only once, a
-first query or a template's compilation, is then done.
+"""Warm-up: requests of the worker to its own app before it is ready. What an app does only once, a
+first query or the compilation of a template, is then done.
 
-They take the way of all requests: over a link, whose other end is a gateway's in this process. So
-they are the same for every interface and loop. The host calls `step` from its tick.
+They take the way of all requests, over a link, with a gateway's end in this process. So they are
+the same for every interface and loop. The host calls `step` at each tick.
 """
 
 import socket
@@ -38,7 +38,7 @@ class _Request(Call):
         self.status = 0
         self.whole = False
         self.failed = ""
-        """The reason that the worker gave."""
+        """The reason that the worker gave, if it reset the call; else ""."""
 
     def hear(self, message: Message) -> None:
         if message[0] == RESPONSE:
@@ -53,7 +53,7 @@ class _Request(Call):
 
 class WarmUp:
     def __init__(self, paths: Sequence[str], deadline: float) -> None:
-        """`deadline`, by the monotonic clock, is for all of them together."""
+        """`deadline` is in monotonic seconds, for all requests together."""
         self._ours, self.sock = socket.socketpair()
         """`sock` is the worker's end."""
         for sock in (self._ours, self.sock):
@@ -65,14 +65,14 @@ class WarmUp:
         self._link.greet()
         self._unsent = SendBuffer()
         self.failure = ""
-        """A sentence: what the app made of which request."""
+        """A sentence that says which request failed and how; "" if none did."""
 
     @property
     def done(self) -> bool:
         return not self._paths and self._request is None
 
     def step(self, now: float) -> None:
-        """Hears what came, judges it, asks the next. Never blocks."""
+        """Reads the answer, judges it and sends the next request. It never blocks."""
         try:
             self._exchange(now)
         except OSError as error:
@@ -97,7 +97,7 @@ class WarmUp:
         self._flush()
 
     def _lost(self, why: str) -> None:
-        """The worker's end of the link has gone, and no answer will come."""
+        """Fails: the worker's end of the link is gone, and no answer will come."""
         self.failure = self.failure or f"the warm-up lost its link to the app: {why}"
 
     def close(self) -> None:

@@ -1,19 +1,18 @@
-"""The end of a worker that cannot end by itself: it hangs, and its supervisor is gone.
+"""Ends a worker that hangs and has no supervisor any more.
 
-With a supervisor a worker that hangs is killed. Without one nobody would, and what was left behind
-would hold its memory, its links and the app's locks for ever. So a thread sleeps in poll(2) until
-the channel is cut, gives the worker the time of a drain and ends the process. Where the hang is a C
-call that never lets go of the interpreter's lock, no thread of ours can run either: such a process
-stays.
+A supervisor kills a worker that hangs. Without a supervisor the worker would stay for ever, and
+with it its memory, its links and the app's locks. So a thread sleeps in poll(2) until the channel
+is cut, gives the worker the time of a drain, and ends the process. If the hang is a C call that
+never releases the interpreter's lock, no Python thread can run, and the process stays.
 
-While the app is imported there is no such thread: an app may then do what cannot be done beside
-one, as gevent's `monkey.patch_all()` and fork(2). There is nothing to finish yet either, and so the
-kernel may end the process. The thread is none of `threading`'s, and what it calls is kept here:
-such an app has put something else in the place of both.
+There is no such thread while the app is imported, because an app may then do what cannot be done
+beside another thread, such as gevent's `monkey.patch_all()` and fork(2). There is nothing to finish
+yet either, so the kernel may end the process. The thread is not made by `threading`, and the
+functions that it calls are kept here, because such an app has replaced both.
 
 A gateway process has a guard of its own (`gateway.process.end_within`), which does the same after
-the start. It needs none of these precautions, as no app's code runs there; and the two parts share
-pure code only, which none of this is.
+the start. It needs none of these precautions, because no app's code runs there. The two parts of
+Propylon share only pure code, and these guards are not pure.
 """
 
 import faulthandler
@@ -37,8 +36,9 @@ EXIT_OUTLIVED: Final = 4
 
 @contextmanager
 def end_at_once(channel: int) -> Generator[None]:
-    """In the block SIGIO ends this process when the supervisor has gone, or says a word: there is
-    none yet but that it shall end. (fcntl(2), O_ASYNC; the signal's default ends a process.)"""
+    """A context in which SIGIO ends this process when the supervisor is gone or sends an order; the
+    only order that it could send by then is to end. (See fcntl(2), O_ASYNC; by default the signal
+    ends a process.)"""
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     flags = fcntl.fcntl(channel, fcntl.F_GETFL)
     fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
@@ -52,9 +52,9 @@ def end_at_once(channel: int) -> Generator[None]:
 
 
 def end_within(seconds: float, channel: int) -> None:
-    """Ends this process so many seconds after the channel was cut, if it still runs. It reads
-    nothing, which is for others to do. Not to be called before a fork: the child would not have
-    the thread."""
+    """Starts a thread that ends this process if it still runs `seconds` after the channel was cut.
+    The thread reads nothing from the channel. Do not call this before a fork, because the child
+    would not have the thread."""
     start_new_thread(_watch, (seconds, channel))
 
 
@@ -69,7 +69,7 @@ def _watch(seconds: float, channel: int) -> None:
 
 
 def _is_cut(channel: int, milliseconds: int | None) -> bool:
-    """Waits so long for it; None: for ever."""
+    """Waits for the channel to be cut, for ever with None. Returns whether it was."""
     waiting = poll()
-    waiting.register(channel, 0)  # POLLHUP, which comes unasked, and nothing else
+    waiting.register(channel, 0)  # POLLHUP alone, which is always reported
     return any(event & POLLHUP for _, event in waiting.poll(milliseconds))

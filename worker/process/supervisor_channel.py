@@ -1,9 +1,9 @@
 """The worker's end of the channel to its supervisor.
 
-What is said on it is `protocol.supervision`'s. Two orders mean something to a worker: `ReopenLogs`,
-and `ExitNow`. End of file means that the supervisor is gone, and the worker must not outlive it.
+`protocol.supervision` defines what is said on it. A worker gets two orders, `ReopenLogs` and
+`ExitNow`. End of file means that the supervisor is gone, and that the worker must end too.
 
-A worker's host looks at its channel ten times a second; it need not be woken for it.
+The host looks at the channel ten times a second; no event loop watches it.
 """
 
 import socket
@@ -19,16 +19,16 @@ class SupervisorChannel:
     __slots__ = ("_channel", "_logs_moved", "_sock", "hurried")
 
     def __init__(self, fd: int | None) -> None:
-        """None: the worker was started by hand, and is its own master."""
+        """`fd` is the inherited socket; None if the worker was started by hand."""
         self._sock: socket.socket | None = None
         self._channel: Channel[Order] | None = None
         self._logs_moved = False
         self.hurried = False
-        """The supervisor has said that we are to end at once."""
+        """Whether the supervisor has ordered the worker to end at once."""
         if fd is not None:
             self._sock = keep_from_children(socket.socket(fileno=fd))
             self._sock.setblocking(False)
-            self._sock.set_inheritable(False)  # nor is it for what the app executes
+            self._sock.set_inheritable(False)  # programs that the app executes must not get it
             self._channel = Channel(self._sock, read_order)
 
     @property
@@ -37,7 +37,7 @@ class SupervisorChannel:
 
     @property
     def cut(self) -> bool:
-        """The supervisor is gone."""
+        """Whether the supervisor is gone."""
         return self._channel is not None and self._channel.ended
 
     def fileno(self) -> int:
@@ -45,22 +45,22 @@ class SupervisorChannel:
         return self._sock.fileno()
 
     def say(self, report: Report) -> None:
-        """Never blocks."""
+        """Sends a report, now or later. It never blocks."""
         if self._channel is not None:
             self._channel.say(report)
 
     def flush(self) -> None:
-        """Sends what waits, as far as the socket takes it."""
+        """Sends the reports that wait, as far as the socket takes them."""
         if self._channel is not None:
             self._channel.flush()
 
     def flush_before_exit(self) -> None:
-        """Waits until all is said, for a bounded time: the process is about to end."""
+        """Sends the reports that wait, for a bounded time. To be called before the process ends."""
         if self._channel is not None:
             self._channel.flush_before_exit(time.monotonic, time.sleep)
 
     def give(self) -> socket.socket:
-        """The socket goes to somebody else, who speaks on it from now on."""
+        """Hands the socket over to another owner; nothing is sent or read here any more."""
         assert self._sock is not None
         sock, self._sock, self._channel = self._sock, None, None
         return sock
@@ -71,7 +71,7 @@ class SupervisorChannel:
             self._sock = self._channel = None
 
     def listen(self) -> None:
-        """Hears what has come. Never blocks."""
+        """Reads the orders that have come. It never blocks."""
         if self._channel is None:
             return
         for order in self._channel.hear():
@@ -84,6 +84,6 @@ class SupervisorChannel:
                     pass  # for other kinds of children
 
     def take_logs_moved(self) -> bool:
-        """Whether the logs are to be opened again: says it once."""
+        """Whether the logs are to be opened again; true once for each order."""
         moved, self._logs_moved = self._logs_moved, False
         return moved

@@ -1,15 +1,16 @@
-"""The zygote: a process that has loaded the app and never runs it; workers are forked from it.
+"""The zygote: a process that has loaded the app and never runs it. Workers are forked from it.
 
-What the app's import has made lies in memory once, for as long as nobody changes it. A zygote has
-no event loop, no link and no thread; the app's lifespan, as all that follows, is each worker's own.
+Objects that the app's import has made lie in memory once, for as long as no process changes them. A
+zygote has no event loop, no link and no thread. The app's lifespan, and all that follows it, belong
+to each worker.
 
-Its supervisor orders workers on the zygote's channel, and hears on it what became of them (see
-`protocol.supervision`). End of file means that there will be no more workers: it reports on those
-that it has, and ends with the last. They have channels of their own and hear of the supervisor's
-end by themselves.
+The supervisor orders workers on the zygote's channel and gets reports about them there (see
+`protocol.supervision`). End of file means that there will be no more workers: the zygote reports on
+those that it has, and ends after the last one. The workers have channels of their own, on which
+they notice the supervisor's end themselves.
 
-The zygote has nothing else to do than to carry out orders and to wait for its workers. So it waits
-until the supervisor has taken each report: no descriptor is closed before it has been sent.
+The zygote only carries out orders and waits for its workers. So it may wait until the supervisor
+has taken each report, and no descriptor is closed before it was sent.
 """
 
 import gc
@@ -43,12 +44,12 @@ from .app_children import forking_a_worker, handle
 logger = logging.getLogger("propylon.worker")
 
 POLL: Final = 100
-"""Milliseconds between two looks for children that have ended, where there are no pidfds."""
+"""Milliseconds between two looks for children that have ended, if there are no pidfds."""
 _MOST_FDS: Final = 16
 
 
 class Forked(NamedTuple):
-    """What makes a process a worker: said in the worker, by its fork."""
+    """What a forked process needs to be a worker. `Zygote.serve` returns it in the worker."""
 
     settings: Mapping[str, Any]
     """As it was ordered."""
@@ -69,17 +70,18 @@ class Zygote:
         control.set_inheritable(False)
         self._control = control
         self._channels: deque[int] = deque()
-        """Workers' channels that have come with orders to fork."""
+        """Channels for workers, which came with orders to fork."""
         self._channel = Channel(self, read_order, send_fds=self._send_fds)
         self._children: dict[int, _Child] = {}
 
     def serve(self, app: str, interface: str) -> Forked | None:
-        """Returns many times: in every worker what it is, and None in the zygote at its end."""
+        """Serves the supervisor. It returns in every forked worker, and with None in the zygote at
+        its end."""
         _warn_of_threads()
         handle(signal.SIGTERM, _ignore)  # the supervisor ends it, by closing the socket
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an app may ignore it: no exit codes then
         gc.collect()
-        gc.freeze()  # a collection in a worker would else write into every object
+        gc.freeze()  # else a collection in a worker would write into every object
         self._say(AppLoaded(os.getpid(), app, interface))
         while self._children or not self._channel.ended:
             for order in self._wait():
@@ -95,7 +97,7 @@ class Zygote:
         return None
 
     def _wait(self) -> list[Order]:
-        """Until there is something to do; the supervisor's orders."""
+        """Waits until there is something to do, and returns the supervisor's orders."""
         poll = select.poll()
         if not self._channel.ended:
             poll.register(self._control, select.POLLIN)
@@ -129,14 +131,14 @@ class Zygote:
     # -- children ----------------------------------------------------------------------------
 
     def _fork(self, child: int) -> bool:
-        """Whether this is the worker."""
+        """Forks, and returns whether this process is the worker."""
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # what waits there would be written twice
-        # A SIGTERM for the worker must find it ready to die of it, or to drain.
+        # A SIGTERM for the worker waits until it can end by it, or drain.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             with warnings.catch_warnings():
-                # Of threads, from Python 3.12 on: there is a better one, with their names.
+                # Python 3.12 and later warn of threads; our own message names them.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 with forking_a_worker():
                     pid = os.fork()
@@ -159,8 +161,9 @@ class Zygote:
         return False
 
     def _into_worker(self, settings: Mapping[str, Any]) -> Forked:
-        """Lets go of what is the zygote's. Python's `random` has a new seed by itself
-        (os.register_at_fork); so have OpenSSL, `secrets` and `uuid`, which ask the kernel."""
+        """Lets go of everything that belongs to the zygote. Random numbers differ in each worker by
+        themselves: Python's `random` gets a new seed (os.register_at_fork), and OpenSSL, `secrets`
+        and `uuid` ask the kernel."""
         channel = self._channels.popleft()
         self._control.close()
         for each in self._children.values():
@@ -171,7 +174,7 @@ class Zygote:
         return Forked(settings, channel)
 
     def _signal(self, child: int, number: int) -> None:
-        if child in self._children:  # not waited for: the pid is still its own
+        if child in self._children:  # it was not waited for, so the pid is still its own
             os.kill(self._children[child].pid, number)
 
     def _reap(self) -> None:
@@ -200,4 +203,4 @@ def _warn_of_threads() -> None:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """A handler, not SIG_IGN: that would be inherited by what the app starts."""
+    """Ignores a signal. It is a handler, because programs that the app starts inherit SIG_IGN."""

@@ -1,9 +1,9 @@
-"""One call of a WSGI app (PEP 3333), run by a thread of its own for as long as it lasts.
+"""One call of a WSGI app (PEP 3333). It occupies a thread for as long as it lasts.
 
-What touches the link, and the fields that the thread which hears the links writes too, happens
-under the host's one lock. What has to go out at once is sent before the lock is let go of, through
-the socket itself, and wakes nobody unless that would block; what is said last waits for the host,
-which may have other answers to send with it.
+The call touches its link under the host's one lock, and also the fields that the thread which reads
+the links writes. Bytes that have to go out at once are sent through the socket itself before the
+lock is released; no other thread is woken unless that would block. The last bytes of a call wait
+for the host, which may send other answers with them.
 """
 
 import logging
@@ -58,27 +58,27 @@ _OVER: Final = frozenset({"complete", "failed"})
 
 
 class CallHost(Protocol):
-    """What a call needs of the host, beside what its session does."""
+    """The part of the host that a call needs, besides what its session needs."""
 
     lock: threading.Lock
     underscores: bool
-    """Whether the environ takes fields whose names have one."""
+    """Whether the environ takes fields with an underscore in their names."""
 
     @property
     def shutdown(self) -> object:
-        """What the app finds in its environ under that name."""
+        """The shutdown event, which the app finds in its environ."""
         ...
 
     def websocket_asked(self, name: str) -> None:
-        """Called under the lock: a client wants what WSGI does not have."""
+        """A client asks for a WebSocket, which WSGI does not have. Called under the lock."""
         ...
 
     def waits(self) -> None:
-        """Called under the lock by a call's thread that is about to wait for news from its link."""
+        """This thread is about to wait for news from its link. Called under the lock."""
         ...
 
     def answered(self, session: LinkSession) -> None:
-        """Called under the lock: a response is whole, and can go out."""
+        """A response is whole and can be sent. Called under the lock."""
         ...
 
 
@@ -107,15 +107,15 @@ class WsgiCall(HostedCall):
         self._chunks: deque[bytes] | None = None
         self._more = False
         self._spool: Spool | None = None
-        """The whole of a request's body that came without a content-length."""
+        """The whole body of a request without a Content-Length."""
         self._confirmed = True
         """Whether the app may be entered, as far as STARTED is concerned."""
         self._head: tuple[int, Pairs] | None = None
-        """From start_response until the first bytes of the body."""
+        """Status and fields, from start_response until the first bytes of the body."""
         self._reason = b""
-        """The app's own reason phrase, b"" for the usual one."""
+        """The app's own reason phrase; b"" for the usual one."""
         self._left: int | None = None
-        """Bytes still to come by the response's content-length; None if it has none."""
+        """Bytes that have still to come by the response's Content-Length; None if it has none."""
         self.environ: dict[str, object]
 
     # -- the link's side, under the lock -----------------------------------------------------
@@ -138,8 +138,9 @@ class WsgiCall(HostedCall):
                 self._state_length(len(body))
 
     def _refuse_websocket(self) -> None:
-        """WSGI has no way to say it (PEP 3333), and apps that take the server's socket over
-        (flask-sock, python-socketio with threads) find none here: the gateway holds it."""
+        """Refuses a WebSocket, which WSGI (PEP 3333) does not know. Apps that take over the
+        server's socket (flask-sock, python-socketio with threads) find none, because the gateway
+        holds it."""
         self._host.websocket_asked(call_name(self.message))
         self.session.link.respond(self, *_NO_WEBSOCKETS)
         self.disconnected = True  # so that it never enters the app
@@ -162,7 +163,7 @@ class WsgiCall(HostedCall):
     # -- the app's side: its thread ----------------------------------------------------------
 
     def run(self, app: WsgiApp) -> None:
-        """Calls the app. Raises nothing. What it says last is still to be flushed."""
+        """Calls the app. It raises nothing. The last bytes are still to be flushed."""
         whole = None
         try:
             if not self._confirmed:
@@ -181,12 +182,12 @@ class WsgiCall(HostedCall):
         finally:
             if self._spool is not None:
                 self._spool.close()
-            with self._lock:  # held throughout: response and end go as one message
+            with self._lock:  # held to the end, so that response and END are one message
                 self._leave(whole)
 
     def _confirm(self) -> None:
-        """A gateway may send what has not entered the app to another worker, if this one dies; so
-        it is told as late as possible (SPEC.md 6.3), and before the app is called."""
+        """Says STARTED, before the app is called but as late as possible (SPEC.md 6.3): until then
+        the gateway may give the call to another worker if this one dies."""
         with self._lock:
             if not self.disconnected:
                 self.session.confirm([self])
@@ -194,10 +195,12 @@ class WsgiCall(HostedCall):
                 self._park()
 
     def _take_whole_body(self, spool: Spool) -> None:
-        """A body in chunks is taken whole before the app is called, and its length is stated:
+        """Takes a chunked body whole before the app is called, and states its length.
+
         PEP 3333 has no other way to say where a body ends, and an app that asks for the length
-        (Django, Bottle, Falcon) would find the body empty. It is then a body like any other, so
-        the coding that the client used is not told (RFC 9112 section 7.1.3)."""
+        (Django, Bottle, Falcon) would find an empty body. It is a body like any other then, so the
+        app does not see the coding that the client used (RFC 9112 section 7.1.3).
+        """
         arriving = cast("WsgiInput", self.environ["wsgi.input"])
         while data := arriving.read(MAX_BODY):
             spool.write(data)
@@ -210,7 +213,7 @@ class WsgiCall(HostedCall):
         self.environ.pop(_CODING, None)
 
     def _leave(self, whole: tuple[int, Pairs, bytes] | None) -> None:
-        """The call is over, and its slot free, whatever becomes of what it has left to say."""
+        """Ends the call, sends what is left of its response, and frees the slot in any case."""
         try:
             if whole is not None and not self.disconnected:
                 self._say_reason(whole[0])
@@ -224,7 +227,8 @@ class WsgiCall(HostedCall):
             self.wake()
 
     def _call(self, app: WsgiApp) -> tuple[int, Pairs, bytes] | None:
-        """A response that is whole and still to be sent, None if it went out on the way."""
+        """Calls the app. Returns a whole response that is still to be sent; None if it was sent on
+        the way."""
         result = app(self.environ, self._start_response)
         if type(result) is list or type(result) is tuple:  # a subclass may have a close()
             return self._whole(cast("list[bytes]", result))
@@ -232,7 +236,7 @@ class WsgiCall(HostedCall):
             for chunk in result:
                 if chunk:
                     self._write(chunk)
-                else:  # an app that waits for something this way is to hear of its client, too
+                else:  # an app may wait in this way, and has to notice that its client has left
                     self._check_connected()
             self._finish()
         finally:
@@ -260,7 +264,8 @@ class WsgiCall(HostedCall):
         return self._write
 
     def _whole(self, parts: list[bytes]) -> tuple[int, Pairs, bytes] | None:
-        """A list is complete, so its length is known; one message takes it unless it is large."""
+        """The response of an app that has returned a list, so that its length is known. None if it
+        is too large for one message."""
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if type(body) is not bytes:
             body = _as_bytes(body)
@@ -277,7 +282,7 @@ class WsgiCall(HostedCall):
         if self._head is None or self._head[0] in _NO_CONTENT:
             return
         if not size and self.message[METHOD] == "HEAD":
-            return  # an app may leave the body of HEAD out; GET's length is not 0 for that
+            return  # an app may leave out the body of HEAD, although that of GET has a length
         status, pairs = self._head
         self._left = size
         as_written = NAMES_AS_WRITTEN in self.session.link.features
@@ -285,7 +290,7 @@ class WsgiCall(HostedCall):
         self._head = (status, (*pairs, (name, b"%d" % size)))
 
     def _write(self, data: bytes) -> None:
-        """Sends a part of the body, at once (PEP 3333 forbids to keep any back)."""
+        """Sends a part of the body at once (PEP 3333 forbids to delay it)."""
         if type(data) is not bytes:
             data = _as_bytes(data)
         link = self.session.link
@@ -312,7 +317,7 @@ class WsgiCall(HostedCall):
             self.session.flush()
 
     def _say_reason(self, status: int) -> None:
-        """Called under the lock, before the head."""
+        """Says the app's own reason phrase. Called under the lock, before the head."""
         if self._reason:
             event: dict[str, object] = {"type": REASON, "status": status, "reason": self._reason}
             self.session.link.event(self, event)
@@ -330,8 +335,8 @@ class WsgiCall(HostedCall):
             more = True
             if self._left is not None:
                 self._left -= len(piece)
-                # Complete by its own word: the client need not wait for close(). A body that is
-                # longer still goes out, as an error of the app's that the next write names.
+                # The response is complete by its Content-Length, so the client need not wait for
+                # close(). If the app writes more, the next write names its error.
                 more = self._left != 0 or done < size
             self.session.link.send_body(self, piece, more)
             if not more:
@@ -361,7 +366,7 @@ class WsgiCall(HostedCall):
                     return b""
                 self._check_connected()
                 if self.response in _OVER:
-                    # SPEC.md 6.1: the rest need not come. Not b"", which would say that the
+                    # The rest of the body need not come (SPEC.md 6.1). b"" would say that the
                     # request was whole (PEP 3333, "Input and Error Streams").
                     raise ClientDisconnected("the rest of the request is lost: it was answered")
                 self.session.link.wanted(self)
@@ -374,7 +379,7 @@ class WsgiCall(HostedCall):
             return chunk
 
     def _park(self) -> None:
-        """Waits, without the lock, until its link has news."""
+        """Waits until the link has news for this call. The lock is released meanwhile."""
         self._host.waits()
         if self._condition is None:
             self._condition = threading.Condition(self._lock)
@@ -387,7 +392,7 @@ class WsgiCall(HostedCall):
     # -- ends --------------------------------------------------------------------------------
 
     def _log(self, error: BaseException) -> bool:
-        """Logs it; whether it is one of the app's own."""
+        """Logs an error. Returns whether it is one of the app's own."""
         strip_frames(error)
         if is_disconnect(error) and not self.awaited:
             logger.debug("%s: the app left on the disconnect", call_name(self.message))

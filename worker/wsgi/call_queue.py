@@ -1,7 +1,7 @@
-"""Calls that wait for a thread, and the threads that wait for a call.
+"""The queue of calls that wait for a thread, and of threads that wait for a call.
 
-Everything happens under the host's lock, which `wait` lets go of. Whoever adds calls decides how
-many threads they need, and wakes them when it is done with adding.
+All methods are called under the host's lock, which `wait` releases. A thread that adds calls
+decides how many threads they need, and wakes them when it has added all.
 """
 
 import threading
@@ -17,7 +17,7 @@ class CallQueue:
         self._calls: deque[WsgiCall] = deque()
         self._idle = threading.Condition(lock)
         self.closed = False
-        """There will be no more calls: the threads may end."""
+        """Whether there will be no more calls, so that threads may end."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -26,15 +26,15 @@ class CallQueue:
         self._calls.append(call)
 
     def pop(self) -> WsgiCall:
-        """The one that has waited longest. Raises IndexError if there is none."""
+        """Takes the call that has waited longest. Raises IndexError if there is none."""
         return self._calls.popleft()
 
     def wait(self) -> None:
-        """Until another thread wakes this one; what for, it has to see."""
+        """Waits until another thread wakes this one, which then looks for what has changed."""
         self._idle.wait()
 
     def wake(self, count: int) -> None:
-        """So many of the threads that wait, as far as there are any."""
+        """Wakes `count` waiting threads, or all if there are fewer."""
         self._idle.notify(count)
 
     def close(self) -> None:

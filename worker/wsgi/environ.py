@@ -35,7 +35,7 @@ _CONSTANT: Final[dict[str, object]] = {
     "wsgi.multithread": True,
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
-    # The body's end is known to us: reading past it gives b"".
+    # The input knows the body's end: a read behind it gives b"".
     "wsgi.input_terminated": True,
     "wsgi.file_wrapper": FileWrapper,
     "SERVER_SOFTWARE": "propylon",
@@ -44,33 +44,34 @@ _CONSTANT: Final[dict[str, object]] = {
 
 @lru_cache(maxsize=1024)
 def _key(name: bytes) -> str:
-    """The environ key of a header, "" for one that must not get there."""
+    """The environ's key for a header; "" for a header that must not get there."""
     # X_Forwarded_For would collide with X-Forwarded-For.
     return "" if b"_" in name else _key_of_any(name)
 
 
 @lru_cache(maxsize=1024)
 def _key_of_any(name: bytes) -> str:
-    """The same, names with underscores included."""
+    """The environ's key for a header, also for a name with underscores."""
     if name == b"proxy":
-        # HTTP_PROXY steers outgoing requests of the app's own libraries (httpoxy, CVE-2016-5385).
+        # HTTP_PROXY would direct outgoing requests of the app's libraries (httpoxy, CVE-2016-5385).
         return ""
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object]:
-    """Everything but `wsgi.input`. Text is "native": bytes decoded as latin-1.
+    """The environ without `wsgi.input`. Its texts are "native": bytes decoded as latin-1.
 
-    `underscores`: whether fields whose names have one are taken, as the gateway was told to pass
-    them on (`--header-map dangerous`)."""
+    `underscores` says whether fields with an underscore in their names are taken, which is so if
+    the gateway passes them on (`--header-map dangerous`).
+    """
     kind, version, method, scheme, raw_path, query, root, headers, client, server, more = scope
     if kind != "http":
         raise UnknownCallType(f"a worker of this release serves no {kind!r} calls")
     path = path_bytes(raw_path).decode("latin-1")
     uri = raw_path.decode("latin-1")
     query_string = query.decode("latin-1")
-    # root_path is text of ours, everything in an environ is latin-1 made from bytes.
+    # root_path is a text; all texts of an environ are bytes decoded as latin-1.
     script_name = root.encode().decode("latin-1").rstrip("/")
     rest = below_root(path, script_name)
     environ: dict[str, object] = _CONSTANT.copy()
@@ -86,13 +87,13 @@ def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object
     if scheme == "https":
         _add_tls(environ, (more or {}).get("tls"))
     if client is None or client[1] is None:
-        environ["REMOTE_ADDR"] = ""  # a Unix socket's client has none; apps expect the key
+        environ["REMOTE_ADDR"] = ""  # a client on a Unix socket has none, but apps expect the key
     else:
         environ["REMOTE_ADDR"] = client[0]
         if client[1]:  # 0: a proxy named the address only
             environ["REMOTE_PORT"] = str(client[1])
     name, port = server if server is not None else ("", None)
-    if port is None:  # a Unix socket has neither; the request's own words are the next best
+    if port is None:  # a Unix socket has neither host nor port; the Host field is the next best
         name, port = _host_and_port(str(environ.get("HTTP_HOST") or "localhost"))
         port = port or ("443" if scheme == "https" else "80")
     environ["SERVER_NAME"] = name
@@ -101,7 +102,7 @@ def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object
 
 
 def _host_and_port(authority: str) -> tuple[str, str]:
-    """A Host field's two parts, an IPv6 address without its brackets; the port may be ""."""
+    """The two parts of a Host field: an IPv6 address without its brackets, and a port or ""."""
     name, _, port = authority.partition(":")
     if name.startswith("["):
         name, _, port = authority[1:].partition("]")
@@ -110,8 +111,8 @@ def _host_and_port(authority: str) -> tuple[str, str]:
 
 
 def _add_tls(environ: dict[str, object], tls: object) -> None:
-    """PEP 3333 asks for Apache's variables where they apply (mod_ssl, SSLOptions +ExportCertData);
-    there is more than the first where the gateway itself has terminated TLS."""
+    """Adds Apache's variables, as PEP 3333 asks (mod_ssl, SSLOptions +ExportCertData). All but the
+    first exist only if the gateway itself has terminated TLS."""
     environ["HTTPS"] = "on"
     if not isinstance(tls, dict):
         return
@@ -122,7 +123,7 @@ def _add_tls(environ: dict[str, object], tls: object) -> None:
     environ["SSL_CLIENT_VERIFY"] = "SUCCESS" if chain else "NONE"
     if chain:
         environ["SSL_CLIENT_CERT"] = chain[0]
-        # Text in an environ is latin-1 made from bytes.
+        # Texts of an environ are bytes decoded as latin-1.
         subject = str(facts.get("client_cert_name"))
         environ["SSL_CLIENT_S_DN"] = subject.encode().decode("latin-1")
 
@@ -138,7 +139,7 @@ def _add_headers(
             continue
         text = value.decode("latin-1")
         if key in environ:
-            # RFC 9110 section 5.3; cookies are joined as RFC 6265 section 5.4 would have them.
+            # RFC 9110 section 5.3; cookies are joined as in RFC 6265 section 5.4.
             joint = "; " if key == "HTTP_COOKIE" else ", "
             text = f"{environ[key]}{joint}{text}"
         environ[key] = text

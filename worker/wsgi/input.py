@@ -4,18 +4,20 @@ from collections.abc import Callable, Iterator
 
 
 class WsgiInput:
-    """Blocks while the body is on its way. Raises OSError when the client goes in its middle."""
+    """A file that blocks while the body is on its way. It raises OSError if the client leaves in
+    the middle of the body."""
 
     __slots__ = ("_buffer", "_next_chunk", "_offset")
 
     def __init__(self, first: bytes, next_chunk: Callable[[], bytes] | None) -> None:
-        """`next_chunk` waits for more of the body, b"" at its end; None: `first` is all of it."""
+        """`next_chunk` waits for more of the body and returns b"" at its end; None means that
+        `first` is the whole body."""
         self._buffer = first
         self._offset = 0
         self._next_chunk = next_chunk
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, fewer only at the body's end; all of it for -1 or None."""
+        """Reads `size` bytes, fewer only at the body's end; the whole rest for -1 or None."""
         if size is None or size < 0:
             parts = [self._rest()]
             while self._fill():
@@ -58,7 +60,7 @@ class WsgiInput:
             yield line
 
     def close(self) -> None:
-        """Nothing of ours is open; frameworks close what they take for a file."""
+        """Does nothing. Frameworks close what they take for a file."""
 
     def _rest(self) -> bytes:
         rest = self._buffer[self._offset :] if self._offset else self._buffer
@@ -66,7 +68,7 @@ class WsgiInput:
         return rest
 
     def _fill(self) -> bool:
-        """Replaces the used-up buffer with what comes next; False at the end."""
+        """Replaces the used buffer by the next part of the body. Returns False at the end."""
         if self._next_chunk is None:
             return False
         self._buffer, self._offset = self._next_chunk(), 0

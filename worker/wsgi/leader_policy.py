@@ -26,8 +26,8 @@ WORTH_IT: Final = 0.03
 SAMPLE: Final = 16
 """Calls that are judged together."""
 TOLERANCE: Final = 0.000_1
-"""Seconds that a call may wait on average: about what its change of threads would cost. A quarter
-of what it computes is allowed beside it: other threads want the interpreter now and then."""
+"""Seconds that a call may wait on average, about the cost of a change of threads. It may wait for a
+quarter of its computing time besides, since other threads need the interpreter now and then."""
 
 
 class LeaderPolicy:
@@ -50,6 +50,6 @@ class LeaderPolicy:
 
 
 def better_in_parallel(calls: int, computed: float, waited: float) -> bool:
-    """Whether so many calls, which have computed and waited so many seconds in all, should have
-    waited beside each other."""
+    """Whether calls would better have run in parallel. `computed` and `waited` are seconds of all
+    calls together."""
     return waited > calls * TOLERANCE + computed / 4

@@ -1,7 +1,7 @@
-"""What a WSGI app says to start_response, checked and as it travels.
+"""Checks what a WSGI app says to start_response, and brings it into the form that travels.
 
-Apps repeat themselves here too (see `response_head`): a status line and a field that were found
-right are known, and need no other look. Names keep the case in which the app wrote them.
+Status lines and fields that were found right are remembered and not checked again, as in
+`response_head`. Names keep the case in which the app wrote them.
 """
 
 import re
@@ -13,7 +13,7 @@ from ..app.response_head import checked_field, checked_status
 
 _MOST_KNOWN: Final = 2_048
 _LONGEST_KNOWN: Final = 256
-"""Characters of a value, as in `response_head`."""
+"""Characters of a value that is remembered, as in `response_head`."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH: Final = b"content-length"
 
@@ -22,8 +22,8 @@ _fields: Final[dict[tuple[str, str], tuple[bytes, bytes]]] = {}
 
 
 def read_status(status: object) -> tuple[int, bytes]:
-    """The number, and the app's own reason phrase: b"" where it is the usual one, or one that a
-    status line cannot hold. Raises TypeError or ValueError for what is no status."""
+    """The number of a status, and the app's own reason phrase; b"" for the usual phrase, and for
+    one that a status line cannot hold. Raises TypeError or ValueError for another value."""
     if type(status) is not str:
         raise TypeError(f"status is a string such as '200 OK', not {status!r}")
     known = _statuses.get(status)
@@ -46,12 +46,12 @@ def read_status(status: object) -> tuple[int, bytes]:
 
 
 def read_headers(headers: Any, *, as_written: bool) -> Pairs:
-    """The fields as pairs, names in lower case unless they may travel `as_written`. Raises
-    TypeError or ValueError, naming the field that is wrong."""
+    """The fields as pairs, with names in lower case unless they may travel `as_written`. Raises
+    TypeError or ValueError, which name the wrong field."""
     fields: list[Any] = list(headers)
     try:
         pairs = tuple([_fields.get(field) or _read(field) for field in fields])
-    except TypeError:  # a list as a pair has no hash; or something is wrong, and is named here
+    except TypeError:  # a pair that is a list has no hash; or a field is wrong, and is named below
         pairs = tuple([_read(field) for field in fields])
     return pairs if as_written else tuple([(name.lower(), value) for name, value in pairs])
 
@@ -71,7 +71,7 @@ def _read(field: Any) -> tuple[bytes, bytes]:
 
 
 def content_length(pairs: Pairs) -> int | None:
-    """What the app itself says of the body's size, in bytes."""
+    """The size of the body that the app states, in bytes; None if it states none."""
     for name, value in pairs:
         if len(name) == len(_LENGTH) and name.lower() == _LENGTH:
             return int(value) if value.isdigit() and len(value) < 19 else None

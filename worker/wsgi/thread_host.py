@@ -8,8 +8,8 @@ itself, and leaves to the leader only what the socket would not take.
 the calls out to followers, or a leader among the app's threads, which hears and calls in turn.
 `host.flush_policy` explains when an answer is sent.
 
-Slots are announced to every gateway, and several gateways do not know of each other: together they
-may open more calls than there are threads. Those wait in the queue here.
+Slots are announced to every gateway, and gateways do not know of each other. Together they may open
+more calls than there are threads; these wait in the queue here.
 """
 
 import contextvars
@@ -40,11 +40,11 @@ LINGER: Final = 0.002
 """Seconds without a call after which a leader steps down: then the main thread, which would look
 at it every millisecond, can sleep."""
 HEAR_EVERY: Final = 0.001
-"""Seconds between two hearings of the links while calls are waiting."""
+"""Seconds between two reads of the links while calls wait."""
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:
-    """Runs until told to stop."""
+    """Runs the worker until it has stopped."""
     ThreadHost(settings, loaded, channel).main()
 
 
@@ -78,7 +78,7 @@ class ThreadHost(Host):
         for thread in threads:
             thread.start()
         self.take_signals()
-        with self.lock:  # a warm-up has a link from here on, and threads flush what is said on it
+        with self.lock:  # a warm-up has a link from now on, and threads flush it
             self.begin()
         while True:
             with self.lock:
@@ -88,7 +88,7 @@ class ThreadHost(Host):
             self._serve_links(time.monotonic() + delay)
         with self.lock:
             self._calls.close()
-        if not self.running:  # a thread that is stuck in the app is left behind
+        if not self.running:  # threads that are stuck in the app are left behind
             for thread in threads:
                 thread.join(JOIN_TIMEOUT)
         if self.failure is not None:
@@ -106,7 +106,7 @@ class ThreadHost(Host):
                         self._go_parallel()
 
     def _hear(self, timeout: float) -> bool:
-        """Hears the links once, after so many seconds at most; whether they had news."""
+        """Reads the links once, after `timeout` seconds at most. Returns whether they had news."""
         ready = self._selector.select(timeout)
         if not ready:
             return False
@@ -149,7 +149,7 @@ class ThreadHost(Host):
     # -- an app thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Its life."""
+        """The loop of one thread."""
         context, meter = contextvars.copy_context(), WaitMeter()
         while not self._calls.closed:
             try:
@@ -192,7 +192,7 @@ class ThreadHost(Host):
     def _run(self, call: WsgiCall, context: contextvars.Context) -> None:
         try:
             context.run(call.run, self._app)
-        except BaseException:  # a fault of ours: it costs a call and no thread
+        except BaseException:  # a fault of ours costs a call, not the thread
             logger.exception("a call has failed")
 
     # -- the leader among the app's threads --------------------------------------------------
@@ -237,7 +237,7 @@ class ThreadHost(Host):
     # -- what the calls ask for, under the lock ----------------------------------------------
 
     def websocket_asked(self, name: str) -> None:
-        """Said once: clients try again and again."""
+        """Logs once that a client asks for a WebSocket; clients try again and again."""
         if not self._websocket_asked:
             self._websocket_asked = True
             logger.warning(
@@ -262,8 +262,8 @@ class ThreadHost(Host):
     # -- what the sessions ask for, under the lock -------------------------------------------
 
     def stuck(self, now: float) -> int:
-        """Only when all threads are: until then it serves, and a slow call whose client has left
-        is nothing that any client may have a worker replaced for."""
+        """How many calls are stuck, once all threads have a stuck call; 0 before. Until then the
+        worker serves, and no client may have it replaced by leaving slow calls."""
         stuck = super().stuck(now)
         return stuck if stuck >= self.settings.threads else 0
 
@@ -279,14 +279,15 @@ class ThreadHost(Host):
         self._calls.put(call)
 
     def cancel(self, call: HostedCall) -> None:
-        """A thread cannot be stopped; its next read or write fails, and it is not waited for."""
+        """Cancels a call as far as possible: its next read or write fails, and it is not waited
+        for. A thread itself cannot be stopped."""
         call.disconnect()
 
     def watch(self, session: LinkSession) -> None:
         self._selector.register(session.sock, selectors.EVENT_READ, session)
 
     def watch_writable(self, session: LinkSession) -> None:
-        # From any thread: epoll(7) takes changes while another thread waits.
+        # Any thread may call it: epoll(7) takes changes while another thread waits.
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
         self._selector.modify(session.sock, both, session)
 
@@ -303,7 +304,8 @@ class ThreadHost(Host):
                 session.lose("a fault of the worker")
 
     def forked(self) -> None:
-        """Whoever held the lock is not here, and its call has no client."""
+        """Cleans up in a process that the app has forked. The thread that held the lock does not
+        exist here, and its call has no client."""
         super().forked()
         if self.lock.locked():
             self.lock.release()

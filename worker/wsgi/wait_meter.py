@@ -1,8 +1,8 @@
-"""How long the calls of one thread wait for something, and not for a processor.
+"""Measures how long the calls of one thread wait for something else than a processor.
 
-What a call takes is what it computes, what it waits for, and the time for which it could go on but
-other processes have the processors. The last says nothing about the app, and is much where a
-machine is busy; Linux counts it for each thread (proc(5), schedstat). Elsewhere it counts as wait.
+The time of a call has three parts: it computes, it waits for something, and it waits for a
+processor that other processes use. The third part says nothing about the app and is large on a busy
+machine. Linux counts it for each thread (proc(5), schedstat); without that it counts as waiting.
 """
 
 import os
@@ -14,7 +14,7 @@ _NANO: Final = 1e-9
 
 
 class WaitMeter:
-    """Belongs to the thread that makes it."""
+    """The meter of one thread, which has to make and use it itself."""
 
     __slots__ = ("_begun", "_delayed", "_fd", "calls", "computed", "took")
 
@@ -26,21 +26,21 @@ class WaitMeter:
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew: with calls that are judged together."""
+        """Begins another group of calls, which are judged together."""
         self.calls = 0
         self.took = 0.0
-        """Seconds that they have taken."""
+        """Seconds that the calls of the group took."""
         self.computed = 0.0
         """Seconds for which they had a processor."""
         self._begun = 0.0
         self._delayed = self._run_delay()
 
     def begin(self) -> None:
-        """A call begins."""
+        """Begins a call."""
         self._begun = time.thread_time()
 
     def end(self, took: float) -> int:
-        """It has ended, after so many seconds. How many have."""
+        """Ends a call that took `took` seconds. Returns the number of calls in the group."""
         self.calls += 1
         self.took += took
         self.computed += time.thread_time() - self._begun
@@ -48,7 +48,7 @@ class WaitMeter:
 
     @property
     def waited(self) -> float:
-        """Seconds that they have waited. Asks the system."""
+        """Seconds that the calls of the group have waited. It asks the system."""
         return self.took - self.computed - (self._run_delay() - self._delayed)
 
     def close(self) -> None:
@@ -56,11 +56,11 @@ class WaitMeter:
             os.close(self._fd)
 
     def _run_delay(self) -> float:
-        """Seconds that this thread has ever waited for a processor."""
+        """Seconds that this thread has waited for a processor since it began."""
         if self._fd < 0:
             return 0.0
         try:
             return int(os.pread(self._fd, 64, 0).split()[1]) * _NANO
-        except (OSError, ValueError, IndexError):  # an app has closed what is not its own
+        except (OSError, ValueError, IndexError):  # an app may have closed this descriptor
             self._fd = -1
             return 0.0
