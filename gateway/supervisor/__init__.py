@@ -1,8 +1,12 @@
-"""Starts, watches, replaces and ends the gateway and worker processes; touches no request.
+"""The supervisor: it starts, watches, replaces and ends gateway and worker processes. It touches no
+request.
 
-`fleet/` decides: it is pure, and told the time; its page says which words there are for the end
-of a process. `process/` starts and ends children, `upgrade/` replaces this process's own code.
-Here is what binds them: `run` (from a configuration to an exit code) -> `generations` (what each
-generation asks for, and how an operator changes it) -> `supervisor` (the loop), with `operations`
-(commands and signals), `status_builder`, `signals`, `file_watcher` and `systemd_notify`.
+`fleet/` decides; it is pure and is told the time, and its page has the verbs for the end of a
+process. `process/` starts and ends child processes. `upgrade/` replaces the supervisor's own code.
+The files here bind them together.
+
+Reading order: `run` (from a configuration to an exit code) -> `generations` (what each generation
+asks for, and how an operator changes it) -> `fleet` -> `supervisor` (the loop) -> `operations`
+(commands and signals), `signals` -> `status_builder` -> `process` -> `file_watcher` (--reload),
+`systemd_notify` -> `upgrade`.
 """

@@ -1,4 +1,4 @@
-"""Development: watches files and asks for new workers when one changes."""
+"""--reload, for development: watches files, and asks for new workers when one changes."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -12,12 +12,14 @@ from ..config.config import ReloadConfig
 
 INCLUDED: Final = ("*.py",)
 DEBOUNCE: Final = 300
-"""Milliseconds: an editor writes several files at one save, and a checkout many."""
+"""Milliseconds without a change after which files are reported. An editor writes several files at
+one save, and a checkout many."""
 STEP: Final = 50
 
 
 class ChangeFilter(watchfiles.DefaultFilter):
-    """watchfiles' own (no .git, __pycache__, .venv, node_modules), the patterns on top of it."""
+    """The filter of watchfiles (no .git, __pycache__, .venv, node_modules) with the operator's
+    patterns."""
 
     def __init__(self, config: ReloadConfig) -> None:
         super().__init__()
@@ -68,7 +70,8 @@ def _absolute(paths: Iterable[str]) -> list[str]:
 
 
 async def _set_when_cancelled(stop: trio.Event) -> None:
-    """awatch waits in a thread, which hears of a cancellation only by the event."""
+    """Sets the event when it is cancelled: awatch waits in a thread, which a cancellation does not
+    reach."""
     try:
         await trio.sleep_forever()
     finally:

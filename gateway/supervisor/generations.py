@@ -1,13 +1,12 @@
-"""What one supervisor runs: what stays for its life, what each generation asks for, and how an
-operator changes that, by reload, rollback and scale.
+"""The configurations that one supervisor runs: a plan that stays for its life, what each generation
+asks for, and how an operator changes that, by reload, rollback and scale.
 
 A reload has two halves, and time passes between them. The first reads the configuration, gives it
-the number of a new generation and orders the rollout; whoever has asked hears of faults in the
-configuration at once. The second comes when the rollout has ended, seconds or minutes later: then
-the new generation is the one that counts, or the old one still is. In between anything may be
-ordered anew: the fleet drops the older rollout, and both end. So each order has a `Reloading` of
-its own to wait on, and settings that concern all processes (deadlines, mostly) are those of the
-latest order.
+the number of a new generation and orders the rollout; faults in the configuration are reported at
+once. The second comes when the rollout has ended, seconds or minutes later: then the new generation
+is current, or the old one still is. In between a new rollout may be ordered: the fleet drops the
+older one, and both end. So each order has a `Reloading` of its own to wait on, and the settings of
+all processes (mostly deadlines) are those of the latest order.
 """
 
 import os
@@ -41,9 +40,9 @@ NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
 _FOR_LIFE: Final = (
     "addresses", "backlog", "gateways", "run_dir", "pid_file", "identity", "umask", "reload",
 )  # fmt: skip
-"""Fields of Config that only a new start changes."""
+"""Fields of Config that a reload leaves as they are; they need a restart."""
 _CALLED: Final = {"addresses": "bind", "pid_file": "pid", "identity": "user or group"}
-"""What the operator calls them, where that is something else."""
+"""Such a field -> its option, if that has another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +51,34 @@ class Plan:
     control_socket: str
     listeners: Listeners
     lock: int | None = None
-    """File descriptor of the run directory's lock."""
+    """The descriptor of the run directory's lock."""
     temporary: bool = False
-    """Whether the run directory goes when this ends."""
+    """Whether the run directory is removed at the end."""
     gateways: int
-    """0: `propylon worker`."""
+    """How many gateway processes there are; 0 for `propylon worker`."""
     with_workers: bool = True
-    """False: `propylon gateway`."""
+    """Whether there are workers; False for `propylon gateway`."""
 
 
 class Generations:
     """The configurations that are in use, by generation, and the one before."""
 
     def __init__(self, plan: Plan, config: Config, read: Callable[[], Config]) -> None:
-        """`read` gives the configuration as it would be at a start now. Raises ConfigError."""
+        """`read` reads the configuration again; it raises ConfigError."""
         self.read = read
         self.current = config
         self.before: Config | None = None
-        """What was in use before the last reload that changed anything."""
+        """The configuration before the last reload that changed it."""
         self.workers: dict[str, int] = {pool.name: pool.workers for pool in config.pools}
-        """Pool -> how many are wanted now, by configuration or by scale."""
+        """Pool -> the number of workers that are wanted now, by configuration or by `scale`."""
         self._plan = plan
         self._configs = {1: config}
         self._last = 1
         self._gateways_due = False
-        """They are still of the code from before an upgrade."""
+        """Whether the gateways still run the code from before an upgrade."""
 
     def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
-        """Older code of this process has come so far with the same configuration."""
+        """Continues after an upgrade, with the same configuration."""
         self._configs = {generation: self.current}
         self._last = last
         self.workers = dict(workers)
@@ -90,26 +89,26 @@ class Generations:
 
     @property
     def next_of_gateways(self) -> int:
-        """The generation that the gateways will be of after an upgrade; 0: there are none."""
+        """The generation of the gateways after an upgrade; 0 if there are none."""
         return self._last + 1 if self._plan.gateways else 0
 
     @property
     def last(self) -> int:
-        """The number that was given last."""
+        """The number of the newest generation."""
         return self._last
 
     def config(self, generation: int) -> Config:
         return self._configs[generation]
 
     def pool(self, generation: int, name: str) -> PoolConfig:
-        """Raises LookupError."""
+        """The configuration of a pool in a generation. Raises LookupError."""
         for pool in self._configs[generation].pools:
             if pool.name == name:
                 return pool
         raise LookupError(f"there is no pool {name}")
 
     def replicas(self) -> frozenset[ReplicaId]:
-        """Of the current configuration, as it has been scaled."""
+        """The replicas of the current configuration, as it has been scaled."""
         return self._replicas(self.workers)
 
     def _replicas(self, workers: Mapping[str, int]) -> frozenset[ReplicaId]:
@@ -123,7 +122,8 @@ class Generations:
         }
 
     def next(self, config: Config, *, observe: float) -> RollOut:
-        """The order to bring this configuration into use, and whatever code is there now."""
+        """Begins a generation: returns the order to bring a configuration, and the code that is
+        installed now, into use."""
         config = replace(config, **{name: getattr(self.current, name) for name in _FOR_LIFE})
         self._last += 1
         self._configs[self._last] = config
@@ -136,12 +136,13 @@ class Generations:
             else frozenset({"worker"}),
             at_once=config.reload is not None,
             observe=0.0 if config.reload is not None else observe,
-            # With --preload the old code is kept in memory.
+            # With --preload a zygote keeps the old code in memory.
             reverts=changed or all(pool.preload for pool in self.current.pools),
         )
 
     def next_gateways(self) -> RollOut:
-        """The order to replace the gateways alone, by what is installed now."""
+        """Begins a generation: returns the order to replace the gateways alone, by the code that is
+        installed now."""
         self._last += 1
         self._configs[self._last] = self.current
         self._gateways_due = True
@@ -150,7 +151,7 @@ class Generations:
         )
 
     def needs_restart(self, config: Config) -> list[str]:
-        """Options that differ and that a reload leaves as they are."""
+        """The options that have changed and that a reload leaves as they are."""
         return [
             _CALLED.get(name, name.replace("_", "-"))
             for name in _FOR_LIFE
@@ -161,7 +162,7 @@ class Generations:
         self.workers[pool] = workers
 
     def ended(self, rollout: ReloadEnded, replicas: Iterable[ReplicaId]) -> None:
-        """`replicas`: those that are wanted since then."""
+        """A rollout has ended; `replicas` are wanted from now on."""
         if rollout.committed:
             config = self._configs[rollout.generation]
             if config != self.current:
@@ -169,15 +170,16 @@ class Generations:
             self._gateways_due = False
             self._drop_older_than(rollout.generation)
         if self.with_workers:
-            # As the configuration has it, or scaled meanwhile.
+            # Their number is the configuration's, unless it was scaled meanwhile.
             counts = Counter(name.pool for name in replicas if name.kind == "worker")
             self.workers = {pool.name: counts[pool.name] for pool in self.current.pools}
         elif not rollout.overtaken:
-            # For a reason of its own: the next one need not bring what it would have.
+            # It failed for a reason of its own: the next one need not replace the gateways for it.
             self._gateways_due = False
 
     def _wanted(self, config: Config) -> dict[str, int]:
-        """What was scaled stays so, unless the configuration has another number than before."""
+        """The wanted workers of each pool. A number that was scaled stays, unless the configuration
+        has changed its own."""
         before = {pool.name: pool.workers for pool in self.current.pools}
         return {
             pool.name: self.workers[pool.name]
@@ -228,12 +230,12 @@ class Deployment:
         self._notifier = notifier
         self._tell = tell
         self._reloads: dict[int, Reloading] = {}
-        """By generation: those that have not ended."""
+        """Generation -> its reload, for all that have not ended."""
 
     # -- reload and rollback -------------------------------------------------------------------
 
     async def reload(self, say: Say) -> Reloading:
-        """To the configuration as it would be at a start now. Raises Refused."""
+        """Reloads: reads the configuration as a start would, and deploys it. Raises Refused."""
         try:
             config = await trio.to_thread.run_sync(self._generations.read)
         except ConfigError as error:
@@ -242,7 +244,7 @@ class Deployment:
         return self._deploy(config, say)
 
     async def roll_back(self, say: Say) -> Reloading:
-        """To the configuration before the last reload that changed one. Raises Refused."""
+        """Deploys the configuration before the last reload that changed it. Raises Refused."""
         before = self._generations.before
         if before is None:
             raise Refused(
@@ -252,7 +254,7 @@ class Deployment:
         return self._deploy(before, say)
 
     def reload_code(self, what: str) -> None:
-        """The same configuration, and whatever code is there now. Raises Refused."""
+        """Deploys the same configuration with the code that is there now. Raises Refused."""
         logger.info("%s changed, reloading", what)
         self._order(self._generations.current)
 
@@ -274,7 +276,7 @@ class Deployment:
         return reloading
 
     def reload_ended(self, ended: ReloadEnded) -> None:
-        """Told of every one, whoever asked for it."""
+        """Notes the end of a rollout."""
         self._generations.ended(ended, self._controller.fleet.replicas)
         if self._controller.rollout is None:
             self._tell(Configure(fleet_settings(self._generations.current)))
@@ -286,7 +288,8 @@ class Deployment:
     # -- scale ---------------------------------------------------------------------------------
 
     def scale(self, pool: str, workers: int, *, relative: bool) -> Result:
-        """`pool`: "" where there is only one. `relative`: so many more, or fewer."""
+        """Sets the number of a pool's workers. `pool` may be "" if there is only one pool. If
+        `relative`, `workers` is added to the number."""
         counts = self._generations.workers
         if not self._generations.with_workers:
             return Result(False, NO_WORKERS)
@@ -316,7 +319,8 @@ def fleet_settings(config: Config) -> FleetSettings:
 
 
 def serving(plan: Plan, workers: Mapping[str, int]) -> str:
-    """ "Serving on http://127.0.0.1:8000 (2 workers, 1 gateway, pid 17)"."""
+    """The line of the log that says what is served and where: "Serving on http://127.0.0.1:8000 (2
+    workers, 1 gateway, pid 17)"."""
     count = sum(workers.values()) if plan.with_workers else 0
     parts = [
         f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,14 +1,15 @@
-"""Carries out what the operator asks for, on the control socket or by signal.
+"""Operations: carries out what an operator asks for, on the control socket or by a signal.
 
-The same wish comes on two ways that differ in everything else. Who sends a command waits on a
-connection: the answer must say how it went, a reload may take minutes, and what is logged
-meanwhile is what the operator wants to read. Who sends a signal has no connection, reads the log,
-and does not wait. So the doing is elsewhere (a deployment, an upgrade, the supervisor's own stop)
-and knows neither; here a command becomes a Result, and a signal a line in the log.
+The same request may come in two ways that differ in everything else. A command comes on a
+connection, and its client waits: the answer must say how it went, a reload may take minutes, and
+the operator wants to read what is logged meanwhile. A signal has no connection; its sender reads
+the log and does not wait. So the work itself is done elsewhere (a deployment, an upgrade, the
+supervisor's own stop), where neither is known. Here a command becomes a Result, and a signal a line
+in the log.
 
-Two things are kept here for that. Those who wait hear each line of the fleet's log (`said`). And
-since a signal's work goes on when its handler has returned, `idle` says whether all of it has
-been begun: an upgrade that came in between would lose it.
+Two facts are kept here for that. Clients that wait get each line of the fleet's log (`said`). And
+since the work of a signal goes on after its handler has returned, `idle` says whether all of it has
+been begun: an upgrade in between would lose it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ STOPPING: Final = Result(False, "Propylon is stopping")
 
 
 class OperatedInstance(Protocol):
-    """What the supervisor itself does for the operator."""
+    """The part of the supervisor that operations need."""
 
     @property
     def stops(self) -> bool: ...
@@ -48,19 +49,19 @@ class Operations:
         self._deployment = deployment
         self._upgrade = upgrade
         self._stops = 0
-        """Signals to stop; only who sends a second one is in a hurry."""
+        """How many signals to stop have come. The second one means at once."""
         self._listening: set[Say] = set()
-        """Who waits for the end of something and hears what is logged meanwhile."""
+        """Clients that wait for the end of an operation and get the lines of the log."""
         self._by_signal = 0
-        """What was asked for by signals and is not begun yet."""
+        """How many requests by signals have not been begun yet."""
 
     @property
     def idle(self) -> bool:
-        """Whether all that was asked for by signals has been begun, or refused."""
+        """Whether all requests by signals have been begun or refused."""
         return not self._by_signal
 
     def said(self, text: str) -> None:
-        """A line of the log."""
+        """Passes a line of the log on to clients that wait."""
         for say in self._listening:
             say(text)
 
@@ -88,7 +89,7 @@ class Operations:
                 return await self._upgrade.check(say)
 
     async def _say_until_the_end(self, say: Say) -> Result:
-        """Of a stop: what it waits for. The answer is the end of this process."""
+        """Sends the progress of a stop. The end of this process is the answer."""
         say("Stopping")
         self._listening.add(say)
         try:
@@ -111,7 +112,7 @@ class Operations:
         finally:
             self._listening.discard(say)
         if ended.committed:
-            return Result(True, "")  # the log's line has been said
+            return Result(True, "")  # the client has got the line of the log
         if ended.overtaken:
             return Result(False, f"not reloaded: {ended.why}")
         what = f"not reloaded, the old serve on: {ended.why}"
@@ -154,4 +155,4 @@ class Operations:
 
 
 def _unheard(text: str) -> None:
-    """Who sends a signal reads the log."""
+    """Drops a line of progress: a signal has no client that waits for it."""

@@ -1,4 +1,6 @@
-"""A supervisor from its configuration to its exit code: what it needs is opened, then closed."""
+"""Runs a supervisor from its configuration to its exit code: opens what it needs, and closes it
+again.
+"""
 
 import gc
 import os
@@ -33,7 +35,8 @@ def run(
     read_again: Callable[[], Config],
     notes: Iterable[str] = (),
 ) -> int:
-    """Returns when everything has ended. `read_again` is for reloads; it raises ConfigError."""
+    """Runs the supervisor, and returns its exit code when everything has ended. `read_again` reads
+    the configuration for reloads; it raises ConfigError."""
     try:
         begin_log(config.log)
     except OSError as error:
@@ -108,14 +111,14 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
 
 
 def _access(config: Config) -> Access:
-    """To Unix sockets: they belong to those who serve there."""
+    """Owner and permissions of Unix sockets, which belong to the user that gateways run as."""
     who = config.identity
     mode = EVERYBODY.mode & ~(config.umask or 0)
     return Access(mode, who.uid, who.gid) if who else Access(mode)
 
 
 def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> Plan:
-    """What older code of this process has opened."""
+    """The plan after an upgrade: what this process has opened before it."""
     run_dir = RunDir(handover.run_dir, handover.lock, handover.temporary)
     stack.callback(run_dir.close)
     listeners = listeners_of(handover)
@@ -123,7 +126,7 @@ def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> 
     if config.pid_file is not None:
         try:
             stack.callback(PidFile(config.pid_file).close)
-        except PidFileError as error:  # it has our pid already, and we serve
+        except PidFileError as error:  # the file has our pid already, and clients are served
             logger.warning("%s", error)
     return Plan(
         run_dir=handover.run_dir,

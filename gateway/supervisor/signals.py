@@ -1,8 +1,8 @@
-"""What a signal means: TERM, INT and QUIT stop (twice: now), HUP reloads, USR1 opens the logs
-again, as HUP does too, TTIN and TTOU are a worker more and one fewer, USR2 upgrades. The words of
-gunicorn and nginx.
+"""Handles the supervisor's signals. They mean what they mean to gunicorn and nginx: TERM, INT and
+QUIT stop (the second one at once), HUP reloads and opens the logs again, USR1 opens the logs again,
+TTIN and TTOU start one worker more and one fewer, USR2 upgrades.
 
-QUIT is where the two differ: nginx finishes what is under way (and container images stop it so),
+The two differ about QUIT: nginx finishes what is under way (and container images stop it so),
 gunicorn does not. Here the first signal finishes it, whichever it is, and the second does not wait.
 """
 
@@ -17,11 +17,12 @@ from ..observe.process_log import logger
 FOR_THE_SUPERVISOR: Final = (
     signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU,
 )  # fmt: skip
-"""Those that nobody else has a use for, and whose defaults would end or stop a process that gets
-them because they went to the whole process group, or came before anybody hears them."""
+"""Signals that only the supervisor handles. By default they would end or stop a process: a child
+that gets them because they were sent to the whole process group, or a supervisor that has no
+handlers yet."""
 NOT_FOR_CHILDREN: Final = (signal.SIGINT, *FOR_THE_SUPERVISOR)
-"""Signals that reach a whole process group, a Ctrl-C among them, and that children have no use
-for. They are started with these blocked, and let them in when they know how not to mind."""
+"""Signals that reach a whole process group, such as Ctrl-C, and that children do not handle.
+Children start with these blocked, and unblock them when they ignore them."""
 WANTED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, *FOR_THE_SUPERVISOR)
 
 
@@ -38,14 +39,14 @@ class SignalHearer(Protocol):
 
 
 def survive(number: int, frame: object) -> None:
-    """A handler for what means nothing, and would end this process. No child inherits it."""
+    """Ignores a signal that would end this process. Children do not inherit a handler."""
 
 
 async def hear_signals(
     hearer: SignalHearer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     wanted = [*WANTED]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup's wish
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # set by nohup
         wanted.remove(signal.SIGHUP)
     with trio.open_signal_receiver(*wanted) as signals:
         async with trio.open_nursery() as nursery:
@@ -70,7 +71,8 @@ async def hear_signals(
 
 
 async def _guarded(carry_out: Callable[[], Awaitable[None]]) -> None:
-    """Whatever is wrong with a reload, those who serve need this process."""
+    """Carries out an operation and logs any exception: whatever fails, the children need this
+    process."""
     try:
         await carry_out()
     except Exception:

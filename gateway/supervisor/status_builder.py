@@ -1,4 +1,4 @@
-"""What is known of the processes besides what the fleet needs, and the status made of it."""
+"""Builds the status report. It keeps facts about processes that the fleet does not need."""
 
 import os
 from collections import deque
@@ -25,7 +25,7 @@ from .fleet.replica import Process
 from .generations import Generations, Plan
 
 LINKED_BY: Final = 2.0
-"""Seconds after which a worker without a link is worth a word."""
+"""Seconds after which the status says that a worker has no link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Elsewhere:
-    """Workers of a pool that are not ours, as one gateway says."""
+    """Workers of another supervisor in one pool, as one gateway reports them."""
 
     gateway: int
-    """Its number."""
+    """The gateway's number."""
     workers: tuple[LinkedWorker, ...]
 
 
@@ -48,16 +48,16 @@ class _Elsewhere:
 class StatusBuilder:
     began: float
     addresses: tuple[str, ...] = ()
-    """URLs; of sockets that a stop has closed, too."""
+    """URLs, also of sockets that a stop has closed."""
     vitals: dict[int, Vitals] = field(default_factory=dict[int, Vitals])
-    """Process -> what it said of itself last."""
+    """Process -> the vitals that it reported last."""
     waits: dict[int, StopWaits] = field(default_factory=dict[int, StopWaits])
-    """Gateway -> what it said last that a stop waits for."""
+    """Gateway -> what a stop waits for, as it reported last."""
     _ends: deque[_End] = field(default_factory=lambda: deque[_End](maxlen=MOST_ENDED))
     _elsewhere: dict[tuple[int, str], _Elsewhere] = field(
         default_factory=dict[tuple[int, str], _Elsewhere]
     )
-    """By gateway child and pool."""
+    """(Gateway's process, pool) -> workers of other supervisors."""
     _last_reload: tuple[ReloadEnded, float] | None = None
 
     def begin(self, at: float) -> None:
@@ -71,7 +71,7 @@ class StatusBuilder:
         self._ends.appendleft(_End(str(child), f"{how}{why}", now))
 
     def linked(self, gateway: Process, pool: str, workers: Iterable[LinkedWorker]) -> None:
-        """All workers of the pool that the gateway knows, and that are not ours."""
+        """Takes all workers of a pool that a gateway is linked to and that are not ours."""
         self._elsewhere[gateway.id, pool] = _Elsewhere(gateway.replica_id.number, tuple(workers))
 
     def reload_ended(self, ended: ReloadEnded, now: float) -> None:
@@ -135,7 +135,8 @@ class StatusBuilder:
         return bool(gateways) and usable.issuperset(pools)
 
     def _linked(self) -> tuple[LinkedStatus, ...]:
-        """One for each worker from elsewhere, whichever gateways know it."""
+        """An entry for each worker of another supervisor, over all gateways that are linked to
+        it."""
         known: dict[tuple[str, Name, Name], list[tuple[int, LinkedWorker]]] = {}
         for (_, pool), there in self._elsewhere.items():
             for worker in there.workers:
@@ -164,7 +165,7 @@ class StatusBuilder:
         )
 
     def _link_fault(self, child: Process, controller: FleetController, now: float) -> str:
-        """Of a worker that has been ready for a while, and gets no requests."""
+        """Why a worker that has been ready for a while gets no requests; "" if it gets them."""
         if child.state != "ready" or now - child.since < LINKED_BY:
             return ""
         missing = controller.fleet.unlinked(child)
@@ -195,7 +196,7 @@ class StatusBuilder:
 
 
 def _linked(pool: str, said: list[tuple[int, LinkedWorker]]) -> LinkedStatus:
-    """Of what each gateway, by its number, says of one worker."""
+    """The status of one worker, made of what gateways, by their numbers, report of it."""
     workers = [worker for _, worker in said]
     ready, late = any(w.ready for w in workers), any(w.late for w in workers)
     return LinkedStatus(

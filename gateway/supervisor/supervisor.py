@@ -1,5 +1,7 @@
-"""The supervisor's main loop: hears children, signals and the clock, tells the fleet's controller,
-and carries out what it answers. It touches no request."""
+"""The supervisor's main loop. It takes events of children, signals and the clock, hands them to the
+fleet's controller, and carries out the commands that the controller answers with. It touches no
+request.
+"""
 
 import logging
 import math
@@ -79,16 +81,17 @@ from .upgrade.saved_state import Handover
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 STOP_SAYS_AFTER: Final = 2.0
-"""Seconds after which a stop says what it waits for."""
+"""Seconds after which the log says what a stop waits for."""
 STOP_SAYS_EVERY: Final = 10.0
 MISSING_AFTER: Final = 5.0
-"""Seconds of silence after which the log says what the start is waiting for."""
+"""Seconds without news after which the log says what a start waits for."""
 ANSWERED_WITHIN: Final = 1.0
-"""Seconds that those who asked for something have to read the answer before an exec."""
+"""Seconds that clients of the control socket have to read their answers before an exec."""
 COMES_WITHIN: Final = 0.2
-"""Seconds after which a signal has come to all that it was sent to."""
+"""Seconds after which a signal to a whole group has reached every process of it."""
 HEARD_WITHIN: Final = 20
-"""Turns of the event loop after which a signal that has come is told; twice as many as it takes."""
+"""Turns of the event loop within which a signal that has come is handled; twice as many as it
+takes."""
 
 
 class Supervisor:
@@ -99,13 +102,13 @@ class Supervisor:
         notifier: Notifier,
         handover: Handover | None = None,
     ) -> None:
-        """`handover`: from older code of this process, which has started everything."""
+        """`handover` is the state from before an upgrade; None for a new start."""
         if handover is not None:
             generations.resume(handover.generation, handover.last_generation, handover.workers)
         self._plan = plan
         self._generations = generations
         self._notifier = notifier
-        # Numbers that no other supervisor's children have: a gateway may know workers of several.
+        # A gateway may be linked to workers of several supervisors, so numbers have to differ.
         self._controller = FleetController(
             fleet_settings(generations.current),
             sorted(generations.replicas()),
@@ -122,32 +125,33 @@ class Supervisor:
         self._launcher: Launcher
         self._processes: dict[int, ChannelledProcess] = {}
         self._forking: dict[int, trio.CancelScope] = {}
-        """Workers that are on their way from a process that has loaded the app, or still does."""
+        """Workers that a zygote is about to fork."""
         self._logs_moved: set[int] = set()
-        """Workers that have opened their logs before these were moved, and are not ready yet."""
+        """Workers that are not ready yet and have opened their logs before these were moved."""
         self._apps: dict[str, WorkerReady] = {}
-        """Pool -> what a worker of it said when it was ready."""
+        """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
         self._said_serving = handover is not None
         self._stopping = trio.Event()
         self._exec_by: float | None = None
         self._code: int | None = None
-        # Everything arrives here, so that one task alone tells the controller.
+        # All events arrive here, so that only one task talks to the controller.
         self._send, self._inbox = trio.open_memory_channel[FleetEvent](math.inf)
 
     def _tell(self, event: FleetEvent) -> None:
-        """The controller hears it soon, behind what was said before."""
+        """Queues an event for the controller."""
         self._send.send_nowait(event)
 
     async def run(self) -> int:
-        """The exit code, when every child has ended. Raises RunDirError (in a group)."""
+        """Runs the loop. Returns the exit code when every child has ended. Raises RunDirError (in a
+        group)."""
         uptime = self._handover.uptime if self._handover else 0.0
         self._status_builder.begin(trio.current_time() - uptime)
         config = self._generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self._plan, nursery)
             if self._handover is not None:
-                # Before all that signals and commands ask for which have waited.
+                # The start comes before the requests of signals and commands that have waited.
                 self._resume(self._handover, nursery)
             await nursery.start(hear_signals, self._operations)
             try:
@@ -185,10 +189,10 @@ class Supervisor:
             for command in self._controller.tell(event, trio.current_time()):
                 self._carry_out(command, nursery)
         except Exception:
-            # Whatever is wrong here, those who serve need this process.
+            # Whatever fails here, the children need this process.
             logger.exception("a fault of Propylon's supervisor, at %r", event)
         if self._controller.stops:
-            # No gateway follows: when the last one closes its own, clients are refused at once.
+            # No gateway follows: clients are refused as soon as the last one has closed its socket.
             self._plan.listeners.close()
         self._say_when_serving()
 
@@ -222,7 +226,7 @@ class Supervisor:
             if number != signal.SIGQUIT:
                 self._forking[child].cancel()
         elif number == signal.SIGKILL:
-            self._tell(Exited(child, "was never started"))  # a fault of ours; nobody waits for it
+            self._tell(Exited(child, "was never started"))  # a fault of ours
 
     # An upgrade.
 
@@ -250,7 +254,7 @@ class Supervisor:
                 await trio.lowlevel.checkpoint()
             if self._all_is_done(self._exec_by):
                 self._exec_by = None
-                # What came after the answer counts too, and what was written meanwhile.
+                # Events that came after the answer count too, and changes of the configuration.
                 why = self._upgrade.obstacle()
                 self._upgrade.failed(why or exec_installed_code(self._save(), held))
 
@@ -288,7 +292,7 @@ class Supervisor:
                     nursery.start_soon(self._fork, order, config, pool, nursery)
                     return
                 process = self._launcher.worker(config, pool, order)
-        except Exception as error:  # whatever it is: there is no child, and nobody else says so
+        except Exception as error:  # whatever it is, the fleet has to hear that there is no child
             logger.debug("%s was not started", replica_id, exc_info=error)
             self._tell(Exited(order.child, f"could not be started: {_reason(error)}"))
             return
@@ -321,14 +325,14 @@ class Supervisor:
     async def _tend(self, child: int, replica_id: ReplicaId, process: ChannelledProcess) -> None:
         code = await process.run(partial(self._hear_child, child, replica_id))
         if code == -signal.SIGTERM and self._controller.phase != "stopping":
-            # To the whole group or unit, perhaps, as systemd sends it: then it is on its way to us,
-            # and one that ends while it starts has not failed.
+            # The signal may have been sent to the whole group or unit, as systemd does. Then it
+            # reaches the supervisor too, and a child that it ends has not failed to start.
             with trio.move_on_after(COMES_WITHIN):
                 await self._stopping.wait()
         del self._processes[child]
         self._logs_moved.discard(child)
         if replica_id.kind == "worker":
-            # Its links may have no end of file, if the app has forked and a child holds them.
+            # Its links may have no end of file, if a child that the app has forked holds them.
             for gateway in self._running("gateway"):
                 gateway.order(WorkerEnded(child))
         if replica_id.kind == "gateway":
@@ -390,7 +394,7 @@ class Supervisor:
         usable: set[int] = set()
         for worker in report.workers:
             if not isinstance(worker.id, int):
-                continue  # no supervisor has started it
+                continue  # it was started by hand, without a supervisor
             self._tell(Answered(gateway, worker.id, worker.answered, worker.errors))
             if worker.ready:
                 usable.add(worker.id)
@@ -414,7 +418,7 @@ class Supervisor:
         self._notifier.ready(sentence)
 
     def _missing(self) -> Iterator[str]:
-        """What is still waited for, in words."""
+        """Yields what a start still waits for, as parts of a sentence."""
         fleet = self._controller.fleet
         for replica_id, replica in fleet.replicas.items():
             if not replica.proven:
@@ -458,8 +462,8 @@ class Supervisor:
         )
 
     def reopen_logs(self) -> None:
-        """Of every process, this one included. A worker that starts hears it when it is ready:
-        until then nothing is said to it but that it shall end."""
+        """Has every process open its logs again, this one included. A worker that starts gets the
+        order when it is ready; before, the only order for it is to end."""
         logger.info("Opening the logs again")
         give_logs(self._generations.current)
         reopen_log()
@@ -475,7 +479,7 @@ class Supervisor:
                 process.order(ReopenLogs())
 
     def stop(self, why: str, *, now: bool = False) -> None:
-        """Without `now` one that stops already goes on as it was."""
+        """Stops the instance. A stop that is under way is changed by `now` only."""
         if self._controller.phase != "stopping":
             logger.info("Stopping on %s", why)
             self._notifier.stopping(f"Stopping on {why}")
@@ -486,6 +490,6 @@ class Supervisor:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, LookupError | RunDirError):  # a sentence of ours
+    if isinstance(error, LookupError | RunDirError):  # its text is a sentence of ours
         return str(error.args[0])
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Tells systemd how it goes: READY, STATUS, STOPPING and the watchdog (sd_notify(3))."""
+"""Notifies systemd: READY, STATUS, STOPPING and the watchdog (sd_notify(3))."""
 
 import re
 import socket
@@ -9,20 +9,22 @@ from typing import Final
 from ..observe.process_log import logger
 
 VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-"""For this process only: its children must not speak for it."""
+"""Variables that are meant for this process only. Its children must not notify on its behalf."""
 
 PATIENCE: Final = 1.0
-"""Seconds that the supervisor stands still for a manager that is busy, where a message is said once
-only: without READY it would take us for one that does not start. Requests go on meanwhile."""
+"""Seconds for which the supervisor waits for a busy service manager to take a message that is sent
+only once: without READY the manager would take the start for failed. Clients are served
+meanwhile."""
 
 
 class Notifier:
-    """Silent where nobody listens. A message that can't be sent is no reason to stop."""
+    """Sends messages to the service manager, if there is one. A message that cannot be sent is
+    dropped."""
 
     def __init__(self, environ: Mapping[str, str], pid: int) -> None:
         self._socket: socket.socket | None = None
         self.watchdog_every: float | None = None
-        """Seconds between two signs of life; None: nobody waits for one."""
+        """Seconds between two signs of life; None if no watchdog waits for them."""
         where = environ.get("NOTIFY_SOCKET", "")
         if not where:
             return
@@ -34,7 +36,7 @@ class Notifier:
         interval = environ.get("WATCHDOG_USEC", "")
         owner = environ.get("WATCHDOG_PID", "") or str(pid)
         if re.fullmatch(r"[0-9]{1,18}", interval) and int(interval) and owner == str(pid):
-            # Half, as sd_watchdog_enabled(3) recommends.
+            # Half of the time-out, as sd_watchdog_enabled(3) recommends.
             self.watchdog_every = int(interval) / 2_000_000
 
     def ready(self, status: str) -> None:
@@ -44,7 +46,7 @@ class Notifier:
         self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Type=notify-reload needs the time too (sd_notify(3))."""
+        """Says RELOADING, with the time that Type=notify-reload needs (sd_notify(3))."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
 

@@ -1,4 +1,4 @@
-"""Told what has happened and what is wanted, answers with commands. Pure.
+"""The controller: it is told what has happened and what is wanted, and answers with commands. Pure.
 
 One controller per supervisor. It keeps the phase, hands each event to the replica or the policy
 that it concerns, and then looks whether time or the news have made anything due:
@@ -10,8 +10,8 @@ that it concerns, and then looks whether time or the news have made anything due
 A rollout and the shutdown are policies: they tell replicas what to do. Outside of a rollout,
 replicas that want another process (their own has served its time, or hangs) have it in turn.
 Recycling is never urgent, and an app that answers slowly while it shuts down must not cost more
-than one worker at a time: so the next waits until nobody else is being replaced, or finishing. A
-process that hangs serves nobody, and waits for nobody.
+than one worker at a time. So the next waits until no other process is being replaced or finishes. A
+process that hangs serves no request, and is replaced without waiting.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,13 +46,14 @@ from .shutdown import Shutdown
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_NOT_READY: Final = 3
-"""The app cannot be served; a worker exits with the same code."""
+"""The exit code if the app cannot be served; a worker exits with the same code."""
 
 Phase = Literal["idle", "starting", "serving", "stopping", "ended"]
 
 
 class FleetController:
-    """`tell` it everything, and carry out what it answers, in order."""
+    """The controller of one fleet. It has to be told every event, and its commands have to be
+    carried out in order."""
 
     def __init__(
         self, settings: FleetSettings, replica_ids: Iterable[ReplicaId], first_id: int = 1
@@ -62,7 +63,7 @@ class FleetController:
         self.rollout: Rollout | None = None
         self._shutdown = Shutdown(self.fleet)
         self._awaits_code = False
-        """The app could not boot, and the next rollout may bring a better one."""
+        """Whether the app could not boot and the next rollout is awaited (--reload)."""
         self._code = 0
 
     # -- asked ---------------------------------------------------------------------------------
@@ -84,12 +85,12 @@ class FleetController:
 
     @property
     def stop_now_at(self) -> float | None:
-        """When a stop has no more time for what is under way; None: there is none, or no longer."""
+        """When the time of a stop is over; None if there is no stop, or its time is over."""
         return self._shutdown.stop_now_at
 
     @property
     def generations(self) -> set[int]:
-        """Those that more processes may be started of."""
+        """Generations of which further processes may be started."""
         rollout = self.rollout
         return {self.fleet.generation} | ({rollout.generation} if rollout else set[int]())
 
@@ -135,7 +136,7 @@ class FleetController:
         links: Mapping[int, Mapping[str, Iterable[int]]],
         now: float,
     ) -> None:
-        """As older code of this supervisor has left it, which was serving."""
+        """Restores the state from before an upgrade; the instance was serving."""
         self.fleet.restore(generation, records, links, now)
         self.phase = "serving"
 
@@ -204,7 +205,7 @@ class FleetController:
             self.phase = "serving"
 
     def _suffer(self, setback: Setback | None, now: float) -> None:
-        """What follows from it, beyond its replica."""
+        """Draws the consequences of a setback beyond its replica."""
         if setback is None:
             return
         if setback.first_start and self.phase == "starting":
@@ -215,7 +216,7 @@ class FleetController:
     def _failed_boot(self, replica_id: ReplicaId, why: str, detail: str, now: float) -> None:
         context, of_app = self.fleet.context, replica_id.kind == "worker"
         if of_app and context.settings.failed_boot == "wait":
-            if not self._awaits_code:  # once, not once for each worker
+            if not self._awaits_code:  # once, and not once for each worker
                 context.say("error", f"{why}; waiting for a file to change", detail)
             self._awaits_code = True
             return
@@ -246,7 +247,7 @@ class FleetController:
 
     def _abort(self, why: str, detail: str, now: float) -> None:
         self._end_rollout(why, detail, now)
-        if self.phase == "starting":  # nothing has ever served
+        if self.phase == "starting":  # no process has served yet
             unproven = [name for name, each in self.fleet.replicas.items() if not each.proven]
             replica_id = max(unproven, key=lambda name: name.kind == "worker")
             self._failed_boot(replica_id, why, detail, now)

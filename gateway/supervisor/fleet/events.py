@@ -1,7 +1,7 @@
-"""What the fleet is told, and the commands that it answers with. Plain values, no I/O.
+"""Fleet events, which the controller is told, and fleet commands, which it answers with. They are
+plain values.
 
-`child` is the number of a process: the supervisor gives it before there is a pid, and never
-twice.
+`child` is the number of a process. The supervisor gives it before there is a pid, and never twice.
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReplicaId:
-    """What a replica is called: one process that there shall be, whichever it is now."""
+    """The name of a replica: one process that there shall be, whichever process it is now."""
 
     kind: Literal["gateway", "worker"]
     number: int
     pool: str = ""
-    """Of a worker."""
+    """The pool of a worker; "" for a gateway."""
 
     def __str__(self) -> str:
         return self.called("")
@@ -32,12 +32,13 @@ class FleetSettings:
     startup_timeout: float = 60.0
     graceful_timeout: float = 30.0
     heartbeat_timeout: float = 30.0
-    """Seconds of silence after which a process is taken for hung; 0: never."""
+    """Seconds of silence after which a process hangs; 0 means never."""
     failed_boot: Literal["exit", "wait"] = "exit"
-    """wait: for the next Reload, as suits development."""
+    """What a first start that fails means: the end of everything, or a wait for the next rollout
+    (--reload)."""
 
 
-# What it is told.
+# Events.
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Exited:
     """`exited with code 1`, `was killed by SIGKILL`."""
     hint: str = ""
     clean: bool = False
-    """Code 0: somebody has asked it to end."""
+    """Whether it exited with code 0, because it was asked to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Linked:
     gateway: int
     pool: str
     workers: frozenset[int]
-    """Children; workers of other supervisors are none of ours."""
+    """Numbers of our own workers; those of other supervisors are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Alive:
 
     child: int
     stuck: int = 0
-    """Calls that nobody waits for and that cannot be ended."""
+    """How many abandoned calls are stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Recycle:
-    """A worker would be replaced: it has served enough, grown too large or too old."""
+    """A worker asks to be replaced: it has served enough, or grown too large or too old."""
 
     child: int
     why: str
@@ -130,32 +131,32 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollOut:
-    """A new generation: replace what is there, each when its replacement is proven."""
+    """Begins a new generation: each process is replaced when its replacement is proven."""
 
     generation: int
     replicas: frozenset[ReplicaId]
-    """All that there shall be from now on, replaced or not."""
+    """All replicas that there shall be from now on, whether they are replaced or not."""
     replaced: frozenset[Literal["gateway", "worker"]] = frozenset({"worker"})
     """The kinds of process that are of the new generation."""
     at_once: bool = False
-    """All of them together, not one at a time behind a canary."""
+    """Whether all are replaced together, and not one at a time behind a canary."""
     observe: float = 0.0
     """Seconds that the first replacements serve before anything else is replaced."""
     reverts: bool = False
-    """Whether a worker that is started as one of the old generation really is one: what has changed
-    is the configuration, and not only the code on disk."""
+    """Whether a worker that is started in the old generation really has its code: the configuration
+    has changed, and not only the code on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """From now on these settings hold."""
+    """Sets the settings of the fleet from now on."""
 
     settings: FleetSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ScalePool:
-    """So many workers of a pool."""
+    """Sets the number of a pool's workers."""
 
     pool: str
     workers: int
@@ -163,7 +164,7 @@ class ScalePool:
 
 @dataclass(frozen=True, slots=True)
 class StopAll:
-    """Finish what is under way, then end; with `now`, at first or later: at once."""
+    """Ends everything: what is under way is finished first, unless `now` comes with it or later."""
 
     now: bool = False
 
@@ -174,7 +175,7 @@ FleetEvent = (
 )  # fmt: skip
 
 
-# What is to be done.
+# Commands.
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,35 +189,36 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class DrainProcess:
-    """Finish what you have, then exit. By SIGTERM."""
+    """Have the process finish what it has, and exit: SIGTERM."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopNow:
-    """Exit at once. Said on the channel, since SIGTERMs may come from anybody."""
+    """Have the process exit at once. It is an order on the channel, since a SIGTERM may come from
+    any sender."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class ShowStacks:
-    """SIGQUIT: the stacks of all its threads, to the log."""
+    """Have the process write the stacks of all its threads to the log: SIGQUIT."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """By SIGKILL: its time is over."""
+    """Kill the process, whose deadline has passed: SIGKILL."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """A line for the log."""
+    """Write a line to the log."""
 
     level: Literal["info", "warning", "error"]
     text: str
@@ -232,9 +234,9 @@ class ReloadEnded:
     why: str = ""
     detail: str = ""
     overtaken: bool = False
-    """Aborted for a later order, and not because anything is wrong with it."""
+    """Whether it was aborted for a later order, and not because anything is wrong with it."""
     done: int = field(default=0, compare=False)
-    """Processes that had been replaced by then, of so many:"""
+    """Processes that had been replaced by then, of the `of` that were to be."""
     of: int = field(default=0, compare=False)
 
 
@@ -248,12 +250,12 @@ class Finish:
 FleetCommand = Spawn | DrainProcess | StopNow | ShowStacks | Kill | Say | ReloadEnded | Finish
 
 
-# What is handed over in an upgrade.
+# The record of an upgrade.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """A process as newer code of this supervisor has to know it."""
+    """Facts about a process that an upgrade hands over."""
 
     id: int
     replica_id: ReplicaId
@@ -261,7 +263,7 @@ class ProcessRecord:
     state: Literal["starting", "ready", "stopping"]
     role: Literal["current", "replacement", "leaving"]
     since: float
-    """When it was spawned, or ready."""
+    """When it was spawned, or since when it is ready."""
     deadline: float | None
     pid: int
     why: str

@@ -1,20 +1,22 @@
-"""Who has not been heard of for too long. Pure."""
+"""Heartbeats: which processes hang, because they have been silent for too long. Pure."""
 
 from typing import Final
 
 CHECK_EVERY: Final = 1.0
 """Seconds to the next look, at most."""
 SLACK: Final = 0.5
-"""Seconds that a look may be late; what is more was no time in which we could have heard."""
+"""Seconds that a look may be late. In a longer delay no heartbeat could have been read."""
 
 
 class Heartbeats:
-    """Every worker and every gateway says a few words a second; one whose event loop does not turn
-    cannot. Only the time counts in which this process was awake: it may have been stopped, or the
-    whole machine, and what they said meanwhile is still to be read."""
+    """Remembers when each process was heard. Every worker and gateway sends a heartbeat once a
+    second from its event loop, and one that hangs does not. Only the time counts in which the
+    supervisor was awake: the process or the whole machine may have been stopped, and heartbeats
+    from that time are still to be read."""
 
     def __init__(self, timeout: float) -> None:
-        """`timeout`: seconds of silence that mean hung; 0: never."""
+        """`timeout` is the number of seconds of silence after which a process hangs; 0 means
+        never."""
         self.timeout = timeout
         self._looked: float | None = None
         self._heard: dict[int, float] = {}
@@ -24,7 +26,7 @@ class Heartbeats:
         self.timeout = timeout
 
     def heard(self, child: int, now: float) -> bool:
-        """Whether it was taken for hung until now."""
+        """Takes a heartbeat. Returns whether the process was taken for hung until now."""
         self._heard[child] = now
         if child in self._hung:
             self._hung.remove(child)
@@ -47,7 +49,8 @@ class Heartbeats:
         return due if self._looked is None else min(due, self._looked + CHECK_EVERY)
 
     def overdue(self, now: float) -> list[int]:
-        """Those that are hung from now on. To be asked whenever there is anything to do."""
+        """Returns the processes that are hung from now on. To be called whenever there is anything
+        to do."""
         if self._looked is not None and (missed := now - self._looked - CHECK_EVERY) > SLACK:
             self._heard = {child: min(at + missed, now) for child, at in self._heard.items()}
         self._looked = now

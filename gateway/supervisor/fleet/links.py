@@ -1,4 +1,4 @@
-"""Which gateway may use which worker, as the gateways say, and what the workers answered. Pure."""
+"""Links: which gateway may use which worker, as gateways report, and how workers answered. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ class Links:
     def __init__(self) -> None:
         self._workers: dict[int, dict[str, frozenset[int]]] = {}
         self._answered: dict[int, dict[int, tuple[int, int]]] = {}
-        """Worker -> gateway -> answers, and those of them that were errors."""
+        """Worker -> gateway -> number of answers, and of errors among them."""
 
     def told(self, gateway: int, pool: str, workers: frozenset[int]) -> None:
         self._workers.setdefault(gateway, {})[pool] = workers
@@ -26,7 +26,7 @@ class Links:
         return {pool: sorted(w) for pool, w in self._workers.get(gateway, {}).items()}
 
     def all(self, gateway: int) -> Iterable[tuple[str, frozenset[int]]]:
-        """Each pool with the workers that the gateway may use, ours and others'."""
+        """Each pool with the workers that the gateway may use, our own and others."""
         return self._workers.get(gateway, {}).items()
 
     def used_by(self, worker: int, gateways: Iterable[int], pool: str) -> bool:
@@ -34,6 +34,6 @@ class Links:
         return any(self.linked(gateway, worker, pool) for gateway in gateways)
 
     def answers(self, worker: int) -> tuple[int, int]:
-        """What all gateways have had of it: answers, and those of them that were errors."""
+        """The number of a worker's answers to all gateways, and of errors among them."""
         counts = self._answered.get(worker, {}).values()
         return sum(answers for answers, _ in counts), sum(errors for _, errors in counts)

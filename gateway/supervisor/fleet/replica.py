@@ -163,8 +163,8 @@ SHOWN: Final[dict[Stage, Shown]] = {
 """Stage -> what the operator reads, who sees both processes of a replica anyway."""
 
 Wants = Literal["nothing", "recycling", "reverting", "repair"]
-"""What a current process is to be replaced for, outside of a rollout. Recycling waits for its turn;
-reverting does too, and is tried once; repair, of one that hangs, waits for nobody."""
+"""Why a current process is to be replaced outside of a rollout. Recycling waits for its turn;
+reverting does too, and is tried once; repair, of a process that hangs, does not wait."""
 
 GATEWAY_STARTUP: Final = 30.0
 FAILED_GRACE: Final = 3.0
@@ -174,7 +174,7 @@ MARGIN: Final = 1.0
 APP_SHUTDOWN: Final = 12.0
 """The same for workers: an app's lifespan shutdown may take 10 seconds after its last call."""
 HUNG_GRACE: Final = 3.0
-"""Seconds that a hung worker, whose replacement serves, has to come round and drain."""
+"""Seconds that a hung worker has to recover and drain when its replacement serves."""
 STOP_NOW_GRACE: Final = 1.5
 """Seconds from "stop now" to SIGKILL."""
 REVERT: Final = "it is of a reload that was given up"
@@ -182,7 +182,7 @@ REVERT: Final = "it is of a reload that was given up"
 
 
 class IllegalMove(Exception):
-    """An order that does not fit the process's stage: a fault of whoever gave it."""
+    """An order does not fit the process's stage: a fault of the code that gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,11 @@ class Setback:
 
     replica_id: ReplicaId
     generation: int
-    """Of the process: a rollout of the same generation ends here."""
+    """The process's generation. A rollout of the same generation ends here."""
     why: str
     detail: str = ""
     first_start: bool = False
-    """No process of the replica has ever been ready: what cannot boot is not retried."""
+    """Whether no process of the replica has ever been ready; then the start is not retried."""
 
 
 class Process:
@@ -214,18 +214,19 @@ class Process:
         self.generation = generation
         self.stage: Stage = stage
         self.since = now
-        """When it was spawned; from "ready" on, when it was ready."""
+        """When it was spawned; as soon as it is ready, since when it is."""
         self.deadline: float | None = None
-        """When it must be ready, and linked if it is a replacement; leaving, when it is killed."""
+        """When it must be ready, and linked if it is a replacement; if it leaves, when it is
+        killed."""
         self.held = False
-        """A rollout has it started as a replacement, and alone decides about it."""
+        """Whether a rollout has started it as a replacement, and alone decides about it."""
         self.served = False
-        """Has been ready."""
+        """Whether it has been ready."""
         self.pid = 0
         self.why = ""
         """Why it leaves."""
         self.recycle_why = ""
-        """Why it would be replaced; it says so once, perhaps while it still stands by."""
+        """Why it asks to be replaced. It asks once, perhaps while it still stands by."""
 
     def __str__(self) -> str:
         return self.replica_id.called(f"pid {self.pid}" if self.pid else "")
@@ -236,11 +237,11 @@ class Process:
 
     @property
     def state(self) -> Shown:
-        """As the operator reads it."""
+        """The state as an operator reads it."""
         return SHOWN[self.stage]
 
     def restore(self, record: ProcessRecord) -> None:
-        """It is as it was for older code of this supervisor."""
+        """Restores what an upgrade has handed over."""
         self.since, self.deadline, self.pid = record.since, record.deadline, record.pid
         self.why, self.recycle_why = record.why, record.recycle_why
         self.served = record.state == "ready"
@@ -273,14 +274,15 @@ class Process:
 
 
 class FleetContext:
-    """What all replicas of a fleet share: the processes by number, and the commands that wait to be
-    carried out."""
+    """State that all replicas of a fleet share: the processes by number, and the commands that wait
+    to be carried out."""
 
     def __init__(self, settings: FleetSettings, first_id: int) -> None:
         self.settings = settings
         self.heartbeats = Heartbeats(settings.heartbeat_timeout)
         self.processes: dict[int, Process] = {}
-        """Every one that has not ended, in the order in which they were spawned."""
+        """Number -> process, for all that have not ended, in the order in which they were
+        spawned."""
         self.next_id = first_id
         self._commands: list[FleetCommand] = []
 
@@ -312,17 +314,18 @@ class Replica:
         self.id = replica_id
         self.current: Process | None = None
         self.replacement: Process | None = None
-        """Is promoted when it is ready and linked; if a rollout holds it, when that says so."""
+        """The process that is promoted when it is ready and linked, or if a rollout holds it, when
+        the rollout says so."""
         self.leaving: list[Process] = []
         self.proven = proven
-        """A process of this replica has been ready."""
+        """Whether a process of this replica has been ready."""
         self.retry_at: float | None = None
-        """When a missing process is started, or a failed replacement tried again."""
+        """When a missing process is started, or a failed replacement is tried again."""
         self.wants: Wants = "nothing"
         self.wants_why = ""
         self._backoff = Backoff()
         self._ends = False
-        """Nobody is started any more."""
+        """Whether no further process is started."""
         self._context = context
 
     # -- asked ---------------------------------------------------------------------------------
@@ -355,14 +358,14 @@ class Replica:
     # -- orders --------------------------------------------------------------------------------
 
     def fill(self, generation: int, now: float) -> None:
-        """Starts the current process, of which there is none. Raises IllegalMove."""
+        """Starts the current process. Raises IllegalMove if there is one."""
         if self.current is not None:
             raise IllegalMove(f"{self.current} is {self.current.stage}: fill")
         self._spawn("starting", generation, now)
 
     def replace(self, generation: int, now: float, *, held: bool = False) -> None:
-        """Starts a replacement, whether there is a current process or not; one that is on its way
-        already leaves. `held`: by a rollout, which promotes it."""
+        """Starts a replacement, whether there is a current process or not. A replacement that was
+        started before leaves. `held` says that a rollout promotes it."""
         if self.replacement is not None:
             self._drain(self.replacement, now)
         process = self._spawn("joining", generation, now)
@@ -370,17 +373,17 @@ class Replica:
             process.hold()
 
     def replace_in_turn(self, generation: int, now: float) -> None:
-        """What it wants is done."""
+        """Starts the replacement that the replica wants."""
         self._context.say("info", f"{self.current} is replaced: {self.wants_why}")
         self.replace(generation, now)
 
     def wait_for_turn(self) -> None:
-        """The time to try again has come, but others come first."""
+        """Notes that the time to try again has come, and that other replicas come first."""
         self.retry_at = None
 
     def promote(self, now: float) -> Process | None:
-        """The replacement becomes the current process; the one that leaves for it is returned.
-        Raises IllegalMove."""
+        """Makes the replacement the current process. Returns the process that leaves for it, if
+        there was one. Raises IllegalMove."""
         leaver = self.current
         if leaver is not None:
             self._drain(leaver, now, self.wants_why or "replaced")
@@ -396,15 +399,15 @@ class Replica:
                 self._drain(process, now, why)
 
     def end(self) -> None:
-        """Everything is about to end: who ends is not replaced."""
+        """Starts no further process: everything is about to end."""
         self._ends = True
 
     def drain(self, process: Process, deadline: float | None) -> None:
-        """It finishes what it has and exits, by the deadline if there is one."""
+        """Has a process finish what it has and exit, by the deadline if there is one."""
         self._leave(process, "drain", deadline)
 
     def stop_now(self, process: Process, now: float) -> None:
-        """It exits at once, whatever it has."""
+        """Has a process exit at once."""
         if process.stage == "killed":
             return
         self._leave(process, "stop now", None)
@@ -414,15 +417,15 @@ class Replica:
     # -- orders of a rollout -------------------------------------------------------------------
 
     def prepare(self, now: float, *, replaced: bool) -> None:
-        """A rollout begins: earlier failures count no more. If this replica is one of the
-        `replaced`, nobody waits for a process that is still starting with the old code."""
+        """Prepares for a rollout: earlier failures count no more. If this replica is one of the
+        `replaced`, a process that is still starting with the old code drains."""
         self._backoff = Backoff()
         if replaced and self.current is not None and self.current.stage == "starting":
             self._drain(self.current, now)
 
     def call_off(self, generation: int, now: float, why: str, *, reverts: bool) -> None:
-        """The rollout of this generation is aborted. What is new goes, what is old stays; what was
-        promoted already goes too where it `reverts`."""
+        """Undoes a rollout of `generation` that is aborted: what is new drains, what is old stays.
+        If it `reverts`, a process that was promoted already is replaced too."""
         if self.replacement is not None and self.replacement.held:
             self._drain(self.replacement, now, why)
         if self.current is None:
@@ -447,7 +450,8 @@ class Replica:
             self._context.heartbeats.heard(process.id, now)
 
     def not_ready(self, process: Process, error: str, detail: str, now: float) -> Setback | None:
-        """It says why it cannot do its work; it is about to exit."""
+        """Notes that a process cannot do its work and is about to exit. `error` and `detail` are
+        its words."""
         role = self.role(process)
         if not self._leave(process, "not ready", now + FAILED_GRACE):
             return None
@@ -473,7 +477,7 @@ class Replica:
         return Setback(self.id, process.generation, how)
 
     def alive(self, process: Process, stuck: int, now: float) -> None:
-        """`stuck`: calls that nobody waits for and that cannot be ended."""
+        """Notes a heartbeat. `stuck` counts abandoned calls that cannot be ended."""
         if process.state != "ready":
             return
         if self._context.heartbeats.heard(process.id, now):
@@ -483,7 +487,7 @@ class Replica:
             self._repair(process, f"{calls} stuck in the app that nobody waits for")
 
     def recycle(self, process: Process, why: str) -> None:
-        """It has served its time."""
+        """Notes that a process has served its time."""
         if process.state != "ready":
             return
         process.wants_recycling(why)
@@ -491,7 +495,7 @@ class Replica:
             self._want("recycling", why)
 
     def silent(self, process: Process, now: float) -> Setback | None:
-        """Nothing has been heard of it for too long."""
+        """Notes that a process was silent for longer than the heartbeat timeout."""
         limit = duration(self._context.heartbeats.timeout)
         why = f"{process} hangs: no sign of life for {limit}"
         if process.stage == "serving":
@@ -504,12 +508,13 @@ class Replica:
         return self._replacement_failed(process, why, now)
 
     def late(self, process: Process, now: float, *, linked: bool) -> Setback | None:
-        """Its deadline has passed. `linked`: it may be used wherever it should be."""
+        """Notes that the deadline of a process has passed. `linked` says whether all that should
+        use it are linked to it."""
         if process.stage == "draining":
             self._kill(process)
             return None
         if process.stage == "standby" and linked:
-            process.has_until(None)  # it waits for others, of whom one is late
+            process.has_until(None)  # it waits for other processes, and one of those is late
             return None
         limit = duration(self._startup_timeout)
         why = f"{process} was not linked to all that use it within {limit}"
@@ -524,7 +529,7 @@ class Replica:
     # -- an upgrade ----------------------------------------------------------------------------
 
     def restore(self, record: ProcessRecord, now: float) -> None:
-        """A process that older code of this supervisor has known."""
+        """Takes over a process from the supervisor's older code."""
         stages: dict[tuple[str, str], Stage] = {
             ("current", "starting"): "starting",
             ("current", "ready"): "serving",
@@ -542,7 +547,7 @@ class Replica:
             self._context.heartbeats.heard(process.id, now)
 
     def resume(self, generation: int, now: float) -> None:
-        """All that older code knew is restored."""
+        """Goes on after an upgrade, when all processes are restored."""
         self.proven = True
         if self.current is None and self.replacement is None:
             self.fill(generation, now)
@@ -551,7 +556,8 @@ class Replica:
 
     @property
     def _startup_timeout(self) -> float:
-        """The operator's limit is about the app, and may be short."""
+        """Seconds that a start may take. The operator's limit is about the app and may be short, so
+        a gateway has at least its own."""
         limit = self._context.settings.startup_timeout
         return max(GATEWAY_STARTUP, limit) if self.id.kind == "gateway" else limit
 
@@ -565,7 +571,8 @@ class Replica:
         return process
 
     def _move(self, process: Process, event: Event) -> bool:
-        """Whether that made a change. Raises IllegalMove."""
+        """Moves a process to its next stage and place. Returns whether it has changed. Raises
+        IllegalMove."""
         role = self.role(process)
         if not process.move(event):
             return False
@@ -590,7 +597,7 @@ class Replica:
                 pass
 
     def _promote(self) -> None:
-        """Into the gap that the current process has left."""
+        """Moves the replacement into the gap that the current process has left."""
         process = self.replacement
         if process is None:
             raise IllegalMove(f"{self.id} has no replacement: promote")
@@ -600,7 +607,7 @@ class Replica:
         self._want("recycling" if process.recycle_why else "nothing", process.recycle_why)
 
     def _drain(self, process: Process, now: float, why: str = "") -> None:
-        """Drains it, with the time that one of its stage may need."""
+        """Drains a process, with the time that its stage may need."""
         grace = FAILED_GRACE
         if process.state == "ready":
             hung = self._context.heartbeats.hung(process.id)
@@ -609,7 +616,7 @@ class Replica:
         self._leave(process, "drain", now + grace, why)
 
     def _leave(self, process: Process, event: Event, deadline: float | None, why: str = "") -> bool:
-        """Whether it has to leave because of the event, and did not already."""
+        """Drains a process because of an event. Returns False if it was leaving already."""
         if not self._move(process, event):
             return False
         process.leaves(deadline, why)
@@ -652,7 +659,7 @@ class Replica:
         return None
 
     def _close_the_gap(self, how: str, lived: float, now: float, *, clean: bool) -> None:
-        """The current process has ended."""
+        """Fills the gap of a current process that has ended, now or later."""
         level = "info" if clean else "error"
         if self.promotes_itself:
             self._promote()
@@ -674,12 +681,12 @@ class Replica:
 
 
 class Fleet:
-    """All replicas, and what can only be said of them together.
+    """All replicas, and the questions that concern several of them.
 
     Whether a worker may be *used* is a question about two processes: a gateway says which workers
     it is linked to, and a worker counts as linked when every gateway says so that should. "Should"
-    has two exceptions. A gateway of an older generation does not know a pool that a reload has
-    brought, and never will: nobody waits for it. And one that hangs says nothing at all.
+    has two exceptions. A gateway of an older generation never knows a pool that a reload has
+    brought, and a gateway that hangs says nothing at all: neither is waited for.
     """
 
     def __init__(
@@ -687,10 +694,10 @@ class Fleet:
     ) -> None:
         self.context = FleetContext(settings, first_id)
         self.replicas = {name: Replica(name, self.context, proven=False) for name in replica_ids}
-        """Those that are wanted. A removed one is known to its processes only, until they end."""
+        """The replicas that are wanted. Only its processes know a removed one, until they end."""
         self.links = Links()
         self.generation = 1
-        """Of those that are started outside of a rollout."""
+        """The generation of processes that are started outside of a rollout."""
         self._pools: dict[int, frozenset[str]] = {1: _pools_of(self.replicas)}
         """Generation -> the pools that its gateways know."""
 
@@ -698,7 +705,7 @@ class Fleet:
 
     @property
     def processes(self) -> Mapping[int, Process]:
-        """By number: every one that has not ended, in the order in which they were spawned."""
+        """Number -> process, for all that have not ended, in the order of their spawning."""
         return self.context.processes
 
     @property
@@ -706,7 +713,7 @@ class Fleet:
         return all(replica.proven for replica in self.replicas.values())
 
     def late(self, now: float) -> Iterator[Process]:
-        """Those whose deadline has passed when it is their turn."""
+        """The processes with a deadline that has passed, checked as each is yielded."""
         for process in list(self.processes.values()):
             if process.deadline is not None and now >= process.deadline:
                 yield process
@@ -721,16 +728,16 @@ class Fleet:
         return (one for one in self.of_kind(kind) if one.state == "ready")
 
     def finishing(self) -> Iterator[Process]:
-        """Workers that have served and finish what they have."""
+        """The workers that have served and are draining."""
         return (one for one in self.of_kind("worker") if one.served and one.state == "stopping")
 
     def is_fit(self, replica: Replica) -> bool:
-        """Whether its replacement can be promoted."""
+        """Whether the replacement of a replica can be promoted."""
         process = replica.replacement
         return process is not None and process.state == "ready" and self.is_linked(process)
 
     def is_linked(self, process: Process) -> bool:
-        """Whether it may be used wherever it should be."""
+        """Whether all processes that should be linked to this one are."""
         if process.replica_id.kind == "worker":
             return not any(self._missing(process))
         known = self._pools.get(process.generation, frozenset())
@@ -748,11 +755,11 @@ class Fleet:
         return self.links.used_by(worker.id, gateways, worker.replica_id.pool)
 
     def unlinked(self, worker: Process) -> list[int]:
-        """Numbers of the gateways that it should be linked to, and is not."""
+        """The numbers of the gateways that should be linked to a worker and are not."""
         return [gateway.replica_id.number for gateway in self._missing(worker)]
 
     def missing_links(self) -> int:
-        """How many workers' links are still waited for, over all gateways."""
+        """How many links between gateways and workers are missing."""
         return sum(len(self.unlinked(worker)) for worker in self.ready("worker"))
 
     def _missing(self, worker: Process) -> Iterator[Process]:
@@ -761,7 +768,7 @@ class Fleet:
                 yield gateway
 
     def _gateways(self, worker: Process) -> Iterator[Process]:
-        """Those that the worker should be linked to."""
+        """The gateways that should be linked to a worker."""
         for gateway in self.ready("gateway"):
             known = self._pools.get(gateway.generation, ())
             if worker.replica_id.pool in known and not self.hung(gateway):
@@ -788,7 +795,7 @@ class Fleet:
     # -- orders --------------------------------------------------------------------------------
 
     def add(self, replica_id: ReplicaId, *, proven: bool) -> Replica:
-        """The replica of that name, which is new if there was none."""
+        """Returns the replica of a name, which it adds if there is none."""
         if replica_id not in self.replicas:
             self.replicas[replica_id] = Replica(replica_id, self.context, proven=proven)
         return self.replicas[replica_id]
@@ -797,7 +804,7 @@ class Fleet:
         self.replicas.pop(replica_id).remove(now, why)
 
     def expect(self, generation: int, replica_ids: Iterable[ReplicaId]) -> set[ReplicaId]:
-        """A rollout of this generation begins, with these replicas; those that are new."""
+        """Prepares for a rollout of `generation` with these replicas. Returns the new ones."""
         added = set(replica_ids) - self.replicas.keys()
         for replica_id in replica_ids:
             self.add(replica_id, proven=False)
@@ -805,7 +812,7 @@ class Fleet:
         return added
 
     def commit(self, generation: int, wanted: AbstractSet[ReplicaId], now: float) -> None:
-        """The rollout of the generation is over; who is not wanted since then is removed."""
+        """Makes a generation the one of the fleet, and removes the replicas it does not want."""
         self.generation = generation
         for name in sorted(self.replicas.keys() - wanted):
             self.remove(name, now, "no longer asked for")
@@ -817,7 +824,8 @@ class Fleet:
         links: Mapping[int, Mapping[str, Iterable[int]]],
         now: float,
     ) -> None:
-        """What older code of this supervisor knew. `links`: gateway -> pool -> workers."""
+        """Takes over what the supervisor's older code knew. `links` is gateway -> pool ->
+        workers."""
         self.generation = generation
         for record in records:
             self._pools.setdefault(record.generation, _pools_of(self.replicas))

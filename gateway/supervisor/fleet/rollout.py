@@ -4,18 +4,18 @@
        |                                 |                        |
        +---------------------------------+------------------------+--> aborted
 
-New code may be wrong in three ways, and each is found out at another time. It does not start:
-that shows within seconds, as long as somebody starts it before anything old is touched. It
-starts, and answers nothing but errors: that shows only when real requests reach it. Or it dies
-after a while. So a first replacement in each group (the gateways; the workers of a pool), the
-*canary*, serves beside the old processes; what has no process at all is started together with the
-canaries, for there is nothing to lose. When all canaries have stood it for a while they are
-promoted, and the others are replaced one at a time, each replacement ready before the old process
-drains: capacity never falls, and there are never many processes too many.
+New code may be wrong in three ways, and each shows at another time. It does not start: that shows
+within seconds, if it is started before anything old is touched. It starts, and answers nothing but
+errors: that shows only when real requests reach it. Or it dies after a while. So a first
+replacement in each group (the gateways; the workers of a pool), the *canary*, serves beside the old
+processes. Replicas without a process are started together with the canaries, since nothing can be
+lost there. When all canaries have served for a while they are promoted, and the others are replaced
+one at a time, each replacement ready before the old process drains. So capacity never falls, and
+there are never many processes too many.
 
 Until its commit a rollout can be aborted at any moment by a setback of its generation, by a
 complaint about its answers, or because a later order has overtaken it. Its replacements are
-*held*: nobody else promotes them, and so an abort has only to let them go.
+*held*: only the rollout promotes them, so an abort has only to drain them.
 """
 
 from collections import deque
@@ -27,11 +27,12 @@ from .events import ReloadEnded, ReplicaId, RollOut
 from .replica import Fleet, Process
 
 EXIT_PATIENCE: Final = 5.0
-"""Seconds that the next replacement waits for the one before to have exited: long enough for
-nearly all, so that there is rarely more than one worker too many; a long download does not hold
-everybody up."""
+"""Seconds that the next replacement waits for the process before to exit. They are enough for
+nearly all, so there is rarely more than one worker too many, and a long download does not hold up
+the rollout."""
 SUSPICIOUS: Final = 5
-"""Answers of which every one was an error: no coincidence, where the old generation has others."""
+"""Answers after which it is no coincidence that all of them were errors, if the old generation has
+given others."""
 
 
 class Rollout:
@@ -45,7 +46,7 @@ class Rollout:
         self.order = order
         self._fleet = fleet
         self._active: ReplicaId | None = None
-        """Rolling: whose replacement is being started."""
+        """While rolling: the replica that gets its replacement now."""
         self._leavers: list[Process] = []
         """Processes that were replaced last."""
         self._wanted = set(order.replicas)
@@ -74,14 +75,14 @@ class Rollout:
     # -- more and fewer meanwhile --------------------------------------------------------------
 
     def include(self, replica_id: ReplicaId) -> None:
-        """It is wanted too, and there is one of the old generation; if the pool stays at all."""
+        """Replaces one more replica, which runs the old generation, if its pool stays."""
         if replica_id.pool in self._pools and replica_id not in self._wanted:
             self._wanted.add(replica_id)
             self._rest.append(replica_id)
             self.of += 1
 
     def exclude(self, replica_id: ReplicaId) -> None:
-        """It is not wanted any more."""
+        """Leaves a replica out that is not wanted any more."""
         self._canaries = [other for other in self._canaries if other != replica_id]
         self._rest = deque(other for other in self._rest if other != replica_id)
         self._wanted.discard(replica_id)
@@ -91,7 +92,7 @@ class Rollout:
     # -- its steps -----------------------------------------------------------------------------
 
     def advance(self, now: float) -> bool:
-        """Takes the steps that are due; whether nothing is left but to commit."""
+        """Takes the steps that are due. Returns whether only the commit is left."""
         if self.state == "canary":
             if not all(map(self._is_fit, self._canaries)):
                 return False
@@ -129,7 +130,8 @@ class Rollout:
         self.look_at = now + EXIT_PATIENCE
 
     def _may_go_on(self, now: float) -> bool:
-        """Before the next one: the last have exited. At the end: nothing goes to them any more."""
+        """Whether the processes that were replaced last have exited; at the end of the rollout,
+        whether no gateway uses them any more."""
         if self.look_at is None or now >= self.look_at:
             return True
         if self._rest:
@@ -146,10 +148,8 @@ class Rollout:
     # -- how the new code does -----------------------------------------------------------------
 
     def complaint(self) -> str:
-        """What is wrong with how the new generation serves; "" nothing so far.
-
-        Only errors from one of its workers, that is, while the old ones have other answers.
-        """
+        """Why the answers of the new generation end the rollout; "" if they do not. They do if one
+        of its workers answers nothing but errors while workers of the old generation do not."""
         if self.state == "canary" or self._good_answers() <= self._good_before:
             return ""
         for process in self._fleet.processes.values():
@@ -176,7 +176,7 @@ class Rollout:
         self._fleet.context.command(self._report(committed=True))
 
     def abort(self, why: str, detail: str, now: float, *, overtaken: bool = False) -> None:
-        """What is new goes, what is old stays."""
+        """Aborts the rollout: what is new drains, what is old stays."""
         for name in sorted(self._added & self._fleet.replicas.keys()):
             self._fleet.remove(name, now, why)
         for replica in self._fleet.replicas.values():
@@ -184,7 +184,7 @@ class Rollout:
         self._fleet.context.command(self._report(why, detail, overtaken=overtaken))
 
     def drop(self, why: str) -> None:
-        """Everything is about to end, whether it is old or new."""
+        """Ends the rollout because everything, old and new, is about to end."""
         self._fleet.context.command(self._report(why, overtaken=True))
 
     def _report(
@@ -202,7 +202,7 @@ class Rollout:
 
 
 def _canaries(names: Iterable[ReplicaId], empty: Collection[ReplicaId]) -> Iterable[ReplicaId]:
-    """Whoever has no process; in a group where all have one, its first."""
+    """Yields the replicas without a process, and in a group where all have one, its first."""
     groups: dict[tuple[str, str], list[ReplicaId]] = {}
     for name in names:
         groups.setdefault((name.kind, name.pool), []).append(name)

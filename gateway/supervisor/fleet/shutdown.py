@@ -1,12 +1,12 @@
-"""The end of everything: a policy, which tells replicas what to do. Pure.
+"""The shutdown, which ends everything: a policy, which tells replicas what to do. Pure.
 
 Gateways and workers cannot simply be asked to end together. A gateway finishes what its clients
-have under way, and needs its workers for that; a worker that drains is let go by its gateways
-only when they need it no more; and an app wants to hear early that it will end, since its streams
-and WebSockets may have to say goodbye. So the gateways drain first. As soon as each of them has
-said that it looks for no more workers, the workers drain too, with a deadline beyond the
-gateways'; whoever is still starting has nothing to finish. When the gateways' time is over they
-are told to stop now, and then there is nobody left whom a worker would serve.
+have under way, and needs its workers for that. A worker that drains is let go by its gateways only
+when they need it no more. And an app has to hear early that it will end, since its streams and
+WebSockets may have to say goodbye. So the gateways drain first. As soon as each of them has
+reported that it accepts no more workers, the workers drain too, with a deadline beyond the
+gateways'. A process that is still starting has nothing to finish. When the gateways' time is over
+they stop now, and then no client is left that a worker could serve.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ class Shutdown:
         """When the gateways' time is over."""
         self._fleet = fleet
         self._draining: set[int] = set()
-        """Gateways that have stopped to look for more workers."""
+        """Gateways that accept no more workers."""
 
     def gateway_drains(self, gateway: int) -> None:
         self._draining.add(gateway)
@@ -35,7 +35,7 @@ class Shutdown:
                 process.replica.drain(process, now + FAILED_GRACE)
 
     def advance(self, now: float) -> bool:
-        """Takes the step that is due; whether all have gone."""
+        """Takes the step that is due. Returns whether all processes have ended."""
         processes = list(self._fleet.processes.values())
         if not processes:
             self.stop_now_at = None
@@ -47,7 +47,7 @@ class Shutdown:
         return False
 
     def stop_now(self, now: float, kind: Literal["gateway", ""] = "") -> None:
-        """No more time, for all or for the gateways."""
+        """Has all processes, or all gateways, stop now."""
         self._end_replicas()
         self.stop_now_at = None
         for process in list(self._fleet.processes.values()):
@@ -55,7 +55,7 @@ class Shutdown:
                 process.replica.stop_now(process, now)
 
     def is_over(self, now: float) -> bool:
-        """Whether the gateways' time is."""
+        """Whether the gateways' time is over."""
         return self.stop_now_at is not None and now >= self.stop_now_at
 
     def _end_replicas(self) -> None:

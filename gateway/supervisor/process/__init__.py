@@ -1,1 +1,6 @@
-"""Child processes: started, spoken to, waited for, and ended."""
+"""Child processes: they are started, spoken to, waited for, and ended.
+
+Reading order: `child` (a child and its channel) -> `zygote` (--preload) -> `launcher` (the
+processes of a generation) with `key_copies` and `log_files` (--user) -> `exit_reason` -> `reaper`
+-> `import_check` (`propylon check`).
+"""

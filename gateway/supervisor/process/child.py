@@ -1,9 +1,9 @@
 """Starts a child process and holds its channel.
 
-The channel is a socket pair (see `protocol.supervision`); its end of file tells the child that the
-supervisor is gone, and it must not outlive it. A child gets its settings on a pipe. Children share
-the process group, so that an app's debugger keeps the terminal; what Ctrl-C means is the
-supervisor's to say, and they ignore it from their first instruction on.
+The channel is a socket pair (see `protocol.supervision`). Its end of file tells the child that the
+supervisor is gone, and the child must not outlive it. A child gets its settings on a pipe. Children
+share the process group, so that an app's debugger keeps the terminal. The supervisor alone decides
+what Ctrl-C means; children ignore it from their first instruction on.
 """
 
 import os
@@ -38,8 +38,8 @@ children: Final[set[int]] = set()
 _OURS_ALONE: Final = frozenset(activation.LISTEN_VARIABLES + systemd_notify.VARIABLES) | {
     variable for row in table().values() if row.secret for variable in row.variables
 }
-"""What systemd says to the process that it has started, and secrets: a gateway has those of its
-settings, and an app need not know them."""
+"""Environment variables that children do not get: what systemd says to this process, and secrets. A
+gateway has secrets in its settings, and an app need not know them."""
 
 Hear = Callable[[Report | NotUnderstood], None]
 """Is told what a child says."""
@@ -63,36 +63,39 @@ class ChannelledProcess(ABC):
 
     @abstractmethod
     def signal(self, number: signal.Signals) -> None:
-        """Not sent to a process that has ended, nor to another that has its pid by now."""
+        """Sends a signal, but not to a process that has ended or to another one that has its pid
+        by now."""
 
     @abstractmethod
     async def _wait(self) -> int:
-        """Until it has ended; its return code as subprocess gives it."""
+        """Waits until it has ended. Returns its code as subprocess gives it."""
 
     @property
     def channel(self) -> int:
-        """Its number as a file descriptor."""
+        """The channel's descriptor."""
         return self._sock.fileno()
 
     @property
     def unread(self) -> bytes:
-        """The beginning of a line that has not been finished."""
+        """The beginning of a line that has not come to its end."""
         return self._channel.unread
 
     def order(self, order: Order) -> None:
-        """Says it now, or when the child reads again and says something itself. One that has ended
-        or hangs hears nothing; a hanging one is killed in the end."""
+        """Sends an order now, or when the child reads again. A child that has ended or hangs does
+        not get it; one that hangs is killed in the end."""
         self._channel.say(order)
 
     async def run(self, report: Hear) -> int:
-        """Reports what it says until it has ended; its return code. Once per process."""
+        """Hands the child's reports to `report` until it has ended, and returns its code. To be
+        called once."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, report)
             try:
                 code = await self._wait()
             finally:
                 nursery.cancel_scope.cancel()
-        # All it said is in the socket by now, while a grandchild may hold the other end open.
+        # All its reports are in the socket by now. There may be no end of file, because a
+        # grandchild may hold the other end.
         self._hear(report)
         self._sock.close()
         return code
@@ -108,8 +111,8 @@ class ChannelledProcess(ABC):
             try:
                 report(message)
             except Exception:
-                # Whatever a child says, or an app on its channel, those who serve need this
-                # process.
+                # Whatever a child reports, or an app writes to its channel, the other children
+                # need this process.
                 sentence = "a fault of Propylon's supervisor, at what a child says: %r"
                 logger.exception(sentence, message)
 
@@ -126,7 +129,7 @@ class Subprocess(Protocol):
 
 
 class InheritedProcess:
-    """A child that older code of this process has started."""
+    """A child that was started before an upgrade."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -141,12 +144,12 @@ class InheritedProcess:
             try:
                 self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             except ChildProcessError:
-                self._code = 0  # it ended at the moment of the exec, and nobody knows how
+                self._code = 0  # it ended at the moment of the exec, so its code is not known
         return self._code
 
 
 class ChildProcess(ChannelledProcess):
-    """A child of ours."""
+    """A child that this code has started."""
 
     def __init__(self, process: Subprocess, channel: socket.socket, unread: bytes = b"") -> None:
         super().__init__(channel, unread)
@@ -164,7 +167,7 @@ class ChildProcess(ChannelledProcess):
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)  # not sent to a pid that has been waited for
+        self._process.send_signal(number)  # subprocess sends none after it has waited for the pid
 
     async def _wait(self) -> int:
         code = await self._wait_for_the_end()
@@ -185,39 +188,39 @@ class ChildProcess(ChannelledProcess):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A child that is to be started."""
+    """How a child is started."""
 
     module: str
     settings: bytes
-    """Read by the child on a pipe."""
+    """The settings that the child reads from a pipe."""
     shown: Sequence[str] = ()
-    """Words of its command line that tell it in a list of processes."""
+    """Arguments that describe it in a list of processes."""
     pass_fds: Sequence[int] = ()
     variables: Iterable[tuple[str, str]] = ()
-    """Its environment's, besides ours."""
+    """Environment variables besides those of this process."""
     who: Identity | None = None
-    """The user that it runs as; None: as we do."""
+    """The identity that it runs as; None means that of this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launched:
     process: "subprocess.Popen[bytes]"
     channel: socket.socket
-    """Our end, which does not block."""
+    """The supervisor's end of the channel, which does not block."""
     settings: int
-    """A pipe that takes its settings, to be closed when they are written."""
+    """The pipe for its settings, to be closed when they are written."""
 
 
 def spawn(it: Launch, nursery: trio.Nursery) -> ChildProcess:
-    """Raises OSError."""
+    """Starts a child, and a task that writes its settings. Raises OSError."""
     launched = launch(it)
     nursery.start_soon(send_settings, launched.settings, it.settings)
     return ChildProcess(launched.process, launched.channel)
 
 
 def launch(it: Launch) -> Launched:
-    """`python -m module --settings-fd=N --channel-fd=M`; its settings are still to be written.
-    Raises OSError."""
+    """Starts `python -m module --settings-fd=N --channel-fd=M`. Its settings are still to be
+    written. Raises OSError."""
     ours, theirs = socket.socketpair()
     read, write = os.pipe()
     try:
@@ -234,11 +237,11 @@ def launch(it: Launch) -> Launched:
 
 
 def _start(it: Launch, settings: int, channel: int) -> "subprocess.Popen[bytes]":
-    # -P: neither a trio.py nor a msgpack.py in the current directory is ours to import; the worker
-    # puts the app's directory on the path itself.
+    # -P: a trio.py or msgpack.py in the current directory must not be imported. The worker puts
+    # the app's directory on the path itself.
     command = [sys.executable, "-P", "-m", it.module, *it.shown]
-    # What is blocked stays so across exec, until the child knows what to do with it. To this
-    # process it comes a moment later.
+    # Blocked signals stay blocked across exec, until the child handles them. This process gets
+    # them a moment later.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_CHILDREN)
     try:
         return subprocess.Popen(
@@ -256,7 +259,7 @@ def _start(it: Launch, settings: int, channel: int) -> "subprocess.Popen[bytes]"
             raise
         name = f"user {it.who.name or it.who.uid}"
         problem = f"{name} may not run {sys.executable}"
-        if not exc.filename:  # it has not come so far
+        if not exc.filename:  # the fork itself has failed
             problem = f"nothing can be started as {name} here (CAP_SETUID, CAP_SETGID?)"
         raise PermissionError(exc.errno, problem) from None
     finally:
@@ -264,14 +267,15 @@ def _start(it: Launch, settings: int, channel: int) -> "subprocess.Popen[bytes]"
 
 
 def _variables_of(who: Identity | None) -> dict[str, str]:
-    """As login(1) and systemd set them: an app's files in its home are not to go to root's."""
+    """HOME and so on, as login(1) and systemd set them: an app must not write to root's home."""
     if who is None or not who.name:
         return {}
     return {"HOME": who.home, "USER": who.name, "LOGNAME": who.name}
 
 
 async def send_settings(pipe: int, settings: bytes) -> None:
-    """Writes and closes; a child that has died meanwhile is reported by its end."""
+    """Writes a child's settings and closes the pipe. If the child has died, its end is reported
+    elsewhere."""
     async with trio.lowlevel.FdStream(pipe) as stream:
         try:
             await stream.send_all(settings)

@@ -1,4 +1,4 @@
-"""How a process ended, in words. Pure."""
+"""Says in words how a process has ended. Pure."""
 
 import signal
 from typing import Final
@@ -14,14 +14,14 @@ HINTS: Final[dict[int, str]] = {
 
 
 def exit_words(returncode: int) -> str:
-    """`exited with code 1`, `was killed by SIGKILL`; a returncode as subprocess gives it."""
+    """`exited with code 1` or `was killed by SIGKILL`, for a code as subprocess gives it."""
     if returncode >= 0:
         return f"exited with code {returncode}"
     return f"was killed by {_signal_name(-returncode)}"
 
 
 def exit_hint(returncode: int) -> str:
-    """What that often means; "" where it says enough by itself."""
+    """What such an end often means; "" if it is clear by itself."""
     return HINTS.get(-returncode, "") if returncode < 0 else ""
 
 

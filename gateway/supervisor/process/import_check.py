@@ -1,7 +1,7 @@
-"""Imports the apps as workers would: `propylon check` finds out what only a start would show.
+"""Imports the apps as workers would, so that `propylon check` finds what only a start would show.
 
-Each app is loaded in a process like a worker's, which ends as soon as it has it: its module is
-imported, its factory called. It is never run; its lifespan is not begun.
+Each app is loaded in a process like a worker's, which ends as soon as it has loaded it: the module
+is imported and the factory called. The app is never run, and its lifespan does not begin.
 """
 
 import os
@@ -26,27 +26,27 @@ from .exit_reason import exit_words
 from .launcher import worker_launch
 
 ENDS_WITHIN: Final = 5.0
-"""Seconds that it has to end by itself when it has said how it went."""
+"""Seconds that the process has to end by itself after its report."""
 NO_GATEWAYS: Final = os.devnull
-"""Its run directory: it is nobody's worker."""
+"""The run directory of these processes, in which there are no gateways."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One pool's app."""
+    """The result for one pool's app."""
 
     pool: str
     app: str
-    """As it was loaded: module:attribute."""
+    """`module:attribute`, as the app was loaded."""
     interface: str = ""
     fault: str = ""
-    """A sentence; "" where it could be loaded."""
+    """A sentence; "" if the app could be loaded."""
     detail: str = ""
     """The app's traceback, or ""."""
 
 
 def import_apps(config: Config) -> Iterator[Checked]:
-    """One pool after the other, as each is done."""
+    """Yields the result for each pool, as soon as it is there."""
     for pool in config.pools:
         yield _import(config, pool)
 
@@ -79,7 +79,8 @@ def _import(config: Config, pool: PoolConfig) -> Checked:
 
 
 def _outcome(sock: socket.socket, by: float) -> AppLoaded | WorkerFailed | Literal["late", "ended"]:
-    """What the process says of the import; "ended" if it goes without a word."""
+    """The process's report of the import; "ended" if it ends without one, "late" if none comes in
+    time."""
     channel = Channel(sock, read_report)
     poll = select.poll()
     poll.register(sock, select.POLLIN)
@@ -92,7 +93,8 @@ def _outcome(sock: socket.socket, by: float) -> AppLoaded | WorkerFailed | Liter
 
 
 def _end(process: "subprocess.Popen[bytes]", *, at_once: bool) -> int:
-    """With its channel closed it ends by itself, unless the app keeps it."""
+    """Ends the process and returns its code. With its channel closed it ends by itself, unless the
+    app prevents that."""
     try:
         return process.wait(0 if at_once else ENDS_WITHIN)
     except subprocess.TimeoutExpired:

@@ -1,8 +1,8 @@
-"""Private keys and certificates for gateways that may not read their files (--user).
+"""Copies of private keys and certificates, for gateways that may not read the files (--user).
 
 The supervisor is root and reads them. Each file has a copy in memory (memfd_create(2)), which has
-no name anywhere, and which gateway processes inherit. A renewed file is written into the same copy:
-the gateways look after their files as they always do, and find it changed.
+no name, and which gateway processes inherit. A renewed file is written into the same copy, where
+gateways, which look for changes of their files anyway, find it.
 """
 
 import os
@@ -24,12 +24,12 @@ Look = tuple[int, ...] | None
 class KeyCopies:
     def __init__(self) -> None:
         self._copies: dict[str, int] = {}
-        """Path -> descriptor."""
+        """Path of a file -> descriptor of its copy."""
         self._copied: dict[str, Look] = {}
         self._seen: dict[str, Look] = {}
 
     def settings(self, tls: TlsSettings) -> tuple[TlsSettings, list[int]]:
-        """The same with the copies' places, and the descriptors that go with them. Raises
+        """Returns the settings with the paths of the copies, and the descriptors to inherit. Raises
         OSError."""
         paths = {tls.ca_certs, *(path for each in tls.certificates for path in _files(each))}
         fds = {path: self._copy(path) for path in sorted(paths - {""})}
@@ -43,7 +43,7 @@ class KeyCopies:
             self.look()
 
     def look(self) -> None:
-        """Takes over what has changed and is at rest."""
+        """Copies the files that have changed and are at rest."""
         for path, fd in self._copies.items():
             look = _look(path)
             at_rest, self._seen[path] = look == self._seen.get(path), look

@@ -1,4 +1,4 @@
-"""Starts the processes of a generation: what each is told, and which sockets it inherits."""
+"""Starts the processes of a generation, with their settings and the sockets that they inherit."""
 
 import os
 import signal
@@ -30,10 +30,10 @@ class Launcher:
         self._plan = plan
         self._nursery = nursery
         self._copies: KeyCopies | None = None
-        """Of keys that gateways may not read."""
+        """Copies of keys that gateways may not read."""
         self._starts: Counter[int] = Counter()
         self._zygotes: dict[tuple[str, int], Zygote] = {}
-        """Pool and generation -> where its workers are forked."""
+        """(Pool, generation) -> the zygote that forks its workers."""
         self._waiting: Counter[tuple[str, int]] = Counter()
         self._doors: dict[int, str] = {}
         """Gateway's pid -> what its sockets are called."""
@@ -42,7 +42,7 @@ class Launcher:
         """Raises OSError, RunDirError."""
         give_logs(config)
         number = order.replica_id.number
-        for pool in config.pools:  # one that a reload has brought has no directory yet
+        for pool in config.pools:  # a pool that a reload has brought has no directory yet
             shared = not self._plan.with_workers
             who = config.identity
             make_pool_directory(self._plan.run_dir, pool.name, shared=shared, owner=who)
@@ -87,7 +87,7 @@ class Launcher:
 
     @property
     def starts(self) -> dict[int, int]:
-        """Gateway's number -> how often it was started."""
+        """Gateway's number -> how often such a gateway was started."""
         return dict(self._starts)
 
     def door(self, pid: int) -> str:
@@ -112,8 +112,9 @@ class Launcher:
         return spawn(self._launch(config, pool, order), self._nursery)
 
     async def forked_worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ForkedWorker:
-        """With --preload: of the process that has loaded this generation's app. Cancelled while
-        that still loads, it is ended. Raises OSError, PreloadFailed."""
+        """Has a worker forked by the zygote of its pool and generation (--preload). If this is
+        cancelled while the zygote still loads the app, the zygote is ended. Raises OSError,
+        PreloadFailed."""
         key = (pool.name, order.generation)
         zygote = self._zygotes.get(key)
         if zygote is None or not zygote.usable:
@@ -125,7 +126,7 @@ class Launcher:
         try:
             return await zygote.fork(order.child, self._settings(config, pool, order))
         except trio.Cancelled:
-            if not zygote.has_loaded and self._waiting[key] == 1:  # nobody else waits for it
+            if not zygote.has_loaded and self._waiting[key] == 1:  # no other worker waits for it
                 zygote.stop()
                 zygote.signal(signal.SIGKILL)
             raise
@@ -133,7 +134,7 @@ class Launcher:
             self._waiting[key] -= 1
 
     def drain_zygotes(self, keep: Container[int]) -> None:
-        """Those of other generations end with their workers."""
+        """Has the zygotes of other generations end after their last worker."""
         for key in [key for key in self._zygotes if key[1] not in keep]:
             self._zygotes.pop(key).stop()
 
@@ -167,4 +168,4 @@ def _worker_id(order: Spawn) -> WorkerId:
 
 
 def _unheard(report: object) -> None:
-    """What a zygote says is told to those who ask it for workers."""
+    """Drops a zygote's report: those who ask it for workers get what concerns them."""

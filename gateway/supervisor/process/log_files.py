@@ -11,9 +11,9 @@ _OPEN: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NON
 
 
 def give_logs(config: Config) -> None:
-    """Children write to the logs' files, and open them again after a rotation, in directories
-    where they may not make any: so the files are made here, and become theirs. nginx's master
-    does the same. Whatever cannot be done here is said by who opens the file."""
+    """Makes the files of the logs and gives them to the children's user, as nginx's master does.
+    Children write to these files and open them again after a rotation, but may not make files in
+    their directories. What fails here is reported when the file is opened."""
     who = config.identity
     if who is None:
         return
@@ -24,10 +24,10 @@ def give_logs(config: Config) -> None:
         try:
             fd = os.open(path, _OPEN, 0o644)
         except OSError:
-            continue  # /dev/stdout, a FIFO: not ours to give away
+            continue  # /dev/stdout, or a FIFO, must not change its owner
         try:
             status = os.fstat(fd)
-            # Of several names of a file one may be a trap: the directory may be the user's.
+            # A file with several names may be a trap, since the directory may be the user's.
             if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
                 os.fchown(fd, who.uid, who.gid)
         except OSError:

@@ -1,8 +1,9 @@
-"""Waits for processes that became our children without our doing.
+"""Waits for processes that became our children although we did not start them.
 
-As PID 1 of a container this process inherits whatever is left behind there: a daemon that an app
-has started, a child of a killed worker. So does one that a shell script has exec'ed. Nobody else
-can wait for those, and what is not waited for stays as a zombie, until there is no room for more.
+As PID 1 of a container the supervisor inherits processes without a parent: a daemon that an app has
+started, a child of a killed worker. A supervisor that a shell script has exec'ed inherits the
+script's children. No other process can wait for them, and a process that is not waited for stays as
+a zombie, until there is no room for more.
 """
 
 import os
@@ -18,7 +19,7 @@ MOST_LOOKS: Final = 100
 """At a child of ours that has ended, in a row: whoever waits for it hears of the end as we do."""
 REAP_EVERY: Final = 0.01
 PAUSE: Final = 0.2
-"""Seconds, while there are children whose pids are not known yet."""
+"""Seconds between two looks while the pid of some child is not known yet."""
 
 
 async def reap_strangers(
@@ -26,17 +27,17 @@ async def reap_strangers(
     may: Callable[[], bool],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """For ever. `ours` are pids that somebody else waits for; while `may` is false there are others
-    whose pids are not known yet."""
+    """Reaps strangers for ever. `ours` are pids of children that have waiters of their own; while
+    `may` is false, there are such children with pids that are not known yet."""
     with trio.open_signal_receiver(signal.SIGCHLD) as signals:
         task_status.started()
-        await _reap(ours, may)  # those that were there before us
+        await _reap(ours, may)  # strangers that were there before
         async for _ in signals:
             await _reap(ours, may)
 
 
 async def _reap(ours: Container[int], may: Callable[[], bool]) -> None:
-    """Those that have ended by now."""
+    """Reaps all strangers that have ended by now."""
     looks = 0
     while looks < MOST_LOOKS:
         if not may():
@@ -50,9 +51,10 @@ async def _reap(ours: Container[int], may: Callable[[], bool]) -> None:
 
 
 def _reap_one(ours: Container[int]) -> Literal["nobody", "ours", "a stranger"]:
-    """Who has ended. Of several it is always the same that one is shown."""
+    """Reaps a stranger, if one has ended, and returns who has ended. Of several ended children the
+    kernel shows always the same."""
     try:
-        # Looked at first: to wait for a child of ours would take its exit code from who needs it.
+        # Looks without waiting first: to wait for a child of ours would take its exit code away.
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return "nobody"

@@ -1,8 +1,9 @@
-"""The processes of `--preload`: a zygote, which has imported the app, and the workers it forks.
+"""The processes of `--preload`: a zygote, which has imported the app, and its forked workers.
 
-A zygote is a child of ours; its workers are its children, not ours. It waits for them and tells us
-how they ended. What they say of themselves comes on channels of their own, and signals go by pidfds
-that the zygote opened while it alone could end their pids' lives, so none can hit a stranger.
+A zygote is a child of the supervisor. Its workers are its own children, so it waits for them and
+reports how they ended. Their reports come on channels of their own. Signals go by pidfds, which the
+zygote opens while it has not waited for the worker; so a signal never reaches another process that
+has got the pid.
 """
 
 import os
@@ -32,14 +33,14 @@ from .child import ChannelledProcess, ChildProcess, Hear, Launch, launch, send_s
 from .exit_reason import exit_words
 
 UNKNOWN_END: Final = 255
-"""The return code of a worker whose zygote ended before it: nobody can know it."""
+"""The code for a worker that outlived its zygote; its real code cannot be known."""
 
 _MOST_FDS: Final = 16
 
 
 class PreloadFailed(Exception):
     """There will be no worker from this zygote: the app could not be loaded, or the zygote or the
-    fork has failed."""
+    fork has failed. The message is a sentence."""
 
     def __init__(self, error: str, detail: str = "") -> None:
         super().__init__(error)
@@ -54,7 +55,7 @@ class _DescriptorSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.fds: deque[int] = deque()
-        """Those that have come, in their order."""
+        """Descriptors that have come, in their order."""
 
     def send(self, data: bytes, /) -> int:
         return self._sock.send(data)
@@ -69,7 +70,8 @@ class _DescriptorSocket:
 
 
 class Zygote(ChildProcess):
-    """`run` has to run for as long as it and its workers live: it hears what they have to say."""
+    """A zygote. `run` has to run for as long as it and its workers live, because it takes their
+    reports."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", channel: socket.socket) -> None:
         super().__init__(process, channel)
@@ -85,22 +87,23 @@ class Zygote(ChildProcess):
 
     @property
     def usable(self) -> bool:
-        """False: it is ended, told to end, or could not load the app. Another is needed."""
+        """Whether it can fork workers. It cannot if it has ended, was told to end, or could not
+        load the app; then another one is needed."""
         return self._failure is None
 
     @property
     def has_loaded(self) -> bool:
-        """Whether it is known what became of the app's import."""
+        """Whether the import of the app has ended, well or not."""
         return self._loaded.is_set()
 
     async def loaded(self) -> None:
-        """Waits until the app is. Raises PreloadFailed."""
+        """Waits until the app is loaded. Raises PreloadFailed."""
         await self._loaded.wait()
         if self._failure is not None:
             raise self._failure
 
     async def fork(self, child: int, settings: Mapping[str, Any]) -> "ForkedWorker":
-        """A worker, with its settings. Waits for the app to be loaded. Raises PreloadFailed,
+        """Forks a worker, with its settings, when the app is loaded. Raises PreloadFailed,
         OSError."""
         await self.loaded()
         ours, theirs = socket.socketpair()
@@ -112,7 +115,7 @@ class Zygote(ChildProcess):
                 await self._ask(order, theirs)
             await answer.come.wait()
         except BaseException:
-            ours.close()  # the worker, if there is one, hears that nobody wants it
+            ours.close()  # a worker that was forked sees the end of its channel and ends
             raise
         finally:
             del self._answers[child]
@@ -122,7 +125,7 @@ class Zygote(ChildProcess):
         raise answer.found or self._failure or PreloadFailed("it was not forked")
 
     def stop(self) -> None:
-        """It forks no more, and ends with the last of its workers."""
+        """Has it fork no more, and end after its last worker."""
         self._fail(PreloadFailed("the preloading process was told to end"))
         try:
             self._sock.shutdown(socket.SHUT_WR)
@@ -130,7 +133,8 @@ class Zygote(ChildProcess):
             pass  # it has ended
 
     async def run(self, report: Hear) -> int:
-        """As of any child. Reports what is not said of a worker."""
+        """Takes its reports until it has ended, as for any child. Those that concern no worker go
+        to `report`."""
 
         def hear(said: Report | NotUnderstood) -> None:
             self._hear_zygote(said)
@@ -167,7 +171,7 @@ class Zygote(ChildProcess):
 
     def _forked(self, child: int, pid: int, pidfd: int) -> None:
         answer = self._answers.get(child)
-        if answer is None:  # who asked for it has been cancelled; its channel is cut
+        if answer is None:  # the request was cancelled, and the worker's channel is cut
             if pidfd >= 0:
                 os.close(pidfd)
             return
@@ -184,17 +188,17 @@ class Zygote(ChildProcess):
         self._loaded.set()
 
     async def _ask(self, order: ForkWorker, channel: socket.socket) -> None:
-        """Returns when it is on its way, and the channel with it."""
+        """Sends the order, with the channel, and returns when both are sent."""
         async with self._asking:
             self._channel.say(order, [channel.fileno()])
             try:
                 while not self._channel.flush():
                     await trio.lowlevel.wait_writable(self._sock)
             finally:
-                self._channel.withdraw(order)  # if this was cancelled
+                self._channel.withdraw(order)  # this was cancelled before it was sent
 
     def pass_on(self, child: int, number: signal.Signals) -> None:
-        """A signal, where there are no pidfds."""
+        """Has the zygote pass on a signal, if there are no pidfds."""
         self._channel.say(SignalFork(child, int(number)))
 
 
@@ -204,7 +208,7 @@ class ForkedWorker(ChannelledProcess):
     def __init__(
         self, zygote: Zygote, child: int, pid: int, pidfd: int, channel: socket.socket
     ) -> None:
-        """`pidfd`: -1 where there are none."""
+        """`pidfd` is -1 if there are none."""
         super().__init__(channel)
         self._zygote = zygote
         self._child = child
@@ -226,14 +230,14 @@ class ForkedWorker(ChannelledProcess):
         try:
             signal.pidfd_send_signal(self._pidfd, number)
         except ProcessLookupError:
-            pass  # ended, and we shall hear of it
+            pass  # it has ended, which the zygote will report
 
     def ended(self, code: int) -> None:
         self._code = code
         self._news.set()
 
     def orphaned(self) -> None:
-        """The zygote has ended before it."""
+        """The zygote has ended before this worker."""
         self._news.set()
 
     async def _wait(self) -> int:
@@ -251,7 +255,7 @@ class ForkedWorker(ChannelledProcess):
 
 
 class _Answer:
-    """What becomes of one fork."""
+    """The outcome of one fork, which the order's sender waits for."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
@@ -260,7 +264,7 @@ class _Answer:
 
 
 def start_zygote(it: Launch, nursery: trio.Nursery) -> Zygote:
-    """`it`: a worker whose settings say that it is a zygote. Raises OSError."""
+    """Starts a zygote: a worker with the setting `zygote`. Raises OSError."""
     launched = launch(it)
     nursery.start_soon(send_settings, launched.settings, it.settings)
     return Zygote(launched.process, launched.channel)

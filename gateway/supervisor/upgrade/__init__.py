@@ -1,3 +1,6 @@
-"""The supervisor's own code is replaced while its children serve: exec(2), with all that it knows
-handed over.
+"""Upgrade: the supervisor's own code is replaced by exec(2) while its children serve, and its whole
+state is handed over.
+
+Reading order: `saved_state` (what is handed over) -> `save_and_restore` -> `exec` ->
+`code_upgrade` (one attempt).
 """

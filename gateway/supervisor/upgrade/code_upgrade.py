@@ -1,11 +1,11 @@
-"""One attempt to let the installed code take over: may it, and is it time.
+"""One attempt to let the installed code take over.
 
 An exec(2) cannot be taken back, and what it interrupts is lost: an answer that is half written, a
-reload that has been asked for a moment ago. So an attempt goes through three states. While it is
-`checking`, the new code is started to read what it would be handed, which takes a second or more,
-and everything else goes on. When that has gone well it is `due`: the supervisor waits until all
-that it was told is done, and asks again whether there is anything in the way, since there may be
-by now.
+reload that was asked for a moment ago. So an attempt has three states. While it is `checking`, the
+new code is started to read the state that it would be handed, which takes a second or more, and
+everything else goes on. If that has gone well it is `due`: the supervisor waits until all that it
+was told is done, and asks again for obstacles, since there may be some by now. Otherwise it is
+`none`.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class CodeUpgrade:
         self._tell = tell
 
     async def check(self, say: Say) -> Result:
-        """Whether the attempt is due now; if not, why."""
+        """Begins an attempt. Returns whether it is due, and if not, why."""
         if self.state != "none":
             return Result(False, "not upgraded: an upgrade is under way")
         self.state = "checking"
@@ -48,7 +48,7 @@ class CodeUpgrade:
                 return Result(False, f"not upgraded{why}")
             logger.info("Upgrading: the code that is installed now takes over")
             self.state = "due"
-            self._tell(Tick())  # it is looked at whether it is time
+            self._tell(Tick())  # has the supervisor look whether it is time
         finally:
             if self.state == "checking":
                 self.state = "none"
@@ -57,7 +57,7 @@ class CodeUpgrade:
         )
 
     async def _in_the_way(self, say: Say) -> str:
-        """What follows "not upgraded"; "" nothing."""
+        """The end of a sentence that begins with "not upgraded"; "" if nothing is in the way."""
         if why := self._not_now():
             return f": {why}"
         try:
@@ -72,7 +72,7 @@ class CodeUpgrade:
         return f": {why}" if why else ""
 
     def obstacle(self) -> str:
-        """Why it cannot be done at this moment, though it is due; "" it can."""
+        """Why an attempt that is due cannot be made at this moment; "" if it can."""
         return self._not_now() or self._changed()
 
     def failed(self, why: str) -> None:
@@ -82,7 +82,7 @@ class CodeUpgrade:
     def _changed(self) -> str:
         try:
             same = self._generations.read() == self._generations.current
-        except Exception as error:  # at this moment nothing must go wrong
+        except Exception as error:  # whatever it is, the upgrade must not begin
             logger.debug("the configuration is not read: %r", error)
             same = False
         return "" if same else "the configuration has changed; reload first"

@@ -1,4 +1,6 @@
-"""Replaces this process's code by what is installed now: looked at first, then exec(2)."""
+"""Replaces this process's code by the code that is installed now: it is checked first, and then
+executed (exec(2)).
+"""
 
 import os
 import signal
@@ -16,12 +18,12 @@ from ..signals import WANTED
 from .saved_state import CHECK, VARIABLE, Handover, write
 
 TIMEOUT: Final = 30.0
-"""Seconds that the new code may take to read what it would be handed."""
+"""Seconds that the new code has to read the state that it would be handed."""
 _COMMAND: Final = (sys.executable, "-P", "-m", "propylon.gateway.cli")
 
 
 async def refused(handover: Handover) -> str:
-    """Why the code that is installed now cannot take over, as a sentence; "" it can."""
+    """Why the code that is installed now cannot take over, as a sentence; "" if it can."""
     file = write(handover, inheritable=False)
     try:
         with trio.move_on_after(TIMEOUT) as limit:
@@ -45,7 +47,8 @@ async def refused(handover: Handover) -> str:
 
 @contextmanager
 def hold_signals() -> Generator[list[int]]:
-    """Those that come meanwhile, for whoever takes over; if nobody does, they come afterwards."""
+    """A context that holds signals back for the new code. If the exec fails, they arrive behind the
+    block."""
     held: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _: held.append(number))
@@ -62,11 +65,12 @@ def hold_signals() -> Generator[list[int]]:
 
 
 def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
-    """Does not return, and does not clean up: all that is open stays so, all that runs goes on.
-    Where the exec fails, as if nothing had been; why, as a sentence.
+    """Executes the new code. It does not return and does not clean up: every open descriptor stays
+    open and every child goes on. If the exec fails, nothing has changed, and the reason is returned
+    as a sentence.
 
-    A signal that comes before the new code hears signals waits for it: blocked signals stay
-    blocked, and pending, across an exec.
+    A signal that comes before the new code has handlers waits for it: blocked signals stay blocked,
+    and pending, across an exec.
     """
     passed = [child.channel for child in handover.children]
     passed += [number for listener in handover.listeners for number in listener.sockets]
@@ -80,7 +84,7 @@ def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
         flush_log()
         sys.stdout.flush()
         sys.stderr.flush()
-        for number in held:  # some may have come to other threads, which do not block them
+        for number in held:  # other threads, which do not block them, may have got some
             signal.pthread_kill(threading.get_ident(), number)
         os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
     except OSError as error:

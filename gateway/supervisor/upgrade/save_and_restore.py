@@ -1,5 +1,6 @@
-"""What a supervisor knows, as a Handover, and back: the older code's last act and the newer's
-first."""
+"""Turns the supervisor's state into a Handover, and back: the last act of the old code and the
+first act of the new code.
+"""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -20,7 +21,8 @@ SAVED: Final[dict[Role, SavedRole]] = {
     "replacement": "successor",
     "leaving": "none",
 }
-"""The words that travel are those of the first version that could be upgraded."""
+"""Role -> the word for it that travels, which is that of the first version that could be
+upgraded."""
 RESTORED: Final[dict[SavedRole, Role]] = {saved: role for role, saved in SAVED.items()}
 
 
@@ -96,7 +98,7 @@ def saved_child(
 def restore(
     handover: Handover, controller: FleetController, now: float
 ) -> dict[int, ChannelledProcess]:
-    """The children's processes, which the controller knows again."""
+    """Gives the fleet its state back. Returns the children's processes."""
     restore_fleet(handover, controller, now)
     return {
         child.id: ChildProcess.inherited(child.pid, child.channel, child.unread)

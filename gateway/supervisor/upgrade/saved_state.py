@@ -1,10 +1,10 @@
-"""What a supervisor hands over to the newer code that takes its place in the same process.
+"""The state that a supervisor hands over to the newer code that takes its place in the same
+process.
 
-An upgrade is an exec(2): the pid stays, and with it whoever watches over it, the children stay
-children, and every socket that is held open stays open. What is known of them goes along as JSON
-in an unnamed file. The format is read by the next version, so it only grows: new fields have
-defaults, and a missing one is an error that the check before the exec finds. What was renamed here
-travels under its first name.
+An upgrade is an exec(2): the pid stays, children stay children, and open sockets stay open. What is
+known of them goes along as JSON, in an unnamed file. The next version reads this format, so it only
+grows: new fields have defaults, a missing field is an error that the check before the exec finds,
+and a field that is renamed here travels under its first name.
 """
 
 import os
@@ -19,12 +19,13 @@ from ...listen.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from ...listen.sockets import Listener, Listeners
 
 VARIABLE: Final = "_PROPYLON_HANDOVER"
-"""Environment variable with the file's number; with `check:` in front nothing is begun."""
+"""The environment variable with the file's descriptor. With `check:` in front the state is only
+read and nothing begins."""
 CHECK: Final = "check:"
 
 
 class HandoverError(Exception):
-    """What older code hands over cannot be understood, as a sentence."""
+    """The handed-over state cannot be understood. The message is a sentence."""
 
 
 class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,14 +36,14 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     pid: int
     channel: int = msgspec.field(name="leash")
-    """Its number as a file descriptor."""
+    """The channel's descriptor."""
     unread: bytes = b""
-    """The beginning of a line that it has not finished."""
+    """The beginning of a line that has not come to its end."""
     state: Literal["starting", "ready", "stopping"]
     age: float
-    """Seconds since it was started, or ready."""
+    """Seconds since it was started, or since it was ready."""
     time_left: float | None = None
-    """Seconds to its deadline."""
+    """Seconds until its deadline."""
     role: Literal["holder", "successor", "none"] = msgspec.field(name="seat")
     """Of its replica the current process, the replacement, or one that leaves."""
     why: str = ""
@@ -68,11 +69,11 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     workers: dict[str, int]
     next_id: int
     starts: dict[int, int]
-    """Gateway's number -> how often it was started."""
+    """Gateway's number -> how often such a gateway was started."""
     run_dir: str
     control_socket: str
     control: int | None = None
-    """The control socket's number as a file descriptor."""
+    """The control socket's descriptor."""
     lock: int | None
     temporary: bool
     listeners: list[SavedListener]
@@ -96,7 +97,7 @@ def _save(item: Listener) -> SavedListener:
 
 
 def listeners_of(handover: Handover) -> Listeners:
-    """The sockets are this process's already."""
+    """The listeners of a handover. Their sockets are open in this process already."""
     listeners = Listeners()
     for item in handover.listeners:
         address: Address | None = item.tcp or item.unix or item.inherited
@@ -109,7 +110,8 @@ def listeners_of(handover: Handover) -> Listeners:
 
 
 def write(handover: Handover, *, inheritable: bool) -> int:
-    """The number of an unnamed file; `inheritable`: it survives an exec."""
+    """Writes a handover into an unnamed file and returns its descriptor. `inheritable` lets it
+    survive an exec."""
     with tempfile.TemporaryFile() as file:
         file.write(json_texts.encode(handover))
         file.flush()
@@ -120,10 +122,8 @@ def write(handover: Handover, *, inheritable: bool) -> int:
 
 
 def take() -> tuple[Handover | None, bool]:
-    """What this process was handed, and whether that was only to see if it can be read.
-
-    Raises HandoverError.
-    """
+    """Returns the handover that this process was started with, or None, and whether it is only
+    checked. Raises HandoverError."""
     text = os.environ.pop(VARIABLE, "")
     if not text:
         return None, False
