@@ -1,9 +1,9 @@
-"""Between whom a connection is, as far as the layers below HTTP know it. A leaf.
+"""The two ends of a connection, as far as the layers below HTTP know them. A leaf.
 
-The accept loop knows a socket's two addresses. A PROXY header may say who is really at its ends,
-and over what the client came to the proxy. TLS adds what the handshake has found. Each of them
-makes a new `Endpoint` of the one before (`dataclasses.replace`), so that the HTTP driver at the top
-gets one fact instead of a list of them, whatever layers lie below it.
+The accept loop knows a socket's two addresses. A PROXY header may name the real ends, and the
+scheme that the client used to the proxy. TLS adds what the handshake has found. Each layer makes a
+new `Endpoint` from the one before (`dataclasses.replace`), so the HTTP driver at the top gets one
+value, whatever layers lie below it.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from ...protocol.messages import Address
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     client: Address | None
-    """None: it came over a Unix socket."""
+    """None if the connection came over a Unix socket."""
     server: Address | None
-    """Where the client has connected to; a Unix socket's path stands with the port None."""
+    """The address that the client has connected to; for a Unix socket its path, with port None."""
     scheme: str = "http"
-    """http or https: what the client used, to us or to the proxy that said so."""
+    """http or https: the client's scheme, on this connection or as a proxy has it."""
     is_known: bool = True
-    """Whether `client` is the client. Else it is a proxy that could not say who is (PROXY UNKNOWN),
-    and it must not be trusted as the proxy is."""
+    """Whether `client` is the client. If not, it is a proxy that could not name its client (PROXY
+    UNKNOWN), and the request must not be trusted as the proxy is."""
     extensions: dict[str, object] | None = None
-    """ASGI's, as far as they are facts of the connection (`tls`); shared, never changed."""
+    """ASGI extensions that are facts of the connection (`tls`); shared, never changed."""
 
 
 NOWHERE: Final = Endpoint(None, None)
-"""Of an exchange that nobody's connection has opened."""
+"""The endpoint of an exchange that no connection has opened."""

@@ -1,4 +1,4 @@
-"""Whose fault a failed exchange is: the client's, or the app's. Pure."""
+"""Errors of exchanges, each the client's fault or the app's. Pure."""
 
 from ...protocol.messages import Pairs
 
@@ -13,16 +13,16 @@ class ExchangeError(Exception):
         self.status = status
         self.sentence = sentence
         self.headers = headers
-        """What the answer carries besides the page's own."""
+        """Headers of the answer beside those of the page."""
         self.option = option
-        """Which option sets the limit that was met; "" where none was."""
+        """The option that sets the limit that was met; "" if there was none."""
 
 
 class RequestError(ExchangeError):
-    """The client's fault: 4xx, 501 or 505. The connection closes."""
+    """The client is at fault: 4xx, 501 or 505. The connection closes."""
 
     log_line = ""
-    """What the log should say of it, once per address and minute; "" for nothing."""
+    """A line for the log, once per address and minute; "" for none."""
 
 
 class TlsToPlainPort(RequestError):
@@ -30,4 +30,4 @@ class TlsToPlainPort(RequestError):
 
 
 class ResponseError(Exception):
-    """The app's fault: a response that may not reach the wire as it is."""
+    """The app is at fault: its response may not reach the wire as it is."""

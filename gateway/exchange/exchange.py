@@ -8,12 +8,12 @@ The source pushes the response into the sink, synchronously, piece by piece. Tha
 memory if the client is slower than the source, so *credit* runs the other way: the sink says how
 many bytes the client has taken, and a source never has more under way than its window.
 
-The two face each other: the source calls `exchange.sink`, the sink calls `exchange.source`. Filters
-(see `filters`) may stand between. Then both fields name the chain of filters, which is a sink for
-the source and a source for the sink, and neither notices. Where there is none, nothing is paid.
+The source calls `exchange.sink`, and the sink calls `exchange.source`. Filters (see `filters`) may
+stand between. Then both fields name the chain of filters, which is a sink for the source and a
+source for the sink, and neither notices. Without a filter nothing is paid.
 
-What the request's body needs is apart from that (`Uploader`: it runs the other way, and no filter
-of responses has a business with it), and so is what only WebSockets need (`WebSocketSink`,
+The request's body has an interface of its own (`Uploader`), because it runs the other way and no
+filter of responses touches it. So has what only WebSockets need (`WebSocketSink`,
 `WebSocketSource`).
 
 An exchange's facts (status, fields, bytes, time marks, reason) are written here and nowhere else.
@@ -31,11 +31,11 @@ from .endpoint import NOWHERE, Endpoint
 log = getLogger("propylon.gateway")
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-"""RFC 9110 section 9.2.2: doing it twice means the same as doing it once."""
+"""Methods for which doing it twice means the same as doing it once (RFC 9110 section 9.2.2)."""
 
 
 class Request:
-    """What the client asked. Immutable once a trusted proxy's word about it has been heard;
+    """The request of a client. It is immutable once the trust policy has read its forwarded fields.
     `headers` are those meant for the app."""
 
     __slots__ = (
@@ -55,41 +55,42 @@ class Request:
     def __init__(self, method: str, target: bytes, http_version: str) -> None:
         self.method = method
         self.target = target
-        """As it stood in the request line."""
+        """The target as it stood in the request line."""
         self.http_version = http_version
         self.path = target
-        """Raw path, still percent-encoded, never empty."""
+        """The raw path, still percent-encoded, never empty."""
         self.query = b""
         self.headers: Pairs = ()
         self.forwarded: Pairs = ()
-        """Forwarded and X-Forwarded-*, which anybody could write: not among `headers`."""
+        """Forwarded and X-Forwarded-*. Any client can write them, so they are not in `headers`."""
         self.host = ""
-        """Lower case, without port; "" when HTTP/1.0 sent none."""
+        """The host in lower case, without port; "" if an HTTP/1.0 client sent none."""
         self.content_length: int | None = 0
-        """Body size in bytes; None when only its end will tell."""
+        """The size of the body in bytes; None if only its end will tell."""
         self.expects_continue = False
-        """Whether the client holds its body back until it hears 100 (RFC 9110 section 10.1.1)."""
+        """Whether the client sends its body only after a 100 (RFC 9110 section 10.1.1)."""
         self.upgrade: Literal["", "websocket"] = ""
-        """What it is to become: HTTP/1.1's Upgrade, the :protocol of HTTP/2 (RFC 8441)."""
+        """The protocol that it is to become: HTTP/1.1's Upgrade, or HTTP/2's :protocol (RFC
+        8441)."""
 
 
 class Account(NamedTuple):
-    """What a source has done for an exchange so far, for the log."""
+    """An account of what a source has done for an exchange so far, for the log."""
 
     pool: str
     worker: int | str | None
-    """As it calls itself; None: none has had the exchange."""
+    """The name of the last worker that had the exchange; None if none had it."""
     queued: float
     """Seconds that the exchange has waited for a worker."""
     attempts: int
-    """Workers that have had the exchange."""
+    """How many workers have had the exchange."""
 
 
 class Source(Protocol):
-    """Where a response comes from, and where the request's body goes."""
+    """A source makes the response of an exchange, and takes the request's body."""
 
     def account(self) -> Account | None:
-        """What it has done for the exchange; None: it does not count such things."""
+        """Returns what the source has done for the exchange; None if it keeps no account."""
         ...
 
     @property
@@ -98,17 +99,17 @@ class Source(Protocol):
         ...
 
     def send_body(self, data: bytes, more: bool) -> None:
-        """Takes request body, at most `send_credit` bytes. `more`: it goes on behind them."""
+        """Takes request body, at most `send_credit` bytes. `more` says whether the body goes on."""
         ...
 
     def consumed(self, count: int) -> None:
-        """Credit: the client has taken `count` bytes of the response's body, and the source may
-        push as many more. Never called from inside of a sink's `body`, so a source may push at
-        once."""
+        """Gives credit: the client has taken `count` bytes of the response's body, and the source
+        may push as many more. It is never called from inside a sink's `body`, so a source may push
+        at once."""
         ...
 
     def give_up(self, code: int, reason: str) -> None:
-        """Nobody waits for this response any more (`code`: one of RESET's)."""
+        """Abandons the response: no client waits for it any more. `code` is one of RESET's."""
         ...
 
 
@@ -124,59 +125,61 @@ class WebSocketSource(Source, Protocol):
         ...
 
     def hang_up(self, event: dict[str, object]) -> None:
-        """The WebSocket is closed, as `event` (ASGI's) says; the app may still run on."""
+        """Tells the app that the WebSocket is closed, as the ASGI `event` says; the app may still
+        run on."""
         ...
 
 
 class Sink(Protocol):
-    """Where a response goes. Exactly one of `respond`, `end` and `fail` closes an exchange; what
-    is said of one that is closed already is ignored.
+    """A sink brings a response to the client. Exactly one of `respond`, `end` and `fail` closes an
+    exchange; a call about an exchange that is closed already is ignored.
 
-    `respond`, `head` and `fail` return the status of the head that went to the client through this
-    call, which need not be the one that was asked for: a response that is no valid HTTP becomes a
-    500. 0 where none went out: a head was out before, or nobody is there.
+    `respond`, `head` and `fail` return the status of the head that this call has sent. It may not
+    be the status asked for: a response that is not valid HTTP becomes a 500. They return 0 if no
+    head was sent: a head was sent before, or the client is gone.
 
     A body that is a file will come as `file(exchange, fd, offset, count)`, for sendfile(2).
     """
 
     def respond(self, exchange: "Exchange", status: int, fields: Pairs, body: bytes) -> int:
-        """A complete response, at once."""
+        """Sends a complete response at once."""
         ...
 
     def head(self, exchange: "Exchange", status: int, fields: Pairs) -> int:
-        """The head of a response whose body follows."""
+        """Sends the head of a response; its body follows."""
         ...
 
     def body(self, exchange: "Exchange", data: bytes) -> None:
-        """A piece of the body. The source gets its credit back later, when the client has taken
-        it: at the end of this turn or of another one, but not before this returns."""
+        """Sends a piece of the body. The source gets its credit back when the client has taken the
+        piece: at the end of this turn or of another one, but not before this returns."""
         ...
 
     def end(self, exchange: "Exchange") -> None:
-        """The body is complete."""
+        """Ends the response: its body is complete."""
         ...
 
     def fail(self, exchange: "Exchange", status: int, sentence: str, option: str = "") -> int:
-        """No (whole) response will come: an error page, or where the head is out already a
-        truncation that the client can see. `option`: what sets the limit that was met."""
+        """Ends an exchange that gets no whole response: with an error page, or, if the head was
+        sent already, with a truncation that the client can see. `option` sets the limit that was
+        met."""
         ...
 
 
 class Uploader(Protocol):
-    """Where the request's body comes from: the client's connection."""
+    """An uploader reads the request's body: the client's connection."""
 
     def credit_arrived(self, exchange: "Exchange") -> None:
-        """The source takes request body, or messages of a WebSocket, (again)."""
+        """Notes that the source takes request body, or messages of a WebSocket."""
         ...
 
     def take_back(self, exchange: "Exchange", body: bytes) -> None:
-        """The exchange has another source, which is given its `body`. Behind that comes this part
-        of the request's body again, and then the rest."""
+        """Notes that the exchange has another source, which was given `exchange.body`. The `body`
+        here follows it once more, and then the rest."""
         ...
 
 
 class ClientSide(Sink, Uploader, Protocol):
-    """What opens an exchange: it takes the response, and has the request's body."""
+    """The side that opens an exchange: it takes the response, and has the request's body."""
 
 
 class WebSocketSink(Protocol):
@@ -189,20 +192,20 @@ class WebSocketSink(Protocol):
         subprotocol: str | None,
         fields: Pairs,
     ) -> int:
-        """The app accepts. Returns the status of the head that went out, as a `Sink` does."""
+        """Accepts the WebSocket for the app. Returns the status of the head, as a `Sink` does."""
         ...
 
     def message(self, exchange: "Exchange", data: bytes | str, more: bool) -> None:
-        """A piece of a message."""
+        """Sends a piece of a message."""
         ...
 
     def close(self, exchange: "Exchange", code: int, reason: str) -> int:
-        """The app closes; before it has accepted, that is a refusal. Returns the status of the
-        head that went out, as a `Sink` does."""
+        """Closes the WebSocket for the app; before `accept` that is a refusal. Returns the status
+        of the head, as a `Sink` does."""
         ...
 
     def worker_leaves(self, exchange: "Exchange") -> None:
-        """The source would like to end, and a WebSocket has no end of its own."""
+        """Notes that the worker is about to end, while a WebSocket has no end of its own."""
         ...
 
 
@@ -222,23 +225,23 @@ Observer = Callable[["Exchange"], None]
 
 
 class Observers:
-    """Who is told of every exchange. They read it and may not keep it; what one raises is logged
-    and costs nobody anything."""
+    """The observers of every exchange. They read it and may not keep it. What one raises is logged
+    and harms nothing."""
 
     __slots__ = ("at_end", "at_start")
 
     def __init__(
         self, at_start: tuple[Observer, ...] = (), at_end: tuple[Observer, ...] = ()
     ) -> None:
-        """`at_start` are told when it is opened: its request is known, but not yet what a trusted
-        proxy says of it. `at_end` are told once, when nothing more will happen to it."""
+        """`at_start` are told when an exchange is opened: its request is known, its forwarded
+        fields are not read yet. `at_end` are told once, when nothing more will happen to it."""
         self.at_start = at_start
         self.at_end = at_end
 
 
 NOBODY: Final = Observers()
 _BLIND: Final = "an exchange could not be observed"
-"""A fault of ours: it costs a line or a number, and not the client's connection."""
+"""The log's line for a fault of ours, which costs a line or a number and not the connection."""
 
 
 class Exchange:
@@ -283,15 +286,15 @@ class Exchange:
         opened: float = 0.0,
         observers: Observers = NOBODY,
     ) -> None:
-        """`opened`: when the request's head was complete."""
+        """`opened` is when the request's head was complete, in monotonic seconds."""
         self.request = request
         self.sink: Sink = client_side
-        """Whom the source speaks to."""
+        """The sink, or the filters before it, as the source sees it."""
         self.source: Source | None = None
-        """Whom the sink speaks to; None until the exchange has one."""
+        """The source, or the filters behind it, as the sink sees it; None until there is one."""
         self.uploader: Uploader = client_side
         self.websocket: WebSocketSink | None = None
-        """None if the client wants no WebSocket."""
+        """The client's side of a WebSocket; None if the client wants none."""
         self._between: Between | None = None
         self._observers = observers
         # What the app is told of the connection's ends; a trusted proxy may know better.
@@ -300,25 +303,24 @@ class Exchange:
         self.scheme = endpoint.scheme
         self.extensions = endpoint.extensions
         self.path = request.path
-        """Raw path as the app is to see it."""
+        """The raw path as the app is to see it."""
         self.root_path = ""
         self.body = b""
         """The first bytes of the request's body, kept while the exchange may be retried."""
         self.more_body = False
         """Whether more of the request's body was or is still to come behind `body`."""
         self.status = 0
-        """The response's status once its head is on its way, else 0; 499 where the client has left
-        before that."""
+        """The response's status once its head is on its way, else 0; 499 if the client has left
+        before."""
         self.response_headers: Pairs = ()
-        """As the app gave them; for the access log."""
+        """The headers as the app gave them, for the access log."""
         self.body_sent = 0
-        """Bytes of response body, framing not counted."""
+        """Bytes of the response's body that were sent, without framing."""
         self.phrase: tuple[int, bytes] | None = None
-        """The app's own reason phrase, and the status that it goes with; HTTP/1.1 has a place for
-        one."""
+        """A status and the app's own reason phrase for it, which HTTP/1.1 can send."""
         self.reason = ""
-        """Why the gateway and not the app has answered, or why the answer has no end; "" of what
-        the app has answered."""
+        """Why the gateway has answered instead of the app, or why the response was cut; "" if the
+        app has answered."""
         self.opened = opened
         self.queued = self.started = self.first_byte = self.ended = 0.0
         if observers.at_start:
@@ -334,9 +336,8 @@ class Exchange:
     # -- on the source's side ----------------------------------------------------------------
 
     def connect(self, source: Source, now: float) -> None:
-        """Has the response come from this source, from now on; at a retry, from another one. What
-        stands between stays in its place. The source begins at once, unless it says that the
-        exchange waits."""
+        """Makes `source` the source of the response; at a retry it is another one. Filters stay in
+        their place. The source begins at once, unless it says that the exchange waits."""
         self.queued = self.queued or now
         self.started = now
         if self._between is None:
@@ -345,19 +346,19 @@ class Exchange:
             self._between.connect(source)
 
     def wait(self) -> None:
-        """The source has not begun: no worker is free."""
+        """Notes that the exchange waits, because no worker is free."""
         self.started = 0.0
 
     def start(self, now: float) -> None:
-        """The exchange has waited long enough: a worker has been handed the request."""
+        """Notes that a worker has the request, and the exchange waits no more."""
         self.started = now
 
     def set_phrase(self, status: int, phrase: bytes) -> None:
-        """The response, if it has this status, has the app's own reason phrase."""
+        """Gives a response of this status the app's own reason phrase."""
         self.phrase = (status, phrase)
 
     def give_reason(self, reason: str) -> None:
-        """Says why it is not the app that answers; whoever says it first knows best."""
+        """Notes why the gateway answers instead of the app; the first reason stays."""
         self.reason = self.reason or reason
 
     # -- between -----------------------------------------------------------------------------
@@ -370,29 +371,30 @@ class Exchange:
     # -- the request's body ------------------------------------------------------------------
 
     def begin_body(self, body: bytes, more: bool) -> None:
-        """The source is to be given this much with the request. `more`: it goes on behind."""
+        """Notes the part of the body that the source gets with the request. `more` says whether
+        the body goes on."""
         self.body, self.more_body = body, more
 
     def body_goes_on(self, more: bool) -> None:
-        """Whether more is still to come, after what was handed on just now."""
+        """Notes whether more of the body is to come, after what was handed on just now."""
         self.more_body = more
 
     def forget_body(self) -> None:
-        """There will be no retry: `body` is not needed again."""
+        """Drops `body`, because there will be no retry."""
         self.body = b""
 
     # -- on the sink's side ------------------------------------------------------------------
 
     def begin_response(self, status: int, fields: Pairs, now: float) -> None:
-        """The response's head is on its way to the client."""
+        """Notes that the response's head is on its way to the client."""
         self.status, self.response_headers, self.first_byte = status, fields, now
 
     def count_sent(self, count: int) -> None:
-        """So many bytes of the response's body are on their way to the client."""
+        """Notes that `count` bytes of the response's body are on their way to the client."""
         self.body_sent += count
 
     def complete(self, status: int, fields: Pairs, size: int, now: float) -> None:
-        """The whole response is on its way, and so the exchange is over. `size`: of the body."""
+        """Ends the exchange: the whole response is on its way. `size` is that of its body."""
         self.status = status
         self.response_headers = fields
         self.first_byte = self.ended = now
@@ -407,13 +409,13 @@ class Exchange:
                 log.exception(_BLIND)
 
     def abandon(self, why: str, now: float) -> None:
-        """The client has left before the response was complete, and the exchange is over."""
+        """Ends the exchange: the client has left before the response was complete."""
         if not self.status:
             self.status, self.reason = 499, why
         self.end(now)
 
     def end(self, now: float) -> None:
-        """The exchange is over: nobody will be told more of it than the observers now."""
+        """Ends the exchange, and tells the observers as the last thing."""
         self.ended = now
         if self.request.method == "HEAD":
             self.body_sent = 0  # whatever the app gave
@@ -426,14 +428,13 @@ class Exchange:
                 log.exception(_BLIND)
 
     def become_websocket(self, connection: "AcceptedWebSocket") -> None:
-        """The 101 is out: the connection speaks WebSocket from now on, and no filter of responses
-        stands in its way."""
+        """Makes an accepted WebSocket the sink. No filter of responses stands before it."""
         self.sink = self.uploader = self.websocket = connection
 
     def offer_websocket(self, handshake: WebSocketSink) -> None:
-        """The client wants a WebSocket, and this is whom to tell what the app says to it."""
+        """Notes that the client wants a WebSocket, and the object that takes the app's answer."""
         self.websocket = handshake
 
 
 class AcceptedWebSocket(ClientSide, WebSocketSink, Protocol):
-    """A connection that was HTTP's: who sends it a response is told so."""
+    """An accepted WebSocket, on a connection that was HTTP's."""

@@ -1,25 +1,25 @@
-"""Filters: what stands between the source of a response and its sink. Pure.
+"""Filters stand between the source of a response and its sink. Pure.
 
 A filter changes a response on its way: it compresses the body, counts it, injects a script. In one
 direction that is easy, `source -> filter -> sink`, and it stalls for ever. A source may be ahead of
 its client by its credit only, and gets it back in the sink's units. A gzip filter takes 256 KB of
 zeros and passes 300 bytes on: the client takes these, the sink gives credit for 300 bytes, and a
-source that has used up its 256 KB has no way to go on. Or the filter passes nothing on, since the
+source that has used up its 256 KB cannot go on. Or the filter passes nothing on, because the
 compressor keeps the first bytes for itself: then no credit comes at all.
 
-So a chain of filters stands in both directions. It is the sink of the source and the source of the
+So a chain of filters works in both directions. It is the sink of the source and the source of the
 sink, and translates: it notes how many bytes went into a filter and how many came out behind them
-(`Ledger`), and when the client has taken what came out, it gives credit for what went in. What has
-left nothing behind it that a client could take, because the filter keeps it or has dropped it, is
-given credit for at the end of the turn: not at once, since the source may push from inside of that,
-and would push its whole file into a filter that swallows it, as a recursion and in one turn.
+(`Ledger`), and when the client has taken what came out, it gives credit for what went in. For bytes
+that a filter keeps or drops, nothing comes out that a client could take. Their credit is given at
+the end of the turn: not at once, because the source may push from inside of that, and would push
+its whole file into a filter that swallows it, as a recursion and in one turn.
 
     source --respond/head/body/end--> [filter -> filter] --> sink
     source <-------consumed---------- [filter <- filter] <-- sink
 
-What a retry gives to the exchange is another source; the chain stays and is connected to it. A
-retry comes before the head only, so a filter never sees two responses. Error pages are the sink's
-own and pass no filter. The request's body and WebSockets pass by.
+A retry gives the exchange another source; the chain stays and is connected to it. A retry comes
+before the head only, so a filter never sees two responses. Error pages are made by the sink, so
+they pass no filter; nor do the request's body and WebSockets.
 """
 
 from collections import deque
@@ -30,46 +30,46 @@ from ...protocol.messages import Pairs
 from .exchange import Account, Exchange, Sink, Source
 
 Later = Callable[[Callable[[], None]], None]
-"""Has something called at the end of this turn (`Poller.at_end_of_turn`)."""
+"""A function that has its argument called at the end of this turn (`Poller.at_end_of_turn`)."""
 
 
 class Filter:
-    """One filter, for one response. It changes nothing; those that do override what they need.
+    """One filter, for one response. This class changes nothing; a filter overrides what it needs.
 
-    Whether it has something to do it decides in `head`, where it also sees to the fields that speak
-    of the body (Content-Length, Content-Encoding, ETag). A filter keeps what it must; memory that
-    it takes in proportion to a response is its own to bound.
+    In `head` it decides whether it has something to do, and corrects the fields about the body
+    (Content-Length, Content-Encoding, ETag). A filter that keeps bytes has to bound them itself.
     """
 
     __slots__ = ()
 
     def head(self, status: int, fields: Pairs) -> tuple[int, Pairs]:
-        """The response's head, once and first."""
+        """Takes the response's head, once and first, and returns what goes on instead."""
         return status, fields
 
     def body(self, data: bytes) -> Iterable[bytes]:
-        """A piece of the body, never empty: returns what goes on instead, perhaps nothing yet."""
+        """Takes a piece of the body, never empty, and returns what goes on instead, perhaps
+        nothing yet."""
         return (data,)
 
     def end(self) -> Iterable[bytes]:
-        """The body is complete: returns what is still to go on."""
+        """Ends the body, and returns what is still to go on."""
         return ()
 
     def abort(self) -> None:
-        """The response ends without `end`: the client or the app is gone. Once at most, and nothing
-        follows."""
+        """Ends the response without `end`: the client or the app is gone. It is called once at
+        most, and nothing follows."""
 
     def taken(self, count: int) -> int:
-        """The client has taken what `count` bytes of this filter's input have become: returns how
-        many bytes of credit go on to the source. One that gives less is to give the rest later."""
+        """Returns how many bytes of credit go to the source when the client has taken the output
+        of `count` bytes of input. A filter that returns less has to give the rest later."""
         return count
 
 
 class Ledger:
     """Translates credit across one filter, from bytes that came out to bytes that went in.
 
-    The pieces that went in, in their order, each with the number of bytes that had come out when it
-    was through. A piece has its credit when the client has taken as many.
+    It lists the pieces that went in, each with the number of bytes that had come out when it was
+    through. A piece has its credit when the client has taken as many.
     """
 
     __slots__ = ("_came_out", "_pieces", "_taken")
@@ -81,7 +81,7 @@ class Ledger:
         """(bytes that had come out, bytes that went in since the piece before)."""
 
     def pass_through(self, size: int, came_out: int) -> None:
-        """A piece of `size` bytes went in, and `came_out` bytes came out behind it."""
+        """Notes that a piece of `size` bytes went in, and `came_out` bytes came out behind it."""
         self._came_out += came_out
         if self._pieces and not came_out:
             mark, before = self._pieces.pop()
@@ -90,8 +90,8 @@ class Ledger:
             self._pieces.append((self._came_out, size))
 
     def taken(self, count: int) -> int:
-        """The client has taken `count` more of the bytes that came out, which may be 0: returns how
-        many of those that went in have their credit now."""
+        """Notes that the client has taken `count` more bytes of output (0 or more). Returns how
+        many bytes of input have their credit now."""
         self._taken += count
         credit = 0
         while self._pieces and self._pieces[0][0] <= self._taken:
@@ -114,28 +114,27 @@ class FilterChain:
     )
 
     def __init__(self, exchange: Exchange, filters: Iterable[Filter], later: Later) -> None:
-        """Stands between from here on: the exchange's source, which may come later, speaks to this,
-        and so does its sink."""
+        """Puts the chain between the exchange's source, which may come later, and its sink."""
         self._filters = tuple(filters)
         self._ledgers = tuple(Ledger() for _ in self._filters)
         self._later = later
         self._sink: Sink = exchange.sink
         self._source: Source | None = exchange.source
         self._state: Literal["head", "body", "over"] = "head"
-        """What the source has to say next."""
+        """The part of the response that the source has to send next."""
         self._is_asked = False
-        """Whether the end of the turn looks for credit that nothing from the client brings."""
+        """Whether the end of the turn will give credit for bytes without output."""
         exchange.put_between(self, self, self)
 
     # -- between -----------------------------------------------------------------------------
 
     def connect(self, source: Source) -> None:
-        """The exchange has this source now; before the response's head it may be another one."""
+        """Connects the chain to the exchange's source, at a retry to another one."""
         self._source = source
 
     def leave(self) -> None:
-        """The exchange is over; if the response is not, the filters hear of it here and only here,
-        whoever is at fault."""
+        """Ends the chain with the exchange. If the response was not complete, its filters are
+        aborted here and only here."""
         if self._state != "over":
             self._state = "over"
             for each in self._filters:
@@ -184,7 +183,7 @@ class FilterChain:
         return status, fields
 
     def _through_bodies(self, first: int, data: bytes) -> list[bytes]:
-        """What `data` becomes when it enters at the filter of this number and passes all behind."""
+        """Passes `data` through the filter number `first` and all behind it."""
         pieces = [data]
         for each, ledger in zip(self._filters[first:], self._ledgers[first:], strict=True):
             passed: list[bytes] = []
@@ -196,7 +195,7 @@ class FilterChain:
         return pieces
 
     def _through_ends(self) -> list[bytes]:
-        """What the filters still had, each of it through those behind it."""
+        """Ends each filter, and passes its rest through the filters behind it."""
         last: list[bytes] = []
         for number, each in enumerate(self._filters):
             for piece in each.end():
@@ -229,6 +228,6 @@ class FilterChain:
             self._source.give_up(code, reason)
 
     def _ask(self) -> None:
-        """The turn ends: gives credit for what has left nothing that the client could take."""
+        """Gives credit for bytes without output, at the end of a turn."""
         self._is_asked = False
         self.consumed(0)

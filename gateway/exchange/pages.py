@@ -1,4 +1,4 @@
-"""What the gateway itself answers, where no app does. Pure."""
+"""Pages: the gateway's own answers, where no app answers. Pure."""
 
 from typing import Final
 
@@ -16,8 +16,8 @@ _HELP: Final[dict[int, str]] = {
 def error_page(
     status: int, sentence: str, retry_after: int | None = None, option: str = ""
 ) -> tuple[Pairs, bytes]:
-    """Headers and body of the gateway's own answer: plain text, one sentence, what to do.
-    `option`: what sets the limit that was met."""
+    """Returns headers and body of the gateway's own answer: plain text, one sentence, what to do.
+    `option` sets the limit that was met."""
     lines = [f"{status} {REASONS[status]}", "", sentence]
     if option:
         lines.append(f"If you run this server, --{option} sets the limit.")

@@ -1,5 +1,5 @@
-"""What clients do wrong, and what could not be answered, in the log: once per kind, source and
-minute."""
+"""Logs the faults of clients and the exchanges that could not be answered, once per kind, source
+and minute."""
 
 from collections.abc import Callable
 from logging import getLogger
@@ -24,8 +24,8 @@ class ClientFaults:
             log.info("%s", log_line)
 
     def failed(self, exchange: Exchange, status: int) -> None:
-        """An exchange that the app has not answered: once per kind, pool and minute. The others
-        are in the access log."""
+        """Logs an exchange that the app has not answered, once per kind, pool and minute. The
+        others are in the access log."""
         source = exchange.source
         account = None if source is None else source.account()
         pool = "-" if account is None else account.pool

@@ -1,11 +1,12 @@
-"""What every HTTP version does with an exchange, and what is left for the version to do.
+"""The part of an exchange's client side that is the same in every HTTP version, and the interface
+to the part that is not.
 
 A request over HTTP/1.1 and one over an HTTP/2 stream differ in how bytes are read and written. They
 do not differ in what becomes of the exchange: when the gateway answers by itself and with which
 page, what happens when an app's response may not reach the wire, who is told when the client
 leaves and what the log says then, whose fault a failure is, when a source has its credit back, how
-a WebSocket is accepted. Were that written in the connection's class, a second version would write
-it again, and the two would drift apart.
+a WebSocket is accepted. If that were written in the connection's class, a second version would
+write it again, and the two would drift apart.
 
 So there are two objects. The `ExchangeSink` is the client's side of one exchange at a time, the
 same for every version. Below it is an `ExchangeStream`, the version's own: it renders what it is
@@ -21,8 +22,8 @@ Who calls whom, from the head of a request to its end:
     sink -> stream    `write_*`, `cut_short`, `finished`; `body_wanted`; `broken`
 
 A write fails in two ways. `ResponseError`: nothing was written, the app is at fault, and the client
-gets a page. `OSError`: nobody is there; the sink asks the stream to end itself (`broken`), and the
-stream tells the sink in its turn that the client is gone, as when it finds out by itself.
+gets a page. `OSError`: the client is gone; the sink asks the stream to end itself (`broken`), and
+the stream then calls the sink's `client_gone`, as when it finds out by itself.
 """
 
 from logging import getLogger
@@ -43,7 +44,8 @@ from .websocket_connection import WebSocketConnection, agree
 log = getLogger("propylon.gateway")
 
 UNAVAILABLE: Final = frozenset({502, 503, 504})
-"""Answers that say that the app could not be asked, or has not answered: the operator's to know."""
+"""Statuses of answers for an app that could not be asked or has not answered. The operator's log
+has them."""
 HEAD_LATE: Final = RequestError(
     408, "The request's head did not arrive in time.", option="header-timeout"
 )
@@ -53,18 +55,18 @@ BODY_LATE: Final = RequestError(
 LEFT: Final = "The client went away."
 TOOK_NOTHING: Final = "The client took nothing of its response. --send-timeout"
 WAS_CUT: Final = "The connection was cut."
-"""Why an exchange has ended without its response, as the log says it."""
+"""The reason in the log for an exchange that has ended without its response."""
 
 
 class ExchangeStream(Protocol):
-    """How one HTTP version carries an exchange. Of the `write_*`, those that gather bytes for the
-    turn's end return whether `flush` is to be called then."""
+    """One HTTP version's way to carry an exchange. A `write_*` that gathers bytes for the end of a
+    turn returns whether `flush` is to be called then."""
 
     accepts_with: ClassVar[int]
     """The status that accepts a WebSocket: 101, or 200 (RFC 8441 section 5)."""
 
     def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
-        """A complete response, at once. Raises ResponseError with nothing written, OSError."""
+        """Sends a complete response at once. Raises ResponseError with nothing written, OSError."""
         ...
 
     def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
@@ -73,42 +75,44 @@ class ExchangeStream(Protocol):
         ...
 
     def write_body(self, data: bytes) -> bool:
-        """Gathers a piece of the body; perhaps nothing, of a response that has none."""
+        """Gathers a piece of the body; nothing if the response has none (HEAD)."""
         ...
 
     def write_end(self) -> None:
-        """The end of the body, and what was gathered before it. Raises OSError."""
+        """Sends the end of the body, and all that was gathered before it. Raises OSError."""
         ...
 
     def write_accept(self, fields: Pairs) -> None:
-        """The head that accepts a WebSocket, at once. Raises ResponseError with nothing written,
-        OSError."""
+        """Sends the head that accepts a WebSocket at once. Raises ResponseError with nothing
+        written, OSError."""
         ...
 
     def flush(self) -> None:
-        """The turn ends: sends what was gathered, and tells the sink what the client took."""
+        """Sends what was gathered, at the end of a turn, and tells the sink what the client
+        took."""
         ...
 
     def body_wanted(self, exchange: Exchange) -> None:
-        """The source takes request body (again)."""
+        """Notes that the source takes request body again."""
         ...
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """The exchange is over, and its response is whole as far as the app is concerned."""
+        """Notes that the exchange is over, and the app's response is whole."""
         ...
 
     def cut_short(self) -> None:
-        """The exchange is over, and its response, whose head is out, is not whole: the client has
-        to see that."""
+        """Notes that the exchange is over and its response, with a head that was sent, is not
+        whole. The client has to see that."""
         ...
 
     def broken(self) -> None:
-        """A write has found nobody: ends the stream, and calls the sink's `client_gone`."""
+        """Ends the stream after a write to a client that is gone, and calls the sink's
+        `client_gone`."""
         ...
 
     def hand_over(self) -> Transport:
-        """A WebSocket has been accepted. What carries its frames is the WebSocket's from now on;
-        the stream itself is over."""
+        """Ends the stream for a WebSocket that was accepted. Returns the transport, which is the
+        WebSocket's from now on."""
         ...
 
 
@@ -125,25 +129,25 @@ class ExchangeSink:
         endpoint: Endpoint,
         service: ServiceState,
     ) -> None:
-        """`body`: where the requests' bodies come from."""
+        """`body` reads the requests' bodies."""
         self._stream = stream
         self._endpoint = endpoint
         self._service = service
         self.exchange: Exchange | None = None
-        """The one under way. What is said of another, that is over, is ignored."""
+        """The exchange under way. A call about an earlier one, which is over, is ignored."""
         self.upload = Upload(body)
         self.credit = BodyCredit()
 
     def release(self) -> None:
-        """The stream has ended, and no exchange is under way. The two forget each other, else they
-        would stay in memory until the garbage collector finds them."""
+        """Releases the stream, which has ended with no exchange under way. Otherwise both would
+        stay in memory until the garbage collector finds them."""
         del self._stream
 
     # -- from the stream ---------------------------------------------------------------------
 
     def open(self, request: Request) -> Exchange:
-        """A request has come; the exchange is to be answered next. Raises RequestError, for what
-        is then to be refused."""
+        """Opens the exchange of a request; it is to be answered next. Raises RequestError, with
+        which the stream then calls `refuse`."""
         service, endpoint = self._service, self._endpoint
         exchange = self._opened(request)
         if request.forwarded and endpoint.is_known:
@@ -163,8 +167,8 @@ class ExchangeSink:
         return exchange
 
     def refuse(self, error: RequestError, unread: Request) -> None:
-        """What the client sends can't be taken (further): an answer, if there is room for one.
-        `unread`: what is known of the request where no exchange is under way."""
+        """Refuses what the client sends: an answer, if there is room for one. `unread` is what is
+        known of the request if no exchange is under way."""
         if error.log_line:
             self._service.client_faults.say(error.log_line, self._endpoint.client)
         exchange = self.exchange
@@ -175,13 +179,13 @@ class ExchangeSink:
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
     def taken(self, sent: int, kept: int) -> None:
-        """The client took `sent` bytes, and `kept` bytes wait for it."""
+        """Notes that the client took `sent` bytes, and `kept` bytes wait for it."""
         exchange = self.exchange
         self.credit.pay(None if exchange is None else exchange.source, sent, kept)
 
     def client_gone(self, why: str) -> bool:
-        """Nobody is there any more: the app is told, the log says 499 where nothing was sent.
-        Returns whether an exchange was under way."""
+        """Ends the exchange of a client that is gone: the app is told, and the log has 499 if
+        nothing was sent. Returns whether an exchange was under way."""
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return False
@@ -225,8 +229,8 @@ class ExchangeSink:
         return status
 
     def body(self, exchange: Exchange, data: bytes) -> None:
-        """What has come of a longer response goes out together when the turn ends, and its source
-        has its credit for it then, also for what is not sent (the body of an answer to HEAD)."""
+        """Gathers a piece of a longer response until the turn ends. The source has its credit then,
+        also for bytes that are not sent (the body of an answer to HEAD)."""
         if exchange is not self.exchange:
             return
         size = len(data)
@@ -257,7 +261,7 @@ class ExchangeSink:
         option: str = "",
         extra: Pairs = (),
     ) -> int:
-        """As every sink's; `extra`: fields of the page."""
+        """Fails an exchange, as every sink does. `extra` are further fields of the page."""
         if exchange is not self.exchange:
             return 0
         exchange.give_reason(f"{sentence} --{option}" if option else sentence)
@@ -273,7 +277,7 @@ class ExchangeSink:
         return 0
 
     def _refuse_response(self, exchange: Exchange, error: ResponseError) -> int:
-        """The app's response may not reach the wire; nothing of it has."""
+        """Answers in place of the app's response, which may not reach the wire."""
         log_app_fault(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, "the response was refused")
@@ -299,7 +303,7 @@ class ExchangeSink:
         subprotocol: str | None,
         fields: Pairs,
     ) -> int:
-        """The head goes out, and what carried the exchange is a WebSocket's from here on."""
+        """Sends the head; the transport of the exchange is a WebSocket's from then on."""
         if exchange is not self.exchange or exchange.status:
             return 0
         service, stream = self._service, self._stream
@@ -322,7 +326,7 @@ class ExchangeSink:
         return status
 
     def message(self, exchange: Exchange, data: bytes | str, more: bool) -> None:
-        """No WebSocket yet: the worker has no business to send this."""
+        """Ignores a message before the accept, which a worker may not send."""
 
     def close(self, exchange: Exchange, code: int, reason: str) -> int:
         if exchange.status:
@@ -330,11 +334,11 @@ class ExchangeSink:
         return self.fail(exchange, 403, "The app refused this WebSocket.")
 
     def worker_leaves(self, exchange: Exchange) -> None:
-        """A response has an end, or it runs until the worker's time is over."""
+        """Does nothing: a response has an end, or runs until the worker's time is over."""
 
 
 def log_app_fault(exchange: Exchange, fault: str) -> None:
-    """What the app has done wrong with its response, in the log of the operator."""
+    """Logs for the operator what the app has done wrong with its response."""
     request = exchange.request
     path = request.path.decode("ascii")
     log.error("the app's response to %s %s: %s", request.method, path, fault)

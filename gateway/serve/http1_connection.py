@@ -1,8 +1,8 @@
 """The driver of HTTP/1.1: one client connection's life, bytes in, exchanges, bytes out.
 
-No task: whatever happens to a connection is a call (the poller brings bytes, a link a response,
-the sweeper a deadline), and none of them waits. It is the `ExchangeStream` of its one current
-exchange; what does not depend on the HTTP version is its sink's affair (see `exchange_sink`).
+A connection has no task. All that happens to it is a call (the poller brings bytes, a link a
+response, the sweeper a deadline), and none of them waits. It is the `ExchangeStream` of its one
+current exchange; its sink does what does not depend on the HTTP version (see `exchange_sink`).
 
 States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`, and
 those of its end (see `lingering_close`).
@@ -59,14 +59,15 @@ class Http1Connection(ClosingConnection):
         self._sink = ExchangeSink(self, self._machine, endpoint, service)
         self._advancing = False
         self._cut_short = False
-        """Whether the last response has ended before its end."""
+        """Whether the last response was cut short."""
         self._lingers = False
-        """Whether the client may be sending what will not be read."""
+        """Whether the client may be sending bytes that will not be read."""
 
     # -- reading -----------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """One read; the poller comes again for more. The barrier: trouble stays here."""
+        """Reads once; the poller calls again for more. The barrier: an exception ends only this
+        connection."""
         try:
             data = self._transport.recv()
             if data:
@@ -79,12 +80,12 @@ class Http1Connection(ClosingConnection):
         except OSError:
             self._client_gone()
         except Exception:
-            # The barrier of one connection: no other client notices.
+            # The barrier of one connection: the others go on.
             log.exception("a connection failed")
             self._client_gone()
 
     def writable(self) -> None:
-        """Kept bytes can go out."""
+        """Sends kept bytes."""
         transport = self._transport
         try:
             sent = transport.send_kept()
@@ -152,7 +153,7 @@ class Http1Connection(ClosingConnection):
         if wants == "bytes" and not upload.held:
             self._deadline = self._service.clock() + self._service.settings.body_timeout
             return
-        self._deadline = 0.0  # whatever it waits for, it is not the client
+        self._deadline = 0.0  # it does not wait for the client
         if wants == "credit":
             self._transport.pause()
 
@@ -224,7 +225,7 @@ class Http1Connection(ClosingConnection):
             self._advance()
 
     def _await_request(self, now: float) -> None:
-        """Everything is sent, and it is the client's turn."""
+        """Waits for the next request, when everything is sent."""
         service = self._service
         self._deadline = now + (
             FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
@@ -253,12 +254,12 @@ class Http1Connection(ClosingConnection):
         self._sink.release()
 
     def refuse(self, data: bytes, error: RequestError) -> None:
-        """Has `data`, the first that came, answered with an error, whatever it asks for."""
+        """Answers `data`, the first bytes, with an error, whatever they ask for."""
         self._machine.receive(data)
         self._refuse(error)
 
     def _refuse(self, error: RequestError) -> None:
-        """The client's request can't be taken (further): an answer if there is room, then close."""
+        """Refuses the client's request: an answer if there is room for one, then the close."""
         self._machine.keep_alive = False
         self._lingers = True
         self._sink.refuse(error, refused_request(self._machine.head_so_far))
@@ -271,7 +272,7 @@ class Http1Connection(ClosingConnection):
         self._client_gone()
 
     def _client_gone(self, why: str = LEFT) -> None:
-        """Nobody is there any more."""
+        """Ends the connection of a client that is gone."""
         was_under_way = self._sink.client_gone(why)
         if (was_under_way or self._transport.kept) and not self._machine.end_shows:
             self._transport.reset()  # else a cut response would look whole
@@ -280,9 +281,9 @@ class Http1Connection(ClosingConnection):
     # -- deadlines ---------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        """Ends what has lasted too long. Called a few times a second."""
+        """Ends what has lasted too long. It is called a few times a second."""
         if self._transport.send_by and now >= self._transport.send_by:
-            # Sent bytes that the client does not take: nothing more can be said to it.
+            # The client does not take sent bytes: nothing more can be sent to it.
             self._client_gone(TOOK_NOTHING)
         elif self._deadline and now >= self._deadline:
             if self._state == "head":

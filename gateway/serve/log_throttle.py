@@ -1,10 +1,11 @@
-"""What many connections could have logged is logged once per source and minute. Pure."""
+"""Throttles the log: a line that many connections could write comes once per source and minute.
+Pure."""
 
 from typing import Final
 
 MINUTE: Final = 60.0
 MOST_SOURCES: Final = 1_024
-"""Sources that are remembered. Those beyond are not logged: the log has said enough by then."""
+"""Sources that are remembered. Further ones are not logged: the log has enough lines by then."""
 
 
 class LogThrottle:

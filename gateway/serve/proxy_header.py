@@ -32,7 +32,7 @@ least 3, so that one retransmission fits in (section 2)."""
 
 
 class ProxyHeaders:
-    """Those that are awaited in this process."""
+    """The PROXY headers that this process waits for."""
 
     def __init__(self, settings: TrustSettings, state: ServiceState) -> None:
         self._allowed = PeerSet(settings.proxy_allow_from)
@@ -40,8 +40,8 @@ class ProxyHeaders:
         self._throttle = LogThrottle()
 
     def before(self, begin: Begin) -> Begin:
-        """A `Begin` that calls the given one when a connection's header is there, with what the
-        header says."""
+        """Returns a `Begin` that reads a connection's header and calls the given one, with the
+        endpoint that the header names."""
         return partial(self._await, begin)
 
     def _await(self, begin: Begin, transport: ClientSocket, endpoint: Endpoint) -> None:
@@ -59,7 +59,7 @@ class ProxyHeaders:
 
 
 class PendingHeader:
-    """A connection whose header is still to come."""
+    """A connection with a header that is still to come."""
 
     __slots__ = ("_begin", "_came", "_deadline", "_endpoint", "_headers", "_transport")
 
@@ -103,7 +103,7 @@ class PendingHeader:
             self._close()  # a health check: connects, and that is all
 
     def writable(self) -> None:
-        """Nothing is sent."""
+        """Does nothing: nothing is sent before the header."""
 
     def _refuse(self, why: str) -> None:
         self._headers.refused(self._endpoint, why)
@@ -118,7 +118,7 @@ class PendingHeader:
             self._refuse("its PROXY header did not come in time")
 
     def drain(self) -> None:
-        """It has not asked for anything yet."""
+        """Closes the connection, which has not asked for anything yet."""
         self._close()
 
     def cut(self) -> None:
@@ -126,7 +126,7 @@ class PendingHeader:
 
 
 def _told(peer: Endpoint, header: ProxyHeader) -> Endpoint:
-    """The connection's ends as the header has them; where it says nothing, as they were."""
+    """Returns the endpoint that the header names; if it names none, `peer`."""
     return replace(
         peer,
         client=header.client or peer.client,

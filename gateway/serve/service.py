@@ -20,24 +20,24 @@ from .tls_handshake import Handshakes
 log = getLogger("propylon.gateway")
 
 SWEEP_EVERY = 0.25
-"""Seconds; a deadline is late by so much at most, and never early."""
+"""Seconds between two sweeps. A deadline is late by so much at most, and never early."""
 LAST_WORDS = 0.6
-"""Seconds that clients have to take the errors of a drain's end: two looks of the sweeper."""
+"""Seconds that clients have to take the errors at a drain's end: two sweeps."""
 MOST_AT_ONCE = 64
-"""Connections accepted before everybody else has a turn: each wait costs more than an accept."""
+"""Connections accepted in a row, because each wait costs more than an accept."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceListener:
-    """A bound, listening, non-blocking socket, how the operator calls it, and what becomes of the
-    connections that it accepts."""
+    """A bound, listening, non-blocking socket, the operator's name for it, and the first layer of
+    its connections."""
 
     sock: socket.socket
     address: str
     begin: Begin
     handshakes: Handshakes | None = None
-    """Where the listener speaks TLS: accepting waits while these have no room."""
+    """The handshakes of a listener with TLS: accepting waits while they have no room."""
 
 
 class Service:
@@ -64,7 +64,7 @@ class Service:
         self._listeners_closed.set()
 
     async def _accept_on(self, listener: ServiceListener, *, last: bool = False) -> None:
-        """`last`: only what is there already."""
+        """Accepts on one listener; if `last`, only the connections that are there already."""
         sock = listener.sock
         is_tcp = sock.family != socket.AF_UNIX
         if is_tcp:  # accepted sockets inherit it
@@ -93,7 +93,7 @@ class Service:
                 if last and error.errno in OUT_OF_FILES:
                     return
                 if error.errno in OUT_OF_FILES:
-                    # Neither spin nor die: connections that end will give files back.
+                    # It must neither spin nor end: connections that end will give files back.
                     log.error("%s: accepting pauses for 1 s: %s", listener.address, error)
                     await trio.sleep(1.0)
                 continue  # the client was gone before it was accepted
@@ -119,7 +119,7 @@ class Service:
                 try:
                     connection.sweep(now)
                 except Exception:
-                    # As in the poller: one connection's trouble is its own.
+                    # A barrier, as in the poller: the other connections go on.
                     log.exception("a connection's deadline failed")
                     connection.cut()
             if int(now) != second:
@@ -130,18 +130,18 @@ class Service:
             await trio.sleep(SWEEP_EVERY)
 
     async def stop_accepting(self) -> None:
-        """For the drain's delay all goes on, but that responses say `Connection: close`: whoever
-        sends clients here has time to see that we end. When it returns nobody new comes in."""
+        """Goes on for the drain's delay, with `Connection: close` in responses, so a load balancer
+        has time to see that we end. When it returns, no new client comes in."""
         state = self._state
-        state.close_for("the service drains", True)  # also to those that are accepted last
+        state.close_for("the service drains", True)  # also for connections that are accepted last
         await trio.sleep(min(state.settings.drain_delay, state.settings.graceful_timeout))
         self._accepting.cancel()
         await self._listeners_closed.wait()
 
     async def drain(self, give_up: Callable[[], None]) -> None:
-        """Finishes what there is, and returns when every connection is gone. At the end of the
-        graceful timeout, of which the delay was a part, `give_up` has whatever can still be
-        answered answered with an error, and the rest is cut."""
+        """Finishes what is under way, and returns when every connection is gone. At the end of the
+        graceful timeout, which includes the delay, `give_up` answers all that can still be answered
+        with an error, and the rest is cut."""
         state = self._state
         graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
         state.draining = True
@@ -160,7 +160,7 @@ class Service:
 
 
 def _shown(name: tuple[str, int]) -> Address:
-    """A socket's name or its peer's, of either family."""
+    """Returns a socket's name, or its peer's, as an address of either family."""
     return unmapped(name[0]), name[1]
 
 

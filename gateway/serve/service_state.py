@@ -1,4 +1,4 @@
-"""What all connections of a gateway process share."""
+"""The state that all connections of a gateway process share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from .client_faults import ClientFaults
 
 
 class Connection(Protocol):
-    """What the service does with a connection."""
+    """A connection, as the service sees it."""
 
     def sweep(self, now: float) -> None: ...
 
@@ -30,25 +30,25 @@ class ServiceState:
     settings: ServeSettings
     websocket: WebSocketSettings
     apply_trust: Callable[[Exchange], None]
-    """Hears the forwarded fields of an exchange that has any (the trust policy)."""
+    """Applies the trust policy to an exchange with forwarded fields."""
     answer: Callable[[Exchange], None]
-    """Has an exchange answered (the router)."""
+    """Gives an exchange to the handler that answers it (the router)."""
     poller: Poller
     observers: Observers = NOBODY
-    """Told of every exchange (the access log)."""
+    """The observers of every exchange (the access log)."""
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
     allowed_origins: frozenset[bytes] = frozenset()
-    """Origins whose pages may open WebSockets, lower case; none: all."""
+    """Origins with pages that may open WebSockets, in lower case; if empty, all may."""
     client_faults: ClientFaults = field(default_factory=ClientFaults)
     draining: bool = False
     says_close: bool = field(init=False)
-    """Whether responses end their connection: there is a reason to."""
+    """Whether responses end their connection, because there is a reason to."""
     transports: TransportContext = field(init=False)
     restarts: Restarts = field(init=False)
-    """WebSockets that are to be closed, one after the other."""
+    """The WebSockets that are to be closed, one after the other."""
     clock: Callable[[], float] = monotonic
-    """Monotonic seconds. A deadline begins with a reading of its own: with the sweeper's last one
-    it would come early by as much as that is old."""
+    """The clock, in monotonic seconds. A deadline begins with a reading of its own: the sweeper's
+    last reading is old, and the deadline would come early."""
 
     def __post_init__(self) -> None:
         self._reasons: set[str] = set()
@@ -57,6 +57,6 @@ class ServiceState:
         self.restarts = Restarts(self.settings.graceful_timeout / 2)
 
     def close_for(self, reason: str, holds: bool) -> None:
-        """Clients had better come back on another connection, for as long as this holds."""
+        """Asks clients to come back on another connection, for as long as the reason holds."""
         (self._reasons.add if holds else self._reasons.discard)(reason)
         self.says_close = bool(self._reasons)

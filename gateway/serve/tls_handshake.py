@@ -1,8 +1,8 @@
 """The layer of TLS: from a client's socket to an HTTP connection over TLS, or to nothing.
 
-The poller drives them as it drives connections. A client that stalls has its slot for the time-out
-only. When all slots are taken accepting pauses, and those that have had `HURRY` seconds make room:
-whoever holds slots on purpose does not shut the others out.
+The poller drives handshakes as it drives connections. A client that stalls has its slot for the
+time-out only. When all slots are taken, accepting pauses, and handshakes that have had `HURRY`
+seconds make room, so that clients that hold slots on purpose do not shut the others out.
 """
 
 from dataclasses import replace
@@ -24,7 +24,8 @@ from .service_state import ServiceState
 log = getLogger("propylon.gateway")
 
 HURRY: Final = 1.0
-"""Seconds; a handshake is two round trips and some milliseconds of work."""
+"""Seconds that a handshake has if slots are short. It takes two round trips and some milliseconds
+of work."""
 RENEWAL_EVERY: Final = 0.5
 """Seconds between two looks at the certificates' files."""
 
@@ -34,7 +35,7 @@ PLAIN_HTTP: Final = RequestError(
 
 
 class Handshakes:
-    """Those in progress in this process."""
+    """The handshakes in progress in this process."""
 
     def __init__(
         self, state: ServiceState, certificates: Certificates, settings: TlsSettings
@@ -60,7 +61,7 @@ class Handshakes:
             await self._room.wait()
 
     def begin(self, transport: ClientSocket, endpoint: Endpoint) -> None:
-        """A `Begin`: the HTTP version that the handshake chooses follows, over TLS."""
+        """Begins a handshake, as a `Begin`. The HTTP version that it chooses follows, over TLS."""
         handshake = Handshake(transport, endpoint, self._certificates.session(), self)
         self._running.add(handshake)
         handshake.open()
@@ -70,7 +71,7 @@ class Handshakes:
         self._room.set()
 
     async def renew(self) -> None:
-        """Looks after the certificates' files, for ever."""
+        """Reloads the certificates' files when they change, for ever."""
         certificates = self._certificates
         while True:
             await trio.sleep(RENEWAL_EVERY)
@@ -128,7 +129,7 @@ class Handshake:
         except OSError:
             self._broken_off()
         except Exception:
-            # As in a connection: this client's trouble alone.
+            # A barrier, as in a connection: the other clients go on.
             log.exception("a handshake failed")
             self._close()
 
@@ -159,7 +160,8 @@ class Handshake:
     # -- the end -----------------------------------------------------------------------------
 
     def _finish(self, early: bytes | None) -> None:
-        """`early`: what the client has said behind its part of the handshake."""
+        """Hands the client to its HTTP version. `early` is what it sent behind its part of the
+        handshake."""
         session = self._session
         transport = TlsTransport(self._transport, session, early)
         endpoint = replace(self._endpoint, scheme="https", extensions={"tls": session.facts()})
@@ -186,7 +188,7 @@ class Handshake:
         self._close()
 
     def _leave(self) -> None:
-        """The transport is somebody else's from here on."""
+        """Leaves the transport to its next owner."""
         self._running = False
         self._handshakes.state.connections.discard(self)
         self._handshakes.ended(self)
@@ -206,7 +208,7 @@ class Handshake:
             self._fail("it was not finished in time")
 
     def drain(self) -> None:
-        """It may finish soon: its connection then drains."""
+        """Shortens the handshake's time. It may finish, and its connection then drains."""
         self._deadline = min(self._deadline, self._handshakes.state.clock() + HURRY)
 
     def cut(self) -> None:

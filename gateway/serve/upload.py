@@ -1,6 +1,6 @@
-"""A request's body on its way from the client to the exchange's source.
+"""An upload: a request's body on its way from the client to the exchange's source.
 
-Bytes go on as far as the source gives credit. What it gives none for waits here, and then the
+Bytes go on as far as the source gives credit. Bytes without credit wait here, and then the
 connection stops reading: a slow app makes its own client wait and costs no memory.
 """
 
@@ -14,7 +14,7 @@ Wants = Literal["nothing", "bytes", "credit"]
 
 
 class BodyReader(Protocol):
-    """Where the bytes of requests' bodies come from: what reads one HTTP version."""
+    """The reader of requests' bodies in one HTTP version."""
 
     @property
     def buffered(self) -> int:
@@ -27,36 +27,36 @@ class BodyReader(Protocol):
         ...
 
     def next_body(self) -> tuple[bytes, bool]:
-        """What has come of the body, and whether more of it is to come. Raises RequestError: it
-        can't be read to its end."""
+        """Returns what has come of the body, and whether more of it is to come. Raises RequestError
+        if it can't be read to its end."""
         ...
 
 
 class Upload:
-    """One stream's uploads, one after the other."""
+    """The uploads of one stream, one after the other."""
 
     __slots__ = ("_continued", "_reader", "_unsent")
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
         self._unsent = b""
-        """Body that has come and that the source has no credit for yet."""
+        """Bytes of body that have come and have no credit of the source yet."""
         self._continued = True
 
     def begin(self, exchange: Exchange) -> None:
-        """What has come with the head travels with the head."""
+        """Begins an exchange's upload. The bytes that came with the head travel with the head."""
         body, more = self._reader.next_body()
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
         exchange.begin_body(body[:MAX_BODY], more or bool(self._unsent))
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:
-        """This part of what was handed on is to be handed on again."""
+        """Takes back `body`, a part that was handed on, to hand it on again."""
         self._unsent = body + self._unsent
         exchange.body_goes_on(True)
 
     def push(self, exchange: Exchange) -> Wants:
-        """Hands on what may go on. Raises RequestError for a body that can't be read further."""
+        """Hands on what has credit. Raises RequestError for a body that can't be read further."""
         source = exchange.source
         while exchange.more_body and source is not None:
             data, more = self._unsent, not self._reader.body_complete

@@ -1,7 +1,7 @@
 """A WebSocket's life after its handshake: frames in, messages to the app; and back.
 
-It stands on a `Transport`, which it takes over from the HTTP connection or stream that carried the
-handshake, and is the exchange's sink from then on; which HTTP version that was it does not know.
+It uses a `Transport`, which it takes over from the HTTP connection or stream of the handshake, and
+is the exchange's sink from then on. It does not know which HTTP version that was.
 States: `open`, `failed` (the client has broken the rules: what the app has to say to the
 messages before goes out, and then our close frame), `lingering` (that is out; what the client was
 still sending is dropped), `closing` (our close frame is out, the client's is awaited), `flushing`
@@ -42,7 +42,7 @@ log = getLogger("propylon.gateway")
 
 CLOSE_TIMEOUT: Final = 10.0
 """Seconds that a client has to answer our close frame, and that an app has to take one more of the
-messages that lie before the end."""
+messages before the end."""
 
 
 State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
@@ -51,8 +51,8 @@ State = Literal["open", "failed", "lingering", "closing", "flushing", "closed"]
 def agree(
     request: Request, subprotocol: str | None, fields: Pairs, settings: WebSocketSettings
 ) -> tuple[Pairs, WebSocketMachine]:
-    """The fields of the answer that accepts a request, whatever HTTP version it came in, and what
-    reads the frames behind it. Raises ResponseError for what can't be sent."""
+    """Returns the fields of the answer that accepts a request, in any HTTP version, and the machine
+    that reads the frames behind it. Raises ResponseError for what can't be sent."""
     deflate, extension = negotiate_deflate(extension_offers(request), settings)
     lines = accept_fields(request, subprotocol, extension, fields)
     return lines, WebSocketMachine(settings, deflate)
@@ -85,27 +85,27 @@ class WebSocketConnection:
         machine: WebSocketMachine,
         service: ServiceState,
     ) -> None:
-        """Takes over what has carried the exchange until now."""
+        """Takes over the transport of the exchange."""
         self._transport = transport
         self._credit = BodyCredit()
         self._machine = machine
         self._service = service
         self._exchange: Exchange | None = exchange
-        """None once the exchange is over; the connection may still have a close to finish."""
+        """The exchange; None when it is over, while the connection may still finish its close."""
         self._pending_close: tuple[int, str] | None = None
-        """Code and reason of an end that the app has not heard of yet."""
+        """Code and reason of an end that the app was not told yet."""
         self._hears_by = 0.0
-        """Monotonic seconds at which it is told, whatever it has not taken; 0.0: not waiting."""
+        """Monotonic seconds at which the app is told of it at the latest; 0.0 if there is none."""
         self._source: WebSocketSource | None = source
         """The app's side; None once the exchange is over."""
         self._window = source.send_credit
         """The app's credit when it has taken every message and asks for more."""
         self._unfinished = 0
-        """Bytes that the app was sent of a message which has not ended."""
+        """Bytes that the app was sent of a message that has not ended."""
         self._state: State = "open"
         self._unsent: deque[tuple[Fragmenter[bytes | str], bool]] = deque()
-        """Pieces of messages for the app that it has given no credit for, and whether more of the
-        message follows."""
+        """Pieces of messages without credit of the app, each with whether more of its message
+        follows."""
         self._deadline = 0.0
         """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
@@ -119,7 +119,7 @@ class WebSocketConnection:
     # -- from the client ---------------------------------------------------------------------
 
     def readable(self) -> None:
-        """One read. The barrier: whatever goes wrong here ends this WebSocket only."""
+        """Reads once. The barrier: an exception ends only this WebSocket."""
         try:
             data = self._transport.recv()
             if data:
@@ -134,7 +134,7 @@ class WebSocketConnection:
             self._gone()
 
     def _hear(self, data: bytes) -> None:
-        if self._awaits_pong:  # whatever it says, it is there
+        if self._awaits_pong:  # any bytes show that it is there
             self._awaits_pong = False
             self._next_ping = self._service.clock() + self._service.websocket.ping_interval
         for event in self._machine.receive(data):
@@ -158,7 +158,7 @@ class WebSocketConnection:
         self._push()
 
     def _pass_on(self, piece: Piece) -> None:
-        """To the app, or behind what it gives no credit for."""
+        """Passes a piece to the app, or keeps it behind others that have no credit."""
         source, data = self._source, piece.data
         if source is None:
             return
@@ -169,7 +169,7 @@ class WebSocketConnection:
             self._unsent.append((Fragmenter(data), piece.more))
 
     def _push(self) -> None:
-        """Hands pieces on as far as the app's credit goes; reading waits for the rest."""
+        """Hands pieces on as far as the app gives credit; reading waits for the rest."""
         source, unsent = self._source, self._unsent
         while unsent and source is not None:
             fragmenter, more = unsent[0]
@@ -208,7 +208,7 @@ class WebSocketConnection:
             return
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         if self._state not in ("open", "failed"):
-            # Nobody hears it, and the app does not know yet: it must not wait for ever.
+            # The client is gone and the app does not know yet: it must not wait for ever.
             if self._source is not None:
                 self._source.consumed(size)
             return
@@ -225,7 +225,7 @@ class WebSocketConnection:
         subprotocol: str | None,
         fields: Pairs,
     ) -> int:
-        """It was accepted before."""
+        """Does nothing: the WebSocket was accepted before."""
         return 0
 
     def close(self, exchange: Exchange, code: int, reason: str) -> int:
@@ -234,7 +234,7 @@ class WebSocketConnection:
         return 0
 
     def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
-        """The app or its worker is gone."""
+        """Ends the WebSocket, because the app or its worker is gone."""
         if exchange is self._exchange:
             exchange.give_reason(sentence)
             self._close(INTERNAL_ERROR, "")
@@ -276,8 +276,8 @@ class WebSocketConnection:
             self._gone()
 
     def _pause(self) -> None:
-        """Reading waits for an app that gives no credit, and for a client that takes nothing:
-        what it sends may be pings, and each has a pong."""
+        """Pauses reading for an app that gives no credit, and for a client that takes nothing:
+        it may be sending pings, and each has a pong."""
         self._transport.pause(
             bool(self._unsent)
             or self._transport.kept >= MOST_BUFFERED
@@ -287,7 +287,7 @@ class WebSocketConnection:
     # -- the end -----------------------------------------------------------------------------
 
     def _close(self, code: int, reason: str) -> None:
-        """We close: say so, and wait for the client to say it too."""
+        """Sends our close frame, and waits for the client's."""
         self._unsent.clear()
         if self._state != "open":
             self._over(*(self._pending_close or (code, reason)))  # the client was faster
@@ -301,7 +301,7 @@ class WebSocketConnection:
         self._pause()
 
     def _over(self, code: int, reason: str) -> None:
-        """The exchange ends: the app hears the code, the log its duration."""
+        """Ends the exchange: the app is told the code, the log has its duration."""
         exchange, self._exchange = self._exchange, None
         source, self._source = self._source, None
         if exchange is None:
@@ -321,19 +321,19 @@ class WebSocketConnection:
             self._service.connections.discard(self)
 
     def _over_behind_messages(self, code: int, reason: str) -> None:
-        """The client will say no more; the app hears so when it has taken what was said."""
+        """Ends the exchange when the app has taken the client's messages, which are all."""
         if self._pending_close is None:
             self._pending_close = (code, reason)
         self._push()
 
     def _gone(self) -> None:
-        """The socket is of no use any more."""
+        """Ends the WebSocket, because its transport is of no use any more."""
         self._shut()
         self._over_behind_messages(ABNORMAL, "")
 
     def _linger(self) -> None:
-        """Everything is sent. To close over bytes that the client is still sending would reset
-        the connection, and our close frame could be lost with it."""
+        """Lingers, when everything is sent. To close over bytes that the client is still sending
+        would reset the connection, and our close frame could be lost with it."""
         if self._state == "closed":
             return
         self._deadline = self._service.clock() + LINGER
@@ -360,7 +360,8 @@ class WebSocketConnection:
     # -- time --------------------------------------------------------------------------------
 
     def sweep(self, now: float) -> None:
-        """Deadlines, and the pings that find out whether the client is still there."""
+        """Ends what has lasted too long, and sends the pings that find out whether the client is
+        still there."""
         if self._hears_by and now >= self._hears_by:
             self._wait_no_longer()
         send_by = self._transport.send_by
@@ -386,16 +387,17 @@ class WebSocketConnection:
                 self._transport.moves()  # from here on
 
     def drain(self) -> None:
-        """The service ends: the client may come back to the next one."""
+        """Has the WebSocket closed in its turn, since the service ends; its client may come back to
+        the next one."""
         self._service.restarts.add(self)
 
     def worker_leaves(self, exchange: Exchange) -> None:
-        """Its client may come back to another worker."""
+        """Has the WebSocket closed in its turn; its client may come back to another worker."""
         if exchange is self._exchange:
             self.drain()
 
     def restart(self) -> None:
-        """It is this one's turn."""
+        """Closes the WebSocket, when it is its turn."""
         if self._state == "open":
             self._close(SERVICE_RESTART, "service restart")
 
@@ -404,7 +406,7 @@ class WebSocketConnection:
         self._wait_no_longer()
 
     def _wait_no_longer(self) -> None:
-        """The app has had its time to take the messages before the end."""
+        """Drops the messages before the end, when the app has had its time to take them."""
         self._unsent.clear()
         self._window = 0
         self._push()
