@@ -1,5 +1,5 @@
-"""WebSockets without I/O, whatever HTTP version they began in (RFC 6455, RFC 7692).
+"""WebSockets without I/O (RFC 6455, RFC 7692), the same in every HTTP version.
 
-Reading order: `handshake` (what asks for one, and what accepts it) -> `masking`, `frames` (with
-their compression) -> `restarts` (who is told to connect again when, with 1012).
+Reading order: `handshake` (the request for a WebSocket, and its answer) -> `masking`, `frames`
+(with their compression) -> `restarts` (which WebSockets are closed with 1012, and when).
 """

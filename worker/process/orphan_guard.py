@@ -12,7 +12,7 @@ functions that it calls are kept here, because such an app has replaced both.
 
 A gateway process has a guard of its own (`gateway.process.end_within`), which does the same after
 the start. It needs none of these precautions, because no app's code runs there. The two parts of
-Propylon share only pure code, and these guards are not pure.
+Propylon share only pure code, so neither can have the guard of the other.
 """
 
 import faulthandler
