@@ -25,7 +25,7 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Final, Literal, NamedTuple, Protocol
 
-from ...protocol.messages import Pairs
+from ...protocol.messages import Address, Pairs
 from .endpoint import NOWHERE, Endpoint
 
 log = getLogger("propylon.gateway")
@@ -72,6 +72,11 @@ class Request:
         self.upgrade: Literal["", "websocket"] = ""
         """The protocol that it is to become: HTTP/1.1's Upgrade, or HTTP/2's :protocol (RFC
         8441)."""
+
+    def is_meant_for(self, host: str, headers: Pairs) -> None:
+        """Takes a trusted proxy's word for which host its client has asked. `headers` are those
+        that the app is to get."""
+        self.host, self.headers = host, headers
 
 
 class Account(NamedTuple):
@@ -332,6 +337,16 @@ class Exchange:
                 observer(self)
             except Exception:
                 log.exception(_BLIND)
+
+    # -- before it is answered ---------------------------------------------------------------
+
+    def came_from(self, client: Address | None, scheme: str, server: Address | None) -> None:
+        """Takes a trusted proxy's word for who its client is and how that has reached the proxy."""
+        self.client, self.scheme, self.server = client, scheme, server
+
+    def mount(self, root_path: str, path: bytes) -> None:
+        """Mounts the app below `root_path`; it is to see this raw path."""
+        self.root_path, self.path = root_path, path
 
     # -- on the source's side ----------------------------------------------------------------
 

@@ -79,11 +79,9 @@ class Router:
             return
         if exchange.root_path:
             # A trusted proxy has named the prefix of this request (X-Forwarded-Prefix).
-            exchange.root_path += root_path
+            exchange.mount(exchange.root_path + root_path, exchange.path)
         else:
-            exchange.root_path = self._root_path + root_path
-            if self._root:
-                exchange.path = self._root + exchange.path
+            exchange.mount(self._root_path + root_path, self._root + exchange.path)
         answer(exchange)
 
     def _find(self, host: str, path: bytes) -> Route | None:

@@ -70,18 +70,18 @@ class TrustPolicy:
         for name, value in heard:
             fields.setdefault(name, []).append(value)
         facts = _agreed(self._of_x_forwarded(fields), self._of_forwarded(fields))
-        if facts.hops:
-            exchange.client = facts.hops[-1]
-        if facts.scheme:
-            exchange.scheme = facts.scheme
+        request.is_meant_for(request.host, request.headers + heard)
+        exchange.came_from(
+            facts.hops[-1] if facts.hops else exchange.client,
+            facts.scheme or exchange.scheme,
+            exchange.server,
+        )
         port_text = self._nearest(fields, "port")
         if facts.host or port_text:
             _move(exchange, facts.host, port(port_text) if port_text else 0)
         root = prefix(self._nearest(fields, "prefix"))
         if root and request.path != b"*":
-            exchange.root_path = root
-            exchange.path = root.encode() + exchange.path
-        request.headers += heard
+            exchange.mount(root, root.encode() + exchange.path)
 
     def _without_dropped(self, forwarded: Pairs) -> Pairs:
         for name, _ in forwarded:
@@ -98,34 +98,33 @@ class TrustPolicy:
     def _of_x_forwarded(self, fields: dict[bytes, list[bytes]]) -> ForwardedFacts:
         """What X-Forwarded-* fields say. Of all but X-Forwarded-For only the right-most entry
         counts, which is the peer's own: not every proxy adds an entry of these."""
-        facts = ForwardedFacts()
+        hops: list[Address | None] = []
         if "for" in self._trusted_fields:
             for entry in list_from_right(fields.get(b"x-forwarded-for", ())):
-                facts.hops.append(node(entry))
-                if not self._goes_on(facts.hops):
+                hops.append(node(entry))
+                if not self._goes_on(hops):
                     break
         told = self._nearest(fields, "proto")
-        facts.scheme = scheme(told) if told else ""
-        facts.host = self._nearest(fields, "host")
-        return facts
+        return ForwardedFacts(hops, scheme(told) if told else "", self._nearest(fields, "host"))
 
     def _of_forwarded(self, fields: dict[bytes, list[bytes]]) -> ForwardedFacts:
         """What `Forwarded` says. Each hop's element has its own scheme and host; the trusted ones
         nearest to the client count."""
-        facts = ForwardedFacts()
+        hops: list[Address | None] = []
+        their_scheme, their_host = "", b""
         if "forwarded" not in self._trusted_fields:
-            return facts
+            return ForwardedFacts(hops)
         for element in forwarded_from_right(fields.get(b"forwarded", ())):
             if b"proto" in element:
-                facts.scheme = scheme(element[b"proto"])
+                their_scheme = scheme(element[b"proto"])
             if b"host" in element:
-                facts.host = element[b"host"]
+                their_host = element[b"host"]
             if b"for" not in element:
                 break  # it is not known which proxy wrote the next one
-            facts.hops.append(node(element[b"for"]))
-            if not self._goes_on(facts.hops):
+            hops.append(node(element[b"for"]))
+            if not self._goes_on(hops):
                 break
-        return facts
+        return ForwardedFacts(hops, their_scheme, their_host)
 
     def _goes_on(self, hops: Sequence[Address | None]) -> bool:
         """Whether the last hop is a trusted proxy, so that its own entry counts too."""
@@ -165,14 +164,14 @@ def _move(exchange: Exchange, authority: bytes, told_port: int) -> None:
         # The Host field is the client's own, so it has the port that the client used already.
         server = exchange.server
         name = server[0] if server is not None and server[1] is not None else request.host
-        exchange.server = (name, told_port)
+        exchange.came_from(exchange.client, exchange.scheme, (name, told_port))
         return
     name, own_port = host(authority)
-    exchange.server = (name.strip("[]"), told_port or own_port or usual)
+    server = (name.strip("[]"), told_port or own_port or usual)
+    exchange.came_from(exchange.client, exchange.scheme, server)
     if told_port and not own_port and told_port != usual:
         authority = b"%s:%d" % (authority.removesuffix(b":"), told_port)
-    request.host = name
-    request.headers = _with_host(request.headers, authority)
+    request.is_meant_for(name, _with_host(request.headers, authority))
 
 
 def _with_host(headers: Pairs, authority: bytes) -> Pairs:

@@ -52,11 +52,10 @@ class RepeatedFields:
             or line.end() - 2 > settings.limit_request_line
         ):
             return None
-        request = Http1Request(method.decode(), target, "1.1")
-        request.path, request.query = path, query
-        request.headers, request.forwarded = self._headers, self._forwarded
-        request.host, request.keep_alive = self._host, self._keep_alive
-        return request
+        return Http1Request(
+            method.decode(), target, "1.1", path, query,
+            self._headers, self._forwarded, self._host, self._keep_alive,
+        )  # fmt: skip
 
     def learn(self, head: bytes, request: Http1Request) -> None:
         """Caches the fields of a request that `read_head` has made of this head."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
+from ...protocol.messages import Pairs
 from ..exchange.errors import RequestError, TlsToPlainPort
 from ..exchange.exchange import Request
 from ..http.grammar import (
@@ -40,16 +41,6 @@ from . import parse_h11
 ParseFields = Callable[[bytes], Fields]
 
 
-class Http1Request(Request):
-    """A request, with the one fact that only HTTP/1 has."""
-
-    __slots__ = ("keep_alive",)
-
-    keep_alive: bool
-    """Whether another request may follow on this connection (RFC 9112 section 9.3). The code that
-    makes a request sets it."""
-
-
 _PROTOCOL: Final = re.compile(TOKEN.pattern + rb"(?:/" + TOKEN.pattern + rb")?")
 """An entry of Upgrade (RFC 9110 section 7.8)."""
 _CODING: Final = re.compile(
@@ -67,6 +58,134 @@ _KEPT_IN_CONNECTION: Final = FORWARDED | frozenset({
 attack; without the forwarded fields a proxy would be taken for the client."""
 _KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
 """Beginnings of further names that Connection must not name; a browser vouches for `sec-`."""
+
+
+class Http1Request(Request):
+    """A request that reads itself from its head, with the one fact that only HTTP/1 has."""
+
+    __slots__ = ("keep_alive",)
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        http_version: str,
+        path: bytes,
+        query: bytes,
+        headers: Pairs = (),
+        forwarded: Pairs = (),
+        host: str = "",
+        keep_alive: bool = True,
+    ) -> None:
+        # Each field is set once, and not by the base class before: every request is made here.
+        self.method = method
+        self.target = target
+        self.http_version = http_version
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.forwarded = forwarded
+        self.host = host
+        self.content_length = 0
+        self.expects_continue = False
+        self.upgrade = ""
+        self.keep_alive = keep_alive
+        """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
+
+    def read_fields(
+        self,
+        fields: Fields,
+        authority: bytes | None,
+        forwarded: Pairs = (),
+        *,
+        whole: bool = True,
+    ) -> None:
+        """Reads the fields with a meaning for us, and keeps those for the app. `authority` is the
+        one in the target, `forwarded` is what was sifted out of the fields, and `whole` says
+        whether the head has ended. Raises RequestError."""
+        self.forwarded = forwarded
+        host: bytes | None = None
+        meant: list[tuple[bytes, bytes]] = []
+        for field in fields:
+            if field[0] in MEANINGFUL:
+                if field[0] != b"host":
+                    meant.append(field)
+                elif host is None:
+                    host = field[1]
+                else:
+                    raise RequestError(400, "Two Host fields.")
+        if host is not None:
+            self.host = host_name(host)
+            if authority is not None and authority.lower() != host.lower():
+                raise RequestError(400, "The target's authority and the Host field differ.")
+        elif self.http_version == "1.1":
+            if whole:
+                raise RequestError(400, "HTTP/1.1 needs a Host field.")
+        elif authority is not None:
+            self.host = host_name(authority)
+        if meant:
+            fields = self._read_meant(fields, meant)
+        self.headers = tuple(fields)
+
+    def _read_meant(self, fields: Fields, meant: Fields) -> Fields:
+        """Reads the fields with a meaning for us, except Host. Returns the fields for the app."""
+        length: bytes | None = None
+        coding: bytes | None = None
+        options: set[bytes] = set()
+        upgrades = b""
+        expects = expects_more = False
+        for name, value in meant:
+            if name == b"content-length":
+                if length is not None:
+                    raise RequestError(400, "Two Content-Length fields.")
+                length = value
+            elif name == b"transfer-encoding":
+                if coding is not None:
+                    raise RequestError(400, "Two Transfer-Encoding fields.")
+                coding = value
+            elif name == b"connection":
+                options.update(_connection_options(value))
+            elif name == b"upgrade":
+                upgrades += value.lower() + b","
+            elif name == b"expect":
+                expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
+                expects = self.http_version != "1.0"
+            elif name in FORWARDED:
+                self.forwarded += ((name, value),)
+        self._read_framing(length, coding)
+        self.expects_continue = expects and self.content_length != 0
+        if expects_more:
+            raise RequestError(417, "The only expectation that is known is 100-continue.")
+        if upgrades and b"upgrade" in options:
+            protocols = {protocol.strip(b" \t") for protocol in upgrades.split(b",")}
+            if b"websocket" in protocols:
+                if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
+                    raise RequestError(400, "The Upgrade field is malformed.")
+                self.upgrade = "websocket"
+        if b"close" in options:
+            self.keep_alive = False
+        elif b"keep-alive" in options:
+            self.keep_alive = True
+        return [field for field in fields if field[0] not in DROPPED]
+
+    def _read_framing(self, length: bytes | None, coding: bytes | None) -> None:
+        """Reads the framing of the body (RFC 9112 section 6.3), strictly: what two servers could
+        read in two ways is refused."""
+        if coding is not None:
+            if length is not None:
+                raise RequestError(400, "Content-Length together with Transfer-Encoding.")
+            if self.http_version == "1.0":
+                raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
+            if coding.lower() != b"chunked":
+                status: Literal[400, 501] = 501 if _is_foreign(coding.lower()) else 400
+                raise RequestError(status, "The only transfer coding that is taken is chunked.")
+            self.content_length = None
+        elif length is not None:
+            self.content_length = request_length(length)
+
+    def ignore_upgrade(self) -> None:
+        """Has the request served as any other (RFC 9110 section 7.8)."""
+        self.upgrade = ""
 
 
 def choose_parser(name: str) -> ParseFields:
@@ -101,14 +220,15 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         fields = parse_fields(head)
     except ValueError:
         fields = [(name.lower(), value.strip(b" \t")) for name, value in FIELD_LINE.findall(block)]
-        _read_fields(request, fields, authority)
+        request.read_fields(fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
     names = b"\n".join([name for name, _ in fields])
+    forwarded: Pairs = ()
     if b"_" in names or b"x-forwarded-" in names:
-        fields, request.forwarded = sift(fields, settings.header_map)
-    _read_fields(request, fields, authority)
+        fields, forwarded = sift(fields, settings.header_map)
+    request.read_fields(fields, authority, forwarded)
     if request.upgrade and not settings.websockets:
-        request.upgrade = ""
+        request.ignore_upgrade()
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:
         raise body_too_large(settings.max_request_body_size)
     return request
@@ -126,22 +246,17 @@ def read_line(
             option="limit-request-line",
         )
     name = method.decode("ascii")
-    if version == b"HTTP/1.1":
-        request = Http1Request(name, target, "1.1")
-    elif version == b"HTTP/1.0":
-        request = Http1Request(name, target, "1.0")
-    elif version.startswith(b"HTTP/1."):
-        # An unknown minor version is answered in the highest that we know (RFC 9110 section 2.5).
-        request = Http1Request(name, target, "1.1")
-    elif method == b"PRI":
-        raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
-    else:
+    if not version.startswith(b"HTTP/1."):
+        if method == b"PRI":
+            raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
         raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
     if method in NOT_SERVED:
         raise RequestError(405, f"{name} is not served here.", ALLOW)
-    request.keep_alive = request.http_version != "1.0"
-    request.path, request.query, authority = split_target(name, target)
-    return request, authority
+    path, query, authority = split_target(name, target)
+    if version == b"HTTP/1.0":
+        return Http1Request(name, target, "1.0", path, query, keep_alive=False), authority
+    # An unknown minor version is answered in the highest that we know (RFC 9110 section 2.5).
+    return Http1Request(name, target, "1.1", path, query), authority
 
 
 class FieldsSoFar:
@@ -178,9 +293,11 @@ class FieldsSoFar:
             return
         self._meant.append((name, value))
         first = self._request
-        asked = Http1Request(first.method, first.target, first.http_version)
+        asked = Http1Request(
+            first.method, first.target, first.http_version, first.path, first.query
+        )
         try:
-            _read_fields(asked, self._meant, self._authority, whole=False)
+            asked.read_fields(self._meant, self._authority, whole=False)
         except RequestError as error:
             if error.status == 400:
                 raise
@@ -207,93 +324,6 @@ def _field_too_long(settings: HttpSettings) -> RequestError:
     return RequestError(
         431, f"A header field is over {limit} bytes.", option="limit-request-field-size"
     )
-
-
-def _read_fields(
-    request: Http1Request, fields: Fields, authority: bytes | None, *, whole: bool = True
-) -> None:
-    """Reads the fields with a meaning for us, and gives the request those for the app. `whole`
-    says whether the head has ended."""
-    host: bytes | None = None
-    meant: list[tuple[bytes, bytes]] = []
-    for field in fields:
-        if field[0] in MEANINGFUL:
-            if field[0] != b"host":
-                meant.append(field)
-            elif host is None:
-                host = field[1]
-            else:
-                raise RequestError(400, "Two Host fields.")
-    if host is not None:
-        request.host = host_name(host)
-        if authority is not None and authority.lower() != host.lower():
-            raise RequestError(400, "The target's authority and the Host field differ.")
-    elif request.http_version == "1.1":
-        if whole:
-            raise RequestError(400, "HTTP/1.1 needs a Host field.")
-    elif authority is not None:
-        request.host = host_name(authority)
-    if meant:
-        fields = _read_meant(request, fields, meant)
-    request.headers = tuple(fields)
-
-
-def _read_meant(request: Http1Request, fields: Fields, meant: Fields) -> Fields:
-    """Reads the fields with a meaning for us, except Host. Returns the fields for the app."""
-    length: bytes | None = None
-    coding: bytes | None = None
-    options: set[bytes] = set()
-    upgrades = b""
-    expects = expects_more = False
-    for name, value in meant:
-        if name == b"content-length":
-            if length is not None:
-                raise RequestError(400, "Two Content-Length fields.")
-            length = value
-        elif name == b"transfer-encoding":
-            if coding is not None:
-                raise RequestError(400, "Two Transfer-Encoding fields.")
-            coding = value
-        elif name == b"connection":
-            options.update(_connection_options(value))
-        elif name == b"upgrade":
-            upgrades += value.lower() + b","
-        elif name == b"expect":
-            expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
-            expects = request.http_version != "1.0"
-        elif name in FORWARDED:
-            request.forwarded += ((name, value),)
-    _read_framing(request, length, coding)
-    request.expects_continue = expects and request.content_length != 0
-    if expects_more:
-        raise RequestError(417, "The only expectation that is known is 100-continue.")
-    if upgrades and b"upgrade" in options:
-        protocols = {protocol.strip(b" \t") for protocol in upgrades.split(b",")}
-        if b"websocket" in protocols:
-            if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
-                raise RequestError(400, "The Upgrade field is malformed.")
-            request.upgrade = "websocket"
-    if b"close" in options:
-        request.keep_alive = False
-    elif b"keep-alive" in options:
-        request.keep_alive = True
-    return [field for field in fields if field[0] not in DROPPED]
-
-
-def _read_framing(request: Request, length: bytes | None, coding: bytes | None) -> None:
-    """Reads the framing of the body (RFC 9112 section 6.3), strictly: what two servers could read
-    in two ways is refused."""
-    if coding is not None:
-        if length is not None:
-            raise RequestError(400, "Content-Length together with Transfer-Encoding.")
-        if request.http_version == "1.0":
-            raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
-        if coding.lower() != b"chunked":
-            status: Literal[400, 501] = 501 if _is_foreign(coding.lower()) else 400
-            raise RequestError(status, "The only transfer coding that is taken is chunked.")
-        request.content_length = None
-    elif length is not None:
-        request.content_length = request_length(length)
 
 
 def _is_foreign(coding: bytes) -> bool:
