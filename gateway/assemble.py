@@ -1,4 +1,4 @@
-"""The one file that knows all rooms: a gateway process, put together from its settings."""
+"""Assembles a gateway process from its settings. It is the only file that knows all rooms."""
 
 import gc
 import os
@@ -43,8 +43,8 @@ log = getLogger("propylon.gateway")
 WORKERS_COME = 5.0
 """Seconds that a gateway which follows another waits for a worker before it accepts clients."""
 OTHERS_COME = 1.0
-"""Seconds from the first worker on that it waits for those of other pools: all dial it at the same
-time, and an app that has none must not keep the others' clients waiting."""
+"""Seconds after the first worker that it waits for workers of other pools. All dial it at the same
+time, and a pool without workers must not keep the others' clients waiting."""
 PULSE_EVERY = 1.0
 """Seconds between two signs of life for the supervisor."""
 WORKERS_LEAVE = 0.5
@@ -58,11 +58,11 @@ async def run_gateway(
     logs: Logs | None = None,
     ended: EndedWorkers | None = None,
 ) -> None:
-    """Serves until `wait_for_stop` returns, then drains; cancelled, it stops at once.
+    """Serves until `wait_for_stop` returns, then drains. If cancelled, it stops at once.
 
-    `report` takes what the supervisor wants to know (see `protocol.supervision`). `logs` are told
-    of the access log, `ended` tells of workers that the supervisor has seen the end of. Raises
-    OSError or ValueError if it cannot start.
+    `report` takes the reports for the supervisor (see `protocol.supervision`). `logs` get the
+    access log, and `ended` has the workers that the supervisor has seen end. Raises OSError or
+    ValueError if it cannot start.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
@@ -131,7 +131,7 @@ async def run_gateway(
             await service.stop_accepting()
             for pool in pools.values():
                 pool.wind_down()
-            report(GatewayDraining())  # workers hear of it: who ends now cannot come back here
+            report(GatewayDraining())  # a worker that ends from now on cannot come back here
             await service.drain(owner.give_up)
             for pool in pools.values():
                 pool.drain()
@@ -188,17 +188,17 @@ class PoolsOwner:
         self._report = report
         self._pools = pools
         self.state: ServiceState | None = None
-        """None until there may be connections."""
+        """The state of the service; None until there may be connections."""
         self._first_there = trio.Event()
         """Set when a pool has had a worker."""
         self._all_there = trio.Event()
-        """Set when every pool has."""
+        """Set when every pool has had a worker."""
         self._served: set[str] = set()
         self.workers_left = trio.Event()
-        """Set when a drain has let all of them go."""
+        """Set when a drain has let all workers go."""
 
     async def await_workers(self) -> None:
-        """Waits for them, though not for long."""
+        """Waits for workers of every pool, for a bounded time."""
         with trio.move_on_after(WORKERS_COME):
             await self._first_there.wait()
             with trio.move_on_after(OTHERS_COME):
@@ -250,7 +250,7 @@ def _listener(
     proxies: ProxyHeaders | None,
     tls: Handshakes | None,
 ) -> ServiceListener:
-    """With the layers between what is accepted and HTTP, from the top down."""
+    """Makes a listener with the layers between its socket and HTTP, from the top down."""
     begin: Begin = HttpVersions(state).begin if tls is None else tls.begin
     if proxies is not None:
         begin = proxies.before(begin)
@@ -260,7 +260,7 @@ def _listener(
 def _with_redirect(
     answer: Answer, settings: GatewaySettings, sockets: list[socket.socket]
 ) -> Answer:
-    """With --redirect-to-https, its 308 in front of what would answer."""
+    """Puts the 308 of --redirect-to-https, if that is on, before the handler that would answer."""
     if not settings.tls.redirect:
         return answer
     ports: list[int] = [

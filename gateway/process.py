@@ -1,8 +1,8 @@
 """A gateway process: `python -m propylon.gateway.process --settings-fd N --channel-fd M`.
 
 The supervisor starts it with the listening sockets inherited, its GatewaySettings as JSON in a
-pipe, and a channel: one end of a socket pair. `protocol.supervision` says what is said on it. Its
-end means that the supervisor is gone, and then the gateway drains as it does on SIGTERM.
+pipe, and a channel: one end of a socket pair. `protocol.supervision` has the messages on it. The
+end of the channel means that the supervisor is gone, and the gateway drains as it does on SIGTERM.
 """
 
 import argparse
@@ -59,13 +59,13 @@ class SupervisorChannel:
         self.sock.setblocking(False)
         self.sock.set_inheritable(False)
         self.started = False
-        """Whether the gateway has said that it accepts."""
+        """Whether the gateway has reported that it accepts."""
         self._channel = Channel(self.sock, read_order)
         self._waiting = trio.Event()
         """Set while something waits."""
 
     def report(self, report: Report) -> None:
-        """Never blocks."""
+        """Sends a report, now or later. It never blocks."""
         self.started = self.started or isinstance(report, Listening)
         self._channel.say(report)
         if not self._channel.all_said:
@@ -89,7 +89,7 @@ class SupervisorChannel:
         return self._channel.ended
 
     async def orders(self) -> list[Order]:
-        """What the supervisor has said, when it has said something or gone."""
+        """Waits until the supervisor has sent orders or is gone, and returns them."""
         await trio.lowlevel.wait_readable(self.sock)
         return self._channel.hear()
 
@@ -100,7 +100,7 @@ class StopWish:
     def __init__(
         self, channel: SupervisorChannel, reopen: Callable[[], None], ended: Callable[[int], None]
     ) -> None:
-        """`reopen` has the logs opened again, `ended` is told of a worker's end."""
+        """`reopen` opens the logs again, `ended` is told of a worker's end."""
         self._channel = channel
         self._reopen = reopen
         self._worker_ended = ended
@@ -142,7 +142,7 @@ class StopWish:
 
 
 async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
-    """Runs the gateway for as long as nobody wishes it to stop."""
+    """Runs the gateway until it is to stop."""
     logs = Logs()
     ended = EndedWorkers()
     stop = StopWish(channel, logs.reopen, ended.add)
@@ -156,16 +156,16 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
 
 
 def end_within(seconds: float, channel: int) -> None:
-    """Ends this process so many seconds after the supervisor's end, if it hangs: with a supervisor
-    it would be killed, without one it would keep the port for ever. A thread waits in poll(2) for
-    that, and reads nothing. A C call that never lets go of the interpreter's lock stops it too.
-    (`worker.process.orphan_guard` is a worker's, and says why there are two.)"""
+    """Ends this process `seconds` after the supervisor's end, if it hangs. A supervisor would kill
+    it; without one it would keep the port for ever. A thread waits in poll(2) for the end, and
+    reads nothing. A C call that never releases the interpreter's lock stops that thread too. (A
+    worker's guard is `worker.process.orphan_guard`, which explains why there are two.)"""
 
     stacks = _stacks_fd()
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(channel, 0)  # POLLHUP, which comes unasked, and nothing else
+        poll.register(channel, 0)  # only POLLHUP, which comes unasked
         poll.poll()
         sleep(seconds)
         try:
@@ -179,7 +179,7 @@ def end_within(seconds: float, channel: int) -> None:
 
 
 def _show_stacks() -> None:
-    """The stacks of all threads go to stderr: at a crash, and at SIGQUIT, which the gateway
+    """Has the stacks of all threads written to stderr at a crash, and at SIGQUIT, which the gateway
     survives. No Python code runs for that, so it works in a loop that hangs too."""
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - closed before exec
         return
@@ -189,13 +189,14 @@ def _show_stacks() -> None:
 
 @cache
 def _stacks_fd() -> int:
-    """Where `faulthandler` writes: it asks nobody whether the reader of stderr has stalled."""
+    """The descriptor that `faulthandler` writes to. It is our own description of stderr, if there
+    can be one, because a write there does not wait for a reader that has stalled."""
     own = own_description(STDERR)
     return STDERR if own is None else own
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """Of the failures themselves; groups may lie in groups."""
+    """Returns the first failure of a group, which may have groups within."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
@@ -207,7 +208,7 @@ def main() -> int:
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="propylon.gateway.process", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    # A supervisor of the version before says the second; it runs on while code is installed.
+    # A supervisor of the version before gives the second name; it runs on while code is installed.
     parser.add_argument("--channel-fd", "--leash-fd", type=int, required=True)
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
@@ -227,7 +228,7 @@ def main() -> int:
         failed = 1
         if channel.started:
             log.error("the gateway failed", exc_info=group)
-        else:  # the operator's to mend, as a rule: a sentence is enough
+        else:  # usually the operator has to mend it, and a sentence is enough
             log.debug("the gateway could not start", exc_info=group)
             channel.report(GatewayFailed(str(_first(group))))
     channel.flush_before_exit()

@@ -1,11 +1,11 @@
-"""How an HTTP connection ends: so that its client gets all that was sent, and sees it if that is
-not all. The same for every HTTP version.
+"""The end of an HTTP connection, in every HTTP version: its client gets all that was sent, and sees
+it if that is not all.
 
-To close a socket with bytes of the client's unread, or on their way, has the kernel reset the
+If a socket is closed while bytes of the client are unread, or on their way, the kernel resets the
 connection, and the client's kernel then throws away what it has of our last response (RFC 9112
-section 9.6). So a connection whose client may be sending closes its own side only, and lingers: it
-reads on for a while, without a look at what comes. One whose last response is cut off where that
-does not show is reset on purpose. Before either, what is kept has to go out.
+section 9.6). So if the client may be sending, the connection closes its own side only, and lingers:
+it reads on for a while, and drops what comes. If the last response was cut off where the client
+would not see it, the connection is reset on purpose. Before either, what is kept has to go out.
 
     idle, exchange... -> flushing    the end is decided, and the client has yet to take some
     (all of these)    -> lingering   all is sent, and the client may be sending
@@ -52,37 +52,37 @@ class ClosingConnection(ABC):
 
     @abstractmethod
     def readable(self) -> None:
-        """As a `Watched`."""
+        """Receives, as a `Watched`."""
 
     @abstractmethod
     def writable(self) -> None:
-        """As a `Watched`."""
+        """Sends, as a `Watched`."""
 
     @abstractmethod
     def sweep(self, now: float) -> None:
-        """Ends what has lasted too long. Called a few times a second."""
+        """Ends what has lasted too long. It is called a few times a second."""
 
     @abstractmethod
     def cut(self) -> None:
-        """Ends it at once: the deadline for draining has passed, or it has failed."""
+        """Ends the connection at once: the deadline of a drain has passed, or it has failed."""
 
     @abstractmethod
     def _last_act(self) -> LastAct:
-        """How the connection ends, now that all is sent."""
+        """Returns how the connection ends, when all is sent."""
 
     @abstractmethod
     def _closed(self) -> None:
-        """Nothing is read or written any more."""
+        """Notes that nothing is read or written any more."""
 
     def drain(self) -> None:
-        """The service ends. Responses from now on say `Connection: close`; an idle connection
-        stays for a moment, since a request may be on its way."""
+        """Has the connection end with the service. Responses say `Connection: close` from now on;
+        an idle connection stays for a moment, since a request may be on its way."""
         if self._state == "idle" and self._deadline:
             self._deadline = min(self._deadline, self._service.clock() + FIRST_BYTE_OF_NEXT)
 
     def _close_idle(self) -> None:
-        """A request may be crossing: what has come by now is answered, and what comes later does
-        not reset the connection."""
+        """Closes an idle connection. A request that has come by now is answered, and one that comes
+        later does not reset the connection."""
         self.readable()
         if self._state == "idle":
             self._linger(IDLE_LINGER)
@@ -116,7 +116,7 @@ class ClosingConnection(ABC):
             self._close()
 
     def _close(self) -> None:
-        """Closes at once; harmless when done twice."""
+        """Closes at once. It is harmless when called twice."""
         if self._state != "closed":
             self._state = "closed"
             self._service.connections.discard(self)

@@ -3,7 +3,7 @@
 A complete response is sent at once. The parts of a longer one are gathered, so that what one turn
 has of it is one `sendmsg`. What the kernel does not take is kept, in one queue and with one loop
 that empties it (`send_kept`), and then the time runs in which the client must take some
-(`send_by`). Who sends looks at `kept`: a slow client is to slow its own response and nothing else.
+(`send_by`). The sender looks at `kept`: a slow client must slow its own response and nothing else.
 """
 
 import fcntl
@@ -20,20 +20,20 @@ from .poller import HANGUP, READ, WRITE, Poller, Watched
 
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536
-"""Bytes not taken by the client at which its own bytes are no longer read."""
+"""Bytes kept for a client at which its own bytes are no longer read."""
 LINGER: Final = 2.0
 """Seconds that a client has to read the end before the socket goes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransportContext:
-    """What all client sockets of a process share."""
+    """The context that all client sockets of a process share."""
 
     poller: Poller
     clock: Callable[[], float]
-    """Monotonic seconds."""
+    """The clock, in monotonic seconds."""
     send_timeout: float
-    """Seconds with bytes to send and none taken by the client."""
+    """Seconds within which the client has to take some of the bytes that are kept for it."""
 
 
 class ClientSocket:
@@ -53,7 +53,7 @@ class ClientSocket:
     )
 
     def __init__(self, sock: socket.socket, context: TransportContext) -> None:
-        """Owns a connected, non-blocking socket from here on."""
+        """Takes over a connected, non-blocking socket."""
         self._sock = sock
         self._context = context
         self._unsent = SendBuffer()
@@ -70,7 +70,7 @@ class ClientSocket:
         self.closed = False
 
     def join(self, owner: Watched) -> None:
-        """From here on the poller brings the owner, and nobody before it, what the client does."""
+        """Gives the socket an owner, which the poller calls from now on."""
         if self._joined:
             self._context.poller.take_over(self._sock.fileno(), owner)
         else:
@@ -80,21 +80,21 @@ class ClientSocket:
     # -- in ----------------------------------------------------------------------------------
 
     def recv(self) -> bytes | None:
-        """One read: b"" at the end, None if there is nothing. Raises OSError."""
+        """Reads once: returns b"" at the end, None if there is nothing. Raises OSError."""
         try:
             return self._sock.recv(READ_SIZE)
         except BlockingIOError:
             return None
 
     def peek(self, most: int) -> bytes | None:
-        """As `recv`, and what was read is there still to be read."""
+        """Reads once as `recv` does, and leaves the bytes in the kernel."""
         try:
             return self._sock.recv(most, socket.MSG_PEEK)
         except BlockingIOError:
             return None
 
     def take(self, count: int) -> bytes:
-        """Of the bytes that were peeked at, the first `count`. Raises OSError."""
+        """Reads the first `count` of the bytes that were peeked at. Raises OSError."""
         return self._sock.recv(count) if count else b""
 
     def pause(self, paused: bool = True) -> None:
@@ -112,7 +112,7 @@ class ClientSocket:
 
     def send(self, data: bytes) -> None:
         """Sends what was gathered and `data`, or keeps what the kernel does not take. Raises
-        OSError: nobody is there."""
+        OSError if the client is gone."""
         unsent = self._unsent
         if unsent.size:
             unsent.add(data)
@@ -128,8 +128,8 @@ class ClientSocket:
             self._await_room()
 
     def gather(self, buffers: Iterable[bytes]) -> bool:
-        """Keeps bytes that wait for what else this turn has for the client. Returns whether they
-        are the first: then `send_kept` is to be called at the turn's end."""
+        """Keeps bytes until the end of the turn, which may have more for the client. Returns
+        whether they are the first: then `send_kept` is to be called at the turn's end."""
         unsent = self._unsent
         first = not unsent.size
         unsent.add_all(buffers)
@@ -184,8 +184,8 @@ class ClientSocket:
     # -- the end -----------------------------------------------------------------------------
 
     def shut_writing(self) -> None:
-        """Nothing more will be sent; the client may still be sending, and to close over that
-        would reset the connection and take our last bytes with it (RFC 9112 section 9.6). Raises
+        """Ends the sending only. The client may still be sending, and to close over that would
+        reset the connection and take our last bytes with it (RFC 9112 section 9.6). Raises
         OSError."""
         self._sock.shutdown(socket.SHUT_WR)
         self.pause(False)
@@ -197,7 +197,7 @@ class ClientSocket:
             self._forget()
 
     def close(self) -> None:
-        """Closes at once; harmless when done twice."""
+        """Closes at once. It is harmless when called twice."""
         if not self.closed:
             self._forget()
 

@@ -1,20 +1,20 @@
-"""Who is at the other end of a Unix socket, as the kernel knows it (unix(7)). A leaf."""
+"""Credentials of the process at the other end of a Unix socket (unix(7)). A leaf."""
 
 import socket
 import struct
 from typing import Final, NamedTuple
 
 SO_PEERGROUPS: Final = 59
-"""Of asm-generic/socket.h; Python has no name for it."""
+"""The option of asm-generic/socket.h, for which Python has no name."""
 MOST_GROUPS: Final = 256
-"""As many as Python's getsockopt() has room for."""
+"""The number of groups that Python's getsockopt() has room for."""
 
 
 class Credentials(NamedTuple):
-    """Of the process that has connected, or that listens, as they were at that moment."""
+    """The credentials of a process when it connected, or began to listen."""
 
     pid: int
-    """0: in another pid namespace, which ours does not see."""
+    """The process id; 0 if it is in a pid namespace that ours does not see."""
     uid: int
     gid: int
 
@@ -23,14 +23,14 @@ class Credentials(NamedTuple):
 
 
 def credentials(sock: socket.socket) -> Credentials:
-    """Of the peer. Raises OSError."""
+    """Returns the credentials of the peer. Raises OSError."""
     size = struct.calcsize("3i")
     data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     return Credentials(*struct.unpack("3i", data))
 
 
 def peer_groups(sock: socket.socket) -> tuple[int, ...]:
-    """The peer's supplementary groups; () where the kernel does not tell (before Linux 4.13)."""
+    """Returns the peer's supplementary groups; () before Linux 4.13."""
     try:
         data = sock.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, MOST_GROUPS * 4)
     except OSError:

@@ -1,25 +1,25 @@
-"""Many sockets watched by one trio task.
+"""The poller watches many sockets in one trio task.
 
 trio asks epoll anew for every wait of every task: a system call, a park and a reschedule for each
 request, which was almost half of the gateway's time. Sockets that live long are instead registered
-once in an epoll set of our own; that set is itself a file that becomes readable, and one task
-waits for it. What is ready is then handled in one turn, synchronously, callback by callback, and
-at the turn's end what was gathered in it (the calls for a worker) goes out in one `send`.
+once in an epoll set of our own. That set is itself a file that becomes readable, and one task waits
+for it. All that is ready is then handled in one *turn*, synchronously, callback by callback. At the
+turn's end the bytes that were gathered in it (the calls for a worker) go out in one `send`.
 
-Not everything is said in a turn. A sweep of deadlines is a task of trio's, a timer is, and a thread
-may have something that was read from a disk. To send each of their pieces at once would be a system
-call for each, and worse: what is sent gives its source credit, which may push the next piece, which
-is sent: a recursion as deep as the response is long. So what is said outside of a turn waits for
-the end of the next one, and an eventfd, watched like any socket, has that turn come at once.
+Some bytes come outside of a turn: from the sweep of deadlines, which is a task of trio's, from a
+timer, or from a thread that has read a disk. To send each piece at once would be a system call for
+each. Worse, a piece that is sent gives its source credit, which may push the next piece, which is
+sent: a recursion as deep as the response is long. So such bytes wait for the end of the next turn,
+and an eventfd, watched like any socket, makes that turn come at once.
 
-What a flush brings about is flushed in the same turn (a client has taken bytes, so a worker gets
-credit), but only so often: a source that always has more to push must not hold the turn for the
-length of its file.
+If a flush causes another one (a client has taken bytes, so a worker gets credit), that is done in
+the same turn, but only a few times: a source that always has more to push must not hold the turn
+for the length of its file.
 
 trio still does what it is best at: accepting, timers, signals, start and stop. Its loop is entered
-when nothing comes for a few milliseconds, at the latest after as many, and at once when somebody
-is to be accepted; while there is traffic we wait in our own set, since every way through trio's
-loop costs as much as two requests.
+when nothing comes for a few milliseconds, at the latest after as many, and at once when a client is
+to be accepted. While there is traffic we wait in our own set, because every way through trio's loop
+costs as much as two requests.
 """
 
 import os
@@ -38,32 +38,33 @@ log = getLogger("propylon.gateway")
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 HANGUP: Final = select.EPOLLRDHUP
-"""The peer has closed its writing side; watched where nothing is read for a while."""
+"""The event that the peer has closed its writing side, watched while nothing is read."""
 
 MOST_EVENTS: Final = 256
 """Sockets handled in one turn."""
 MOST_FLUSHES: Final = 4
-"""Times that a turn looks for what its flushes have brought about. Two are usual: a client's bytes
-go out, then its worker's credit. What is still there is flushed in the next turn, which comes as
-soon as others have been looked after."""
+"""How often a turn flushes at most. Two flushes are usual: a client's bytes go out, then its
+worker's credit. Further ones are left to the next turn, which comes as soon as other sockets were
+handled."""
 LONGEST_ROUND: Final = 0.005
-"""Seconds of turns, and of waiting for the next, before trio's other tasks run: what they are late
-by at most, beside the length of one turn."""
+"""Seconds of turns, and of waiting for the next, before trio's other tasks run. They are late by so
+much at most, beside the length of one turn."""
 
 
 class Watched(Protocol):
-    """Who owns a watched socket. Level-triggered: what is left unread is reported again."""
+    """The owner of a watched socket. Events are level-triggered: what is left unread is reported
+    again."""
 
     def readable(self) -> None:
-        """There are bytes, an end or an error to receive."""
+        """Receives: there are bytes, an end or an error."""
         ...
 
     def writable(self) -> None:
-        """The socket takes bytes (again)."""
+        """Sends: the socket takes bytes again."""
         ...
 
     def cut(self) -> None:
-        """It has failed in one of the others: it ends, at once."""
+        """Ends the owner at once, after an exception in one of the other methods."""
         ...
 
 
@@ -75,10 +76,10 @@ class Poller:
         self._in_turn = False
         self._trio_is_wanted = False
         self._calls: deque[Callable[[], None]] = deque()
-        """What is to be called in the next turn; other threads append to it."""
+        """Functions to be called in the next turn; other threads append to it."""
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._close_wakeup = weakref.finalize(self, os.close, self._wakeup)
-        # Edge-triggered: each write is reported once, and nobody need read what was written.
+        # Edge-triggered: each write is reported once, and need not be read.
         self._epoll.register(self._wakeup, READ | select.EPOLLET)
         self._is_over = False
 
@@ -87,26 +88,27 @@ class Poller:
         self._watched[fd] = owner
 
     def take_over(self, fd: int, owner: Watched) -> None:
-        """A watched socket has another owner from now on."""
+        """Gives a watched socket another owner."""
         self._watched[fd] = owner
 
     def want(self, fd: int, events: int) -> None:
-        """Changes what a watched socket waits for; 0 for nothing but errors."""
+        """Changes the events that a watched socket waits for; 0 for nothing but errors."""
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        """Before the socket is closed: its number may be another's a moment later."""
+        """Forgets a socket. It has to be called before the close: the number may be another
+        socket's a moment later."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def announce(self, fd: int) -> None:
-        """What arrives at this socket is awaited by a task of trio's: have that run at once.
-        Edge-triggered, so a task that takes its time has nobody turn in circles."""
+        """Watches a socket for a task of trio's, which runs at once when something arrives there.
+        Edge-triggered, so a task that takes its time does not make the poller turn in circles."""
         self._epoll.register(fd, READ | select.EPOLLET)
 
     def withdraw(self, fd: int) -> None:
-        """Before an announced socket is closed: another process may hold it too, and then the
-        kernel goes on telling of it."""
+        """Forgets an announced socket. It has to be called before the close: another process may
+        hold the socket too, and then the kernel would go on to report it."""
         self._epoll.unregister(fd)
 
     def at_end_of_turn(self, flush: Callable[[], None]) -> None:
@@ -120,8 +122,8 @@ class Poller:
             self._wake()
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
-        """Has `call` called in the next turn, which comes at once. For any thread: whoever works in
-        another one may not touch an exchange, and hands over what it has this way."""
+        """Has `call` called in the next turn, which comes at once. Any thread may use it: other
+        threads may not touch an exchange, and hand over what they have this way."""
         self._calls.append(call)
         self._wake()
 
@@ -147,7 +149,7 @@ class Poller:
             self._close_wakeup()
 
     def _round(self) -> None:
-        """Turns, until there is nothing to do for a while or trio has something to do."""
+        """Runs turns until there is nothing to do for a while, or trio has something to do."""
         self._trio_is_wanted = False
         until = monotonic() + LONGEST_ROUND
         self._turn()
@@ -158,8 +160,8 @@ class Poller:
             self._wake()
 
     def _turn(self, patience: float = 0.0) -> int:
-        """Waits so many seconds for something, and not at all if something is left to do; handles
-        what is ready. Returns how many sockets were, and flushes are left."""
+        """Handles what is ready, after `patience` seconds at most; it does not wait if something is
+        left to do. Returns the number of sockets that were ready plus the flushes that are left."""
         ready = self._epoll.poll(0.0 if self._at_end_of_turn else patience, MOST_EVENTS)
         self._in_turn = True
         try:
@@ -170,7 +172,7 @@ class Poller:
         return len(ready) + len(self._at_end_of_turn)
 
     def _flush(self) -> None:
-        """Sends what was gathered, and what that brings about."""
+        """Sends what was gathered, and what these flushes gather."""
         for _ in range(MOST_FLUSHES):
             if not self._at_end_of_turn:
                 break
@@ -179,11 +181,11 @@ class Poller:
                 try:
                     flush()
                 except Exception:
-                    # One owner's: what the others have gathered goes out all the same.
+                    # One owner's flush has failed; the others' bytes go out all the same.
                     log.exception("what a turn gathered could not be sent")
 
     def _run_calls(self) -> None:
-        """What other threads have handed over until now."""
+        """Runs what other threads have handed over until now."""
         for _ in range(len(self._calls)):
             try:
                 self._calls.popleft()()
@@ -204,7 +206,7 @@ class Poller:
                 if events & WRITE:
                     owner.writable()
                     if events == WRITE or watched.get(fd) is not owner:
-                        continue  # whoever has it now is told in the next turn
+                        continue  # its new owner is told in the next turn
                 owner.readable()
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
@@ -212,7 +214,7 @@ class Poller:
                 self._cut(fd, owner)
 
     def _cut(self, fd: int, owner: Watched) -> None:
-        """Ends an owner that failed: what it left unread would be reported again for ever."""
+        """Ends an owner that failed, because what it left unread would be reported for ever."""
         try:
             owner.cut()
         except Exception:

@@ -1,14 +1,14 @@
 """A client's socket behind TLS, after the handshake.
 
-Where is the queue of what the client has yet to take: above the encryption, or below it? OpenSSL
-wants a write that it could not finish to be repeated with the same bytes, so a queue above would
-have to remember what was offered. The queue is below: what is kept is encrypted already and is no
-more to OpenSSL, so one queue and one loop serve with TLS and without (`client_socket`), and a plain
-connection pays for none of this.
+The queue of bytes that the client has yet to take could be above the encryption or below it.
+OpenSSL wants a write that it could not finish to be repeated with the same bytes, so a queue above
+would have to remember what was offered. The queue is below: its bytes are encrypted already, and
+OpenSSL is done with them. So one queue and one loop serve with TLS and without (`client_socket`),
+and a plain connection pays nothing for this.
 
-OpenSSL also speaks by itself: it answers key updates, and sends an alert when something is wrong.
-What it says goes out at once if nothing is kept, and else behind that. A client that asks for ever
-and takes nothing would have us keep ever more, so that is counted (`MOST_UNASKED`).
+OpenSSL also sends by itself: it answers key updates, and sends an alert when something is wrong.
+These bytes go out at once if nothing is kept, and otherwise behind what is. A client that asks for
+ever and takes nothing would have us keep ever more, so these bytes are counted (`MOST_UNASKED`).
 """
 
 import socket
@@ -30,26 +30,27 @@ class TlsTransport(ClientSocket):
     __slots__ = ("_early", "_session", "_unasked")
 
     def __init__(self, below: ClientSocket, session: TlsSession, early: bytes | None) -> None:
-        """Takes everything over from the socket `below`, over which the handshake went; that is of
-        no use any more. `early`: plain text, or with b"" an end, that came together with the
-        handshake's end; None: neither."""
+        """Takes everything over from the socket `below`, which carried the handshake and is of no
+        use any more. `early` is plain text that came together with the handshake's end; b"" if that
+        was the end of the connection, None if nothing came."""
         super().__init__(below._sock, below._context)
         self._joined, self._events = below._joined, below._events
         self._unsent, self.blocked, self.send_by = below._unsent, below.blocked, below.send_by
         self._session = session
         self._early = early
         self._unasked = 0
-        """Bytes of answers that were kept since there was nothing to keep."""
+        """Bytes of such answers that were kept since the queue was last empty."""
 
     def join(self, owner: Watched) -> None:
-        """As a socket's. What came early is brought at once: the kernel has it no more."""
+        """Gives the transport an owner, as a socket's `join` does. It is called at once for bytes
+        that came early, because the kernel does not have them any more."""
         super().join(owner)
         if self._early is not None:
             owner.readable()
 
     def recv(self) -> bytes | None:
-        """All plain text that one read of the socket completes: b"" at the end, None if there is
-        none. Raises OSError."""
+        """Returns all plain text that one read of the socket completes: b"" at the end, None if
+        there is none. Raises OSError."""
         session = self._session
         if self._early is not None:
             plain, self._early = self._early, None
@@ -102,14 +103,15 @@ class TlsTransport(ClientSocket):
         super().shut_writing()
 
     def close(self) -> None:
-        """Closes at once, and says that nothing is missing; harmless when done twice."""
+        """Closes at once, and tells the client that nothing is missing. It is harmless when called
+        twice."""
         if not self.closed:
             self._say_end()
             super().close()
 
     def _say_end(self) -> None:
-        """close_notify (RFC 8446 section 6.1)."""
+        """Sends close_notify (RFC 8446 section 6.1)."""
         try:
             super().send(self._session.close())
         except OSError:
-            pass  # nobody is there to hear it
+            pass  # the client is gone

@@ -1,9 +1,9 @@
-"""What a connection's driver sits on: a stream of bytes to and from one client.
+"""A transport: a stream of bytes to and from one client, which a connection's driver uses.
 
 `ClientSocket` is a TCP or Unix socket as it is, `TlsTransport` one behind TLS; a stream of a
 protocol that carries several over one socket can be a third (RFC 8441). A driver cannot tell them
-apart. None of the calls waits: what the client does not take at once is kept, and the owner, who
-is told when the client takes bytes again (`writable`), decides what a slow client means.
+apart. No call waits: bytes that the client does not take at once are kept. The owner is told when
+the client takes bytes again (`writable`), and decides what a slow client means.
 """
 
 from collections.abc import Iterable
@@ -27,25 +27,25 @@ class Transport(Protocol):
         ...
 
     def join(self, owner: Watched) -> None:
-        """From here on the owner, and nobody before it, is told what the client does."""
+        """Gives the transport an owner, which is told from now on what the client does."""
         ...
 
     def recv(self) -> bytes | None:
-        """One read: b"" at the end, None if there is nothing. Raises OSError."""
+        """Reads once: returns b"" at the end, None if there is nothing. Raises OSError."""
         ...
 
     def send(self, data: bytes) -> None:
-        """Sends it at once, behind what was gathered, or keeps what the client does not take.
-        Raises OSError: nobody is there."""
+        """Sends `data` at once, behind what was gathered, or keeps what the client does not take.
+        Raises OSError if the client is gone."""
         ...
 
     def gather(self, buffers: Iterable[bytes]) -> bool:
-        """Keeps bytes that wait for what else this turn has for the client. Returns whether they
-        are the first: then `send_kept` is to be called at the turn's end."""
+        """Keeps bytes until the end of the turn, which may have more for the client. Returns
+        whether they are the first: then `send_kept` is to be called at the turn's end."""
         ...
 
     def send_kept(self) -> int:
-        """Offers the client what is kept; returns how many bytes it took. Raises OSError."""
+        """Offers the client what is kept. Returns how many bytes it took. Raises OSError."""
         ...
 
     def moves(self) -> bool:
@@ -58,7 +58,7 @@ class Transport(Protocol):
         ...
 
     def shut_writing(self) -> None:
-        """Nothing more will be sent; the client may still be sending. Raises OSError."""
+        """Ends the sending; the client may still be sending. Raises OSError."""
         ...
 
     def reset(self) -> None:
@@ -66,6 +66,6 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Closes at once, and says where it can be said that nothing is missing; harmless when
-        done twice."""
+        """Closes at once, and tells the client that nothing is missing if the transport has a word
+        for it. It is harmless when called twice."""
         ...
