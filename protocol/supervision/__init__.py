@@ -1,16 +1,16 @@
-"""What a supervisor and its children say to each other: the third protocol of the house.
+"""The messages between a supervisor and its children: the third protocol of the house.
 
 The first is HTTP, which clients speak; the second is the link protocol, on which gateways and
-workers exchange requests (SPEC.md). This one carries no request. It is how the supervisor learns
-what became of a start, that a process still lives, and what it would like; and how it says what a
-signal cannot say.
+workers exchange requests (SPEC.md). This one carries no request. By it the supervisor learns how a
+start went, that a process still lives, and what that process asks for; and it gives orders for
+which there is no signal.
 
 Who speaks to whom. Every child has a channel: one end of a socket pair, inherited by its number.
 There are three kinds of children. A *gateway process* serves clients. A *worker* hosts the app. A
 *zygote* (`--preload`) has imported the app and forks workers; such a worker is the zygote's child,
-and has a channel to the supervisor of its own. Children say *reports*, the supervisor says
-*orders*. End of file on a channel means that the supervisor has gone: nobody would ever end, kill
-or replace the process, so it finishes what is under way and ends by itself.
+and has a channel to the supervisor of its own. Children send *reports*, the supervisor sends
+*orders*. End of file on a channel means that the supervisor has gone and will never end, kill or
+replace the process. So the process finishes what is under way and ends by itself.
 
 A channel is a stream of lines. A report is a JSON object whose `event` names it. An order to a
 gateway or a worker is one word, perhaps with a number; an order to a zygote is a JSON object whose
@@ -59,16 +59,17 @@ Orders (supervisor -> child)
       SignalFork      signal    child, number     zygote: pass a signal on, where there are no
                                                   pidfds.
 
-What a child says is data, perhaps of a broken or hostile process: an app may write to any
-descriptor. So a line that is no JSON object with an event, or too long, is ignored; an unknown
-event, or one that lacks a field it needs, is `NotUnderstood`, which is logged; a field that could
-be absent and is of a wrong type counts as absent; an unknown field is ignored. The same rules let
-two versions talk: after `propylon upgrade` a new supervisor listens to children of older code, and
-between the installation and that, an older supervisor starts children of newer code. Therefore a
-name on the wire is never given another meaning, and a new field has a default.
+A report is data, perhaps from a broken or hostile process: an app may write to any descriptor. So a
+line that is not a JSON object with an event, or is too long, is ignored. An unknown event, or one
+without a field that it needs, becomes `NotUnderstood`, which is logged. A field with a default and
+a wrong type counts as absent; an unknown field is ignored. The same rules let two versions talk:
+after `propylon upgrade` a new supervisor listens to children of older code, and between the
+installation and the upgrade an older supervisor starts children of newer code. Therefore a name on
+the wire is never given another meaning, and a new field has a default.
 
-Nobody waits for the other side. What cannot be written is kept until the socket takes it, of each
-kind the latest only, and a sign of life is dropped instead: there will be another (`channel`).
+Neither side waits for the other. A message that cannot be written is kept until the socket takes
+it, of each kind only the latest. A sign of life is dropped instead: there will be another
+(`channel`).
 
 Reading order: `messages` -> `codec` -> `channel`. All pure: `channel` is given a socket.
 """

@@ -2,15 +2,15 @@
 
 The problem. Both ends live in processes with something better to do than to wait for the other: a
 supervisor that is stopped in a debugger must not hold up an app, and a child that hangs must not
-hold up the supervisor. So neither may block in a write. What is not written yet has to wait
-somewhere, and for a peer that never reads it would wait for ever and grow. But of most messages
-only the latest counts: who is linked now, not who was. So of each kind one waits, in the order in
-which the latest were said; the memory is bounded by the number of kinds, pools and children. A sign
-of life that cannot go out at once is worth nothing later, and is dropped.
+hold up the supervisor. So neither may block in a write. Messages that are not written yet have to
+wait somewhere, and for a peer that never reads they would wait for ever and grow. But of most
+messages only the latest counts: the workers that are linked now, not those that were. So of each
+kind one waits, in the order of the latest ones; the memory is bounded by the number of kinds, pools
+and children. A sign of life that cannot go out at once is worth nothing later, and is dropped.
 
-Lines are never torn: one that the socket took a part of is finished before another begins.
+Lines are never torn: if the socket took a part of one, it is finished before another begins.
 
-The class never waits and knows no event loop. It is given a socket that does not block; who owns it
+The class never waits and knows no event loop. It is given a socket that does not block; its driver
 calls `hear` when the socket is readable, and `flush` when it is writable and something waits. The
 drivers are `gateway.process` (trio), `worker.process.supervisor_channel` (the host looks ten times
 a second), `worker.process.zygote` (poll) and `gateway.supervisor.process.child` (trio).
@@ -23,19 +23,20 @@ from .codec import LONGEST_LINE, WIRE, key_of, line_of
 from .messages import Order, Report
 
 MOST_WAITING: Final = 1_024
-"""Messages. What would be one more is dropped: the peer has not read for a very long time."""
+"""The number of messages that wait at most. A further one is dropped: the peer has not read for a
+very long time."""
 READ_SIZE: Final = 65_536
 MOST_READS: Final = 16
-"""In a row: one who never stops talking must not be all that is listened to."""
+"""Reads in a row, because a peer that never stops must not keep the process busy."""
 LAST_WORDS: Final = 5.0
-"""Seconds that the peer has to take what was said, when this process is about to end."""
+"""Seconds that the peer has to take the messages of a process that is about to end."""
 NAP: Final = 0.01
 
 Heard = TypeVar("Heard")
 
 
 class StreamSocket(Protocol):
-    """What is needed of a socket that does not block."""
+    """The part of a non-blocking socket that a channel uses."""
 
     def send(self, data: bytes, /) -> int: ...
 
@@ -43,7 +44,7 @@ class StreamSocket(Protocol):
 
 
 class LineReader:
-    """Cuts a stream into lines. What is longer than a line may be is dropped to its end."""
+    """Cuts a stream into lines. A line that is too long is dropped to its end."""
 
     __slots__ = ("_begun",)
 
@@ -56,7 +57,7 @@ class LineReader:
         return bytes(self._begun)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are complete now, without their line feeds."""
+        """Takes bytes, and returns the lines that are complete now, without line feeds."""
         first, *rest = data.split(b"\n")
         self._begin(first)
         if not rest:
@@ -81,17 +82,17 @@ class Channel(Generic[Heard]):
         unread: bytes = b"",
         send_fds: Callable[[bytes, Sequence[int]], int] | None = None,
     ) -> None:
-        """`read` makes a message of a line, or None; `unread` is what an earlier owner of the
-        socket has heard of a line; `send_fds` sends descriptors along with the data."""
+        """`read` makes a message of a line, or None. `unread` is the part of a line that an earlier
+        owner of the socket has read. `send_fds` sends descriptors along with the data."""
         self._sock = sock
         self._read = read
         self._send_fds = send_fds
         self._lines = LineReader(unread)
         self._rest = b""
-        """Of a line that the socket took a part of."""
+        """The rest of a line of which the socket took a part."""
         self._waiting: dict[tuple[str, object], tuple[bytes, Sequence[int]]] = {}
         self.ended = False
-        """Whether the peer has gone: nothing more will be heard."""
+        """Whether the peer has gone and nothing more will come."""
 
     # -- what is said ------------------------------------------------------------------------
 
@@ -101,13 +102,14 @@ class Channel(Generic[Heard]):
 
     @property
     def waiting_size(self) -> int:
-        """Bytes that wait."""
+        """How many bytes wait."""
         return len(self._rest) + sum(len(line) for line, _ in self._waiting.values())
 
     def say(self, message: Report | Order, fds: Sequence[int] = ()) -> None:
-        """Now, or with a later `flush`. `fds` have to stay open until `all_said`."""
+        """Sends a message, now or with a later `flush`. `fds` have to stay open until
+        `all_said`."""
         key = key_of(message)
-        self._waiting.pop(key, None)  # the later one goes behind what was said between them
+        self._waiting.pop(key, None)  # the later one goes behind the messages between them
         if len(self._waiting) < MOST_WAITING:
             self._waiting[key] = line_of(message), fds
         self.flush()
@@ -115,11 +117,12 @@ class Channel(Generic[Heard]):
             self._waiting.pop(key, None)
 
     def withdraw(self, message: Report | Order) -> None:
-        """Takes back what has not begun to go out."""
+        """Takes back a message that has not begun to go out."""
         self._waiting.pop(key_of(message), None)
 
     def flush(self) -> bool:
-        """Sends what waits as far as the socket takes it; whether nothing waits any more."""
+        """Sends what waits, as far as the socket takes it. Returns whether nothing waits any
+        more."""
         while self._rest or self._waiting:
             fds: Sequence[int] = ()
             line, key = self._rest, None
@@ -148,7 +151,7 @@ class Channel(Generic[Heard]):
     def flush_before_exit(
         self, clock: Callable[[], float], sleep: Callable[[float], object]
     ) -> None:
-        """Waits until all is said, for a bounded time: the process is about to end."""
+        """Waits until all is sent, for a bounded time, when the process is about to end."""
         until = clock() + LAST_WORDS
         while not self.flush() and clock() < until:
             sleep(NAP)
@@ -157,11 +160,12 @@ class Channel(Generic[Heard]):
 
     @property
     def unread(self) -> bytes:
-        """The beginning of a line that has not come to its end, for whoever listens next."""
+        """The beginning of a line that has not come to its end, for the next owner."""
         return self._lines.unread
 
     def hear(self) -> list[Heard]:
-        """What has come. One that is not read to its end now is readable still."""
+        """Returns the messages that have come. A socket that was not read to its end is readable
+        still."""
         found: list[Heard] = []
         for _ in range(MOST_READS):
             if self.ended:
@@ -171,7 +175,7 @@ class Channel(Generic[Heard]):
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
-                data = b""  # reset: it was killed with our words unread
+                data = b""  # reset: it was killed with our messages unread
             self.ended = not data
             for line in self._lines.feed(data):
                 if (message := self._read(line)) is not None:

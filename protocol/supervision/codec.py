@@ -1,8 +1,8 @@
-"""Lines on a channel, to messages and back.
+"""Turns the lines of a channel into messages and back.
 
-One table says how each message is called on the wire and how it is kept while it waits. Its fields
-are read by their types, which the dataclasses give. The rules for what is wrong or unknown are on
-the package's page; reading raises nothing, whatever the line holds.
+One table has each message's name on the wire, and how it is kept while it waits. Fields are read by
+their types in the dataclasses. The rules for wrong or unknown data are in the package's docstring;
+reading never raises, whatever a line holds.
 """
 
 import json
@@ -40,23 +40,24 @@ from .messages import (
 )
 
 LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Bytes of a line that are looked at: a report carries at most a traceback, an order a worker's
-settings."""
+"""Bytes of a line at most. A report carries at most a traceback, an order a worker's settings."""
 LARGEST_NUMBER: Final = 1 << 63
-"""No number that is meant has so large an amount. JSON has no limit; others who get it do."""
+"""The limit of numbers, beyond all that are meant. JSON has no limit, but the readers of status
+do."""
 
 
 class Wire(NamedTuple):
-    """How a message travels."""
+    """The form of a message on the wire."""
 
     kind: str
     form: Literal["event", "do", "words"]
-    """JSON with the kind under this key, or the kind as a word with the fields behind it."""
+    """`event` and `do`: JSON with the kind under this key. `words`: the kind as a word, with the
+    fields behind it."""
     kept: Literal["latest", "dropped"] = "latest"
-    """What becomes of one that cannot go out at once: it waits until a later one of its kind takes
-    its place, or it is dropped, as a sign of life is."""
+    """What happens to a message that cannot go out at once: it waits until a later one of its kind
+    takes its place, or it is dropped, as a sign of life is."""
     apart: str = ""
-    """The field that tells apart what waits beside each other; "": there is only one."""
+    """The field that tells messages of one kind apart, so that each waits; "" if only one waits."""
 
 
 WIRE: Final[Mapping[type, Wire]] = {
@@ -88,7 +89,7 @@ T = TypeVar("T")
 
 
 def line_of(message: Report | Order) -> bytes:
-    """The message as it travels, with the line feed."""
+    """Returns a message as a line, with the line feed."""
     wire = WIRE[type(message)]
     values = asdict(message)
     if wire.form == "words":
@@ -97,13 +98,13 @@ def line_of(message: Report | Order) -> bytes:
 
 
 def key_of(message: Report | Order) -> tuple[str, object]:
-    """Equal for messages of which only the latest counts."""
+    """Returns a key that is equal for messages of which only the latest counts."""
     wire = WIRE[type(message)]
     return wire.kind, getattr(message, wire.apart) if wire.apart else None
 
 
 def read_report(line: bytes) -> Report | NotUnderstood | None:
-    """Of a line without its line feed; None: it is no report at all."""
+    """Reads a line without its line feed. Returns None if it is no report at all."""
     said = _object(line)
     if said is None or "event" not in said:
         return None
@@ -111,7 +112,7 @@ def read_report(line: bytes) -> Report | NotUnderstood | None:
 
 
 def read_order(line: bytes) -> Order | None:
-    """Of a line without its line feed; None: it is no order that this version knows."""
+    """Reads a line without its line feed. Returns None if this version knows no such order."""
     if line.startswith(b"{"):
         said = _object(line)
         return cast("Order | None", _message("do", said)) if said is not None else None
@@ -144,11 +145,11 @@ def _message(form: str, said: Mapping[str, Any]) -> object | None:
 
 
 class _Unfit(Exception):
-    """A value is not of its field's type."""
+    """A value has not the type of its field."""
 
 
 def _read(message: type[T], said: Mapping[str, Any]) -> T | None:
-    """None: it lacks what it needs."""
+    """Makes a message of a line's fields. Returns None if one that it needs is missing."""
     found: dict[str, Any] = {}
     for name, read, needed in _fields(message):
         try:
@@ -161,7 +162,7 @@ def _read(message: type[T], said: Mapping[str, Any]) -> T | None:
 
 @cache
 def _fields(message: type) -> list[tuple[str, Callable[[Any], object], bool]]:
-    """Name, how its value is read, and whether the message is nothing without it."""
+    """Returns each field's name, the reader of its value, and whether the message needs it."""
     return [
         (
             each.name,
@@ -185,7 +186,7 @@ def _whole(value: object) -> int:
 
 
 def _number(value: object) -> float:
-    """NaN is smaller than nothing, and so no number either."""
+    """Reads a number. NaN does not count as one, because no comparison with it holds."""
     if type(value) in (int, float) and abs(cast("float", value)) < LARGEST_NUMBER:
         return cast("float", value)
     raise _Unfit
@@ -208,7 +209,7 @@ def _map(value: object) -> dict[str, Any]:
 
 
 def _list_of(kind: type[T]) -> Callable[[object], tuple[T, ...]]:
-    """What is no object in the list is left out."""
+    """Reads a list of objects; other elements are left out."""
 
     def read(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
@@ -235,4 +236,4 @@ _READERS: Final[Mapping[object, Callable[[Any], object]]] = {
     tuple[LinkedWorker, ...]: _list_of(LinkedWorker),
     Mapping[str, tuple[WaitingCalls, ...]]: _map_of(_list_of(WaitingCalls)),
 }
-"""By the fields' types."""
+"""A field's type -> the reader of its values."""

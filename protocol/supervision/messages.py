@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Name = int | str | None
-"""How a worker of another supervisor calls itself; None: it has not said."""
+"""The name that a worker of another supervisor gives itself; None if it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedWorker:
-    """A worker that a gateway is linked to: as it introduced itself, and as it does."""
+    """A worker that a gateway is linked to: how it introduced itself, and how it does."""
 
     id: Name = None
     """The supervisor's number for the process; a worker started by hand has none."""
@@ -25,24 +25,24 @@ class LinkedWorker:
     ready: bool = False
     """Whether requests may go to it."""
     running: int = 0
-    """Calls under way."""
+    """How many calls are under way."""
     late: bool = False
     """Whether it has not answered a PING for a while."""
     answered: int = 0
-    """Responses, ever; of which `errors` were of a status 5xx."""
+    """How many responses it has given. Of these `errors` had a status 5xx."""
     errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingCalls:
-    """What a stop waits for at one worker, or in the queue."""
+    """The calls that a stop waits for, at one worker or in the queue."""
 
     worker: Name = None
-    """None: the queue."""
+    """The worker; None for the queue."""
     requests: int = 0
-    """Without a response yet."""
+    """How many calls have no response yet."""
     responses: int = 0
-    """Under way."""
+    """How many responses are under way."""
     websockets: int = 0
 
 
@@ -74,13 +74,13 @@ class GatewayDraining:
 
 @dataclass(frozen=True, slots=True)
 class StopWaits:
-    """What a draining gateway still has."""
+    """The connections and calls that a draining gateway still has."""
 
     connections: int = 0
     calls: Mapping[str, tuple[WaitingCalls, ...]] = field(
         default_factory=dict[str, tuple[WaitingCalls, ...]]
     )
-    """By pool."""
+    """Pool -> the calls that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class WorkerReady:
 
     pid: int = 0
     app: str = ""
-    """As it was found: module:attribute."""
+    """The app as it was found: module:attribute."""
     interface: str = ""
     loop: str = ""
     """The event loop; "" in a WSGI worker."""
@@ -110,31 +110,31 @@ class WorkerFailed:
     """The app could not be loaded, or could not start."""
 
     error: str
-    """A sentence."""
+    """The error as a sentence."""
     step: str = ""
-    """What was being done."""
+    """The step of the start that has failed."""
     detail: str = ""
     """The app's traceback, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How the worker does."""
+    """The worker's state of health."""
 
     rss: int = 0
-    """Resident memory; 0: not known."""
+    """Bytes of resident memory; 0 if not known."""
     calls: int = 0
-    """In the app."""
+    """How many calls are in the app."""
     queued: int = 0
-    """Taken in, and waiting for a thread."""
+    """How many calls wait for a thread."""
     lag: float = 0.0
-    """By how much its event loop was late."""
+    """Seconds by which its event loop was late."""
     oldest_call: float = 0.0
-    """How long that has been in the app."""
+    """Seconds that the oldest call has been in the app."""
     requests: int = 0
-    """Taken since it was ready."""
+    """How many calls it has taken since it was ready."""
     stuck: int = 0
-    """Calls that nobody waits for and that cannot be ended."""
+    """How many abandoned calls cannot be ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class RecycleWish:
     """The worker has served enough, grown too large or too old."""
 
     why: str
-    """What goes on in the sentence "this worker ..."."""
+    """The rest of the sentence "this worker ..."."""
 
 
 # -- reports of a zygote ---------------------------------------------------------------------
@@ -162,7 +162,7 @@ class WorkerForked:
     child: int
     pid: int
     pidfd: bool = False
-    """Whether a descriptor of it comes along."""
+    """Whether a descriptor of the process comes along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ Report = (
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """A report that this version does not know, or that lacks what it needs."""
+    """A report that this version does not know, or that lacks a field it needs."""
 
     said: Mapping[str, Any]
 
@@ -201,28 +201,28 @@ class ReopenLogs:
 
 @dataclass(frozen=True, slots=True)
 class ExitNow:
-    """Nothing is to be finished any more."""
+    """The process is to exit at once and finish nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnded:
-    """To a gateway: the process of a worker has ended."""
+    """The process of a worker has ended, which a gateway is told."""
 
     child: int
 
 
 @dataclass(frozen=True, slots=True)
 class ForkWorker:
-    """To a zygote; the worker's channel comes along as a descriptor."""
+    """A zygote is to fork a worker; the worker's channel comes along as a descriptor."""
 
     child: int
     settings: Mapping[str, Any]
-    """Of the worker, as they are sent to one that is started."""
+    """The worker's settings, as they are sent to a worker that is started."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignalFork:
-    """To a zygote: one of its workers gets a signal."""
+    """A zygote is to send a signal to one of its workers."""
 
     child: int
     number: int

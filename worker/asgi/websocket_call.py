@@ -66,18 +66,19 @@ from .scope import websocket_scope
 logger = logging.getLogger("propylon.worker")
 
 ABNORMAL: Final = 1006
-"""RFC 6455 section 7.4.1: what an app is told when nobody said goodbye."""
+"""The code that an app gets if the connection ended without a close frame (RFC 6455 section
+7.4.1)."""
 NORMAL: Final = 1000
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
 MAX_REASON: Final = 123
-"""Bytes of a close frame's reason: a control frame carries 125, two are the code."""
+"""Bytes of a close frame's reason at most. A control frame carries 125, and the code takes two."""
 _CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
 
 
 class WebSocketCall(AsgiCall):
-    """States: `connecting` until the app has accepted, `denying` while it sends an HTTP response
-    instead, `open`, `closed`."""
+    """The call of a WebSocket. Its states are `connecting` until the app has accepted, `denying`
+    while it sends an HTTP response instead, `open` and `closed`."""
 
     __slots__ = (
         "_connect_told",
@@ -95,16 +96,16 @@ class WebSocketCall(AsgiCall):
         self._phase = "connecting"
         self._connect_told = False
         self._pieces: list[bytes | str] = []
-        """Of a message that has not ended yet."""
+        """Pieces of a message that has not ended yet."""
         self._owed = 0
-        """Their bytes that do not count as taken yet."""
+        """Bytes of these pieces that do not count as taken yet."""
         self._messages: deque[tuple[bytes | str, int]] = deque()
-        """Whole messages for the app, and the bytes of each that its credit is still owed for."""
+        """Whole messages for the app, each with the bytes for which credit is still owed."""
         self._disconnect: AsgiEvent | None = None
         self._receiving = False
         """Whether the app waits for a message."""
         self._settles = False
-        """Whether the gateway wants to know when it does (SPEC.md 7.5)."""
+        """Whether the gateway has asked to be told when the app waits (SPEC.md 7.5)."""
 
     # -- the link's side ---------------------------------------------------------------------
 
@@ -113,8 +114,9 @@ class WebSocketCall(AsgiCall):
         self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
-        """The pieces of the next message that the app will receive count as taken, since the whole
-        may be longer than the window; those of a message behind it are owed like any."""
+        """Takes a piece of a message. Pieces of the message that the app receives next count as
+        taken at once, since the whole may be longer than the window. For pieces of later messages
+        credit is owed."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         if more:
             self._pieces.append(data)
@@ -163,7 +165,7 @@ class WebSocketCall(AsgiCall):
     # -- the app's side ----------------------------------------------------------------------
 
     def _returned(self) -> None:
-        """The app is done. What it has left open is closed in its name."""
+        """Closes what the app has left open when it returned."""
         if self.disconnected:
             return
         if self._phase == "connecting":
@@ -188,7 +190,7 @@ class WebSocketCall(AsgiCall):
                     return {"type": "websocket.receive", "text": data}
                 return {"type": "websocket.receive", "bytes": data}
             if self._disconnect is None and self._phase == "denying" and self.response in OVER:
-                self._disconnect = _abnormal()  # there never was a WebSocket, and will be none
+                self._disconnect = _abnormal()  # it was never accepted
             if self._disconnect is not None:
                 if self._told:
                     await self._go_on()
@@ -211,7 +213,7 @@ class WebSocketCall(AsgiCall):
         raise ClientDisconnected("the WebSocket is closed") from None
 
     async def _go_on(self) -> None:
-        """An app that takes no notice of the disconnect lets others run."""
+        """Lets other calls run if an app ignores the disconnect."""
         if self.unheard is None:
             self.unheard = UnheardResponse(MANY)
         await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
@@ -233,8 +235,8 @@ class WebSocketCall(AsgiCall):
         elif phase == "connecting" and kind == "websocket.accept":
             self._accept(event)
         elif phase == "connecting" and kind == "websocket.close":
-            # An HTTP response is what this becomes: the code is seen by nobody, and for the app
-            # there never was a WebSocket.
+            # This becomes an HTTP response. No client sees the code, and for the app there never
+            # was a WebSocket.
             self._disconnect = _abnormal()
             self._say_close(NORMAL, event.get("reason"))
         elif kind.startswith("websocket.http.response.") and phase in _BEFORE:
@@ -255,7 +257,8 @@ class WebSocketCall(AsgiCall):
         if self._phase == "denying":
             super()._broken_off()
         elif self._phase == "open" and not self.disconnected:
-            # RFC 6455 section 5.4: a close may come within a fragmented message, no other may.
+            # A close may come within a fragmented message, another message may not (RFC 6455
+            # section 5.4).
             logger.error("%s: a send was cancelled in its middle", call_name(self.message))
             self._say_close(INTERNAL_ERROR, "")
 
@@ -275,7 +278,7 @@ class WebSocketCall(AsgiCall):
         self.session.link.event(self, {"type": "websocket.close", "code": code, "reason": text})
         self._phase = "closed"
         if self._disconnect is None:
-            # ASGI: after its own close, an app that receives hears of the disconnect.
+            # ASGI: a receive after the app's own close gives the disconnect.
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": text}
         self.wake()
 
@@ -305,8 +308,8 @@ def _message(event: AsgiEvent) -> bytes | str:
 
 
 def checked_code(code: object) -> int:
-    """A close code that may travel (RFC 6455 section 7.4 and IANA's registry); 1000 for none.
-    1004 to 1006 and 1015 only ever stand for what was not said."""
+    """Returns a close code that may travel (RFC 6455 section 7.4 and IANA's registry), 1000 for
+    None. Raises for another value; 1004 to 1006 and 1015 never travel."""
     if not code:
         return NORMAL
     if not isinstance(code, int):
@@ -319,5 +322,6 @@ def checked_code(code: object) -> int:
 
 
 def _cut_reason(reason: str) -> str:
-    """What fits into a close frame (RFC 6455 section 5.5), whole characters."""
+    """The part of a reason that fits into a close frame (RFC 6455 section 5.5), in whole
+    characters."""
     return Fragmenter(clip_text(reason)).take(MAX_REASON) or ""
