@@ -478,6 +478,27 @@ def finishes(stage: Stage, *, of: int = -1) -> None:
 
 
 @step
+def fills(stage: Stage, piece: bytes) -> None:
+    """Says the piece again and again, until the client's kernel takes no more of it."""
+    said = stage.source.taken
+    while stage.source.taken == said:
+        exchange = stage.exchange
+        exchange.sink.body(exchange, piece)
+        said += len(piece)
+        stage.turn()
+
+
+@step
+def breaks_when_credited(stage: Stage) -> None:
+    """A fault of ours, in the moment in which the source gets its credit."""
+
+    def consumed(count: int) -> None:
+        raise RuntimeError("a fault of ours")
+
+    stage.source.consumed = consumed  # type: ignore[method-assign]
+
+
+@step
 def fails(
     stage: Stage,
     status: int,
