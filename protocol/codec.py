@@ -178,7 +178,7 @@ class Decoder:
                     or tuple(map(type, raw)) not in shapes.get(raw[0], ())  # pyright: ignore[reportUnknownArgumentType]
                 ):
                     raise RemoteProtocolError(_misshapen(cast("object", raw)))
-                yield cast("Message", raw)
+                yield raw
             if unfinished > self._max_message:
                 raise RemoteProtocolError(
                     f"a message of more than {self._max_message} bytes, which is our limit"

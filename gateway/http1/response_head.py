@@ -14,7 +14,7 @@ from ..exchange.errors import ResponseError
 from ..http.grammar import FIELD_VALUE
 from ..http.rules import HOP_BY_HOP, check_field, response_length
 
-_LOOKED_AT: Final = HOP_BY_HOP | {b"content-length", b"date", b"server"}
+_LOOKED_AT: Final = HOP_BY_HOP | {b"date", b"server"}
 _NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
 
 _MOST_LINES: Final = 2_048
@@ -24,7 +24,15 @@ nonces)."""
 
 
 class ResponseHeads:
-    __slots__ = ("_date_line", "_dated", "_lines", "_more", "_server_line", "_status_lines")
+    __slots__ = (
+        "_date_line",
+        "_dated",
+        "_lengths",
+        "_lines",
+        "_more",
+        "_server_line",
+        "_status_lines",
+    )
 
     def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:
         """`server` is the value of the Server field, b"" for none; `now` is in seconds since the
@@ -36,6 +44,8 @@ class ResponseHeads:
         self._server_line += self._more
         self._date_line = b""
         self._lines: dict[tuple[bytes, bytes], bytes] = {}
+        self._lengths: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
+        """Content-Length fields: the line and the number of bytes."""
         self._status_lines = {
             status: f"HTTP/1.1 {status} {reason}\r\n".encode()
             for status, reason in REASONS.items()
@@ -65,21 +75,25 @@ class ResponseHeads:
         length: int | None = None
         closes = False
         date, server = self._date_line, self._server_line
-        known = self._lines
+        known, lengths = self._lines, self._lengths
         for field in headers:
             line = known.get(field)
             if line is not None:
                 out.append(line)
                 continue
             name, value = field
+            if field in lengths or name.lower() == b"content-length":
+                line, number = lengths.get(field) or self._length(field)
+                if length is not None:
+                    response_length(value, length)  # raises if the two differ
+                    continue
+                length = number
+                if status != 204:
+                    out.append(line)
+                continue
             key = name.lower()
             if key not in _LOOKED_AT:
                 out.append(self._line(field))
-            elif key == b"content-length":
-                number = response_length(value, length)
-                if length is None and status != 204:
-                    out.append(b"%b: %d\r\n" % (name, number))
-                length = number
             elif key == b"date":
                 date = self._checked(name, value)
             elif key == b"server":
@@ -107,6 +121,16 @@ class ResponseHeads:
                 self._lines.clear()
             self._lines[field] = line
         return line
+
+    def _length(self, field: tuple[bytes, bytes]) -> tuple[bytes, int]:
+        """A Content-Length checked and rendered, and its number. It is kept: an app sends bodies
+        of few lengths, or of so many that the cache is emptied now and then."""
+        name, value = field
+        number = response_length(value, None)
+        if len(self._lengths) >= _MOST_LINES:
+            self._lengths.clear()
+        self._lengths[field] = kept = b"%b: %d\r\n" % (name, number), number
+        return kept
 
     def _checked(self, name: bytes, value: bytes) -> bytes:
         check_field(name, value)

@@ -149,7 +149,9 @@ class ExchangeSink:
         """Opens the exchange of a request; it is to be answered next. Raises RequestError, with
         which the stream then calls `refuse`."""
         service, endpoint = self._service, self._endpoint
-        exchange = self._opened(request)
+        self.exchange = exchange = Exchange(
+            request, self, endpoint, service.clock(), service.observers
+        )
         if request.forwarded and endpoint.is_known:
             service.apply_trust(exchange)
         if request.content_length != 0:
@@ -160,20 +162,17 @@ class ExchangeSink:
                 check_origin(request, service.allowed_origins)
         return exchange
 
-    def _opened(self, request: Request) -> Exchange:
-        service = self._service
-        exchange = Exchange(request, self, self._endpoint, service.clock(), service.observers)
-        self.exchange = exchange
-        return exchange
-
     def refuse(self, error: RequestError, unread: Request) -> None:
         """Refuses what the client sends: an answer, if there is room for one. `unread` is what is
         known of the request if no exchange is under way."""
+        service, endpoint = self._service, self._endpoint
         if error.log_line:
-            self._service.client_faults.say(error.log_line, self._endpoint.client)
+            service.client_faults.say(error.log_line, endpoint.client)
         exchange = self.exchange
         if exchange is None:
-            exchange = self._opened(unread)
+            self.exchange = exchange = Exchange(
+                unread, self, endpoint, service.clock(), service.observers
+            )
         elif exchange.source is not None:
             exchange.source.give_up(CLIENT_GONE, error.sentence)
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
