@@ -294,6 +294,24 @@ def test_a_reading_order_names_what_is_there(room: str) -> None:
     assert not strangers(ast.get_docstring(ast.parse(read(path))) or "", path.parent)
 
 
+def unnamed(text: str, folder: Path) -> set[str]:
+    """Files and rooms of a room that its docstring does not name."""
+    named = {one.rstrip("/") for one in CODE.findall(text)}
+    files = {path.stem for path in folder.glob("[!_]*.py")}
+    return (files | {path.parent.name for path in folder.glob("*/__init__.py")}) - named
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_names_all_that_is_in_it(room: str) -> None:
+    path = rooms()[room]
+    assert not unnamed(ast.get_docstring(ast.parse(read(path))) or "", path.parent)
+
+
+def test_a_file_that_its_room_does_not_name_is_caught() -> None:
+    assert unnamed("`replica`, `events`", ROOT / "gateway/supervisor/fleet") >= {"rollout"}
+    assert unnamed("`run` and no `fleet/`", ROOT / "gateway/supervisor") >= {"upgrade"}
+
+
 def test_a_stranger_in_a_reading_order_is_caught() -> None:
     text = "`x`\n\nReading order: `outbox`, `unsent`, `SPEC.md` and `LinkMachine`\n\nNot `y`."
     assert strangers(text, ROOT / "protocol") == {"unsent"}

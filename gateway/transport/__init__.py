@@ -1,4 +1,5 @@
-"""What carries bytes: the poller of all sockets, and a client's socket with and without TLS.
+"""Carries bytes: the poller of all sockets, and a client's socket with and without TLS.
 
-Reading order: `poller` -> `transport` (the interface) -> `client_socket` -> `tls_transport`.
+Reading order: `poller` -> `transport` (the interface) -> `client_socket` -> `tls_transport`; and
+`credentials` (of a peer on a Unix socket).
 """
