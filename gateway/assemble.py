@@ -76,7 +76,7 @@ async def run_gateway(
     access_log = _open_access_log(settings)
     if access_log is not None and logs is not None:
         logs.add(access_log)
-    doors = {
+    worker_listeners = {
         name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"))
         for name in pools
     }
@@ -116,8 +116,8 @@ async def run_gateway(
         background.start_soon(service.sweep)
         if access_log is not None:
             background.start_soon(access_log.run)
-        for name, door in doors.items():
-            background.start_soon(door.welcome, pools[name], settings.gateway, poller)
+        for name, listener in worker_listeners.items():
+            background.start_soon(listener.welcome, pools[name], settings.gateway, poller)
         # What lives now lives as long as the process: the collector need not look at it again.
         gc.freeze()
         if settings.await_workers:
@@ -142,8 +142,8 @@ async def run_gateway(
             background.cancel_scope.cancel()
             if access_log is not None:
                 access_log.close()
-            for door in doors.values():
-                door.close()
+            for listener in worker_listeners.values():
+                listener.close()
 
 
 class Pulse:

@@ -36,7 +36,7 @@ class Launcher:
         """(Pool, generation) -> the zygote that forks its workers."""
         self._waiting: Counter[tuple[str, int]] = Counter()
         self._doors: dict[int, str] = {}
-        """Gateway's pid -> what its sockets are called."""
+        """Pid of a gateway -> the name of its worker listeners' sockets."""
 
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
         """Raises OSError, RunDirError."""
@@ -91,7 +91,7 @@ class Launcher:
         return dict(self._starts)
 
     def door(self, pid: int) -> str:
-        """ "" of a worker."""
+        """The name of a gateway's worker listeners' sockets; "" for a worker."""
         return self._doors.get(pid, "")
 
     def resume(self, starts: Mapping[int, int], doors: Mapping[int, str]) -> None:
@@ -99,7 +99,7 @@ class Launcher:
         self._doors.update(doors)
 
     def gateway_ended(self, pid: int) -> None:
-        """Removes the doors of one that could not do it itself."""
+        """Removes the worker listeners' sockets of a gateway that could not do so itself."""
         door = self._doors.pop(pid)
         with suppress(OSError):
             for entry in os.scandir(self._plan.run_dir):
