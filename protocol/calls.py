@@ -136,7 +136,8 @@ class Call:
     # -- credit ------------------------------------------------------------------------------
 
     def spend(self, count: int) -> None:
-        """Our side sends `count` bytes of body. Raises LocalProtocolError without the credit."""
+        """Spends credit for `count` bytes of body to send. Raises LocalProtocolError if there is
+        not enough."""
         if count > MAX_BODY:
             raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
         if count > self.send_credit:
@@ -144,15 +145,15 @@ class Call:
         self.send_credit -= count
 
     def allow(self, count: int) -> None:
-        """The peer gives `count` bytes of credit. Raises RemoteProtocolError if that makes no
-        sense."""
+        """Adds `count` bytes of credit that the peer gives. Raises RemoteProtocolError if that
+        makes no sense."""
         if count <= 0 or self.send_credit + count > 2**31 - 1:
             raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {self.send_credit}")
         self.send_credit += count
 
     def count_received(self, size: int, window: int, *, last: bool) -> None:
-        """A body message of `size` bytes came, the `last` of its body or not. `window`: what our
-        side allows a call at first. Raises RemoteProtocolError if it was not allowed."""
+        """Counts a body message of `size` bytes, the `last` of its body or not. `window` is the
+        credit of a call at its start. Raises RemoteProtocolError without the credit."""
         if size > MAX_BODY:
             raise RemoteProtocolError(f"a body message of {size} bytes")
         if self.receive_window is None:

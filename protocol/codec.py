@@ -108,14 +108,14 @@ _bin32 = Struct(">BI").pack
 
 
 def _bin_head(size: int) -> bytes:
-    """What stands before the bytes of a `bin` (msgpack specification, "bin format family")."""
+    """Returns the head of a `bin` of this size (msgpack specification, "bin format family")."""
     if size < 1 << 8:
         return _bin8(0xC4, size)
     return _bin16(0xC5, size) if size < 1 << 16 else _bin32(0xC6, size)
 
 
 def encode_request_body(call_id: int, body: bytes, more: bool) -> tuple[bytes, bytes, bytes]:
-    """A REQUEST_BODY."""
+    """Encodes a REQUEST_BODY."""
     head = _REQUEST_BODY + _pack(call_id) + _bin_head(len(body))
     return head, body, _TRUE if more else _FALSE
 
@@ -123,7 +123,7 @@ def encode_request_body(call_id: int, body: bytes, more: bool) -> tuple[bytes, b
 def encode_response_body(
     call_id: int, pieces: list[bytes], size: int, more: bool, ended: bool
 ) -> list[bytes]:
-    """A RESPONSE_BODY of these pieces, `size` bytes in all."""
+    """Encodes a RESPONSE_BODY of these pieces, `size` bytes in all."""
     head = _RESPONSE_BODY + _pack(call_id) + _bin_head(size)
     return [head, *pieces, (_TRUE if more else _FALSE) + (_TRUE if ended else _FALSE)]
 

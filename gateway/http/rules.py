@@ -120,8 +120,8 @@ def check_field(name: bytes, value: bytes) -> None:
 
 
 def response_length(value: bytes, before: int | None) -> int:
-    """The Content-Length in bytes that an app has set; `before`: what another one said. Raises
-    ResponseError."""
+    """Reads the Content-Length, in bytes, that an app has set. `before` is the one of an earlier
+    field, which must be equal. Raises ResponseError."""
     if not value.isdigit() or len(value) > 18:
         raise ResponseError(f"content-length is {value!r}")
     number = int(value)
@@ -131,8 +131,8 @@ def response_length(value: bytes, before: int | None) -> int:
 
 
 def fit(body: bytes, length: int) -> tuple[bytes, str]:
-    """Of a whole body that differs from its Content-Length: what may go out, and what the app has
-    done wrong."""
+    """Returns the part of a whole body that may go out if it differs from its Content-Length, and
+    the app's fault for the log."""
     size = len(body)
     if size > length:
         return body[:length], f"a body of {size} bytes was cut to its content-length {length}"
@@ -140,10 +140,10 @@ def fit(body: bytes, length: int) -> tuple[bytes, str]:
 
 
 def went_over(count: int) -> str:
-    """What an app has done wrong that sends so many bytes more than its Content-Length."""
+    """The fault, for the log, of an app that sends `count` bytes more than its Content-Length."""
     return f"the body went {count} bytes over"
 
 
 def ended_before(count: int) -> str:
-    """What an app has done wrong that ends so many bytes before its Content-Length."""
+    """The fault, for the log, of an app that ends `count` bytes before its Content-Length."""
     return f"the body ended {count} bytes before its content-length"

@@ -82,7 +82,8 @@ class HttpMachine:
 
     @property
     def head_so_far(self) -> bytes:
-        """Of a head that was refused, or is late, what has come of it; perhaps more."""
+        """The bytes that have come of a head that was refused or is late, perhaps with more behind
+        them."""
         return self._refused or self._buffer
 
     @property
@@ -99,7 +100,8 @@ class HttpMachine:
         self._buffer = self._buffer + data if self._buffer else data
 
     def next_request(self) -> Http1Request | None:
-        """The next request, once its head is whole. Raises RequestError: answer, then close."""
+        """Returns the next request when its head is whole. Raises RequestError, which is to be
+        answered before the close."""
         buffer = self._buffer
         if not buffer:
             return None
@@ -181,7 +183,7 @@ class HttpMachine:
     # -- writing -----------------------------------------------------------------------------
 
     def phrase(self, status: int, reason: bytes) -> None:
-        """The next response has the app's own reason phrase, if it has that status."""
+        """Gives the next response the app's own reason phrase, if it has that status."""
         self._phrase = (status, reason)
 
     def _lines(self, status: int, headers: Pairs) -> tuple[list[bytes], int | None, bool]:
@@ -190,7 +192,7 @@ class HttpMachine:
         return self._context.heads.lines(status, headers, reason)
 
     def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
-        """A complete response. Raises ResponseError if it may not be sent."""
+        """Returns a complete response to send. Raises ResponseError if it may not be sent."""
         request = self._request
         lines, length, app_closes = (
             self._context.heads.lines(status, headers)
@@ -213,7 +215,8 @@ class HttpMachine:
         return b"".join(lines)
 
     def start(self, status: int, headers: Pairs, *, close: bool = False) -> bytes:
-        """The head of a response; its body follows. Raises ResponseError if it may not be sent."""
+        """Returns the head of a response whose body follows. Raises ResponseError if it may not be
+        sent."""
         request = self._request
         lines, length, app_closes = self._lines(status, headers)
         if ends_with_head("" if request is None else request.method, status):
@@ -229,7 +232,7 @@ class HttpMachine:
         return b"".join(lines)
 
     def body(self, data: bytes) -> tuple[bytes, ...]:
-        """A framed piece of the body, as buffers to send; none if nothing is to be sent."""
+        """Returns a framed piece of the body, as buffers to send; none if nothing is to be sent."""
         framing = self._send_framing
         if not data or framing == "none":
             return ()
@@ -245,7 +248,7 @@ class HttpMachine:
         return (data,)
 
     def end(self) -> bytes:
-        """The end of the body."""
+        """Returns the end of the body to send."""
         if self._send_framing == "chunked":
             return b"0\r\n\r\n"
         if self._send_framing == "length" and self._left:

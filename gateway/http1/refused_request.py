@@ -7,7 +7,7 @@ from ..exchange.exchange import Request
 
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
 LONGEST_SHOWN: Final = 1_024
-"""Bytes of a line that are kept: a log is no place for more of what nobody takes."""
+"""Bytes of a line that are kept for the log, which needs no more of a refused request."""
 
 
 def refused_request(head: bytes) -> Request:

@@ -26,7 +26,7 @@ class Restarts:
         """`most` is the number of seconds within which all are closed, if it is below LONGEST."""
         self._longest = min(LONGEST, most)
         self._waiting: dict[Restartable, None] = {}
-        """Those that wait to be closed, in their order; each once."""
+        """The WebSockets that wait to be closed, in their order; each once."""
         self._added = False
         self._rate = 0.0
         self._allowed = 0.0

@@ -1,8 +1,8 @@
-"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket specification, spec_version 2.4), on
-whichever event loop.
+"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket specification, spec_version 2.4), on any
+event loop.
 
-The gateway does frames, pings and compression; here are events. Messages come in pieces, as large
-ones do not fit into one message of the link; the app gets and gives whole ones.
+The gateway handles frames, pings and compression, and the worker handles events. A large message
+travels over the link in pieces; the app receives and sends whole messages.
 
 **How a WebSocket ends.** An HTTP call ends with its response. A WebSocket has no such moment:
 either side may close it at any time, the connection may break, the app may return, raise, or be
@@ -16,8 +16,8 @@ not come to its end are dropped. An app that asks again gets the same event agai
 ignore it are common, and then others have a turn in between. An app that only sends would never
 hear of it, so behind the disconnect `send` raises an OSError, as ASGI 2.4 wants.
 
-The code is the client's, if the gateway could tell it. Where nobody said goodbye (the connection or
-the link broke, the gateway gave the call up) it is 1006, which stands for exactly that and never
+The code is the client's, if the gateway has one. If there was no close frame (the connection or the
+link broke, the gateway abandoned the call) it is 1006, which stands for exactly that and never
 travels (RFC 6455 section 7.1.5).
 
 *What the gateway hears*, if it does not know already:
@@ -29,8 +29,8 @@ closes                                 is closed with its code. Its own `receive
                                        as frameworks wait for a disconnect there also then
 closes before it accepted              never was one: the client gets 403, and the code goes nowhere
 returns                                is closed with 1000, in its name
-returns before it accepted             is given up (RESET): the client gets an error page
-raises                                 is given up: the gateway closes with 1011, or answers 500
+returns before it accepted             is reset (RESET): the client gets an error page
+raises                                 is reset: the gateway closes with 1011, or answers 500
                                        before the accept
 is cancelled in the midst of a send    is closed with 1011. The client has a part of a message,
                                        behind which no other may come, but a close may (RFC 6455
@@ -39,12 +39,12 @@ has no time left, as the worker stops  is closed with 1012, "service restart": c
 sends on and takes no notice           is slowed down, and ended at last (`host.unheard`)
 =====================================  =============================================================
 
-*What crosses.* Once the app has closed, the gateway's disconnect changes nothing: the first word
-stands. Once the client has left, what the app says is not sent, and it is told so.
+*What crosses.* Once the app has closed, the gateway's disconnect changes nothing: the first close
+counts. Once the client has left, messages of the app are not sent, and it is told so.
 
 *How far the app has come* is what the gateway asks when a client broke the rules (SPEC.md 7.5). It
-closes then, but the answers to what the client sent before are to go out first. The app has come to
-the end of it when it waits in `receive` and nothing is left to give: then `settle` is answered.
+closes then, but the answers to the client's earlier messages are to go out first. The app has taken
+all of them when it waits in `receive` and nothing is left to give: then `settle` is answered.
 """
 
 import logging

@@ -110,7 +110,7 @@ class HostedCall(Call, ABC):
         self.disconnected = True
 
     def confirmed(self) -> None:
-        """Its STARTED was sent; or it never will be, and the call is disconnected."""
+        """Notes that the call's STARTED was sent, or that the call is disconnected before."""
         self.session.start((self,))
 
     def disconnect(self) -> None:
@@ -326,7 +326,7 @@ class LinkSession:
     # -- saying ------------------------------------------------------------------------------
 
     def _schedule_flush(self) -> None:
-        """The link has come to have something to send."""
+        """Asks for a flush: the link has something to send."""
         if self._flush_policy.said(monotonic()):
             self.owner.schedule_flush(self)
 
@@ -358,7 +358,7 @@ class LinkSession:
     # -- ends --------------------------------------------------------------------------------
 
     def leave(self, call: HostedCall) -> None:
-        """The call has left the app, and says that it is disconnected."""
+        """Ends a call that has left the app."""
         self.owner.left(call)
         if self.link.state != "open":
             end_if_child()

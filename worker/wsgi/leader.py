@@ -1,7 +1,7 @@
 """Leader/Followers: which thread of a WSGI worker hears the links.
 
-A WSGI app blocks, so its calls run on threads, and yet somebody has to hear the links on which
-calls come. There are three obvious ways to share that out, and each fails for some app.
+A WSGI app blocks, so its calls run on threads, and yet some thread has to hear the links on which
+calls come. There are three obvious ways to share the work, and each fails for some app.
 
 **One thread hears, others run the calls** (a queue between them). Every call changes threads twice,
 and a change costs about a tenth of a millisecond: one thread has to be woken, and to be given the
@@ -10,8 +10,8 @@ compute it buys nothing, since the lock lets one thread compute at a time anyway
 
 **One thread does it all**, as an event loop does: it hears, calls the app, answers, hears. No call
 changes threads, which is the fastest way while calls only compute. But the first call that waits,
-for a database or for its client's body, makes all others wait behind it. Meanwhile nobody hears the
-links: no PING is answered, and the gateway takes the worker for hung.
+for a database or for its client's body, makes all others wait behind it. Meanwhile no thread hears
+the links: no PING is answered, and the gateway takes the worker for hung.
 
 **Every thread hears for itself.** All of them wake up for each batch, and the one that reads it has
 sixty calls of which it can run one.
@@ -27,7 +27,7 @@ things make it safe:
   takes the lead back, hears the links itself, and wakes followers for the calls that wait. So links
   are unheard for two milliseconds at most, whatever an app does.
 - A call that is about to wait for news of its own link (a body, credit) makes its thread step down
-  first, since nobody else would hear the news.
+  first, since no other thread would hear the news.
 - `leader_policy` measures how much the calls wait. Where waiting beside each other would be worth
   the changes of threads, the leader steps down, and it is a while before another is promoted.
 
@@ -57,12 +57,12 @@ import time
 from typing import Final, Literal
 
 HELD_UP: Final = 0.001
-"""Seconds that the links may go unheard: ten times what a change of threads costs, and less than
-anybody notices."""
+"""Seconds for which the links may go unheard: ten times the cost of a change of threads, and less
+than a client notices."""
 
 
 class Leadership:
-    """Who leads, of the threads of one host."""
+    """Which of a host's threads leads."""
 
     __slots__ = ("_returned", "_term", "_thread", "leader", "unheard_since")
 
@@ -74,22 +74,22 @@ class Leadership:
         """The identity of the thread that was promoted last."""
         self.unheard_since = 0.0
         """When the leader went into the app, or the lead was offered, in monotonic seconds; 0.0
-        while somebody hears the links."""
+        while a thread hears the links."""
         self._returned = threading.Lock()
-        """Locked, but when a leader has stepped down: the main thread sleeps on it."""
+        """A lock on which the main thread sleeps; it is released when a leader has stepped down."""
         self._returned.acquire()
 
     # -- the main thread ---------------------------------------------------------------------
 
     def promote_next(self, now: float) -> None:
         """Offers the lead to the follower that takes the next call."""
-        self._returned.acquire(blocking=False)  # one may have stepped down behind the last look
+        self._returned.acquire(blocking=False)  # a leader may have stepped down after the last look
         self.leader = "offered"
         self.unheard_since = now
 
     def look(self, timeout: float) -> bool:
-        """Waits until the leader steps down, so many seconds at most. Whether the leader is held
-        up, as far as can be seen without the lock: ask `is_held_up`, under it."""
+        """Waits until the leader steps down, `timeout` seconds at most. Returns whether the leader
+        seems to be held up; `is_held_up`, under the lock, says so for sure."""
         if self._returned.acquire(timeout=min(timeout, HELD_UP)):
             return False
         return self.is_held_up()
@@ -100,20 +100,20 @@ class Leadership:
         return since > 0.0 and time.monotonic() - since >= HELD_UP
 
     def take_back(self) -> None:
-        """The main thread leads, whatever the leader is doing."""
+        """Makes the main thread the leader, whatever the leader is doing."""
         self._main_leads()
 
     # -- a thread that is promoted -----------------------------------------------------------
 
     def promote(self) -> int:
-        """This thread leads. Returns the number of its term."""
+        """Makes this thread the leader. Returns the number of its term."""
         self.leader = "thread"
         self._term += 1
         self._thread = threading.get_ident()
         return self._term
 
     def still_leads(self, term: int) -> bool:
-        """Whether the lead of that term was not taken back meanwhile."""
+        """Whether the leader of this term has not lost the lead meanwhile."""
         return self._term == term and self.leader == "thread"
 
     @property
@@ -122,15 +122,15 @@ class Leadership:
         return self.leader == "thread" and self._thread == threading.get_ident()
 
     def enters_app(self, now: float) -> None:
-        """The leader is about to call the app: nobody hears the links from now on."""
+        """Notes that the leader is about to call the app, so no thread hears the links."""
         self.unheard_since = now
 
     def hears_links(self) -> None:
-        """The leader is about to hear the links."""
+        """Notes that the leader is about to hear the links."""
         self.unheard_since = 0.0
 
     def step_down(self) -> None:
-        """The leader is a follower from now on, and wakes the main thread, which leads."""
+        """Makes the leader a follower, and wakes the main thread, which leads from now on."""
         self._main_leads()
         self._returned.release()
 

@@ -20,9 +20,9 @@ from typing import Final
 SHORTEST: Final = 0.004
 """Seconds from a trial that has failed to the next one."""
 LONGEST: Final = 0.5
-"""Seconds, however many trials have failed in a row."""
+"""Seconds to the next trial at most, however many have failed in a row."""
 WORTH_IT: Final = 0.03
-"""Seconds: a trial that went well for so long has gained more than its end has cost."""
+"""Seconds of a trial after which it has gained more than its end costs."""
 SAMPLE: Final = 16
 """Calls that are judged together."""
 TOLERANCE: Final = 0.000_1
@@ -31,7 +31,7 @@ quarter of its computing time besides, since other threads need the interpreter 
 
 
 class LeaderPolicy:
-    """How often a follower is promoted."""
+    """Decides how often a follower is promoted."""
 
     __slots__ = ("_allowed_from", "_patience")
 
@@ -43,7 +43,8 @@ class LeaderPolicy:
         return now >= self._allowed_from
 
     def failed(self, now: float) -> None:
-        """The leader was held up, or its calls wait: followers are needed for a while."""
+        """Notes that a trial has failed: the leader was held up or its calls wait, so followers are
+        needed for a while."""
         worth_it = now - self._allowed_from >= WORTH_IT
         self._patience = SHORTEST if worth_it else min(self._patience * 2, LONGEST)
         self._allowed_from = now + self._patience

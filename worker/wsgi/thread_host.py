@@ -1,8 +1,8 @@
 """Hosts a WSGI app on threads.
 
 Calls wait in one queue, and threads take them. One lock guards every link (and the codec, which
-they share), the queue and the leadership. Whoever has an answer sends it on the non-blocking socket
-itself, and leaves to the leader only what the socket would not take.
+they share), the queue and the leadership. A thread with an answer sends it on the non-blocking
+socket itself, and leaves to the leader only what the socket would not take.
 
 `leader` explains which thread hears the links, and why that changes: the main thread, which hands
 the calls out to followers, or a leader among the app's threads, which hears and calls in turn.
@@ -131,8 +131,8 @@ class ThreadHost(Host):
             session.lose("a fault of the worker")
 
     def _hand_out(self) -> None:
-        """Calls have come: to a follower that is promoted, or to as many followers as there are
-        calls."""
+        """Hands the calls that have come to one follower, which is promoted, or to as many
+        followers as there are calls."""
         now = time.monotonic()
         if self._policy.may_promote(now):
             self._leadership.promote_next(now)
@@ -141,7 +141,8 @@ class ThreadHost(Host):
             self._calls.wake(len(self._calls))
 
     def _go_parallel(self) -> None:
-        """The main thread leads again, as calls wait for something: followers take those."""
+        """Makes the main thread the leader again, because calls wait for something; followers take
+        those."""
         self._policy.failed(time.monotonic())
         self._flush_pending()
         self._calls.wake(len(self._calls))
@@ -149,7 +150,7 @@ class ThreadHost(Host):
     # -- an app thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
-        """The loop of one thread."""
+        """Runs the loop of one thread."""
         context, meter = contextvars.copy_context(), WaitMeter()
         while not self._calls.closed:
             try:
@@ -161,7 +162,7 @@ class ThreadHost(Host):
         meter.close()
 
     def _turn(self, context: contextvars.Context, meter: WaitMeter) -> None:
-        """One call; if that comes with a promotion, as many as the term lasts."""
+        """Runs one call; if that comes with a promotion, as many as the term lasts."""
         with self.lock:
             self._flush_pending()
             call = self._take()
@@ -180,7 +181,8 @@ class ThreadHost(Host):
             call = self._next(term, meter)
 
     def _take(self) -> WsgiCall | None:
-        """Waits for a call that the leader leaves to others; None: there will be no more."""
+        """Waits for a call that the leader leaves to others. Returns None if there will be no
+        more."""
         while not self._calls.closed:
             if self._calls and self._leadership.leader != "thread":
                 call = self._calls.pop()
@@ -198,7 +200,8 @@ class ThreadHost(Host):
     # -- the leader among the app's threads --------------------------------------------------
 
     def _next(self, term: int, meter: WaitMeter) -> WsgiCall | None:
-        """Settles the call that has ended. The next one, or None: this thread leads no more."""
+        """Finishes the call that has ended. Returns the next one, or None if this thread leads no
+        more."""
         now = time.monotonic()
         with self.lock:
             if not self._leadership.still_leads(term):
@@ -247,15 +250,15 @@ class ThreadHost(Host):
             )
 
     def waits(self) -> None:
-        """This thread is about to wait for news from a link: if it leads, it steps down, so that
-        another hears them."""
+        """Has this thread step down, if it leads: it is about to wait for news from a link, and
+        another has to hear them."""
         if self._leadership.is_leader:
             self._leadership.step_down()
             self._go_parallel()
 
     def answered(self, session: LinkSession) -> None:
-        """A response is whole, and its call still runs. A leader sends it when that has ended, so
-        that both go as one message; if that takes long, whoever takes the lead back does."""
+        """Sends a response that is whole while its call still runs. A leader sends it when the call
+        has ended, so that both go as one message. If that takes long, the main thread sends it."""
         if not self._leadership.is_leader:
             session.flush()
 

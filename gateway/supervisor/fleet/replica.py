@@ -11,14 +11,14 @@ the new one, or another reload, comes in the middle of that, and the name has th
 
 What happens to one of them means something else for each. A worker that dies while it serves
 leaves a gap that is filled at once. One that dies before it was ready is a failed start: to try
-again at once would only fail again. If it was to replace somebody, nothing is missing: the other
+again at once would only fail again. If it was to replace another one, nothing is missing: the other
 serves on. And one that was asked to leave has done what it should. Besides, they are processes:
-nothing can be relied on. Each may die at any moment, and what it says may be late: "I am ready"
-from one that has just been told to go was on its way already.
+nothing can be relied on. Each may die at any moment, and its reports may be late: "I am ready" from
+one that has just been told to go was on its way already.
 
-So one word says both, what a process is to its replica and how far it has come: its *stage*. What
-can happen comes in any order, and there are too many pairs of a stage and an event to get right
-in scattered conditions. Hence the table below, which has every one.
+So one word, its *stage*, says both what a process is to its replica and how far it has come. Events
+come in any order, and there are too many pairs of a stage and an event to get right in scattered
+conditions. Hence the table below, which has every one.
 
     fill                                     replace
       |                                         |

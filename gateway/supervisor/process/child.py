@@ -46,7 +46,7 @@ Hear = Callable[[Report | NotUnderstood], None]
 
 
 class ChannelledProcess(ABC):
-    """A running child, whoever is its parent."""
+    """A running child, started by the supervisor or forked by a zygote."""
 
     def __init__(self, sock: socket.socket, unread: bytes = b"") -> None:
         """`sock`: our end of its channel, which does not block; `unread`: what older code of this
