@@ -472,6 +472,16 @@ LATE: dict[str, list[Step]] = {
         hears_a_cut(200),
         is_over("closed"),
     ],
+    "what comes while the last answer is taken is not looked at": [
+        asks(fields=CLOSE),
+        reads(False),
+        answers(200, BIG),
+        sends(GET),
+        reads(True),
+        hears(200, BIG, SAYS_CLOSE),
+        is_over(),
+        asked(1),
+    ],
     "an answer that closes has its own time": [
         asks("POST", size=9, last=False),
         reads(False),
@@ -508,8 +518,11 @@ BODIES: dict[str, list[Step]] = {
     "the rest of a body is read while its answer is taken, and not looked at": [
         takes(0),
         asks("POST", size=9_000_000, last=False),
+        pours(1_000_000),
+        is_not_read(),
         reads(False),
         answers(200, BIG),
+        is_read(),
         pours(1_000_000),
         is_read(),
         source_heard(b""),
@@ -635,6 +648,15 @@ BODIES: dict[str, list[Step]] = {
         answers(200, b"x"),
         hears(200, b"x", SAYS_NOTHING),
         goes_on(),
+    ],
+    "nor is the first, of a body that has waited for its turn": [
+        sends(GET),
+        sends(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n"),
+        pours(200_000),
+        answers(200, b"1"),
+        asked(2),
+        pieces_at_most(MAX_BODY),
+        source_heard(bytes(200_000), complete=True),
     ],
     "no piece is larger than a message": [
         asks("POST", body=bytes(300_000), size=300_000),
@@ -890,6 +912,11 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize("row", ROWS)
 def test_row(stage: Stage, row: str) -> None:
     play(stage, ROWS[row])
+
+
+def test_a_stop_waits_for_idle_connections_for_a_second_at_most() -> None:
+    assert 0.6 < FIRST_BYTE_OF_NEXT <= 1.0 - IDLE_LINGER
+    assert IDLE_LINGER < LINGER
 
 
 def test_no_keep_alive() -> None:
