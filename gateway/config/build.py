@@ -26,13 +26,13 @@ def gateway_settings(
     run_dir: str,
     listeners: Sequence[ListenerSettings],
     *,
-    door: str = "1",
+    listener_name: str = "1",
     await_workers: bool = False,
 ) -> GatewaySettings:
     return GatewaySettings(
         gateway=gateway,
         run_dir=run_dir,
-        door=door,
+        door=listener_name,
         await_workers=await_workers,
         listeners=tuple(listeners),
         pools=tuple(

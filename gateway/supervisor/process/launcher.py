@@ -35,7 +35,7 @@ class Launcher:
         self._zygotes: dict[tuple[str, int], Zygote] = {}
         """(Pool, generation) -> the zygote that forks its workers."""
         self._waiting: Counter[tuple[str, int]] = Counter()
-        self._doors: dict[int, str] = {}
+        self._listener_names: dict[int, str] = {}
         """Pid of a gateway -> the name of its worker listeners' sockets."""
 
     def gateway(self, config: Config, order: Spawn, *, await_workers: bool) -> ChildProcess:
@@ -55,13 +55,13 @@ class Launcher:
             )
         ]
         earlier = self._starts[number]
-        door = f"{number}.{earlier}" if earlier else f"{number}"
+        listener_name = f"{number}.{earlier}" if earlier else f"{number}"
         settings = gateway_settings(
             config,
             number,
             self._plan.run_dir,
             listeners,
-            door=door,
+            listener_name=listener_name,
             await_workers=await_workers,
         )
         copies: list[int] = []
@@ -76,7 +76,7 @@ class Launcher:
         )
         process = spawn(launch, self._nursery)
         self._starts[number] += 1
-        self._doors[process.pid] = door
+        self._listener_names[process.pid] = listener_name
         return process
 
     def _key_copies(self) -> KeyCopies:
@@ -90,21 +90,21 @@ class Launcher:
         """Gateway's number -> how often such a gateway was started."""
         return dict(self._starts)
 
-    def door(self, pid: int) -> str:
+    def listener_name(self, pid: int) -> str:
         """The name of a gateway's worker listeners' sockets; "" for a worker."""
-        return self._doors.get(pid, "")
+        return self._listener_names.get(pid, "")
 
-    def resume(self, starts: Mapping[int, int], doors: Mapping[int, str]) -> None:
+    def resume(self, starts: Mapping[int, int], listener_names: Mapping[int, str]) -> None:
         self._starts.update(starts)
-        self._doors.update(doors)
+        self._listener_names.update(listener_names)
 
     def gateway_ended(self, pid: int) -> None:
         """Removes the worker listeners' sockets of a gateway that could not do so itself."""
-        door = self._doors.pop(pid)
+        listener_name = self._listener_names.pop(pid)
         with suppress(OSError):
             for entry in os.scandir(self._plan.run_dir):
                 if entry.is_dir(follow_symlinks=False):
-                    remove_socket(os.path.join(entry.path, f"{door}.sock"))
+                    remove_socket(os.path.join(entry.path, f"{listener_name}.sock"))
 
     def worker(self, config: Config, pool: PoolConfig, order: Spawn) -> ChildProcess:
         """Raises OSError."""

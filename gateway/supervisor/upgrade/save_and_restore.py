@@ -57,7 +57,7 @@ def save(
                 now,
                 channel=processes[process.id].channel,
                 unread=processes[process.id].unread,
-                door=launcher.door(process.pid),
+                listener_name=launcher.listener_name(process.pid),
                 links=fleet.links.of_gateway(process.id),
             )
             for process in fleet.processes.values()
@@ -72,7 +72,7 @@ def saved_child(
     *,
     channel: int,
     unread: bytes = b"",
-    door: str = "",
+    listener_name: str = "",
     links: dict[str, list[int]],
 ) -> SavedChild:
     return SavedChild(
@@ -90,7 +90,7 @@ def saved_child(
         role=SAVED[process.replica.role(process)],
         why=process.why,
         recycle_why=process.recycle_why,
-        door=door,
+        listener_name=listener_name,
         links=links,
     )
 

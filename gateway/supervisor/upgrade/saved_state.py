@@ -49,8 +49,8 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     """Why it leaves."""
     recycle_why: str = msgspec.field(name="wish", default="")
-    door: str = ""
-    """Of a gateway."""
+    listener_name: str = msgspec.field(name="door", default="")
+    """Of a gateway: the name of its worker listeners' sockets."""
     links: dict[str, list[int]] = {}
     """Of a gateway: pool -> the workers that it may use."""
 
