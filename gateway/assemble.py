@@ -132,7 +132,7 @@ async def run_gateway(
             for pool in pools.values():
                 pool.wind_down()
             report(GatewayDraining())  # a worker that ends from now on cannot come back here
-            await service.drain(owner.give_up)
+            await service.drain(owner.fail_waiting)
             for pool in pools.values():
                 pool.drain()
             if any(pool.members for pool in pools.values()):
@@ -217,9 +217,9 @@ class PoolsOwner:
     def workers_changed(self, pool: str, workers: Workers) -> None:
         self._report(PoolWorkers(pool, workers))
 
-    def give_up(self) -> None:
+    def fail_waiting(self) -> None:
         for pool in self._pools.values():
-            pool.give_up()
+            pool.fail_waiting()
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         if self.state is not None:

@@ -113,7 +113,7 @@ class Source(Protocol):
         at once."""
         ...
 
-    def give_up(self, code: int, reason: str) -> None:
+    def abandon(self, code: int, reason: str) -> None:
         """Abandons the response: no client waits for it any more. `code` is one of RESET's."""
         ...
 

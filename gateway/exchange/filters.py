@@ -223,9 +223,9 @@ class FilterChain:
         if count and self._source is not None and self._state == "body":
             self._source.consumed(count)
 
-    def give_up(self, code: int, reason: str) -> None:
+    def abandon(self, code: int, reason: str) -> None:
         if self._source is not None:
-            self._source.give_up(code, reason)
+            self._source.abandon(code, reason)
 
     def _ask(self) -> None:
         """Gives credit for bytes without output, at the end of a turn."""

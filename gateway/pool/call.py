@@ -209,7 +209,7 @@ class PoolCall(Call):
         if self.member is not None and self.request == "complete" and self.response != "ended":
             self.member.machine.event(self, event)
 
-    def give_up(self, code: int, reason: str) -> None:
+    def abandon(self, code: int, reason: str) -> None:
         self.forget_body()
         self.exchange = None
         if self.member is not None and self.request != "reset" and self.response != "ended":

@@ -353,7 +353,7 @@ class Member(PoolMember):
         request = exchange.request
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s was refused: %s", request.method, path, error)
-        call.give_up(CLIENT_GONE, "the response was refused")
+        call.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_reason(f"The app's response was refused: {error}")
         return exchange.sink.fail(exchange, 500, "The app's response was not valid HTTP.")
 

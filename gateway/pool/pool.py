@@ -286,7 +286,7 @@ class Pool:
             return  # the app would take more of the body, so the client is late and not the app
         if call.member is not None:
             call.member.count(504)
-        call.give_up(TIMED_OUT, "request timeout")
+        call.abandon(TIMED_OUT, "request timeout")
         exchange.sink.fail(exchange, 504, "The app did not answer in time.", "request-timeout")
 
     def _why_waiting(self) -> tuple[str, str]:
@@ -336,7 +336,7 @@ class Pool:
         for member in list(self.members):
             member.wind_down()
 
-    def give_up(self) -> None:
+    def fail_waiting(self) -> None:
         """Answers all clients that still wait with an error: the gateway's time to finish is
         over."""
         while self._queue.has_waiter():
@@ -344,7 +344,7 @@ class Pool:
         for call in [call for call in self.running if call.exchange is not None]:
             exchange = call.exchange
             if exchange is not None and not exchange.status:
-                call.give_up(SHUTDOWN, "the gateway ends")
+                call.abandon(SHUTDOWN, "the gateway ends")
                 exchange.sink.fail(
                     exchange,
                     504,

@@ -174,7 +174,7 @@ class ExchangeSink:
                 unread, self, endpoint, service.clock(), service.observers
             )
         elif exchange.source is not None:
-            exchange.source.give_up(CLIENT_GONE, error.sentence)
+            exchange.source.abandon(CLIENT_GONE, error.sentence)
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
     def taken(self, sent: int, kept: int) -> None:
@@ -189,7 +189,7 @@ class ExchangeSink:
         if exchange is None:
             return False
         if exchange.source is not None:
-            exchange.source.give_up(CLIENT_GONE, "the client went away")
+            exchange.source.abandon(CLIENT_GONE, "the client went away")
         exchange.abandon(why, self._service.clock())
         return True
 
@@ -279,7 +279,7 @@ class ExchangeSink:
         """Answers in place of the app's response, which may not reach the wire."""
         log_app_fault(exchange, f"was refused: {error}")
         if exchange.source is not None:
-            exchange.source.give_up(CLIENT_GONE, "the response was refused")
+            exchange.source.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_reason(f"The app's response was refused: {error}")
         return self.fail(exchange, 500, "The app's response was not valid HTTP.")
 

@@ -138,10 +138,10 @@ class Service:
         self._accepting.cancel()
         await self._listeners_closed.wait()
 
-    async def drain(self, give_up: Callable[[], None]) -> None:
+    async def drain(self, fail_waiting: Callable[[], None]) -> None:
         """Finishes what is under way, and returns when every connection is gone. At the end of the
-        graceful timeout, which includes the delay, `give_up` answers all that can still be answered
-        with an error, and the rest is cut."""
+        graceful timeout, which includes the delay, `fail_waiting` answers all that can still be
+        answered with an error, and the rest is cut."""
         state = self._state
         graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
         state.draining = True
@@ -150,7 +150,7 @@ class Service:
         state.restarts.sweep(monotonic())
         with trio.move_on_after(max(0.0, graceful - delay)):
             await self._all_gone.wait()
-        give_up()
+        fail_waiting()
         with trio.move_on_after(LAST_WORDS):
             await self._all_gone.wait()
         if state.connections:

@@ -259,11 +259,11 @@ def an_empty_end(scene: SourceScene) -> None:
 
 def giving_up(scene: SourceScene) -> None:
     scene.turn()
-    scene.source.give_up(CLIENT_GONE, "nobody waits")
+    scene.source.abandon(CLIENT_GONE, "nobody waits")
     scene.turn()
     assert scene.is_given_up()
     scene.source.consumed(0)
-    scene.source.give_up(CLIENT_GONE, "and nobody comes back")
+    scene.source.abandon(CLIENT_GONE, "and nobody comes back")
     scene.turn()
 
 

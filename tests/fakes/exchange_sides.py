@@ -73,7 +73,7 @@ class FakeClient:
         if not self.over:
             self.over = True
             if exchange.source is not None:
-                exchange.source.give_up(CLIENT_GONE, "the client went away")
+                exchange.source.abandon(CLIENT_GONE, "the client went away")
             exchange.abandon("The client went away.", exchange.opened)
 
     # -- the request's body ------------------------------------------------------------------
@@ -142,7 +142,7 @@ class FakeSource:
     def consumed(self, count: int) -> None:
         self.taken += count
 
-    def give_up(self, code: int, reason: str) -> None:
+    def abandon(self, code: int, reason: str) -> None:
         self.given_up += 1
         self.why = (code, reason)
 
@@ -211,8 +211,8 @@ class PushingSource(FakeSource):
         assert self.ahead >= 0, "credit for more than was sent"
         self._push()
 
-    def give_up(self, code: int, reason: str) -> None:
-        super().give_up(code, reason)
+    def abandon(self, code: int, reason: str) -> None:
+        super().abandon(code, reason)
         self._exchange = None
 
 

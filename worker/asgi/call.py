@@ -144,7 +144,7 @@ class AsgiCall(HostedCall):
             if raised is not None:
                 self._raised(raised)
             elif self.awaited and not self._client_left:
-                self._give_up(APP_FAILED, "the call was cancelled")
+                self._log_and_fail(APP_FAILED, "the call was cancelled")
             if passing is error:
                 raise
             if passing is not None:
@@ -157,7 +157,7 @@ class AsgiCall(HostedCall):
     def _returned(self) -> None:
         """Ends the call of an app that has returned before its response was complete."""
         if self.awaited:
-            self._give_up(BAD_RESPONSE, "the app returned without a complete response")
+            self._log_and_fail(BAD_RESPONSE, "the app returned without a complete response")
 
     async def receive(self) -> AsgiEvent:
         while True:
@@ -346,10 +346,10 @@ class AsgiCall(HostedCall):
     def _broken_off(self) -> None:
         """Ends the response or WebSocket: a message has begun and will not end."""
         if self.awaited:
-            self._give_up(APP_FAILED, "a send was cancelled in the middle of a body")
+            self._log_and_fail(APP_FAILED, "a send was cancelled in the middle of a body")
             self.wake()
 
-    def _give_up(self, code: int, reason: str) -> None:
+    def _log_and_fail(self, code: int, reason: str) -> None:
         logger.error("%s: %s", call_name(self.message), reason)
         self.fail(code, reason)
 

@@ -169,11 +169,11 @@ class WebSocketCall(AsgiCall):
         if self.disconnected:
             return
         if self._phase == "connecting":
-            self._give_up(APP_FAILED, "the app returned without accepting or refusing")
+            self._log_and_fail(APP_FAILED, "the app returned without accepting or refusing")
         elif self._phase == "open":
             self._say_close(NORMAL, "")
         elif self._phase == "denying":
-            self._give_up(APP_FAILED, "the app returned without a complete response")
+            self._log_and_fail(APP_FAILED, "the app returned without a complete response")
 
     async def receive(self) -> AsgiEvent:
         if not self._connect_told:

@@ -281,7 +281,7 @@ class LinkSession:
             elif call.event_arrived(message[2]):
                 self.owner.abandoned(call, CLIENT_GONE)
         elif message[0] == RESET:
-            self._give_up(call, message[2])
+            self._abandon(call, message[2])
         elif message[0] == PING:
             self.link.pong(message[1], self.owner.vitals())
         elif message[0] == HELLO:
@@ -409,9 +409,9 @@ class LinkSession:
         for each in list(self.link.calls.values()):
             call = cast("HostedCall", each)
             if not call.disconnected:
-                self._give_up(call, LOST)
+                self._abandon(call, LOST)
 
-    def _give_up(self, call: HostedCall, code: int) -> None:
+    def _abandon(self, call: HostedCall, code: int) -> None:
         """Abandons a call: no client waits for its response. If that is complete, the app may still
         have work to do (SPEC.md 6.4); only a shutdown or a deadline hurries it."""
         call.disconnect()

@@ -173,7 +173,7 @@ def test_a_gateway_without_new_clients_says_so_with_every_call() -> None:
         one.say()
         source = exchange.source
         assert isinstance(source, PoolCall)
-        source.give_up(CLIENT_GONE, "its client has left")
+        source.abandon(CLIENT_GONE, "its client has left")
         submit(p, "POST", more=True)
         p.wind_down()
         submit(p)

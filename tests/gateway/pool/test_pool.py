@@ -84,7 +84,7 @@ def test_who_left_the_queue_makes_room() -> None:
     submit(p)
     gone, _ = submit(p)
     assert gone.source is not None
-    gone.source.give_up(CLIENT_GONE, "the client went away")
+    gone.source.abandon(CLIENT_GONE, "the client went away")
     third = submit(p)[1]
     assert third.failed is None
     member.answer(member.calls[0])
@@ -227,7 +227,7 @@ def test_the_load_of_a_pool() -> None:
     submit(p)
     assert p.load() == PoolLoad(queued=2, running=3, slots=3, oldest_waiter=1.0)
     assert gone.source is not None
-    gone.source.give_up(CLIENT_GONE, "the client went away")
+    gone.source.abandon(CLIENT_GONE, "the client went away")
     p.sweep(103.5)
     assert p.load() == PoolLoad(queued=1, running=3, slots=3, oldest_waiter=2.5)
     two.graded("hung")

@@ -90,7 +90,7 @@ def test_nothing_stays_kept(end: str) -> None:
     if end == "answered":
         one.answer(one.calls[0])
     elif end == "given up":
-        call.give_up(CLIENT_GONE, "")
+        call.abandon(CLIENT_GONE, "")
     else:
         two.slots = 8
         one.die() if end == "lost" else p.refused(call)

@@ -178,7 +178,7 @@ def test_a_held_body_is_asked_for_only_when_the_app_wants_it(asgi: GatewayPeer) 
 # -- disconnects -------------------------------------------------------------------------------
 
 
-def give_up(peer: GatewayPeer, call: PeerCall) -> None:
+def abandon(peer: GatewayPeer, call: PeerCall) -> None:
     peer.link.reset(call, CLIENT_GONE, "the client is gone")
     peer.flush()
     peer.until(lambda: call.ended)
@@ -189,7 +189,7 @@ def test_a_disconnect_reaches_receive_and_send_does_nothing(asgi: GatewayPeer) -
     call = asgi.open(scope(path=b"/waits_for_disconnect"))
     asgi.flush()
     asgi.quiet(0.05)
-    give_up(asgi, call)
+    abandon(asgi, call)
     after = asgi.get("/stats").json
     assert after["disconnects"] == before["disconnects"] + 1
     assert after["errors"][len(before["errors"]) :] == [None]
@@ -201,7 +201,7 @@ def test_a_disconnect_in_the_middle_of_the_body(asgi: GatewayPeer) -> None:
     call = asgi.open(scope("POST", b"/waits_for_disconnect"), b"part", more=True)
     asgi.flush()
     asgi.quiet(0.05)
-    give_up(asgi, call)
+    abandon(asgi, call)
     assert asgi.get("/stats").json["disconnects"] == before + 1
 
 
@@ -212,7 +212,7 @@ def test_a_disconnect_wakes_a_send_that_waits_for_credit(asgi: GatewayPeer) -> N
     call = asgi.open(scope(path=b"/blocks_while_sending"))
     asgi.flush()
     asgi.until(lambda: len(call.body) == WINDOW)
-    give_up(asgi, call)
+    abandon(asgi, call)
     asgi.take_bodies = True
     assert asgi.get("/stats").json["errors"][before:] == [5_000_000]
 
@@ -222,7 +222,7 @@ def test_a_call_given_up_in_the_batch_that_opened_it_never_meets_the_app(
 ) -> None:
     before = asgi.get("/stats").json
     call = asgi.open(scope(path=b"/waits_for_disconnect"))
-    give_up(asgi, call)
+    abandon(asgi, call)
     assert asgi.get("/stats").json == before
 
 
