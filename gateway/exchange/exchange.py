@@ -372,6 +372,10 @@ class Exchange:
         """Gives a response of this status the app's own reason phrase."""
         self.phrase = (status, phrase)
 
+    def forget_phrase(self) -> None:
+        """Drops the app's own reason phrase, because its response was refused."""
+        self.phrase = None
+
     def give_reason(self, reason: str) -> None:
         """Notes why the gateway answers instead of the app; the first reason stays."""
         self.reason = self.reason or reason

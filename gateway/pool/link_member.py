@@ -352,7 +352,7 @@ class Member(PoolMember):
         """Answers an exchange whose app has sent a malformed event. Returns the status."""
         request = exchange.request
         path = request.path.decode("ascii")
-        log.error("the app's response to %s %s was refused: %s", request.method, path, error)
+        log.error("the app's response to %s %s: was refused: %s", request.method, path, error)
         call.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_reason(f"The app's response was refused: {error}")
         return exchange.sink.fail(exchange, 500, "The app's response was not valid HTTP.")

@@ -280,6 +280,7 @@ class ExchangeSink:
         log_app_fault(exchange, f"was refused: {error}")
         if exchange.source is not None:
             exchange.source.abandon(CLIENT_GONE, "the response was refused")
+        exchange.forget_phrase()  # it may be what was refused, and the page may have its status
         exchange.give_reason(f"The app's response was refused: {error}")
         return self.fail(exchange, 500, "The app's response was not valid HTTP.")
 

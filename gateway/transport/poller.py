@@ -78,7 +78,9 @@ class Poller:
         self._calls: deque[Callable[[], None]] = deque()
         """Functions to be called in the next turn; other threads append to it."""
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._close_wakeup = weakref.finalize(self, os.close, self._wakeup)
+        # The finalizer closes it, when nobody has the poller any more. Until then a thread may be
+        # about to write, and the number must not be another file's by then.
+        weakref.finalize(self, os.close, self._wakeup)
         # Edge-triggered: each write is reported once, and need not be read.
         self._epoll.register(self._wakeup, READ | select.EPOLLET)
         self._is_over = False
@@ -123,7 +125,8 @@ class Poller:
 
     def call_soon_threadsafe(self, call: Callable[[], None]) -> None:
         """Has `call` called in the next turn, which comes at once. Any thread may use it: other
-        threads may not touch an exchange, and hand over what they have this way."""
+        threads may not touch an exchange, and hand over what they have this way. A call that comes
+        when `run` has ended is dropped."""
         self._calls.append(call)
         self._wake()
 
@@ -146,7 +149,6 @@ class Poller:
             self._flush()
             self._is_over = True
             self._epoll.close()
-            self._close_wakeup()
 
     def _round(self) -> None:
         """Runs turns until there is nothing to do for a while, or trio has something to do."""

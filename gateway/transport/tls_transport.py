@@ -110,8 +110,11 @@ class TlsTransport(ClientSocket):
             super().close()
 
     def _say_end(self) -> None:
-        """Sends close_notify (RFC 8446 section 6.1)."""
-        try:
-            super().send(self._session.close())
-        except OSError:
-            pass  # the client is gone
+        """Sends close_notify (RFC 8446 section 6.1), if there is room for it. It is never kept: the
+        socket is shut next. To send the rest of it then would fail, as if the client had gone
+        before it took the response."""
+        if not self.kept:
+            try:
+                self._sock.send(self._session.close())
+            except OSError:
+                pass  # there is no room, or the client is gone

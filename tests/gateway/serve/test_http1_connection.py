@@ -51,6 +51,7 @@ from .stage import (
     next_source,
     not_logged,
     passes,
+    phrases,
     play,
     pours,
     reads,
@@ -177,6 +178,14 @@ KEEP_ALIVE: dict[str, list[Step]] = {
         answers(200, b"x", ((b"connection", b"close"),)),
         hears(200, b"x", SAYS_CLOSE),
         is_over(),
+    ],
+    "a reason phrase that is no valid HTTP": [
+        asks(),
+        phrases(500, b"a\0b"),
+        answers(500, b"x", returns=500),
+        hears(500, holds=b"not valid HTTP.", reason=b"Internal Server Error"),
+        said("error: the app's response to GET /: was refused: 500 "),
+        goes_on(),
     ],
     "an HTTP/1.0 response ends with the connection": [
         sends(b"GET / HTTP/1.0\r\n\r\n"),

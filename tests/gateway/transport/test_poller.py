@@ -1,5 +1,6 @@
 """The poller's barriers: an owner that fails ends, and nobody else notices."""
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -151,6 +152,21 @@ async def test_the_next_turn_comes_at_once_for_what_is_said_outside_of_one() -> 
     poller.at_end_of_turn(lambda: told.append("behind the end"))
     poller.call_soon_threadsafe(lambda: None)
     assert told[1:] == ["behind the end"]
+
+
+async def test_a_thread_that_is_late_writes_to_no_other_s_file() -> None:
+    """It has seen that the poller runs, and writes when the poller has ended."""
+    poller = Poller()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    number = poller._wakeup
+    os.eventfd_write(number, 1)
+    del poller, nursery
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.eventfd_write(number, 1)
 
 
 def test_what_fails_in_a_handed_over_call_is_its_own(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
 """Each transport passes the same exam."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from propylon.gateway.tls.certificates import Certificates
@@ -76,6 +76,21 @@ def test_tls_takes_over_what_the_handshake_has_left(held: Certificates) -> None:
         assert heard + pair.client_reads_all() == LARGE
         assert (owner.room, later.room > 0) == (0, True)
         above.reset()
+
+
+def test_the_end_is_not_said_where_there_is_no_room(held: Certificates) -> None:
+    """All was sent, and is still with the kernel, which takes no more. If close_notify were kept,
+    the shut socket would call for it, and the error would look as if the client had gone."""
+    with closing(TlsPair(held.session())) as pair:
+        owner = Owner(pair.transport)
+        pair.transport.join(owner)
+        with suppress(BlockingIOError):
+            while pair.ours.send(b"x"):
+                pass
+        pair.transport.shut_writing()
+        assert (pair.transport.kept, pair.transport.blocked) == (0, False)
+        pair.turn()
+        assert owner.room == 0
 
 
 def test_the_end_is_the_socket_s_too(make: Make) -> None:
