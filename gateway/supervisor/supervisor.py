@@ -261,6 +261,8 @@ class Supervisor:
     def _all_is_done(self, by: float) -> bool:
         if self._inbox.statistics().current_buffer_used or not self._operations.idle:
             return False
+        if any(process.has_ended for process in self._processes.values()):
+            return False  # the fleet is about to hear of its end; there is no channel to hand over
         return self._control.idle or trio.current_time() >= by
 
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:

@@ -76,6 +76,11 @@ class ChannelledProcess(ABC):
         return self._sock.fileno()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, and its channel is closed."""
+        return self._sock.fileno() < 0
+
+    @property
     def unread(self) -> bytes:
         """The beginning of a line that has not come to its end."""
         return self._channel.unread

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import trio
@@ -87,9 +87,11 @@ def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
         for number in held:  # other threads, which do not block them, may have got some
             signal.pthread_kill(threading.get_ident(), number)
         os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
-    except OSError as error:
+    except Exception as error:  # whatever it is, the children need this process
         os.environ.pop(VARIABLE, None)
         for number in passed:
-            os.set_inheritable(number, False)
+            with suppress(OSError):  # one that is not open may be what has failed
+                os.set_inheritable(number, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
-        return f"{sys.executable} cannot be run: {error.strerror}"
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return f"{sys.executable} cannot be run: {why}"

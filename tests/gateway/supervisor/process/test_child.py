@@ -118,3 +118,11 @@ async def test_orders_wait_for_a_child_that_does_not_read(sockets: Sockets) -> N
                 await trio.testing.wait_all_tasks_blocked()
         assert heard.splitlines()[:-2] == [b"ended %d" % number for number in range(600)]
         child.gone.set()
+
+
+async def test_one_that_has_ended_has_no_channel_any_more(sockets: Sockets) -> None:
+    child = Child(sockets[0])
+    child.gone.set()
+    assert not child.has_ended
+    await child.run(lambda _: None)
+    assert child.has_ended
