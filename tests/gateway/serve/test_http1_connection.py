@@ -3,6 +3,7 @@
 What any version does with an exchange stands in `exchange_rows`.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -950,3 +951,33 @@ def test_what_is_refused_before_it_is_http() -> None:
         play(stage, row, opened=True)
         (exchange,) = stage.ended
         assert (exchange.request.method, exchange.request.target) == ("GET", b"/x")
+
+
+def test_nothing_of_a_connection_waits_for_the_collector() -> None:
+    """A gateway freezes what it has and collects seldom, so a cycle in each connection, or in each
+    request, would be memory that is held for long."""
+    rows = {**KEEP_ALIVE, **LATE, **UPGRADES, **GONE}
+    stages: list[Stage] = []  # what they share lives on
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for row in (
+            "an answer that was to close",
+            "cut while it lingers",
+            "half a head",
+            "a client that takes nothing of an answer",
+            "the app accepts",
+            "the app refuses",
+            "when the end is written",
+        ):
+            with closing(Stage(Http1Framing())) as stage:
+                stages.append(stage)
+                play(stage, rows[row])
+            stage.exchanges.clear()
+            stage.ended.clear()
+            gc.collect()
+            left = {type(one) for one in gc.garbage if type(one).__module__.startswith("propylon.")}
+            assert not left, row
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
