@@ -672,12 +672,6 @@ def source_heard(stage: Stage, body: bytes, *, complete: bool | None = None, of:
 
 
 @step
-def second_source_heard(stage: Stage, body: bytes) -> None:
-    """Of what was to be sent again, and of the rest."""
-    assert b"".join(stage.source.got) == body
-
-
-@step
 def source_sent(stage: Stage, count: int, *, of: int = -1) -> None:
     """So much of its response's body has gone to the client, as far as it knows."""
     assert stage.until(lambda: source_of(stage.exchanges[of]).taken >= count)
