@@ -209,10 +209,10 @@ class Pool:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
-        """The worker has refused the call before the app was called. The slot is not free before
-        END."""
+        """The worker has refused the call, before the app was called unless it contradicts itself.
+        The slot is not free before END."""
         call.count_refusal()
-        if not self._try_again(call, started=False):
+        if not self._try_again(call, started=call.started):
             self._fail(call, 502, "The workers of this app refused this request.")
 
     def _lost(self, call: PoolCall, reason: str) -> None:

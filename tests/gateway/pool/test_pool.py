@@ -55,6 +55,19 @@ def test_a_refused_call_goes_elsewhere_once() -> None:
     assert client.failed[0] == 502
 
 
+def test_a_call_that_was_refused_behind_its_start_is_not_done_twice() -> None:
+    p = pool()
+    one, two = LinkedMember(p), LinkedMember(p)
+    _, client = submit(p, "POST")
+    one.worker.started([one.calls[0]])
+    one.exchange_bytes()
+    (call,) = p.running
+    p.refused(call)
+    assert not two.calls
+    assert client.failed is not None
+    assert client.failed[0] == 502
+
+
 def test_the_queue_is_in_order_and_a_free_slot_empties_it() -> None:
     p = pool()
     member = LinkedMember(p)
