@@ -5,7 +5,7 @@ protocol only: no trio in an asyncio or WSGI worker, and nothing of the gateway.
 
 Reading order: `settings` -> `app` (loads the app) -> `host` (links to gateways, and what all hosts
 share) -> `asgi`, `wsgi` (calls of the app, and what runs them) -> `process` (the process beside the
-app) -> `command_line`, `run`.
+app) -> `command_line` (`older_flags`), `run`.
 
 Apps may import `shutdown_event` from here, and nothing else.
 """

@@ -85,6 +85,26 @@ def test_flags_instead_of_a_pipe(channel: int | None, sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
+def test_flags_of_the_version_before_are_settings() -> None:
+    """It starts workers until it is upgraded, also to replace one that has crashed."""
+    words = [
+        "main:app", "--pool=web", "--worker-id=3", "--child-id=70", "--generation=2", "--run-dir=r",
+        "--interface=wsgi", "--factory", "--app-dir=/a", "--python-path=/b", "--python-path=/c=d",
+        "--loop=auto", "--threads=8", "--slots=5", "--graceful-timeout=9.0", "--warm-up=/",
+        "--workers-max-rss=1000", "--header-map=refuse", "--log-file=log", "--colour",
+    ]  # fmt: skip
+    found = read_settings(parse([*words, "--leash-fd=8"]))
+    assert found == WorkerSettings(
+        app="main:app", pool="web", worker_id=3, child_id=70, generation=2, run_dir="r",
+        interface="wsgi", factory=True, app_dir="/a", pythonpath=("/b", "/c=d"), loop="auto",
+        threads=8, limit_concurrency=5, graceful_timeout=9.0, warm_up=("/",), workers_max_rss=1000,
+        header_map="refuse", log_file="log", colour=True, started=found.started,
+    )  # fmt: skip
+    with pytest.raises(SettingsError) as caught:
+        read_settings(parse([*words, "--leash-fd=8", "--preload"]))
+    assert str(caught.value) == NEWER_CODE
+
+
 def test_a_pipe_is_read_and_closed(tmp_path: Path) -> None:
     path = tmp_path / "settings"
     path.write_text(json.dumps({**LEAST, "zygote": True}))
