@@ -9,6 +9,9 @@ import pytest
 
 from .guarded.write_guard import INHERITED, guard, may_write
 
+# Exams and stages assert for many tests: what was wrong is to be seen there too.
+pytest.register_assert_rewrite("tests.fakes", "tests.gateway.serve.stage")
+
 GUARD = guard()
 os.environ[INHERITED] = os.pathsep.join(may_write())
 os.environ["PYTHONPATH"] = os.pathsep.join(
