@@ -13,12 +13,14 @@ from ..gateway_peer import TIMEOUT, GatewayPeer, Listener, PeerCall, WorkerProce
 ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
 WSGI = ("wsgi_apps:application",)
-HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
 UVLOOP = ("asgi_apps:app", "--loop", "uvloop")
+# The worker's own rules are the same on every loop; each of them has its day in the slow tests.
+ON_TRIO = pytest.param(TRIO, marks=pytest.mark.slow)
+HOSTS = pytest.mark.parametrize("host", [ASGI, ON_TRIO, WSGI], ids=["asyncio", "trio", "threads"])
 EVERY_LOOP = pytest.mark.parametrize(
-    "host", [ASGI, UVLOOP, TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
+    "host", [ASGI, UVLOOP, ON_TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
 )
-ASYNC_HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+ASYNC_HOSTS = pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 Host = tuple[str, ...]
 
 
