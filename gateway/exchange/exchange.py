@@ -329,9 +329,9 @@ class Exchange:
         self.opened = opened
         self.queued = self.started = self.first_byte = self.ended = 0.0
         if observers.at_start:
-            self._begin(observers.at_start)
+            self._tell(observers.at_start)
 
-    def _begin(self, observers: tuple[Observer, ...]) -> None:
+    def _tell(self, observers: tuple[Observer, ...]) -> None:
         for observer in observers:
             try:
                 observer(self)
@@ -418,7 +418,7 @@ class Exchange:
         self.response_headers = fields
         self.first_byte = self.ended = now
         self.body_sent = 0 if self.request.method == "HEAD" else size
-        # As in `end`, with a call less: most responses come this way.
+        # As `end` and `_tell`, with two calls less: most responses come this way.
         if self._between is not None:
             self._between.leave()
         for observer in self._observers.at_end:
@@ -440,11 +440,7 @@ class Exchange:
             self.body_sent = 0  # whatever the app gave
         if self._between is not None:
             self._between.leave()
-        for observer in self._observers.at_end:
-            try:
-                observer(self)
-            except Exception:
-                log.exception(_BLIND)
+        self._tell(self._observers.at_end)
 
     def become_websocket(self, connection: "AcceptedWebSocket") -> None:
         """Makes an accepted WebSocket the sink. No filter of responses stands before it."""

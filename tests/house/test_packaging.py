@@ -76,13 +76,13 @@ def test_no_path_of_one_machine() -> None:
 def test_the_source_is_looked_through_without_git(tmp_path: Path) -> None:
     for name in (".venv/x.py", ".venv-ci/x.py", ".git/config", "tests/__pycache__/x.pyc"):
         (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("/root/main")
-    (tmp_path / "tests/x.py").write_text("cd /work/main")
+        (tmp_path / name).write_text("/root/x/y")
+    (tmp_path / "tests/x.py").write_text("cd /work/x")
     (tmp_path / ".github").mkdir()
     (tmp_path / ".github/ci.yml").write_text("cd /home/me/x")
-    assert paths_of_one_machine(tmp_path) == [".github/ci.yml: /home/me/x", "tests/x.py: /work/m"]
+    assert paths_of_one_machine(tmp_path) == [".github/ci.yml: /home/me/x", "tests/x.py: /work/x"]
 
 
-@pytest.mark.parametrize("text", ["x = '/root/main'", "cd /work/main", "/home/me/x"])
+@pytest.mark.parametrize("text", ["x = '/root/x/y'", "cd /work/x", "/home/me/x"])
 def test_a_path_of_one_machine_is_caught(text: str) -> None:
     assert ABSOLUTE.search(text)
