@@ -17,9 +17,11 @@ ZEROS = bytes(1 << 20)
 
 
 def mark(file: str, text: str) -> None:
-    """For a test to see, whole or not at all."""
-    Path(file + ".new").write_text(text)
-    os.replace(file + ".new", file)
+    """For a test to see, whole or not at all. Until it is whole its name begins with a dot, which
+    no test's pattern matches."""
+    unfinished = Path(file).with_name("." + Path(file).name)
+    unfinished.write_text(text)
+    os.replace(unfinished, file)
 
 
 async def sleep(seconds: float) -> None:
