@@ -6,7 +6,7 @@ supervisor, which starts gateways and workers, lives here too.
 
 Reading order: `exchange` (what passes between the rooms) -> `http`, `http1`, `websocket`, `tls`
 (protocols without I/O) -> `listen`, `transport` -> `handlers`, `pool` -> `serve` (drives all of
-these) -> `observe` -> `assemble`, `process` (a gateway process) -> `settings`, `config` ->
-`control`, `supervisor` -> `cli`, `program`. `directories`, `json_texts` and `peers` are leaves that
-any room may use.
+these) -> `observe`, `metrics`, `trace` -> `assemble`, `process` (a gateway process) -> `settings`,
+`config` -> `control`, `admin`, `supervisor` -> `cli`, `program`. `directories`, `json_texts` and
+`peers` are leaves that any room may use.
 """

@@ -11,6 +11,7 @@ import msgspec
 
 MOST_ENDED: Final = 20
 MOST_LINKED: Final = 100
+MOST_FAILED: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,70 @@ class EndedStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficStatus:
+    """What one pool has done since the instance began, over all gateway processes, also those that
+    have ended; and what it does at this moment. Two reports give rates."""
+
+    pool: str = ""
+    requests: int = 0
+    """Requests that have ended."""
+    client_errors: int = 0
+    """Of these, how many ended with a 4xx."""
+    server_errors: int = 0
+    """Of these, how many ended with a 5xx, or with a response that is not whole."""
+    retries: int = 0
+    received: int = 0
+    """Bytes of request bodies."""
+    sent: int = 0
+    """Bytes of response bodies."""
+    latency: tuple[int, ...] = ()
+    """Requests by their duration: one count for each of `StatusReport.latency_bounds`, none of them
+    in two, and one for all that took longer."""
+    queue_seconds: float = 0.0
+    """Seconds that all these requests have waited for a worker, together."""
+    app_seconds: float = 0.0
+    """Seconds that the app has taken until its responses began, together."""
+    running: int = 0
+    slots: int = 0
+    queued: int = 0
+    oldest_waiter: float = 0.0
+    """Seconds that the oldest queued request has waited."""
+    websockets: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStatus:
+    """A request that has ended badly: with a 5xx, or without its whole response."""
+
+    id: str = ""
+    """Its request id."""
+    ago: float = 0.0
+    method: str = ""
+    path: str = ""
+    """Without its query, and escaped."""
+    status: int = 0
+    end: str = ""
+    """The end code."""
+    reason: str = ""
+    pool: str = ""
+    worker: str = ""
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedCertificate:
+    name: str = ""
+    """The first name that it is for."""
+    file: str = ""
+    expires: float = 0.0
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
+    schema: int = 1
+    """The version of this format. It grows when a field changes its meaning, or goes; new fields
+    come without notice."""
     version: str = ""
     pid: int = 0
     uptime: float = 0.0
@@ -128,6 +192,13 @@ class StatusReport:
     """How many workers of other supervisors are left out."""
     ended: tuple[EndedStatus, ...] = ()
     """Processes that have ended, the newest first, MOST_ENDED at most."""
+    latency_bounds: tuple[float, ...] = ()
+    """Upper bounds of `TrafficStatus.latency`, in seconds, ascending."""
+    traffic: tuple[TrafficStatus, ...] = ()
+    """An entry for each pool; empty if this instance has no gateway."""
+    failed: tuple[FailedStatus, ...] = ()
+    """The last requests that have ended badly, the newest first, MOST_FAILED at most."""
+    certificates: tuple[ServedCertificate, ...] = ()
 
 
 def is_serving(report: StatusReport) -> bool:

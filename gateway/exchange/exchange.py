@@ -259,8 +259,10 @@ class Exchange:
         "_between",
         "_observers",
         "body",
+        "body_received",
         "body_sent",
         "client",
+        "end_code",
         "ended",
         "extensions",
         "first_byte",
@@ -271,8 +273,10 @@ class Exchange:
         "queued",
         "reason",
         "request",
+        "request_id",
         "response_headers",
         "root_path",
+        "route",
         "scheme",
         "server",
         "sink",
@@ -321,8 +325,17 @@ class Exchange:
         """The headers as the app gave them, for the access log."""
         self.body_sent = 0
         """Bytes of the response's body that were sent, without framing."""
+        self.body_received = 0
+        """Bytes of the request's body that have come from the client, without framing."""
         self.phrase: tuple[int, bytes] | None = None
         """A status and the app's own reason phrase for it, which HTTP/1.1 can send."""
+        self.request_id = ""
+        """What names this request in every log, here and in the app; "" without request ids."""
+        self.route = ""
+        """The route that it took, as the configuration has it; "" if it took none."""
+        self.end_code = ""
+        """Who ended the exchange, and in which phase: a word of `end_codes`. Until the end, and for
+        a response that came to its end as the app gave it, it is ""."""
         self.reason = ""
         """Why the gateway has answered instead of the app, or why the response was cut; "" if the
         app has answered."""
@@ -343,6 +356,14 @@ class Exchange:
     def came_from(self, client: Address | None, scheme: str, server: Address | None) -> None:
         """Takes a trusted proxy's word for who its client is and how that has reached the proxy."""
         self.client, self.scheme, self.server = client, scheme, server
+
+    def identify(self, request_id: str) -> None:
+        """Names the request."""
+        self.request_id = request_id
+
+    def take_route(self, route: str) -> None:
+        """Notes the route that it takes."""
+        self.route = route
 
     def mount(self, root_path: str, path: bytes) -> None:
         """Mounts the app below `root_path`; it is to see this raw path."""
@@ -376,6 +397,10 @@ class Exchange:
         """Drops the app's own reason phrase, because its response was refused."""
         self.phrase = None
 
+    def give_end(self, code: str) -> None:
+        """Notes who ends the exchange; the first code stays."""
+        self.end_code = self.end_code or code
+
     def give_reason(self, reason: str) -> None:
         """Notes why the gateway answers instead of the app; the first reason stays."""
         self.reason = self.reason or reason
@@ -397,6 +422,10 @@ class Exchange:
     def body_goes_on(self, more: bool) -> None:
         """Notes whether more of the body is to come, after what was handed on just now."""
         self.more_body = more
+
+    def count_received(self, count: int) -> None:
+        """Notes that `count` bytes of the request's body have come."""
+        self.body_received += count
 
     def forget_body(self) -> None:
         """Drops `body`, because there will be no retry."""

@@ -13,8 +13,9 @@ from ..settings import RouteSettings
 
 Answer = Callable[[Exchange], None]
 """Takes an exchange and sees to it that it is answered."""
-Route = tuple[bytes, str, Answer]
-"""A prefix as bytes, the same as a text for `root_path`, and what answers below it."""
+Route = tuple[bytes, str, Answer, str]
+"""A prefix as bytes, the same as a text for `root_path`, what answers below it, and the route's
+name."""
 
 
 class Prefixes:
@@ -55,15 +56,16 @@ class Router:
         for route in routes:
             prefix = route.prefix.rstrip("/")
             prefixes = self._hosts.setdefault(route.host, Prefixes())
-            prefixes.add((prefix.encode(), prefix, pools[route.pool]))
+            prefixes.add((prefix.encode(), prefix, pools[route.pool], name_of(route)))
         everywhere = self._hosts.get("", Prefixes())
         only = everywhere.find(b"") if len(self._hosts) == len(everywhere) == 1 else None
-        self._only: Answer | None = only[2] if only is not None and not root_path else None
+        self._only = only if only is not None and not root_path else None
 
     def answer(self, exchange: Exchange) -> None:
         """Hands the exchange to its pool, or answers 404."""
         if self._only is not None:
-            self._only(exchange)
+            exchange.take_route(self._only[3])
+            self._only[2](exchange)
             return
         path = exchange.request.path
         plain = _normalised(path)
@@ -71,7 +73,8 @@ class Router:
         if found is None:
             exchange.sink.fail(exchange, 404, "Nothing is served at this address.")
             return
-        prefix, root_path, answer = found
+        prefix, root_path, answer, name = found
+        exchange.take_route(name)
         if plain is not path and not _is_below(prefix, unquote_to_bytes(path)):
             # It matches only after `..` or `//` were resolved, and the app may resolve them in
             # another way.
@@ -90,6 +93,11 @@ class Router:
             if prefixes is not None and (route := prefixes.find(path)) is not None:
                 return route
         return None
+
+
+def name_of(route: RouteSettings) -> str:
+    """A route's name in logs and metrics: its host, if it has one, and its prefix."""
+    return f"{route.host}{route.prefix.rstrip('/')}/"
 
 
 def _is_below(prefix: bytes, path: bytes) -> bool:

@@ -46,6 +46,7 @@ class Upload:
     def begin(self, exchange: Exchange) -> None:
         """Begins an exchange's upload. The bytes that came with the head travel with the head."""
         body, more = self._reader.next_body()
+        exchange.count_received(len(body))
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
         exchange.begin_body(body[:MAX_BODY], more or bool(self._unsent))
@@ -64,6 +65,7 @@ class Upload:
                 data, more = self._reader.next_body()
                 if more and not data:
                     return "bytes"
+                exchange.count_received(len(data))
                 self._continued = True
             count = min(len(data), source.send_credit, MAX_BODY)
             if data and count <= 0:

@@ -29,6 +29,8 @@ Reports (child -> supervisor)
       GatewayDraining draining                    it accepts no more: workers may be told to drain.
       StopWaits       waiting   connections,calls while it drains, what the stop waits for; the log
                                                   says it.
+      GatewayMetrics  metrics   token, snapshot   what it has counted, when it is asked and before
+                                                  it ends: the supervisor adds all processes up.
       GatewayFailed   failed    error             it could not start; it is about to exit.
     of a worker
       WorkerReady     ready     pid, app,         its app has started and may be called. The names
@@ -55,6 +57,8 @@ Orders (supervisor -> child)
       WorkerEnded     ended N                     gateway: the process of worker N (its number as a
                                                   child) has ended. Its links may have no end of
                                                   file: a child that the app forked may hold them.
+      CollectMetrics  metrics N                   gateway: report what you have counted. The token N
+                                                  comes back, so the answer is known as one.
       ForkWorker      fork      child, settings   zygote: another worker; its channel comes along.
       SignalFork      signal    child, number     zygote: pass a signal on, where there are no
                                                   pidfds.

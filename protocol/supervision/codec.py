@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 from .messages import (
     AppLoaded,
+    CollectMetrics,
     ExitNow,
     ForkExited,
     ForkFailed,
@@ -20,6 +21,7 @@ from .messages import (
     GatewayAlive,
     GatewayDraining,
     GatewayFailed,
+    GatewayMetrics,
     LinkedWorker,
     Listening,
     Name,
@@ -66,6 +68,7 @@ WIRE: Final[Mapping[type, Wire]] = {
     PoolWorkers: Wire("workers", "event", apart="pool"),
     GatewayDraining: Wire("draining", "event"),
     StopWaits: Wire("waiting", "event"),
+    GatewayMetrics: Wire("metrics", "event"),
     GatewayFailed: Wire("failed", "event"),
     WorkerReady: Wire("ready", "event"),
     WorkerFailed: Wire("not_ready", "event"),
@@ -78,6 +81,7 @@ WIRE: Final[Mapping[type, Wire]] = {
     ReopenLogs: Wire("reopen", "words"),
     ExitNow: Wire("now", "words"),
     WorkerEnded: Wire("ended", "words", apart="child"),
+    CollectMetrics: Wire("metrics", "words"),
     ForkWorker: Wire("fork", "do", apart="child"),
     SignalFork: Wire("signal", "do", apart="child"),
 }

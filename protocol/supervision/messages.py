@@ -87,6 +87,16 @@ class StopWaits:
 
 
 @dataclass(slots=True)
+class GatewayMetrics:
+    """What the gateway has counted, as it was asked, or as its last word."""
+
+    token: int = 0
+    """The token of the order that asked; 0 if none did."""
+    snapshot: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Family -> a list of pairs: label values, and a number or a histogram's list."""
+
+
+@dataclass(slots=True)
 class GatewayFailed:
     """The gateway could not start."""
 
@@ -138,6 +148,8 @@ class Vitals:
     """How many calls it has taken since it was ready."""
     stuck: int = 0
     """How many abandoned calls cannot be ended."""
+    cpu: float = 0.0
+    """Seconds of processor time that it has used, user and system."""
 
 
 @dataclass(slots=True)
@@ -182,6 +194,7 @@ class ForkExited:
 
 Report = (
     Listening | GatewayAlive | PoolWorkers | GatewayDraining | StopWaits | GatewayFailed
+    | GatewayMetrics
     | WorkerReady | WorkerFailed | Vitals | RecycleWish
     | AppLoaded | WorkerForked | ForkFailed | ForkExited
 )  # fmt: skip
@@ -215,6 +228,13 @@ class WorkerEnded:
 
 
 @dataclass(slots=True)
+class CollectMetrics:
+    """A gateway is asked for a `GatewayMetrics`."""
+
+    token: int
+
+
+@dataclass(slots=True)
 class ForkWorker:
     """A zygote is to fork a worker; the worker's channel comes along as a descriptor."""
 
@@ -231,4 +251,4 @@ class SignalFork:
     number: int
 
 
-Order = ReopenLogs | ExitNow | WorkerEnded | ForkWorker | SignalFork
+Order = ReopenLogs | ExitNow | WorkerEnded | CollectMetrics | ForkWorker | SignalFork

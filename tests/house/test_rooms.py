@@ -47,16 +47,20 @@ MAY_IMPORT = {
     "handlers": {"exchange", "observe"},
     "serve": REQUEST_PATH - {"pool", "serve"},
     "observe": {"exchange"},
+    "metrics": {"exchange"},
+    "trace": {"exchange"},
+    # It serves HTTP by the rooms that serve the clients; what it shows, the supervisor hands in.
+    "admin": REQUEST_PATH - {"pool"} | {"control", "metrics"},
     "config": {"listen", "observe", "tls"},
-    "control": {"config", "listen", "observe", "transport"},
-    "supervisor": {"config", "control", "listen", "observe"},
+    "control": {"config", "listen", "metrics", "observe", "transport"},
+    "supervisor": {"admin", "config", "control", "listen", "metrics", "observe"},
     "cli": {"config", "control", "supervisor"},
     "program": {"cli", "config"},
 }
 ASSEMBLERS = {
     # The files at its top that make a process of the rooms -> what they may import
-    "assemble": REQUEST_PATH,
-    "process": {"assemble", "observe", "pool", "supervisor", "tls"},
+    "assemble": REQUEST_PATH | {"metrics", "trace"},
+    "process": {"assemble", "metrics", "observe", "pool", "supervisor", "tls"},
 }
 INNER_ROOMS = {
     # A room within a room -> what it may import of the gateway besides itself and the leaves.
@@ -297,7 +301,7 @@ def test_rules_name_what_is_there() -> None:
 
 
 def test_a_rule_for_a_file_that_is_not_there_is_caught() -> None:
-    assert unknown_names({"gateway.metrics", "gateway.pool"}) == {"gateway.metrics"}
+    assert unknown_names({"gateway.sundry", "gateway.pool"}) == {"gateway.sundry"}
 
 
 def test_every_room_has_a_rule() -> None:

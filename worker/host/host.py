@@ -314,7 +314,10 @@ class Host(ABC):
         vitals = cast("dict[str, Any]", self.vitals())
         if why := self._recycle.grown(vitals["rss"]):
             self._ask_to_go(why)
-        self.channel.say(Vitals(**vitals, requests=self.requests, stuck=self.stuck(now)))
+        user, system, *_ = os.times()
+        self.channel.say(
+            Vitals(**vitals, requests=self.requests, stuck=self.stuck(now), cpu=user + system)
+        )
 
     def _ask_to_go(self, why: str) -> None:
         """Asks to be replaced, once, and serves on. Without a supervisor the worker drains."""

@@ -15,6 +15,7 @@ from propylon.protocol.supervision.codec import (
 )
 from propylon.protocol.supervision.messages import (
     AppLoaded,
+    CollectMetrics,
     ExitNow,
     ForkExited,
     ForkFailed,
@@ -22,6 +23,7 @@ from propylon.protocol.supervision.messages import (
     GatewayAlive,
     GatewayDraining,
     GatewayFailed,
+    GatewayMetrics,
     LinkedWorker,
     Listening,
     NotUnderstood,
@@ -70,11 +72,6 @@ LINES: list[tuple[bytes, Report | Order]] = [
         b'{"event": "ready", "pid": 17, "app": "main:app", "interface": "asgi", "loop": "uvloop"}',
         WorkerReady(17, "main:app", "asgi", "uvloop"),
     ),
-    (
-        b'{"event": "vitals", "rss": 50000000, "calls": 2, "queued": 1, "lag": 0.25, '
-        b'"oldest_call": 1.5, "requests": 12, "stuck": 1}',
-        Vitals(50_000_000, 2, 1, 0.25, 1.5, 12, 1),
-    ),
     (b'{"event": "recycle", "why": "has served 5"}', RecycleWish("has served 5")),
     (b'{"event": "forked", "child": 5, "pid": 17, "pidfd": true}', WorkerForked(5, 17, True)),
     (b'{"event": "fork_failed", "child": 5, "error": "no memory"}', ForkFailed(5, "no memory")),
@@ -91,6 +88,11 @@ LINES: list[tuple[bytes, Report | Order]] = [
 ONLY_READ: list[tuple[bytes, Report]] = [
     # Written as well by the version before, with its fields in another order or left out.
     (
+        b'{"event": "vitals", "rss": 50000000, "calls": 2, "queued": 1, "lag": 0.25, '
+        b'"oldest_call": 1.5, "requests": 12, "stuck": 1}',
+        Vitals(50_000_000, 2, 1, 0.25, 1.5, 12, 1),
+    ),
+    (
         b'{"event": "not_ready", "step": "import", "error": "no module x", "detail": "Traceback"}',
         WorkerFailed("no module x", "import", "Traceback"),
     ),
@@ -101,6 +103,9 @@ ONLY_READ: list[tuple[bytes, Report]] = [
     ),
 ]
 NEW: list[Report | Order] = [
+    Vitals(50_000_000, 2, 1, 0.25, 1.5, 12, 1, cpu=2.5),
+    GatewayMetrics(7, {"propylon_x_total": [[["default", "/"], 3]]}),
+    CollectMetrics(7),
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
     ForkWorker(5, {"app": "main:app", "threads": 2}),
 ]

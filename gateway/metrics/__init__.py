@@ -1,0 +1,10 @@
+"""What is counted, how the counts of several processes become one, and how they are shown.
+
+A gateway process counts in plain integers of its own (`counters`). When somebody asks, the
+supervisor collects a snapshot of each gateway process, adds what it counts itself, and keeps what
+processes that have ended had counted, so that no counter ever goes back. `prometheus_client` writes
+the text.
+
+Reading order: `families` (the table of all that is counted) -> `snapshot` (what travels) ->
+`exposed` (what is shown).
+"""
