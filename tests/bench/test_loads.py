@@ -19,6 +19,8 @@ from .open_loop import AtShare, at_rate
 from .pings import Pings
 from .servers import Ground, Server
 
+pytestmark = pytest.mark.slow  # it waits for real stalls
+
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"
 Answer = Callable[[int], bytes]
 """To the request of that number; b"" closes the connection."""

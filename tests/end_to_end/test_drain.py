@@ -44,6 +44,7 @@ def end_of(websocket: ClientConnection) -> Close | None:
 # -- the gateway's drain -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_for_the_drain_delay_clients_are_served_and_sent_elsewhere() -> None:
     with Propylon("asgi_raw:app", "--drain-delay", "1.5") as propylon, ExitStack() as stack:
         kept = stack.enter_context(closing(socket.create_connection(propylon.address, DEADLINE)))
@@ -289,6 +290,7 @@ def test_a_reload_closes_websockets_and_lets_streams_end(tmp_path: Path) -> None
         assert not failed, failed[:5]
 
 
+@pytest.mark.slow
 def test_a_websocket_that_is_accepted_while_its_worker_leaves(tmp_path: Path) -> None:
     began = tmp_path / "began"
     with Propylon("websocket_raw:app") as propylon, ThreadPoolExecutor() as threads:

@@ -4,9 +4,12 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from .server import DEADLINE, Propylon, wait_for
 
 
+@pytest.mark.slow
 def test_who_waits_at_the_end_of_a_drain_is_told(tmp_path: Path) -> None:
     """One thread, so that the second request waits for it in the gateway's queue."""
     begun = tmp_path / "begun"

@@ -136,6 +136,7 @@ def test_a_download_goes_on_while_the_upload_rests(server: Propylon) -> None:
         assert time.monotonic() - started > LATER, "it was too fast to show anything"
 
 
+@pytest.mark.slow
 def test_a_response_outlives_the_keep_alive(tmp_path: Path) -> None:
     """The app is done, and what is kept for the client is not idle time. A Unix socket keeps
     little in the kernel."""
@@ -192,6 +193,7 @@ def test_a_refusal_reaches_who_is_still_sending() -> None:
         assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.slow
 def test_a_stop_does_not_wait_for_a_connection_that_falls_idle() -> None:
     """It was busy when the stop began, so its response could not say `Connection: close`."""
     with Propylon("asgi_raw:app", "--timeout-graceful-shutdown", "15") as propylon:

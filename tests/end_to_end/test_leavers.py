@@ -161,6 +161,7 @@ def test_a_handler_without_its_client_ends_at_a_deadline(tmp_path: Path, end: st
         assert "a call is cancelled: it outlived" in server.stderr.text or end != "stop"
 
 
+@pytest.mark.slow
 def test_an_upload_whose_client_leaves_costs_no_traceback(tmp_path: Path) -> None:
     """The framework raises an error of its own then, and its handlers hear of it."""
     with serving(tmp_path, "starlette", "auto") as server:
@@ -174,6 +175,7 @@ def test_an_upload_whose_client_leaves_costs_no_traceback(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("factory", ["starlette", pytest.param("litestar", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_websocket_s_leaver_costs_no_traceback(tmp_path: Path, factory: str) -> None:
     """Whether it says goodbye or not, and whatever the handler waits for."""
     with serving(tmp_path, factory, "auto") as server:
@@ -202,6 +204,7 @@ def test_an_endless_sender_that_never_listens_ends_too(tmp_path: Path) -> None:
         assert holds(server, 0)
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_no_endless_sender(tmp_path: Path) -> None:
     with serving(tmp_path, "raw", "auto") as server:
         leave(server, "/busy")

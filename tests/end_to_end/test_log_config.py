@@ -129,6 +129,7 @@ def test_a_formatter_of_the_apps_own(folder: Path) -> None:
         server.stdout.find(r'"GET /one HTTP/1.1" 200')
 
 
+@pytest.mark.slow
 def test_uvicorns_own_configuration(folder: Path) -> None:
     uvicorn = pytest.importorskip("uvicorn.config")
     config = json.loads(json.dumps(uvicorn.LOGGING_CONFIG))

@@ -114,6 +114,7 @@ def test_a_fault_of_ours_while_a_child_is_started_ends_the_start(
         "<&- >&- 2>&-",
     ],
 )
+@pytest.mark.slow
 def test_closed_standard_descriptors(tmp_path: Path, closed: str) -> None:
     (tmp_path / "plain.py").write_text(APP)
     sock, run_dir = tmp_path / "s.sock", str(tmp_path / "r")
@@ -178,6 +179,7 @@ def test_the_password_of_a_key_is_for_the_gateway_alone(
         assert client.get("/").text == "False"
 
 
+@pytest.mark.slow
 def test_a_pool_s_socket_that_was_removed_is_made_anew(tmp_path: Path) -> None:
     """As cleaners of temporary files do it; even with its directory."""
     (tmp_path / "plain.py").write_text(APP)

@@ -104,6 +104,7 @@ def test_scale_of_several_pools(tmp_path: Path) -> None:
         assert [pool["wanted"] for pool in status(server)["pools"]] == [1, 2]
 
 
+@pytest.mark.slow
 def test_scale_while_a_reload_is_under_way(
     server: Propylon, clients: Traffic, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def test_stop_waits_for_the_end(server: Propylon) -> None:
     assert server.process.poll() == 0
 
 
+@pytest.mark.slow
 def test_drain_returns_at_once_and_what_runs_is_finished(tmp_path: Path) -> None:
     (tmp_path / "calls.py").write_text(
         "import asyncio, os\n"
@@ -203,6 +205,7 @@ def asking(server: Propylon) -> Iterator[list[str]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_stop_now_cuts_what_runs(tmp_path: Path) -> None:
     call = "open('began', 'w').close(); await asyncio.sleep(3600)"
     deploy(tmp_path, "old", in_call=call)

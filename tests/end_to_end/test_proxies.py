@@ -122,6 +122,7 @@ def test_a_named_proxy_is_believed_the_usual_two(app: str) -> None:
         propylon.stderr.find("sends x-forwarded-host, .* add host to --forwarded-fields")
 
 
+@pytest.mark.slow
 def test_by_default_loopback_is_believed_the_usual_two(tmp_path: Path) -> None:
     """And what a proxy says goes before a configured prefix, a route's behind either."""
     config = tmp_path / "propylon.toml"

@@ -187,6 +187,7 @@ def test_what_needs_a_restart_is_named(server: Propylon, clients: Traffic, folde
     assert len(server.pids("gateway")) == 1
 
 
+@pytest.mark.slow
 def test_another_address_needs_a_restart(folder: Path) -> None:
     (folder / "pid").touch()
     bind = 'bind = "127.0.0.1:0"\npid = "run.pid"\n'

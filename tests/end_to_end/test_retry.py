@@ -228,6 +228,7 @@ def test_a_worker_whose_loop_is_blocked_gets_no_more(folder: Path) -> None:
         assert blocked.result(DEADLINE).status_code == 502
 
 
+@pytest.mark.slow
 def test_the_only_worker_is_used_though_it_is_late(folder: Path) -> None:
     with (
         serving(folder) as case,

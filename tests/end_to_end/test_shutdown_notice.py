@@ -25,6 +25,7 @@ DEAF = HEARS.replace("await leaving.wait()", "import asyncio; await asyncio.slee
 
 
 @pytest.mark.parametrize("verb", ["stop", "reload"])
+@pytest.mark.slow
 def test_who_hears_ends_at_once(tmp_path: Path, verb: str) -> None:
     (tmp_path / "stream.py").write_text(HEARS)
     with Propylon("stream:app", "--reload-observe", "0", cwd=tmp_path) as server:

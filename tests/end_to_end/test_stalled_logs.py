@@ -97,6 +97,7 @@ def workers(process: subprocess.Popen[bytes]) -> set[int]:
         pytest.param("threads", True, marks=SLOW),
     ],
 )
+@pytest.mark.slow
 def test_all_is_served_a_dead_worker_is_replaced_and_a_stop_ends_it(
     tmp_path: Path, host: str, both: bool
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .server import DEADLINE, command, environment, wait_for
 from .test_sidecar import Part
 
@@ -27,6 +29,7 @@ def report(run_dir: Path, part: Part) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_a_gateway_alone_is_ready_when_a_worker_is_linked(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with Part("gateway", "-b", "127.0.0.1:0", "--run-dir", str(run_dir)) as gateway:

@@ -156,6 +156,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(server: Propylon) -> None:
         assert len(read_all(slow)) > 8_000_000
 
 
+@pytest.mark.slow
 def test_half_a_record_behind_a_download_cuts_nobody(server: Propylon) -> None:
     """The next request comes in two pieces while more of the response waits for its reader than
     a client may have of answers to its own TLS messages."""
@@ -452,6 +453,7 @@ def test_redirect(one: Propylon, folder: Path) -> None:
 # -- handshakes and certificates that fail -------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_handshakes_that_never_end_make_room(
     servers: Callable[[str], Propylon], folder: Path
 ) -> None:
@@ -484,6 +486,7 @@ def test_a_certificate_is_demanded(servers: Callable[[str], Propylon], folder: P
     assert curl(folder, *my_certificate(folder), url).stdout == "hello"
 
 
+@pytest.mark.slow
 def test_certificates_are_swapped_under_load(tmp_path: Path) -> None:
     """Two processes, clients that come anew for every request and one that stays."""
     mine = issue(tmp_path, "localhost", "127.0.0.1")

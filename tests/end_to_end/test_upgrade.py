@@ -168,6 +168,7 @@ def test_refused_with_another_configuration(tmp_path: Path) -> None:
             done(server, "upgrade")
 
 
+@pytest.mark.slow
 def test_refused_with_preload(tmp_path: Path) -> None:
     deploy(tmp_path, "old")
     with Propylon(*FLAGS, "--preload", cwd=tmp_path) as server:

@@ -201,6 +201,7 @@ def _address(url: str) -> tuple[str, int]:
 
 
 @needs_users
+@pytest.mark.slow
 def test_a_run_directory_of_root_s(folder: Path) -> None:
     """By number, with a group; the user cannot touch what is the supervisor's."""
     run_dir = folder / "run"

@@ -116,6 +116,7 @@ POD = (as_user(GATEWAY, 0, GROUP), as_user(WORKER, 0, GROUP))
         pytest.param(None, PRIMARY, "worker", "027", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_two_users_with_a_group_in_common_link(
     folder: Path, mode: int | None, users: tuple[list[str], ...], first: str, umask: str
 ) -> None:

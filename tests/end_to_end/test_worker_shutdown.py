@@ -54,6 +54,7 @@ def test_a_stream_says_goodbye_when_the_drain_delay_is_over(app: str) -> None:
         assert "cancelled" not in server.stderr.text
 
 
+@pytest.mark.slow
 def test_a_stop_of_the_whole_group_ends_no_stream_early() -> None:
     """As `kill -TERM -PGID` and systemd's KillMode=control-group do it."""
     with (

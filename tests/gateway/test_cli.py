@@ -162,6 +162,7 @@ def test_every_alias_is_a_flag(tmp_path: Path) -> None:
     assert "  default: main:app, 2 workers, interface auto, loop trio\n" in out
 
 
+@pytest.mark.slow
 def test_check_imports_every_app(tmp_path: Path) -> None:
     """As a worker would; nothing of it is run."""
     (tmp_path / "good.py").write_text(

@@ -123,6 +123,7 @@ def test_a_supervisor_of_the_version_before_can_start_it(tmp_path: Path) -> None
     assert (code, said) == (1, [{"event": "listening"}])
 
 
+@pytest.mark.slow
 def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path: Path) -> None:
     told = replace(settings(tmp_path), serve=ServeSettings(graceful_timeout=0.5))
     one = Gateway(told, tmp_path / "log", (), ("-c", HANGS))
@@ -267,6 +268,7 @@ def waits(port: int) -> socket.socket:
     return client
 
 
+@pytest.mark.slow
 def test_it_says_that_it_is_alive(tmp_path: Path) -> None:
     with gateway(settings(tmp_path)) as (one, _):
         one.event("alive")
@@ -291,6 +293,7 @@ def test_sigquit_shows_its_stacks_and_it_goes_on(tmp_path: Path) -> None:
         one.event("alive")
 
 
+@pytest.mark.slow
 def test_sigterm_means_a_drain_however_often_it_comes(tmp_path: Path) -> None:
     with gateway(settings(tmp_path)) as (one, port), waits(port) as client:
         one.event("alive")

@@ -97,6 +97,7 @@ def test_a_broken_file(start: Start, propylon: Type, tmp_path: Path) -> None:
     assert said == Said(2, "", "propylon: propylon.toml: run-dir: found 3; expected a directory\n")
 
 
+@pytest.mark.slow
 def test_workers_that_share_a_run_directory(start: Start, propylon: Type, tmp_path: Path) -> None:
     killed = start(tmp_path / "run", "worker")
     killed.process.kill()
@@ -114,6 +115,7 @@ def test_workers_that_share_a_run_directory(start: Start, propylon: Type, tmp_pa
     assert list((tmp_path / "run").glob("control*")) == []
 
 
+@pytest.mark.slow
 def test_one_that_hangs(start: Start, propylon: Type) -> None:
     instance = start()
     instance.process.send_signal(signal.SIGSTOP)
@@ -137,6 +139,7 @@ main()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+@pytest.mark.slow
 def test_another_users(start: Start, env: dict[str, str]) -> None:
     def as_nobody(*arguments: str) -> Said:
         ended = subprocess.run(

@@ -73,6 +73,7 @@ def test_a_file_that_cannot_be_opened(path: str) -> None:
         AccessLog(path, "json")
 
 
+@pytest.mark.slow
 async def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(APP)
     fifo = tmp_path / "fifo"

@@ -161,6 +161,7 @@ async def test_hup_without_workers(project: Path) -> None:
     assert await running.ended() == 0
 
 
+@pytest.mark.slow
 async def test_workers_that_are_asked_to_end_are_replaced_at_once(project: Path) -> None:
     async with serve(project, "--port=0") as running:
         port = await running.port()

@@ -87,6 +87,7 @@ def test_a_gateway_that_is_gone_is_not_waited_for(run_dir: Path, host: Host) -> 
         assert worker.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_gateway_that_never_took_the_link_is_not_waited_for_long(run_dir: Path) -> None:
     listener = Listener(run_dir)
     with WorkerRunning(run_dir) as worker:

@@ -185,6 +185,7 @@ sys.exit(run.main())
 
 
 @pytest.mark.parametrize("host", [ASGI, pytest.param(TRIO, marks=SLOW)], ids=["asyncio", "trio"])
+@pytest.mark.slow
 def test_a_worker_that_hangs_does_not_outlive_its_supervisor_for_long(
     run_dir: Path, host: Host
 ) -> None:
