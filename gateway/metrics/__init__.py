@@ -6,5 +6,6 @@ processes that have ended had counted, so that no counter ever goes back. `prome
 the text.
 
 Reading order: `families` (the table of all that is counted) -> `snapshot` (what travels) ->
-`exposed` (what is shown).
+`totals` (one sum of many processes) -> `exposed` (what is shown) -> `exposition` (as a text),
+`quantiles` (as an estimate).
 """
