@@ -27,6 +27,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from ...protocol.messages import Address, Pairs
 from .endpoint import NOWHERE, Endpoint
+from .trace_context import TraceParent
 
 log = getLogger("propylon.gateway")
 
@@ -49,6 +50,7 @@ class Request:
         "path",
         "query",
         "target",
+        "trace_parent",
         "upgrade",
     )
 
@@ -72,6 +74,8 @@ class Request:
         self.upgrade: Literal["", "websocket"] = ""
         """The protocol that it is to become: HTTP/1.1's Upgrade, or HTTP/2's :protocol (RFC
         8441)."""
+        self.trace_parent: TraceParent | None = None
+        """The trace that it continues; None if it continues none."""
 
     def is_meant_for(self, host: str, headers: Pairs) -> None:
         """Takes a trusted proxy's word for which host its client has asked. `headers` are those
@@ -283,6 +287,7 @@ class Exchange:
         "source",
         "started",
         "status",
+        "trace_id",
         "uploader",
         "websocket",
     )
@@ -331,6 +336,8 @@ class Exchange:
         """A status and the app's own reason phrase for it, which HTTP/1.1 can send."""
         self.request_id = ""
         """What names this request in every log, here and in the app; "" without request ids."""
+        self.trace_id = "" if request.trace_parent is None else request.trace_parent.trace_id
+        """The trace that the request belongs to, as 32 hex digits; "" if it belongs to none."""
         self.route = ""
         """The route that it took, as the configuration has it; "" if it took none."""
         self.end_code = ""

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...protocol.messages import Pairs
 from ..exchange.errors import RequestError, ResponseError
+from ..exchange.trace_context import TRACEPARENT, TRACESTATE
 from ..settings import HeaderMap
 from .grammar import DECIMAL, FIELD_NAME, FIELD_VALUE
 
@@ -68,6 +69,7 @@ WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind
 
 MEANINGFUL: Final = DROPPED | {
     b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
+    TRACEPARENT, TRACESTATE,
 }  # fmt: skip
 """Fields of a request with a meaning for the gateway; all others pass without a look."""
 

@@ -8,6 +8,7 @@ by `request_head.read_head`, which gives the same Request for the same head.
 import re
 from typing import Final
 
+from ..exchange.trace_context import TraceParent
 from ..http.grammar import TOKEN
 from ..http.rules import NOT_SERVED
 from ..settings import HttpSettings
@@ -27,7 +28,7 @@ MOST_REMEMBERED: Final = 2_048
 class RepeatedFields:
     """The fields of the last request of one connection."""
 
-    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive")
+    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive", "_trace_parent")
 
     def __init__(self) -> None:
         self._block = b""
@@ -35,6 +36,7 @@ class RepeatedFields:
         self._headers = self._forwarded = ()
         self._host = ""
         self._keep_alive = True
+        self._trace_parent: TraceParent | None = None
 
     def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
         """Returns the request of a whole head, if its fields are cached and its line is plain."""
@@ -54,7 +56,7 @@ class RepeatedFields:
             return None
         return Http1Request(
             method.decode(), target, "1.1", path, query,
-            self._headers, self._forwarded, self._host, self._keep_alive,
+            self._headers, self._forwarded, self._host, self._keep_alive, self._trace_parent,
         )  # fmt: skip
 
     def learn(self, head: bytes, request: Http1Request) -> None:
@@ -69,5 +71,6 @@ class RepeatedFields:
             self._block = head[start:]
             self._headers, self._forwarded = request.headers, request.forwarded
             self._host, self._keep_alive = request.host, request.keep_alive
+            self._trace_parent = request.trace_parent
         else:
             self._block = b""

@@ -13,6 +13,12 @@ from typing import Final, Literal
 from ...protocol.messages import Pairs
 from ..exchange.errors import RequestError, TlsToPlainPort
 from ..exchange.exchange import Request
+from ..exchange.trace_context import (
+    TRACEPARENT,
+    TRACESTATE,
+    TraceParent,
+    continued_trace,
+)
 from ..http.grammar import (
     FIELD_LINE,
     FIELD_NAME,
@@ -76,6 +82,7 @@ class Http1Request(Request):
         forwarded: Pairs = (),
         host: str = "",
         keep_alive: bool = True,
+        trace_parent: TraceParent | None = None,
     ) -> None:
         # Each field is set once, and not by the base class before: every request is made here.
         self.method = method
@@ -89,6 +96,7 @@ class Http1Request(Request):
         self.content_length = 0
         self.expects_continue = False
         self.upgrade = ""
+        self.trace_parent = trace_parent
         self.keep_alive = keep_alive
         """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
 
@@ -134,6 +142,8 @@ class Http1Request(Request):
         options: set[bytes] = set()
         upgrades = b""
         expects = expects_more = False
+        parents: list[bytes] = []
+        states: list[bytes] = []
         for name, value in meant:
             if name == b"content-length":
                 if length is not None:
@@ -150,6 +160,10 @@ class Http1Request(Request):
             elif name == b"expect":
                 expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
                 expects = self.http_version != "1.0"
+            elif name == TRACEPARENT:
+                parents.append(value)
+            elif name == TRACESTATE:
+                states.append(value)
             elif name in FORWARDED:
                 self.forwarded += ((name, value),)
         self._read_framing(length, coding)
@@ -166,7 +180,14 @@ class Http1Request(Request):
             self.keep_alive = False
         elif b"keep-alive" in options:
             self.keep_alive = True
-        return [field for field in fields if field[0] not in DROPPED]
+        dropped = DROPPED
+        if parents or states:
+            self.trace_parent = parent = continued_trace(parents, states)
+            if parent is None:
+                dropped = DROPPED | {TRACEPARENT, TRACESTATE}
+            elif states and not parent.state:
+                dropped = DROPPED | {TRACESTATE}
+        return [field for field in fields if field[0] not in dropped]
 
     def _read_framing(self, length: bytes | None, coding: bytes | None) -> None:
         """Reads the framing of the body (RFC 9112 section 6.3), strictly: what two servers could

@@ -56,6 +56,10 @@ ALLOWED = {
     ("gateway.settings", "door"): _TRAVELS,
     ("worker.app.load", "holder"): "the module that holds a name, in Python's import system",
 }
+RIGHT_IN = {
+    # Word -> folders and files in which it is the field's own
+    "span": {"gateway.exchange.trace_context", "gateway.trace"},
+}
 STILL_SAID: dict[str, set[str]] = {
     # Word -> folders and files in which it is still said. The lists may only get shorter.
 }
@@ -131,6 +135,7 @@ def said(module: str, source: ast.Module) -> set[tuple[str, str]]:
         for name in named
         if (module, name) not in ALLOWED
         for word in words(name) & SAY.keys()
+        if not within(module, RIGHT_IN.get(word, ()))
     }
 
 
@@ -183,11 +188,12 @@ def test_words_that_only_look_alike_are_not_caught(snippet: str) -> None:
 
 def test_rules_name_what_is_there() -> None:
     assert STILL_TWICE.keys() <= set(PARTS)
-    assert STILL_SAID.keys() <= SAY.keys()
-    assert not unknown_names(place for places in STILL_SAID.values() for place in places)
     unused = {
         (module, name)
         for module, name in ALLOWED
         if module not in modules() or name not in identifiers(tree(module))
     }
     assert not unused
+    for words_of in (STILL_SAID, RIGHT_IN):
+        assert words_of.keys() <= SAY.keys()
+        assert not unknown_names(place for places in words_of.values() for place in places)

@@ -21,6 +21,7 @@ WEBSOCKET = (
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 VERSION = b"Sec-WebSocket-Version: 13"
 UPGRADE = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket"
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def got(method: str = "GET", path: bytes = b"/", query: bytes = b"", headers=HOST, body=b""):
@@ -79,6 +80,31 @@ ACCEPTED = {
         got(headers=(*HOST, (b"x-a", b"b_c"))),
     ),
     "httpoxy": (field(b"Proxy: http://evil"), got()),
+    "a trace": (
+        field(b"TraceParent: " + TRACE + b"\r\nX: 1\r\nTraceState: a=1\r\ntracestate: b=2"),
+        got(
+            headers=(
+                *HOST,
+                (b"traceparent", TRACE),
+                (b"x", b"1"),
+                (b"tracestate", b"a=1"),
+                (b"tracestate", b"b=2"),
+            )
+        ),
+    ),
+    "a malformed traceparent goes with its tracestate": (
+        field(b"Traceparent: " + TRACE.upper() + b"\r\nTracestate: a=1"),
+        got(),
+    ),
+    "two traceparents": (
+        field(b"Traceparent: " + TRACE + b"\r\ntraceparent: " + TRACE),
+        got(),
+    ),
+    "a tracestate of no trace": (field(b"Tracestate: a=1"), got()),
+    "a malformed tracestate goes alone": (
+        field(b"Traceparent: " + TRACE + b"\r\nTracestate: a=1\r\nTracestate: A=1"),
+        got(headers=(*HOST, (b"traceparent", TRACE))),
+    ),
     "forwarded from strangers": (
         field(
             b"X-Forwarded-For: 1\r\nX-Forwarded-Proto: ws\r\nForwarded: for=1\r\nX-Real-IP: 1\r\n"

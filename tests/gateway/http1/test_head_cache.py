@@ -21,6 +21,8 @@ BLOCKS = st.sampled_from([
     b"Host: a\r\nExpect: 100-continue\r\n\r\n",
     b"Host: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     b"Host: a\r\nX: " + 3_000 * b"x" + b"\r\n\r\n",
+    b"Host: a\r\nTraceparent: 00-" + 32 * b"a" + b"-" + 16 * b"b" + b"-01\r\n\r\n",
+    b"Host: a\r\nTraceparent: 00-" + 32 * b"0" + b"-" + 16 * b"b" + b"-01\r\n\r\n",
     b"X: 1\r\nHost: a\r\n\r\n",
     b"X: 1\r\n\r\n",
     b"\r\n",
