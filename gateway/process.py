@@ -213,10 +213,11 @@ def main() -> int:
     arguments = parser.parse_args()
     with open(arguments.settings_fd, "rb") as pipe:
         settings = json_texts.decode(pipe.read(), GatewaySettings)
+    about = {"process": "gateway", "gateway": settings.gateway}
     try:
-        begin_log(settings.log)
+        begin_log(settings.log, about)
     except OSError as error:
-        begin_log(replace(settings.log, error_log="-"))
+        begin_log(replace(settings.log, error_log="-"), about)
         log.error("%s; standard error is used", error)
     _show_stacks()
     channel = SupervisorChannel(arguments.channel_fd)

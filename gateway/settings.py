@@ -177,6 +177,8 @@ class LogSettings:
     """Room `observe`: where logs go, and in which form."""
 
     level: str = "info"
+    format: Literal["text", "json"] = "text"
+    """The form of the lines of our own log."""
     access_log: str = "-"
     """"-" means standard output, "" no access log; any other text is a path to append to."""
     access_logformat: str = DEFAULT_ACCESS_LOGFORMAT

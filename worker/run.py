@@ -63,7 +63,7 @@ def main() -> int:
     except SettingsError as error:
         _say_why(channel, AppLoadError("settings", str(error)))
         return EXIT_NOT_READY
-    own_log.begin(settings.log_level, settings.log_file, settings.colour)
+    own_log.begin(settings.log_level, settings.log_file, settings.colour, _about(settings))
     _show_stacks()
     app_children.begin()
     for number in NOT_OURS if channel.held else NOT_OURS[2:]:
@@ -83,7 +83,7 @@ def main() -> int:
                 return 0
             channel = SupervisorChannel(forked.channel_fd)
             settings = settings_of(forked.settings)
-            own_log.reopen()  # its file may have been moved since the app was loaded
+            own_log.begin_again(_about(settings))
         if channel.held:
             end_within(settings.graceful_timeout + OUTLIVE, channel.fileno())
         serve(settings, loaded, channel)
@@ -97,6 +97,20 @@ def main() -> int:
     logger.debug("stopped")
     _exit_within(EXIT_TIMEOUT)
     return 0
+
+
+def _about(settings: WorkerSettings) -> dict[str, int | str] | None:
+    """Which process this is, for lines of JSON; None for lines of text."""
+    if settings.log_format == "text":
+        return None
+    if settings.zygote:
+        return {"process": "zygote", "pool": settings.pool, "generation": settings.generation}
+    return {
+        "process": "worker",
+        "pool": settings.pool,
+        "worker": settings.worker_id,
+        "generation": settings.generation,
+    }
 
 
 def _host(

@@ -77,6 +77,7 @@ class WorkerSettings:
     """With `dangerous` a WSGI environ takes fields with an underscore in their names. Otherwise the
     gateways, which have the same setting, drop or refuse them."""
     log_level: str = "info"
+    log_format: Literal["text", "json"] = "text"
     log_file: str = ""
     """The file for the worker's own log; "" means standard error."""
     log_config: str = ""

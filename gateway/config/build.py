@@ -75,9 +75,10 @@ def worker_settings(
         "startup_timeout": config.startup_timeout,
         "header_map": config.http.header_map,
         "log_level": log.level,
+        "log_format": log.format,
         "log_file": "" if log.error_log == "-" else log.error_log,
         "log_config": log.config,
-        "colour": shows_colour(log.error_log, log.use_colors),
+        "colour": log.format == "text" and shows_colour(log.error_log, log.use_colors),
     }
 
 

@@ -38,6 +38,13 @@ def apply_worker_class(options: Options, found: Sources) -> Options:
     return dataclasses.replace(options, **spoken)
 
 
+def apply_log_format(options: Options, found: Sources) -> Options:
+    """The access log is JSON where our own log is, unless --access-logformat is given."""
+    if options.log_format == "text" or "access_logformat" in found:
+        return options
+    return dataclasses.replace(options, access_logformat=options.log_format)
+
+
 def check(
     verb: Verb,
     options: Options,

@@ -20,7 +20,7 @@ from ..settings import (
 )
 from .addresses import listen_addresses
 from .config import Config, PoolConfig, ReloadConfig
-from .cross_check import apply_worker_class, check, notes_on
+from .cross_check import apply_log_format, apply_worker_class, check, notes_on
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
@@ -79,7 +79,7 @@ def load(
             for name, row in table().items()
         }
     )
-    options = apply_worker_class(options, found)
+    options = apply_log_format(apply_worker_class(options, found), found)
     if toml.broken:  # what seems to be missing may stand in that file
         raise ConfigError(reading.faults)
     pools = _pools(verb, toml, options, found, reading)
@@ -219,6 +219,7 @@ def _config(
         trust=trust,
         log=LogSettings(
             level=options.log_level,
+            format=options.log_format,
             access_log=options.access_logfile if options.access_log else "",
             access_logformat=options.access_logformat,
             error_log=options.error_logfile,

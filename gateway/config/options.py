@@ -658,6 +658,13 @@ class Options:
         words=LEVEL_ALIASES,
         example="debug",
     )
+    log_format: Literal["text", "json"] = option(
+        _LOG.format,
+        "Form of every line that Propylon logs, in all of its processes; with json the access log "
+        "has it too, unless --access-logformat is given.",
+        section="log",
+        example="json",
+    )
     access_log: bool = option(True, "Log every request.", section="log", verbs=GATEWAY_SIDE)
     access_logfile: str = option(
         _LOG.access_log,

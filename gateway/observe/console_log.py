@@ -1,4 +1,4 @@
-"""Our own log: `time level message`, on standard error or in a file, without ever blocking.
+"""Our own log: `time level message` or JSON, on standard error or in a file, without ever blocking.
 
 Standard error is often a pipe, and its reader (a log shipper, a container runtime under pressure)
 may stall. A `write` would then block the loop that serves every client, or the supervisor. So lines
@@ -47,19 +47,20 @@ def shows_colour(path: str, use_colors: bool | None) -> bool:
 class ConsoleLog(logging.Handler):
     """A handler that writes records to a stream or a file and never waits."""
 
-    def __init__(self, path: str = "-", use_colors: bool | None = None) -> None:
+    def __init__(self, path: str, formatter: logging.Formatter) -> None:
         """`path` is "-" for standard error, else a file to append to. Raises OSError."""
         super().__init__()
         self._file = LogFile("error-logfile", path, STDERR)
         fd = self._file.open()
-        self.setFormatter(ConsoleFormatter(shows_colour(path, use_colors)))
+        self.setFormatter(formatter)
         self._writer = LineWriter(fd, "the log")
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
         except Exception as error:  # a fault of ours costs a line; `handleError` would print
-            line = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
+            why = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
+            line = self.format(logging.LogRecord(log.name, logging.ERROR, "", 0, why, None, None))
         self._writer.write([line.encode("utf-8", "backslashreplace") + b"\n"])
 
     def reopen(self) -> None:

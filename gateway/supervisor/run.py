@@ -38,7 +38,7 @@ def run(
     """Runs the supervisor, and returns its exit code when everything has ended. `read_again` reads
     the configuration for reloads; it raises ConfigError."""
     try:
-        begin_log(config.log)
+        begin_log(config.log, {"process": "supervisor"})
     except OSError as error:
         print(f"propylon: {error}", file=sys.stderr)
         return EXIT_NOT_STARTED

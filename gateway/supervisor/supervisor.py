@@ -211,7 +211,9 @@ class Supervisor:
                 self._signal(child, signal.SIGKILL)
             case Say(level, text, detail):
                 self._operations.said(text)
-                logger.log(LEVELS[level], "%s", f"{text}\n{detail.rstrip()}" if detail else text)
+                detail = detail.rstrip()
+                whole = f"{text}\n{detail}" if detail else text
+                logger.log(LEVELS[level], "%s", whole, extra={"detail": detail})
             case ReloadEnded():
                 self._status_builder.reload_ended(command, trio.current_time())
                 self._deployment.reload_ended(command)

@@ -1,4 +1,4 @@
-"""The worker's own log, `time level message`, in a process whose logging belongs to the app. It
+"""The worker's own log, `time level message` or JSON, in a process whose logging is the app's. It
 never blocks the app.
 
 Standard error is often a pipe with a reader that may stall (a log shipper, a container runtime
@@ -30,7 +30,7 @@ import socket
 import stat
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from time import monotonic, sleep  # by name: an app's import may replace them in their module
@@ -99,10 +99,12 @@ class _LineFormatter(logging.Formatter):
 class OwnLog(logging.Handler):
     """A handler that never waits, except for LAST_WRITE at the end of the process."""
 
-    def __init__(self, path: str = "", colour: bool = False, fd: int = STDERR) -> None:
+    def __init__(
+        self, path: str = "", formatter: logging.Formatter | None = None, fd: int = STDERR
+    ) -> None:
         """`path` is a file to append to; "" means the standard stream `fd`. Raises OSError."""
         super().__init__()
-        self.setFormatter(_LineFormatter(colour))
+        self.setFormatter(formatter or _LineFormatter(colour=False))
         self._path = path
         self._file: int | None = _open(path) if path else None
         self._write = _writer(fd if self._file is None else self._file)
@@ -118,7 +120,8 @@ class OwnLog(logging.Handler):
         try:
             line = self.format(record)
         except Exception as error:  # a fault of ours costs a line; `handleError` would print
-            line = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
+            why = f"a line of the log could not be made: {error!r}, of {record.msg!r}"
+            line = self.format(logging.LogRecord(NAME, logging.ERROR, "", 0, why, None, None))
         self._keep(line.encode("utf-8", "backslashreplace") + b"\n")
         self._send()
 
@@ -287,19 +290,42 @@ def let_go() -> None:
     _descriptions.clear()
 
 
-def begin(level: str, path: str = "", colour: bool = False) -> None:
+def begin(
+    level: str,
+    path: str = "",
+    colour: bool = False,
+    about: Mapping[str, int | str] | None = None,
+) -> None:
     """Gives the logger `propylon.worker` a handler of its own. The root logger, which belongs to
-    the app, is left as it is."""
+    the app, is left as it is. With `about`, which says which process this is, lines are JSON."""
+    formatter = _LineFormatter(colour) if about is None else _json(about)
     try:
-        handler = OwnLog(path, colour)
+        handler = OwnLog(path, formatter)
     except OSError as error:
-        handler = OwnLog("", colour)
+        handler = OwnLog("", formatter)
         why = f"error-logfile {path} cannot be written: {error.strerror}; standard error is used"
         handler.handle(logging.LogRecord(NAME, logging.ERROR, "", 0, why, None, None))
     keep_enabled()
     _logger.handlers = [handler]
     _logger.setLevel(level.upper())
     _logger.propagate = False
+
+
+def begin_again(about: Mapping[str, int | str] | None) -> None:
+    """Goes on as another process: a worker that a zygote has forked. Opens the file again, which
+    may have been moved since. `about` is as in `begin`."""
+    if about is not None:
+        formatter = _json(about)
+        for handler in _logger.handlers:  # those of --log-config have formatters of another kind
+            if type(handler.formatter) is type(formatter):
+                handler.setFormatter(formatter)
+    reopen()
+
+
+def _json(about: Mapping[str, int | str]) -> logging.Formatter:
+    from .json_lines import JsonFormatter  # imported here, as lines of text do without it
+
+    return JsonFormatter(about)
 
 
 LIKE_OURS: Final = (
