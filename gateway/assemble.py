@@ -17,13 +17,16 @@ from ..protocol.supervision.messages import (
     Report,
     StopWaits,
 )
-from .exchange.exchange import NOBODY, Observers
+from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
-from .handlers.route import Answer, Router
+from .handlers.route import Answer, Router, name_of
 from .http.trust import TrustPolicy
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
+from .metrics.counters import RequestCounters
+from .metrics.failures import Failures
+from .metrics.measures import GatewayMeasures, LoopLag, MetricsReports
 from .observe.access_log import AccessLog
 from .observe.logs import Logs
 from .pool.pool import Pool
@@ -31,7 +34,7 @@ from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
 from .serve.begin import Begin, HttpVersions
 from .serve.proxy_header import ProxyHeaders
-from .serve.service import Service, ServiceListener
+from .serve.service import SWEEP_EVERY, Service, ServiceListener
 from .serve.service_state import ServiceState
 from .serve.tls_handshake import Handshakes
 from .settings import GatewaySettings, ListenerSettings, ServeSettings
@@ -57,12 +60,13 @@ async def run_gateway(
     wait_for_stop: Callable[[], Awaitable[None]],
     logs: Logs | None = None,
     ended: EndedWorkers | None = None,
+    metrics: MetricsReports | None = None,
 ) -> None:
     """Serves until `wait_for_stop` returns, then drains. If cancelled, it stops at once.
 
     `report` takes the reports for the supervisor (see `protocol.supervision`). `logs` get the
-    access log, and `ended` has the workers that the supervisor has seen end. Raises OSError or
-    ValueError if it cannot start.
+    access log, `ended` has the workers that the supervisor has seen end, and `metrics` get what is
+    counted. Raises OSError or ValueError if it cannot start.
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
@@ -76,6 +80,11 @@ async def run_gateway(
     access_log = _open_access_log(settings)
     if access_log is not None and logs is not None:
         logs.add(access_log)
+    requests = failures = None
+    if settings.metrics:
+        failures = Failures()
+        requests = RequestCounters(_pools_of_routes(settings), failures.add)
+    at_end = tuple(each.ended for each in (access_log, requests) if each is not None)
     worker_listeners = {
         name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"))
         for name in pools
@@ -97,7 +106,7 @@ async def run_gateway(
             apply_trust=TrustPolicy(settings.trust, log.info).apply,
             answer=_with_redirect(router.answer, settings, sockets),
             poller=poller,
-            observers=Observers(at_end=(access_log.ended,)) if access_log else NOBODY,
+            observers=Observers(at_end=at_end),
         )
         owner.state = state
         tls: Handshakes | None = None
@@ -110,7 +119,10 @@ async def run_gateway(
             _listener(sock, listener, state, proxies, tls if listener.tls else None)
             for sock, listener in zip(sockets, settings.listeners, strict=True)
         ]
-        sweepers = [Pulse(report).sweep, Waits(report, pools, state).sweep]
+        lag = LoopLag(SWEEP_EVERY)
+        if metrics is not None:
+            metrics.begin(GatewayMeasures(settings.gateway, pools, state, lag, requests, failures))
+        sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
         service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())])
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
@@ -224,6 +236,12 @@ class PoolsOwner:
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         if self.state is not None:
             self.state.close_for(f"pool {pool} leaves", leaving)
+
+
+def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:
+    """Each route's name -> its pool. Of two routes with one name the first one counts, as for the
+    router."""
+    return {name_of(route): route.pool for route in reversed(settings.routes)}
 
 
 def _response_heads(settings: ServeSettings) -> ResponseHeads:

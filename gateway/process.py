@@ -24,6 +24,7 @@ import trio
 from ..protocol.supervision.channel import Channel
 from ..protocol.supervision.codec import read_order
 from ..protocol.supervision.messages import (
+    CollectMetrics,
     ExitNow,
     GatewayFailed,
     Listening,
@@ -34,6 +35,7 @@ from ..protocol.supervision.messages import (
 )
 from . import json_texts
 from .assemble import run_gateway
+from .metrics.measures import MetricsReports
 from .observe.configured import end_if_stalled
 from .observe.console_log import flush_log
 from .observe.log_file import STDERR, own_description
@@ -98,12 +100,18 @@ class StopWish:
     """The wish to stop: SIGTERM, the channel's end, or the order to exit now."""
 
     def __init__(
-        self, channel: SupervisorChannel, reopen: Callable[[], None], ended: Callable[[int], None]
+        self,
+        channel: SupervisorChannel,
+        reopen: Callable[[], None],
+        ended: Callable[[int], None],
+        collect: Callable[[int], None],
     ) -> None:
-        """`reopen` opens the logs again, `ended` is told of a worker's end."""
+        """`reopen` opens the logs again, `ended` is told of a worker's end, and `collect` reports
+        what was counted, with a token."""
         self._channel = channel
         self._reopen = reopen
         self._worker_ended = ended
+        self._collect = collect
         self._wished = trio.Event()
         self._at_once = trio.CancelScope()
 
@@ -130,6 +138,8 @@ class StopWish:
                 match order:
                     case WorkerEnded(child):
                         self._worker_ended(child)
+                    case CollectMetrics(token):
+                        self._collect(token)
                     case ReopenLogs():
                         self._reopen()
                     case ExitNow():
@@ -145,13 +155,17 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
     """Runs the gateway until it is to stop."""
     logs = Logs()
     ended = EndedWorkers()
-    stop = StopWish(channel, logs.reopen, ended.add)
+    metrics = MetricsReports(channel.report)
+    stop = StopWish(channel, logs.reopen, ended.add, metrics.answer)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_channel)
         nursery.start_soon(channel.write)
-        with stop.at_once:
-            await run_gateway(settings, channel.report, stop.wait, logs, ended)
+        try:
+            with stop.at_once:
+                await run_gateway(settings, channel.report, stop.wait, logs, ended, metrics)
+        finally:
+            metrics.last_word()
         nursery.cancel_scope.cancel()
 
 

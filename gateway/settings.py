@@ -214,3 +214,5 @@ class GatewaySettings:
     trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()
+    metrics: bool = True
+    """Whether exchanges are counted."""

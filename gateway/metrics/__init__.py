@@ -6,6 +6,6 @@ processes that have ended had counted, so that no counter ever goes back. `prome
 the text.
 
 Reading order: `families` (the table of all that is counted) -> `snapshot` (what travels) ->
-`totals` (one sum of many processes) -> `exposed` (what is shown) -> `exposition` (as a text),
-`quantiles` (as an estimate).
+`failures`, `counters`, `measures` (one gateway process) -> `totals` (one sum of many processes) ->
+`exposed` (what is shown) -> `exposition` (as a text), `quantiles` (as an estimate).
 """

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ...protocol.supervision.messages import WaitingCalls
@@ -29,6 +29,7 @@ log = getLogger("propylon.gateway")
 
 
 MOST_PIDS: Final = 64
+RetryReason = Literal["worker_died", "worker_refused"]
 
 
 class PoolOwner(Protocol):
@@ -72,6 +73,8 @@ class Pool:
         self.winding_down = False
         self._requests = 0
         self._budget = RetryBudget()
+        self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
+        """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
         self._queue: PoolQueue[PoolCall] = PoolQueue(settings.queue_size, settings.queue_timeout)
         self.running: set[PoolCall] = set()
@@ -212,7 +215,7 @@ class Pool:
         """The worker has refused the call, before the app was called unless it contradicts itself.
         The slot is not free before END."""
         call.count_refusal()
-        if not self._try_again(call, started=call.started):
+        if not self._try_again(call, "worker_refused", started=call.started):
             self._fail(call, 502, "The workers of this app refused this request.")
 
     def _lost(self, call: PoolCall, reason: str) -> None:
@@ -228,11 +231,12 @@ class Pool:
         exchange = call.exchange
         assert exchange is not None, "somebody waits for it"
         call.count_death()
-        if not self._try_again(call, started=started or not needs_confirmation(exchange)):
+        started = started or not needs_confirmation(exchange)
+        if not self._try_again(call, "worker_died", started=started):
             exchange.give_reason(reason)
             self._fail(call, 502, "The worker that had this request ended before it answered.")
 
-    def _try_again(self, call: PoolCall, *, started: bool) -> bool:
+    def _try_again(self, call: PoolCall, why: RetryReason, *, started: bool) -> bool:
         """Places the exchange once more, as a new call, if a retry is allowed. Returns whether it
         was."""
         exchange = call.exchange
@@ -246,6 +250,7 @@ class Pool:
             return False
         if started and not self._budget.spend(self._requests):
             return False
+        self.retries[why] += 1
         now = self.clock()
         another = call.next_attempt(exchange, now)
         exchange.connect(another, now)
@@ -310,6 +315,13 @@ class Pool:
             running=len(self.running),
             slots=self._balance.slots(),
             oldest_waiter=self._queue.oldest(self.clock()),
+        )
+
+    def websockets(self) -> int:
+        """Counts the accepted WebSockets that workers run. It looks at each call."""
+        exchanges = [call.exchange for call in self.running]
+        return sum(
+            1 for each in exchanges if each is not None and each.request.upgrade and each.status
         )
 
     def waits_for(self) -> tuple[WaitingCalls, ...]:

@@ -1,6 +1,6 @@
 """A client connection's life: bytes meet exchanges.
 
-Reading order: `service_state`, `log_throttle`, `client_faults` -> `upload`, `body_credit` ->
-`websocket_connection` -> `exchange_sink` -> `lingering_close` -> `http1_connection` -> `begin` ->
-`proxy_header`, `tls_handshake` (layers below HTTP) -> `service`.
+Reading order: `service_state`, `service_counts`, `log_throttle`, `client_faults` -> `upload`,
+`body_credit` -> `websocket_connection` -> `exchange_sink` -> `lingering_close` ->
+`http1_connection` -> `begin` -> `proxy_header`, `tls_handshake` (layers below HTTP) -> `service`.
 """

@@ -51,6 +51,7 @@ log = getLogger("propylon.gateway")
 class Http1Connection(ClosingConnection):
     __slots__ = ("_advancing", "_cut_short", "_lingers", "_machine", "_sink")
 
+    protocol: ClassVar[str] = "http/1.1"
     accepts_with: ClassVar[int] = 101
 
     def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:

@@ -14,7 +14,7 @@ would not see it, the connection is reset on purpose. Before either, what is kep
 """
 
 from abc import ABC, abstractmethod
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from ..transport.client_socket import LINGER
 from ..transport.transport import Transport
@@ -33,6 +33,8 @@ LastAct = Literal["close", "linger", "reset"]
 
 class ClosingConnection(ABC):
     """A client connection in some HTTP version."""
+
+    protocol: ClassVar[str]
 
     __slots__ = ("_deadline", "_service", "_state", "_transport")
 

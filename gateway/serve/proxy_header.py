@@ -8,7 +8,7 @@ it is not, all of them are its own and can be taken.
 from dataclasses import replace
 from functools import partial
 from logging import getLogger
-from typing import Final
+from typing import ClassVar, Final
 
 from ..exchange.endpoint import Endpoint
 from ..listen.proxy_protocol import (
@@ -62,6 +62,8 @@ class PendingHeader:
     """A connection with a header that is still to come."""
 
     __slots__ = ("_begin", "_came", "_deadline", "_endpoint", "_headers", "_transport")
+
+    protocol: ClassVar[str] = "proxy_header"
 
     def __init__(
         self, headers: ProxyHeaders, transport: ClientSocket, endpoint: Endpoint, begin: Begin

@@ -74,6 +74,7 @@ class Service:
         if not last:
             self._state.poller.announce(sock.fileno())
         begin, handshakes, transports = listener.begin, listener.handshakes, self._state.transports
+        counts = self._state.counts
         at_once = 0
         while True:
             if not last and not at_once:
@@ -98,6 +99,7 @@ class Service:
                     await trio.sleep(1.0)
                 continue  # the client was gone before it was accepted
             client_sock.setblocking(False)
+            counts.accept()
             client: Address | None = None
             local = server
             if is_tcp:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..exchange.exchange import NOBODY, Exchange, Observers
 from ..http1.machine import HttpContext
@@ -12,10 +12,14 @@ from ..transport.client_socket import TransportContext
 from ..transport.poller import Poller
 from ..websocket.restarts import Restarts
 from .client_faults import ClientFaults
+from .service_counts import ServiceCounts
 
 
 class Connection(Protocol):
     """A connection, as the service sees it."""
+
+    protocol: ClassVar[str]
+    """What it speaks, for a metric: http/1.1, websocket, tls_handshake, proxy_header."""
 
     def sweep(self, now: float) -> None: ...
 
@@ -40,6 +44,7 @@ class ServiceState:
     allowed_origins: frozenset[bytes] = frozenset()
     """Origins with pages that may open WebSockets, in lower case; if empty, all may."""
     client_faults: ClientFaults = field(default_factory=ClientFaults)
+    counts: ServiceCounts = field(default_factory=ServiceCounts)
     draining: bool = False
     says_close: bool = field(init=False)
     """Whether responses end their connection, because there is a reason to."""

@@ -7,7 +7,7 @@ seconds make room, so that clients that hold slots on purpose do not shut the ot
 
 from dataclasses import replace
 from logging import getLogger
-from typing import Final
+from typing import ClassVar, Final
 
 import trio
 
@@ -19,6 +19,7 @@ from ..tls.session import TlsError, TlsSession
 from ..transport.client_socket import ClientSocket
 from ..transport.tls_transport import TlsTransport
 from .begin import HttpVersions
+from .service_counts import HandshakeResult
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -93,6 +94,8 @@ class Handshake:
         "_transport",
     )
 
+    protocol: ClassVar[str] = "tls_handshake"
+
     def __init__(
         self,
         transport: ClientSocket,
@@ -166,10 +169,12 @@ class Handshake:
         transport = TlsTransport(self._transport, session, early)
         endpoint = replace(self._endpoint, scheme="https", extensions={"tls": session.facts()})
         self._leave()
+        self._handshakes.state.counts.end_handshake("ok", session.version)
         self._handshakes.versions.begin(transport, endpoint, session.alpn)
 
     def _refuse_plain(self, data: bytes) -> None:
         handshakes, client = self._handshakes, self._endpoint.client
+        handshakes.state.counts.end_handshake("plain_http")
         handshakes.state.client_faults.say("plain HTTP came to a TLS port", client)
         endpoint = replace(self._endpoint, scheme="http")
         self._leave()
@@ -177,11 +182,12 @@ class Handshake:
 
     def _broken_off(self) -> None:
         if self._spoken:
-            self._fail("the client broke off")
+            self._fail("the client broke off", "client_left")
         else:  # a load balancer that looks whether the port is open
             self._close()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, result: HandshakeResult = "failed") -> None:
+        self._handshakes.state.counts.end_handshake(result)
         self._handshakes.state.client_faults.say(
             f"TLS handshake failed: {reason}", self._endpoint.client
         )
@@ -205,11 +211,13 @@ class Handshake:
         if handshakes.full:
             handshakes.full_at = now  # for all in this sweep, though the first makes room
         if now >= self._deadline or (now >= self._hurried and handshakes.full_at == now):
-            self._fail("it was not finished in time")
+            self._fail("it was not finished in time", "timeout")
 
     def drain(self) -> None:
         """Shortens the handshake's time. It may finish, and its connection then drains."""
         self._deadline = min(self._deadline, self._handshakes.state.clock() + HURRY)
 
     def cut(self) -> None:
+        if self._running:
+            self._handshakes.state.counts.end_handshake("cut")
         self._close()

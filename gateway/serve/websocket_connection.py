@@ -13,7 +13,7 @@ the app hears of the end behind the last message, and the exchange may outlive t
 
 from collections import deque
 from logging import getLogger
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
@@ -76,6 +76,8 @@ class WebSocketConnection:
         "_unsent",
         "_window",
     )
+
+    protocol: ClassVar[str] = "websocket"
 
     def __init__(
         self,
@@ -189,6 +191,8 @@ class WebSocketConnection:
     def _tell(self, source: WebSocketSource, data: bytes | str, more: bool) -> None:
         before = source.send_credit
         source.send_message(data, more)
+        if not more:
+            self._service.counts.receive_message()
         self._unfinished = self._unfinished + before - source.send_credit if more else 0
 
     @property
@@ -213,6 +217,8 @@ class WebSocketConnection:
                 self._source.consumed(size)
             return
         exchange.count_sent(size)
+        if not more:
+            self._service.counts.send_message()
         self._send(self._machine.message(data, more))
         self._credit.charge(self._source, size, self._transport.kept)
         if self._transport.kept:

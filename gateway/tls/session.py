@@ -285,6 +285,11 @@ class TlsSession:
         return _facts(self._session)
 
     @property
+    def version(self) -> str:
+        """The version of TLS that both sides have agreed on, as OpenSSL names it: TLSv1.3."""
+        return self._session.version() or ""
+
+    @property
     def alpn(self) -> str:
         """The protocol that both sides have agreed on (RFC 7301); "" for none."""
         return self._session.selected_alpn_protocol() or ""

@@ -29,8 +29,9 @@ Reports (child -> supervisor)
       GatewayDraining draining                    it accepts no more: workers may be told to drain.
       StopWaits       waiting   connections,calls while it drains, what the stop waits for; the log
                                                   says it.
-      GatewayMetrics  metrics   token, snapshot   what it has counted, when it is asked and before
-                                                  it ends: the supervisor adds all processes up.
+      GatewayMetrics  metrics   token, snapshot,  what it has counted, when it is asked and before
+                                failed            it ends: the supervisor adds all processes up. And
+                                                  the last requests that have failed.
       GatewayFailed   failed    error             it could not start; it is about to exit.
     of a worker
       WorkerReady     ready     pid, app,         its app has started and may be called. The names

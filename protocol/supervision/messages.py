@@ -87,6 +87,26 @@ class StopWaits:
 
 
 @dataclass(slots=True)
+class FailedRequest:
+    """A request that has ended with a 5xx, or without its whole response."""
+
+    id: str = ""
+    """Its request id."""
+    at: float = 0.0
+    """When it ended, in seconds since the epoch."""
+    method: str = ""
+    path: str = ""
+    """Without its query, as printable ASCII."""
+    status: int = 0
+    end: str = ""
+    """The end code."""
+    reason: str = ""
+    pool: str = ""
+    worker: Name = None
+    duration: float = 0.0
+
+
+@dataclass(slots=True)
 class GatewayMetrics:
     """What the gateway has counted, as it was asked, or as its last word."""
 
@@ -94,6 +114,8 @@ class GatewayMetrics:
     """The token of the order that asked; 0 if none did."""
     snapshot: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Family -> a list of pairs: label values, and a number or a histogram's list."""
+    failed: tuple[FailedRequest, ...] = ()
+    """The last requests that have failed, the oldest first: all that are known, each time."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from propylon.gateway.metrics.snapshot import from_wire
 from propylon.gateway.process import EXIT_OUTLIVED, SupervisorChannel
 from propylon.gateway.settings import (
     GatewaySettings,
@@ -350,3 +351,70 @@ def test_logs_are_opened_again(tmp_path: Path) -> None:
         assert one.process.wait(20) == 0
     assert paths[0].with_suffix(".1").read_text().count("\n") == 1
     assert paths[0].read_text().count("\n") == 1
+
+
+# -- what it has counted ---------------------------------------------------------------------------
+
+
+def counted(event: dict[str, Any], family: str) -> dict[tuple[str, ...], Any]:
+    return from_wire(event["snapshot"])[f"propylon_{family}"]
+
+
+def malformed(port: int) -> None:
+    """A request that is refused, to the end of its connection."""
+    with socket.create_connection(("127.0.0.1", port), 20) as client:
+        client.sendall(b"GET /secret?token=1 HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n")
+        while client.recv(1_000):
+            pass
+
+
+def test_it_answers_with_what_it_has_counted(tmp_path: Path) -> None:
+    with gateway(settings(tmp_path)) as (one, port), waits(port):
+        malformed(port)
+        one.channel.sendall(b"metrics 17\nmetrics\nmetrics x\nmetrics 18\n")
+        first, second = one.event("metrics"), one.event("metrics")
+        assert (first["token"], second["token"]) == (17, 18)
+        [(labels, count)] = counted(first, "requests_total").items()
+        assert (labels[:4], count) == (("", "", "GET", "400"), 1)
+        assert counted(first, "connections_accepted_total") == {(): 2}
+        assert counted(first, "connections")["http/1.1",] >= 1
+        assert counted(first, "pool_queue_length") == {("default",): 1}
+        assert counted(first, "pool_queue_oldest_seconds")["default",] > 0
+        assert counted(first, "gateway_cpu_seconds_total")["1",] > 0
+        assert first["failed"] == []
+
+
+def test_it_may_be_told_to_count_no_requests(tmp_path: Path) -> None:
+    with gateway(replace(settings(tmp_path), metrics=False)) as (one, port):
+        malformed(port)
+        one.channel.sendall(b"metrics 1\n")
+        snapshot = one.event("metrics")["snapshot"]
+        assert "propylon_requests_total" not in snapshot
+        assert "propylon_pool_slots" in snapshot
+
+
+@pytest.mark.parametrize("how", ["drain", "now"])
+def test_its_last_word_has_everything(tmp_path: Path, how: str) -> None:
+    """Also what it had counted since it was asked; and the clients that it fails at the end."""
+    told = replace(settings(tmp_path), serve=ServeSettings(graceful_timeout=0.5))
+    with gateway(told) as (one, port), waits(port) as client:
+        malformed(port)
+        one.channel.sendall(b"metrics 1\n")
+        one.event("metrics")
+        for _ in range(3):
+            malformed(port)
+        if how == "drain":
+            one.process.terminate()
+            assert client.recv(100).startswith(b"HTTP/1.1 503")
+        else:
+            one.channel.sendall(b"now\n")
+        last = one.event("metrics")
+        assert one.process.wait(20) == 0
+        assert last["token"] == 0
+        requests = counted(last, "requests_total")
+        statuses = {labels[3]: count for labels, count in requests.items()}
+        assert statuses == ({"400": 4, "503": 1} if how == "drain" else {"400": 4})
+        failed = [(each["path"], each["status"], each["pool"]) for each in last["failed"]]
+        assert failed == ([("/", 503, "default")] if how == "drain" else [])
+        with pytest.raises(AssertionError):
+            one.event("metrics")

@@ -317,6 +317,8 @@ class StreamTransport:
 class ToyConnection(ClosingConnection):
     """A client connection with many streams."""
 
+    protocol: ClassVar[str] = "toy"
+
     def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
         super().__init__(transport, service)
         self.transport, self.endpoint, self.service = transport, endpoint, service

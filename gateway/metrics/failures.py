@@ -1,0 +1,75 @@
+"""The last requests that have failed, for the one who asks what goes wrong. Pure.
+
+Failed is what ended with a 5xx, whoever has chosen it, or without its whole response. A refused
+request is not among them, whatever a client sends: it has got its answer, and a scanner would push
+out all that matters. Nor is a WebSocket whose client has left: most end so.
+"""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from ...protocol.supervision.messages import FailedRequest
+from ..exchange.exchange import Exchange
+
+MOST_FAILURES: Final = 100
+LONGEST_PATH: Final = 300
+LONGEST_METHOD: Final = 30
+LONGEST_REASON: Final = 300
+WHOLE: Final = frozenset(
+    {"", "ok", "gateway_redirect", "gateway_restart", "app_closed_websocket"}
+    | {"client_closed_websocket", "app_refused_websocket"}
+)
+"""End codes of exchanges that came to the end that they were meant to have."""
+
+
+def has_failed(status: int, end_code: str) -> bool:
+    """Whether an exchange that has ended in this way belongs here."""
+    if status >= 499:  # 499: the client has left before there was a response
+        return True
+    if status == 101 and end_code.startswith("client_"):
+        return False
+    return status < 400 and end_code not in WHOLE
+
+
+class Failures:
+    """The last failed requests of one gateway process."""
+
+    __slots__ = ("_failed",)
+
+    def __init__(self) -> None:
+        self._failed: deque[tuple[float, FailedRequest]] = deque(maxlen=MOST_FAILURES)
+        """When it ended, in monotonic seconds, and what is known of it."""
+
+    def add(self, exchange: Exchange) -> None:
+        """Notes an exchange that has failed."""
+        request, source = exchange.request, exchange.source
+        account = None if source is None else source.account()
+        failed = FailedRequest(
+            id=exchange.request_id,
+            method=_plain(request.method, LONGEST_METHOD),
+            path=_plain(request.path.partition(b"?")[0].decode("latin-1"), LONGEST_PATH),
+            status=exchange.status,
+            end=exchange.end_code or "ok",
+            reason=_plain(exchange.reason, LONGEST_REASON),
+            pool="" if account is None else account.pool,
+            worker=None if account is None else account.worker,
+            duration=exchange.ended - exchange.opened,
+        )
+        self._failed.append((exchange.ended, failed))
+
+    def report(self, epoch: float) -> tuple[FailedRequest, ...]:
+        """The failed requests, the oldest first. `epoch` is the time at the monotonic clock's zero,
+        in seconds since the epoch."""
+        return tuple(replace(failed, at=epoch + ended) for ended, failed in self._failed)
+
+
+def _plain(text: str, most: int) -> str:
+    """A text as printable ASCII, cut where it is longer than anybody reads."""
+    if len(text) > most:
+        text = text[: most - 3] + "..."
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,200 @@
+"""What a gateway process reports when it is asked: what it has counted, and what it does now."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic, time
+from typing import ClassVar, Final, Protocol
+
+from ...protocol.supervision.messages import GatewayMetrics, Report
+from .counters import RequestCounters
+from .failures import Failures
+from .families import (
+    ACCEPTED,
+    CONNECTIONS,
+    GATEWAY_CPU,
+    GATEWAY_LAG,
+    GATEWAY_RSS,
+    HANDSHAKES,
+    OPEN_WEBSOCKETS,
+    POOL_QUEUE_LENGTH,
+    POOL_QUEUE_OLDEST,
+    POOL_RUNNING,
+    POOL_SLOTS,
+    RETRIES,
+    WEBSOCKET_MESSAGES,
+)
+from .snapshot import Snapshot, to_wire
+
+PROTOCOLS: Final = ("http/1.1", "websocket", "tls_handshake", "proxy_header")
+LAG_WINDOW: Final = 10.0
+"""Seconds that an event loop's worst lag is remembered for, at least."""
+
+
+class Load(Protocol):
+    @property
+    def queued(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def oldest_waiter(self) -> float: ...
+
+
+class MeasuredPool(Protocol):
+    """The part of a pool that is measured."""
+
+    @property
+    def retries(self) -> Mapping[str, int]: ...
+    def load(self) -> Load: ...
+    def websockets(self) -> int: ...
+
+
+class Counts(Protocol):
+    """What is counted of connections."""
+
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def handshakes(self) -> Mapping[tuple[str, str], int]: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def sent(self) -> int: ...
+
+
+class MeasuredConnection(Protocol):
+    protocol: ClassVar[str]
+
+
+class MeasuredService(Protocol):
+    """The part of the service that is measured."""
+
+    @property
+    def counts(self) -> Counts: ...
+    @property
+    def connections(self) -> Iterable[MeasuredConnection]: ...
+
+
+class LoopLag:
+    """How late the event loop was, as something sees it that is called at even intervals."""
+
+    def __init__(self, every: float) -> None:
+        """`every`: the seconds between two calls, as they should be."""
+        self._every = every
+        self._last = 0.0
+        self._worst = self._before = 0.0
+        self._began = 0.0
+
+    def sweep(self, now: float) -> None:
+        if now - self._began >= LAG_WINDOW:
+            self._before = self._worst if now - self._began < 2 * LAG_WINDOW else 0.0
+            self._began, self._worst = now, 0.0
+        if self._last:
+            self._worst = max(self._worst, now - self._last - self._every)
+        self._last = now
+
+    @property
+    def worst(self) -> float:
+        """Seconds, the most within the last LAG_WINDOW, or twice that."""
+        return max(self._worst, self._before)
+
+
+class GatewayMeasures:
+    """All that one gateway process can report."""
+
+    def __init__(
+        self,
+        gateway: int,
+        pools: Mapping[str, MeasuredPool],
+        service: MeasuredService,
+        lag: LoopLag,
+        requests: RequestCounters | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """`gateway` is its number. Without `requests` and `failures` nothing is counted of
+        exchanges."""
+        self._gateway = str(gateway)
+        self._pools = pools
+        self._service = service
+        self._lag = lag
+        self._requests = requests
+        self._failures = failures
+
+    def report(self, token: int) -> GatewayMetrics:
+        failed = self._failures.report(time() - monotonic()) if self._failures else ()
+        return GatewayMetrics(token, to_wire(self.snapshot()), failed)
+
+    def snapshot(self) -> Snapshot:
+        """What was counted up to now, and what is under way."""
+        found = self._requests.snapshot() if self._requests is not None else {}
+        return found | self._of_pools() | self._of_connections() | self._of_process()
+
+    def _of_pools(self) -> Snapshot:
+        loads = {(name,): pool.load() for name, pool in self._pools.items()}
+        return {
+            POOL_SLOTS.name: {pool: load.slots for pool, load in loads.items()},
+            POOL_RUNNING.name: {pool: load.running for pool, load in loads.items()},
+            POOL_QUEUE_LENGTH.name: {pool: load.queued for pool, load in loads.items()},
+            POOL_QUEUE_OLDEST.name: {pool: load.oldest_waiter for pool, load in loads.items()},
+            OPEN_WEBSOCKETS.name: {
+                (name,): pool.websockets() for name, pool in self._pools.items()
+            },
+            RETRIES.name: {
+                (name, why): count
+                for name, pool in self._pools.items()
+                for why, count in pool.retries.items()
+            },
+        }
+
+    def _of_connections(self) -> Snapshot:
+        counts = self._service.counts
+        speak = Counter(each.protocol for each in self._service.connections)
+        return {
+            CONNECTIONS.name: {(name,): speak[name] for name in {*PROTOCOLS, *speak}},
+            ACCEPTED.name: {(): counts.accepted},
+            HANDSHAKES.name: dict(counts.handshakes.items()),
+            WEBSOCKET_MESSAGES.name: {("received",): counts.received, ("sent",): counts.sent},
+        }
+
+    def _of_process(self) -> Snapshot:
+        mine = (self._gateway,)
+        used = os.times()
+        found: Snapshot = {
+            GATEWAY_CPU.name: {mine: used.user + used.system},
+            GATEWAY_LAG.name: {mine: self._lag.worst},
+        }
+        if memory := resident_memory():
+            found[GATEWAY_RSS.name] = {mine: memory}
+        return found
+
+
+def resident_memory() -> int:
+    """Resident memory of this process in bytes (proc(5), statm); 0 without procfs."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+class MetricsReports:
+    """Answers the supervisor, and has the last word of a process that ends."""
+
+    def __init__(self, report: Callable[[Report], None]) -> None:
+        self._report = report
+        self._measures: GatewayMeasures | None = None
+
+    def begin(self, measures: GatewayMeasures) -> None:
+        """From now on there is something to report."""
+        self._measures = measures
+
+    def answer(self, token: int) -> None:
+        measures = self._measures
+        self._report(GatewayMetrics(token) if measures is None else measures.report(token))
+
+    def last_word(self) -> None:
+        """Reports what was counted until the end; nothing if there was no beginning."""
+        if self._measures is not None:
+            self.answer(0)

@@ -1,0 +1,35 @@
+"""What a gateway process counts of its connections, besides their exchanges. Pure."""
+
+from typing import Literal
+
+HandshakeResult = Literal["ok", "failed", "timeout", "client_left", "plain_http", "cut"]
+"""`failed`: one side has refused the other's certificate, version or bytes. `client_left`: the
+client broke off. `plain_http`: it has sent an HTTP request instead. `cut`: the gateway ended
+first. A client that connects, sends nothing and leaves, as load balancers do, has begun none."""
+
+
+class ServiceCounts:
+    __slots__ = ("accepted", "handshakes", "received", "sent")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Client connections that were accepted."""
+        self.handshakes: dict[tuple[str, str], int] = {}
+        """Result and TLS version ("" where none was agreed on) -> how many handshakes."""
+        self.received = 0
+        """Whole messages of WebSockets that came from clients."""
+        self.sent = 0
+        """Whole messages of WebSockets that were sent to clients."""
+
+    def accept(self) -> None:
+        self.accepted += 1
+
+    def end_handshake(self, result: HandshakeResult, version: str = "") -> None:
+        key = (result, version)
+        self.handshakes[key] = self.handshakes.get(key, 0) + 1
+
+    def receive_message(self) -> None:
+        self.received += 1
+
+    def send_message(self) -> None:
+        self.sent += 1

@@ -1,0 +1,123 @@
+from dataclasses import dataclass, field
+
+from propylon.gateway.metrics.counters import RequestCounters
+from propylon.gateway.metrics.failures import Failures
+from propylon.gateway.metrics.families import BY_GATEWAYS, SPANS
+from propylon.gateway.metrics.measures import (
+    LAG_WINDOW,
+    GatewayMeasures,
+    LoopLag,
+    MetricsReports,
+    resident_memory,
+)
+from propylon.gateway.metrics.snapshot import from_wire
+from propylon.gateway.pool.load import PoolLoad
+from propylon.gateway.serve.service_counts import ServiceCounts
+from propylon.protocol.supervision.messages import GatewayMetrics, Report
+
+
+def test_lag_is_the_worst_of_the_last_seconds() -> None:
+    lag = LoopLag(0.25)
+    now = 1_000.0
+    lag.sweep(now)
+    assert lag.worst == 0.0
+    now += 0.75
+    lag.sweep(now)
+    assert lag.worst == 0.5
+    begun = now
+    while now - begun < LAG_WINDOW - 1:
+        now += 0.25
+        lag.sweep(now)
+    assert lag.worst == 0.5
+    while now - begun < 2 * LAG_WINDOW + 1:
+        now += 0.25
+        lag.sweep(now)
+    assert lag.worst == 0.0
+
+
+def test_a_loop_that_stood_for_long_says_so() -> None:
+    lag = LoopLag(0.25)
+    lag.sweep(1_000.0)
+    lag.sweep(1_000.0 + 5 * LAG_WINDOW)
+    assert lag.worst == 5 * LAG_WINDOW - 0.25
+
+
+@dataclass
+class Pool:
+    """The part of a pool that is measured: rows of a table."""
+
+    retries: dict[str, int] = field(default_factory=lambda: {"worker_died": 2})
+
+    def load(self) -> PoolLoad:
+        return PoolLoad(queued=1, running=2, slots=3, oldest_waiter=4.5)
+
+    def websockets(self) -> int:
+        return 1
+
+
+class Websocket:
+    protocol = "websocket"
+
+
+class Http3:
+    protocol = "http/3"
+
+
+@dataclass
+class Service:
+    counts: ServiceCounts = field(default_factory=ServiceCounts)
+    connections: tuple[Websocket | Http3, ...] = (Websocket(), Websocket(), Http3())
+
+
+def measures(service: Service) -> GatewayMeasures:
+    count = RequestCounters({"/": "a"}, Failures().add)
+    return GatewayMeasures(2, {"a": Pool()}, service, LoopLag(0.25), count, Failures())
+
+
+def test_what_is_measured() -> None:
+    service = Service()
+    service.counts.accept()
+    service.counts.end_handshake("ok", "TLSv1.3")
+    for _ in range(2):
+        service.counts.end_handshake("timeout")
+    service.counts.receive_message()
+    found = measures(service).snapshot()
+    assert found.keys() == {family.name for family in BY_GATEWAYS if family is not SPANS}
+    assert found["propylon_pool_slots"] == {("a",): 3}
+    assert found["propylon_pool_running"] == {("a",): 2}
+    assert found["propylon_pool_queue_length"] == {("a",): 1}
+    assert found["propylon_pool_queue_oldest_seconds"] == {("a",): 4.5}
+    assert found["propylon_websockets"] == {("a",): 1}
+    assert found["propylon_retries_total"] == {("a", "worker_died"): 2}
+    assert found["propylon_connections"] == {
+        ("http/1.1",): 0,
+        ("http/3",): 1,
+        ("websocket",): 2,
+        ("tls_handshake",): 0,
+        ("proxy_header",): 0,
+    }
+    assert found["propylon_connections_accepted_total"] == {(): 1}
+    assert found["propylon_tls_handshakes_total"] == {("ok", "TLSv1.3"): 1, ("timeout", ""): 2}
+    assert found["propylon_websocket_messages_total"] == {("received",): 1, ("sent",): 0}
+    assert found["propylon_gateway_cpu_seconds_total"].keys() == {("2",)}
+    memory = found["propylon_gateway_resident_memory_bytes"]["2",]
+    assert isinstance(memory, int)
+    assert 1_000_000 < memory <= 2 * resident_memory()
+
+
+def test_a_report_travels() -> None:
+    said: list[Report] = []
+    reports = MetricsReports(said.append)
+    reports.last_word()
+    assert said == []
+    reports.answer(3)
+    assert said == [GatewayMetrics(3)]
+    one = measures(Service())
+    reports.begin(one)
+    reports.answer(4)
+    reports.last_word()
+    _, answer, last = said
+    assert isinstance(answer, GatewayMetrics)
+    assert isinstance(last, GatewayMetrics)
+    assert (answer.token, last.token) == (4, 0)
+    assert from_wire(answer.snapshot).keys() == one.snapshot().keys()
