@@ -3,5 +3,6 @@
 The room knows no socket, no HTTP version and no worker: handlers, pools, drivers and observers
 meet here. It imports the link protocol's plain values only.
 
-Reading order: `errors`, `endpoint`, `trace_context` -> `exchange` -> `pages` -> `filters`.
+Reading order: `endpoint`, `trace_context` -> `exchange` -> `end_codes` -> `errors` -> `pages` ->
+`filters`.
 """

@@ -1,14 +1,22 @@
 """Errors of exchanges, each the client's fault or the app's. Pure."""
 
 from ...protocol.messages import Pairs
+from . import end_codes
 
 
 class ExchangeError(Exception):
     """An exchange that the gateway itself answers: a status and one sentence for the client."""
 
     def __init__(
-        self, status: int, sentence: str, headers: Pairs = (), *, option: str = ""
+        self,
+        status: int,
+        sentence: str,
+        headers: Pairs = (),
+        *,
+        option: str = "",
+        end_code: str = "",
     ) -> None:
+        """`end_code` is given where the status does not tell it."""
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
@@ -16,6 +24,7 @@ class ExchangeError(Exception):
         """Headers of the answer beside those of the page."""
         self.option = option
         """The option that sets the limit that was met; "" if there was none."""
+        self.end_code = end_code or end_codes.refused_with(status)
 
 
 class RequestError(ExchangeError):

@@ -170,7 +170,7 @@ class Sink(Protocol):
     def fail(self, exchange: "Exchange", status: int, sentence: str, option: str = "") -> int:
         """Ends an exchange that gets no whole response: with an error page, or, if the head was
         sent already, with a truncation that the client can see. `option` sets the limit that was
-        met."""
+        met. Who ends the exchange was said before (`Exchange.give_end`)."""
         ...
 
 

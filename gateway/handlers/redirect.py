@@ -2,6 +2,7 @@
 15.4.9).
 """
 
+from ..exchange import end_codes
 from ..exchange.exchange import Exchange
 from ..exchange.pages import error_page
 from .route import Answer
@@ -20,12 +21,14 @@ class HttpsRedirect:
             return
         request = exchange.request
         if not request.host:
+            exchange.give_end(end_codes.CLIENT_MALFORMED)
             exchange.sink.fail(exchange, 400, "This port answers with an https address; name Host.")
             return
         path = b"" if request.path == b"*" else request.path
         target = path + (b"?" + request.query if request.query else b"")
         location = f"https://{request.host}{self._port}".encode() + target
         headers, body = error_page(308, f"Use {location.decode()}")
+        exchange.give_end(end_codes.GATEWAY_REDIRECT)
         exchange.sink.respond(exchange, 308, ((b"location", location), *headers), body)
 
 

@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
+from ..exchange import end_codes
 from ..exchange.exchange import Exchange
 from ..settings import RouteSettings
 
@@ -71,6 +72,7 @@ class Router:
         plain = _normalised(path)
         found = self._find(exchange.request.host, plain)
         if found is None:
+            exchange.give_end(end_codes.GATEWAY_NO_ROUTE)
             exchange.sink.fail(exchange, 404, "Nothing is served at this address.")
             return
         prefix, root_path, answer, name = found
@@ -78,6 +80,7 @@ class Router:
         if plain is not path and not _is_below(prefix, unquote_to_bytes(path)):
             # It matches only after `..` or `//` were resolved, and the app may resolve them in
             # another way.
+            exchange.give_end(end_codes.CLIENT_MALFORMED)
             exchange.sink.fail(exchange, 400, "The path is ambiguous.")
             return
         if exchange.root_path:

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from ..exchange.end_codes import code_of
 from ..exchange.exchange import Account, Exchange
 
 Entry = tuple[Exchange, float, float]
@@ -163,6 +164,7 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "p": lambda _: "-",
     "target": lambda entry: escaped(entry[0].request.target),
     "version": lambda entry: entry[0].request.http_version,
+    "end": lambda entry: code_of(entry[0]),
     "reason": lambda entry: _safe(entry[0].reason) or "-",
     "pool": _pool,
     "worker": _worker,
@@ -173,8 +175,8 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
 """gunicorn's atoms and our own. Ours are: the `target` and `version` of the request line; the
 `pool` that was asked, its last `worker`, the seconds that the exchange was `queued`, the `attempts`
 (how many workers had it); the `reason`, if the gateway and not the app has answered. `why` is the
-end of a line, with a space in front, that names all of these; it is empty if the app has
-answered."""
+end of a line, with a space in front, that names all of these; it is empty if the app has answered.
+`end` is the end code (see `exchange.end_codes`)."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
 """Atoms that are "-" in every line: only the app knows the user, and no single process serves a
 request."""
@@ -231,7 +233,7 @@ def _json_line(entry: Entry) -> bytes:
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
         f'"scheme":"{exchange.scheme}","host":{_json(request.host)},"path":"{path}",'
         f'"query":"{query}","protocol":"{_protocol(entry)}","status":{exchange.status},'
-        f'"bytes":{exchange.body_sent},"duration":{seconds:.6f},'
+        f'"bytes":{exchange.body_sent},"duration":{seconds:.6f},"end":"{code_of(exchange)}",'
         f'"referer":{_json_field(fields.get(b"referer", b"-"))},'
         f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))}'
         f"{_json_why(entry) if exchange.reason else ''}}}"

@@ -44,6 +44,7 @@ from ...protocol.messages import (
 )
 from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
+from ..exchange import end_codes
 from ..exchange.errors import ResponseError
 from ..exchange.exchange import Exchange
 from ..transport.poller import READ, WRITE, Poller
@@ -210,7 +211,7 @@ class Member(PoolMember):
             log.error("%s %s", self.name, reason)
             self.machine.bye(error.code, error.reason)
             self._flush()
-            self._end(reason)
+            self._end(reason, end_codes.WORKER_PROTOCOL)
         if self._is_over:
             self._end()
         elif self._has_changed:
@@ -226,7 +227,7 @@ class Member(PoolMember):
         self._end("has ended")
 
     def cut(self) -> None:
-        self._end("failed in the gateway")
+        self._end("failed in the gateway", end_codes.GATEWAY_FAILED)
 
     def writable(self) -> None:
         self._flush()
@@ -260,8 +261,9 @@ class Member(PoolMember):
         if unsent.size and not was_blocked:
             self._poller.want(self._sock.fileno(), READ | WRITE)
 
-    def _end(self, reason: str = "") -> None:
-        """Ends the link, which was read to its end. The calls that are still on it are lost."""
+    def _end(self, reason: str = "", end_code: str = "") -> None:
+        """Ends the link, which was read to its end. The calls that are still on it are lost.
+        `end_code` is theirs, if the worker has not simply died."""
         if self._ended:
             return
         self._ended = True
@@ -272,7 +274,7 @@ class Member(PoolMember):
         reason = f"{self.name} {reason or self._why_ended}"
         if calls:
             log.warning("%s with %d calls running", reason, len(calls))
-        self._pool.leave(self, calls, reason)
+        self._pool.leave(self, calls, reason, end_code)
 
     # -- messages ----------------------------------------------------------------------------
 
@@ -294,6 +296,7 @@ class Member(PoolMember):
             log.exception("a call's message could not be handed on")
             call.detach()
             if exchange is not None:
+                exchange.give_end(end_codes.GATEWAY_FAILED)
                 exchange.sink.fail(exchange, 502, "The response could not be handed on.")
         if call.response == "ended":
             self.running -= 1
@@ -324,6 +327,7 @@ class Member(PoolMember):
             self._deliver_reset(call, exchange, message[2])
         elif message[0] == END and exchange.status:
             call.detach()
+            exchange.give_end(end_codes.APP_NO_END)
             sink.fail(exchange, 502, "The app ended in the middle of its response.")
 
     def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
@@ -354,6 +358,7 @@ class Member(PoolMember):
         path = request.path.decode("ascii")
         log.error("the app's response to %s %s: was refused: %s", request.method, path, error)
         call.abandon(CLIENT_GONE, "the response was refused")
+        exchange.give_end(end_codes.APP_BAD_RESPONSE)
         exchange.give_reason(f"The app's response was refused: {error}")
         return exchange.sink.fail(exchange, 500, "The app's response was not valid HTTP.")
 
@@ -362,9 +367,12 @@ class Member(PoolMember):
         if code == REFUSED and not exchange.request.upgrade:
             self._pool.refused(call)
         elif code == SHUTDOWN and not exchange.status:
-            self._pool.broken_off(call, f"{self.name} had no time left", started=call.started)
+            reason = f"{self.name} had no time left"
+            stopped = end_codes.WORKER_STOPPED
+            self._pool.broken_off(call, stopped, reason, started=call.started)
         else:
             call.detach()
+            exchange.give_end(_end_code_of(code, has_begun=exchange.status != 0))
             status = exchange.sink.fail(exchange, *_answer_to(code))
             if status:
                 self.count(status)
@@ -424,3 +432,15 @@ def _answer_to(code: int) -> tuple[int, str]:
     if code in (APP_FAILED, BAD_RESPONSE):
         return 500, "The app failed to answer this request."
     return 502, "The app did not answer this request as it should."
+
+
+def _end_code_of(code: int, *, has_begun: bool) -> str:
+    """The end code of an exchange whose call the worker has reset, by the code of the RESET.
+    `has_begun` says whether its response has, or its WebSocket."""
+    if code == REFUSED:
+        return end_codes.APP_NO_WEBSOCKETS
+    if code == BAD_RESPONSE:
+        return end_codes.APP_NO_END if has_begun else end_codes.APP_NO_RESPONSE
+    if code == SHUTDOWN:
+        return end_codes.WORKER_STOPPED_RESPONSE
+    return end_codes.APP_FAILED_RESPONSE if has_begun else end_codes.APP_FAILED

@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ...protocol.supervision.messages import WaitingCalls
+from ..exchange import end_codes
 from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
 from .balance import Balance
@@ -100,7 +101,13 @@ class Pool:
     def _queue_up(self, call: PoolCall, now: float) -> None:
         call.enter_queue()
         if not self._queue.put(call, now):
-            self._fail(call, 503, "The server is at its limit and its queue is full.", "queue-size")
+            self._fail(
+                call,
+                end_codes.GATEWAY_QUEUE_FULL,
+                503,
+                "The server is at its limit and its queue is full.",
+                "queue-size",
+            )
 
     def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
         self.running.add(call)
@@ -121,9 +128,12 @@ class Pool:
             call.leave_queue(now)
             self._hand_over(call, member)
 
-    def _fail(self, call: PoolCall, status: int, sentence: str, option: str = "") -> None:
+    def _fail(
+        self, call: PoolCall, end_code: str, status: int, sentence: str, option: str = ""
+    ) -> None:
         exchange = call.detach()
         if exchange is not None:
+            exchange.give_end(end_code)
             exchange.sink.fail(exchange, status, sentence, option)
 
     # -- members -----------------------------------------------------------------------------
@@ -187,15 +197,18 @@ class Pool:
             member.judge()
         self._balance.rank(self.members)
 
-    def leave(self, member: PoolMember, calls: list[PoolCall], reason: str) -> None:
-        """A member's link has ended and was read to its end; `calls` on it have not ended."""
+    def leave(
+        self, member: PoolMember, calls: list[PoolCall], reason: str, end_code: str = ""
+    ) -> None:
+        """A member's link has ended and was read to its end; `calls` on it have not ended.
+        `end_code` is given if the worker has not simply died."""
         self.members.remove(member)
         self._rank()
         ready = sum(other.ready for other in self.members)
         self._owner.ready_changed(self.settings.name, ready)
         self._report.changed(self.members, self.now)
         for call in calls:
-            self._lost(call, reason)
+            self._lost(call, reason, end_code)
         self._dispatch()  # a hung worker may be the last now, and get calls again
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
@@ -207,7 +220,8 @@ class Pool:
         if exchange is not None:
             # The worker has ended the call without a response; its log says why.
             member.count(500)
-            self._fail(call, 500, "The app ended without a response.")
+            no_response = end_codes.APP_NO_RESPONSE
+            self._fail(call, no_response, 500, "The app ended without a response.")
         if self._queue.line:
             self._dispatch()
 
@@ -216,25 +230,31 @@ class Pool:
         The slot is not free before END."""
         call.count_refusal()
         if not self._try_again(call, "worker_refused", started=call.started):
-            self._fail(call, 502, "The workers of this app refused this request.")
+            refused = end_codes.WORKER_REFUSED
+            self._fail(call, refused, 502, "The workers of this app refused this request.")
 
-    def _lost(self, call: PoolCall, reason: str) -> None:
+    def _lost(self, call: PoolCall, reason: str, end_code: str) -> None:
         self.running.discard(call)
         if call.exchange is not None:
-            self.broken_off(call, reason, started=call.response != "opened")
+            if not end_code:
+                has_begun = call.exchange.status
+                end_code = end_codes.WORKER_DIED_RESPONSE if has_begun else end_codes.WORKER_DIED
+            self.broken_off(call, end_code, reason, started=call.response != "opened")
         if call.kept is not None:
             call.kept.drop()
 
-    def broken_off(self, call: PoolCall, reason: str, *, started: bool) -> None:
+    def broken_off(self, call: PoolCall, end_code: str, reason: str, *, started: bool) -> None:
         """The worker died, or reset the call because it ends. `started` says whether it has
-        reported the call of the app."""
+        reported the call of the app; `end_code` and `reason` are the exchange's if no other worker
+        may have it."""
         exchange = call.exchange
         assert exchange is not None, "somebody waits for it"
         call.count_death()
         started = started or not needs_confirmation(exchange)
         if not self._try_again(call, "worker_died", started=started):
             exchange.give_reason(reason)
-            self._fail(call, 502, "The worker that had this request ended before it answered.")
+            sentence = "The worker that had this request ended before it answered."
+            self._fail(call, end_code, 502, sentence)
 
     def _try_again(self, call: PoolCall, why: RetryReason, *, started: bool) -> bool:
         """Places the exchange once more, as a new call, if a retry is allowed. Returns whether it
@@ -277,7 +297,7 @@ class Pool:
             self.changed()
         self._report.sweep(self.members, now)
         while (call := self._queue.take_overdue(now)) is not None:
-            self._fail(call, 503, *self._why_waiting())
+            self._fail(call, *self._why_waiting())
         if self.request_timeout:
             late = now - self.request_timeout
             for call in [call for call in self.running if call.since < late]:
@@ -292,12 +312,15 @@ class Pool:
         if call.member is not None:
             call.member.count(504)
         call.abandon(TIMED_OUT, "request timeout")
+        exchange.give_end(end_codes.APP_TIMEOUT)
         exchange.sink.fail(exchange, 504, "The app did not answer in time.", "request-timeout")
 
-    def _why_waiting(self) -> tuple[str, str]:
-        """Why a queued call is answered 503: the sentence, and the option that sets the limit."""
+    def _why_waiting(self) -> tuple[str, int, str, str]:
+        """How a queued call is answered: end code, status, sentence, and the option that sets the
+        limit."""
         if any(member.ready for member in self.members):
-            return "No worker was free in time.", "queue-timeout"
+            late = end_codes.GATEWAY_QUEUE_TIMEOUT
+            return late, 503, "No worker was free in time.", "queue-timeout"
         if not self._outage_said:  # once, and not once for each call that waited
             self._outage_said = True
             why = f"; the last one could not start: {self.last_failure}"
@@ -306,7 +329,7 @@ class Pool:
                 self.settings.name,
                 why if self.last_failure else "",
             )
-        return "No worker of this app is ready.", ""
+        return end_codes.GATEWAY_NO_WORKER, 503, "No worker of this app is ready.", ""
 
     def load(self) -> PoolLoad:
         """How busy this pool is now."""
@@ -352,11 +375,13 @@ class Pool:
         """Answers all clients that still wait with an error: the gateway's time to finish is
         over."""
         while self._queue.has_waiter():
-            self._fail(self._queue.take(), 503, "The server ends, and no worker was free.")
+            call, stopped = self._queue.take(), end_codes.GATEWAY_STOPPED_QUEUE
+            self._fail(call, stopped, 503, "The server ends, and no worker was free.")
         for call in [call for call in self.running if call.exchange is not None]:
             exchange = call.exchange
             if exchange is not None and not exchange.status:
                 call.abandon(SHUTDOWN, "the gateway ends")
+                exchange.give_end(end_codes.GATEWAY_STOPPED_APP)
                 exchange.sink.fail(
                     exchange,
                     504,

@@ -30,6 +30,7 @@ from logging import getLogger
 from typing import ClassVar, Final, Protocol
 
 from ...protocol.messages import CLIENT_GONE, Pairs
+from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError
 from ..exchange.exchange import Exchange, Request, WebSocketSource
@@ -47,15 +48,26 @@ UNAVAILABLE: Final = frozenset({502, 503, 504})
 """Statuses of answers for an app that could not be asked or has not answered. The operator's log
 has them."""
 HEAD_LATE: Final = RequestError(
-    408, "The request's head did not arrive in time.", option="header-timeout"
+    408,
+    "The request's head did not arrive in time.",
+    option="header-timeout",
+    end_code=end_codes.CLIENT_HEAD_TIMEOUT,
 )
 BODY_LATE: Final = RequestError(
-    408, "The request's body did not arrive in time.", option="body-timeout"
+    408,
+    "The request's body did not arrive in time.",
+    option="body-timeout",
+    end_code=end_codes.CLIENT_BODY_TIMEOUT,
 )
 LEFT: Final = "The client went away."
 TOOK_NOTHING: Final = "The client took nothing of its response. --send-timeout"
 WAS_CUT: Final = "The connection was cut."
 """The reason in the log for an exchange that has ended without its response."""
+_CODES: Final = {
+    TOOK_NOTHING: end_codes.CLIENT_SEND_TIMEOUT,
+    WAS_CUT: end_codes.GATEWAY_CUT,
+}
+"""The end codes that go with these reasons. Where a client has left is asked of its exchange."""
 
 
 class ExchangeStream(Protocol):
@@ -175,6 +187,7 @@ class ExchangeSink:
             )
         elif exchange.source is not None:
             exchange.source.abandon(CLIENT_GONE, error.sentence)
+        exchange.give_end(error.end_code)
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
     def taken(self, sent: int, kept: int) -> None:
@@ -182,14 +195,17 @@ class ExchangeSink:
         exchange = self.exchange
         self.credit.pay(None if exchange is None else exchange.source, sent, kept)
 
-    def client_gone(self, why: str) -> bool:
+    def client_gone(self, why: str, end_code: str = "") -> bool:
         """Ends the exchange of a client that is gone: the app is told, and the log has 499 if
-        nothing was sent. Returns whether an exchange was under way."""
+        nothing was sent. `end_code` is given if `why` does not tell it. Returns whether an exchange
+        was under way."""
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return False
         if exchange.source is not None:
             exchange.source.abandon(CLIENT_GONE, "the client went away")
+        end_code = end_code or _CODES.get(why, "")
+        exchange.give_end(end_code or end_codes.where_client_left(exchange))
         exchange.abandon(why, self._service.clock())
         return True
 
@@ -281,6 +297,7 @@ class ExchangeSink:
         if exchange.source is not None:
             exchange.source.abandon(CLIENT_GONE, "the response was refused")
         exchange.forget_phrase()  # it may be what was refused, and the page may have its status
+        exchange.give_end(end_codes.APP_BAD_RESPONSE)
         exchange.give_reason(f"The app's response was refused: {error}")
         return self.fail(exchange, 500, "The app's response was not valid HTTP.")
 
@@ -331,6 +348,7 @@ class ExchangeSink:
     def close(self, exchange: Exchange, code: int, reason: str) -> int:
         if exchange.status:
             return 0
+        exchange.give_end(end_codes.APP_REFUSED_WEBSOCKET)
         return self.fail(exchange, 403, "The app refused this WebSocket.")
 
     def worker_leaves(self, exchange: Exchange) -> None:

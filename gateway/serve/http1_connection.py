@@ -24,6 +24,7 @@ from logging import getLogger
 from typing import ClassVar
 
 from ...protocol.messages import Pairs
+from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
 from ..exchange.exchange import Exchange
@@ -83,7 +84,7 @@ class Http1Connection(ClosingConnection):
         except Exception:
             # The barrier of one connection: the others go on.
             log.exception("a connection failed")
-            self._client_gone()
+            self._client_gone(end_code=end_codes.GATEWAY_FAILED)
 
     def writable(self) -> None:
         """Sends kept bytes."""
@@ -174,7 +175,10 @@ class Http1Connection(ClosingConnection):
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
         close = self._service.says_close or not machine.body_complete
-        self._transport.send(machine.respond(status, fields, body, close=close))
+        data = machine.respond(status, fields, body, close=close)
+        if machine.fault:
+            exchange.give_end(end_codes.APP_WRONG_LENGTH)
+        self._transport.send(data)
 
     def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
         machine = self._machine
@@ -190,6 +194,8 @@ class Http1Connection(ClosingConnection):
 
     def write_end(self) -> None:
         data, transport = self._machine.end(), self._transport
+        if self._machine.fault and self._sink.exchange is not None:
+            self._sink.exchange.give_end(end_codes.APP_WRONG_LENGTH)
         if data or (transport.kept and not transport.blocked):
             transport.send(data)
 
@@ -204,7 +210,7 @@ class Http1Connection(ClosingConnection):
         except Exception:
             # The barrier of one connection, as in `readable`.
             log.exception("a connection failed")
-            self._client_gone()
+            self._client_gone(end_code=end_codes.GATEWAY_FAILED)
 
     # -- between two exchanges ---------------------------------------------------------------
 
@@ -272,9 +278,9 @@ class Http1Connection(ClosingConnection):
     def broken(self) -> None:
         self._client_gone()
 
-    def _client_gone(self, why: str = LEFT) -> None:
-        """Ends the connection of a client that is gone."""
-        was_under_way = self._sink.client_gone(why)
+    def _client_gone(self, why: str = LEFT, end_code: str = "") -> None:
+        """Ends the connection of a client that is gone, as the sink's `client_gone` says."""
+        was_under_way = self._sink.client_gone(why, end_code)
         if (was_under_way or self._transport.kept) and not self._machine.end_shows:
             self._transport.reset()  # else a cut response would look whole
         self._close()

@@ -18,6 +18,7 @@ from typing import ClassVar, Final, Literal
 from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
+from ..exchange import end_codes
 from ..exchange.exchange import Exchange, Request, WebSocketSource
 from ..settings import WebSocketSettings
 from ..transport.client_socket import LINGER, MOST_BUFFERED
@@ -27,6 +28,7 @@ from ..websocket.frames import (
     INTERNAL_ERROR,
     NO_STATUS,
     SERVICE_RESTART,
+    TOO_BIG,
     Closed,
     Failed,
     Heard,
@@ -133,7 +135,7 @@ class WebSocketConnection:
             self._gone()
         except Exception:
             log.exception("a WebSocket failed")
-            self._gone()
+            self._gone(end_codes.GATEWAY_FAILED)
 
     def _hear(self, data: bytes) -> None:
         if self._awaits_pong:  # any bytes show that it is there
@@ -145,6 +147,7 @@ class WebSocketConnection:
             elif isinstance(event, Closed):
                 if event.reply:
                     self._send(event.reply)
+                self._give_end(end_codes.CLIENT_CLOSED_WEBSOCKET)
                 self._over_behind_messages(event.code, event.reason)
                 self._close_when_sent()
                 return
@@ -153,6 +156,10 @@ class WebSocketConnection:
                     self._state = "failed"
                     if self._source is not None:
                         self._source.settle()
+                too_large = event.code == TOO_BIG
+                self._give_end(
+                    end_codes.CLIENT_MESSAGE_TOO_LARGE if too_large else end_codes.CLIENT_BAD_FRAME
+                )
                 self._over_behind_messages(event.code, event.reason)
                 return
             elif not isinstance(event, Heard):
@@ -236,6 +243,10 @@ class WebSocketConnection:
 
     def close(self, exchange: Exchange, code: int, reason: str) -> int:
         if exchange is self._exchange:
+            is_restart = code == SERVICE_RESTART  # so a worker closes that stops
+            exchange.give_end(
+                end_codes.GATEWAY_RESTART if is_restart else end_codes.APP_CLOSED_WEBSOCKET
+            )
             self._close(code, reason)
         return 0
 
@@ -247,9 +258,11 @@ class WebSocketConnection:
         return 0
 
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
-        return self.fail(exchange, status, "")  # an HTTP response has no place here any more
+        return self.head(exchange, status, fields)
 
     def head(self, exchange: Exchange, status: int, fields: Pairs) -> int:
+        """Ends the WebSocket: an HTTP response has no place here any more."""
+        exchange.give_end(end_codes.WORKER_PROTOCOL)
         return self.fail(exchange, status, "")
 
     def body(self, exchange: Exchange, data: bytes) -> None: ...
@@ -332,8 +345,14 @@ class WebSocketConnection:
             self._pending_close = (code, reason)
         self._push()
 
-    def _gone(self) -> None:
+    def _give_end(self, end_code: str) -> None:
+        """Gives the exchange its end code, if it is not over."""
+        if self._exchange is not None:
+            self._exchange.give_end(end_code)
+
+    def _gone(self, end_code: str = end_codes.CLIENT_LEFT_WEBSOCKET) -> None:
         """Ends the WebSocket, because its transport is of no use any more."""
+        self._give_end(end_code)
         self._shut()
         self._over_behind_messages(ABNORMAL, "")
 
@@ -374,7 +393,7 @@ class WebSocketConnection:
         if self._transport.closed:
             return
         if (self._deadline and now >= self._deadline) or (send_by and now >= send_by):
-            self._gone()
+            self._gone(end_codes.CLIENT_SEND_TIMEOUT)
         elif now >= self._next_ping and self._state == "open" and not self._transport.paused:
             # While reading pauses its pong could not be seen.
             settings = self._service.websocket
@@ -383,6 +402,7 @@ class WebSocketConnection:
                 self._next_ping = now + settings.ping_timeout
             elif self._awaits_pong:
                 # RFC 6455 has no code for it; 1011 is what the field's servers send.
+                self._give_end(end_codes.CLIENT_PING_TIMEOUT)
                 self._close(INTERNAL_ERROR, "keepalive ping timeout")
             else:
                 self._send(self._machine.ping())
@@ -405,10 +425,11 @@ class WebSocketConnection:
     def restart(self) -> None:
         """Closes the WebSocket, when it is its turn."""
         if self._state == "open":
+            self._give_end(end_codes.GATEWAY_RESTART)
             self._close(SERVICE_RESTART, "service restart")
 
     def cut(self) -> None:
-        self._gone()
+        self._gone(end_codes.GATEWAY_CUT)
         self._wait_no_longer()
 
     def _wait_no_longer(self) -> None:

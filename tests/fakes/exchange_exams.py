@@ -8,6 +8,7 @@ exams, so that what is tested with them holds for what they stand for.
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
+from propylon.gateway.exchange.end_codes import APP_TIMEOUT, WORKER_DIED_RESPONSE
 from propylon.gateway.exchange.exchange import Exchange, Source, WebSocketSource
 from propylon.gateway.exchange.filters import Filter
 from propylon.protocol.messages import CLIENT_GONE
@@ -106,6 +107,7 @@ def a_source_that_pushes_as_credit_comes(scene: SinkScene) -> None:
 
 def a_failure_before_the_head(scene: SinkScene) -> None:
     exchange, _ = asked(scene)
+    exchange.give_end(APP_TIMEOUT)
     assert exchange.sink.fail(exchange, 504, "It took too long.") == 504
     scene.turn()
     status, _, end = scene.seen()
@@ -118,6 +120,7 @@ def a_failure_behind_the_head(scene: SinkScene) -> None:
     exchange, _ = asked(scene)
     exchange.sink.head(exchange, 200, ())
     exchange.sink.body(exchange, b"half")
+    exchange.give_end(WORKER_DIED_RESPONSE)
     assert exchange.sink.fail(exchange, 502, "It broke off.") == 0, "no head went out"
     scene.turn()
     assert scene.seen()[::2] == (200, "cut"), "it must not look whole"

@@ -3,6 +3,7 @@ that keeps what it is given, and a source that keeps what it is told."""
 
 from dataclasses import dataclass, field
 
+from propylon.gateway.exchange.end_codes import APP_REFUSED_WEBSOCKET, where_client_left
 from propylon.gateway.exchange.exchange import Account, Exchange, Request, WebSocketSource
 from propylon.protocol.messages import CLIENT_GONE, WINDOW, Pairs
 
@@ -53,6 +54,7 @@ class FakeClient:
     def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
         if self.over:
             return 0
+        assert exchange.end_code, "whoever fails an exchange says first who has ended it"
         self.failed, self.over = (status, sentence), True
         exchange.give_reason(sentence)
         if exchange.status:
@@ -74,6 +76,7 @@ class FakeClient:
             self.over = True
             if exchange.source is not None:
                 exchange.source.abandon(CLIENT_GONE, "the client went away")
+            exchange.give_end(where_client_left(exchange))
             exchange.abandon("The client went away.", exchange.opened)
 
     # -- the request's body ------------------------------------------------------------------
@@ -104,6 +107,7 @@ class FakeClient:
 
     def close(self, exchange: Exchange, code: int, reason: str) -> int:
         if not exchange.status:
+            exchange.give_end(APP_REFUSED_WEBSOCKET)
             return self.fail(exchange, 403, "The app refused this WebSocket.")
         self.closed = (code, reason)
         return 0

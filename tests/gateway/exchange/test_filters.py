@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.gateway.exchange.end_codes import APP_FAILED_RESPONSE
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.exchange.filters import Filter, FilterChain, Ledger
 
@@ -153,6 +154,7 @@ def test_a_filter_is_aborted_unless_the_response_has_its_end(
     it = Chained([one])
     it.exchange.connect(FakeSource(), 0.0)
     it.exchange.sink.head(it.exchange, 200, ())
+    it.exchange.give_end(APP_FAILED_RESPONSE)
     for _ in range(2):
         end(it.exchange, it.client)
     assert one.aborted == aborted

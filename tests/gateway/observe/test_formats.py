@@ -29,7 +29,7 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
         ("h", "127.0.0.1"), ("l", "-"), ("u", "-"), ("r", "GET /a%20b?q=1 HTTP/1.1"), ("m", "GET"),
         ("U", "/a%20b"), ("q", "q=1"), ("H", "HTTP/1.1"), ("s", "200"), ("B", "13"), ("b", "13"),
         ("f", "-"), ("a", "-"), ("T", "1"), ("M", "1234"), ("D", "1234567"), ("L", "1.234567"),
-        ("p", "-"), ("{X-Token}i", "abc"), ("{x-none}i", "-"), ("{X-Id}o", "7"),
+        ("p", "-"), ("end", "ok"), ("{X-Token}i", "abc"), ("{x-none}i", "-"), ("{X-Id}o", "7"),
     ],
 )  # fmt: skip
 def test_atoms(atom: str, expected: str) -> None:
@@ -73,6 +73,7 @@ def test_json() -> None:
     assert record["client"] == "127.0.0.1"
     assert (record["method"], record["scheme"], record["host"]) == ("GET", "http", "example.com")
     assert record["protocol"] == "HTTP/1.1"
+    assert record["end"] == "ok"
 
 
 def test_json_of_what_is_not_known() -> None:
@@ -98,6 +99,7 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
     answered = compile_format(DEFAULT)(one)
     assert answered.endswith(b'13 "-" "-"'), "as gunicorn's, where the app has answered"
     exchange.give_reason('It "ended"\n')
+    exchange.give_end("worker_died")
     exchange.connect(FakeSource(has_done=Account("api", worker, 1.25, 2)), 0.0)
     line = compile_format(DEFAULT)(one).decode()
     assert line == answered.decode() + (
@@ -105,6 +107,7 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
     )
     record = json.loads(compile_format("json")(one))
     assert record["reason"] == exchange.reason
+    assert record["end"] == "worker_died"
     assert (record["pool"], record["worker"]) == ("api", worker)
     assert (record["queued"], record["attempts"]) == (1.25, 2)
     atoms = compile_format("%(pool)s %(worker)s %(queued)s %(attempts)s %(reason)s")(one)

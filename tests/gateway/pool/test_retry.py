@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.gateway.exchange.end_codes import WORKER_STOPPED
 from propylon.gateway.exchange.exchange import IDEMPOTENT, Exchange, Request
 from propylon.gateway.pool.retry import (
     BUDGET_FLOOR,
@@ -257,7 +258,7 @@ def test_a_call_that_a_worker_had_no_time_for_is_placed_again() -> None:
     one.start(one.calls[1])
     two.slots = 8
     for call in sorted(p.running, key=lambda call: call.call_id):
-        p.broken_off(call, "no time", started=call.started)
+        p.broken_off(call, WORKER_STOPPED, "no time", started=call.started)
     assert [client.failed is None for client in clients] == [True, False, True]
     assert len(two.calls) == 2
     assert one.running == 3, "its slots are free at END"

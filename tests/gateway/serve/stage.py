@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Protocol
 
+from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Account, Exchange, Observers
 from propylon.gateway.http1.machine import HttpContext
@@ -286,6 +287,8 @@ def play(stage: Stage, row: list[Step], *, opened: bool = False) -> None:
             except BaseException as error:
                 error.add_note(f"step {number}: {one!r}; the log: {stage.log}")
                 raise
+        untold = [exchange for exchange in stage.ended if exchange.reason and not exchange.end_code]
+        assert not untold, f"nobody has said who ended it: {untold[0].reason}"
         odd = [line for line in stage.log if line.startswith("error: a ")]
         assert not odd, f"the barrier has caught something: {odd}"
 
@@ -509,6 +512,7 @@ def fails(
     returns: int | None = None,
 ) -> None:
     exchange = stage.exchanges[of]
+    exchange.give_end(end_codes.WORKER_DIED)
     got = exchange.sink.fail(exchange, status, sentence, option)
     assert returns in (None, got)
     stage.turn()
@@ -692,14 +696,18 @@ def logged(
     *,
     sent: int | None = None,
     reason: str = "",
+    end: str | None = None,
     seconds: float | None = None,
     count: int | None = None,
 ) -> None:
-    """The last line of the access log. `count`: of all that there are."""
+    """The last line of the access log. `end`: its end code; without a reason it is "ok", unless it
+    is told. `count`: of all that there are."""
     assert stage.until(lambda: bool(stage.ended)), "nothing was logged"
     exchange = stage.ended[-1]
     assert exchange.status == status
     assert exchange.reason == reason
+    if end is not None or not reason:
+        assert end_codes.code_of(exchange) == (end or "ok")
     assert sent is None or exchange.body_sent == sent
     assert seconds is None or abs(exchange.ended - exchange.opened - seconds) < 1e-6
     assert count is None or len(stage.ended) == count

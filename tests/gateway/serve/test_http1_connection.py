@@ -212,7 +212,7 @@ KEEP_ALIVE: dict[str, list[Step]] = {
         hears_so_far(200, b"x"),
         is_cut(),
         hears_a_cut(200, end="reset"),
-        logged(200, sent=1),
+        logged(200, sent=1, end="gateway_cut"),
     ],
     "a response that is cut behind its head closes gently": [
         asks(),
@@ -240,7 +240,7 @@ KEEP_ALIVE: dict[str, list[Step]] = {
         asks(),
         shuts(),
         given_up("the client went away"),
-        logged(499, reason="The client went away."),
+        logged(499, reason="The client went away.", end="client_left_app"),
         is_over(),
     ],
     "drained while idle": [
@@ -342,7 +342,7 @@ PIPELINED: dict[str, list[Step]] = {
         asked(0),
         hears(400, fields=SAYS_CLOSE),
         half_closed(),
-        logged(400, reason="A header field is malformed: 'bad name: x'"),
+        logged(400, reason="A header field is malformed: 'bad name: x'", end="client_malformed"),
     ],
     "a malformed one behind a good one": [
         sends(GET + b"GET / HTTP/9\r\n\r\n"),
@@ -624,7 +624,7 @@ BODIES: dict[str, list[Step]] = {
         hears(400, fields=SAYS_CLOSE),
         given_up("A chunk's size line is malformed."),
         half_closed(),
-        logged(400, reason="A chunk's size line is malformed.", count=1),
+        logged(400, reason="A chunk's size line is malformed.", count=1, end="client_malformed"),
     ],
     "a chunk that is none behind the head of the response": [
         asks("POST", size=None, body=b"he", last=False),
@@ -633,7 +633,7 @@ BODIES: dict[str, list[Step]] = {
         hears_so_far(200, b"x"),
         sends(b"nonsense\r\n"),
         hears_a_cut(200, b"x"),
-        logged(200, sent=1, reason="A chunk's size line is malformed."),
+        logged(200, sent=1, reason="A chunk's size line is malformed.", end="client_malformed"),
     ],
     "the next request behind a body": [
         sends(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab" + GET),
@@ -680,7 +680,7 @@ REFUSED: dict[str, list[Step]] = {
         sends(b"nonsense\r\n\r\n"),
         hears(400, fields=SAYS_CLOSE),
         half_closed(),
-        logged(400, reason=NONSENSE, sent=None, seconds=0.0),
+        logged(400, reason=NONSENSE, sent=None, seconds=0.0, end="client_malformed"),
         said(),
         asked(0),
         sends(b"and more of it"),
@@ -695,7 +695,7 @@ REFUSED: dict[str, list[Step]] = {
         hears(400),
         shuts(),
         is_over(),
-        logged(400, reason=NONSENSE, count=1),
+        logged(400, reason=NONSENSE, count=1, end="client_malformed"),
     ],
     "TLS": [
         sends(bytes.fromhex("160301020001000100")),
@@ -714,7 +714,7 @@ UPGRADES: dict[str, list[Step]] = {
         sends(b"\x88\x80\0\0\0\0"),  # a close frame, masked
         hears_raw(b"\x88\x00"),
         is_over(),
-        logged(101),
+        logged(101, end="client_closed_websocket"),
     ],
     "the app accepts what can't be accepted": [
         asks(fields=UPGRADE),
@@ -727,7 +727,7 @@ UPGRADES: dict[str, list[Step]] = {
         asks(fields=UPGRADE),
         closes(),
         hears(403, holds=b"The app refused this WebSocket.", fields=SAYS_CLOSE),
-        logged(403, reason="The app refused this WebSocket."),
+        logged(403, reason="The app refused this WebSocket.", end="app_refused_websocket"),
         is_over(),
     ],
     "the app answers": [
@@ -749,7 +749,7 @@ UPGRADES: dict[str, list[Step]] = {
         asks(fields=UPGRADE),
         leaves(),
         given_up("the client went away"),
-        logged(499, reason="The client went away."),
+        logged(499, reason="The client went away.", end="client_left_app"),
     ],
     "accepted while the service drains": [
         asks(fields=UPGRADE),
@@ -768,7 +768,7 @@ GONE: dict[str, list[Step]] = {
         resets_unseen(),
         answers(200, b"x"),
         given_up("the client went away"),
-        logged(200, sent=1, count=1),
+        logged(200, sent=1, count=1, end="client_left_response"),
         is_over(),
     ],
     "when the head is written": [
@@ -776,7 +776,7 @@ GONE: dict[str, list[Step]] = {
         resets_unseen(),
         begins(),
         given_up("the client went away"),
-        logged(200, sent=0, count=1),
+        logged(200, sent=0, count=1, end="client_left_response"),
         is_over(),
     ],
     "when the end is written": [
@@ -796,7 +796,7 @@ GONE: dict[str, list[Step]] = {
         resets_unseen(),
         finishes(),
         given_up("the client went away"),
-        logged(200, sent=2, count=1),
+        logged(200, sent=2, count=1, end="client_left_response"),
         is_over(),
     ],
     "when 100 Continue is written": [
@@ -805,7 +805,7 @@ GONE: dict[str, list[Step]] = {
         resets_unseen(),
         wants(5),
         given_up("the client went away"),
-        logged(499, reason="The client went away.", count=1),
+        logged(499, reason="The client went away.", count=1, end="client_left_upload"),
         is_over(),
     ],
     "when its WebSocket is accepted": [
@@ -813,7 +813,7 @@ GONE: dict[str, list[Step]] = {
         resets_unseen(),
         accepts(),
         given_up("the client went away"),
-        logged(101, count=1),
+        logged(101, count=1, end="client_left_response"),
         is_over(),
     ],
     "when kept bytes are written": [
@@ -823,7 +823,7 @@ GONE: dict[str, list[Step]] = {
         says(BIG),
         resets(),
         given_up("the client went away"),
-        logged(200, sent=len(BIG), count=1),
+        logged(200, sent=len(BIG), count=1, end="client_left_response"),
         is_over(),
     ],
     "while it lingers": [
@@ -838,14 +838,14 @@ GONE: dict[str, list[Step]] = {
         asks(),
         said("error: a connection failed"),
         given_up("the client went away"),
-        logged(499, reason="The client went away.", count=1),
+        logged(499, reason="The client went away.", count=1, end="gateway_failed"),
         is_over(),
     ],
     "a fault of ours when credit is given ends one connection": [
         next_source(begins(), breaks_when_credited(), says(b"x")),
         asks(),
         said("error: a connection failed"),
-        logged(200, sent=1, count=1),
+        logged(200, sent=1, count=1, end="gateway_failed"),
         hears_a_cut(200),
         is_over(),
     ],
@@ -887,7 +887,9 @@ TRUST: dict[str, list[Step]] = {
         asks(fields=UPGRADE),
         hears(403, holds=b"WebSockets from this origin are not allowed.", fields=SAYS_CLOSE),
         asked(0),
-        logged(403, reason="WebSockets from this origin are not allowed."),
+        logged(
+            403, reason="WebSockets from this origin are not allowed.", end="client_foreign_origin"
+        ),
         half_closed(),
     ],
     "an origin that asks for a page": [

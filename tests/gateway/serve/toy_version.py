@@ -15,6 +15,7 @@ accepted, the WebSocket's frames are the stream's DATA, both ways.
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
+from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Exchange, Request
@@ -189,6 +190,8 @@ class ToyStream:
     def write_end(self) -> None:
         if self.left:
             self.fault = ended_before(self.left)
+        if self.fault and self.sink.exchange is not None:
+            self.sink.exchange.give_end(end_codes.APP_WRONG_LENGTH)
         self.last = RESET if self.left else END
         self.connection.flush_soon()
 
