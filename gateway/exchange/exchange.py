@@ -93,6 +93,8 @@ class Account(NamedTuple):
     """Seconds that the exchange has waited for a worker."""
     attempts: int
     """How many workers have had the exchange."""
+    generation: int | None = None
+    """The generation of that worker, as it says; None if it says none."""
 
 
 class Source(Protocol):

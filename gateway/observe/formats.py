@@ -7,15 +7,14 @@ A line is made while its exchange ends, so it is made quickly: what many lines s
 client's address, a host) is rendered once, and bytes that need no escaping are not touched.
 """
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
-import msgspec
-
-from ..exchange.end_codes import code_of
+from ..exchange.end_codes import code_of, has_failed
 from ..exchange.exchange import Account, Exchange
 
 Entry = tuple[Exchange, float, float]
@@ -26,6 +25,10 @@ Format = Callable[[Entry], bytes]
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 _ATOM: Final = re.compile(r"%\(([^)]+)\)s|%%")
 _REQUEST_FIELD: Final = re.compile(r"\{([^}]+)\}i")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_NO_TRACE: Final = 32 * b"0"
+_TLS_VERSIONS: Final[dict[object, str]] = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+"""The numbers of ASGI's `tls` extension (RFC 8446 section 4.2.1) -> OpenSSL's names."""
 _RESPONSE_FIELD: Final = re.compile(r"\{([^}]+)\}o")
 
 
@@ -88,6 +91,35 @@ def _account(entry: Entry) -> Account | None:
     return None if source is None else source.account()
 
 
+def _seconds_in_app(exchange: Exchange) -> str:
+    """Seconds from the hand-over to a worker to the response's head, or to the end without one; ""
+    if no worker had it."""
+    if not exchange.started:
+        return ""
+    return f"{(exchange.first_byte or exchange.ended) - exchange.started:.6f}"
+
+
+def _tls(exchange: Exchange) -> str:
+    """The version of TLS on this connection; "" if it is plain. What a proxy in front speaks with
+    its client is not known."""
+    facts = (exchange.extensions or {}).get("tls")
+    return _TLS_VERSIONS.get(cast("dict[str, object]", facts)["tls_version"], "") if facts else ""
+
+
+def _trace_id(value: bytes) -> str:
+    """The trace's id of a `traceparent` field (W3C Trace Context section 3.2); "" if the field is
+    malformed."""
+    found = _TRACEPARENT.fullmatch(value)
+    return found[1].decode() if found and found[1] != _NO_TRACE else ""
+
+
+def _trace(entry: Entry) -> str:
+    for key, value in entry[0].request.headers:
+        if key == b"traceparent":
+            return _trace_id(value) or "-"
+    return "-"
+
+
 def _pool(entry: Entry) -> str:
     account = _account(entry)
     return account.pool if account else "-"
@@ -95,7 +127,16 @@ def _pool(entry: Entry) -> str:
 
 def _worker(entry: Entry) -> str:
     account = _account(entry)
-    return "-" if account is None or account.worker is None else _safe(str(account.worker))
+    return "-" if account is None else _shown(account.worker)
+
+
+def _shown(worker: int | str | None) -> str:
+    return "-" if worker is None else _safe(str(worker))
+
+
+def _generation(entry: Entry) -> str:
+    account = _account(entry)
+    return "-" if account is None or account.generation is None else str(account.generation)
 
 
 def _queued(entry: Entry) -> str:
@@ -109,19 +150,21 @@ def _attempts(entry: Entry) -> str:
 
 
 def _why(entry: Entry) -> str:
-    """Why the gateway and not the app has answered, and where the exchange had got to; "" if the
-    app has answered."""
-    reason = entry[0].reason
-    if not reason:
+    """Why the gateway and not the app has answered, or who has cut the response; "" if the app's
+    response went out whole."""
+    exchange = entry[0]
+    if not exchange.reason and not has_failed(exchange):
         return ""
-    why = f' reason="{_safe(reason)}"'
+    why = f' reason="{_safe(exchange.reason)}"' if exchange.reason else ""
     account = _account(entry)
-    if account is None:
-        return why
-    return (
-        f"{why} pool={account.pool} worker={_worker(entry)} "
-        f"queued={account.queued:.3f} attempts={account.attempts}"
-    )
+    if account is not None:
+        why += (
+            f" pool={account.pool} worker={_shown(account.worker)} "
+            f"queued={account.queued:.3f} attempts={account.attempts}"
+        )
+    if exchange.end_code:
+        why += f" end={exchange.end_code}"
+    return f"{why} id={_safe(exchange.request_id)}" if exchange.request_id else why
 
 
 def _safe(text: str) -> str:
@@ -142,7 +185,7 @@ def _local(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds).astimezone()
 
 
-_ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
+ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "h": _host,
     "l": lambda _: "-",
     "u": lambda _: "-",
@@ -164,19 +207,24 @@ _ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "p": lambda _: "-",
     "target": lambda entry: escaped(entry[0].request.target),
     "version": lambda entry: entry[0].request.http_version,
-    "end": lambda entry: code_of(entry[0]),
-    "reason": lambda entry: _safe(entry[0].reason) or "-",
+    "tls": lambda entry: _tls(entry[0]) or "-",
+    "received": lambda entry: str(entry[0].body_received),
+    "route": lambda entry: entry[0].route or "-",
     "pool": _pool,
     "worker": _worker,
-    "queued": _queued,
+    "generation": _generation,
     "attempts": _attempts,
+    "queued": _queued,
+    "app": lambda entry: _seconds_in_app(entry[0]) or "-",
+    "end": lambda entry: code_of(entry[0]),
+    "reason": lambda entry: _safe(entry[0].reason) or "-",
+    "request_id": lambda entry: _safe(entry[0].request_id) or "-",
+    "trace_id": _trace,
     "why": _why,
 }
-"""gunicorn's atoms and our own. Ours are: the `target` and `version` of the request line; the
-`pool` that was asked, its last `worker`, the seconds that the exchange was `queued`, the `attempts`
-(how many workers had it); the `reason`, if the gateway and not the app has answered. `why` is the
-end of a line, with a space in front, that names all of these; it is empty if the app has answered.
-`end` is the end code (see `exchange.end_codes`)."""
+"""gunicorn's atoms and, from `target` on, our own. docs/LOGS.md says what each means. `why` is the
+end of a line, with a space in front, that says what became of an exchange which the app has not
+answered; it is empty if the app has."""
 _NEVER_KNOWN: Final = ("l", "u", "p")
 """Atoms that are "-" in every line: only the app knows the user, and no single process serves a
 request."""
@@ -205,15 +253,15 @@ def compile_format(logformat: str) -> Format:
 
 
 def _atom(name: str) -> Callable[[Entry], str]:
-    if name in _ATOMS:
-        return _ATOMS[name]
+    if name in ATOMS:
+        return ATOMS[name]
     if match := _REQUEST_FIELD.fullmatch(name):
         wanted = match[1].lower().encode()
         return lambda entry: _field(entry[0].request.headers, wanted)
     if match := _RESPONSE_FIELD.fullmatch(name):
         sent = match[1].lower().encode()
         return lambda entry: _sent_field(entry[0].response_headers, sent)
-    known = " ".join(_ATOMS)
+    known = " ".join(ATOMS)
     raise ValueError(
         f"it has the unknown atom %({name})s; known are {known} "
         "and {name}i, {name}o for fields of the request and the response"
@@ -221,34 +269,59 @@ def _atom(name: str) -> Callable[[Entry], str]:
 
 
 def _json_line(entry: Entry) -> bytes:
+    """A line with every key. What is not known is null, or "-" where a client should have sent
+    it."""
     exchange, seconds, ended = entry
-    request, client = exchange.request, exchange.client
+    request, client, source = exchange.request, exchange.client, exchange.source
     second = int(ended)
     until, zone = _iso_second(second)
     target = escaped(request.target) if request.http_version else "-"
     path, _, query = target.replace("\\", "\\\\").partition("?")
     fields = dict(reversed(request.headers))  # of a repeated field the first counts
+    account = None if source is None else source.account()
+    trace = fields.get(b"traceparent")
     return (
         f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
         f'"scheme":"{exchange.scheme}","host":{_json(request.host)},"path":"{path}",'
-        f'"query":"{query}","protocol":"{_protocol(entry)}","status":{exchange.status},'
-        f'"bytes":{exchange.body_sent},"duration":{seconds:.6f},"end":"{code_of(exchange)}",'
+        f'"query":"{query}","protocol":"{_protocol(entry)}",'
+        f'"tls":{_or_null(_tls(exchange)) if exchange.extensions else "null"},'
+        f'"status":{exchange.status},"bytes":{exchange.body_sent},'
+        f'"received":{exchange.body_received},"duration":{seconds:.6f},'
+        f"{_json_account(account) if account else _NO_ACCOUNT}"
+        f'"app":{_seconds_in_app(exchange) or "null"},"route":{_or_null(exchange.route)},'
+        f'"end":"{code_of(exchange)}","reason":{_or_null(exchange.reason)},'
+        f'"request_id":{_json_id(exchange.request_id)},'
+        f'"trace_id":{_json_id(_trace_id(trace)) if trace else "null"},'
         f'"referer":{_json_field(fields.get(b"referer", b"-"))},'
-        f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))}'
-        f"{_json_why(entry) if exchange.reason else ''}}}"
+        f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))},'
+        f'"request":{"null" if request.http_version else _json(escaped(request.target))}}}'
     ).encode()
 
 
-def _json_why(entry: Entry) -> str:
-    """Further keys for an exchange that the app has not answered. What is not known is null."""
-    exchange, account = entry[0], _account(entry)
-    why: dict[str, object] = {"reason": exchange.reason}
-    if account is not None:
-        why |= account._asdict() | {"queued": round(account.queued, 6)}
-    if not exchange.request.http_version:
-        why["request"] = escaped(exchange.request.target)
-    return "," + msgspec.json.encode(why)[1:-1].decode()
+def _json_account(account: Account) -> str:
+    pool, worker, queued, attempts, generation = account
+    return f'{_json_worker(pool, worker, attempts, generation)}"queued":{queued:.6f},'
+
+
+@lru_cache(maxsize=1_024)
+def _json_worker(pool: str, worker: int | str | None, attempts: int, generation: int | None) -> str:
+    known = {"pool": pool, "worker": worker, "generation": generation, "attempts": attempts}
+    return json.dumps(known, separators=(",", ":"))[1:-1] + ","
+
+
+_NO_ACCOUNT: Final = '"pool":null,"worker":null,"generation":null,"attempts":0,"queued":null,'
+
+
+def _json_id(text: str) -> str:
+    """An id, which is another one in each line; null for ""."""
+    if text.isascii() and _UNSAFE.search(text) is None:
+        return f'"{text}"' if text else "null"
+    return json.dumps(text)
+
+
+def _or_null(text: str) -> str:
+    return _json(text) if text else "null"
 
 
 @lru_cache(maxsize=8)
@@ -260,8 +333,8 @@ def _iso_second(second: int) -> tuple[str, str]:
 
 @lru_cache(maxsize=1_024)
 def _json(text: str) -> str:
-    """A text that many lines share (a client's address, a host, a method), as JSON."""
-    return msgspec.json.encode(text).decode()
+    """A text that many lines share (a client's address, a host, a method), as JSON in ASCII."""
+    return json.dumps(text.encode("utf-8", "backslashreplace").decode())
 
 
 @lru_cache(maxsize=256)

@@ -82,11 +82,15 @@ class PoolCall(Call):
         member, waited = self.member, self.waited
         if member is None:
             waited += self._pool.clock() - self.since
-        worker = None if member is None else member.who.get("worker")
-        if not isinstance(worker, (int, str)):  # a worker may say anything of itself
-            worker = None
+        worker = generation = None
+        if member is not None:
+            worker, generation = member.who.get("worker"), member.who.get("generation")
+            if not isinstance(worker, (int, str)):  # a worker may say anything of itself
+                worker = None
+            if not isinstance(generation, int):
+                generation = None
         attempts = self.earlier + (member is not None)
-        return Account(self._pool.settings.name, worker, waited, attempts)
+        return Account(self._pool.settings.name, worker, waited, attempts, generation)
 
     def enter_queue(self) -> None:
         """No member has room for it."""

@@ -1,15 +1,17 @@
 """Lines of the access log: every atom, and nothing that a client could forge."""
 
 import json
+import re
 from datetime import datetime
 
 import pytest
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
-from propylon.gateway.observe.formats import Entry, compile_format
+from propylon.gateway.observe.formats import ATOMS, Entry, compile_format
 from propylon.gateway.settings import LogSettings
 
 from ...fakes.exchange_sides import FakeClient, FakeSource
+from ...house.source import ROOT
 
 ENDED = 1_000_000_000.25
 
@@ -23,18 +25,64 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
     return exchange, 1.234567, ENDED
 
 
+def served() -> Entry:
+    """One that an app has answered, of which everything is known."""
+    trace = (b"traceparent", b"00-%032x-%016x-01" % (0xABC, 1))
+    one = entry(headers=((b"x-token", b"abc"), trace))
+    exchange = one[0]
+    exchange.extensions = {"tls": {"tls_version": 0x0304}}
+    exchange.take_route("example.com/a")
+    exchange.identify("0af7-9")
+    exchange.count_received(4)
+    exchange.connect(FakeSource(has_done=Account("api", 3, 0.25, 2, 7)), 0.25)
+    return one
+
+
 @pytest.mark.parametrize(
     ("atom", "expected"),
     [
         ("h", "127.0.0.1"), ("l", "-"), ("u", "-"), ("r", "GET /a%20b?q=1 HTTP/1.1"), ("m", "GET"),
         ("U", "/a%20b"), ("q", "q=1"), ("H", "HTTP/1.1"), ("s", "200"), ("B", "13"), ("b", "13"),
         ("f", "-"), ("a", "-"), ("T", "1"), ("M", "1234"), ("D", "1234567"), ("L", "1.234567"),
-        ("p", "-"), ("end", "ok"), ("{X-Token}i", "abc"), ("{x-none}i", "-"), ("{X-Id}o", "7"),
+        ("p", "-"), ("target", "/a%20b?q=1"), ("version", "1.1"), ("tls", "TLSv1.3"),
+        ("received", "4"), ("route", "example.com/a"), ("pool", "api"), ("worker", "3"),
+        ("generation", "7"), ("attempts", "2"), ("queued", "0.250000"), ("app", "0.984567"),
+        ("end", "ok"), ("reason", "-"), ("request_id", "0af7-9"), ("trace_id", f"{0xabc:032x}"),
+        ("why", ""), ("{X-Token}i", "abc"), ("{x-none}i", "-"), ("{X-Id}o", "7"),
     ],
 )  # fmt: skip
 def test_atoms(atom: str, expected: str) -> None:
-    line = compile_format(f"<%({atom})s>")(entry(headers=((b"x-token", b"abc"),)))
+    line = compile_format(f"<%({atom})s>")(served())
     assert line.decode() == f"<{expected}>"
+
+
+@pytest.mark.parametrize(
+    ("atom", "expected"),
+    [
+        ("tls", "-"), ("received", "0"), ("route", "-"), ("pool", "-"), ("worker", "-"),
+        ("generation", "-"), ("attempts", "-"), ("queued", "-"), ("app", "-"), ("reason", "-"),
+        ("request_id", "-"), ("trace_id", "-"),
+    ],
+)  # fmt: skip
+def test_atoms_of_what_is_not_known(atom: str, expected: str) -> None:
+    assert compile_format(f"<%({atom})s>")(entry()).decode() == f"<{expected}>"
+
+
+@pytest.mark.parametrize(
+    ("field", "trace"),
+    [
+        (f"00-{1:032x}-{1:016x}-01", f"{1:032x}"),
+        (f"cc-{1:032x}-{1:016x}-01-what comes later", f"{1:032x}"),
+        (f"00-{0:032x}-{1:016x}-01", None),
+        (f"00-{1:032X}A-{1:016x}-01", None),
+        (f"00-{1:032x}-{1:016x}-01\n", None),
+        ("", None),
+    ],
+)
+def test_traces(field: str, trace: str | None) -> None:
+    one = entry(headers=((b"traceparent", field.encode()),))
+    assert compile_format("%(trace_id)s")(one).decode() == (trace or "-")
+    assert json.loads(compile_format("json")(one))["trace_id"] == trace
 
 
 def test_the_time_is_the_end_of_the_exchange() -> None:
@@ -76,6 +124,39 @@ def test_json() -> None:
     assert record["end"] == "ok"
 
 
+def test_json_has_every_key_in_any_case() -> None:
+    record = json.loads(compile_format("json")(served()))
+    bare = json.loads(compile_format("json")(entry()))
+    assert [*record] == [*bare]
+    wanted = {
+        "tls": "TLSv1.3", "bytes": 13, "received": 4, "pool": "api", "worker": 3,
+        "generation": 7, "attempts": 2, "queued": 0.25, "app": 0.984567, "route": "example.com/a",
+        "end": "ok", "reason": None, "request_id": "0af7-9", "trace_id": f"{0xabc:032x}",
+        "request": None,
+    }  # fmt: skip
+    assert {key: record[key] for key in wanted} == wanted
+    assert [key for key, value in bare.items() if value is None] == [
+        "tls", "pool", "worker", "generation", "queued", "app", "route", "reason", "request_id",
+        "trace_id", "request",
+    ]  # fmt: skip
+
+
+def test_an_app_that_never_answered_had_the_request_to_its_end() -> None:
+    request = Request("GET", b"/", "1.1")
+    exchange = Exchange(request, FakeClient(), opened=1.0)
+    exchange.connect(FakeSource(), 2.0)
+    exchange.abandon("The client went away.", 5.0)
+    assert compile_format("%(app)s")((exchange, 4.0, ENDED)) == b"3.000000"
+
+
+def test_the_page_has_every_atom_and_key() -> None:
+    page = (ROOT / "docs" / "LOGS.md").read_text()
+    assert set(re.findall(r"^\| `%\((\w+)\)s`", page, re.M)) == {*ATOMS}
+    keys = json.loads(compile_format("json")(entry()))
+    _, _, about_json = page.partition("## JSON")
+    assert re.findall(r"^\| `(\w+)` ", about_json.partition("\n## ")[0], re.M) == [*keys]
+
+
 def test_json_of_what_is_not_known() -> None:
     bare, seconds, ended = entry(b'/\\"?\xff?')
     bare.client, bare.request.host = None, 'a"\u20ac\\'
@@ -100,10 +181,12 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
     assert answered.endswith(b'13 "-" "-"'), "as gunicorn's, where the app has answered"
     exchange.give_reason('It "ended"\n')
     exchange.give_end("worker_died")
+    exchange.identify("0af7-9")
     exchange.connect(FakeSource(has_done=Account("api", worker, 1.25, 2)), 0.0)
     line = compile_format(DEFAULT)(one).decode()
     assert line == answered.decode() + (
         rf' reason="It \x22ended\x22\x0a" pool=api worker={shown} queued=1.250 attempts=2'
+        " end=worker_died id=0af7-9"
     )
     record = json.loads(compile_format("json")(one))
     assert record["reason"] == exchange.reason
@@ -114,6 +197,13 @@ def test_why_the_app_has_not_answered(worker: int | str | None, shown: str) -> N
     assert atoms.decode() == rf"api {shown} 1.250000 2 It \x22ended\x22\x0a"
 
 
+def test_why_a_response_was_cut() -> None:
+    one = served()
+    one[0].give_end("client_left_response")
+    why = " pool=api worker=3 queued=0.250 attempts=2 end=client_left_response id=0af7-9"
+    assert compile_format("%(why)s")(one).decode() == why
+
+
 def test_why_without_a_source() -> None:
     one = entry()
     one[0].give_reason("Nothing is served at this address.")
@@ -121,7 +211,7 @@ def test_why_without_a_source() -> None:
     assert compile_format("%(pool)s%(worker)s%(queued)s%(attempts)s")(one) == b"----"
     record = json.loads(compile_format("json")(one))
     assert record["reason"] == "Nothing is served at this address."
-    assert "pool" not in record
+    assert (record["pool"], record["worker"], record["queued"]) == (None, None, None)
 
 
 def test_a_line_that_could_not_be_told_apart() -> None:
