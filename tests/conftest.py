@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import compileall
 import os
 import signal
 from collections.abc import Iterator
@@ -12,11 +13,21 @@ from .guarded.write_guard import INHERITED, guard, may_write
 # Exams and stages assert for many tests: what was wrong is to be seen there too.
 pytest.register_assert_rewrite("tests.fakes", "tests.gateway.serve.stage")
 
+ROOT = Path(__file__).parent.parent
 GUARD = guard()
 os.environ[INHERITED] = os.pathsep.join(may_write())
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parent / "guarded"), os.environ.get("PYTHONPATH")])
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles the package once. The hundreds of processes that tests start may not write bytecode
+    (an app that is written twice within a second would be taken for the first one), so each of them
+    would compile all that it imports."""
+    if not hasattr(config, "workerinput"):
+        for part in ("gateway", "package", "protocol", "worker"):
+            compileall.compile_dir(ROOT / part, quiet=2)
 
 
 @pytest.hookimpl(wrapper=True)
