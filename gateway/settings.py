@@ -192,6 +192,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    """Room `admin`: what a reload may change of the admin listener."""
+
+    token_file: str = ""
+    """The file with the token that status, metrics and page ask for; "" if they ask for none."""
+    max_queue_time: float = 10.0
+    """Seconds that a request may wait for a worker until its pool counts as overloaded; 0: it never
+    does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """Everything that one gateway process is told when it starts."""
 

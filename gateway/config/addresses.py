@@ -1,5 +1,5 @@
 """Where to listen: the options --bind, --host, --port, --uds, --fd and --insecure-bind become one
-list of addresses.
+list of addresses, and --admin-bind another.
 """
 
 import os
@@ -23,6 +23,7 @@ from .faults import Fault
 from .options import Options
 from .reading import Reading
 from .sources import DEFAULT, Sources
+from .token_file import TokenFileError, read_token
 
 
 def listen_addresses(
@@ -76,6 +77,36 @@ def listen_addresses(
             "there waits for ever"
         )
     return tuple(wanted)
+
+
+def admin_addresses(
+    options: Options, found: Sources, others: tuple[Address, ...], reading: Reading
+) -> tuple[Address, ...]:
+    """Returns the admin listener's addresses. `others` are where the app is served. What the option
+    --admin-token-file names is read too, so that a start is refused with all faults at once. Faults
+    and notes go to `reading`."""
+    addresses: list[Address] = []
+    for text in options.admin_bind:
+        address = parse_address(text)
+        assert not isinstance(address, NamedSocket), "the option takes none"
+        if address in (*others, *addresses) and not (
+            isinstance(address, TcpAddress) and not address.port
+        ):
+            what = "given twice" if address in addresses else "where the app is served"
+            reading.faults.append(Fault(found["admin_bind"].origin, f"{address} is {what}"))
+        addresses.append(address)
+    if "admin_token_file" in found and options.admin_token_file:
+        origin = found["admin_token_file"].origin
+        try:
+            token = read_token(options.admin_token_file)
+        except TokenFileError as error:
+            reading.faults.append(Fault(origin, str(error)))
+        else:
+            if token.note:
+                reading.notes.append(f"{origin}: {token.note}")
+        if not addresses:
+            reading.notes.append(f"{origin} has no effect: there is no --admin-bind")
+    return tuple(addresses)
 
 
 def _bound(

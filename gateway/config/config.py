@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ..listen.address import Address
 from ..settings import (
+    AdminSettings,
     HttpSettings,
     LogSettings,
     RouteSettings,
@@ -83,3 +84,6 @@ class Config:
     log: LogSettings
     tls: TlsSettings
     reload: ReloadConfig | None = None
+    admin_addresses: tuple[Address, ...] = ()
+    """Where the admin listener listens; () means that there is none."""
+    admin: AdminSettings = field(default_factory=AdminSettings)

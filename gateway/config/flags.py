@@ -28,6 +28,7 @@ SECTIONS: Final = {
     "websocket": "WebSocket",
     "tls": "TLS",
     "log": "Log",
+    "admin": "Admin listener",
     "development": "Development",
 }
 """Headings, in order, of help and of `propylon check`."""

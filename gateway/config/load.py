@@ -11,6 +11,7 @@ from typing import Any
 
 from ..listen.address import Address
 from ..settings import (
+    AdminSettings,
     HttpSettings,
     LogSettings,
     RouteSettings,
@@ -18,7 +19,7 @@ from ..settings import (
     TrustSettings,
     WebSocketSettings,
 )
-from .addresses import listen_addresses
+from .addresses import admin_addresses, listen_addresses
 from .config import Config, PoolConfig, ReloadConfig
 from .cross_check import apply_log_format, apply_worker_class, check, notes_on
 from .environment import app_environment
@@ -85,6 +86,7 @@ def load(
     pools = _pools(verb, toml, options, found, reading)
     routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
     addresses = listen_addresses(options, found, reading, environ)
+    admin = admin_addresses(options, found, addresses if verb in GATEWAY_SIDE else (), reading)
     trust = trust_settings(options)
     environment = app_environment(options, found, reading, environ)
     who = _identity(options, found, reading)
@@ -99,6 +101,7 @@ def load(
     reading.notes += notes_on_tls(verb, options, addresses)
     config = replace(
         _config(options, pools, routes, addresses, trust),
+        admin_addresses=admin,
         environment=tuple(environment.items()),
         identity=who,
     )
@@ -227,6 +230,12 @@ def _config(
             config=read_log_config(options.log_config) if options.log_config else "",
         ),
         tls=tls_settings(options),
+        admin=AdminSettings(
+            token_file=os.path.abspath(options.admin_token_file)
+            if options.admin_token_file
+            else "",
+            max_queue_time=options.admin_max_queue_time,
+        ),
         reload=ReloadConfig(
             dirs=reload_dirs, include=options.reload_include, exclude=options.reload_exclude
         )

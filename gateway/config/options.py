@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_type_hints
 from msgspec import Meta
 
 from ..settings import (
+    AdminSettings,
     HttpSettings,
     LogSettings,
     PoolSettings,
@@ -34,6 +35,7 @@ from .values import (
     MOST_FIELDS,
     PARSERS,
     WEBSOCKETS,
+    read_admin_bind,
     read_app,
     read_bind,
     read_field_limit,
@@ -57,6 +59,7 @@ _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), Lo
 _WEBSOCKET = WebSocketSettings()
 _TRUST = TrustSettings()
 _TLS = TlsSettings()
+_ADMIN = AdminSettings()
 """The rooms' own defaults are the options' defaults."""
 
 Count = Annotated[int, Meta(ge=1, le=4096)]
@@ -705,6 +708,29 @@ class Options:
         None,
         "Colours in the log, or none, whatever NO_COLOR, FORCE_COLOR and the terminal suggest.",
         section="log",
+    )
+
+    admin_bind: tuple[str, ...] = option(
+        (),
+        "Address of the admin listener: health, metrics, status and a page that shows it, over "
+        "plain HTTP: HOST:PORT or unix:PATH?mode=660&user=U&group=G; may be repeated.",
+        section="admin",
+        read=read_admin_bind,
+        metavar="ADDRESS",
+        example="127.0.0.1:9100",
+    )
+    admin_token_file: str = option(
+        _ADMIN.token_file,
+        "File with a token that metrics, status and page ask for; health never does.",
+        section="admin",
+        metavar="PATH",
+        example="/run/secrets/propylon",
+    )
+    admin_max_queue_time: SecondsOrNone = option(
+        _ADMIN.max_queue_time,
+        "Seconds that a request may wait for a worker; beyond them /readyz says overloaded; 0: "
+        "never.",
+        section="admin",
     )
 
     reload: bool = option(

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from msgspec import inspect
 
-from ..listen.address import parse_address
+from ..listen.address import TcpAddress, UnixAddress, parse_address
 from ..observe.formats import compile_format
 from ..peers import PeerSet
 from .app_name import meant_by_path
@@ -146,6 +146,13 @@ def read_headers(texts: tuple[str, ...]) -> tuple[str, ...]:
 def read_bind(texts: tuple[str, ...]) -> tuple[str, ...]:
     for text in texts:
         parse_address(text)
+    return texts
+
+
+def read_admin_bind(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        if not isinstance(parse_address(text), TcpAddress | UnixAddress):
+            raise ValueError("the admin listener's address is HOST:PORT or unix:PATH")
     return texts
 
 

@@ -39,9 +39,13 @@ from .systemd_notify import Notifier
 NO_WORKERS: Final = "there are no workers here: this is a gateway alone"
 _FOR_LIFE: Final = (
     "addresses", "backlog", "gateways", "run_dir", "pid_file", "identity", "umask", "reload",
+    "admin_addresses",
 )  # fmt: skip
 """Fields of Config that a reload leaves as they are; they need a restart."""
-_CALLED: Final = {"addresses": "bind", "pid_file": "pid", "identity": "user or group"}
+_CALLED: Final = {
+    "addresses": "bind", "pid_file": "pid", "identity": "user or group",
+    "admin_addresses": "admin-bind",
+}  # fmt: skip
 """Such a field -> its option, if that has another name."""
 
 
@@ -50,6 +54,8 @@ class Plan:
     run_dir: str
     control_socket: str
     listeners: Listeners
+    admin: Listeners = field(default_factory=Listeners)
+    """The sockets of the admin listener; none if there is none."""
     lock: int | None = None
     """The descriptor of the run directory's lock."""
     temporary: bool = False

@@ -8,8 +8,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Literal
+from typing import Final, Literal
 
 import trio
 
@@ -27,6 +28,10 @@ from .supervisor import Supervisor
 from .systemd_notify import Notifier
 from .upgrade.saved_state import Handover, listeners_of
 from .upgrade.saved_state import take as handover_to_us
+
+ADMIN_BACKLOG: Final = 256
+"""Connections to the admin listener that the kernel holds: those of a second or two, in which an
+upgrade accepts none."""
 
 
 def run(
@@ -97,17 +102,29 @@ def _open(verb: str, config: Config, stack: ExitStack) -> Plan:
             access=_access(config),
         )
         stack.callback(listeners.close)
+    admin = _open_admin(config, stack)
     if config.pid_file is not None:
         stack.callback(PidFile(config.pid_file).close)
     return Plan(
         run_dir=run_dir.path,
         control_socket=run_dir.control_socket,
         listeners=listeners,
+        admin=admin,
         lock=run_dir.lock_fd,
         temporary=run_dir.temporary,
         gateways=gateways,
         with_workers=verb != "gateway",
     )
+
+
+def _open_admin(config: Config, stack: ExitStack) -> Listeners:
+    """Raises ListenError."""
+    access = _access(config)
+    admin = open_listeners(
+        config.admin_addresses, ADMIN_BACKLOG, 1, access=replace(access, mode=access.mode & 0o660)
+    )
+    stack.callback(admin.close)
+    return admin
 
 
 def _access(config: Config) -> Access:
@@ -121,8 +138,15 @@ def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> 
     """The plan after an upgrade: what this process has opened before it."""
     run_dir = RunDir(handover.run_dir, handover.lock, handover.temporary)
     stack.callback(run_dir.close)
-    listeners = listeners_of(handover)
+    listeners = listeners_of(handover.listeners)
     stack.callback(listeners.close)
+    admin = listeners_of(handover.admin)
+    stack.callback(admin.close)
+    if not admin.items:  # the code before knew of none
+        try:
+            admin = _open_admin(config, stack)
+        except ListenError as error:
+            logger.error("%s", error)
     if config.pid_file is not None:
         try:
             stack.callback(PidFile(config.pid_file).close)
@@ -132,6 +156,7 @@ def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> 
         run_dir=handover.run_dir,
         control_socket=handover.control_socket,
         listeners=listeners,
+        admin=admin,
         lock=handover.lock,
         temporary=handover.temporary,
         gateways=0 if verb == "worker" else config.gateways,

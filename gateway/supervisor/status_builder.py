@@ -124,15 +124,22 @@ class StatusBuilder:
         )
 
     def _is_ready(self, plan: Plan, generations: Generations, controller: FleetController) -> bool:
-        fleet = controller.fleet
         pools = [pool.name for pool in generations.current.pools]
+        return self.usable_pools(plan, controller).issuperset(pools)
+
+    def usable_pools(self, plan: Plan, controller: FleetController) -> set[str]:
+        """The pools with a worker that is ready and does not hang. Where there are gateways, one of
+        them has to be ready and linked to it, and not hang either."""
+        fleet = controller.fleet
+        ready = {c.id: c.replica_id.pool for c in fleet.ready("worker") if not fleet.hung(c)}
         if not plan.gateways:
-            ready = {c.replica_id.pool for c in fleet.ready("worker") if not fleet.hung(c)}
-            return ready.issuperset(pools)
+            return set(ready.values())
         gateways = [c.id for c in fleet.ready("gateway") if not fleet.hung(c)]
-        usable = {pool for gateway in gateways for pool, w in fleet.links.all(gateway) if w}
-        usable |= {one.pool for one in self._linked() if one.state == "ready"}
-        return bool(gateways) and usable.issuperset(pools)
+        linked = {
+            worker for gateway in gateways for _, all in fleet.links.all(gateway) for worker in all
+        }
+        usable = {pool for worker, pool in ready.items() if worker in linked}
+        return usable | {one.pool for one in self._linked() if one.state == "ready" and gateways}
 
     def _linked(self) -> tuple[LinkedStatus, ...]:
         """An entry for each worker of another supervisor, over all gateways that are linked to

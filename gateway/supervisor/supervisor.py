@@ -9,7 +9,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -79,6 +79,9 @@ from .upgrade.exec import exec_installed_code, hold_signals
 from .upgrade.save_and_restore import restore, save
 from .upgrade.saved_state import Handover
 
+if TYPE_CHECKING:
+    from ..admin.listener import AdminListener
+
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 STOP_SAYS_AFTER: Final = 2.0
 """Seconds after which the log says what a stop waits for."""
@@ -122,6 +125,7 @@ class Supervisor:
         self._control = ControlServer(
             plan.control_socket, self._operations.carry_out, handover.control if handover else None
         )
+        self._admin: AdminListener | None = None
         self._launcher: Launcher
         self._processes: dict[int, ChannelledProcess] = {}
         self._forking: dict[int, trio.CancelScope] = {}
@@ -159,6 +163,8 @@ class Supervisor:
             except OSError as exc:
                 problem = f"control socket {self._plan.control_socket}: {exc.strerror}"
                 raise RunDirError(problem) from None
+            if self._plan.admin.items:
+                nursery.start_soon(self._open_admin().run)
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
@@ -176,8 +182,29 @@ class Supervisor:
                     self._do(await self._inbox.receive(), nursery)
                 if timer.cancelled_caught:
                     self._do(Tick(), nursery)
+            if self._admin is not None:
+                await self._admin.end()
             nursery.cancel_scope.cancel()
         return self._code
+
+    def _open_admin(self) -> "AdminListener":
+        # Imported here: without an admin listener the supervisor serves no HTTP.
+        from ..admin.listener import AdminListener
+        from .admin_view import AdminView
+
+        view = AdminView(
+            self._plan,
+            self._generations,
+            self._controller,
+            self._status_builder,
+            self._report,
+            has_been_ready=self._handover is not None,
+        )
+        self._admin = AdminListener(self._plan.admin, view)
+        return self._admin
+
+    async def _report(self) -> StatusReport:
+        return self.status()
 
     def _next_tick(self) -> float:
         tick = self._controller.next_tick
@@ -249,6 +276,8 @@ class Supervisor:
             return
         if self._exec_by is None:
             self._exec_by = trio.current_time() + ANSWERED_WITHIN
+            if self._admin is not None:
+                self._admin.pause()
         if not self._all_is_done(self._exec_by):
             return
         with hold_signals() as held:
@@ -259,12 +288,16 @@ class Supervisor:
                 # Events that came after the answer count too, and changes of the configuration.
                 why = self._upgrade.obstacle()
                 self._upgrade.failed(why or exec_installed_code(self._save(), held))
+                if self._admin is not None:
+                    self._admin.resume()
 
     def _all_is_done(self, by: float) -> bool:
         if self._inbox.statistics().current_buffer_used or not self._operations.idle:
             return False
         if any(process.has_ended for process in self._processes.values()):
             return False  # the fleet is about to hear of its end; there is no channel to hand over
+        if self._admin is not None and self._admin.state != "paused":
+            return False
         return self._control.idle or trio.current_time() >= by
 
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:

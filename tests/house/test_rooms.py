@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "metrics": {"exchange"},
     "trace": {"exchange"},
     # It serves HTTP by the rooms that serve the clients; what it shows, the supervisor hands in.
-    "admin": REQUEST_PATH - {"pool"} | {"control", "metrics"},
+    "admin": REQUEST_PATH - {"pool"} | {"config", "control", "metrics"},
     "config": {"listen", "observe", "tls"},
     "control": {"config", "listen", "metrics", "observe", "transport"},
     "supervisor": {"admin", "config", "control", "listen", "metrics", "observe"},

@@ -73,7 +73,8 @@ def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
     and pending, across an exec.
     """
     passed = [child.channel for child in handover.children]
-    passed += [number for listener in handover.listeners for number in listener.sockets]
+    listeners = (*handover.listeners, *handover.admin)
+    passed += [number for listener in listeners for number in listener.sockets]
     passed += [number for number in (handover.lock, handover.control) if number is not None]
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
     try:

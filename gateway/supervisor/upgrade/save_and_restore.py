@@ -50,6 +50,7 @@ def save(
         lock=plan.lock,
         temporary=plan.temporary,
         listeners=save_listeners(plan.listeners),
+        admin=save_listeners(plan.admin),
         uptime=now - began,
         children=[
             saved_child(

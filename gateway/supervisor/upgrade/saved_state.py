@@ -10,6 +10,7 @@ and a field that is renamed here travels under its first name.
 import os
 import socket
 import tempfile
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -77,6 +78,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     lock: int | None
     temporary: bool
     listeners: list[SavedListener]
+    admin: list[SavedListener] = []
+    """The sockets of the admin listener."""
     children: list[SavedChild]
     uptime: float
 
@@ -96,10 +99,10 @@ def _save(item: Listener) -> SavedListener:
             return SavedListener(inherited=address, sockets=sockets, inode=inode)
 
 
-def listeners_of(handover: Handover) -> Listeners:
+def listeners_of(saved: Iterable[SavedListener]) -> Listeners:
     """The listeners of a handover. Their sockets are open in this process already."""
     listeners = Listeners()
-    for item in handover.listeners:
+    for item in saved:
         address: Address | None = item.tcp or item.unix or item.inherited
         assert address is not None, "each has one of the three"
         sockets = [socket.socket(fileno=number) for number in item.sockets]

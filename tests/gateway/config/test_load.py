@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from propylon.gateway.config.config import PoolConfig, pool_options
+from propylon.gateway.config.faults import ConfigError
 from propylon.gateway.config.load import Loaded, load
 from propylon.gateway.config.option import EVERYWHERE, Verb
 from propylon.gateway.config.options import names, table
@@ -352,3 +353,52 @@ def test_recycling_is_each_pools_own() -> None:
     assert (a["max_requests"], a["max_requests_jitter"]) == (1000, 10)
     assert (b["max_requests"], b["workers_lifetime"]) == (0, 60)
     assert (a["workers_max_rss"], b["workers_max_rss"]) == (2000000, 0)
+
+
+def test_the_admin_listener_is_off_unless_it_is_given_an_address() -> None:
+    assert loaded().config.admin_addresses == ()
+    for verb in ("serve", "gateway", "worker"):
+        flags = {"admin_bind": ("127.0.0.1:9100", "unix:/a?mode=600"), "run_dir": "r"}
+        config = loaded(flags, {"PROPYLON_ADMIN_MAX_QUEUE_TIME": "2.5"}, verb=verb).config
+        assert config.admin_addresses == (TcpAddress("127.0.0.1", 9100), UnixAddress("/a", 0o600))
+        assert config.admin.max_queue_time == 2.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        (
+            {"admin_bind": ("fd://3",)},
+            "--admin-bind: found 'fd://3'; the admin listener's address is HOST:PORT or unix:PATH",
+        ),
+        (
+            {"admin_bind": ("127.0.0.1:8000",)},
+            "--admin-bind: 127.0.0.1:8000 is where the app is served",
+        ),
+        ({"admin_bind": (":91", ":91")}, "--admin-bind: 0.0.0.0:91 is given twice"),
+        (
+            {"admin_bind": (":91",), "admin_token_file": "none"},
+            "--admin-token-file: none cannot be read: No such file or directory",
+        ),
+        ({"admin_max_queue_time": "-1"}, "--admin-max-queue-time: "),
+    ],
+)
+def test_faults_of_the_admin_listeners_options(flags: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError) as info:
+        loaded(flags)
+    assert str(info.value.faults[0]).startswith(fault)
+
+
+def test_a_token_file_that_everybody_can_read_is_noted() -> None:
+    path = Path("token")
+    path.write_text("a-token-that-is-long-enough\n")
+    path.chmod(0o644)
+    result = loaded({"admin_bind": (":91",), "admin_token_file": "token"})
+    assert result.config.admin.token_file == str(path.absolute())
+    assert result.notes == (
+        "--admin-token-file: every user here can read token; chmod o= keeps it secret",
+    )
+    path.chmod(0o600)
+    assert loaded({"admin_bind": (":91",), "admin_token_file": "token"}).notes == ()
+    (note,) = loaded({"admin_token_file": "token"}).notes
+    assert note == "--admin-token-file has no effect: there is no --admin-bind"

@@ -1,0 +1,67 @@
+"""Connections of the admin listener: few, and one that asks never waits behind those that do not.
+
+A scraper opens a connection, asks, and either closes it or keeps it for the next time, in a minute.
+A broken or hostile one opens thousands and asks nothing, or sends half a request, or never reads
+its answer. Each costs a file and some memory of the supervisor. So there is a limit on how many
+there are. A plain limit would let idle ones shut everybody else out; so when it is reached, the one
+goes that has been without a whole request for the longest time. Whoever asks at once is answered,
+however many sit there. One that is being answered is never closed for a new one: if all are, it is
+the new one that goes.
+"""
+
+from typing import Final
+
+from ..exchange.endpoint import Endpoint
+from ..exchange.exchange import Exchange
+from ..serve.http1_connection import Http1Connection
+from ..serve.service_state import ServiceState
+from ..transport.client_socket import ClientSocket
+from ..transport.transport import Transport
+
+MOST_ADMIN_CONNECTIONS: Final = 64
+"""Connections at once: some scrapers, the probes of a kubelet, and people with the page open."""
+
+
+class AdminConnection(Http1Connection):
+    __slots__ = ("asked",)
+
+    def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
+        super().__init__(transport, endpoint, service)
+        self.asked = service.clock()
+        """When its last request was answered; before the first, when the connection was opened. In
+        monotonic seconds."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a request is being answered on it."""
+        return self._state == "exchange"
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        self.asked = now
+        super().finished(exchange, now)
+
+
+class Admission:
+    """The first layer of every connection: it lets connections in, and has others make room."""
+
+    def __init__(self, state: ServiceState, most: int = MOST_ADMIN_CONNECTIONS) -> None:
+        self._state = state
+        self._most = most
+
+    def begin(self, transport: ClientSocket, endpoint: Endpoint) -> None:
+        """Begins a connection, as a `Begin`."""
+        if len(self._state.connections) >= self._most and not self._make_room():
+            transport.close()
+            return
+        AdminConnection(transport, endpoint, self._state).open()
+
+    def _make_room(self) -> bool:
+        idle = [
+            connection
+            for connection in self._state.connections
+            if isinstance(connection, AdminConnection) and not connection.is_answered
+        ]
+        if not idle:
+            return False
+        min(idle, key=lambda connection: connection.asked).cut()
+        return True

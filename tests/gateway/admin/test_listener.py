@@ -1,0 +1,333 @@
+"""The admin listener on real sockets, in this process; the instance that it shows is a stand-in."""
+
+import gzip
+import json
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+from propylon.gateway.admin.connections import MOST_ADMIN_CONNECTIONS
+from propylon.gateway.admin.events import MOST_VIEWERS
+from propylon.gateway.admin.health import HealthFacts, PoolHealth
+from propylon.gateway.admin.listener import AdminListener
+from propylon.gateway.control.status import EndedStatus, StatusReport, read_report
+from propylon.gateway.listen.address import Address, TcpAddress, UnixAddress
+from propylon.gateway.listen.sockets import open_listeners
+from propylon.gateway.settings import AdminSettings
+
+TOKEN = "a-token-that-is-long-enough"
+LOOPBACK: Sequence[Address] = (TcpAddress("127.0.0.1", 0),)
+
+
+@dataclass
+class Instance:
+    """An `AdminInstance` that is as a test wants it."""
+
+    admin_settings: AdminSettings = field(default_factory=AdminSettings)
+    facts: HealthFacts = field(
+        default_factory=lambda: HealthFacts(
+            phase="serving",
+            accepting=1,
+            pools=(PoolHealth(name="web", usable=True),),
+            has_been_ready=True,
+        )
+    )
+    report: StatusReport = field(default_factory=lambda: StatusReport(phase="serving"))
+    samples: int = 0
+    """How often the status was asked for."""
+
+    def health(self) -> HealthFacts:
+        return self.facts
+
+    async def status(self) -> StatusReport:
+        self.samples += 1
+        return self.report
+
+
+@dataclass
+class Running:
+    listener: AdminListener
+    instance: Instance
+    address: tuple[str, int]
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url="http://{}:{}".format(*self.address), timeout=5, trust_env=False
+        )
+
+    async def connect(self, head: str = "") -> trio.SocketStream:
+        stream = await trio.open_tcp_stream(*self.address)
+        await stream.send_all(head.encode())
+        return stream
+
+
+@asynccontextmanager
+async def running(
+    instance: Instance | None = None, addresses: Sequence[Address] = LOOPBACK
+) -> AsyncIterator[Running]:
+    instance = instance or Instance()
+    listeners = open_listeners(addresses, 1024, 1)
+    listener = AdminListener(listeners, instance)
+    address = listeners.items[0].sockets[0].getsockname()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            yield Running(listener, instance, address)
+            await listener.end()
+            nursery.cancel_scope.cancel()
+    listeners.close()
+
+
+async def test_what_every_response_says_and_what_none_does() -> None:
+    async with running() as there, there.client as client:
+        for path in ("/", "/livez", "/readyz", "/startupz", "/status", "/none?secret=1"):
+            for method in ("GET", "HEAD", "POST", "DELETE"):
+                response = await client.request(method, path)
+                assert response.headers["cache-control"] == "no-store", (method, path)
+                assert response.headers["x-content-type-options"] == "nosniff"
+                assert response.headers["x-frame-options"] == "DENY"
+                assert response.headers["referrer-policy"] == "no-referrer"
+                policy = response.headers["content-security-policy"]
+                assert policy.startswith("default-src 'none'; ")
+                assert "frame-ancestors 'none'" in policy
+                assert "secret" not in response.text
+                status = 405 if method in ("POST", "DELETE") else 404 if "none" in path else 200
+                assert response.status_code == status, (method, path)
+                assert response.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+                assert (response.content == b"") == (method == "HEAD")
+        again = await client.get("/livez", headers={"range": "bytes=0-0"})
+        assert (again.status_code, again.text) == (200, "ok\n")
+        refused = await client.get("/livez", headers={"x": "y" * 20_000})
+        assert (refused.status_code, refused.headers["cache-control"]) == (431, "no-store")
+
+
+async def test_health_is_plain_text_and_names_what_has_failed() -> None:
+    async with running() as there, there.client as client:
+        assert (await client.get("/readyz")).text == "ok\n"
+        verbose = "[+]ping ok\n[+]accepting ok\n[+]pool web ok\n[+]queue of pool web ok\n"
+        for query in ("verbose", "x=1&verbose=true"):
+            response = await client.get(f"/readyz?{query}")
+            assert response.text == f"{verbose}readyz check passed\n"
+        pools = (PoolHealth(name="web", usable=False, oldest_waiter=12.0),)
+        there.instance.facts = HealthFacts(
+            phase="serving", accepting=1, pools=pools, hung=("gateway 2 (pid 5)",)
+        )
+        response = await client.get("/readyz")
+        assert response.status_code == 503
+        assert response.headers["content-type"] == "text/plain; charset=utf-8"
+        assert response.text.splitlines() == [
+            "[-]pool web: no worker is ready",
+            "[-]queue of pool web: overloaded, a request has waited 12.0 s for a worker "
+            "(--admin-max-queue-time 10)",
+        ]
+        response = await client.get("/livez")
+        assert (response.status_code, response.text) == (
+            503,
+            "[-]gateways: gateway 2 (pid 5) hangs\n",
+        )
+
+
+async def test_the_status_is_compressed_if_the_client_takes_it() -> None:
+    instance = Instance()
+    ended = tuple(EndedStatus(what=f"worker {n} \ud800 é", how="x" * 5_000) for n in range(20))
+    async with running(instance) as there, there.client as client:
+        for report in (StatusReport(ended=ended[:1]), StatusReport(ended=ended)):
+            instance.report = report
+            plain = await client.get("/status", headers={"accept-encoding": "identity"})
+            assert "content-encoding" not in plain.headers
+            assert plain.headers["content-type"] == "application/json"
+            assert read_report(plain.json()) == report
+            async with client.stream("GET", "/status") as packed:
+                raw = b"".join([part async for part in packed.aiter_raw()])
+            assert packed.headers["content-encoding"] == "gzip"
+            assert "accept-encoding" in packed.headers["vary"]
+            assert gzip.decompress(raw) == plain.content
+            assert len(raw) == int(packed.headers["content-length"]) < len(plain.content) / 2
+            assert int((await client.head("/status")).headers["content-length"]) == len(raw)
+
+
+async def test_a_token_guards_all_but_health(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    instance = Instance(AdminSettings(token_file=str(path)))
+    async with running(instance) as there, there.client as client:
+        for name in ("/livez", "/readyz", "/startupz"):
+            assert (await client.get(name)).status_code in (200, 503)
+        for name in ("/", "/status", "/events"):
+            response = await client.get(name)
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"].startswith("Bearer realm=")
+            wrong = {"authorization": f"Bearer {TOKEN}x"}
+            assert (await client.head(name, headers=wrong)).status_code == 401
+            right = {"authorization": f"Bearer {TOKEN}", "host": "any.name.example"}
+            assert (await client.head(name, headers=right)).status_code == 200
+            assert (await client.head(name, auth=("me", TOKEN))).status_code == 200
+        instance.admin_settings = AdminSettings()  # a reload has taken it away
+        assert (await client.get("/status")).status_code == 200
+
+
+async def test_a_web_page_cannot_read_it_by_a_name_of_its_own() -> None:
+    async with running() as there, there.client as client:
+        for name in ("/livez", "/status", "/", "/none"):
+            response = await client.get(name, headers={"host": "attacker.example:9100"})
+            assert response.status_code == 421
+        for host in ("localhost", "[::1]:9", f"{socket.gethostname()}:1", "127.0.0.1:9"):
+            assert (await client.get("/status", headers={"host": host})).status_code == 200
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    async with running(addresses=[UnixAddress(str(path))]):
+        transport = httpx.AsyncHTTPTransport(uds=str(path))
+        async with httpx.AsyncClient(transport=transport, base_url="http://any.example") as client:
+            assert (await client.get("/livez")).text == "ok\n"
+
+
+# -- events ------------------------------------------------------------------------------------
+
+
+async def next_event(stream: trio.SocketStream, known: bytes = b"") -> tuple[bytes, bytes]:
+    """The next event of a stream, and what has come behind it."""
+    while b"\n\n" not in known or b"data: " not in known.split(b"\n\n")[0]:
+        if b"\n\n" in known:
+            known = known.partition(b"\n\n")[2]
+            continue
+        data = await stream.receive_some()
+        assert data, known
+        known += data
+    event, _, rest = known.partition(b"\n\n")
+    return event, rest
+
+
+async def test_events_come_from_one_sampling_and_end_with_the_listener() -> None:
+    async with running() as there:
+        assert there.instance.samples == 0
+        viewers = [await there.connect("GET /events HTTP/1.1\r\nHost: x.localhost\r\n\r\n")]
+        first, rest = await next_event(viewers[0])
+        assert b"event: status" in first
+        assert read_report(json.loads(first.split(b"data: ")[1])).phase == "serving"
+        for _ in range(4):
+            viewers.append(await there.connect("GET /events HTTP/1.1\r\nHost: [::1]\r\n\r\n"))
+        before = there.instance.samples
+        for viewer in viewers[1:]:
+            await next_event(viewer)
+        await next_event(viewers[0], rest)
+        assert there.instance.samples <= before + 2
+        await there.listener.end()
+        for viewer in viewers:
+            data = b""
+            while part := await viewer.receive_some():
+                data += part
+            assert data.endswith(b"0\r\n\r\n")  # the response is whole
+            await viewer.aclose()
+    samples = there.instance.samples
+    await trio.testing.wait_all_tasks_blocked()
+    assert there.instance.samples == samples
+
+
+async def test_there_are_so_many_viewers_and_no_more() -> None:
+    async with running() as there, there.client as client:
+        streams = []
+        for _ in range(MOST_VIEWERS):
+            streams.append(await there.connect("GET /events HTTP/1.1\r\nHost: [::1]\r\n\r\n"))
+            assert (await streams[-1].receive_some(15)) == b"HTTP/1.1 200 OK"
+        response = await client.get("/events")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+        assert (await client.get("/livez")).status_code == 200
+        await streams.pop().aclose()
+        while response.status_code != 200:
+            await trio.sleep(0.01)
+            async with client.stream("GET", "/events") as response:
+                pass
+        for stream in streams:
+            await stream.aclose()
+
+
+# -- many connections --------------------------------------------------------------------------
+
+
+def is_open(sock: socket.socket) -> bool:
+    """Whether the other side has not closed, looked at once."""
+    try:
+        return sock.recv(1, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
+async def test_whoever_asks_is_answered_behind_any_number_that_does_not() -> None:
+    async with running() as there:
+        asking = await there.connect()
+        idle: list[socket.socket] = []
+        for number in range(3 * MOST_ADMIN_CONNECTIONS):
+            idle.append(socket.create_connection(there.address))
+            idle[-1].sendall(b"GET /livez HTTP/1.1\r\nX: " if number % 2 else b"")
+            if number % 8 == 0:  # it stays, since it has asked not long ago
+                await asking.send_all(b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+                assert (await asking.receive_some()).endswith(b"\r\n\r\nok\n")
+        async with there.client as client:
+            assert (await client.get("/livez")).status_code == 200
+        await asking.send_all(b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        assert (await asking.receive_some()).endswith(b"ok\n")
+        while sum(map(is_open, idle)) >= MOST_ADMIN_CONNECTIONS:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        assert is_open(idle[-1])
+        assert not is_open(idle[0])
+        for sock in idle:
+            sock.close()
+        await asking.aclose()
+
+
+# -- periods -----------------------------------------------------------------------------------
+
+
+async def test_between_two_periods_clients_wait_and_none_is_refused() -> None:
+    async with running() as there:
+        kept = await there.connect("GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        await kept.receive_some()
+        await there.listener.end()
+        assert await kept.receive_some() == b""
+        await kept.aclose()
+        waiting = await there.connect("GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        with trio.move_on_after(0.1) as early:
+            await waiting.receive_some()
+        assert early.cancelled_caught
+        there.listener.resume()
+        assert (await waiting.receive_some()).endswith(b"ok\n")
+        await waiting.aclose()
+
+
+# -- what the log says -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "said"),
+    [
+        ("127.0.0.1", "", None),
+        ("::1", "", None),
+        ("0.0.0.0", "", "can read status and metrics without a token"),
+        ("0.0.0.0", "t", "whether it is healthy, and with the token status and metrics"),
+    ],
+)
+async def test_the_log_says_who_can_read_it(
+    host: str, token: str, said: str | None, caplog, monkeypatch
+) -> None:
+    import logging
+
+    monkeypatch.setattr(logging.getLogger("propylon"), "propagate", True)
+    instance = Instance(AdminSettings(token_file=token))
+    async with running(instance, [TcpAddress(host, 0)]):
+        await trio.testing.wait_all_tasks_blocked()
+    lines = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    if said is None:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert said in line
