@@ -226,4 +226,4 @@ class GatewaySettings:
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()
     metrics: bool = True
-    """Whether exchanges are counted."""
+    """Whether it counts exchanges. What is under way it reports in any case."""

@@ -52,6 +52,7 @@ def gateway_settings(
         trust=config.trust,
         log=config.log,
         tls=config.tls,
+        metrics=config.metrics,
     )
 
 

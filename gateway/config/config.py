@@ -83,6 +83,8 @@ class Config:
     trust: TrustSettings
     log: LogSettings
     tls: TlsSettings
+    metrics: bool = True
+    """Whether gateways count requests."""
     reload: ReloadConfig | None = None
     admin_addresses: tuple[Address, ...] = ()
     """Where the admin listener listens; () means that there is none."""

@@ -236,6 +236,7 @@ def _config(
             else "",
             max_queue_time=options.admin_max_queue_time,
         ),
+        metrics=options.metrics,
         reload=ReloadConfig(
             dirs=reload_dirs, include=options.reload_include, exclude=options.reload_exclude
         )

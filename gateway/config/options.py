@@ -661,6 +661,12 @@ class Options:
         words=LEVEL_ALIASES,
         example="debug",
     )
+    metrics: bool = option(
+        True,
+        "Count requests, for metrics and status. Without it only what is under way is known.",
+        section="admin",
+        verbs=GATEWAY_SIDE,
+    )
     log_format: Literal["text", "json"] = option(
         _LOG.format,
         "Form of every line that Propylon logs, in all of its processes; with json the access log "

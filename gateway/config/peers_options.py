@@ -47,7 +47,9 @@ def _no(
 
 
 _STATSD = "nothing is sent to statsd; `propylon status --json` has the figures"
-_METRICS = "there is no page of metrics; `propylon status --json` has the figures"
+_METRICS = (
+    "the metrics are on the admin listener, and are collected when somebody asks: --admin-bind"
+)
 _HTTP2 = "clients are spoken to in HTTP/1.1 only"
 _NO_HTTP2 = "HTTP/2 is not spoken yet: leave it out, or put nginx or Caddy in front for it"
 _NO_DIRTY = "there are no dirty workers: run such work in a task queue, or in a process of its own"
@@ -220,7 +222,6 @@ PEERS_OPTIONS: Final[Mapping[str, PeerOption]] = {
     "statsd-prefix": _idle(_STATSD),
     "dogstatsd-tags": _idle(_STATSD),
     "enable-backlog-metric": _idle(_STATSD, takes="nothing"),
-    "metrics": _idle(_METRICS, takes="nothing"),
     "metrics-scrape-interval": _idle(_METRICS),
     "metrics-address": _idle(_METRICS),
     "metrics-port": _idle(_METRICS),

@@ -238,6 +238,11 @@ def test_no_access_log_wins_over_its_file() -> None:
     assert loaded({"access_log": False, "access_logfile": "/x"}).config.log.access_log == ""
 
 
+def test_gateways_count_unless_told_otherwise() -> None:
+    assert loaded({}).config.metrics
+    assert not loaded({"metrics": False}).config.metrics
+
+
 def test_pools_and_routes() -> None:
     config = loaded(
         {"app": None, "threads": "9"},
