@@ -14,8 +14,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from ..exchange import end_codes
+from ..exchange.end_codes import OK
 from ..exchange.exchange import Exchange
-from .failures import has_failed
+from .failures import is_failure
 from .families import (
     APP_SECONDS,
     DURATION_SECONDS,
@@ -44,17 +46,17 @@ MOST_ROUTES: Final = 500
 """Routes that are told apart. A route takes up to 1,000 bytes of that line."""
 
 REFUSALS: Final[Mapping[tuple[str, str], str]] = {
-    ("client_malformed", ""): "malformed",
-    ("client_too_large", "413"): "body_too_large",
-    ("client_too_large", ""): "head_too_large",
-    ("client_unsupported", ""): "unsupported",
-    ("client_foreign_origin", ""): "foreign_origin",
-    ("client_head_timeout", ""): "head_timeout",
-    ("gateway_no_route", ""): "no_route",
-    ("gateway_queue_full", ""): "queue_full",
-    ("gateway_queue_timeout", ""): "queue_timeout",
-    ("gateway_no_worker", ""): "no_worker",
-    ("gateway_stopped_queue", ""): "stopping",
+    (end_codes.CLIENT_MALFORMED, ""): "malformed",
+    (end_codes.CLIENT_TOO_LARGE, "413"): "body_too_large",
+    (end_codes.CLIENT_TOO_LARGE, ""): "head_too_large",
+    (end_codes.CLIENT_UNSUPPORTED, ""): "unsupported",
+    (end_codes.CLIENT_FOREIGN_ORIGIN, ""): "foreign_origin",
+    (end_codes.CLIENT_HEAD_TIMEOUT, ""): "head_timeout",
+    (end_codes.GATEWAY_NO_ROUTE, ""): "no_route",
+    (end_codes.GATEWAY_QUEUE_FULL, ""): "queue_full",
+    (end_codes.GATEWAY_QUEUE_TIMEOUT, ""): "queue_timeout",
+    (end_codes.GATEWAY_NO_WORKER, ""): "no_worker",
+    (end_codes.GATEWAY_STOPPED_QUEUE, ""): "stopping",
 }
 """End code, and status where it matters -> the kind of the refusal."""
 
@@ -179,12 +181,12 @@ class RequestCounters:
                 route,
                 method if method in METHODS else OTHER,
                 str(status) if 100 <= status <= 599 else OTHER,
-                exchange.end_code or "ok",
+                exchange.end_code or OK,
             )
         )
         is_websocket = status == 101 or (status == 200 and method == "CONNECT")  # RFC 8441
         add = row.add_websocket if is_websocket else row.add
-        if self._failed is not None and has_failed(status, exchange.end_code):
+        if self._failed is not None and is_failure(status, exchange.end_code):
             add = _both(add, self._failed)
         if known and len(self._add) < MOST_ROWS:
             self._add[exchange.route, method, status, exchange.end_code] = add

@@ -10,26 +10,23 @@ from dataclasses import replace
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
+from ..exchange.end_codes import END_CODES, OK
 from ..exchange.exchange import Exchange
 
 MOST_FAILURES: Final = 100
 LONGEST_PATH: Final = 300
 LONGEST_METHOD: Final = 30
 LONGEST_REASON: Final = 300
-WHOLE: Final = frozenset(
-    {"", "ok", "gateway_redirect", "gateway_restart", "app_closed_websocket"}
-    | {"client_closed_websocket", "app_refused_websocket"}
-)
-"""End codes of exchanges that came to the end that they were meant to have."""
 
 
-def has_failed(status: int, end_code: str) -> bool:
+def is_failure(status: int, end_code: str) -> bool:
     """Whether an exchange that has ended in this way belongs here."""
     if status >= 499:  # 499: the client has left before there was a response
         return True
-    if status == 101 and end_code.startswith("client_"):
+    row = END_CODES.get(end_code)
+    if row is None or (status == 101 and row.who == "client"):
         return False
-    return status < 400 and end_code not in WHOLE
+    return row.is_failure and status < 400
 
 
 class Failures:
@@ -50,7 +47,7 @@ class Failures:
             method=_plain(request.method, LONGEST_METHOD),
             path=_plain(request.path.partition(b"?")[0].decode("latin-1"), LONGEST_PATH),
             status=exchange.status,
-            end=exchange.end_code or "ok",
+            end=exchange.end_code or OK,
             reason=_plain(exchange.reason, LONGEST_REASON),
             pool="" if account is None else account.pool,
             worker=None if account is None else account.worker,

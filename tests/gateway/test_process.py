@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +35,8 @@ from propylon.protocol.supervision.messages import (
     Listening,
     PoolWorkers,
 )
+
+from .gateway_process import GatewayProcess
 
 FAILS = """
 import sys, trio
@@ -127,7 +129,7 @@ def test_a_supervisor_of_the_version_before_can_start_it(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_gateway_that_hangs_does_not_outlive_its_supervisor_for_long(tmp_path: Path) -> None:
     told = replace(settings(tmp_path), serve=ServeSettings(graceful_timeout=0.5))
-    one = Gateway(told, tmp_path / "log", (), ("-c", HANGS))
+    one = GatewayProcess(told, tmp_path / "log", (), ("-c", HANGS))
     one.event("listening")
     with pytest.raises(subprocess.TimeoutExpired):
         one.process.wait(1.5)
@@ -201,49 +203,8 @@ def test_the_last_words_are_waited_for() -> None:
 # -- a gateway that runs ---------------------------------------------------------------------------
 
 
-class Gateway:
-    """A real gateway process, and the supervisor's end of its channel."""
-
-    def __init__(
-        self,
-        told: GatewaySettings,
-        log: Path,
-        fds: Sequence[int],
-        code: Sequence[str] = ("-m", "propylon.gateway.process"),
-    ) -> None:
-        self.log = log
-        self._lines = b""
-        read, write = os.pipe()
-        self.channel, theirs = socket.socketpair()
-        self.channel.settimeout(20)
-        with theirs, log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable, *code,
-                    f"--settings-fd={read}", f"--channel-fd={theirs.fileno()}",
-                ],
-                pass_fds=(read, theirs.fileno(), *fds),
-                stderr=stderr,
-            )  # fmt: skip
-        os.close(read)
-        os.write(write, msgspec.json.encode(told))
-        os.close(write)
-
-    def event(self, kind: str) -> dict[str, Any]:
-        """The next of that kind."""
-        while True:
-            while b"\n" not in self._lines:
-                data = self.channel.recv(65_536)
-                assert data, self.log.read_text()
-                self._lines += data
-            line, _, self._lines = self._lines.partition(b"\n")
-            event = json.loads(line)
-            if event["event"] == kind:
-                return event
-
-
 @contextmanager
-def gateway(told: GatewaySettings) -> Iterator[tuple[Gateway, int]]:
+def gateway(told: GatewaySettings) -> Iterator[tuple[GatewayProcess, int]]:
     """One that accepts, and its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -252,7 +213,7 @@ def gateway(told: GatewaySettings) -> Iterator[tuple[Gateway, int]]:
             listeners=(ListenerSettings(fd=listener.fileno(), address="test"),),
             routes=(RouteSettings(pool="default"),),
         )
-        one = Gateway(told, Path(told.run_dir, "log"), (listener.fileno(),))
+        one = GatewayProcess(told, Path(told.run_dir, "log"), (listener.fileno(),))
     try:
         one.event("listening")
         yield one, port

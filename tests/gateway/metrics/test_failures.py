@@ -1,6 +1,6 @@
 import pytest
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
-from propylon.gateway.metrics.failures import LONGEST_PATH, MOST_FAILURES, Failures, has_failed
+from propylon.gateway.metrics.failures import LONGEST_PATH, MOST_FAILURES, Failures, is_failure
 from propylon.protocol.supervision.messages import FailedRequest
 
 from ...fakes.exchange_sides import FakeClient, FakeSource
@@ -17,6 +17,7 @@ from ...fakes.exchange_sides import FakeClient, FakeSource
         (200, "worker_died_response", True),
         (200, "client_left_response", True),
         (0, "gateway_cut", True),
+        (200, "a word of another version", False),
         (400, "client_malformed", False),
         (404, "gateway_no_route", False),
         (308, "gateway_redirect", False),
@@ -27,8 +28,8 @@ from ...fakes.exchange_sides import FakeClient, FakeSource
         (101, "worker_died_response", True),
     ],
 )
-def test_what_has_failed(status: int, end: str, failed: bool) -> None:
-    assert has_failed(status, end) is failed
+def test_what_is_failure(status: int, end: str, failed: bool) -> None:
+    assert is_failure(status, end) is failed
 
 
 def ended(

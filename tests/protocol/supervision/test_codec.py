@@ -17,6 +17,7 @@ from propylon.protocol.supervision.messages import (
     AppLoaded,
     CollectMetrics,
     ExitNow,
+    FailedRequest,
     ForkExited,
     ForkFailed,
     ForkWorker,
@@ -105,6 +106,7 @@ ONLY_READ: list[tuple[bytes, Report]] = [
 NEW: list[Report | Order] = [
     Vitals(50_000_000, 2, 1, 0.25, 1.5, 12, 1, cpu=2.5),
     GatewayMetrics(7, {"propylon_x_total": [[["default", "/"], 3]]}),
+    GatewayMetrics(7, {}, (FailedRequest("7f", 1.5, "GET", "/", 502, "worker_died"),)),
     CollectMetrics(7),
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
     ForkWorker(5, {"app": "main:app", "threads": 2}),
