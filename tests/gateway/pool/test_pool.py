@@ -53,6 +53,7 @@ def test_a_refused_call_goes_elsewhere_once() -> None:
     p.refused(second)
     assert client.failed is not None
     assert client.failed[0] == 502
+    assert p.retries == {"worker_died": 0, "worker_refused": 1}
 
 
 def test_a_call_that_was_refused_behind_its_start_is_not_done_twice() -> None:
@@ -252,6 +253,23 @@ def test_the_load_of_a_pool() -> None:
     assert p.load() == PoolLoad(queued=0, running=0, slots=1, oldest_waiter=0.0)
 
 
+def test_websockets_are_counted_once_they_are_accepted() -> None:
+    p = pool()
+    LinkedMember(p, slots=8)
+    plain, *exchanges = [submit(p)[0] for _ in range(4)]
+    plain.begin_response(200, (), 1.0)
+    for exchange in exchanges:
+        exchange.request.upgrade = "websocket"
+    assert p.websockets() == 0
+    for exchange in exchanges[:2]:
+        exchange.begin_response(101, (), 1.0)
+    assert p.websockets() == 2
+    source = exchanges[0].source
+    assert source is not None
+    source.abandon(CLIENT_GONE, "the client went away")
+    assert p.websockets() == 1
+
+
 @pytest.mark.parametrize(
     ("method", "started", "retried"),
     [
@@ -275,6 +293,7 @@ def test_a_dead_workers_calls(method: str, started: bool, retried: bool) -> None
     one.die()
     assert (len(two.calls) == 1) is retried
     assert (client.failed is None) is retried
+    assert p.retries == {"worker_died": int(retried), "worker_refused": 0}
     if not retried:
         assert client.failed is not None
         assert client.failed[0] == 502

@@ -1,6 +1,7 @@
 """Handshakes in progress: how many, how long, and who waits for room."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
 from propylon.gateway.serve.service_state import ServiceState
-from propylon.gateway.serve.tls_handshake import HURRY, Handshakes
+from propylon.gateway.serve.tls_handshake import HURRY, Handshake, Handshakes
 from propylon.gateway.settings import (
     CertificateFiles,
     HttpSettings,
@@ -99,3 +100,65 @@ def test_there_is_less_time_when_all_slots_are_taken(handshakes: Handshakes) -> 
         # All that had their time go, not one at each sweep: others wait behind them.
         assert not handshakes.full
         assert not handshakes.state.connections
+
+
+def talks(handshakes: Handshakes, client: socket.socket) -> None:
+    """The client of a whole handshake, one that believes in any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    heard, says = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(heard, says)
+    for _ in range(10):
+        try:
+            session.do_handshake()
+        except ssl.SSLWantReadError:
+            client.sendall(says.read())
+            for connection in list(handshakes.state.connections):
+                assert isinstance(connection, Handshake)
+                connection.readable()
+            heard.write(client.recv(65_536))
+        else:
+            client.sendall(says.read())
+            return
+
+
+def test_handshakes_are_counted_by_how_they_end(handshakes: Handshakes) -> None:
+    counts = handshakes.state.counts.handshakes
+
+    def heard(data: bytes, *, leaves: bool = False) -> None:
+        with closing(begin(handshakes)) as client:
+            (one,) = handshakes.state.connections
+            assert isinstance(one, Handshake)
+            if data:
+                client.sendall(data)
+                one.readable()
+            if leaves:
+                client.close()
+                one.readable()
+
+    heard(b"", leaves=True)
+    assert counts == {}, "a load balancer that looks whether the port is open"
+    heard(b"\x16\x03\x01", leaves=True)
+    assert counts == {("client_left", ""): 1}
+    heard(b"\x16\x03\x01\x00\x05hello")
+    assert counts == {("client_left", ""): 1, ("failed", ""): 1}
+    with closing(begin(handshakes)):
+        sweep(handshakes, TIMEOUT)
+    assert counts["timeout", ""] == 1
+    with closing(begin(handshakes)):
+        for connection in list(handshakes.state.connections):
+            connection.cut()
+    assert counts["cut", ""] == 1
+    with closing(begin(handshakes)) as client:
+        talks(handshakes, client)
+        for connection in list(handshakes.state.connections):
+            assert isinstance(connection, Handshake)
+            connection.readable()
+            break
+        assert counts["ok", "TLSv1.3"] == 1
+    assert sum(counts.values()) == 5
+    for connection in list(handshakes.state.connections):
+        connection.cut()
+    heard(b"GET / HTTP/1.1\r\n")
+    assert counts["plain_http", ""] == 1
+    assert sum(counts.values()) == 6
