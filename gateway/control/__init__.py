@@ -3,5 +3,6 @@
 Reading order: `run_dir`, `pid_file` (where an instance is found) -> `commands`, `status` (what
 travels on the socket) -> `server` (the supervisor's end), `client` (the operator's end) ->
 `instances` (which instance is meant) -> `rates` (two reports) -> `durations`, `status_text` (the
-status as people read it) -> `verbs` (what is typed).
+status as people read it) -> `top_view`, `top_drawing`, `terminal`, `top` (the same, live) ->
+`verbs` (what is typed).
 """

@@ -1,4 +1,4 @@
-"""The verbs for a running instance: reload, status, drain, stop, scale, rollback, upgrade.
+"""The verbs for a running instance: reload, status, top, drain, stop, scale, rollback, upgrade.
 
 Their exit code is 0 if it was done; 1 if it was refused, failed or aborted, or if no instance was
 found; 2 if the command line makes no sense.
@@ -32,6 +32,7 @@ from .commands import (
 from .instances import Instance, NoInstance, SeveralInstances, find, wanted_run_dir
 from .status import is_serving, read_report
 from .status_text import headline, status_text
+from .top_view import KEYS, Order
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -188,6 +189,48 @@ def status(chosen: Chosen, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--once", is_flag=True, help="Print one look and end; the same as -n 1.")
+@click.option("-n", "count", type=click.IntRange(1), metavar="N", help="Print N looks and end.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3_600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks.",
+)
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(tuple(KEYS.values())),
+    default="number",
+    show_default=True,
+    help="What the workers are sorted by.",
+)
+@_choosing
+def top(chosen: Chosen, once: bool, count: int | None, interval: float, order: Order) -> None:
+    """Show live what it does: rates, latencies, queues, workers, failures.
+
+    \b
+    Keys: n m l r c a g s  sort the workers by number, memory, lag, requests, calls,
+                           age, generation, state; once more turns the order round
+          p pause   ? help   q quit
+
+    Into a pipe it prints a look after each interval. With `pip install propylon[top]` it has
+    colours. Exit code 1: the instance has ended.
+    """
+    from .top import TopOptions, run_top  # imported here: no other verb needs a terminal
+
+    instance = chosen.instance()
+    try:
+        run_top(instance, TopOptions(interval, 1 if once else count, order))
+    except NoAnswer as error:
+        _fail(str(error))
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.command()
 @_choosing
 def drain(chosen: Chosen) -> None:
     """Begin a graceful stop; return at once.
@@ -243,7 +286,7 @@ def scale(chosen: Chosen, workers: str, pool: str) -> None:
     _order(chosen.instance(), Scale(workers=int(workers), relative=relative, pool=pool))
 
 
-VERBS: Final = (reload, status, drain, stop, scale, rollback, upgrade)
+VERBS: Final = (reload, status, top, drain, stop, scale, rollback, upgrade)
 
 
 def _order(instance: Instance, command: Command, *, ended_well: bool = False) -> None:

@@ -78,7 +78,7 @@ class Instance:
 
 
 async def main(path: str | None, kind: str) -> None:
-    begin_log(LogSettings())
+    begin_log(LogSettings(), {"process": "supervisor"})
     run_dir = open_run_dir(path, ["default"], 1, with_gateway=kind == "serve")
     async with trio.open_nursery() as nursery:
         handler = Instance(run_dir.path, nursery.cancel_scope)
