@@ -38,7 +38,7 @@ class GatewayStatus:
     pid: int = 0
     """0 until the process is started."""
     state: str = ""
-    """starting, ready, stopping."""
+    """starting, ready, hung, stopping."""
     uptime: float = 0.0
 
 

@@ -7,5 +7,5 @@ the text.
 
 Reading order: `families` (the table of all that is counted) -> `snapshot` (what travels) ->
 `failures`, `counters`, `measures` (one gateway process) -> `totals` (one sum of many processes) ->
-`exposed` (what is shown) -> `exposition` (as a text), `quantiles` (as an estimate).
+`exposed` (what is shown) -> `exposition` (as a text), `quantiles` (as an estimate), `outcomes`.
 """

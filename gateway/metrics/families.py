@@ -101,9 +101,9 @@ RETRIES: Final = Family(
 POOL_SLOTS: Final = Family(
     "propylon_pool_slots",
     "gauge",
-    "Requests that the workers are willing to run at once. With several gateway processes each of"
-    " them is offered all slots of a worker.",
+    "Requests that the workers are willing to run at once.",
     ("pool",),
+    merge="max",  # each gateway process is offered all slots of a worker
 )
 POOL_RUNNING: Final = Family(
     "propylon_pool_running", "gauge", "Requests and WebSockets that workers run.", ("pool",)

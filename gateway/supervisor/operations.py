@@ -34,7 +34,7 @@ class OperatedInstance(Protocol):
     @property
     def stops(self) -> bool: ...
 
-    def status(self) -> StatusReport: ...
+    async def status(self) -> StatusReport: ...
 
     def stop(self, why: str, *, now: bool = False) -> None: ...
 
@@ -72,7 +72,7 @@ class Operations:
             return STOPPING
         match command:
             case commands.Status():
-                return Result(True, "", self._instance.status())
+                return Result(True, "", await self._instance.status())
             case commands.Reload(wait):
                 return await self._reload(self._deployment.reload, say, wait=wait)
             case commands.Rollback(wait):

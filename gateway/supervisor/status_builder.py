@@ -98,7 +98,7 @@ class StatusBuilder:
                 GatewayStatus(
                     number=child.replica_id.number,
                     pid=child.pid,
-                    state=child.state,
+                    state="hung" if controller.fleet.hung(child) else child.state,
                     uptime=now - child.since,
                 )
                 for child in children

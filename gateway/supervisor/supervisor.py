@@ -18,6 +18,7 @@ from ...protocol.supervision.messages import (
     GatewayAlive,
     GatewayDraining,
     GatewayFailed,
+    GatewayMetrics,
     Listening,
     NotUnderstood,
     PoolWorkers,
@@ -34,6 +35,7 @@ from ..config.config import Config, PoolConfig
 from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
 from ..control.status import StatusReport
+from ..metrics.exposed import ExposedFamily
 from ..observe.console_log import reopen_log
 from ..observe.process_log import logger
 from .fleet.controller import FleetController
@@ -61,12 +63,14 @@ from .fleet.events import (
     StopAll,
     StopNow,
     Tick,
+    read_recycle_kind,
 )
 from .fleet.shutdown_waits import waits_for
 from .generations import Deployment, Generations, Plan, fleet_settings, serving
+from .instance_metrics import InstanceMetrics
 from .operations import Operations
 from .process.child import ChannelledProcess, children
-from .process.exit_reason import exit_hint, exit_words
+from .process.exit_reason import exit_hint, exit_kind, exit_words
 from .process.launcher import Launcher
 from .process.log_files import give_logs
 from .process.reaper import reap_strangers
@@ -128,6 +132,9 @@ class Supervisor:
         self._admin: AdminListener | None = None
         self._launcher: Launcher
         self._processes: dict[int, ChannelledProcess] = {}
+        self._metrics = InstanceMetrics(
+            self._controller, self._processes, handover.metrics if handover else None
+        )
         self._forking: dict[int, trio.CancelScope] = {}
         """Workers that a zygote is about to fork."""
         self._logs_moved: set[int] = set()
@@ -165,6 +172,7 @@ class Supervisor:
                 raise RunDirError(problem) from None
             if self._plan.admin.items:
                 nursery.start_soon(self._open_admin().run)
+                nursery.start_soon(self._metrics.collect_for_ever)
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
@@ -197,14 +205,11 @@ class Supervisor:
             self._generations,
             self._controller,
             self._status_builder,
-            self._report,
+            self.status,
             has_been_ready=self._handover is not None,
         )
         self._admin = AdminListener(self._plan.admin, view)
         return self._admin
-
-    async def _report(self) -> StatusReport:
-        return self.status()
 
     def _next_tick(self) -> float:
         tick = self._controller.next_tick
@@ -243,6 +248,7 @@ class Supervisor:
                 logger.log(LEVELS[level], "%s", whole, extra={"detail": detail})
             case ReloadEnded():
                 self._status_builder.reload_ended(command, trio.current_time())
+                self._metrics.reload_ended(command, trio.current_time())
                 self._deployment.reload_ended(command)
                 self._launcher.drain_zygotes(self._controller.generations)
             case Finish(code):
@@ -269,6 +275,7 @@ class Supervisor:
             control=self._control.listener,
             now=trio.current_time(),
             began=self._status_builder.began,
+            metrics=self._metrics.save(),
         )
 
     async def _exec_if_due(self) -> None:
@@ -369,6 +376,7 @@ class Supervisor:
             with trio.move_on_after(COMES_WITHIN):
                 await self._stopping.wait()
         del self._processes[child]
+        self._metrics.ended(child)
         self._logs_moved.discard(child)
         if replica_id.kind == "worker":
             # Its links may have no end of file, if a child that the app has forked holds them.
@@ -381,7 +389,7 @@ class Supervisor:
         if known is not None:
             shown = f"{how} ({hint})" if hint and not known.why else how
             self._status_builder.ended(known, shown, trio.current_time())
-        self._tell(Exited(child, how, hint, clean=code == 0))
+        self._tell(Exited(child, how, hint, clean=code == 0, kind=exit_kind(code)))
 
     def _knows_all_children(self) -> bool:
         return self._upgrade.state == "none"
@@ -415,9 +423,12 @@ class Supervisor:
                 self._tell(Alive(child))
             case Vitals():
                 self._status_builder.vitals[child] = report
+                self._metrics.worker_reported(child, replica_id.pool, report)
                 self._tell(Alive(child, report.stuck))
-            case RecycleWish(why):
-                self._tell(Recycle(child, why))
+            case GatewayMetrics() if replica_id.kind == "gateway":
+                self._metrics.gateway_reported(child, report, trio.current_time())
+            case RecycleWish(why, kind):
+                self._tell(Recycle(child, why, read_recycle_kind(kind)))
             case WorkerFailed(error, _, detail):
                 self._tell(NotReady(child, error, detail))
             case GatewayFailed(error):
@@ -495,10 +506,21 @@ class Supervisor:
     def stops(self) -> bool:
         return self._controller.stops
 
-    def status(self) -> StatusReport:
-        return self._status_builder.report(
+    async def status(self) -> StatusReport:
+        """The status report, with counts of this moment as far as gateways answer."""
+        await self._metrics.collect()
+        return self._report()
+
+    async def families(self) -> list[ExposedFamily]:
+        """All metrics, with counts of this moment as far as gateways answer."""
+        return await self._metrics.families(self._report, trio.current_time)
+
+    def _report(self) -> StatusReport:
+        report = self._status_builder.report(
             self._plan, self._generations, self._controller, trio.current_time()
         )
+        tls = self._generations.current.tls if self._plan.gateways else None
+        return self._metrics.filled(report, tls)
 
     def reopen_logs(self) -> None:
         """Has every process open its logs again, this one included. A worker that starts gets the

@@ -2,5 +2,6 @@
 session.
 
 Reading order: `x509` (reads a certificate) -> `session` (the adapter for OpenSSL) ->
-`certificates` (the certificates in use, which are renewed).
+`certificates` (the certificates in use, which are renewed), `expiry` (their dates, for who only
+shows them).
 """

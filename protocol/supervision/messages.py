@@ -180,6 +180,8 @@ class RecycleWish:
 
     why: str
     """The rest of the sentence "this worker ..."."""
+    kind: str = ""
+    """max_requests, memory or lifetime."""
 
 
 # -- reports of a zygote ---------------------------------------------------------------------

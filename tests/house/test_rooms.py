@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "admin": REQUEST_PATH - {"pool"} | {"config", "control", "metrics"},
     "config": {"listen", "observe", "tls"},
     "control": {"config", "listen", "metrics", "observe", "transport"},
-    "supervisor": {"admin", "config", "control", "listen", "metrics", "observe"},
+    "supervisor": {"admin", "config", "control", "listen", "metrics", "observe", "tls"},
     "cli": {"config", "control", "supervisor"},
     "program": {"cli", "config"},
 }

@@ -326,7 +326,7 @@ class Host(ABC):
         self._asked_to_go = True
         logger.debug("asks to be replaced: it %s", why)
         if self.channel.held:
-            self.channel.say(RecycleWish(why))
+            self.channel.say(RecycleWish(why, self._recycle.kind))
         else:
             logger.info("stopping: this worker %s", why)
 

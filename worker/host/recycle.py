@@ -31,6 +31,8 @@ class RecyclePlan:
         self._began = now
         self._until = now + self._lifetime * (1 - random.random() * LIFETIME_JITTER)
         self._too_large = 0
+        self.kind = ""
+        """Of the last reason that was given: max_requests, memory or lifetime."""
 
     def grown(self, rss: int) -> str:
         """Why the worker should be replaced, judged by its resident memory in bytes; "" if it
@@ -41,14 +43,17 @@ class RecyclePlan:
         self._too_large += 1
         if self._too_large < LOOKS:
             return ""
+        self.kind = "memory"
         return f"uses {_megabytes(rss)} MB of memory, allowed are {_megabytes(self._max_rss)} MB"
 
     def due(self, requests: int, now: float) -> str:
         """Why the worker should be replaced, judged by the calls that it took and its age; "" if it
         should not."""
         if self._requests and requests >= self._requests:
+            self.kind = "max_requests"
             return f"served {requests} requests"
         if self._lifetime and now >= self._until:
+            self.kind = "lifetime"
             return f"lived {now - self._began:.0f} s"
         return ""
 

@@ -2,7 +2,7 @@
 told events and the time, answers with commands, and does nothing itself.
 
 Reading order: `replica` -> `rollout`, `shutdown` -> `controller` -> `events` -> `backoff`,
-`heartbeats`, `links`, `shutdown_waits`.
+`heartbeats`, `links`, `turnover`, `shutdown_waits`.
 
 Responsibilities
 ================

@@ -161,8 +161,8 @@ class FleetController:
                 self.fleet.ended(process.id)
             case Alive(_, stuck):
                 replica.alive(process, stuck, now)
-            case Recycle(_, why):
-                replica.recycle(process, why)
+            case Recycle(_, why, kind):
+                replica.recycle(process, why, kind)
             case Draining():
                 self._shutdown.gateway_drains(process.id)
         if setback is not None:

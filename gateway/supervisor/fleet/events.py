@@ -5,7 +5,18 @@ plain values.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast, get_args
+
+ExitKind = Literal["crash", "killed", "exited"]
+"""How a process has ended that was not asked to: by a code or a signal that means a fault; by
+SIGKILL, which the kernel sends when memory is short; or with code 0."""
+RecycleKind = Literal["max_requests", "memory", "lifetime", "asked"]
+"""Why a worker would be replaced; `asked` if its version does not say."""
+
+
+def read_recycle_kind(word: str) -> RecycleKind:
+    """Reads the word of a worker, or of a supervisor, of another version."""
+    return cast("RecycleKind", word) if word in get_args(RecycleKind) else "asked"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,6 +88,7 @@ class Exited:
     hint: str = ""
     clean: bool = False
     """Whether it exited with code 0, because it was asked to end."""
+    kind: ExitKind = "crash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Recycle:
 
     child: int
     why: str
+    kind: RecycleKind = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +251,8 @@ class ReloadEnded:
     done: int = field(default=0, compare=False)
     """Processes that had been replaced by then, of the `of` that were to be."""
     of: int = field(default=0, compare=False)
+    since: float = field(default=0.0, compare=False)
+    """When it was ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +285,4 @@ class ProcessRecord:
     """Why it leaves."""
     recycle_why: str
     """Why it asks to be replaced."""
+    recycle_kind: RecycleKind = "asked"

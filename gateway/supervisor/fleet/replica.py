@@ -69,6 +69,7 @@ from .events import (
     FleetSettings,
     Kill,
     ProcessRecord,
+    RecycleKind,
     ReplicaId,
     Say,
     ShowStacks,
@@ -77,6 +78,7 @@ from .events import (
 )
 from .heartbeats import Heartbeats
 from .links import Links
+from .turnover import Restart, Turnover
 
 Stage = Literal["starting", "serving", "joining", "standby", "draining", "killed", "gone"]
 Event = Literal[
@@ -202,8 +204,8 @@ class Process:
     """One process, from the order to spawn it to its end. Its replica alone may change it."""
 
     __slots__ = (
-        "deadline", "generation", "held", "id", "pid", "recycle_why", "replica", "served", "since",
-        "stage", "why",
+        "deadline", "generation", "held", "id", "pid", "recycle_kind", "recycle_why", "replica",
+        "served", "since", "stage", "why",
     )  # fmt: skip
 
     def __init__(
@@ -227,6 +229,7 @@ class Process:
         """Why it leaves."""
         self.recycle_why = ""
         """Why it asks to be replaced. It asks once, perhaps while it still stands by."""
+        self.recycle_kind: RecycleKind = "asked"
 
     def __str__(self) -> str:
         return self.replica_id.called(f"pid {self.pid}" if self.pid else "")
@@ -244,6 +247,7 @@ class Process:
         """Restores what an upgrade has handed over."""
         self.since, self.deadline, self.pid = record.since, record.deadline, record.pid
         self.why, self.recycle_why = record.why, record.recycle_why
+        self.recycle_kind = record.recycle_kind
         self.served = record.state == "ready"
 
     def spawned(self, pid: int) -> None:
@@ -269,8 +273,8 @@ class Process:
     def leaves(self, deadline: float | None, why: str) -> None:
         self.deadline, self.why = deadline, why or self.why
 
-    def wants_recycling(self, why: str) -> None:
-        self.recycle_why = why
+    def wants_recycling(self, why: str, kind: RecycleKind) -> None:
+        self.recycle_why, self.recycle_kind = why, kind
 
 
 class FleetContext:
@@ -284,6 +288,7 @@ class FleetContext:
         """Number -> process, for all that have not ended, in the order in which they were
         spawned."""
         self.next_id = first_id
+        self.turnover = Turnover()
         self._commands: list[FleetCommand] = []
 
     def configure(self, settings: FleetSettings) -> None:
@@ -386,6 +391,7 @@ class Replica:
         there was one. Raises IllegalMove."""
         leaver = self.current
         if leaver is not None:
+            self._count_replaced(leaver)
             self._drain(leaver, now, self.wants_why or "replaced")
         self._promote()
         self.retry_at = None
@@ -471,6 +477,7 @@ class Replica:
             when = "" if message.how.startswith("could not") else " before it was ready"
             return self._start_failed(process, role, f"{process} {message.how}{when}{hint}", now)
         how = f"{process} {message.how} after {duration(lived)}{hint}"
+        self._count_restart(message.kind)
         if role == "replacement":
             return self._replacement_failed(process, how, now)
         self._close_the_gap(how, lived, now, clean=message.clean)
@@ -484,13 +491,13 @@ class Replica:
             self._context.say("info", f"{process} answers again")
         if stuck and self.wants == "nothing" and process is self.current:
             calls = "a call is" if stuck == 1 else f"{stuck} calls are"
-            self._repair(process, f"{calls} stuck in the app that nobody waits for")
+            self._repair(process, f"{calls} stuck in the app that nobody waits for", "stuck")
 
-    def recycle(self, process: Process, why: str) -> None:
+    def recycle(self, process: Process, why: str, kind: RecycleKind) -> None:
         """Notes that a process has served its time."""
         if process.state != "ready":
             return
-        process.wants_recycling(why)
+        process.wants_recycling(why, kind)
         if process is self.current and self.wants == "nothing":
             self._want("recycling", why)
 
@@ -499,12 +506,13 @@ class Replica:
         limit = duration(self._context.heartbeats.timeout)
         why = f"{process} hangs: no sign of life for {limit}"
         if process.stage == "serving":
-            self._repair(process, f"it hangs, no sign of life for {limit}")
+            self._repair(process, f"it hangs, no sign of life for {limit}", "hung")
             return Setback(self.id, process.generation, why)
         if process.stage != "standby":
             return None
         self._context.command(ShowStacks(process.id))
         self._leave(process, "silent", now + HUNG_GRACE, "it hangs")
+        self._count_restart("hung")
         return self._replacement_failed(process, why, now)
 
     def late(self, process: Process, now: float, *, linked: bool) -> Setback | None:
@@ -634,6 +642,7 @@ class Replica:
     def _start_failed(
         self, process: Process, role: str, why: str, now: float, detail: str = ""
     ) -> Setback | None:
+        self._count_restart("start_failed")
         if role == "replacement":
             return self._replacement_failed(process, why, now, detail)
         if not self.proven:
@@ -671,13 +680,25 @@ class Replica:
         self._context.say(level, f"{how}; starting another{when}")
         self.retry_at = now + delay
 
-    def _repair(self, process: Process, why: str) -> None:
+    def _repair(self, process: Process, why: str, reason: Literal["hung", "stuck"]) -> None:
         self._want("repair", why)
+        self._count_restart(reason)
         self._context.say("error", f"{process}: {why}; its stacks follow, and a successor")
         self._context.command(ShowStacks(process.id))
 
     def _want(self, what: Wants, why: str = "") -> None:
         self.wants, self.wants_why = what, why
+
+    def _count_restart(self, reason: Restart) -> None:
+        self._context.turnover.restarted(self.id, reason)
+
+    def _count_replaced(self, leaver: Process) -> None:
+        """Counts a process that leaves for its replacement. A repair was counted when it began."""
+        held = self.replacement is not None and self.replacement.held
+        if held or self.wants == "reverting":
+            self._context.turnover.recycled(self.id, "reload")
+        elif self.wants == "recycling":
+            self._context.turnover.recycled(self.id, leaver.recycle_kind)
 
 
 class Fleet:

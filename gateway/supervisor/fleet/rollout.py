@@ -198,6 +198,7 @@ class Rollout:
             overtaken=overtaken,
             done=self.done,
             of=self.of,
+            since=self.since,
         )
 
 

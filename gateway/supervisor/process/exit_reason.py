@@ -3,6 +3,8 @@
 import signal
 from typing import Final
 
+from ..fleet.events import ExitKind
+
 HINTS: Final[dict[int, str]] = {
     signal.SIGKILL: "out of memory?",
     signal.SIGSEGV: "a fault in native code",
@@ -23,6 +25,13 @@ def exit_words(returncode: int) -> str:
 def exit_hint(returncode: int) -> str:
     """What such an end often means; "" if it is clear by itself."""
     return HINTS.get(-returncode, "") if returncode < 0 else ""
+
+
+def exit_kind(returncode: int) -> ExitKind:
+    """How it has ended, as a metric tells it."""
+    if returncode == -signal.SIGKILL:
+        return "killed"
+    return "crash" if returncode else "exited"
 
 
 def _signal_name(number: int) -> str:

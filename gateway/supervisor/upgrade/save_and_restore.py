@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from ..fleet.controller import FleetController
-from ..fleet.events import ProcessRecord, ReplicaId
+from ..fleet.events import ProcessRecord, ReplicaId, read_recycle_kind
 from ..fleet.replica import Process
 from ..generations import Generations, Plan
 from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
-from .saved_state import Handover, SavedChild, save_listeners
+from .saved_state import Handover, SavedChild, SavedMetrics, save_listeners
 
 Role = Literal["current", "replacement", "leaving"]
 SavedRole = Literal["holder", "successor", "none"]
@@ -36,6 +36,7 @@ def save(
     control: int | None,
     now: float,
     began: float,
+    metrics: SavedMetrics,
 ) -> Handover:
     fleet = controller.fleet
     return Handover(
@@ -52,6 +53,7 @@ def save(
         listeners=save_listeners(plan.listeners),
         admin=save_listeners(plan.admin),
         uptime=now - began,
+        metrics=metrics,
         children=[
             saved_child(
                 process,
@@ -91,6 +93,7 @@ def saved_child(
         role=SAVED[process.replica.role(process)],
         why=process.why,
         recycle_why=process.recycle_why,
+        recycle_kind=process.recycle_kind,
         listener_name=listener_name,
         links=links,
     )
@@ -125,4 +128,5 @@ def _record(child: SavedChild, now: float) -> ProcessRecord:
         pid=child.pid,
         why=child.why,
         recycle_why=child.recycle_why,
+        recycle_kind=read_recycle_kind(child.recycle_kind),
     )

@@ -11,7 +11,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -50,6 +50,8 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     """Why it leaves."""
     recycle_why: str = msgspec.field(name="wish", default="")
+    recycle_kind: str = "asked"
+    """One of `RecycleKind`; another version may have more of them."""
     listener_name: str = msgspec.field(name="door", default="")
     """Of a gateway: the name of its worker listeners' sockets."""
     links: dict[str, list[int]] = {}
@@ -62,6 +64,24 @@ class SavedListener(msgspec.Struct, frozen=True, kw_only=True):
     inherited: InheritedAddress | None = None
     sockets: list[int]
     inode: tuple[int, int] | None = None
+
+
+class SavedMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted. Snapshots are read with the care that those of a child need, since another
+    version has made them (`metrics.totals`): what is not understood must not end an upgrade."""
+
+    ended: Any = {}
+    """A snapshot: the sums of the processes that have ended."""
+    last: dict[int, Any] = {}
+    """Process -> its last snapshot."""
+    own: Any = {}
+    """A snapshot: what the supervisor has counted itself."""
+    began: float = 0.0
+    """When the instance began, in seconds since the epoch; 0.0 if the older code does not say."""
+    reloaded: float = 0.0
+    """When the last reload ended, in seconds since the epoch; 0.0 if there was none."""
+    reload_failed: bool = False
+    """Whether the last reload was aborted."""
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +102,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """The sockets of the admin listener."""
     children: list[SavedChild]
     uptime: float
+    metrics: SavedMetrics = SavedMetrics()
 
 
 def save_listeners(listeners: Listeners) -> list[SavedListener]:

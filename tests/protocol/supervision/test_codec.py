@@ -73,7 +73,6 @@ LINES: list[tuple[bytes, Report | Order]] = [
         b'{"event": "ready", "pid": 17, "app": "main:app", "interface": "asgi", "loop": "uvloop"}',
         WorkerReady(17, "main:app", "asgi", "uvloop"),
     ),
-    (b'{"event": "recycle", "why": "has served 5"}', RecycleWish("has served 5")),
     (b'{"event": "forked", "child": 5, "pid": 17, "pidfd": true}', WorkerForked(5, 17, True)),
     (b'{"event": "fork_failed", "child": 5, "error": "no memory"}', ForkFailed(5, "no memory")),
     (b'{"event": "exited", "child": 5, "code": -9}', ForkExited(5, -9)),
@@ -88,6 +87,7 @@ LINES: list[tuple[bytes, Report | Order]] = [
 ]
 ONLY_READ: list[tuple[bytes, Report]] = [
     # Written as well by the version before, with its fields in another order or left out.
+    (b'{"event": "recycle", "why": "has served 5"}', RecycleWish("has served 5")),
     (
         b'{"event": "vitals", "rss": 50000000, "calls": 2, "queued": 1, "lag": 0.25, '
         b'"oldest_call": 1.5, "requests": 12, "stuck": 1}',
@@ -108,6 +108,7 @@ NEW: list[Report | Order] = [
     GatewayMetrics(7, {"propylon_x_total": [[["default", "/"], 3]]}),
     GatewayMetrics(7, {}, (FailedRequest("7f", 1.5, "GET", "/", 502, "worker_died"),)),
     CollectMetrics(7),
+    RecycleWish("has served 5", "max_requests"),
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
     ForkWorker(5, {"app": "main:app", "threads": 2}),
 ]

@@ -42,7 +42,8 @@ def test_nothing_is_due_without_options() -> None:
 
 def test_requests() -> None:
     assert plan(max_requests=10).due(9, 0) == ""
-    assert plan(max_requests=10).due(10, 0) == "served 10 requests"
+    one = plan(max_requests=10)
+    assert (one.due(10, 0), one.kind) == ("served 10 requests", "max_requests")
 
 
 def test_jitter_adds_requests_by_chance() -> None:
@@ -61,7 +62,8 @@ def test_a_lifetime_is_never_exceeded_and_not_the_same_for_all() -> None:
     }
     assert ends <= set(range(1090, 1101))
     assert len(ends) > 3
-    assert plan(1000, workers_lifetime=100).due(0, 1100) == "lived 100 s"
+    one = plan(1000, workers_lifetime=100)
+    assert (one.due(0, 1100), one.kind) == ("lived 100 s", "lifetime")
 
 
 def test_memory_has_to_be_too_much_several_times_in_a_row() -> None:

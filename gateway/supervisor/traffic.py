@@ -1,0 +1,116 @@
+"""Makes the status report's traffic, and its list of failed requests, of what was counted. Pure."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ...protocol.supervision.messages import FailedRequest
+from ..control.status import MOST_FAILED, FailedStatus, TrafficStatus
+from ..metrics.families import (
+    APP_SECONDS,
+    DURATION_SECONDS,
+    LATENCY,
+    OPEN_WEBSOCKETS,
+    POOL_QUEUE_LENGTH,
+    POOL_QUEUE_OLDEST,
+    POOL_RUNNING,
+    POOL_SLOTS,
+    QUEUE_SECONDS,
+    RECEIVED_BYTES,
+    REQUESTS,
+    RETRIES,
+    SENT_BYTES,
+    Family,
+)
+from ..metrics.outcomes import is_server_error
+from ..metrics.snapshot import Snapshot, Value
+
+NO_POOL: Final = ""
+"""The pool of requests that were answered before they had one."""
+
+
+def traffic(total: Snapshot, pools: Iterable[str]) -> tuple[TrafficStatus, ...]:
+    """An entry for each pool, and one without a name if there were requests that had none."""
+    found = [_of_pool(total, pool) for pool in pools]
+    stray = _of_pool(total, NO_POOL)
+    return (*found, stray) if stray.requests else tuple(found)
+
+
+def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
+    requests, client_errors, server_errors = _requests(total, pool)
+    return TrafficStatus(
+        pool=pool,
+        requests=requests,
+        client_errors=client_errors,
+        server_errors=server_errors,
+        retries=int(_number(total, RETRIES, pool)),
+        received=int(_number(total, RECEIVED_BYTES, pool)),
+        sent=int(_number(total, SENT_BYTES, pool)),
+        latency=tuple(map(int, _histogram(total, DURATION_SECONDS, pool)[1:])),
+        queue_seconds=_histogram(total, QUEUE_SECONDS, pool)[0],
+        app_seconds=_histogram(total, APP_SECONDS, pool)[0],
+        running=int(_number(total, POOL_RUNNING, pool)),
+        slots=int(_number(total, POOL_SLOTS, pool)),
+        queued=int(_number(total, POOL_QUEUE_LENGTH, pool)),
+        oldest_waiter=oldest_waiter(total, pool),
+        websockets=int(_number(total, OPEN_WEBSOCKETS, pool)),
+    )
+
+
+def _requests(total: Snapshot, pool: str) -> tuple[int, int, int]:
+    """How many have ended; how many of these with an error of the client's, and of the server's."""
+    count = client = server = 0
+    status_at, end_at = REQUESTS.labels.index("status"), REQUESTS.labels.index("end")
+    for labels, value in _series(total, REQUESTS, pool):
+        if isinstance(value, list):
+            continue
+        count += int(value)
+        if is_server_error(labels[status_at], labels[end_at]):
+            server += int(value)
+        elif labels[status_at].startswith("4"):
+            client += int(value)
+    return count, client, server
+
+
+def _series(total: Snapshot, family: Family, pool: str) -> Iterator[tuple[tuple[str, ...], Value]]:
+    at = family.labels.index("pool")
+    for labels, value in total.get(family.name, {}).items():
+        if labels[at] == pool:
+            yield labels, value
+
+
+def _number(total: Snapshot, family: Family, pool: str) -> float:
+    return sum(value for _, value in _series(total, family, pool) if not isinstance(value, list))
+
+
+def _histogram(total: Snapshot, family: Family, pool: str) -> list[float]:
+    """The histograms of all of a pool's routes, added up."""
+    found = [0.0] * (len(LATENCY) + 2)
+    for _, value in _series(total, family, pool):
+        if isinstance(value, list):
+            found = [a + b for a, b in zip(found, value, strict=True)]
+    return found
+
+
+def oldest_waiter(total: Snapshot, pool: str) -> float:
+    return _number(total, POOL_QUEUE_OLDEST, pool)
+
+
+def failed(lists: Iterable[Iterable[FailedRequest]], now: float) -> tuple[FailedStatus, ...]:
+    """The last requests that have ended badly, of all gateway processes, the newest first. `now` is
+    in seconds since the epoch."""
+    newest = sorted((one for each in lists for one in each), key=lambda one: -one.at)
+    return tuple(
+        FailedStatus(
+            id=one.id,
+            ago=max(now - one.at, 0.0),
+            method=one.method,
+            path=one.path,
+            status=one.status,
+            end=one.end,
+            reason=one.reason,
+            pool=one.pool,
+            worker="" if one.worker is None else str(one.worker),
+            duration=one.duration,
+        )
+        for one in newest[:MOST_FAILED]
+    )
