@@ -20,7 +20,9 @@ from ..protocol.supervision.messages import (
 from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
+from .http.request_ids import RequestIds
 from .http.trust import TrustPolicy
+from .http.uuid7 import Uuid7
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
@@ -29,6 +31,7 @@ from .metrics.failures import Failures
 from .metrics.measures import GatewayMeasures, LoopLag, MetricsReports
 from .observe.access_log import AccessLog
 from .observe.logs import Logs
+from .peers import PeerSet
 from .pool.pool import Pool
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
@@ -106,6 +109,7 @@ async def run_gateway(
             apply_trust=TrustPolicy(settings.trust, log.info).apply,
             answer=_with_redirect(router.answer, settings, sockets),
             poller=poller,
+            request_ids=_request_ids(settings),
             observers=Observers(at_end=at_end),
         )
         owner.state = state
@@ -236,6 +240,14 @@ class PoolsOwner:
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         if self.state is not None:
             self.state.close_for(f"pool {pool} leaves", leaving)
+
+
+def _request_ids(settings: GatewaySettings) -> RequestIds | None:
+    name = settings.http.request_id_header
+    if not name:
+        return None
+    peers = PeerSet(settings.trust.forwarded_allow_ips)
+    return RequestIds(name.encode(), peers, Uuid7(time, os.urandom))
 
 
 def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:

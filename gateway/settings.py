@@ -46,6 +46,8 @@ class HttpSettings:
     websockets: bool = True
     """Whether a request for a WebSocket is one; if not, it is served as any other request (RFC 9110
     section 7.8)."""
+    request_id_header: str = "x-request-id"
+    """The field of request ids, in lower case; "" if requests get none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class ServeSettings:
     date_header: bool = True
     headers: tuple[tuple[str, str], ...] = ()
     """Fields of every response, as names in lower case and values. A `server` replaces ours."""
+    request_id_response: bool = False
+    """Whether responses have the request's id as a field, of the name that requests have it by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

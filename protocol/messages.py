@@ -51,6 +51,8 @@ CONFIRM_START: Final = 1
 HOLD_BODY: Final = 2
 """The request window starts at zero: the worker's first CREDIT says that the app wants the body
 (how `Expect: 100-continue` reaches the app, RFC 9110 section 10.1.1)."""
+IDENTIFIED: Final = 4
+"""The last of the headers is the gateway's own, and its value is the request's id."""
 
 # Codes of RESET: why a call is abandoned.
 CLIENT_GONE: Final = 1

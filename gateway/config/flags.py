@@ -24,6 +24,7 @@ SECTIONS: Final = {
     "processes": "Processes",
     "time": "Times",
     "limits": "Limits",
+    "requests": "Request ids",
     "responses": "Responses",
     "websocket": "WebSocket",
     "tls": "TLS",

@@ -197,6 +197,7 @@ def _config(
             max_request_body_size=options.max_request_body_size,
             header_map=options.header_map,
             websockets=options.ws == "auto",
+            request_id_header=options.request_id_header if options.request_ids else "",
         ),
         serve=ServeSettings(
             header_timeout=options.header_timeout,
@@ -209,6 +210,7 @@ def _config(
             server_header=options.server_header,
             date_header=options.date_header,
             headers=tuple(_field(text) for text in options.header),
+            request_id_response=options.request_id_response,
         ),
         websocket=WebSocketSettings(
             max_size=options.ws_max_size,

@@ -41,6 +41,7 @@ from .values import (
     read_field_limit,
     read_forwarded_fields,
     read_headers,
+    read_id_header,
     read_limit,
     read_logformat,
     read_memory,
@@ -540,6 +541,28 @@ class Options:
         metavar="NAME:VALUE",
         example="X-Frame-Options:DENY",
         read=read_headers,
+    )
+
+    request_ids: bool = option(
+        True,
+        "Give every request an id: a trusted proxy's, or else a new UUID of version 7.",
+        section="requests",
+        verbs=GATEWAY_SIDE,
+    )
+    request_id_header: str = option(
+        _HTTP.request_id_header,
+        "Field of request ids, as proxies set it and as the app gets it.",
+        section="requests",
+        verbs=GATEWAY_SIDE,
+        read=read_id_header,
+        metavar="NAME",
+        example="x-correlation-id",
+    )
+    request_id_response: bool = option(
+        _SERVE.request_id_response,
+        "Send the request's id in responses too.",
+        section="requests",
+        verbs=GATEWAY_SIDE,
     )
 
     ws: Literal["auto", "none"] = option(

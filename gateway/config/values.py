@@ -31,6 +31,15 @@ TRUTH: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 FORWARDED_FIELDS: Final = ("for", "proto", "host", "port", "prefix", "real-ip", "forwarded")
 """X-Forwarded-For and so on, X-Real-IP, and RFC 7239's Forwarded."""
 
+FIELD_NAME_TEXT: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A field for request ids. Underscores do not reach a WSGI app unambiguously."""
+TAKEN_FIELDS: Final = frozenset({
+    "accept", "accept-encoding", "authorization", "connection", "cookie", "date", "expect",
+    "forwarded", "host", "keep-alive", "origin", "proxy", "range", "referer", "server",
+    "set-cookie", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade",
+    "user-agent", "via", "x-real-ip",
+})  # fmt: skip
+
 WORKER_CLASSES: Final = {
     "asyncio": ("auto", "asyncio"),
     "uvloop": ("auto", "uvloop"),
@@ -233,6 +242,16 @@ def read_name(value: str | int) -> str:
     name = str(value)
     if not name or ":" in name or "/" in name or name.startswith("-"):
         raise ValueError("a user or a group is a name, as www-data, or a number")
+    return name
+
+
+def read_id_header(value: str) -> str:
+    """The name of the field of request ids, in lower case."""
+    name = value.lower()
+    if FIELD_NAME_TEXT.fullmatch(name) is None:
+        raise ValueError("the name of a header field is written as in X-Request-ID")
+    if name in TAKEN_FIELDS or name.startswith(("x-forwarded-", "sec-", "if-", "content-")):
+        raise ValueError(f"{value} has a meaning of its own: request ids need another field")
     return name
 
 

@@ -50,6 +50,8 @@ class EndCode:
     meaning: str
     """One sentence."""
     is_failure: bool
+    """Whether the client did not get what it had asked for. A status that the app has chosen is
+    none of this: also a 500 of the app's own went out as it was meant."""
 
     @property
     def who(self) -> str:
@@ -313,6 +315,5 @@ def code_of(exchange: Exchange) -> str:
 
 
 def has_failed(exchange: Exchange) -> bool:
-    """Whether an exchange that has ended did not get what its client had asked for. A status that
-    the app has chosen is none of this: also a 500 of the app's own went out as it was meant."""
+    """Whether an exchange that has ended is a failure by its end code."""
     return bool(exchange.end_code) and END_CODES[exchange.end_code].is_failure

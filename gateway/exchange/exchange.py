@@ -36,8 +36,8 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE
 
 
 class Request:
-    """The request of a client. It is immutable once the trust policy has read its forwarded fields.
-    `headers` are those meant for the app."""
+    """The request of a client. It is immutable once the trust policy has read its forwarded fields
+    and it has an id. `headers` are those meant for the app."""
 
     __slots__ = (
         "content_length",
@@ -50,6 +50,7 @@ class Request:
         "path",
         "query",
         "target",
+        "told_ids",
         "trace_parent",
         "upgrade",
     )
@@ -76,11 +77,18 @@ class Request:
         8441)."""
         self.trace_parent: TraceParent | None = None
         """The trace that it continues; None if it continues none."""
+        self.told_ids: tuple[bytes, ...] = ()
+        """The values of the field of request ids, as the client wrote them: it may not be trusted.
+        They are not in `headers`."""
 
     def is_meant_for(self, host: str, headers: Pairs) -> None:
         """Takes a trusted proxy's word for which host its client has asked. `headers` are those
         that the app is to get."""
         self.host, self.headers = host, headers
+
+    def carry(self, field: tuple[bytes, bytes]) -> None:
+        """Carries a field of ours to the app, behind the client's."""
+        self.headers += (field,)
 
 
 class Account(NamedTuple):
@@ -487,6 +495,13 @@ class Exchange:
     def offer_websocket(self, handshake: WebSocketSink) -> None:
         """Notes that the client wants a WebSocket, and the object that takes the app's answer."""
         self.websocket = handshake
+
+
+def log_tail(exchange: Exchange | None) -> str:
+    """The end of a line of our own log that is about this exchange: its id."""
+    if exchange is None or not exchange.request_id:
+        return ""
+    return f" [request {exchange.request_id}]"
 
 
 class AcceptedWebSocket(ClientSide, WebSocketSink, Protocol):

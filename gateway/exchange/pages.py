@@ -14,15 +14,21 @@ _HELP: Final[dict[int, str]] = {
 
 
 def error_page(
-    status: int, sentence: str, retry_after: int | None = None, option: str = ""
+    status: int,
+    sentence: str,
+    retry_after: int | None = None,
+    option: str = "",
+    request_id: str = "",
 ) -> tuple[Pairs, bytes]:
-    """Returns headers and body of the gateway's own answer: plain text, one sentence, what to do.
-    `option` sets the limit that was met."""
+    """Returns headers and body of the gateway's own answer: plain text, one sentence, what to do,
+    and the request's id. `option` sets the limit that was met."""
     lines = [f"{status} {REASONS[status]}", "", sentence]
     if option:
         lines.append(f"If you run this server, --{option} sets the limit.")
     elif status in _HELP:
         lines.append(_HELP[status])
+    if request_id:
+        lines += ["", f"Request id: {request_id}"]
     body = ("\n".join(lines) + "\n").encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

@@ -27,7 +27,7 @@ class HttpsRedirect:
         path = b"" if request.path == b"*" else request.path
         target = path + (b"?" + request.query if request.query else b"")
         location = f"https://{request.host}{self._port}".encode() + target
-        headers, body = error_page(308, f"Use {location.decode()}")
+        headers, body = error_page(308, f"Use {location.decode()}", request_id=exchange.request_id)
         exchange.give_end(end_codes.GATEWAY_REDIRECT)
         exchange.sink.respond(exchange, 308, ((b"location", location), *headers), body)
 

@@ -95,6 +95,13 @@ def sift(fields: Fields, header_map: HeaderMap) -> tuple[Fields, Pairs]:
     return kept, tuple(forwarded)
 
 
+def sift_ids(fields: Fields, name: bytes) -> tuple[Fields, tuple[bytes, ...]]:
+    """The fields without those of request ids, and apart from them their values. `name` is the
+    field's; one with underscores in its place is dropped, as an environ takes it for the same."""
+    kept = [field for field in fields if field[0].replace(b"_", b"-") != name]
+    return kept, tuple(value for key, value in fields if key == name)
+
+
 # -- responses -------------------------------------------------------------------------------
 
 BODILESS: Final = frozenset({204, 304})

@@ -28,7 +28,8 @@ MOST_REMEMBERED: Final = 2_048
 class RepeatedFields:
     """The fields of the last request of one connection."""
 
-    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive", "_trace_parent")
+    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive", "_told_ids",
+                 "_trace_parent")  # fmt: skip
 
     def __init__(self) -> None:
         self._block = b""
@@ -37,6 +38,7 @@ class RepeatedFields:
         self._host = ""
         self._keep_alive = True
         self._trace_parent: TraceParent | None = None
+        self._told_ids: tuple[bytes, ...] = ()
 
     def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
         """Returns the request of a whole head, if its fields are cached and its line is plain."""
@@ -57,6 +59,7 @@ class RepeatedFields:
         return Http1Request(
             method.decode(), target, "1.1", path, query,
             self._headers, self._forwarded, self._host, self._keep_alive, self._trace_parent,
+            self._told_ids,
         )  # fmt: skip
 
     def learn(self, head: bytes, request: Http1Request) -> None:
@@ -71,6 +74,6 @@ class RepeatedFields:
             self._block = head[start:]
             self._headers, self._forwarded = request.headers, request.forwarded
             self._host, self._keep_alive = request.host, request.keep_alive
-            self._trace_parent = request.trace_parent
+            self._trace_parent, self._told_ids = request.trace_parent, request.told_ids
         else:
             self._block = b""

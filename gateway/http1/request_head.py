@@ -40,6 +40,7 @@ from ..http.rules import (
     body_too_large,
     request_length,
     sift,
+    sift_ids,
 )
 from ..settings import HttpSettings
 from . import parse_h11
@@ -83,6 +84,7 @@ class Http1Request(Request):
         host: str = "",
         keep_alive: bool = True,
         trace_parent: TraceParent | None = None,
+        told_ids: tuple[bytes, ...] = (),
     ) -> None:
         # Each field is set once, and not by the base class before: every request is made here.
         self.method = method
@@ -97,6 +99,7 @@ class Http1Request(Request):
         self.expects_continue = False
         self.upgrade = ""
         self.trace_parent = trace_parent
+        self.told_ids = told_ids
         self.keep_alive = keep_alive
         """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
 
@@ -105,13 +108,14 @@ class Http1Request(Request):
         fields: Fields,
         authority: bytes | None,
         forwarded: Pairs = (),
+        told_ids: tuple[bytes, ...] = (),
         *,
         whole: bool = True,
     ) -> None:
         """Reads the fields with a meaning for us, and keeps those for the app. `authority` is the
-        one in the target, `forwarded` is what was sifted out of the fields, and `whole` says
-        whether the head has ended. Raises RequestError."""
-        self.forwarded = forwarded
+        one in the target, `forwarded` and `told_ids` are what was sifted out of the fields, and
+        `whole` says whether the head has ended. Raises RequestError."""
+        self.forwarded, self.told_ids = forwarded, told_ids
         host: bytes | None = None
         meant: list[tuple[bytes, bytes]] = []
         for field in fields:
@@ -244,10 +248,14 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         request.read_fields(fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
     names = b"\n".join([name for name, _ in fields])
+    told_ids: tuple[bytes, ...] = ()
+    id_name = settings.request_id_header.encode()
+    if id_name and id_name in (names.replace(b"_", b"-") if b"_" in names else names):
+        fields, told_ids = sift_ids(fields, id_name)
     forwarded: Pairs = ()
     if b"_" in names or b"x-forwarded-" in names:
         fields, forwarded = sift(fields, settings.header_map)
-    request.read_fields(fields, authority, forwarded)
+    request.read_fields(fields, authority, forwarded, told_ids)
     if request.upgrade and not settings.websockets:
         request.ignore_upgrade()
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:

@@ -27,6 +27,7 @@ from ...protocol.messages import (
     FEATURES,
     HELLO,
     HOLD_BODY,
+    IDENTIFIED,
     NOT_READY,
     PONG,
     READY,
@@ -46,7 +47,7 @@ from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
 from ..exchange import end_codes
 from ..exchange.errors import ResponseError
-from ..exchange.exchange import Exchange
+from ..exchange.exchange import Exchange, log_tail
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
@@ -114,6 +115,8 @@ class Member(PoolMember):
         flags = CONFIRM_START if needs_confirmation(exchange) else 0
         if request.expects_continue and exchange.more_body and not exchange.body:
             flags |= HOLD_BODY
+        if exchange.request_id:
+            flags |= IDENTIFIED
         scope = (
             request.upgrade or "http",
             request.http_version,
@@ -130,7 +133,7 @@ class Member(PoolMember):
         try:
             self.machine.open(call, scope, exchange.body, exchange.more_body, flags)
         except LocalProtocolError as error:
-            log.error("%s cannot take a request: %s", self.name, error)
+            log.error("%s cannot take a request: %s%s", self.name, error, log_tail(exchange))
             call.never_opened()
             self.running -= 1
             self._pool.ended(call, self)
@@ -293,7 +296,7 @@ class Member(PoolMember):
                 self._deliver_piece(call, exchange, message)
         except Exception:
             # The barrier of one call: whatever is wrong with it, the link's other calls go on.
-            log.exception("a call's message could not be handed on")
+            log.exception("a call's message could not be handed on%s", log_tail(exchange))
             call.detach()
             if exchange is not None:
                 exchange.give_end(end_codes.GATEWAY_FAILED)
@@ -356,7 +359,14 @@ class Member(PoolMember):
         """Answers an exchange whose app has sent a malformed event. Returns the status."""
         request = exchange.request
         path = request.path.decode("ascii")
-        log.error("the app's response to %s %s: was refused: %s", request.method, path, error)
+        log.error(
+            "the app's response to %s %s: was refused: %s%s",
+            request.method,
+            path,
+            error,
+            log_tail(exchange),
+            extra={"request_id": exchange.request_id},
+        )
         call.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_end(end_codes.APP_BAD_RESPONSE)
         exchange.give_reason(f"The app's response was refused: {error}")

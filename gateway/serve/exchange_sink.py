@@ -33,7 +33,7 @@ from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError
-from ..exchange.exchange import Exchange, Request, WebSocketSource
+from ..exchange.exchange import Exchange, Request, WebSocketSource, log_tail
 from ..exchange.pages import error_page
 from ..transport.transport import Transport
 from ..websocket.handshake import check_origin
@@ -166,6 +166,8 @@ class ExchangeSink:
         )
         if request.forwarded and endpoint.is_known:
             service.apply_trust(exchange)
+        if service.request_ids is not None:
+            service.request_ids.identify(exchange, endpoint)
         if request.content_length != 0:
             self.upload.begin(exchange)
         if request.upgrade:
@@ -187,6 +189,8 @@ class ExchangeSink:
             )
         elif exchange.source is not None:
             exchange.source.abandon(CLIENT_GONE, error.sentence)
+        if service.request_ids is not None and not exchange.request_id:
+            service.request_ids.identify(exchange, endpoint)
         exchange.give_end(error.end_code)
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
@@ -215,6 +219,8 @@ class ExchangeSink:
         if exchange is not self.exchange:
             return 0
         stream = self._stream
+        if self._service.returns_ids:
+            fields = self._with_id(exchange, fields)
         try:
             stream.write_response(exchange, status, fields, body)
         except ResponseError as error:
@@ -234,6 +240,8 @@ class ExchangeSink:
         if exchange is not self.exchange:
             return 0
         stream = self._stream
+        if self._service.returns_ids:
+            fields = self._with_id(exchange, fields)
         try:
             is_first = stream.write_head(exchange, status, fields)
         except ResponseError as error:
@@ -284,12 +292,17 @@ class ExchangeSink:
             self._service.client_faults.failed(exchange, status)
         if exchange.status == 0:
             again = 1 if status == 503 else None
-            fields, body = error_page(status, sentence, again, option)
+            fields, body = error_page(status, sentence, again, option, exchange.request_id)
             return self.respond(exchange, status, fields + extra, body)
         self.exchange = None
         exchange.end(self._service.clock())
         self._stream.cut_short()
         return 0
+
+    def _with_id(self, exchange: Exchange, fields: Pairs) -> Pairs:
+        """The fields of a response, with the id of its request."""
+        ids = self._service.request_ids
+        return fields if ids is None else ids.returned(exchange, fields)
 
     def _refuse_response(self, exchange: Exchange, error: ResponseError) -> int:
         """Answers in place of the app's response, which may not reach the wire."""
@@ -325,6 +338,8 @@ class ExchangeSink:
             return 0
         service, stream = self._service, self._stream
         status = stream.accepts_with
+        if service.returns_ids:
+            fields = self._with_id(exchange, fields)
         try:
             lines, machine = agree(exchange.request, subprotocol, fields, service.websocket)
             stream.write_accept(lines)
@@ -359,4 +374,11 @@ def log_app_fault(exchange: Exchange, fault: str) -> None:
     """Logs for the operator what the app has done wrong with its response."""
     request = exchange.request
     path = request.path.decode("ascii")
-    log.error("the app's response to %s %s: %s", request.method, path, fault)
+    log.error(
+        "the app's response to %s %s: %s%s",
+        request.method,
+        path,
+        fault,
+        log_tail(exchange),
+        extra={"request_id": exchange.request_id},
+    )

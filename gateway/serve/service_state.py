@@ -6,6 +6,7 @@ from time import monotonic
 from typing import ClassVar, Protocol
 
 from ..exchange.exchange import NOBODY, Exchange, Observers
+from ..http.request_ids import RequestIds
 from ..http1.machine import HttpContext
 from ..settings import ServeSettings, WebSocketSettings
 from ..transport.client_socket import TransportContext
@@ -38,6 +39,8 @@ class ServiceState:
     answer: Callable[[Exchange], None]
     """Gives an exchange to the handler that answers it (the router)."""
     poller: Poller
+    request_ids: RequestIds | None = None
+    """Names each exchange; None if they get no ids."""
     observers: Observers = NOBODY
     """The observers of every exchange (the access log)."""
     connections: set[Connection] = field(default_factory=lambda: set[Connection]())
@@ -46,6 +49,8 @@ class ServiceState:
     client_faults: ClientFaults = field(default_factory=ClientFaults)
     counts: ServiceCounts = field(default_factory=ServiceCounts)
     draining: bool = False
+    returns_ids: bool = field(init=False)
+    """Whether responses have the request's id."""
     says_close: bool = field(init=False)
     """Whether responses end their connection, because there is a reason to."""
     transports: TransportContext = field(init=False)
@@ -57,6 +62,7 @@ class ServiceState:
 
     def __post_init__(self) -> None:
         self._reasons: set[str] = set()
+        self.returns_ids = self.settings.request_id_response and self.request_ids is not None
         self.close_for("no keep-alive", self.settings.timeout_keep_alive == 0)
         self.transports = TransportContext(self.poller, self.clock, self.settings.send_timeout)
         self.restarts = Restarts(self.settings.graceful_timeout / 2)

@@ -3,11 +3,15 @@
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ...protocol.messages import Scope
+from ...protocol.messages import IDENTIFIED, Scope
 
 TYPE: Final = 0
 METHOD: Final = 2
 RAW_PATH: Final = 4
+HEADERS: Final = 7
+
+REQUEST_ID: Final = "propylon.request_id"
+"""The key of a scope or an environ that has the request's id."""
 
 
 class UnknownCallType(Exception):
@@ -18,6 +22,12 @@ def call_name(scope: Scope) -> str:
     """The call as the log names it, `GET /raw%20path`. The path stays percent-encoded, so that no
     control byte gets into the log."""
     return f"{scope[METHOD]} {scope[RAW_PATH].decode('ascii', 'backslashreplace')}"
+
+
+def request_id(scope: Scope, flags: int) -> str:
+    """The id that the gateway has given the request; "" if it gives none. `flags` are OPEN's."""
+    headers = scope[HEADERS]
+    return headers[-1][1].decode("latin-1") if flags & IDENTIFIED and headers else ""
 
 
 def path_bytes(raw_path: bytes) -> bytes:

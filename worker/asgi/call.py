@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from ...protocol.fragmenter import Fragmenter
 from ...protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
-from ..app.request_scope import UnknownCallType, call_name
+from ..app.request_scope import REQUEST_ID, UnknownCallType, call_name, request_id
 from ..app.response_head import checked_headers, checked_status
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
@@ -98,10 +98,12 @@ class AsgiCall(HostedCall):
     # -- the link's side ---------------------------------------------------------------------
 
     def opened(self, message: Open) -> None:
-        _, _, self.message, body, self._more, _ = message
+        _, _, self.message, body, self._more, flags = message
         if self.message[0] != "http":
             raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
         self.scope = http_scope(self.message, self._context.state, self._context.extensions)
+        if name := request_id(self.message, flags):
+            self.scope[REQUEST_ID] = self.request_id = name
         if body or not self._more:
             self._body = body
 
@@ -336,9 +338,11 @@ class AsgiCall(HostedCall):
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
             return
         logger.error(
-            "%s: the app raised %s",
+            "%s: the app raised %s%s",
             call_name(self.message),
             type(error).__name__,
+            self.log_end(),
+            extra={"request_id": self.request_id},
             exc_info=(type(error), error, error.__traceback__),
         )
         self.fail(APP_FAILED, summary(error)[:500])
@@ -349,8 +353,18 @@ class AsgiCall(HostedCall):
             self._log_and_fail(APP_FAILED, "a send was cancelled in the middle of a body")
             self.wake()
 
+    def _log_error(self, sentence: str) -> None:
+        """Logs what was wrong with this call."""
+        logger.error(
+            "%s: %s%s",
+            call_name(self.message),
+            sentence,
+            self.log_end(),
+            extra={"request_id": self.request_id},
+        )
+
     def _log_and_fail(self, code: int, reason: str) -> None:
-        logger.error("%s: %s", call_name(self.message), reason)
+        self._log_error(reason)
         self.fail(code, reason)
 
 

@@ -47,7 +47,6 @@ closes then, but the answers to the client's earlier messages are to go out firs
 all of them when it waits in `receive` and nothing is left to give: then `settle` is answered.
 """
 
-import logging
 from collections import deque
 from time import monotonic
 from typing import Any, Final, cast
@@ -56,14 +55,12 @@ from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import clip_text, utf8_size
 from ...protocol.messages import APP_FAILED, MAX_BODY, Open
 from ..app.client_disconnected import ClientDisconnected
-from ..app.request_scope import call_name
+from ..app.request_scope import REQUEST_ID, request_id
 from ..app.response_head import checked_headers
 from ..host.link_session import LinkSession
 from ..host.unheard import MANY, UnheardResponse
 from .call import OVER, AppContext, AsgiCall, AsgiEvent
 from .scope import websocket_scope
-
-logger = logging.getLogger("propylon.worker")
 
 ABNORMAL: Final = 1006
 """The code that an app gets if the connection ended without a close frame (RFC 6455 section
@@ -110,8 +107,10 @@ class WebSocketCall(AsgiCall):
     # -- the link's side ---------------------------------------------------------------------
 
     def opened(self, message: Open) -> None:
-        _, _, self.message, _, self._more, _ = message
+        _, _, self.message, _, self._more, flags = message
         self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)
+        if name := request_id(self.message, flags):
+            self.scope[REQUEST_ID] = self.request_id = name
 
     def piece_arrived(self, data: bytes | str, more: bool) -> None:
         """Takes a piece of a message. Pieces of the message that the app receives next count as
@@ -259,7 +258,7 @@ class WebSocketCall(AsgiCall):
         elif self._phase == "open" and not self.disconnected:
             # A close may come within a fragmented message, another message may not (RFC 6455
             # section 5.4).
-            logger.error("%s: a send was cancelled in its middle", call_name(self.message))
+            self._log_error("a send was cancelled in its middle")
             self._say_close(INTERNAL_ERROR, "")
 
     def _accept(self, event: AsgiEvent) -> None:

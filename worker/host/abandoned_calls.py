@@ -79,7 +79,8 @@ class AbandonedCalls:
             if not each.cancelled and (why := each.why(now, hurry=hurry)):
                 each.cancel(now)
                 verb = "is cancelled" if self._cancellable else "goes on in its thread"
-                due.append((each.call, f"{call_name(each.call.message)} {verb}: {why}"))
+                name = call_name(each.call.message)
+                due.append((each.call, f"{name} {verb}: {why}{each.call.log_end()}"))
         return due
 
     def stuck(self, now: float, patience: float) -> int:

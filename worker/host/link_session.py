@@ -64,7 +64,7 @@ calls have ended. It only ever goes on to the next."""
 class HostedCall(Call, ABC):
     """A call of the app, as its session sees it, whichever interface the app speaks."""
 
-    __slots__ = ("began", "disconnected", "message", "session", "unheard")
+    __slots__ = ("began", "disconnected", "message", "request_id", "session", "unheard")
 
     message: Scope
     waits_for_a_thread = False
@@ -74,12 +74,18 @@ class HostedCall(Call, ABC):
     def __init__(self, session: "LinkSession") -> None:
         super().__init__()
         self.session = session
+        self.request_id = ""
+        """What the gateway calls the request; "" if it gives no ids."""
         self.began = 0.0
         """When it entered the app, by the monotonic clock; 0.0 while it waits for that."""
         self.disconnected = False
         """Whether the call was abandoned, or is about to leave the app."""
         self.unheard: UnheardResponse | None = None
         """What the app has sent of its response since then; None: nothing."""
+
+    def log_end(self) -> str:
+        """The end of a line of the log that is about this call: the request's id."""
+        return f" [request {self.request_id}]" if self.request_id else ""
 
     @abstractmethod
     def opened(self, message: Open) -> None:

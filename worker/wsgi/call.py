@@ -24,7 +24,7 @@ from ...protocol.messages import (
     Pairs,
 )
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
-from ..app.request_scope import METHOD, TYPE, call_name
+from ..app.request_scope import METHOD, REQUEST_ID, TYPE, call_name, request_id
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
 from .environ import wsgi_environ
@@ -128,6 +128,8 @@ class WsgiCall(HostedCall):
         self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message, underscores=self._host.underscores)
         self.environ["propylon.shutdown"] = self._host.shutdown
+        if name := request_id(self.message, flags):
+            self.environ[REQUEST_ID] = self.request_id = name
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))
@@ -173,7 +175,7 @@ class WsgiCall(HostedCall):
                     self._take_whole_body(self._spool)
                 whole = self._call(app)
         except SpoolError as error:
-            logger.error("%s: %s", call_name(self.message), error)
+            self._log_error(str(error))
             whole = _NO_ROOM
         except BaseException as error:  # a thread has no cancellation to pass on
             if self._log(error):
@@ -355,7 +357,7 @@ class WsgiCall(HostedCall):
                 self.session.link.send_body(self, b"", False)
             else:
                 reason = "the app returned without calling start_response"
-                logger.error("%s: %s", call_name(self.message), reason)
+                self._log_error(reason)
                 self.fail(BAD_RESPONSE, reason)
             self.session.flush()
 
@@ -398,12 +400,24 @@ class WsgiCall(HostedCall):
             logger.debug("%s: the app left on the disconnect", call_name(self.message))
             return False
         logger.error(
-            "%s: the app raised %s",
+            "%s: the app raised %s%s",
             call_name(self.message),
             type(error).__name__,
+            self.log_end(),
+            extra={"request_id": self.request_id},
             exc_info=(type(error), error, error.__traceback__),
         )
         return True
+
+    def _log_error(self, sentence: str) -> None:
+        """Logs what was wrong with this call."""
+        logger.error(
+            "%s: %s%s",
+            call_name(self.message),
+            sentence,
+            self.log_end(),
+            extra={"request_id": self.request_id},
+        )
 
 
 def _as_bytes(data: object) -> bytes:

@@ -23,6 +23,8 @@ BLOCKS = st.sampled_from([
     b"Host: a\r\nX: " + 3_000 * b"x" + b"\r\n\r\n",
     b"Host: a\r\nTraceparent: 00-" + 32 * b"a" + b"-" + 16 * b"b" + b"-01\r\n\r\n",
     b"Host: a\r\nTraceparent: 00-" + 32 * b"0" + b"-" + 16 * b"b" + b"-01\r\n\r\n",
+    b"Host: a\r\nX-Request-ID: 1\r\n\r\n",
+    b"Host: a\r\nX-Request-ID: 1\r\nX_Request_ID: 2\r\nX-Request-ID: 3\r\n\r\n",
     b"X: 1\r\nHost: a\r\n\r\n",
     b"X: 1\r\n\r\n",
     b"\r\n",
