@@ -25,9 +25,11 @@ from ..protocol.supervision.channel import Channel
 from ..protocol.supervision.codec import read_order
 from ..protocol.supervision.messages import (
     CollectMetrics,
+    ConfirmLogs,
     ExitNow,
     GatewayFailed,
     Listening,
+    LogsReopened,
     Order,
     ReopenLogs,
     Report,
@@ -102,14 +104,14 @@ class StopWish:
     def __init__(
         self,
         channel: SupervisorChannel,
-        reopen: Callable[[], None],
+        logs: Logs,
         ended: Callable[[int], None],
         collect: Callable[[int], None],
     ) -> None:
-        """`reopen` opens the logs again, `ended` is told of a worker's end, and `collect` reports
-        what was counted, with a token."""
+        """`logs` are opened again, `ended` is told of a worker's end, and `collect` reports what
+        was counted, with a token."""
         self._channel = channel
-        self._reopen = reopen
+        self._logs = logs
         self._worker_ended = ended
         self._collect = collect
         self._wished = trio.Event()
@@ -133,22 +135,28 @@ class StopWish:
                 self._wished.set()
 
     async def watch_channel(self) -> None:
-        while not self._channel.ended:
-            for order in await self._channel.orders():
-                match order:
-                    case WorkerEnded(child):
-                        self._worker_ended(child)
-                    case CollectMetrics(token):
-                        self._collect(token)
-                    case ReopenLogs():
-                        self._reopen()
-                    case ExitNow():
-                        self._wished.set()
-                        self._at_once.cancel()
-                    case _:
-                        pass  # for other kinds of children
-        log.error("the supervisor is gone: finishing what is here")
-        self._wished.set()
+        async with trio.open_nursery() as nursery:
+            while not self._channel.ended:
+                for order in await self._channel.orders():
+                    match order:
+                        case WorkerEnded(child):
+                            self._worker_ended(child)
+                        case CollectMetrics(token):
+                            self._collect(token)
+                        case ReopenLogs():
+                            self._logs.reopen()
+                        case ConfirmLogs(token):
+                            nursery.start_soon(self._confirm_logs, token)
+                        case ExitNow():
+                            self._wished.set()
+                            self._at_once.cancel()
+                        case _:
+                            pass  # for other kinds of children
+            log.error("the supervisor is gone: finishing what is here")
+            self._wished.set()
+
+    async def _confirm_logs(self, token: int) -> None:
+        self._channel.report(LogsReopened(token, await self._logs.settled()))
 
 
 async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
@@ -156,7 +164,7 @@ async def serve(settings: GatewaySettings, channel: SupervisorChannel) -> None:
     logs = Logs()
     ended = EndedWorkers()
     metrics = MetricsReports(channel.report)
-    stop = StopWish(channel, logs.reopen, ended.add, metrics.answer)
+    stop = StopWish(channel, logs, ended.add, metrics.answer)
     async with trio.open_nursery() as nursery:
         await nursery.start(stop.watch_signals)  # they would end us before that
         nursery.start_soon(stop.watch_channel)

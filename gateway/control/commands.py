@@ -45,6 +45,10 @@ class Upgrade(_Command, frozen=True):
     gateways."""
 
 
+class Reopen(_Command, frozen=True):
+    """Opens the files of all logs again. The answer comes when every process has done it."""
+
+
 class Status(_Command, frozen=True):
     """Asks for a StatusReport, which is the data of the answer."""
 
@@ -71,9 +75,11 @@ class Scale(_Command, frozen=True):
     """The pool's name; "" means the only pool."""
 
 
-Command = Reload | Rollback | Upgrade | Status | Drain | Stop | Scale
+Command = Reload | Rollback | Upgrade | Reopen | Status | Drain | Stop | Scale
 
-NAMES: Final = ("reload", "rollback", "upgrade", "status", "drain", "stop", "scale")
+NAMES: Final = (
+    "reload", "rollback", "upgrade", "reopen", "status", "drain", "stop", "scale",
+)  # fmt: skip
 
 _DECODER: Final = msgspec.json.Decoder(Command)
 

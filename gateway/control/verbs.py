@@ -1,4 +1,5 @@
-"""The verbs for a running instance: reload, status, top, drain, stop, scale, rollback, upgrade.
+"""The verbs for a running instance: reload, status, top, drain, stop, scale, rollback, upgrade,
+reopen.
 
 Their exit code is 0 if it was done; 1 if it was refused, failed or aborted, or if no instance was
 found; 2 if the command line makes no sense.
@@ -21,6 +22,7 @@ from .commands import (
     Command,
     Drain,
     Reload,
+    Reopen,
     Result,
     Rollback,
     Scale,
@@ -286,7 +288,18 @@ def scale(chosen: Chosen, workers: str, pool: str) -> None:
     _order(chosen.instance(), Scale(workers=int(workers), relative=relative, pool=pool))
 
 
-VERBS: Final = (reload, status, top, drain, stop, scale, rollback, upgrade)
+@click.command()
+@_choosing
+def reopen(chosen: Chosen) -> None:
+    """Open all log files again, after logrotate has moved them.
+
+    It returns when every process writes to the new files and has written its last line to the old
+    ones, which may be compressed then. If one does not, this names it, with exit code 1.
+    """
+    _order(chosen.instance(), Reopen())
+
+
+VERBS: Final = (reload, status, top, drain, stop, scale, rollback, upgrade, reopen)
 
 
 def _order(instance: Instance, command: Command, *, ended_well: bool = False) -> None:

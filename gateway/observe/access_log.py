@@ -82,15 +82,23 @@ class AccessLog:
             self._full = trio.Event()
             self._write()
 
-    def reopen(self) -> None:
-        """Opens the file of this name again and goes on there (logrotate)."""
+    def reopen(self) -> str:
+        """Opens the file of this name again and goes on there (logrotate). Returns why it cannot,
+        or ""."""
         if self._file.stream is not None:
-            return
+            return ""
         self._write()  # exchanges that have ended belong to the old file
         try:
             self._writer.use(self._file.open())
         except OSError as error:
             log.error("%s; what is open is written on", error)
+            return str(error)
+        return ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the file that was opened last is written to, and the one before is complete."""
+        return self._writer.settled
 
     def close(self) -> None:
         """Writes the lines that still wait, if the file takes them within LAST_WRITE."""

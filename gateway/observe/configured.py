@@ -222,6 +222,10 @@ class RecordWriter:
     def use(self, fd: int) -> None:
         """Does nothing: handlers open their files themselves."""
 
+    @property
+    def settled(self) -> bool:
+        return True
+
     def close(self, seconds: float) -> None:
         self._thread.flush(seconds)
 

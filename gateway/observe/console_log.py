@@ -63,14 +63,22 @@ class ConsoleLog(logging.Handler):
             line = self.format(logging.LogRecord(log.name, logging.ERROR, "", 0, why, None, None))
         self._writer.write([line.encode("utf-8", "backslashreplace") + b"\n"])
 
-    def reopen(self) -> None:
-        """Opens the file of this name again and goes on there (logrotate)."""
+    def reopen(self) -> str:
+        """Opens the file of this name again and goes on there (logrotate). Returns why it cannot,
+        or ""."""
         if self._file.stream is not None:
-            return
+            return ""
         try:
             self._writer.use(self._file.open())
         except OSError as error:
             log.error("%s; what is open is written on", error)
+            return str(error)
+        return ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the file that was opened last is written to, and the one before is complete."""
+        return self._writer.settled
 
     def flush(self) -> None:
         """Waits for what was logged to be written, LAST_WRITE at most. `logging` calls it at exit
@@ -78,11 +86,10 @@ class ConsoleLog(logging.Handler):
         self._writer.flush(LAST_WRITE)
 
 
-def reopen_log() -> None:
-    """Opens the file of this process's own log again."""
-    for handler in logging.getLogger("propylon").handlers:
-        if isinstance(handler, ConsoleLog):
-            handler.reopen()
+def console_logs() -> list[ConsoleLog]:
+    """This process's own log, unless --log-config has another place for it."""
+    handlers = logging.getLogger("propylon").handlers
+    return [handler for handler in handlers if isinstance(handler, ConsoleLog)]
 
 
 def flush_log() -> None:

@@ -69,6 +69,12 @@ class LineWriter:
         if unused is not None:
             os.close(unused)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the descriptor of the last `use` is the one that is written to, and every line
+        before it is in the old one."""
+        return self._next_fd is None
+
     def flush(self, seconds: float) -> bool:
         """Waits until every line is written, or until the seconds are over. Returns whether all
         are."""

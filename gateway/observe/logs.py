@@ -1,13 +1,25 @@
 """All logs of a process, which are opened again when logrotate has moved their files."""
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Final, Protocol
 
-from .console_log import reopen_log
+import trio
+
+from .console_log import console_logs
+
+SETTLED_WITHIN: Final = 5.0
+"""Seconds that a file has to take the last lines of before it was moved."""
 
 
 class Reopenable(Protocol):
-    def reopen(self) -> None:
-        """Opens the file of the log's name again and goes on there."""
+    def reopen(self) -> str:
+        """Opens the file of the log's name again and goes on there. Returns why it cannot, or
+        ""."""
+        ...
+
+    @property
+    def settled(self) -> bool:
+        """Whether the file that was opened last is written to, and the one before is complete."""
         ...
 
 
@@ -16,6 +28,7 @@ class Logs:
 
     def __init__(self) -> None:
         self._others: list[Reopenable] = []
+        self._problem = ""
 
     def add(self, other: Reopenable) -> None:
         self._others.append(other)
@@ -23,6 +36,18 @@ class Logs:
     def reopen(self) -> None:
         """Opens every file again. If one cannot be opened, its log goes on in the old file, and an
         error is logged."""
-        reopen_log()
-        for other in self._others:
-            other.reopen()
+        self._problem = "; ".join(filter(None, [each.reopen() for each in self._all()]))
+
+    async def settled(self) -> str:
+        """Waits until the last line for the files before is written. Returns why the logs could not
+        be opened again, or why that does not end; "" if all is well."""
+        with trio.move_on_after(SETTLED_WITHIN):
+            for each in self._all():
+                while not each.settled:  # noqa: ASYNC110 - a thread writes, and has no trio event
+                    await trio.sleep(0.01)
+            return self._problem
+        return self._problem or f"a log takes nothing for {SETTLED_WITHIN:g} s"
+
+    def _all(self) -> Iterator[Reopenable]:
+        yield from console_logs()
+        yield from self._others

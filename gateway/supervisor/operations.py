@@ -40,6 +40,8 @@ class OperatedInstance(Protocol):
 
     def reopen_logs(self) -> None: ...
 
+    async def logs_reopened(self) -> str: ...
+
 
 class Operations:
     def __init__(
@@ -85,6 +87,10 @@ class Operations:
             case commands.Drain():
                 self._instance.stop("`propylon drain`")
                 return Result(True, "Draining: what is under way is finished, then it ends")
+            case commands.Reopen():
+                why = await self._instance.logs_reopened()
+                said = f"Not all logs were opened again: {why}" if why else "Logs were opened again"
+                return Result(not why, said)
             case commands.Upgrade():
                 return await self._upgrade.check(say)
 

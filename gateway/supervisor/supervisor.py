@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ...protocol.supervision.messages import (
+    ConfirmLogs,
     ExitNow,
     GatewayAlive,
     GatewayDraining,
     GatewayFailed,
     GatewayMetrics,
     Listening,
+    LogsReopened,
     NotUnderstood,
     PoolWorkers,
     RecycleWish,
@@ -36,7 +38,7 @@ from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
 from ..control.status import StatusReport
 from ..metrics.exposed import ExposedFamily
-from ..observe.console_log import reopen_log
+from ..observe.logs import Logs
 from ..observe.process_log import logger
 from .fleet.controller import FleetController
 from .fleet.events import (
@@ -68,6 +70,7 @@ from .fleet.events import (
 from .fleet.shutdown_waits import waits_for
 from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .instance_metrics import InstanceMetrics
+from .log_reopening import LogReopening, Process
 from .operations import Operations
 from .process.child import ChannelledProcess, children
 from .process.exit_reason import exit_hint, exit_kind, exit_words
@@ -137,8 +140,10 @@ class Supervisor:
         )
         self._forking: dict[int, trio.CancelScope] = {}
         """Workers that a zygote is about to fork."""
+        self._logs = Logs()
         self._logs_moved: set[int] = set()
         """Workers that are not ready yet and have opened their logs before these were moved."""
+        self._reopening = LogReopening()
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
@@ -160,7 +165,7 @@ class Supervisor:
         self._status_builder.begin(trio.current_time() - uptime)
         config = self._generations.current
         async with trio.open_nursery() as nursery:
-            self._launcher = Launcher(self._plan, nursery)
+            self._launcher = Launcher(self._plan, nursery, self._reopening)
             if self._handover is not None:
                 # The start comes before the requests of signals and commands that have waited.
                 self._resume(self._handover, nursery)
@@ -378,6 +383,7 @@ class Supervisor:
         del self._processes[child]
         self._metrics.ended(child)
         self._logs_moved.discard(child)
+        self._reopening.process_ended(child)
         if replica_id.kind == "worker":
             # Its links may have no end of file, if a child that the app has forked holds them.
             for gateway in self._running("gateway"):
@@ -410,11 +416,15 @@ class Supervisor:
                 if child in self._logs_moved:
                     self._logs_moved.discard(child)
                     self._processes[child].order(ReopenLogs())
+                    if token := self._reopening.token:
+                        self._processes[child].order(ConfirmLogs(token))
                 self._tell(Ready(child))
             case Listening() if replica_id.kind == "gateway":
                 self._tell(Ready(child))
             case GatewayDraining() if replica_id.kind == "gateway":
                 self._tell(Draining(child))
+            case LogsReopened(token, problem):
+                self._reopening.confirmed(child, token, problem)
             case PoolWorkers():
                 self._hear_of_workers(child, report)
             case StopWaits() if replica_id.kind == "gateway":
@@ -527,7 +537,7 @@ class Supervisor:
         order when it is ready; before, the only order for it is to end."""
         logger.info("Opening the logs again")
         give_logs(self._generations.current)
-        reopen_log()
+        self._logs.reopen()
         for number, process in self._processes.items():
             child = self._controller.fleet.processes.get(number)
             if (
@@ -538,6 +548,31 @@ class Supervisor:
                 self._logs_moved.add(number)
             else:
                 process.order(ReopenLogs())
+        for zygote in self._launcher.zygotes().values():
+            zygote.order(ReopenLogs())
+
+    async def logs_reopened(self) -> str:
+        """As `reopen_logs`, and waits until every process has confirmed it. Returns which of them
+        have not, and why; "" if all have."""
+        self.reopen_logs()
+        zygotes = self._launcher.zygotes()
+        names: dict[Process, str] = {name: name for name in zygotes}
+        for number, process in self._processes.items():
+            known = self._controller.fleet.processes.get(number)
+            name = str(number) if known is None else known.replica_id.called(f"pid {process.pid}")
+            names[number] = name
+        with self._reopening.waiting_for(names) as confirmations:
+            order = ConfirmLogs(confirmations.token)
+            for number, process in self._processes.items():
+                if number not in self._logs_moved:
+                    process.order(order)
+            for zygote in zygotes.values():
+                zygote.order(order)
+            problems = [await self._logs.settled(), await confirmations.all_come()]
+        why = "; ".join(filter(None, problems))
+        if why:
+            logger.error("Not all logs were opened again: %s", why)
+        return why
 
     def stop(self, why: str, *, now: bool = False) -> None:
         """Stops the instance. A stop that is under way is changed by `now` only."""

@@ -42,6 +42,8 @@ Reports (child -> supervisor)
                                                   its heartbeat. Status shows them, the fleet
                                                   replaces a worker with calls that are stuck.
       RecycleWish     recycle   why               it has served enough and would be replaced.
+    of any child
+      LogsReopened    reopened  token, problem    its logs are the new ones, as it was asked to say.
     of a zygote
       AppLoaded       loaded    pid,app,interface the app is imported: it takes orders to fork.
       WorkerForked    forked    child, pid, pidfd with the descriptor, where the kernel has pidfds.
@@ -51,7 +53,10 @@ Reports (child -> supervisor)
 
 Orders (supervisor -> child)
 
-      ReopenLogs      reopen                      gateway, worker: the logs' files were moved away.
+      ReopenLogs      reopen                      all: the logs' files were moved away.
+      ConfirmLogs     confirm N                   all: report LogsReopened, with the token N, when
+                                                  that was done. (An order of its own, since older
+                                                  code would not read a `reopen` with a number.)
       ExitNow         now                         gateway, worker: nothing is to be finished. It is
                                                   no second SIGTERM, since one to the whole group
                                                   comes beside the supervisor's own.

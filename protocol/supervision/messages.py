@@ -119,6 +119,16 @@ class GatewayMetrics:
 
 
 @dataclass(slots=True)
+class LogsReopened:
+    """Of any child: the logs that it writes are the new ones, and the old ones are complete."""
+
+    token: int = 0
+    """The token of the order that asked."""
+    problem: str = ""
+    """What has hindered it, as a sentence; "" for nothing."""
+
+
+@dataclass(slots=True)
 class GatewayFailed:
     """The gateway could not start."""
 
@@ -218,7 +228,7 @@ class ForkExited:
 
 Report = (
     Listening | GatewayAlive | PoolWorkers | GatewayDraining | StopWaits | GatewayFailed
-    | GatewayMetrics
+    | GatewayMetrics | LogsReopened
     | WorkerReady | WorkerFailed | Vitals | RecycleWish
     | AppLoaded | WorkerForked | ForkFailed | ForkExited
 )  # fmt: skip
@@ -237,6 +247,13 @@ class NotUnderstood:
 @dataclass(slots=True)
 class ReopenLogs:
     """The logs' files were moved away."""
+
+
+@dataclass(slots=True)
+class ConfirmLogs:
+    """The process is to say `LogsReopened` when it has carried out the orders before this one."""
+
+    token: int
 
 
 @dataclass(slots=True)
@@ -275,4 +292,4 @@ class SignalFork:
     number: int
 
 
-Order = ReopenLogs | ExitNow | WorkerEnded | CollectMetrics | ForkWorker | SignalFork
+Order = ReopenLogs | ConfirmLogs | ExitNow | WorkerEnded | CollectMetrics | ForkWorker | SignalFork

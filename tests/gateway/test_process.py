@@ -301,12 +301,11 @@ def test_logs_are_opened_again(tmp_path: Path) -> None:
         refused(port, "/before")
         for path in paths:
             path.rename(path.with_suffix(".1"))
-        one.channel.sendall(b"reopen\n")
-        deadline = time.monotonic() + 20
-        while not all(path.exists() for path in paths):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        one.event("alive")
+        one.channel.sendall(b"reopen\nconfirm 7\n")
+        done = one.event("reopened")
+        assert (done["token"], done["problem"]) == (7, "")
+        assert paths[0].with_suffix(".1").read_text().count("\n") == 1
+        assert all(path.exists() for path in paths)
         refused(port, "/after")
         one.process.terminate()
         assert one.process.wait(20) == 0

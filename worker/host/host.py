@@ -106,6 +106,8 @@ class Host(ABC):
         self._report_at = 0.0
         self._recycle = RecyclePlan(settings, time.monotonic())
         self._asked_to_go = False
+        self._logs_problem = ""
+        """Why the log could not be opened again, when that was last tried."""
         self._plan = DialPlan(settings.pool_dir)
         self._forbidden: set[str] = set()
         """Gateways that the worker may not link to, which was logged."""
@@ -195,7 +197,8 @@ class Host(ABC):
         self.channel.listen()
         own_log.retry()
         if self.channel.take_logs_moved():
-            own_log.reopen()
+            self._logs_problem = own_log.reopen()
+        self.channel.confirm_logs(self._logs_problem)
         if self.state == "warming":
             return self._warm(now)
         if now >= self._report_at:

@@ -146,22 +146,24 @@ class OwnLog(logging.Handler):
             sleep(0.01)
             self.retry()
 
-    def reopen(self) -> None:
-        """Opens the file of this name again and goes on there (logrotate)."""
+    def reopen(self) -> str:
+        """Opens the file of this name again and goes on there (logrotate). Returns why it cannot,
+        or ""."""
         if self._file is None:
-            return
+            return ""
         try:
             file = _open(self._path)
         except OSError as error:
             why = f"{self._path} cannot be opened again: {error.strerror}; what is open is used"
             _logger.error("%s", why)
-            return
+            return why
         self.acquire()
         try:
             before, self._file, self._write = self._file, file, _writer(file)
         finally:
             self.release()
         os.close(before)
+        return ""
 
     def use_stderr(self) -> None:
         """Writes to standard error itself from now on, and may block there."""
@@ -222,11 +224,10 @@ def retry() -> None:
             handler.retry()
 
 
-def reopen() -> None:
-    """Opens the log's file again and goes on there (logrotate)."""
-    for handler in _logger.handlers:
-        if isinstance(handler, OwnLog):
-            handler.reopen()
+def reopen() -> str:
+    """Opens the log's file again and goes on there (logrotate). Returns why it cannot, or ""."""
+    problems = [one.reopen() for one in _logger.handlers if isinstance(one, OwnLog)]
+    return "; ".join(filter(None, problems))
 
 
 def _open(path: str) -> int:

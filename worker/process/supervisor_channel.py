@@ -1,7 +1,8 @@
 """The worker's end of the channel to its supervisor.
 
-`protocol.supervision` defines what is said on it. A worker gets two orders, `ReopenLogs` and
-`ExitNow`. End of file means that the supervisor is gone, and that the worker must end too.
+`protocol.supervision` defines what is said on it. A worker gets the orders `ReopenLogs`,
+`ConfirmLogs` and `ExitNow`. End of file means that the supervisor is gone, and that the worker must
+end too.
 
 The host looks at the channel ten times a second; no event loop watches it.
 """
@@ -11,18 +12,27 @@ import time
 
 from ...protocol.supervision.channel import Channel
 from ...protocol.supervision.codec import read_order
-from ...protocol.supervision.messages import ExitNow, Order, ReopenLogs, Report
+from ...protocol.supervision.messages import (
+    ConfirmLogs,
+    ExitNow,
+    LogsReopened,
+    Order,
+    ReopenLogs,
+    Report,
+)
 from .app_children import keep_from_children
 
 
 class SupervisorChannel:
-    __slots__ = ("_channel", "_logs_moved", "_sock", "hurried")
+    __slots__ = ("_channel", "_logs_moved", "_sock", "_token", "hurried")
 
     def __init__(self, fd: int | None) -> None:
         """`fd` is the inherited socket; None if the worker was started by hand."""
         self._sock: socket.socket | None = None
         self._channel: Channel[Order] | None = None
         self._logs_moved = False
+        self._token = 0
+        """The token of the order to confirm that the logs are open again; 0 for none."""
         self.hurried = False
         """Whether the supervisor has ordered the worker to end at once."""
         if fd is not None:
@@ -80,6 +90,8 @@ class SupervisorChannel:
                     self.hurried = True
                 case ReopenLogs():
                     self._logs_moved = True
+                case ConfirmLogs(token):
+                    self._token = token
                 case _:
                     pass  # for other kinds of children
 
@@ -87,3 +99,10 @@ class SupervisorChannel:
         """Whether the logs are to be opened again; true once for each order."""
         moved, self._logs_moved = self._logs_moved, False
         return moved
+
+    def confirm_logs(self, problem: str) -> None:
+        """Reports, if it was ordered, that the logs are open again. `problem` is what has hindered
+        that, or ""."""
+        token, self._token = self._token, 0
+        if token:
+            self.say(LogsReopened(token, problem))

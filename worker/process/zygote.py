@@ -31,14 +31,18 @@ from ...protocol.supervision.channel import Channel
 from ...protocol.supervision.codec import read_order
 from ...protocol.supervision.messages import (
     AppLoaded,
+    ConfirmLogs,
     ForkExited,
     ForkFailed,
     ForkWorker,
+    LogsReopened,
     Order,
+    ReopenLogs,
     Report,
     SignalFork,
     WorkerForked,
 )
+from . import own_log
 from .app_children import forking_a_worker, handle
 
 logger = logging.getLogger("propylon.worker")
@@ -73,6 +77,8 @@ class Zygote:
         """Channels for workers, which came with orders to fork."""
         self._channel = Channel(self, read_order, send_fds=self._send_fds)
         self._children: dict[int, _Child] = {}
+        self._logs_problem = ""
+        """Why the log could not be opened again, when that was last tried."""
 
     def serve(self, app: str, interface: str) -> Forked | None:
         """Serves the supervisor. It returns in every forked worker, and with None in the zygote at
@@ -88,6 +94,10 @@ class Zygote:
                 match order:
                     case SignalFork(child, number):
                         self._signal(child, number)
+                    case ReopenLogs():
+                        self._logs_problem = own_log.reopen()
+                    case ConfirmLogs(token):
+                        self._say(LogsReopened(token, self._logs_problem))
                     case ForkWorker(child, settings):
                         if self._fork(child):
                             return self._into_worker(settings)

@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from ....protocol.supervision.messages import LogsReopened
 from ... import json_texts
 from ...config.build import WorkerId, gateway_settings, shown_to_ps, worker_settings
 from ...config.config import Config, PoolConfig
@@ -19,6 +20,7 @@ from ...listen.address import speaks_tls
 from ...settings import ListenerSettings
 from ..fleet.events import Spawn
 from ..generations import Plan
+from ..log_reopening import LogReopening
 from .child import ChildProcess, Launch, spawn
 from .key_copies import KeyCopies
 from .log_files import give_logs
@@ -26,9 +28,10 @@ from .zygote import ForkedWorker, Zygote, start_zygote
 
 
 class Launcher:
-    def __init__(self, plan: Plan, nursery: trio.Nursery) -> None:
+    def __init__(self, plan: Plan, nursery: trio.Nursery, reopening: LogReopening) -> None:
         self._plan = plan
         self._nursery = nursery
+        self._reopening = reopening
         self._copies: KeyCopies | None = None
         """Copies of keys that gateways may not read."""
         self._starts: Counter[int] = Counter()
@@ -121,7 +124,7 @@ class Launcher:
             give_logs(config)
             zygote = start_zygote(self._launch(config, pool, order, zygote=True), self._nursery)
             self._zygotes[key] = zygote
-            self._nursery.start_soon(zygote.run, _unheard)
+            self._nursery.start_soon(self._tend_zygote, key, zygote)
         self._waiting[key] += 1
         try:
             return await zygote.fork(order.child, self._settings(config, pool, order))
@@ -132,6 +135,25 @@ class Launcher:
             raise
         finally:
             self._waiting[key] -= 1
+
+    async def _tend_zygote(self, key: tuple[str, int], zygote: Zygote) -> None:
+        name = _zygote_name(key, zygote)
+
+        def hear(report: object) -> None:
+            if isinstance(report, LogsReopened):
+                self._reopening.confirmed(name, report.token, report.problem)
+
+        await zygote.run(hear)
+        self._reopening.process_ended(name)
+
+    def zygotes(self) -> dict[str, Zygote]:
+        """The zygotes that run and have loaded their apps, by names for people. Others open the
+        logs themselves: at their start, and in each worker."""
+        return {
+            _zygote_name(key, zygote): zygote
+            for key, zygote in self._zygotes.items()
+            if zygote.usable and zygote.has_loaded and not zygote.has_ended
+        }
 
     def drain_zygotes(self, keep: Container[int]) -> None:
         """Has the zygotes of other generations end after their last worker."""
@@ -167,5 +189,5 @@ def _worker_id(order: Spawn) -> WorkerId:
     return WorkerId(number=order.replica_id.number, child=order.child, generation=order.generation)
 
 
-def _unheard(report: object) -> None:
-    """Drops a zygote's report: those who ask it for workers get what concerns them."""
+def _zygote_name(key: tuple[str, int], zygote: Zygote) -> str:
+    return f"zygote of pool {key[0]} (generation {key[1]}, pid {zygote.pid})"

@@ -17,6 +17,7 @@ EVERY = [
     (commands.Reload(wait=False), {"command": "reload", "wait": False}),
     (commands.Rollback(), {"command": "rollback", "wait": True}),
     (commands.Upgrade(), {"command": "upgrade"}),
+    (commands.Reopen(), {"command": "reopen"}),
     (commands.Status(), {"command": "status"}),
     (commands.Drain(), {"command": "drain"}),
     (commands.Stop(now=True), {"command": "stop", "now": True}),

@@ -156,3 +156,15 @@ def test_lines_before_another_file_belong_to_the_one_before(tmp_path: Path) -> N
         writer.write([b"after\n"])
         writer.close(PATIENCE)
         assert (old.read_text(), new.read_text()) == ("before\n", "after\n")
+
+
+def test_a_file_is_settled_when_the_one_before_is_complete(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    writer = LineWriter(write, "a log")
+    lines = [b"%d %s\n" % (number, 500 * b"x") for number in range(20)]
+    writer.write(lines)
+    writer.use(os.open(os.devnull, os.O_WRONLY))
+    assert not writer.settled
+    assert read_lines(read, 20) == lines
+    wait_for(lambda: writer.settled)
+    writer.close(PATIENCE)

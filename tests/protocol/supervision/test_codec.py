@@ -16,6 +16,7 @@ from propylon.protocol.supervision.codec import (
 from propylon.protocol.supervision.messages import (
     AppLoaded,
     CollectMetrics,
+    ConfirmLogs,
     ExitNow,
     FailedRequest,
     ForkExited,
@@ -27,6 +28,7 @@ from propylon.protocol.supervision.messages import (
     GatewayMetrics,
     LinkedWorker,
     Listening,
+    LogsReopened,
     NotUnderstood,
     Order,
     PoolWorkers,
@@ -109,6 +111,8 @@ NEW: list[Report | Order] = [
     GatewayMetrics(7, {}, (FailedRequest("7f", 1.5, "GET", "/", 502, "worker_died"),)),
     CollectMetrics(7),
     RecycleWish("has served 5", "max_requests"),
+    ConfirmLogs(7),
+    LogsReopened(7, "no room"),
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
     ForkWorker(5, {"app": "main:app", "threads": 2}),
 ]

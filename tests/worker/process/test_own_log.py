@@ -173,8 +173,10 @@ def test_a_worker_hears_that_its_log_was_moved(run_dir: Path, host: str) -> None
     with running(host, run_dir, f"--log-file={path}", "--log-level=debug") as (worker, peer):
         assert peer.get("/hello").body == b"hello"
         path.rename(run_dir / "own.log.1")
-        worker.channel.sendall(b"reopen\n")
-        wait_for(path.exists)
+        worker.channel.sendall(b"reopen\nconfirm 7\n")
+        said = worker.reports("reopened")
+        assert (said["token"], said["problem"]) == (7, "")
+        assert path.exists()
         worker.channel.sendall(b"now\n")
         assert worker.process.wait(PATIENCE) == 0
     assert "stopped" in path.read_text()
