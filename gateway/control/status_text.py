@@ -1,7 +1,7 @@
 """A StatusReport as a text, for people who read it at three in the morning. Pure.
 
 It says first whether the instance serves, and where; then what a reload does or why it failed; then
-every process; and last how processes have ended.
+every process; then what each pool has done; and last how processes have ended.
 """
 
 import textwrap
@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
+from ..metrics.quantiles import quantile
 from .durations import duration
-from .status import PoolStatus, ReloadStatus, StatusReport, WorkerStatus, is_serving, tail
+from .status import (
+    PoolStatus,
+    ReloadStatus,
+    StatusReport,
+    TrafficStatus,
+    WorkerStatus,
+    is_serving,
+    tail,
+)
 
 WIDTHS: Final = (60, 100)
 """The least and the most columns of text, whatever the terminal has."""
@@ -28,6 +37,7 @@ def status_text(report: StatusReport, width: int = 80) -> str:
         _reload(report.reload, width) if report.reload else [],
         _missing(report),
         _table(report, width),
+        _traffic(report, width),
         _ended(report, width),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -195,6 +205,41 @@ def _aligned(
             yield from textwrap.wrap(note, width, initial_indent=" " * 4, subsequent_indent=" " * 4)
         else:
             yield f"{line}  {note}".rstrip()
+
+
+def _traffic(report: StatusReport, width: int) -> list[str]:
+    """A row for each pool: what it has done since the instance began, and what it does now. An
+    older instance counts nothing."""
+    if not report.traffic:
+        return []
+    columns: list[tuple[str, Callable[[TrafficStatus], str]]] = [
+        ("POOL", lambda one: one.pool or UNKNOWN),
+        ("REQUESTS", lambda one: str(one.requests)),
+        ("4XX", lambda one: str(one.client_errors)),
+        ("5XX", lambda one: str(one.server_errors)),
+        ("RETRIES", lambda one: str(one.retries)),
+        ("P50", lambda one: _quantile(0.5, report, one)),
+        ("P99", lambda one: _quantile(0.99, report, one)),
+        ("RUNNING", lambda one: f"{one.running}/{one.slots}" if one.slots else f"{one.running}"),
+        ("QUEUED", lambda one: str(one.queued)),
+        ("OLDEST", lambda one: _short(one.oldest_waiter) if one.queued else UNKNOWN),
+    ]
+    if not any(one.retries for one in report.traffic):
+        columns = [column for column in columns if column[0] != "RETRIES"]
+    if not any(one.queued for one in report.traffic):
+        columns.pop()
+    rows = [[title for title, _ in columns]]
+    rows += [[cell(one) for _, cell in columns] for one in report.traffic]
+    words = [title == "POOL" for title, _ in columns]
+    return list(_aligned(rows, [""] * len(rows), words, width))
+
+
+def _quantile(part: float, report: StatusReport, pool: TrafficStatus) -> str:
+    """The time in which this part of a pool's requests has ended, about."""
+    seconds = quantile(part, report.latency_bounds, pool.latency)
+    if seconds is None:
+        return UNKNOWN
+    return f"{seconds * 1_000:.1f} ms" if seconds < 0.00995 else _short(seconds)
 
 
 def _ended(report: StatusReport, width: int) -> list[str]:

@@ -9,6 +9,7 @@ from propylon.gateway.control.status import (
     LinkedStatus,
     ReloadStatus,
     StatusReport,
+    TrafficStatus,
     is_serving,
     read_report,
     tail,
@@ -264,3 +265,51 @@ def test_the_tail_of_a_traceback() -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert size(count) == text
+
+
+BOUNDS = (0.001, 0.01, 0.1, 1.0)
+BUSY = TrafficStatus(
+    pool="web",
+    requests=1_234_567_890,
+    client_errors=12_345,
+    server_errors=678,
+    retries=9,
+    latency=(700, 250, 0, 40, 10),
+    running=16_000,
+    slots=20_000,
+    queued=999,
+    oldest_waiter=12.3,
+)
+QUIET = TrafficStatus(pool="default", requests=3, latency=(1, 2, 0, 0, 0), slots=8)
+IDLE = TrafficStatus(pool="default")
+NO_POOL = TrafficStatus(pool="", requests=4, client_errors=4, latency=(4, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("traffic", "table"),
+    [
+        ((), ""),
+        (
+            (IDLE,),
+            """\
+POOL     REQUESTS  4XX  5XX  P50  P99  RUNNING  QUEUED
+default         0    0    0    -    -        0       0""",
+        ),
+        (
+            (QUIET, NO_POOL),
+            """\
+POOL     REQUESTS  4XX  5XX     P50     P99  RUNNING  QUEUED
+default         3    0    0  3.3 ms  9.9 ms      0/8       0
+-               4    4    0  0.5 ms  1.0 ms        0       0""",
+        ),
+        (
+            (BUSY,),
+            """\
+POOL    REQUESTS    4XX  5XX  RETRIES     P50  P99      RUNNING  QUEUED  OLDEST
+web   1234567890  12345  678        9  0.7 ms  1 s  16000/20000     999    12 s""",
+        ),
+    ],
+)
+def test_traffic_has_a_row_for_each_pool(traffic: tuple[TrafficStatus, ...], table: str) -> None:
+    report = replace(CALM, traffic=traffic, latency_bounds=BOUNDS)
+    assert status_text(report, 80) == "\n\n".join(filter(None, (status_text(CALM, 80), table)))
