@@ -477,7 +477,7 @@ class Replica:
             when = "" if message.how.startswith("could not") else " before it was ready"
             return self._start_failed(process, role, f"{process} {message.how}{when}{hint}", now)
         how = f"{process} {message.how} after {duration(lived)}{hint}"
-        self._count_restart(message.kind)
+        self._count_restart(process, role, message.kind)
         if role == "replacement":
             return self._replacement_failed(process, how, now)
         self._close_the_gap(how, lived, now, clean=message.clean)
@@ -511,8 +511,8 @@ class Replica:
         if process.stage != "standby":
             return None
         self._context.command(ShowStacks(process.id))
+        self._count_restart(process, "replacement", "hung")
         self._leave(process, "silent", now + HUNG_GRACE, "it hangs")
-        self._count_restart("hung")
         return self._replacement_failed(process, why, now)
 
     def late(self, process: Process, now: float, *, linked: bool) -> Setback | None:
@@ -642,7 +642,7 @@ class Replica:
     def _start_failed(
         self, process: Process, role: str, why: str, now: float, detail: str = ""
     ) -> Setback | None:
-        self._count_restart("start_failed")
+        self._count_restart(process, role, "start_failed")
         if role == "replacement":
             return self._replacement_failed(process, why, now, detail)
         if not self.proven:
@@ -682,15 +682,18 @@ class Replica:
 
     def _repair(self, process: Process, why: str, reason: Literal["hung", "stuck"]) -> None:
         self._want("repair", why)
-        self._count_restart(reason)
+        self._count_restart(process, "current", reason)
         self._context.say("error", f"{process}: {why}; its stacks follow, and a successor")
         self._context.command(ShowStacks(process.id))
 
     def _want(self, what: Wants, why: str = "") -> None:
         self.wants, self.wants_why = what, why
 
-    def _count_restart(self, reason: Restart) -> None:
-        self._context.turnover.restarted(self.id, reason)
+    def _count_restart(self, process: Process, role: str, reason: Restart) -> None:
+        """Counts a failure. That of a rollout's replacement aborts the rollout, and restarts
+        nothing."""
+        if role != "replacement" or not process.held:
+            self._context.turnover.restarted(self.id, reason)
 
     def _count_replaced(self, leaver: Process) -> None:
         """Counts a process that leaves for its replacement. A repair was counted when it began."""

@@ -76,6 +76,19 @@ def test_a_reload_counts_each_worker_once_whatever_it_has_wished() -> None:
     assert counts(fleet) == {(str(W1), "reload"): 1}
 
 
+@pytest.mark.parametrize("end", [[NotReady(4, "no")], [Exited(4, "")], [Ready(4), Exited(4, "")]])
+def test_a_reload_that_fails_restarts_nothing(end: list[FleetEvent]) -> None:
+    fleet = serving()
+    told(
+        fleet,
+        (1, Linked(1, "default", frozenset({2, 3}))),
+        (1, RollOut(generation=2, replicas=frozenset({G, W1, W2}))),
+        *((2, event) for event in end),
+    )
+    assert fleet.rollout is None
+    assert counts(fleet) == {}
+
+
 def test_a_word_of_another_version_is_asked() -> None:
     assert [read_recycle_kind(word) for word in ("memory", "", "bored")] == [
         "memory", "asked", "asked",
