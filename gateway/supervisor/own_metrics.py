@@ -35,7 +35,7 @@ from ..metrics.families import (
     Family,
 )
 from ..metrics.snapshot import Labels, Series, Snapshot, Wire, to_wire
-from ..metrics.totals import merge, read_wire
+from ..metrics.totals import exact, merge, read_wire
 from .fleet.events import ReloadEnded
 from .fleet.turnover import RECYCLE_REASONS, RESTART_REASONS, Turnover
 
@@ -67,7 +67,7 @@ class OwnCounts:
     def observe(self, family: Family, labels: Labels, value: float) -> None:
         """Adds one value to a histogram."""
         numbers = [0.0] * (len(family.buckets) + 2)
-        numbers[0] = value
+        numbers[0] = exact(value)
         numbers[1 + bisect_left(family.buckets, value)] = 1
         merge(self._counted.setdefault(family.name, {}), {labels: numbers})
 

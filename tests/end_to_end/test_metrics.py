@@ -40,9 +40,16 @@ class Page:
     def text(self, accept: str = "") -> str:
         """The page as it comes."""
         with self._lock:
-            response = self._client.get("/metrics", headers={"accept": accept})
+            response = wait_for(lambda: self._ask(accept), "a page")
         assert response.status_code == 200
         return response.text
+
+    def _ask(self, accept: str) -> httpx.Response | None:
+        """None if the connection was closed meanwhile, as an upgrade does with idle ones."""
+        try:
+            return self._client.get("/metrics", headers={"accept": accept})
+        except httpx.TransportError:
+            return None
 
     def look(self) -> Numbers:
         text = self.text()
@@ -246,6 +253,7 @@ def test_no_counter_goes_back_whatever_happens(tmp_path: Path) -> None:
                     except httpx.TransportError:
                         pass  # it was under way there
             page.comes_to(2, "propylon_gateway_restarts_total", 'reason="killed"')
+            wait_for(lambda: page.sum("propylon_gateways", 'state="ready"') == 2, "both again")
             done(server, "upgrade")
             watch(server, lambda r: len(r["gateways"]) == 2, "new gateways")
 

@@ -1,4 +1,5 @@
 import math
+from itertools import permutations
 
 import pytest
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis.stateful import (
 )
 from propylon.gateway.json_texts import decode, encode
 from propylon.gateway.metrics.families import Family
-from propylon.gateway.metrics.totals import MOST_SERIES, Totals
+from propylon.gateway.metrics.totals import MOST_SERIES, Totals, exact
 
 COUNT = Family("x_total", "counter", "Things.", ("pool",))
 TIME = Family("t_seconds", "histogram", "Times.", ("pool",), (1.0, 2.0))
@@ -140,6 +141,25 @@ def test_a_gauge_may_be_negative() -> None:
     assert of.total() == {"n": {("a",): -2.5}}
 
 
+def test_a_sum_does_not_depend_on_who_has_ended_first() -> None:
+    """As it would if 0.1 + 0.7 + 0.3 were added up as they are."""
+    sums: set[float] = set()
+    for order in permutations((1, 2, 3)):
+        of = totals()
+        for process, seconds in enumerate((0.1, 0.7, 0.3), 1):
+            of.take(process, {"x_total": [[["a"], seconds]]})
+        for process in order:
+            of.end(process)
+            sums.add(of.total()["x_total"]["a",])  # type: ignore[arg-type]
+    assert len(sums) == 1
+    assert sums.pop() == pytest.approx(1.1, abs=1e-4)
+
+
+@pytest.mark.parametrize("number", [0, 7, 2**80, 1e300, 0.5, 2.0**53])
+def test_what_is_exact_stays_as_it_is(number: float) -> None:
+    assert (exact(number), type(exact(number))) == (number, type(number))
+
+
 class Counting:
     """A process that counts, as far as a test needs it."""
 
@@ -148,10 +168,10 @@ class Counting:
         self.count = 0
         self.times = [0.0, 0, 0, 0]
 
-    def does(self, bucket: int) -> None:
+    def does(self, bucket: int, seconds: float) -> None:
         self.count += 1
         self.times[bucket] += 1
-        self.times[0] += bucket
+        self.times[0] += seconds
 
     def wire(self):
         return wire(self.count, now=self.number, times=self.times)
@@ -177,10 +197,13 @@ class LifeOfCounters(RuleBasedStateMachine):
         self.alive.add(self.begun)
         return Counting(self.begun)
 
-    @rule(process=processes, buckets=st.lists(st.integers(1, 3), max_size=4))
-    def counts(self, process: Counting, buckets: list[int]) -> None:
-        for bucket in buckets:
-            process.does(bucket)
+    @rule(
+        process=processes,
+        done=st.lists(st.tuples(st.integers(1, 3), st.floats(0.0, 100.0)), max_size=4),
+    )
+    def counts(self, process: Counting, done: list[tuple[int, float]]) -> None:
+        for bucket, seconds in done:
+            process.does(bucket, seconds)
 
     @rule(process=processes)
     def reports(self, process: Counting) -> None:
