@@ -18,12 +18,14 @@ import trio
 from ...protocol.messages import Pairs
 from ..control.status import StatusReport
 from ..exchange.exchange import Exchange
+from ..metrics.exposition import render_aside
 from .events import Viewers, event_of
 from .health import Question, checks, health_text
 from .host_check import answers_to
 from .instance import AdminInstance
-from .negotiation import takes_gzip
+from .negotiation import takes_gzip, values_of
 from .page import Page
+from .shared_making import SharedMaking
 from .token_guard import TokenGuard
 
 log = getLogger("propylon.admin")
@@ -86,11 +88,13 @@ class AdminAnswers:
         self._guard = guard
         self._page = Page()
         self.viewers = Viewers(self._sample)
+        self._families = SharedMaking(instance.families, nursery)
         self._paths: dict[bytes, Path] = {
             b"/": Path(self._show_page),
             b"/livez": Path(partial(self._tell_health, "livez"), guarded=False),
             b"/readyz": Path(partial(self._tell_health, "readyz"), guarded=False),
             b"/startupz": Path(partial(self._tell_health, "startupz"), guarded=False),
+            b"/metrics": Path(self._show_metrics),
             b"/status": Path(self._show_status),
             b"/events": Path(self._show_events),
         }
@@ -121,6 +125,16 @@ class AdminAnswers:
         verbose = any(word.partition(b"=")[0] == b"verbose" for word in words)
         status, text = health_text(question, found, verbose=verbose)
         respond(exchange, Document(text.encode(), status=status))
+
+    # -- metrics -------------------------------------------------------------------------------
+
+    def _show_metrics(self, exchange: Exchange) -> None:
+        self._begin(exchange, self._metrics(exchange))
+
+    async def _metrics(self, exchange: Exchange) -> Document:
+        accept = values_of(exchange.request.headers, b"accept")
+        content_type, page = await render_aside(await self._families.get(), accept)
+        return Document(page, content_type.encode())
 
     # -- status and page -----------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ def _hangs(names: Iterable[str]) -> str:
 
 def _ready(facts: HealthFacts, max_queue_time: float) -> list[Check]:
     found = [Check("ping"), Check("accepting", _not_accepting(facts))]
+    if facts.phase in ("stopping", "ended"):
+        return found  # its workers leave, and nobody has to look for the reason
     for pool in facts.pools:
         found.append(Check(f"pool {pool.name}", "" if pool.usable else "no worker is ready"))
         if max_queue_time and facts.accepting is not None:

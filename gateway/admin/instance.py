@@ -1,8 +1,10 @@
 """What the admin listener asks of the instance that it shows."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from ..control.status import StatusReport
+from ..metrics.exposed import ExposedFamily
 from ..settings import AdminSettings
 from .health import HealthFacts
 
@@ -16,3 +18,7 @@ class AdminInstance(Protocol):
     def health(self) -> HealthFacts: ...
 
     async def status(self) -> StatusReport: ...
+
+    async def families(self) -> Iterable[ExposedFamily]:
+        """All metrics, of the instance and of its app. They are not changed afterwards."""
+        ...

@@ -102,7 +102,7 @@ class AdminListener:
             service = Service(state, ())
             admission = Admission(state)
             listeners = [
-                ServiceListener(sock.dup(), str(item.address), admission.begin)
+                ServiceListener(_duplicate(sock), str(item.address), admission.begin)
                 for item in self._listeners.items
                 for sock in item.sockets
             ]
@@ -130,6 +130,15 @@ class AdminListener:
                     if token
                     else "status and metrics without a token; --admin-token-file sets one",
                 )
+
+
+def _duplicate(sock: socket.socket) -> socket.socket:
+    """The same listening socket under another descriptor, which the service may close."""
+    duplicate = sock.dup()
+    # dup() makes it as Python knows the first one, and one that was handed over passes for
+    # blocking.
+    duplicate.setblocking(False)
+    return duplicate
 
 
 def _state(answer: Callable[[Exchange], None]) -> ServiceState:

@@ -75,6 +75,13 @@ class Totals:
                 merge(total.setdefault(name, {}), series, self._families[name].merge)
         return total
 
+    def series(self, family: Family) -> Series:
+        """The sums of one family."""
+        found: Series = {}
+        for snapshot in (self._ended, *self._last.values()):
+            merge(found, snapshot.get(family.name, {}), family.merge)
+        return found
+
     # -- an upgrade ----------------------------------------------------------------------------
 
     def save(self) -> tuple[Wire, dict[int, Wire]]:

@@ -1,13 +1,26 @@
 """The supervisor as its admin listener sees it. Imported only if there is one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Mapping, Set
+from typing import Protocol
 
 from ..admin.health import HealthFacts, PoolHealth
 from ..control.status import StatusReport
+from ..metrics.exposed import ExposedFamily
 from ..settings import AdminSettings
 from .fleet.controller import FleetController
 from .generations import Generations, Plan
-from .status_builder import StatusBuilder
+
+
+class ShownInstance(Protocol):
+    """The part of the supervisor that is shown."""
+
+    async def status(self) -> StatusReport: ...
+
+    async def families(self) -> Iterable[ExposedFamily]: ...
+
+    def usable_pools(self) -> Set[str]: ...
+
+    def oldest_waiters(self) -> Mapping[str, float]: ...
 
 
 class AdminView:
@@ -15,21 +28,18 @@ class AdminView:
 
     def __init__(
         self,
+        instance: ShownInstance,
         plan: Plan,
         generations: Generations,
         controller: FleetController,
-        status_builder: StatusBuilder,
-        status: Callable[[], Awaitable[StatusReport]],
         *,
         has_been_ready: bool,
     ) -> None:
-        """`status` makes the status report. `has_been_ready`: the instance was, before an
-        upgrade."""
+        """`has_been_ready`: the instance was, before an upgrade."""
+        self._instance = instance
         self._plan = plan
         self._generations = generations
         self._controller = controller
-        self._status_builder = status_builder
-        self._status = status
         self._has_been_ready = has_been_ready
 
     @property
@@ -37,7 +47,10 @@ class AdminView:
         return self._generations.current.admin
 
     async def status(self) -> StatusReport:
-        return await self._status()
+        return await self._instance.status()
+
+    async def families(self) -> Iterable[ExposedFamily]:
+        return await self._instance.families()
 
     def health(self) -> HealthFacts:
         fleet, phase = self._controller.fleet, self._controller.phase
@@ -61,5 +74,8 @@ class AdminView:
             needed = [route.pool for route in config.routes]
         else:
             needed = [pool.name for pool in config.pools]
-        usable = self._status_builder.usable_pools(self._plan, self._controller)
-        return tuple(PoolHealth(name=name, usable=name in usable) for name in dict.fromkeys(needed))
+        usable, waited = self._instance.usable_pools(), self._instance.oldest_waiters()
+        return tuple(
+            PoolHealth(name=name, usable=name in usable, oldest_waiter=waited.get(name, 0.0))
+            for name in dict.fromkeys(needed)
+        )

@@ -14,7 +14,7 @@ import trio
 from ...protocol.supervision.messages import FailedRequest, GatewayMetrics, Vitals
 from ..control.status import MOST_FAILED, ServedCertificate, StatusReport
 from ..metrics.exposed import ExposedFamily, exposed
-from ..metrics.families import LATENCY, SNAPSHOT_AGE, WORKER_CPU, Family
+from ..metrics.families import LATENCY, POOL_QUEUE_OLDEST, SNAPSHOT_AGE, WORKER_CPU, Family
 from ..metrics.snapshot import Labels, Series, Snapshot
 from ..metrics.totals import Totals, merge
 from ..observe.process_log import logger
@@ -25,7 +25,7 @@ from .fleet.events import ReloadEnded
 from .metrics_collection import MetricsCollection, Tell
 from .own_metrics import OwnCounts, present
 from .process.child import ChannelledProcess
-from .traffic import failed, oldest_waiter, traffic
+from .traffic import failed, traffic
 from .upgrade.saved_state import SavedMetrics
 
 COLLECTED_EVERY: Final = 1.0
@@ -155,10 +155,11 @@ class InstanceMetrics:
             ),
         )
 
-    def oldest_waiter(self, pool: str) -> float:
-        """Seconds that the oldest request in the pool's queues had waited when it was last
-        asked."""
-        return oldest_waiter(self._totals.total(), pool)
+    def oldest_waiters(self) -> dict[str, float]:
+        """Pool -> seconds that the oldest request in its queues had waited when the gateways were
+        last asked."""
+        series = self._totals.series(POOL_QUEUE_OLDEST)
+        return {pool: value for (pool,), value in series.items() if not isinstance(value, list)}
 
     async def families(
         self, report: Callable[[], StatusReport], now: Callable[[], float]

@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -196,6 +196,8 @@ class Supervisor:
                 if timer.cancelled_caught:
                     self._do(Tick(), nursery)
             if self._admin is not None:
+                # The listener has duplicates; with these, nobody can connect who is not answered.
+                self._plan.admin.close()
                 await self._admin.end()
             nursery.cancel_scope.cancel()
         return self._code
@@ -206,11 +208,10 @@ class Supervisor:
         from .admin_view import AdminView
 
         view = AdminView(
+            self,
             self._plan,
             self._generations,
             self._controller,
-            self._status_builder,
-            self.status,
             has_been_ready=self._handover is not None,
         )
         self._admin = AdminListener(self._plan.admin, view)
@@ -524,6 +525,14 @@ class Supervisor:
     async def families(self) -> list[ExposedFamily]:
         """All metrics, with counts of this moment as far as gateways answer."""
         return await self._metrics.families(self._report, trio.current_time)
+
+    def usable_pools(self) -> Set[str]:
+        """The pools with a worker that can be given requests."""
+        return self._status_builder.usable_pools(self._plan, self._controller)
+
+    def oldest_waiters(self) -> Mapping[str, float]:
+        """Pool -> seconds that the oldest request in its queues had waited a moment ago."""
+        return self._metrics.oldest_waiters()
 
     def _report(self) -> StatusReport:
         report = self._status_builder.report(

@@ -21,6 +21,8 @@ def failed(question: Question, facts: HealthFacts, limit: float = 10.0) -> list[
         (WELL, [], []),
         (replace(WELL, phase="starting"), [], ["accepting"]),
         (replace(WELL, phase="stopping"), [], ["accepting"]),
+        (replace(WELL, phase="starting", pools=BROKEN), [], ["accepting", "pool api"]),
+        (replace(WELL, phase="stopping", pools=BROKEN), [], ["accepting"]),
         (replace(WELL, phase="ended"), [], ["accepting"]),
         (replace(WELL, accepting=0), [], ["accepting"]),
         (replace(WELL, accepting=None), [], []),

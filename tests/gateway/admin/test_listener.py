@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from propylon.gateway.admin.listener import AdminListener
 from propylon.gateway.control.status import EndedStatus, StatusReport, read_report
 from propylon.gateway.listen.address import Address, TcpAddress, UnixAddress
 from propylon.gateway.listen.sockets import open_listeners
+from propylon.gateway.metrics.exposed import ExposedFamily, Sample
 from propylon.gateway.settings import AdminSettings
 
 TOKEN = "a-token-that-is-long-enough"
@@ -38,6 +41,11 @@ class Instance:
         )
     )
     report: StatusReport = field(default_factory=lambda: StatusReport(phase="serving"))
+    shown: list[ExposedFamily] = field(default_factory=list[ExposedFamily])
+    collections: int = 0
+    """How often the metrics were asked for."""
+    collect: trio.Event | None = None
+    """What a collection waits for."""
     samples: int = 0
     """How often the status was asked for."""
 
@@ -47,6 +55,12 @@ class Instance:
     async def status(self) -> StatusReport:
         self.samples += 1
         return self.report
+
+    async def families(self) -> list[ExposedFamily]:
+        self.collections += 1
+        if self.collect is not None:
+            await self.collect.wait()
+        return self.shown
 
 
 @dataclass
@@ -152,6 +166,49 @@ async def test_the_status_is_compressed_if_the_client_takes_it() -> None:
             assert int((await client.head("/status")).headers["content-length"]) == len(raw)
 
 
+async def test_metrics_come_in_the_format_that_is_asked_for() -> None:
+    sample = Sample("x_total", {"pool": 'a"b\\c\nd'}, 3.0)
+    instance = Instance(shown=[ExposedFamily("x", "counter", "Some.", [sample])])
+    async with running(instance) as there, there.client as client:
+        plain = await client.get("/metrics")
+        assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert 'x_total{pool="a\\"b\\\\c\\nd"} 3.0\n' in plain.text
+        accept = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+        openmetrics = await client.get("/metrics", headers=accept)
+        assert openmetrics.headers["content-type"].startswith("application/openmetrics-text;")
+        assert openmetrics.text.endswith("# EOF\n")
+        assert (await client.head("/metrics")).content == b""
+
+
+async def test_whoever_asks_during_a_collection_gets_what_it_brings() -> None:
+    instance = Instance(collect=trio.Event())
+    async with running(instance) as there:
+        asking = [
+            await there.connect("GET /metrics HTTP/1.1\r\nHost: [::1]\r\n\r\n") for _ in range(20)
+        ]
+        async with there.client as client:  # all else goes on meanwhile
+            assert (await client.get("/readyz")).status_code == 200
+        assert instance.collections == 1
+        await asking.pop().aclose()  # one gives up
+        instance.collect.set()  # type: ignore[union-attr]
+        for stream in asking:
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 OK\r\n")
+            await stream.aclose()
+        async with there.client as client:
+            assert (await client.get("/metrics")).status_code == 200
+        assert instance.collections == 2
+
+
+async def test_what_cannot_be_made_is_a_500_and_harms_nothing_else(caplog, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger("propylon"), "propagate", True)
+    broken = cast("list[ExposedFamily]", [None])
+    async with running(Instance(shown=broken)) as there, there.client as client:
+        response = await client.get("/metrics")
+        assert (response.status_code, "Traceback" in response.text) == (500, False)
+        assert (await client.get("/status")).status_code == 200
+    assert "/metrics could not be answered" in caplog.text
+
+
 async def test_a_token_guards_all_but_health(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(TOKEN)
@@ -159,7 +216,7 @@ async def test_a_token_guards_all_but_health(tmp_path: Path) -> None:
     async with running(instance) as there, there.client as client:
         for name in ("/livez", "/readyz", "/startupz"):
             assert (await client.get(name)).status_code in (200, 503)
-        for name in ("/", "/status", "/events"):
+        for name in ("/", "/status", "/events", "/metrics"):
             response = await client.get(name)
             assert response.status_code == 401
             assert response.headers["www-authenticate"].startswith("Bearer realm=")
@@ -319,8 +376,6 @@ async def test_between_two_periods_clients_wait_and_none_is_refused() -> None:
 async def test_the_log_says_who_can_read_it(
     host: str, token: str, said: str | None, caplog, monkeypatch
 ) -> None:
-    import logging
-
     monkeypatch.setattr(logging.getLogger("propylon"), "propagate", True)
     instance = Instance(AdminSettings(token_file=token))
     async with running(instance, [TcpAddress(host, 0)]):
