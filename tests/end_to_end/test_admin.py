@@ -80,6 +80,15 @@ def test_its_status_is_that_of_the_command(shared: tuple[Propylon, httpx.Client]
     assert ours == theirs
 
 
+def test_its_metrics_count_what_was_served(shared: tuple[Propylon, httpx.Client]) -> None:
+    server, client = shared
+    with server.client() as app:
+        assert app.get("/hello?secret=1").status_code == 200
+    page = client.get("/metrics").text
+    assert re.search(r'^propylon_requests_total{.*pool="default".*} 1\.0$', page, re.M)
+    assert "secret" not in page + client.get("/status").text
+
+
 def test_nothing_can_be_changed_by_it(shared: tuple[Propylon, httpx.Client]) -> None:
     server, client = shared
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
@@ -156,18 +165,38 @@ def test_a_gateway_that_hangs_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_workers_that_hang_make_it_unready_and_leave_it_alive(tmp_path: Path) -> None:
     deploy(tmp_path, "v", in_call="time.sleep(0 if scope['path'] == '/' else 1000)")
-    flags = ("changing:app", "-w", "2", "--heartbeat-timeout", "1", "--no-access-log")
+    flags = ("changing:app", "-w", "2", "--heartbeat-timeout", "2", "--no-access-log")
     with serving(*flags, cwd=tmp_path) as (server, client):
         victims = [socket.create_connection(server.address, DEADLINE) for _ in range(2)]
         for victim in victims:
             victim.sendall(b"POST /block HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
-        wait_for(lambda: client.get("/readyz").status_code == 503, "no worker is ready")
-        assert answer(client, "/readyz") == (503, "[-]pool default: no worker is ready\n")
+        unready = (503, "[-]pool default: no worker is ready\n")
+        wait_for(lambda: answer(client, "/readyz") == unready, "both hang")
         assert client.get("/livez").status_code == 200
         assert client.get("/startupz").status_code == 200
         wait_for(lambda: client.get("/readyz").status_code == 200, "others have taken their place")
         for victim in victims:
             victim.close()
+
+
+@pytest.mark.slow
+def test_a_queue_that_is_too_long_makes_it_unready(tmp_path: Path) -> None:
+    deploy(tmp_path, "v", in_call="await asyncio.sleep(2 * (scope['path'] == '/slow'))")
+    limits = ("--limit-concurrency", "1", "--admin-max-queue-time", "0.5")
+    with serving("changing:app", *limits, "--no-access-log", cwd=tmp_path) as (server, client):
+        asking = [socket.create_connection(server.address, DEADLINE) for _ in range(2)]
+        for one in asking:
+            one.sendall(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+        wait_for(lambda: client.get("/readyz").status_code == 503, "it is overloaded")
+        assert re.fullmatch(
+            r"\[-\]queue of pool default: overloaded, a request has waited [0-9.]+ s for a worker "
+            r"\(--admin-max-queue-time 0.5\)\n",
+            client.get("/readyz").text,
+        )
+        assert client.get("/livez").status_code == 200
+        wait_for(lambda: client.get("/readyz").status_code == 200, "it has caught up")
+        for one in asking:
+            one.close()
 
 
 # -- start, stop, upgrade ----------------------------------------------------------------------

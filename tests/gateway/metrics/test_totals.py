@@ -45,6 +45,7 @@ def test_processes_are_added_up_by_family() -> None:
         "n": {("a",): 7},
         "w": {(): 7},
     }
+    assert {name: of.series(family) for name, family in TABLE.items()} == of.total()
 
 
 def test_a_later_snapshot_takes_the_place_of_the_earlier_one() -> None:
