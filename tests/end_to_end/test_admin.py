@@ -174,7 +174,8 @@ def test_workers_that_hang_make_it_unready_and_leave_it_alive(tmp_path: Path) ->
         wait_for(lambda: answer(client, "/readyz") == unready, "both hang")
         assert client.get("/livez").status_code == 200
         assert client.get("/startupz").status_code == 200
-        wait_for(lambda: client.get("/readyz").status_code == 200, "others have taken their place")
+        wait_for(lambda: client.get("/readyz").status_code == 200, "one has been replaced")
+        settled(server, 2)
         for victim in victims:
             victim.close()
 
