@@ -69,7 +69,8 @@ class Document:
 class Path:
     answer: Answerer
     guarded: bool = True
-    """Whether it asks for the token, if there is one."""
+    """Whether it asks for the token, or, if there is none, for a name that is ours. Health does
+    neither: probes come with any name and no secret, and learn little."""
 
 
 class AdminAnswers:
@@ -104,16 +105,19 @@ class AdminAnswers:
         request = exchange.request
         settings = self._instance.admin_settings
         path = self._paths.get(request.path)
-        if not settings.token_file and not answers_to(request.host, exchange.server, self._names):
-            respond(exchange, MISDIRECTED)
-        elif request.method not in READING:
+        if request.method not in READING:
             respond(exchange, READ_ONLY)
         elif path is None:
             respond(exchange, NOT_FOUND)
-        elif path.guarded and not self._guard.admits(settings.token_file, request.headers):
-            respond(exchange, UNAUTHORIZED)
-        else:
+        elif not path.guarded:
             path.answer(exchange)
+        elif settings.token_file:
+            admitted = self._guard.admits(settings.token_file, request.headers)
+            (path.answer if admitted else _refuse)(exchange)
+        elif answers_to(request.host, exchange.server, self._names):
+            path.answer(exchange)
+        else:
+            respond(exchange, MISDIRECTED)
 
     # -- health --------------------------------------------------------------------------------
 
@@ -176,6 +180,10 @@ class AdminAnswers:
 
     async def _sample(self) -> bytes:
         return event_of("status", status_json(await self._instance.status()))
+
+
+def _refuse(exchange: Exchange) -> None:
+    respond(exchange, UNAUTHORIZED)
 
 
 async def _at_once(document: Document) -> Document:

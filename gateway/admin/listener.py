@@ -52,6 +52,9 @@ ADMIN_SERVE: Final = ServeSettings(
 )
 """A client here is a machine nearby, which needs no time to think."""
 
+KEPT_BY_KERNEL: Final = 131_072
+"""Bytes of an answer that the kernel keeps for a client; Linux doubles it."""
+
 
 class AdminListener:
     def __init__(self, listeners: Listeners, instance: AdminInstance) -> None:
@@ -138,6 +141,9 @@ def _duplicate(sock: socket.socket) -> socket.socket:
     # dup() makes it as Python knows the first one, and one that was handed over passes for
     # blocking.
     duplicate.setblocking(False)
+    # Accepted sockets inherit it. Otherwise the kernel would keep megabytes for each client that
+    # does not read.
+    duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KEPT_BY_KERNEL)
     return duplicate
 
 

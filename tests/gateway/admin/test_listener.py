@@ -4,8 +4,9 @@ import gzip
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ from typing import cast
 import httpx
 import pytest
 import trio
+from propylon.gateway.admin import events
 from propylon.gateway.admin.connections import MOST_ADMIN_CONNECTIONS
 from propylon.gateway.admin.events import MOST_VIEWERS
 from propylon.gateway.admin.health import HealthFacts, PoolHealth
@@ -231,9 +233,11 @@ async def test_a_token_guards_all_but_health(tmp_path: Path) -> None:
 
 async def test_a_web_page_cannot_read_it_by_a_name_of_its_own() -> None:
     async with running() as there, there.client as client:
-        for name in ("/livez", "/status", "/", "/none"):
+        for name in ("/status", "/metrics", "/events", "/"):
             response = await client.get(name, headers={"host": "attacker.example:9100"})
             assert response.status_code == 421
+        probe = await client.get("/livez", headers={"host": "any.name.example"})
+        assert probe.text == "ok\n"  # of a proxy on this machine, perhaps
         for host in ("localhost", "[::1]:9", f"{socket.gethostname()}:1", "127.0.0.1:9"):
             assert (await client.get("/status", headers={"host": host})).status_code == 200
 
@@ -262,6 +266,53 @@ async def next_event(stream: trio.SocketStream, known: bytes = b"") -> tuple[byt
     return event, rest
 
 
+@pytest.fixture
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "SAMPLE_EVERY", 0.05)
+
+
+@pytest.mark.usefixtures("_often")
+async def test_a_viewer_that_does_not_read_is_skipped_and_holds_nobody_up() -> None:
+    instance = Instance()
+    async with running(instance) as there:
+        slow, fast = [
+            await there.connect("GET /events HTTP/1.1\r\nHost: [::1]\r\n\r\n") for _ in range(2)
+        ]
+        _, rest = await next_event(fast)
+        instance.report = StatusReport(run_dir="x" * 3_000_000)
+        with memory_growth() as growth:
+            before = instance.samples
+            while instance.samples < before + 10:  # 30 MB for each of them
+                _, rest = await next_event(fast, rest)
+        assert growth.peak < 25_000_000
+        instance.report = StatusReport(phase="the newest")
+        received, event, rest = 0, b"", b""
+        while b"the newest" not in event:
+            event, rest = await next_event(slow, rest)
+            received += 1
+        assert received <= 4  # of a dozen: what was under way when it stopped to read
+        await slow.aclose()
+        await fast.aclose()
+
+
+@dataclass
+class Growth:
+    peak: int = 0
+
+
+@contextmanager
+def memory_growth() -> Iterator[Growth]:
+    """The most memory that Python has had in the block, beyond what it had before."""
+    growth = Growth()
+    tracemalloc.start()
+    try:
+        yield growth
+        growth.peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("_often")
 async def test_events_come_from_one_sampling_and_end_with_the_listener() -> None:
     async with running() as there:
         assert there.instance.samples == 0
