@@ -81,6 +81,27 @@ def test_queue_app_and_total_are_apart() -> None:
     assert histogram(count, "request_duration") == (7.0, {10.0: 1})
 
 
+def test_plain_exchanges_and_others_are_one_series() -> None:
+    """A worker was free at once and the response came whole, or it came in pieces; in any order."""
+    count = RequestCounters(POOLS)
+    for number in range(10):
+        exchange = opened(count)
+        exchange.connect(FakeSource(), 100.0)
+        exchange.count_received(3)
+        if number % 3:
+            exchange.complete(200, (), 7, 100.25)
+        else:
+            exchange.begin_response(200, (), 100.25)
+            exchange.count_sent(7)
+            exchange.end(101.25)
+    assert of(count, "requests_total") == {("site", "/", "GET", "200", "ok"): 10}
+    assert histogram(count, "request_queue") == (0.0, {0.001: 10})
+    assert histogram(count, "request_app") == (2.5, {0.25: 10})
+    assert histogram(count, "request_duration") == (6.5, {0.25: 6, 2.5: 4})
+    assert of(count, "request_body_bytes_total") == {("site", "/"): 30}
+    assert of(count, "response_body_bytes_total") == {("site", "/"): 70}
+
+
 def test_a_retry_is_no_time_in_the_queue() -> None:
     count = RequestCounters(POOLS)
     exchange = opened(count)
@@ -180,6 +201,7 @@ def test_the_number_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found) == 8
     assert found["site", "other", "other", "other", "other"] == 2 * 93
     assert len(count._add) == 7
+    assert len(count._plain) == 7
     assert sum(float(str(each)) for each in of(count, "response_body_bytes_total").values()) == 200
 
 
