@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from logging import getLogger
 from time import time
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -43,6 +44,9 @@ from .serve.tls_handshake import Handshakes
 from .settings import GatewaySettings, ListenerSettings, ServeSettings
 from .tls.certificates import Certificates
 from .transport.poller import Poller
+
+if TYPE_CHECKING:
+    from .trace.tracer import Tracer
 
 log = getLogger("propylon.gateway")
 
@@ -87,7 +91,11 @@ async def run_gateway(
     if settings.metrics:
         failures = Failures()
         requests = RequestCounters(_pools_of_routes(settings), failures.add)
-    at_end = tuple(each.ended for each in (access_log, requests) if each is not None)
+    tracer = _begin_tracing(settings)
+    observers = Observers(
+        at_start=() if tracer is None else (tracer.opened,),
+        at_end=tuple(each.ended for each in (access_log, requests, tracer) if each is not None),
+    )
     worker_listeners = {
         name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"))
         for name in pools
@@ -110,7 +118,7 @@ async def run_gateway(
             answer=_with_redirect(router.answer, settings, sockets),
             poller=poller,
             request_ids=_request_ids(settings),
-            observers=Observers(at_end=at_end),
+            observers=observers,
         )
         owner.state = state
         tls: Handshakes | None = None
@@ -154,6 +162,8 @@ async def run_gateway(
             if any(pool.members for pool in pools.values()):
                 with trio.move_on_after(WORKERS_LEAVE):
                     await owner.workers_left.wait()
+            if tracer is not None:
+                await trio.to_thread.run_sync(tracer.close, abandon_on_cancel=True)
         finally:
             background.cancel_scope.cancel()
             if access_log is not None:
@@ -271,6 +281,15 @@ def _open_access_log(settings: GatewaySettings) -> AccessLog | None:
         if path
         else None
     )
+
+
+def _begin_tracing(settings: GatewaySettings) -> "Tracer | None":
+    """Begins to trace, if that is wanted. Raises ValueError if it cannot."""
+    if settings.trace.export == "off":
+        return None
+    from .trace.tracer import begin_tracing  # OpenTelemetry is an extra
+
+    return begin_tracing(settings.gateway)
 
 
 def _listener(

@@ -207,6 +207,13 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSettings:
+    """Room `trace`: what becomes of traces. All else about them is in OTEL_* variables."""
+
+    export: Literal["off", "otlp"] = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
     """Everything that one gateway process is told when it starts."""
 
@@ -231,3 +238,4 @@ class GatewaySettings:
     tls: TlsSettings = TlsSettings()
     metrics: bool = True
     """Whether it counts exchanges. What is under way it reports in any case."""
+    trace: TraceSettings = TraceSettings()

@@ -53,6 +53,7 @@ def gateway_settings(
         log=config.log,
         tls=config.tls,
         metrics=config.metrics,
+        trace=config.trace,
     )
 
 

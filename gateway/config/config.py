@@ -12,6 +12,7 @@ from ..settings import (
     RouteSettings,
     ServeSettings,
     TlsSettings,
+    TraceSettings,
     TrustSettings,
     WebSocketSettings,
 )
@@ -85,6 +86,7 @@ class Config:
     tls: TlsSettings
     metrics: bool = True
     """Whether gateways count requests."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
     reload: ReloadConfig | None = None
     admin_addresses: tuple[Address, ...] = ()
     """Where the admin listener listens; () means that there is none."""

@@ -16,6 +16,8 @@ from .values import GREENLET_THREADS, GREENLETS, WORKER_CLASSES
 
 _THREADS: Final = {"sync": 1} | dict.fromkeys(GREENLETS, GREENLET_THREADS)
 """gunicorn's worker class -> the number of threads that it stands for."""
+OTEL_PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+"""What propylon[otel] installs."""
 
 
 def apply_worker_class(options: Options, found: Sources) -> Options:
@@ -63,6 +65,7 @@ def check(
         faults.append(Fault(origin, f"{problem}: see timeout-graceful-shutdown"))
     if verb in GATEWAY_SIDE:
         faults += _check_head_limits(options, found)
+        faults += _check_traces(options, found)
     if verb in WORKER_SIDE:
         faults += _check_apps(verb, options, found, pools)
         faults += _check_app_beside_pools(options, found, pools, file)
@@ -154,6 +157,21 @@ def _check_app_beside_pools(
         "leave it out, or name another file by -c"
     )
     return [Fault(given.origin, problem)]
+
+
+def _check_traces(options: Options, found: Sources) -> list[Fault]:
+    if options.traces == "off" or _are_there(*OTEL_PACKAGES):
+        return []
+    problem = "it needs OpenTelemetry's packages: pip install 'propylon[otel]'"
+    return [Fault(found["traces"].origin, problem)]
+
+
+def _are_there(*packages: str) -> bool:
+    """Whether all of the packages are installed."""
+    try:
+        return all(find_spec(name) is not None for name in packages)
+    except ImportError:  # a package above one of them is missing
+        return False
 
 
 def _check_reload(options: Options, found: Sources) -> list[Fault]:

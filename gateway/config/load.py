@@ -16,6 +16,7 @@ from ..settings import (
     LogSettings,
     RouteSettings,
     ServeSettings,
+    TraceSettings,
     TrustSettings,
     WebSocketSettings,
 )
@@ -239,6 +240,7 @@ def _config(
             max_queue_time=options.admin_max_queue_time,
         ),
         metrics=options.metrics,
+        trace=TraceSettings(export=options.traces),
         reload=ReloadConfig(
             dirs=reload_dirs, include=options.reload_include, exclude=options.reload_exclude
         )

@@ -733,6 +733,13 @@ class Options:
         metavar="FILE",
         read=check_log_config,
     )
+    traces: Literal["off", "otlp"] = option(
+        "off",
+        "Send a trace of each request by OTLP, as OTEL_* variables say; needs propylon[otel].",
+        section="log",
+        verbs=GATEWAY_SIDE,
+        example="otlp",
+    )
     use_colors: bool | None = option(
         None,
         "Colours in the log, or none, whatever NO_COLOR, FORCE_COLOR and the terminal suggest.",

@@ -27,7 +27,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from ...protocol.messages import Address, Pairs
 from .endpoint import NOWHERE, Endpoint
-from .trace_context import TraceParent
+from .trace_context import TRACEPARENT, TraceParent
 
 log = getLogger("propylon.gateway")
 
@@ -37,7 +37,8 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE
 
 class Request:
     """The request of a client. It is immutable once the trust policy has read its forwarded fields
-    and it has an id. `headers` are those meant for the app."""
+    and it has an id, but for its `traceparent`, which names the span that asks. `headers` are those
+    meant for the app."""
 
     __slots__ = (
         "content_length",
@@ -89,6 +90,15 @@ class Request:
     def carry(self, field: tuple[bytes, bytes]) -> None:
         """Carries a field of ours to the app, behind the client's."""
         self.headers += (field,)
+
+    def is_asked_by(self, traceparent: bytes) -> None:
+        """Replaces the `traceparent` that the app is to get."""
+        others = self.headers
+        for name, _ in others:
+            if name == TRACEPARENT:
+                others = tuple([pair for pair in others if pair[0] != TRACEPARENT])
+                break
+        self.headers = (*others, (TRACEPARENT, traceparent))
 
 
 class Account(NamedTuple):
@@ -228,6 +238,15 @@ class WebSocketSink(Protocol):
         ...
 
 
+class Trace(Protocol):
+    """What records an exchange as spans of a trace."""
+
+    def begin_attempt(self, exchange: "Exchange", now: float) -> None:
+        """Notes that the exchange gets a source, at a retry another one, and makes the request that
+        source's: the app that it asks continues the trace from a span of this attempt."""
+        ...
+
+
 class Between(Protocol):
     """What stands between source and sink: a sink for the one and a source for the other."""
 
@@ -297,6 +316,7 @@ class Exchange:
         "source",
         "started",
         "status",
+        "trace",
         "trace_id",
         "uploader",
         "websocket",
@@ -348,6 +368,8 @@ class Exchange:
         """What names this request in every log, here and in the app; "" without request ids."""
         self.trace_id = "" if request.trace_parent is None else request.trace_parent.trace_id
         """The trace that the request belongs to, as 32 hex digits; "" if it belongs to none."""
+        self.trace: Trace | None = None
+        """What records the exchange; None if its trace is not recorded here."""
         self.route = ""
         """The route that it took, as the configuration has it; "" if it took none."""
         self.end_code = ""
@@ -378,6 +400,10 @@ class Exchange:
         """Names the request."""
         self.request_id = request_id
 
+    def join_trace(self, trace_id: str, trace: Trace | None) -> None:
+        """Makes the exchange a part of the trace; `trace` records it, unless it is None."""
+        self.trace_id, self.trace = trace_id, trace
+
     def take_route(self, route: str) -> None:
         """Notes the route that it takes."""
         self.route = route
@@ -391,6 +417,8 @@ class Exchange:
     def connect(self, source: Source, now: float) -> None:
         """Makes `source` the source of the response; at a retry it is another one. Filters stay in
         their place. The source begins at once, unless it says that the exchange waits."""
+        if self.trace is not None:
+            self.trace.begin_attempt(self, now)
         self.queued = self.queued or now
         self.started = now
         if self._between is None:

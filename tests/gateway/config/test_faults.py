@@ -1,5 +1,6 @@
 """Every fault is a sentence with its place, and all of them come at once."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -283,4 +284,12 @@ def test_worker_names_a_pool_that_is_not_there() -> None:
     toml = '[[pools]]\nname="web"\napp="a:app"\n'
     assert faults({"app": None, "pool": "wed", "run_dir": "/r"}, toml=toml, verb="worker") == [
         "--pool: found 'wed', which is none of the [[pools]]; did you mean web?"
+    ]
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"])
+def test_traces_need_an_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert faults({"traces": "otlp"}) == [
+        "--traces: it needs OpenTelemetry's packages: pip install 'propylon[otel]'"
     ]

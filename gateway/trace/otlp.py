@@ -1,0 +1,138 @@
+"""The adapter of OpenTelemetry: spans go out by OTLP, as protobuf over HTTP.
+
+The packages are an extra, propylon[otel], and are imported only if traces are on. They are used in
+the thread that exports, and never by a request. Their exporter reads OTEL_EXPORTER_OTLP_* and
+retries; what it logs is kept for the one line a minute of `export_queue`.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, Final
+
+from .spans import SCHEMA, Span
+
+NEEDED: Final = "propylon[otel]"
+MOST_ANSWER: Final = 65_536
+"""Bytes of a collector's answer that are read."""
+_MOST_SAID: Final = 300
+"""Characters of what the exporter says that are shown."""
+
+
+class LastLine(logging.Handler):
+    """Keeps what a library has logged last."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._text = record.getMessage()
+
+    def take(self) -> str:
+        """Returns the last line, in printable ASCII: a collector may have written a part of it."""
+        text, self._text = self._text, ""
+        return ascii(text)[1:-1][:_MOST_SAID]
+
+
+class OtlpExporter:
+    """Sends spans to a collector."""
+
+    def __init__(self, gateway: int) -> None:
+        """`gateway` is the number of this gateway process. Raises ValueError if the packages are
+        not there, or do not take what the environment says."""
+        try:
+            self._trace: Any = import_module("opentelemetry.trace")
+            self._sdk: Any = import_module("opentelemetry.sdk.trace")
+            resources: Any = import_module("opentelemetry.sdk.resources")
+            scopes: Any = import_module("opentelemetry.sdk.util.instrumentation")
+            otlp: Any = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        except ImportError as error:
+            raise ValueError(
+                f"--traces otlp needs more packages ({error}): pip install '{NEEDED}'"
+            ) from None
+        self._last_line = LastLine()
+        logging.getLogger("opentelemetry").addHandler(self._last_line)
+        self._exporter = otlp.OTLPSpanExporter(session=bounded_session())
+        self._resource = resources.Resource.create(_own_resource(gateway))
+        self._scope = scopes.InstrumentationScope("propylon", version("propylon"), SCHEMA)
+        self._kinds: dict[str, Any] = {
+            "server": self._trace.SpanKind.SERVER,
+            "internal": self._trace.SpanKind.INTERNAL,
+            "client": self._trace.SpanKind.CLIENT,
+        }
+
+    def export(self, spans: Iterable[Span]) -> str:
+        """Sends spans, and waits for the collector's answer. Returns "", or why it has failed."""
+        result = self._exporter.export([self._readable(span) for span in spans])
+        said = self._last_line.take()
+        return "" if result.name == "SUCCESS" else said or "the collector did not take it"
+
+    def stop(self) -> None:
+        """Ends an export that waits for its next attempt."""
+        self._exporter.shutdown()
+
+    def _readable(self, span: Span) -> Any:
+        trace = self._trace
+        trace_id = int(span.trace_id, 16)
+        flags = trace.TraceFlags(span.flags)
+        state = trace.TraceState.from_header([span.state.decode("ascii")]) if span.state else None
+        parent = None
+        if span.parent_id:
+            parent = trace.SpanContext(
+                trace_id, int(span.parent_id, 16), span.parent_is_remote, flags, state
+            )
+        return self._sdk.ReadableSpan(
+            span.name,
+            trace.SpanContext(trace_id, int(span.span_id, 16), False, flags, state),
+            parent,
+            self._resource,
+            span.attributes,
+            kind=self._kinds[span.kind],
+            status=trace.Status(trace.StatusCode.ERROR, span.reason or None)
+            if span.failed
+            else trace.Status(),
+            start_time=span.started,
+            end_time=span.ended,
+            instrumentation_scope=self._scope,
+        )
+
+
+def _own_resource(gateway: int) -> dict[str, str | int]:
+    """What is said of this process, besides what OTEL_RESOURCE_ATTRIBUTES says."""
+    found: dict[str, str | int] = {
+        "service.instance.id": f"{os.uname().nodename}-{os.getpid()}",
+        "process.pid": os.getpid(),
+        "propylon.gateway": gateway,
+    }
+    named = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    for name in [name for name in found if f"{name}=" in named]:
+        del found[name]
+    if "OTEL_SERVICE_NAME" not in os.environ and "service.name=" not in named:
+        found["service.name"] = "propylon"
+    return found
+
+
+def bounded_session() -> Any:
+    """A session of `requests` that follows no redirect and reads a bounded answer: a collector is
+    told much and has little to say."""
+    requests: Any = import_module("requests")
+
+    class BoundedResponse(requests.Response):
+        def __init__(self, whole: Any) -> None:
+            requests.Response.__init__(self)
+            self.__dict__.update(whole.__dict__)
+            self._content = next(whole.iter_content(MOST_ANSWER), b"")
+            self.close()
+
+    class BoundedSession(requests.Session):
+        def request(self, *arguments: Any, **options: Any) -> Any:
+            options |= {"stream": True, "allow_redirects": False}
+            answer = BoundedResponse(requests.Session.request(self, *arguments, **options))
+            if answer.is_redirect:  # the exporter would take it for a success
+                raise requests.exceptions.TooManyRedirects("the collector is elsewhere")
+            return answer
+
+    return BoundedSession()
