@@ -14,6 +14,7 @@ from propylon.protocol.messages import (
     CONFIRM_START,
     END,
     HOLD_BODY,
+    IDENTIFIED,
     MAX_BODY,
     REFUSED,
     RESET,
@@ -80,6 +81,17 @@ def test_the_scope_holds_plain_values(asgi: GatewayPeer) -> None:
     found = eval(asgi.get("/anything").body)
     assert json.loads(json.dumps(found["extensions"])) == {"propylon.shutdown": {}}
     assert pickle.loads(pickle.dumps(found)) == copy.deepcopy(found) == found
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_request_s_id(asgi: GatewayPeer, method: str) -> None:
+    """A worker knows the field by OPEN's flag and not by its name."""
+    about = scope(method, headers=[(b"x-request-id", b"a client's"), (b"x-trace", b"0193-a")])
+    assert "propylon.request_id" not in eval(asgi.call(about).body)
+    found = eval(asgi.call(about, flags=IDENTIFIED).body)
+    assert found["propylon.request_id"] == "0193-a"
+    assert found["headers"] == list(about[7])
+    assert asgi.call(scope(headers=[]), flags=IDENTIFIED).status == 200
 
 
 def test_state_is_copied_for_every_call(asgi: GatewayPeer) -> None:

@@ -14,6 +14,7 @@ from propylon.protocol.messages import (
     CONFIRM_START,
     EVENT,
     HOLD_BODY,
+    IDENTIFIED,
     MAX_BODY,
     REASON,
     RESPONSE,
@@ -31,6 +32,13 @@ def sized(path: str, length: int) -> Scope:
 
 
 # -- the environ -------------------------------------------------------------------------------
+
+
+def test_the_request_s_id(wsgi: GatewayPeer) -> None:
+    about = scope(headers=[(b"host", b"h"), (b"x-trace", b"0193-a")])
+    assert "propylon.request_id" not in wsgi.call(about).json
+    found = wsgi.call(about, flags=IDENTIFIED).json
+    assert (found["propylon.request_id"], found["HTTP_X_TRACE"]) == ("0193-a", "0193-a")
 
 
 def test_the_environ(wsgi: GatewayPeer) -> None:
