@@ -132,12 +132,13 @@ def is_socket(folder: int, name: str) -> bool:
         return False
 
 
-def bind_socket(path: str, mode: int) -> socket.socket:
+def bind_socket(path: str, mode: int, users: Collection[int] = ()) -> socket.socket:
     """Binds a Unix socket, with this mode and the group of its directory, and replaces what is at
-    the path. It does not listen yet. Raises OSError, and Untrusted if the directory is not safe."""
+    the path. It does not listen yet. The directory may also belong to one of `users`. Raises
+    OSError, and Untrusted if the directory is not safe."""
     folder = _folder_of(path)
     try:
-        _check(os.fstat(folder), None, Policy(shared=True))
+        _check(os.fstat(folder), None, Policy(users, shared=True))
         name = os.path.basename(path)
         _unlink(folder, name)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -202,18 +203,29 @@ def _unlink(folder: int, name: str) -> None:
 
 
 def _settle(folder: int, name: str, mode: int) -> None:
-    """Gives a new socket its group and mode, whatever a default ACL (acl(5)) has set. Raises
-    Untrusted if the socket is not in the directory that was checked."""
-    if not is_socket(folder, name):
-        raise Untrusted("was replaced while a socket was made in it")
-    group = os.fstat(folder).st_gid
-    if os.lstat(name, dir_fd=folder).st_gid != group:
-        try:
-            os.chown(name, -1, group, dir_fd=folder, follow_symlinks=False)
-        except PermissionError:
-            pass  # a group that we are not in; then no process of ours needs it
-    if stat.S_IMODE(os.lstat(name, dir_fd=folder).st_mode) != mode:
-        os.chmod(name, mode, dir_fd=folder)
+    """Gives a new socket its group and mode, whatever a default ACL (acl(5)) has set. Whoever owns
+    the directory may put another file there at any moment, so both are changed by a descriptor of
+    the very file that was looked at. Raises Untrusted if it is not the socket that was made."""
+    try:
+        fd = os.open(name, _STEP, dir_fd=folder)
+    except FileNotFoundError:
+        raise Untrusted("was replaced while a socket was made in it") from None
+    try:
+        status = os.fstat(fd)
+        ours = status.st_uid == os.geteuid() and status.st_nlink == 1
+        if not stat.S_ISSOCK(status.st_mode) or not ours:
+            raise Untrusted("was replaced while a socket was made in it")
+        here = f"/proc/self/fd/{fd}"  # chmod(2) takes no descriptor of a path
+        group = os.fstat(folder).st_gid
+        if status.st_gid != group:
+            try:
+                os.chown(here, -1, group)
+            except PermissionError:
+                pass  # a group that we are not in; then no process of ours needs it
+        if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+            os.chmod(here, mode)
+    finally:
+        os.close(fd)
 
 
 # -- one step ------------------------------------------------------------------------------------

@@ -333,14 +333,15 @@ def _remove_dead_sockets(folder: int, path: str) -> None:
     """Removes control sockets that killed instances of workers have left behind. Their names are
     random, so no later instance would replace them."""
     for name in _control_sockets(folder):
-        if name != CONTROL and _is_dead(os.path.join(path, name)):
+        if name != CONTROL and is_dead(os.path.join(path, name)):
             try:
                 os.unlink(name, dir_fd=folder)
             except OSError:
                 pass  # it belongs to another user
 
 
-def _is_dead(path: str) -> bool:
+def is_dead(path: str) -> bool:
+    """Whether nobody listens at a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -7,5 +7,6 @@ the text.
 
 Reading order: `families` (the table of all that is counted) -> `snapshot` (what travels) ->
 `failures`, `counters`, `measures` (one gateway process) -> `totals` (one sum of many processes) ->
-`exposed` (what is shown) -> `exposition` (as a text), `quantiles` (as an estimate), `outcomes`.
+`exposed` (what is shown) -> `exposition` (as a text), `quantiles` (as an estimate), `outcomes` ->
+`app_snapshot`, `app_worker`, `app_merge` (what the apps count themselves).
 """

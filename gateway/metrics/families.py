@@ -305,7 +305,7 @@ APP_METRICS_AGE: Final = Family(
 APP_METRICS_DROPPED: Final = Family(
     "propylon_app_metrics_dropped_total",
     "counter",
-    "Series of apps that were left out, by reason.",
+    "Families of apps that were left out, by reason; one counts at each scrape.",
     ("pool", "reason"),
 )
 SCRAPES: Final = Family(

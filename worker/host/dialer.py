@@ -49,13 +49,13 @@ class DialPlan:
         self._backoff.pop(path, None)
 
 
-def sockets_in(directory: Path) -> list[str]:
+def sockets_in(directory: Path, suffix: str = ".sock") -> list[str]:
     try:
         with os.scandir(directory) as entries:
             return sorted(
                 entry.path
                 for entry in entries
-                if entry.name.endswith(".sock") and not entry.is_symlink()
+                if entry.name.endswith(suffix) and not entry.is_symlink()
             )
     except OSError:  # the directory is not there yet: the gateway makes it
         return []

@@ -26,6 +26,7 @@ from ..process.app_children import end_if_child, handle, when_forked
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .abandoned_calls import AbandonedCalls
+from .app_metrics import AppMetrics
 from .dialer import DialPlan, connect
 from .link_session import HostedCall, LinkSession
 from .recycle import RecyclePlan
@@ -112,6 +113,7 @@ class Host(ABC):
         self._forbidden: set[str] = set()
         """Gateways that the worker may not link to, which was logged."""
         self._lag = LagMeter()
+        self._app_metrics = AppMetrics(settings)
 
     # -- what the kinds of host add ----------------------------------------------------------
 
@@ -213,12 +215,14 @@ class Host(ABC):
         self._sweep(now)
         if self.state == "serving":
             self._dial(now)
+            self._app_metrics.look(now)
             delay = TICK
         elif self._has_stopped(now):
             self.state = "stopped"
             for session in list(self.sessions.values()):
                 session.finish(BYE_NORMAL, "the worker stops")
                 session.close()
+            self._app_metrics.finish()
             return None
         else:
             delay = STOPPING_TICK
