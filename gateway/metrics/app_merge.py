@@ -24,7 +24,7 @@ a gauge was set; for `mostrecent` it counts when a new value was first seen.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...protocol.app_metrics import Introduction
 from .app_snapshot import SUMMED, AppShape, FamilyShape, SeriesKey, bound_of
@@ -453,9 +453,10 @@ class AppMerge:
             room -= saved[name]["size"]
         return saved
 
-    def restore(self, saved: Mapping[str, Any], now: float) -> None:
+    def restore(self, saved: Any, now: float) -> None:
         """Takes over what `save` has returned. What is not understood is left out."""
-        for name, told in saved.items():
+        pools = cast("dict[str, Any]", saved) if isinstance(saved, dict) else {}
+        for name, told in pools.items():
             pool = PoolMetrics(name)
             try:
                 pool.restore(told, now)

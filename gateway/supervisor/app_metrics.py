@@ -12,7 +12,7 @@ process does.
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Literal
@@ -135,15 +135,15 @@ class AppMetrics:
         """Returns what newer code takes over, as JSON has it."""
         return self._merge.save()
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Any) -> None:
         """Takes over what older code has saved. To be called before `run`."""
         self._merge.restore(saved, monotonic())
 
     # -- listening ---------------------------------------------------------------------------
 
     def _look(self, nursery: trio.Nursery) -> None:
-        pools = set(self._pools())
-        for gone in self._listeners.keys() - pools:
+        pools = list(self._pools())
+        for gone in self._listeners.keys() - set(pools):
             self._listeners.pop(gone).close()
             self._merge.drop(gone)
         for name in pools:
@@ -151,6 +151,7 @@ class AppMetrics:
             if listener is None:
                 path = os.path.join(self._run_dir, name, f"{self._name}{SOCKET_SUFFIX}")
                 listener = self._listeners[name] = _Listener(path, self._owner)
+                self._merge.pool(name)  # of two types the first pool's is shown, in this order
             if listener.open():
                 nursery.start_soon(self._accept, name, listener.sock, nursery)
 

@@ -88,6 +88,7 @@ from .upgrade.saved_state import Handover
 
 if TYPE_CHECKING:
     from ..admin.listener import AdminListener
+    from .app_metrics import AppMetrics
 
 LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 STOP_SAYS_AFTER: Final = 2.0
@@ -133,6 +134,7 @@ class Supervisor:
             plan.control_socket, self._operations.carry_out, handover.control if handover else None
         )
         self._admin: AdminListener | None = None
+        self._app_metrics: AppMetrics | None = None
         self._launcher: Launcher
         self._processes: dict[int, ChannelledProcess] = {}
         self._metrics = InstanceMetrics(
@@ -178,6 +180,7 @@ class Supervisor:
             if self._plan.admin.items:
                 nursery.start_soon(self._open_admin().run)
                 nursery.start_soon(self._metrics.collect_for_ever)
+                nursery.start_soon(self._open_app_metrics().run)
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
@@ -216,6 +219,23 @@ class Supervisor:
         )
         self._admin = AdminListener(self._plan.admin, view)
         return self._admin
+
+    def _open_app_metrics(self) -> "AppMetrics":
+        # Imported here: without an admin listener nobody asks what apps count.
+        from .app_metrics import AppMetrics
+
+        identity = self._generations.current.identity
+        self._app_metrics = AppMetrics(
+            self._plan.control_socket,
+            lambda: [pool.name for pool in self._generations.current.pools],
+            knows=self._controller.fleet.processes.__contains__,
+            only_own=not self._plan.gateways,
+            owner=None if identity is None else identity.uid,
+        )
+        if self._handover is not None:
+            self._app_metrics.restore(self._handover.app_metrics)
+        self._metrics.add(self._app_metrics.families)
+        return self._app_metrics
 
     def _next_tick(self) -> float:
         tick = self._controller.next_tick
@@ -282,6 +302,7 @@ class Supervisor:
             now=trio.current_time(),
             began=self._status_builder.began,
             metrics=self._metrics.save(),
+            app_metrics={} if self._app_metrics is None else self._app_metrics.save(),
         )
 
     async def _exec_if_due(self) -> None:
@@ -383,6 +404,8 @@ class Supervisor:
                 await self._stopping.wait()
         del self._processes[child]
         self._metrics.ended(child)
+        if self._app_metrics is not None:
+            self._app_metrics.ended(child)
         self._logs_moved.discard(child)
         self._reopening.process_ended(child)
         if replica_id.kind == "worker":

@@ -3,7 +3,7 @@ first act of the new code.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ..fleet.controller import FleetController
 from ..fleet.events import ProcessRecord, ReplicaId, read_recycle_kind
@@ -37,6 +37,7 @@ def save(
     now: float,
     began: float,
     metrics: SavedMetrics,
+    app_metrics: dict[str, Any],
 ) -> Handover:
     fleet = controller.fleet
     return Handover(
@@ -54,6 +55,7 @@ def save(
         admin=save_listeners(plan.admin),
         uptime=now - began,
         metrics=metrics,
+        app_metrics=app_metrics,
         children=[
             saved_child(
                 process,

@@ -103,6 +103,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     children: list[SavedChild]
     uptime: float
     metrics: SavedMetrics = SavedMetrics()
+    app_metrics: Any = {}
+    """What the apps have counted, as `metrics.app_merge` saves it; read with the same care."""
 
 
 def save_listeners(listeners: Listeners) -> list[SavedListener]:

@@ -279,8 +279,10 @@ def test_what_is_saved_is_taken_over() -> None:
     assert two.series()["h_count"] == 9
 
 
-@pytest.mark.parametrize("saved", [{"default": 7}, {"default": {}}, {"default": {"kept": [[1]]}}])
-def test_what_other_code_has_saved_is_left_out(saved: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "saved", [7, {"default": 7}, {"default": {}}, {"default": {"kept": [[1]]}}]
+)
+def test_what_other_code_has_saved_is_left_out(saved: object) -> None:
     merge = AppMerge()
     merge.restore(saved, 0.0)
     assert not merge.families(0.0)
