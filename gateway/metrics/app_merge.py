@@ -16,6 +16,11 @@ gone back; what it had counted before is kept in the same way. A series that is 
 with its old value (a registry at its limit leaves families out), or begin anew; so its last value
 is remembered with the worker (`_absent`) until that is known.
 
+One trap is left: 0.1 + 0.7 + 0.3 and 0.1 + 0.3 + 0.7 differ in their last bit as floating-point
+numbers, so a sum could fall when a count only moves from a worker into `_kept`. So what is kept is
+exact, as a list of numbers that overlap in no bit (Shewchuk 1997, as `math.fsum` has it inside),
+and all sums are made by `math.fsum`, which rounds once: what is never lower is never rounded lower.
+
 Gauges are a different matter: they say how something is now, so only the workers that are there
 count. What several values become is the app's choice. The registry of one process does not say when
 a gauge was set; for `mostrecent` it counts when a new value was first seen.
@@ -23,12 +28,12 @@ a gauge was set; for `mostrecent` it counts when a new value was first seen.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import fsum, inf
 from typing import Any, Final, cast
 
 from ...protocol.app_metrics import Introduction
 from .app_snapshot import SUMMED, AppShape, FamilyShape, SeriesKey, bound_of
-from .app_worker import AppWorker, Sums
+from .app_worker import AppWorker
 from .exposed import ExposedFamily, Sample, exposed
 from .families import APP_METRICS_AGE, APP_METRICS_DROPPED
 from .snapshot import Series
@@ -72,7 +77,7 @@ class PoolMetrics:
         """By the text that a process has chosen, in the order of their coming."""
         self._size = 0
         """Samples of all workers."""
-        self._kept: Sums = {}
+        self._kept: dict[SeriesKey, list[float]] = {}
         """What processes had counted that have ended, and what was counted anew."""
         self._help: dict[tuple[str, str], str] = {}
         """Name and kind of summed families -> their help."""
@@ -144,9 +149,9 @@ class PoolMetrics:
         kept = self._kept
         for key, value in sums:
             if key in kept:
-                kept[key] += value
+                _add_exactly(kept[key], value)
             elif len(kept) < MOST_KEPT_SERIES:
-                kept[key] = value
+                kept[key] = [value]
             elif value:
                 self._leave_out("too_many", f"what ended workers had counted of {key.family}")
 
@@ -193,26 +198,24 @@ class PoolMetrics:
         return chosen
 
     def _sum(self, chosen: Mapping[str, _Chosen], found: dict[str, list[Sample]]) -> None:
-        totals = dict(self._kept)
+        addends = {key: list(parts) for key, parts in self._kept.items()}
         alike: dict[int, list[AppWorker]] = {}
         for worker in self._workers.values():
             if worker.shape is not None:
                 alike.setdefault(id(worker.shape), []).append(worker)
             for key, value in worker.absent():
-                totals[key] = totals.get(key, 0.0) + value
+                addends.setdefault(key, []).append(value)
         for workers in alike.values():
             shape = workers[0].shape
             assert shape is not None
-            columns = [worker.counters for worker in workers]
-            sums = columns[0] if len(columns) == 1 else map(sum, zip(*columns, strict=True))
-            for key, value in zip(shape.keys, sums, strict=True):
-                totals[key] = totals.get(key, 0.0) + value
+            columns = zip(*[worker.counters for worker in workers], strict=True)
+            for key, column in zip(shape.keys, columns, strict=True):
+                addends.setdefault(key, []).extend(column)
         series: dict[str, list[tuple[SeriesKey, float]]] = {}
-        for item in totals.items():
-            key = item[0]
+        for key, values in addends.items():
             one = chosen.get(key.family)
             if one is not None and one.kind == key.kind:
-                series.setdefault(key.family, []).append(item)
+                series.setdefault(key.family, []).append((key, fsum(values)))
         for name, items in series.items():
             histogram = chosen[name].kind == "histogram"
             found[name] = [
@@ -294,7 +297,7 @@ class PoolMetrics:
                     "pid": worker.who.pid,
                     "generation": worker.who.generation,
                     "group": worker.group,
-                    "counted": left.flat(worker.counted()),
+                    "counted": left.flat((key, [value]) for key, value in worker.counted()),
                 }
                 for worker in workers
             ],
@@ -317,7 +320,7 @@ class PoolMetrics:
                 process=told["process"],
             )
             worker = AppWorker(who, told["group"], now)
-            worker.remember(dict(_unflat(told["counted"])))
+            worker.remember({key: fsum(parts) for key, parts in _unflat(told["counted"])})
             self._workers[who.process] = worker
 
 
@@ -327,20 +330,33 @@ class _Room:
     def __init__(self, room: int) -> None:
         self.room = room
 
-    def flat(self, sums: Iterable[tuple[SeriesKey, float]]) -> list[list[Any]]:
+    def flat(self, sums: Iterable[tuple[SeriesKey, list[float]]]) -> list[list[Any]]:
         rows = [
-            [key.family, key.kind, key.sample, [list(pair) for pair in key.labels], value]
-            for key, value in sums
+            [key.family, key.kind, key.sample, [list(pair) for pair in key.labels], parts]
+            for key, parts in sums
         ]
         rows = rows[: self.room]
         self.room -= len(rows)
         return rows
 
 
-def _unflat(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[SeriesKey, float]]:
-    for family, kind, sample, labels, value in rows:
+def _unflat(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[SeriesKey, list[float]]]:
+    for family, kind, sample, labels, parts in rows:
         pairs = tuple((str(name), str(text)) for name, text in labels)
-        yield SeriesKey(family, kind, sample, pairs), float(value)
+        yield SeriesKey(family, kind, sample, pairs), [float(part) for part in parts]
+
+
+def _add_exactly(parts: list[float], value: float) -> None:
+    """Adds a number to a sum that is kept as numbers which overlap in no bit."""
+    count = 0
+    for part in parts:
+        large, small = (value, part) if abs(value) >= abs(part) else (part, value)
+        value = large + small
+        rest = small - (value - large)
+        if rest:
+            parts[count] = rest
+            count += 1
+    parts[count:] = [value]
 
 
 def _claims(name: str, kind: str) -> Iterable[str]:

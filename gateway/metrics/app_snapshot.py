@@ -25,6 +25,8 @@ LONGEST_NAME: Final = 200
 LONGEST_LABEL: Final = 1_024
 MOST_LABELS: Final = 32
 LONGEST_HELP: Final = 1_024
+LARGEST_COUNT: Final = 1e300
+"""Of this a number of workers can be added up."""
 OWN_LABELS: Final = ("pool", "worker")
 """Labels that are added to the app's series. The app's own of such a name gets another."""
 OWN_PREFIX: Final = "propylon_"
@@ -144,10 +146,14 @@ class AppShape:
             self._after += zip(numbers[:0:-1], numbers[-2::-1], strict=True)
 
     def counters(self, values: Sequence[float]) -> list[float]:
-        """The values that are summed, buckets taken apart. What is no finite number counts as 0."""
+        """The values that are summed, buckets taken apart. What cannot be summed, such as NaN,
+        counts as 0."""
         counters = [values[place] for place in self.counted]
-        if not isfinite(sum(counters)):
-            counters = [value if isfinite(value) else 0.0 for value in counters]
+        if (
+            not isfinite(sum(map(abs, counters)))
+            or max(map(abs, counters), default=0) > LARGEST_COUNT
+        ):
+            counters = [value if abs(value) <= LARGEST_COUNT else 0.0 for value in counters]
         for bucket, lower in self._after:
             counters[bucket] -= counters[lower]
         return counters

@@ -141,4 +141,5 @@ def test_buckets_are_taken_apart_in_any_order() -> None:
 
 def test_what_is_no_finite_number_counts_nothing() -> None:
     read = shape(GOOD, ["b", "counter", "", "", [["_total"]]], ["g", "gauge", "", "", [[""]]])
-    assert read.counters([float("nan"), 3.0, float("inf")]) == [0.0, 3.0]
+    for number in ("nan", "inf", "-inf", "1e301", "-1e301"):
+        assert read.counters([float(number), 3.0, float("inf")]) == [0.0, 3.0]
