@@ -65,6 +65,9 @@ class Document:
     more: Pairs = ()
 
 
+Make = Callable[[], Awaitable[Document]]
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     answer: Answerer
@@ -133,7 +136,7 @@ class AdminAnswers:
     # -- metrics -------------------------------------------------------------------------------
 
     def _show_metrics(self, exchange: Exchange) -> None:
-        self._begin(exchange, self._metrics(exchange))
+        self._begin(exchange, partial(self._metrics, exchange))
 
     async def _metrics(self, exchange: Exchange) -> Document:
         accept = values_of(exchange.request.headers, b"accept")
@@ -143,22 +146,25 @@ class AdminAnswers:
     # -- status and page -----------------------------------------------------------------------
 
     def _show_page(self, exchange: Exchange) -> None:
+        self._begin(exchange, self._make_page)
+
+    async def _make_page(self) -> Document:
         page = self._page
-        self._begin(exchange, _at_once(Document(page.html, page.content_type, policy=page.policy)))
+        return Document(page.html, page.content_type, policy=page.policy)
 
     def _show_status(self, exchange: Exchange) -> None:
-        self._begin(exchange, self._status())
+        self._begin(exchange, self._status)
 
     async def _status(self) -> Document:
         report = status_json(await self._instance.status())
         return Document(report + b"\n", b"application/json")
 
-    def _begin(self, exchange: Exchange, making: Awaitable[Document]) -> None:
-        self._nursery.start_soon(self._respond_with, exchange, making)
+    def _begin(self, exchange: Exchange, make: Make) -> None:
+        self._nursery.start_soon(self._respond_with, exchange, make)
 
-    async def _respond_with(self, exchange: Exchange, making: Awaitable[Document]) -> None:
+    async def _respond_with(self, exchange: Exchange, make: Make) -> None:
         try:
-            document = await making
+            document = await make()
             if len(document.body) >= LEAST_COMPRESSED:
                 document = await _compressed(document, exchange.request.headers)
             respond(exchange, document)
@@ -184,10 +190,6 @@ class AdminAnswers:
 
 def _refuse(exchange: Exchange) -> None:
     respond(exchange, UNAUTHORIZED)
-
-
-async def _at_once(document: Document) -> Document:
-    return document
 
 
 async def _compressed(document: Document, headers: Pairs) -> Document:

@@ -36,6 +36,11 @@ class AdminConnection(Http1Connection):
         """Whether a request is being answered on it."""
         return self._state == "exchange"
 
+    @property
+    def sends(self) -> bool:
+        """Whether its client has yet to take some of an answer."""
+        return self._transport.kept > 0 or self._state in ("flushing", "lingering")
+
     def finished(self, exchange: Exchange, now: float) -> None:
         self.asked = now
         super().finished(exchange, now)
@@ -55,13 +60,22 @@ class Admission:
             return
         AdminConnection(transport, endpoint, self._state).open()
 
+    def close_idle(self) -> None:
+        """Closes the connections on which nothing is being answered, nor on its way."""
+        for connection in self._idle():
+            if not connection.sends:
+                connection.cut()
+
     def _make_room(self) -> bool:
-        idle = [
-            connection
-            for connection in self._state.connections
-            if isinstance(connection, AdminConnection) and not connection.is_answered
-        ]
+        idle = self._idle()
         if not idle:
             return False
         min(idle, key=lambda connection: connection.asked).cut()
         return True
+
+    def _idle(self) -> list[AdminConnection]:
+        return [
+            connection
+            for connection in self._state.connections
+            if isinstance(connection, AdminConnection) and not connection.is_answered
+        ]

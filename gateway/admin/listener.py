@@ -1,12 +1,18 @@
 """The admin listener: sockets, connections and answers, in the supervisor's process.
 
 It is served by the code that serves the app's clients, with its own small limits. It serves in
-*periods*. A period ends for the end of the instance, and for an upgrade, in which the supervisor
-replaces itself: all that has come is answered, connections are closed at a point where no request
-is lost, and clients that connect meanwhile wait in the kernel's queue, since the socket stays open.
-If the upgrade fails, another period begins.
+*periods*. One is interrupted by an upgrade, in which the supervisor replaces itself: all that has
+come is answered, connections are closed at a point where no request is lost, and clients that
+connect meanwhile wait in the kernel's queue, since the socket stays open. If the upgrade fails,
+another period begins. The last one ends with the instance. Then what is being answered is answered
+to its end, but nobody waits for an idle connection, because a stop would wait too.
 
-    serving --pause--> ending --(connections are gone)--> paused --resume--> serving
+    serving  -- pause -->                      pausing
+    pausing  -- (connections are gone) -->     paused
+    paused   -- resume -->                     serving
+    serving  -- end -->                        ending
+    ending   -- (connections are gone) -->     ended
+    pausing, paused -- end -->                 ended, when it is paused
 """
 
 import socket
@@ -55,6 +61,8 @@ ADMIN_SERVE: Final = ServeSettings(
 KEPT_BY_KERNEL: Final = 131_072
 """Bytes of an answer that the kernel keeps for a client; Linux doubles it."""
 
+ListenerState = Literal["serving", "pausing", "paused", "ending", "ended"]
+
 
 class AdminListener:
     def __init__(self, listeners: Listeners, instance: AdminInstance) -> None:
@@ -63,39 +71,47 @@ class AdminListener:
         self._instance = instance
         self._guard = TokenGuard()
         self._names = frozenset(_own_names(item.address for item in listeners.items))
-        self.state: Literal["serving", "ending", "paused"] = "serving"
+        self.state: ListenerState = "serving"
         self._changed = trio.Event()
 
     async def run(self) -> None:
-        """Serves, period after period, until it is cancelled."""
+        """Serves, period after period, until it has ended or is cancelled."""
         self._say_who_can_read()
         while True:
             await self._serve()
-            self._go("paused")
-            while self.state == "paused":
-                await self._changed.wait()
+            self._go("paused" if self.state == "pausing" else "ended")
+            await self._until_not("paused")
+            if self.state == "ended":
+                return
 
     def pause(self) -> None:
-        """Begins to end the period; it has ended when the state is paused, in two seconds at
+        """Begins to end the period; the state is paused when it has ended, in two seconds at
         most."""
         if self.state == "serving":
-            self._go("ending")
+            self._go("pausing")
 
     def resume(self) -> None:
-        """Begins another period. While one is ending, it comes when that has ended."""
+        """Begins another period."""
         if self.state == "paused":
             self._go("serving")
 
     async def end(self) -> None:
-        """Ends the period, and returns when it has ended."""
-        self.pause()
-        while self.state != "paused":
-            await self._changed.wait()
+        """Ends the last period. Returns when it has ended."""
+        if self.state == "serving":
+            self._go("ending")
+        await self._until_not("pausing")
+        if self.state == "paused":
+            self._go("ended")
+        await self._until_not("ending")
 
-    def _go(self, state: Literal["serving", "ending", "paused"]) -> None:
+    def _go(self, state: ListenerState) -> None:
         self.state = state
         self._changed.set()
         self._changed = trio.Event()
+
+    async def _until_not(self, state: ListenerState) -> None:
+        while self.state == state:
+            await self._changed.wait()
 
     async def _serve(self) -> None:
         """One period."""
@@ -113,10 +129,11 @@ class AdminListener:
             background.start_soon(service.sweep)
             background.start_soon(answers.viewers.run)
             background.start_soon(service.accept, listeners)
-            while self.state == "serving":
-                await self._changed.wait()
+            await self._until_not("serving")
             await service.stop_accepting()
             answers.viewers.end()
+            if self.state == "ending":
+                admission.close_idle()
             await service.drain(_nothing)
             background.cancel_scope.cancel()
 

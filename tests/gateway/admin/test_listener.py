@@ -400,16 +400,38 @@ async def test_between_two_periods_clients_wait_and_none_is_refused() -> None:
     async with running() as there:
         kept = await there.connect("GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
         await kept.receive_some()
-        await there.listener.end()
+        there.listener.pause()
         assert await kept.receive_some() == b""
         await kept.aclose()
         waiting = await there.connect("GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
         with trio.move_on_after(0.1) as early:
             await waiting.receive_some()
         assert early.cancelled_caught
+        while there.listener.state != "paused":  # noqa: ASYNC110
+            await trio.sleep(0.01)
         there.listener.resume()
         assert (await waiting.receive_some()).endswith(b"ok\n")
         await waiting.aclose()
+
+
+async def test_the_end_waits_for_answers_and_not_for_idle_connections() -> None:
+    instance = Instance(collect=trio.Event())
+    async with running(instance) as there:
+        idle = await there.connect("GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        await idle.receive_some()
+        asking = await there.connect("GET /metrics HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        while not instance.collections:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(there.listener.end)
+            assert await idle.receive_some() == b""
+            assert there.listener.state == "ending"
+            instance.collect.set()  # type: ignore[union-attr]
+            assert (await asking.receive_some()).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert await asking.receive_some() == b""
+        assert there.listener.state == "ended"
+        await idle.aclose()
+        await asking.aclose()
 
 
 # -- what the log says -------------------------------------------------------------------------
