@@ -155,8 +155,6 @@ class AdminListener:
 def _duplicate(sock: socket.socket) -> socket.socket:
     """The same listening socket under another descriptor, which the service may close."""
     duplicate = sock.dup()
-    # dup() makes it as Python knows the first one, and one that was handed over passes for
-    # blocking.
     duplicate.setblocking(False)
     # Accepted sockets inherit it. Otherwise the kernel would keep megabytes for each client that
     # does not read.

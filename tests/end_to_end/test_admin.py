@@ -19,9 +19,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .operating import deploy, done, settled, status, traffic
+from .operating import deploy, done, settled, traffic
 from .server import APPS, DEADLINE, Output, Propylon, resident, wait_for
 from .test_sidecar import Part
+from .test_status import asked as asked_by_command
 
 ADMIN = ("--admin-bind", "127.0.0.1:0")
 RAW = ("asgi_raw:app", "--lifespan", "off", "--no-access-log")
@@ -58,7 +59,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(path: Path) -> Iterator[tuple[Propylon, httpx.Client]]:
-    with serving("--admin-bind", f"unix:{path}?mode=600") as both:
+    run_dir = ("--run-dir", str(path.with_name("run")))
+    with serving("--admin-bind", f"unix:{path}?mode=600", *run_dir) as both:
         yield both
 
 
@@ -71,9 +73,12 @@ def test_it_is_healthy(shared: tuple[Propylon, httpx.Client]) -> None:
     assert "[+]pool default ok" in client.get("/readyz?verbose").text
 
 
-def test_its_status_is_that_of_the_command(shared: tuple[Propylon, httpx.Client]) -> None:
-    server, client = shared
-    ours, theirs = client.get("/status").json(), status(server)
+def test_its_status_is_that_of_the_command(
+    shared: tuple[Propylon, httpx.Client], path: Path
+) -> None:
+    _, client = shared
+    ours = client.get("/status").json()
+    theirs = json.loads(asked_by_command(path.with_name("run"), "--json").stdout)
     assert ours.keys() == theirs.keys()
     for changing in ("uptime", "gateways", "pools", "traffic"):
         ours.pop(changing), theirs.pop(changing)

@@ -131,6 +131,7 @@ def listeners_of(saved: Iterable[SavedListener]) -> Listeners:
         sockets = [socket.socket(fileno=number) for number in item.sockets]
         for sock in sockets:
             sock.set_inheritable(False)
+            sock.setblocking(False)  # as it is; Python takes it for blocking
         listeners.items.append(Listener(address, sockets, item.inode))
     return listeners
 
