@@ -34,7 +34,8 @@ async def root():
 @app.get("/block")
 async def block():
     CALLS.labels("blocked").inc()
-    time.sleep(1_000)
+    while not os.path.exists("go_on"):
+        time.sleep(0.01)
 """
 FLASK = """
 import os
@@ -173,6 +174,7 @@ def test_two_pools_and_workers_that_hang_and_crash(site: Path) -> None:
         # A crash, and a new worker in its place.
         os.kill(int(hung), signal.SIGKILL)
         shop.shows(running=2, web=7, blocked=1)
+        (site / "go_on").touch()
 
 
 @pytest.mark.slow
