@@ -118,14 +118,16 @@ class AppMetrics:
     async def families(self) -> list[ExposedFamily]:
         """Asks all workers, and returns the merged metrics of all apps, and how old they are."""
         self._number += 1
-        asked = [one for one in self._connections if one.ask(self._number)]
-        with trio.move_on_after(self._known_within):
-            for connection in asked:
-                await connection.answered(self._number)
-        new = [one for one in asked if one.is_new]
-        with trio.move_on_after(self._new_within - self._known_within):
-            for connection in new:
-                await connection.answered(self._number)
+        asked = _Round()
+        for connection in self._connections:
+            connection.ask(self._number, asked)
+        if asked.waiting:
+            with trio.move_on_after(self._known_within):
+                await asked.over.wait()
+        asked.wait_for_new()
+        if asked.waiting:
+            with trio.move_on_after(self._new_within - self._known_within):
+                await asked.over.wait()
         now = monotonic()
         found = self._merge.families(now)
         self._say_faults(now)
@@ -207,6 +209,28 @@ class AppMetrics:
                 )
 
 
+class _Round:
+    """The workers that are asked at one scrape and have not answered yet."""
+
+    def __init__(self) -> None:
+        self.waiting: set[_Connection] = set()
+        self.over = trio.Event()
+        """Set when nobody is waited for."""
+
+    def add(self, connection: "_Connection") -> None:
+        self.waiting.add(connection)
+
+    def remove(self, connection: "_Connection") -> None:
+        """It has answered, or is gone."""
+        self.waiting.discard(connection)
+        if not self.waiting:
+            self.over.set()
+
+    def wait_for_new(self) -> None:
+        """From now on, only those are waited for that have never answered."""
+        self.waiting = {connection for connection in self.waiting if connection.is_new}
+
+
 class _Listener:
     """The listening socket of one pool."""
 
@@ -274,7 +298,8 @@ class _Connection:
         self._unasked = 1
         """How many answers more it may give without being asked: its last words."""
         self._visit = 0
-        self._changed = trio.Event()
+        self._round: _Round | None = None
+        """The scrape that the answer is owed to."""
         self._process_ended = False
 
     @property
@@ -282,21 +307,16 @@ class _Connection:
         """Whether it has not answered yet."""
         return self.worker is not None and self.worker.answered_at is None
 
-    def ask(self, number: int) -> bool:
-        """Asks the worker. Returns whether it was: one that owes an answer is not."""
+    def ask(self, number: int, asked: _Round) -> None:
+        """Asks the worker, unless it owes an answer."""
         if self.worker is None or self._owed:
-            return False
+            return
         try:
             self._sock.send(ask(number))
         except OSError:  # it has gone, or reads nothing
-            return False
-        self._owed = number
-        return True
-
-    async def answered(self, number: int) -> None:
-        """Waits until it has answered that ASK, or is gone."""
-        while self._owed == number:
-            await self._changed.wait()
+            return
+        self._owed, self._round = number, asked
+        asked.add(self)
 
     def process_ended(self, child: int) -> None:
         if self.worker is not None and self.worker.who.id == child:
@@ -311,18 +331,14 @@ class _Connection:
         frames = Frames()
         try:
             with self._sock:
-                while True:
-                    with trio.move_on_after(HELLO_WITHIN) as late:
-                        await trio.lowlevel.wait_readable(self._sock)
-                    if late.cancelled_caught:
-                        if self._state == "silent":
-                            raise FrameError("no HELLO")
-                        continue
-                    data = self._sock.recv(READ_AT_ONCE)
-                    if not data:
-                        break
-                    for kind, payload in frames.feed(data):
-                        self._hear(kind, payload)
+                with trio.move_on_after(HELLO_WITHIN) as late:
+                    while self._state == "silent":
+                        if not await self._read(frames):
+                            return  # another supervisor has looked whether we live
+                if late.cancelled_caught:
+                    raise FrameError("no HELLO")
+                while await self._read(frames):
+                    pass
         except OSError:
             pass  # it was killed with our question unread
         except FrameError as error:
@@ -331,6 +347,15 @@ class _Connection:
             await trio.sleep(REFUSED_FOR)  # it holds its place, and cannot come again at once
         finally:
             self._gone()
+
+    async def _read(self, frames: Frames) -> bool:
+        """Reads what has come. Returns False at the end of the connection. Raises OSError and
+        FrameError."""
+        await trio.lowlevel.wait_readable(self._sock)
+        data = self._sock.recv(READ_AT_ONCE)
+        for kind, payload in frames.feed(data):
+            self._hear(kind, payload)
+        return bool(data)
 
     def _hear(self, kind: bytes, payload: bytes) -> None:
         """Raises FrameError."""
@@ -351,7 +376,7 @@ class _Connection:
             if not number:
                 self._unasked -= 1
             self.pool.take(self.worker, self._shape, values, left_out, monotonic())
-            self._turn()
+            self._settle()
         else:
             raise FrameError(f"a frame {kind!r} out of its turn")
 
@@ -371,7 +396,7 @@ class _Connection:
 
     def _gone(self) -> None:
         self._owed = 0
-        self._turn()
+        self._settle()
         if self.worker is None:
             return
         if self._process_ended:
@@ -379,9 +404,11 @@ class _Connection:
         else:
             self.worker.went(self._visit, monotonic())
 
-    def _turn(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+    def _settle(self) -> None:
+        """Tells the scrape that waits, if nothing is owed any more."""
+        if not self._owed and self._round is not None:
+            self._round.remove(self)
+            self._round = None
 
 
 def _anybody(child: int) -> bool:

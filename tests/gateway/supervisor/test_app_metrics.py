@@ -328,6 +328,18 @@ async def test_a_hostile_worker_is_cut_and_the_others_are_shown(
         good.goes()
 
 
+async def test_whoever_only_looks_whether_it_lives_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet(tmp_path) as one:
+        (await one.comes(1)).goes()
+        worker = await one.comes(2)
+        await worker.greets()
+        await there(one, 1)
+        assert not caplog.records
+        worker.goes()
+
+
 async def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with fleet(tmp_path) as one:
         worker = await one.comes(1)
