@@ -191,6 +191,8 @@ class LogSettings:
     """Where our own log goes: "-" means standard error, any other text is a path to append to."""
     config: str = ""
     """--log-config as JSON text (see `config.log_config`); "" if it was not given."""
+    sender: str = ""
+    """What names the process in lines of text, as `gateway 2`; "" if there is only one."""
     use_colors: bool | None = None
     """None leaves it to the environment and the terminal."""
 

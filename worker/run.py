@@ -63,7 +63,7 @@ def main() -> int:
     except SettingsError as error:
         _say_why(channel, AppLoadError("settings", str(error)))
         return EXIT_NOT_READY
-    own_log.begin(settings.log_level, settings.log_file, settings.colour, _about(settings))
+    own_log.begin(settings.log_level, settings.log_file, _formatter(settings))
     _show_stacks()
     app_children.begin()
     for number in NOT_OURS if channel.held else NOT_OURS[2:]:
@@ -83,7 +83,7 @@ def main() -> int:
                 return 0
             channel = SupervisorChannel(forked.channel_fd)
             settings = settings_of(forked.settings)
-            own_log.begin_again(_about(settings))
+            own_log.begin_again(_formatter(settings))
         if channel.held:
             end_within(settings.graceful_timeout + OUTLIVE, channel.fileno())
         serve(settings, loaded, channel)
@@ -99,18 +99,15 @@ def main() -> int:
     return 0
 
 
-def _about(settings: WorkerSettings) -> dict[str, int | str] | None:
-    """Which process this is, for lines of JSON; None for lines of text."""
+def _formatter(settings: WorkerSettings) -> logging.Formatter:
     if settings.log_format == "text":
-        return None
-    if settings.zygote:
-        return {"process": "zygote", "pool": settings.pool, "generation": settings.generation}
-    return {
-        "process": "worker",
-        "pool": settings.pool,
-        "worker": settings.worker_id,
-        "generation": settings.generation,
-    }
+        return own_log.LineFormatter(settings.colour, settings.log_sender)
+    from .process.json_lines import JsonFormatter  # imported here, as lines of text do without it
+
+    about: dict[str, int | str] = {"process": "zygote", "pool": settings.pool}
+    if not settings.zygote:
+        about |= {"process": "worker", "worker": settings.worker_id}
+    return JsonFormatter(about | {"generation": settings.generation})
 
 
 def _host(

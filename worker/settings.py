@@ -78,6 +78,8 @@ class WorkerSettings:
     gateways, which have the same setting, drop or refuse them."""
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
+    log_sender: str = ""
+    """What names the process in lines of text, as `worker 2`; "" if there is only one."""
     log_file: str = ""
     """The file for the worker's own log; "" means standard error."""
     log_config: str = ""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..observe.console_log import shows_colour
@@ -50,7 +50,7 @@ def gateway_settings(
         serve=config.serve,
         websocket=config.websocket,
         trust=config.trust,
-        log=config.log,
+        log=replace(config.log, sender=f"gateway {gateway}" if config.gateways > 1 else ""),
         tls=config.tls,
         metrics=config.metrics,
         trace=config.trace,
@@ -78,10 +78,21 @@ def worker_settings(
         "header_map": config.http.header_map,
         "log_level": log.level,
         "log_format": log.format,
+        "log_sender": _sender(config, pool, who, zygote=zygote),
         "log_file": "" if log.error_log == "-" else log.error_log,
         "log_config": log.config,
         "colour": log.format == "text" and shows_colour(log.error_log, log.use_colors),
     }
+
+
+def _sender(config: Config, pool: PoolConfig, who: WorkerId, *, zygote: bool) -> str:
+    """What names a worker in lines of text; "" if there is only one."""
+    if len(config.pools) == pool.workers == 1:
+        return ""
+    of_pool = pool.name if len(config.pools) > 1 else ""
+    if zygote:
+        return f"zygote {of_pool}".rstrip()
+    return f"worker {of_pool}/{who.number}" if of_pool else f"worker {who.number}"
 
 
 def shown_to_ps(pool: PoolConfig, who: WorkerId) -> list[str]:

@@ -22,16 +22,20 @@ log = logging.getLogger("propylon.gateway")
 
 
 class ConsoleFormatter(logging.Formatter):
-    def __init__(self, colour: bool) -> None:
+    def __init__(self, colour: bool, sender: str = "") -> None:
+        """`sender` names the process in front of its messages; "" does not."""
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
         self._colour = colour
+        self._sender = f"{sender}: " if sender else ""
 
     def format(self, record: logging.LogRecord) -> str:
         level = record.levelname.lower()
         padded = f"{level:<7}"
         if self._colour and level in COLOURS:
             padded = f"{COLOURS[level]}{padded}{RESET}"
-        line = f"{self.formatTime(record, self.datefmt)} {padded} {record.getMessage()}"
+        line = (
+            f"{self.formatTime(record, self.datefmt)} {padded} {self._sender}{record.getMessage()}"
+        )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -25,8 +25,6 @@ Format = Callable[[Entry], bytes]
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 _ATOM: Final = re.compile(r"%\(([^)]+)\)s|%%")
 _REQUEST_FIELD: Final = re.compile(r"\{([^}]+)\}i")
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_NO_TRACE: Final = 32 * b"0"
 _TLS_VERSIONS: Final[dict[object, str]] = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
 """The numbers of ASGI's `tls` extension (RFC 8446 section 4.2.1) -> OpenSSL's names."""
 _RESPONSE_FIELD: Final = re.compile(r"\{([^}]+)\}o")
@@ -104,20 +102,6 @@ def _tls(exchange: Exchange) -> str:
     its client is not known."""
     facts = (exchange.extensions or {}).get("tls")
     return _TLS_VERSIONS.get(cast("dict[str, object]", facts)["tls_version"], "") if facts else ""
-
-
-def _trace_id(value: bytes) -> str:
-    """The trace's id of a `traceparent` field (W3C Trace Context section 3.2); "" if the field is
-    malformed."""
-    found = _TRACEPARENT.fullmatch(value)
-    return found[1].decode() if found and found[1] != _NO_TRACE else ""
-
-
-def _trace(entry: Entry) -> str:
-    for key, value in entry[0].request.headers:
-        if key == b"traceparent":
-            return _trace_id(value) or "-"
-    return "-"
 
 
 def _pool(entry: Entry) -> str:
@@ -219,7 +203,7 @@ ATOMS: Final[dict[str, Callable[[Entry], str]]] = {
     "end": lambda entry: code_of(entry[0]),
     "reason": lambda entry: _safe(entry[0].reason) or "-",
     "request_id": lambda entry: _safe(entry[0].request_id) or "-",
-    "trace_id": _trace,
+    "trace_id": lambda entry: entry[0].trace_id or "-",
     "why": _why,
 }
 """gunicorn's atoms and, from `target` on, our own. docs/LOGS.md says what each means. `why` is the
@@ -279,7 +263,6 @@ def _json_line(entry: Entry) -> bytes:
     path, _, query = target.replace("\\", "\\\\").partition("?")
     fields = dict(reversed(request.headers))  # of a repeated field the first counts
     account = None if source is None else source.account()
-    trace = fields.get(b"traceparent")
     return (
         f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
         f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
@@ -292,7 +275,7 @@ def _json_line(entry: Entry) -> bytes:
         f'"app":{_seconds_in_app(exchange) or "null"},"route":{_or_null(exchange.route)},'
         f'"end":"{code_of(exchange)}","reason":{_or_null(exchange.reason)},'
         f'"request_id":{_json_id(exchange.request_id)},'
-        f'"trace_id":{_json_id(_trace_id(trace)) if trace else "null"},'
+        f'"trace_id":{_json_id(exchange.trace_id)},'
         f'"referer":{_json_field(fields.get(b"referer", b"-"))},'
         f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))},'
         f'"request":{"null" if request.http_version else _json(escaped(request.target))}}}'

@@ -26,7 +26,7 @@ def begin_log(settings: LogSettings, about: Mapping[str, int | str]) -> None:
     """Sets up the log as the settings say. `about`: which process this is, for lines of JSON: first
     its kind as `process`, then its number. Raises OSError if the file cannot be opened."""
     is_json, path = settings.format == "json", settings.error_log
-    plain = ConsoleFormatter(shows_colour(path, settings.use_colors))
+    plain = ConsoleFormatter(shows_colour(path, settings.use_colors), settings.sender)
     own = ConsoleLog(path, JsonFormatter(about) if is_json else plain)
     logger.handlers = [own]
     if settings.config:

@@ -73,3 +73,13 @@ def test_a_format_that_is_given_stays(tmp_path: Path) -> None:
     with Propylon("main:app", *options, cwd=tmp_path) as propylon, propylon.client() as client:
         client.get("/a")
     assert propylon.stdout.text == "</a>\n"
+
+
+def test_lines_of_text_name_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(APP)
+    with Propylon("main:app", "--workers=2", cwd=tmp_path) as propylon, propylon.client() as client:
+        client.get("/raises", headers={"x-request-id": "pay-7"})
+        propylon.stderr.find(
+            r"^[-\d]+ [:\d]+ error   worker [12]: GET /raises: the app raised RuntimeError "
+            r"\[request pay-7\]$"
+        )

@@ -30,7 +30,7 @@ import socket
 import stat
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from time import monotonic, sleep  # by name: an app's import may replace them in their module
@@ -80,19 +80,23 @@ def keep_enabled() -> logging.Logger:
 _logger: Final = logging.getLogger(NAME)
 
 
-class _LineFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """Formats lines in the way in which the supervisor and the gateway do."""
 
-    def __init__(self, colour: bool) -> None:
+    def __init__(self, colour: bool = False, sender: str = "") -> None:
+        """`sender` names the process in front of its messages; "" does not."""
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
         self._colour = colour
+        self._sender = f"{sender}: " if sender else ""
 
     def format(self, record: logging.LogRecord) -> str:
         level = record.levelname.lower()
         padded = f"{level:<7}"
         if self._colour and level in _COLOURS:
             padded = f"{_COLOURS[level]}{padded}\x1b[0m"
-        line = f"{self.formatTime(record, self.datefmt)} {padded} {record.getMessage()}"
+        line = (
+            f"{self.formatTime(record, self.datefmt)} {padded} {self._sender}{record.getMessage()}"
+        )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -104,7 +108,7 @@ class OwnLog(logging.Handler):
     ) -> None:
         """`path` is a file to append to; "" means the standard stream `fd`. Raises OSError."""
         super().__init__()
-        self.setFormatter(formatter or _LineFormatter(colour=False))
+        self.setFormatter(formatter or LineFormatter())
         self._path = path
         self._file: int | None = _open(path) if path else None
         self._write = _writer(fd if self._file is None else self._file)
@@ -291,15 +295,9 @@ def let_go() -> None:
     _descriptions.clear()
 
 
-def begin(
-    level: str,
-    path: str = "",
-    colour: bool = False,
-    about: Mapping[str, int | str] | None = None,
-) -> None:
+def begin(level: str, path: str = "", formatter: logging.Formatter | None = None) -> None:
     """Gives the logger `propylon.worker` a handler of its own. The root logger, which belongs to
-    the app, is left as it is. With `about`, which says which process this is, lines are JSON."""
-    formatter = _LineFormatter(colour) if about is None else _json(about)
+    the app, is left as it is."""
     try:
         handler = OwnLog(path, formatter)
     except OSError as error:
@@ -312,21 +310,13 @@ def begin(
     _logger.propagate = False
 
 
-def begin_again(about: Mapping[str, int | str] | None) -> None:
+def begin_again(formatter: logging.Formatter) -> None:
     """Goes on as another process: a worker that a zygote has forked. Opens the file again, which
-    may have been moved since. `about` is as in `begin`."""
-    if about is not None:
-        formatter = _json(about)
-        for handler in _logger.handlers:  # those of --log-config have formatters of another kind
-            if type(handler.formatter) is type(formatter):
-                handler.setFormatter(formatter)
+    may have been moved since."""
+    for handler in _logger.handlers:  # those of --log-config have formatters of another kind
+        if type(handler.formatter) is type(formatter):
+            handler.setFormatter(formatter)
     reopen()
-
-
-def _json(about: Mapping[str, int | str]) -> logging.Formatter:
-    from .json_lines import JsonFormatter  # imported here, as lines of text do without it
-
-    return JsonFormatter(about)
 
 
 LIKE_OURS: Final = (

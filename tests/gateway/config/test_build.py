@@ -99,3 +99,22 @@ def test_report_says_who_is_believed_what() -> None:
     assert "\nBelieves\n  10.0.0.1: for, proto\n" in lines
     lines = report(load("check", {"app": "main:app", "proxy_headers": False}, {}))
     assert "\nBelieves\n  nobody\n" in lines
+
+
+def test_who_sends_a_line_is_named_if_there_are_several(tmp_path: Path) -> None:
+    def senders(**flags: str) -> list[str]:
+        config = load("serve", {"app": "main:app", **flags}, {}).config
+        pool, who = config.pools[-1], WorkerId(number=3, child=77, generation=2)
+        return [
+            gateway_settings(config, 2, "/run/p", []).log.sender,
+            worker_settings(config, pool, who, "/run/p")["log_sender"],
+            worker_settings(config, pool, who, "/run/p", zygote=True)["log_sender"],
+        ]
+
+    assert senders(workers="1") == ["", "", ""]
+    assert senders(workers="4", gateways="2") == ["gateway 2", "worker 3", "zygote"]
+    pools = '[[pools]]\nname = "web"\napp = "main:app"\n[[pools]]\nname = "api"\napp = "main:api"\n'
+    Path("propylon.toml").write_text(f'{pools}[[routes]]\npool = "web"\n')
+    config = load("serve", {}, {}).config
+    told = worker_settings(config, config.pools[1], WorkerId(number=3, child=7, generation=2), "/r")
+    assert told["log_sender"] == "worker api/3"

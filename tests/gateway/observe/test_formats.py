@@ -27,9 +27,9 @@ def entry(target: bytes = b"/a%20b?q=1", headers=()) -> Entry:
 
 def served() -> Entry:
     """One that an app has answered, of which everything is known."""
-    trace = (b"traceparent", b"00-%032x-%016x-01" % (0xABC, 1))
-    one = entry(headers=((b"x-token", b"abc"), trace))
+    one = entry(headers=((b"x-token", b"abc"),))
     exchange = one[0]
+    exchange.trace_id = f"{0xABC:032x}"
     exchange.extensions = {"tls": {"tls_version": 0x0304}}
     exchange.take_route("example.com/a")
     exchange.identify("0af7-9")
@@ -66,23 +66,6 @@ def test_atoms(atom: str, expected: str) -> None:
 )  # fmt: skip
 def test_atoms_of_what_is_not_known(atom: str, expected: str) -> None:
     assert compile_format(f"<%({atom})s>")(entry()).decode() == f"<{expected}>"
-
-
-@pytest.mark.parametrize(
-    ("field", "trace"),
-    [
-        (f"00-{1:032x}-{1:016x}-01", f"{1:032x}"),
-        (f"cc-{1:032x}-{1:016x}-01-what comes later", f"{1:032x}"),
-        (f"00-{0:032x}-{1:016x}-01", None),
-        (f"00-{1:032X}A-{1:016x}-01", None),
-        (f"00-{1:032x}-{1:016x}-01\n", None),
-        ("", None),
-    ],
-)
-def test_traces(field: str, trace: str | None) -> None:
-    one = entry(headers=((b"traceparent", field.encode()),))
-    assert compile_format("%(trace_id)s")(one).decode() == (trace or "-")
-    assert json.loads(compile_format("json")(one))["trace_id"] == trace
 
 
 def test_the_time_is_the_end_of_the_exchange() -> None:
