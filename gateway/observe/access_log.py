@@ -26,8 +26,9 @@ log = getLogger("propylon.gateway")
 
 FLUSH_EVERY: Final = 0.25
 """Seconds between two batches."""
-BATCH: Final = 512
-"""Lines that make a batch full: it goes to the thread without waiting for the time."""
+BATCH: Final = 128
+"""Lines that make a batch full: it goes to the thread without waiting for the time. Many more of
+them would not stay in the processor's cache until they are written."""
 
 
 class AccessLog:
@@ -59,7 +60,6 @@ class AccessLog:
         self._epoch = time() - monotonic()
         """Wall-clock seconds at the monotonic clock's zero. The wall clock may be set, so this is
         read again for every batch."""
-        self._full = trio.Event()
 
     def ended(self, exchange: Exchange) -> None:
         """Observes the end of an exchange."""
@@ -70,16 +70,14 @@ class AccessLog:
             lines.append(self._format(entry) + b"\n")
         except Exception:  # a fault of ours costs a line, not the client's connection
             log.exception("a line of the access log could not be made")
-        if len(lines) == BATCH:
-            self._full.set()
+        if len(lines) >= BATCH:
+            self._write()
 
     async def run(self) -> None:
         """Writes a batch whenever it is time, for ever. After a cancellation `close` writes the
         lines that still wait."""
         while True:
-            with trio.move_on_after(FLUSH_EVERY):
-                await self._full.wait()
-            self._full = trio.Event()
+            await trio.sleep(FLUSH_EVERY)
             self._write()
 
     def reopen(self) -> str:

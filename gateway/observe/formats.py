@@ -14,8 +14,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, cast
 
-from ..exchange.end_codes import code_of, has_failed
-from ..exchange.exchange import Account, Exchange
+from ..exchange.end_codes import OK, code_of, has_failed
+from ..exchange.exchange import Account, Exchange, Request
 
 Entry = tuple[Exchange, float, float]
 """An exchange that has ended, its duration in seconds, and its end in seconds since the epoch."""
@@ -253,58 +253,112 @@ def _atom(name: str) -> Callable[[Entry], str]:
 
 
 def _json_line(entry: Entry) -> bytes:
-    """A line with every key. What is not known is null, or "-" where a client should have sent
-    it."""
+    """A line with every key. What is not known is null, or "-" where a client should have sent it.
+
+    To write each key of each line anew would take a tenth of a small request's time. So keys that
+    vary together stand together, and such a part is kept for the lines that follow."""
     exchange, seconds, ended = entry
     request, client, source = exchange.request, exchange.client, exchange.source
-    second = int(ended)
-    until, zone = _iso_second(second)
-    target = escaped(request.target) if request.http_version else "-"
-    path, _, query = target.replace("\\", "\\\\").partition("?")
-    fields = dict(reversed(request.headers))  # of a repeated field the first counts
+    address = client[0] if client else None
+    tls = _tls(exchange) if exchange.extensions else ""
     account = None if source is None else source.account()
+    if account is None:
+        served = _json_worker(None, None, None, 0, exchange.route)
+        queued = "null"
+    else:
+        pool, worker, waited, attempts, generation = account
+        served = _json_worker(pool, worker, generation, attempts, exchange.route)
+        queued = f"{waited:.6f}" if waited else "0.000000"
+    end, reason = exchange.end_code, exchange.reason
+    request_id, trace_id = exchange.request_id, exchange.trace_id  # which need no escaping
+    quoted_id = f'"{request_id}"' if request_id else "null"
+    quoted_trace = f'"{trace_id}"' if trace_id else "null"
+    fields = dict(reversed(request.headers))  # of a repeated field the first counts
+    target, version = request.target, request.http_version
     return (
-        f'{{"time":"{until}.{int((ended - second) * 1_000):03}{zone}",'
-        f'"client":{_json(client[0]) if client else "null"},"method":{_json(request.method)},'
-        f'"scheme":"{exchange.scheme}","host":{_json(request.host)},"path":"{path}",'
-        f'"query":"{query}","protocol":"{_protocol(entry)}",'
-        f'"tls":{_or_null(_tls(exchange)) if exchange.extensions else "null"},'
+        f'{{"time":"{_json_time(int(ended * 1_000))}",'
+        f"{_json_request(address, exchange.scheme, request.method, request.host, version, tls)}"
+        f"{_json_target(target) if version and len(target) < SHARED else _json_target_of(request)}"
         f'"status":{exchange.status},"bytes":{exchange.body_sent},'
-        f'"received":{exchange.body_received},"duration":{seconds:.6f},'
-        f"{_json_account(account) if account else _NO_ACCOUNT}"
-        f'"app":{_seconds_in_app(exchange) or "null"},"route":{_or_null(exchange.route)},'
-        f'"end":"{code_of(exchange)}","reason":{_or_null(exchange.reason)},'
-        f'"request_id":{_json_id(exchange.request_id)},'
-        f'"trace_id":{_json_id(exchange.trace_id)},'
-        f'"referer":{_json_field(fields.get(b"referer", b"-"))},'
-        f'"user_agent":{_json_field(fields.get(b"user-agent", b"-"))},'
-        f'"request":{"null" if request.http_version else _json(escaped(request.target))}}}'
+        f'"received":{exchange.body_received},"duration":{seconds:.6f},"queued":{queued},'
+        f'"app":{_seconds_in_app(exchange) or "null"},{served}'
+        f"{_json_end(end, reason) if end or reason else _WHOLE}"
+        f'"request_id":{quoted_id},'
+        f'"trace_id":{quoted_trace},'
+        f"{_json_agent(fields.get(b'referer', b'-'), fields.get(b'user-agent', b'-'))}}}"
     ).encode()
 
 
-def _json_account(account: Account) -> str:
-    pool, worker, queued, attempts, generation = account
-    return f'{_json_worker(pool, worker, attempts, generation)}"queued":{queued:.6f},'
+SHARED: Final = 128
+"""Bytes of a target that is kept for the lines that follow. A longer one is unlikely to come again,
+and a client could fill the memory with it."""
+_WHOLE: Final = '"end":"ok","reason":null,'
+
+
+@lru_cache(maxsize=8)
+def _json_time(milliseconds: int) -> str:
+    """The time in ISO 8601, with milliseconds and the zone."""
+    until, zone = _iso_second(milliseconds // 1_000)
+    return f"{until}.{milliseconds % 1_000:03}{zone}"
 
 
 @lru_cache(maxsize=1_024)
-def _json_worker(pool: str, worker: int | str | None, attempts: int, generation: int | None) -> str:
-    known = {"pool": pool, "worker": worker, "generation": generation, "attempts": attempts}
+def _json_request(
+    client: str | None, scheme: str, method: str, host: str, version: str, tls: str
+) -> str:
+    return _part(
+        client=client,
+        scheme=scheme,
+        method=method,
+        host=host,
+        protocol=f"HTTP/{version}" if version else "-",
+        tls=tls or None,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _json_target(target: bytes) -> str:
+    path, _, query = escaped(target).replace("\\", "\\\\").partition("?")
+    return f'"path":"{path}","query":"{query}","request":null,'
+
+
+def _json_target_of(request: Request) -> str:
+    """The same for any request, also for one whose line could not be taken apart."""
+    if request.http_version:
+        return _json_target.__wrapped__(request.target)
+    return _part(path="-", query="", request=escaped(request.target))
+
+
+@lru_cache(maxsize=1_024)
+def _json_worker(
+    pool: str | None,
+    worker: int | str | None,
+    generation: int | None,
+    attempts: int,
+    route: str,
+) -> str:
+    return _part(
+        pool=pool, worker=worker, generation=generation, attempts=attempts, route=route or None
+    )
+
+
+@lru_cache(maxsize=256)
+def _json_end(end: str, reason: str) -> str:
+    return _part(end=end or OK, reason=reason or None)
+
+
+@lru_cache(maxsize=256)
+def _json_agent(referer: bytes, user_agent: bytes) -> str:
+    return _part(referer=escaped(referer), user_agent=escaped(user_agent))[:-1]
+
+
+def _part(**keys: object) -> str:
+    """Keys and values as they stand in an object, each with a comma behind."""
+    known = {
+        key: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for key, value in keys.items()
+    }
     return json.dumps(known, separators=(",", ":"))[1:-1] + ","
-
-
-_NO_ACCOUNT: Final = '"pool":null,"worker":null,"generation":null,"attempts":0,"queued":null,'
-
-
-def _json_id(text: str) -> str:
-    """An id, which is another one in each line; null for ""."""
-    if text.isascii() and _UNSAFE.search(text) is None:
-        return f'"{text}"' if text else "null"
-    return json.dumps(text)
-
-
-def _or_null(text: str) -> str:
-    return _json(text) if text else "null"
 
 
 @lru_cache(maxsize=8)
@@ -312,14 +366,3 @@ def _iso_second(second: int) -> tuple[str, str]:
     """The second in ISO 8601, and the zone, which stands behind the fraction of the second."""
     text = _local(second).isoformat()
     return text[:19], text[19:]
-
-
-@lru_cache(maxsize=1_024)
-def _json(text: str) -> str:
-    """A text that many lines share (a client's address, a host, a method), as JSON in ASCII."""
-    return json.dumps(text.encode("utf-8", "backslashreplace").decode())
-
-
-@lru_cache(maxsize=256)
-def _json_field(value: bytes) -> str:
-    return _json(escaped(value))

@@ -49,14 +49,23 @@ class LineWriter:
 
     def write(self, lines: list[bytes]) -> None:
         """Takes lines, each with its newline. It never blocks."""
+        size = sum(map(len, lines))
         with self._changed:
-            for line in lines:
-                if self._size + len(line) > MOST_WAITING:
-                    self._dropped += 1
-                else:
-                    self._lines.append(line)
-                    self._size += len(line)
+            if self._size + size <= MOST_WAITING:
+                self._lines += lines
+                self._size += size
+            else:
+                self._take_some(lines)
             self._changed.notify()
+
+    def _take_some(self, lines: list[bytes]) -> None:
+        """Takes the lines for which there is room. The lock is held."""
+        for line in lines:
+            if self._size + len(line) > MOST_WAITING:
+                self._dropped += 1
+            else:
+                self._lines.append(line)
+                self._size += len(line)
 
     def use(self, fd: int) -> None:
         """Writes the next lines to another descriptor. The old one is closed once the lines before
@@ -160,6 +169,9 @@ def _at_once(fd: int) -> int:
 def chunks(lines: list[bytes], most: int) -> Iterator[tuple[bytes, int]]:
     """Yields whole lines, joined to `most` bytes or less, with the number of the lines. A longer
     line stands alone."""
+    if lines and sum(map(len, lines)) <= most:
+        yield b"".join(lines), len(lines)
+        return
     joined: list[bytes] = []
     size = 0
     for line in lines:

@@ -119,8 +119,8 @@ def test_json_has_every_key_in_any_case() -> None:
     }  # fmt: skip
     assert {key: record[key] for key in wanted} == wanted
     assert [key for key, value in bare.items() if value is None] == [
-        "tls", "pool", "worker", "generation", "queued", "app", "route", "reason", "request_id",
-        "trace_id", "request",
+        "tls", "request", "queued", "app", "pool", "worker", "generation", "route", "reason",
+        "request_id", "trace_id",
     ]  # fmt: skip
 
 
