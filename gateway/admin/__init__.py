@@ -5,7 +5,7 @@ hung, and can say so. docs/ADMIN.md says what its users may rely on. Nothing her
 the option is given.
 
 Reading order: `health` (the three questions), `host_check`, `token_guard` (who may read),
-`negotiation` -> `instance` (what is asked of the supervisor) -> `shared_making`, `events`, `page`
--> `answers` (the paths) -> `connections` (how many there may be) -> `listener` (all of it, for as
-long as the instance lives).
+`negotiation` -> `instance` (what is asked of the supervisor) -> `shared_making`, `history`,
+`status_events`, `events`, `page` -> `answers` (the paths) -> `connections` (how many there may be)
+-> `listener` (all of it, for as long as the instance lives).
 """

@@ -5,27 +5,25 @@ a forged request. Neither the query nor any other text of a request comes back i
 """
 
 import gzip
-import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from logging import getLogger
 from typing import Final
 
-import msgspec
 import trio
 
 from ...protocol.messages import Pairs
-from ..control.status import StatusReport
 from ..exchange.exchange import Exchange
 from ..metrics.exposition import render_aside
-from .events import Viewers, event_of
+from .events import Viewers
 from .health import Question, checks, health_text
 from .host_check import answers_to
 from .instance import AdminInstance
 from .negotiation import takes_gzip, values_of
 from .page import Page
 from .shared_making import SharedMaking
+from .status_events import StatusEvents, status_json
 from .token_guard import TokenGuard
 
 log = getLogger("propylon.admin")
@@ -46,8 +44,12 @@ LEAST_COMPRESSED: Final = 1_024
 """Bytes. Less fits into one packet anyway."""
 COMPRESSED_ASIDE: Final = 65_536
 """Bytes from which on a thread compresses, because it takes more than a millisecond."""
-CHALLENGE: Final = b'Bearer realm="propylon", Basic realm="propylon", charset="UTF-8"'
-"""A browser asks its user for the password of Basic, which is the token."""
+CHALLENGES: Final = (
+    (b"www-authenticate", b'Basic realm="propylon", charset="UTF-8"'),
+    (b"www-authenticate", b'Bearer realm="propylon"'),
+)
+"""A browser asks its user for the password of Basic, which is the token. Each challenge has a field
+of its own: Chromium reads the first one of a field only."""
 TEXT: Final = b"text/plain; charset=utf-8"
 
 Answerer = Callable[[Exchange], None]
@@ -91,7 +93,7 @@ class AdminAnswers:
         self._names = names
         self._guard = guard
         self._page = Page()
-        self.viewers = Viewers(self._sample)
+        self.viewers = Viewers(StatusEvents(instance.status))
         self._families = SharedMaking(instance.families, nursery)
         self._paths: dict[bytes, Path] = {
             b"/": Path(self._show_page),
@@ -184,9 +186,6 @@ class AdminAnswers:
             policy = (b"content-security-policy", NO_CONTENT)
             self.viewers.add(exchange, ((b"content-type", EVENT_STREAM), policy))
 
-    async def _sample(self) -> bytes:
-        return event_of("status", status_json(await self._instance.status()))
-
 
 def _refuse(exchange: Exchange) -> None:
     respond(exchange, UNAUTHORIZED)
@@ -206,12 +205,6 @@ async def _compressed(document: Document, headers: Pairs) -> Document:
 
 def _gzip(body: bytes) -> bytes:
     return gzip.compress(body, 5, mtime=0)
-
-
-def status_json(report: StatusReport) -> bytes:
-    """A report as one line of JSON, as `propylon status --json` shows it."""
-    # Not msgspec: an app's error may hold half a surrogate pair, which UTF-8 cannot encode.
-    return json.dumps(msgspec.to_builtins(report), allow_nan=False).encode()
 
 
 def respond(exchange: Exchange, document: Document) -> None:
@@ -242,7 +235,7 @@ UNAUTHORIZED: Final = Document(
     b"401 Unauthorized\n\nShow the token of --admin-token-file: Authorization: Bearer TOKEN, or as "
     b"the password of Basic with any user.\n",
     status=401,
-    more=((b"www-authenticate", CHALLENGE),),
+    more=CHALLENGES,
 )
 MISDIRECTED: Final = Document(
     b"421 Misdirected Request\n\nOn loopback this listener answers to an IP address, to localhost "

@@ -1,16 +1,16 @@
-"""The status once a second, as server-sent events, for everybody who has the page open.
+"""Server-sent events, once a second, for everybody who has the page open.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html is the format. There is one sampling
-for all viewers, and none while nobody looks. A viewer that does not read is skipped: while it has
-yet to take what it was sent, it is sent nothing more, and it gets the newest status when it reads
-again. So a viewer costs one status at most, however slow it is; and if it takes nothing at all, the
-connection's own deadline ends it.
+for all viewers (`status_events`), and it goes on while nobody looks. A viewer that does not read is
+skipped: while it has yet to take what it was sent, it is sent nothing more, and it gets the newest
+status when it reads again. So a viewer costs one history and one status at most, however slow it
+is; and if it takes nothing at all, the connection's own deadline ends it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from logging import getLogger
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -26,6 +26,20 @@ COME_BACK: Final = b"retry: 2000\n\n"
 """How many milliseconds a browser waits until it connects again: an upgrade takes as long."""
 
 
+class Samples(Protocol):
+    async def sample(self) -> None:
+        """Takes the next sample."""
+        ...
+
+    def first(self) -> bytes:
+        """Returns the events that a new viewer is sent; b"" if there are none yet."""
+        ...
+
+    def newest(self) -> bytes:
+        """Returns the events that all viewers are sent after a sample."""
+        ...
+
+
 class Viewer:
     """A `Source` of events for one client."""
 
@@ -38,12 +52,12 @@ class Viewer:
         self._untaken = 0
         """Bytes that the client has yet to take."""
 
-    def begin(self, fields: Pairs) -> bool:
-        """Sends the head. Returns whether the client is there."""
+    def begin(self, fields: Pairs, first: bytes) -> bool:
+        """Sends the head and the first events. Returns whether the client is there."""
         self._exchange.connect(self, monotonic())
         if self._exchange.sink.head(self._exchange, 200, fields) != 200:
             return False
-        self._send(COME_BACK)
+        self._send(COME_BACK + first)
         return True
 
     def show(self, event: bytes) -> None:
@@ -80,12 +94,10 @@ class Viewer:
 class Viewers:
     """All viewers, and the sampling that they share."""
 
-    def __init__(self, sample: Callable[[], Awaitable[bytes]], most: int = MOST_VIEWERS) -> None:
-        """`sample` makes the next event."""
-        self._sample = sample
+    def __init__(self, samples: Samples, most: int = MOST_VIEWERS) -> None:
+        self._samples = samples
         self._most = most
         self._viewers: list[Viewer] = []
-        self._somebody_looks = trio.Event()
 
     @property
     def full(self) -> bool:
@@ -95,9 +107,7 @@ class Viewers:
         """Begins to send events as the response of an exchange."""
         viewer = Viewer(exchange, self._gone)
         self._viewers.append(viewer)
-        if viewer.begin(fields):
-            self._somebody_looks.set()
-        else:
+        if not viewer.begin(fields, self._samples.first()):
             self._gone(viewer)
 
     def _gone(self, viewer: Viewer) -> None:
@@ -111,22 +121,15 @@ class Viewers:
             viewer.end()
 
     async def run(self) -> None:
-        """Samples, while somebody looks, until it is cancelled."""
+        """Samples, and shows each sample to all viewers, until it is cancelled."""
         while True:
-            while not self._viewers:
-                self._somebody_looks = trio.Event()
-                await self._somebody_looks.wait()
             try:
-                event = await self._sample()
+                await self._samples.sample()
+                events = self._samples.newest() if self._viewers else b""
             except Exception:
                 # The next one may be well, and the listener has more to do than this.
                 log.exception("the status could not be sampled")
             else:
                 for viewer in self._viewers.copy():
-                    viewer.show(event)
+                    viewer.show(events)
             await trio.sleep(SAMPLE_EVERY)
-
-
-def event_of(name: str, data: bytes) -> bytes:
-    """An event whose data is one line."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
