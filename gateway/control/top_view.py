@@ -40,6 +40,8 @@ UNKNOWN_VALUE: Final = "-"
 GAP: Final = 2
 """Columns of the terminal between two columns of a table."""
 LEAST_WIDTH: Final = 40
+LEAST_WORDS: Final = 12
+"""Columns of the terminal to which words are cut before the whole column is left out."""
 LEAST_FAILED: Final = 3
 """Rows that failed requests have at least, if there are so many."""
 LATE_LOOP: Final = (0.1, 1.0)
@@ -217,7 +219,9 @@ class _Table:
             left = len(self.rows) - len(rows) if says_so else 0
         widths = self._widths(rows, width)
         titles = [Words(column.title, "title") for column in self.columns]
-        lines = [[], *(self._line(row, widths) for row in (titles, *rows))]
+        head = self._line(titles, widths, "title")
+        head.append(Words(" " * (width - _total(widths)), "title"))
+        lines = [[], head, *(self._line(row, widths) for row in rows)]
         if left:
             lines.append([Words(f"and {left} more {self.noun}", "quiet")])
         return lines
@@ -229,9 +233,13 @@ class _Table:
             for at, column in enumerate(self.columns)
         }
         for at in sorted(widths, key=lambda at: -self.columns[at].drop):
-            if _total(widths) <= width or not self.columns[at].drop:
+            excess = _total(widths) - width
+            if excess <= 0 or not self.columns[at].drop:
                 break
-            del widths[at]
+            if self.columns[at].words and widths[at] - excess >= LEAST_WORDS:
+                widths[at] -= excess
+            else:
+                del widths[at]
         # What is still too wide is words. The widest of them are cut, until all fit.
         words = [at for at in widths if self.columns[at].words]
         while words and _total(widths) > width:
@@ -241,14 +249,14 @@ class _Table:
             widths[widest] -= 1
         return widths
 
-    def _line(self, row: Row, widths: dict[int, int]) -> Line:
+    def _line(self, row: Row, widths: dict[int, int], gap: Tone = "") -> Line:
         line: Line = []
         for at, width in widths.items():
             text = shortened(row[at].text, width)
             fill = " " * (width - text_width(text))
             text = text + fill if self.columns[at].words else fill + text
             line.append(Words(text, row[at].tone))
-            line.append(Words(" " * GAP))
+            line.append(Words(" " * GAP, gap))
         return line[:-1]
 
 

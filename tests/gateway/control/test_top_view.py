@@ -168,6 +168,14 @@ def test_less_important_columns_go_first() -> None:
     assert narrow[-1] == "SLOTS"
 
 
+def test_words_are_cut_before_they_are_left_out() -> None:
+    report = replace(REPORT, failed=(replace(FAILED, reason="x" * 60),))
+    (usual,) = [line for line in seen(report) if "worker_died" in line]
+    assert usual.endswith("xxxxx…")
+    (narrow,) = [line for line in seen(report, width=50) if "worker_died" in line]
+    assert "x" not in narrow
+
+
 def test_what_comes_from_apps_and_clients_does_not_control_the_terminal() -> None:
     text = "\n".join(seen(width=120))
     assert "\x1b" not in text
