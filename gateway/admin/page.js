@@ -522,6 +522,7 @@ function renderPools(report) {
     for (const plot of pool.plots) plot.update(samples, view.columns, now, view.back);
     setText(pool.more, moreOf(traffic, samples));
   }
+  show(byId("pools-title").querySelector("small"), report.traffic.length > 0);
   setText(byId("pools-title").querySelector("small"), view.back === null ? "the last 5 minutes" : `${duration(Math.round(view.back))} ago`);
 }
 
@@ -577,6 +578,7 @@ function renderFailed(report) {
     return words.every((word) => text.includes(word));
   });
   const all = report.failed.length;
+  show(byId("failed"), all > 0 || report.traffic.length > 0);  // without a gateway nobody tells
   show(byId("failed-tools"), all > 0);
   show(byId("failed-table").parentElement, matching.length > 0);
   show(byId("failed-empty"), !matching.length);
