@@ -31,8 +31,10 @@ COLUMNS: Final = (
     "slots",
     "received",
     "sent",
+    "queue_time",
+    "app_time",
 )
-"""The first six and the last two are of the second that has passed, the others of its end."""
+"""The first six and the last four are of the second that has passed, the others of its end."""
 
 Number = float | None
 Sample = tuple[float, dict[str, list[Number]]]
@@ -78,6 +80,8 @@ def _numbers(now: PoolRates, traffic: TrafficStatus) -> list[Number]:
         traffic.slots,
         _short(now.received),
         _short(now.sent),
+        _short(now.queue_time),
+        _short(now.app_time),
     ]
 
 

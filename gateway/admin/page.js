@@ -530,6 +530,7 @@ function moreOf(traffic, samples) {
   const shown = sampleAt(samples, samples.length ? samples.at(-1)[0] : 0);
   const of = (column) => (shown ? shown[1][view.columns.indexOf(column)] : 0);
   const parts = [`in ${bytes(of("received"))}/s`, `out ${bytes(of("sent"))}/s`];
+  if (shown && of("app_time") !== null) parts.unshift(`app ${latency(of("app_time"))}, wait ${latency(of("queue_time"))} on average`);
   if (traffic.oldest_waiter >= 0.05) parts.push(`oldest waits ${duration(traffic.oldest_waiter)}`);
   if (traffic.websockets) parts.push(plural(traffic.websockets, "WebSocket"));
   if (traffic.retries) parts.push(`${count(traffic.retries)} done again`);

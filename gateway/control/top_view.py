@@ -293,17 +293,21 @@ POOL_COLUMNS: Final = (
     Column("POOL", words=True),
     Column("REQ/S"),
     Column("5XX/S"),
-    Column("4XX/S", drop=4),
+    Column("4XX/S", drop=5),
     Column("P50"),
     Column("P95", drop=1),
     Column("P99"),
+    Column("APP", drop=4),
+    Column("WAIT", drop=6),
     Column("QUEUE"),
-    Column("OLDEST", drop=5),
+    Column("OLDEST", drop=7),
     Column("SLOTS"),
     Column("IN/S", drop=3),
     Column("OUT/S", drop=2),
-    Column("WS", drop=6),
+    Column("WS", drop=8),
 )
+"""APP: how long the app took until its responses began. WAIT: how long requests waited for a
+worker. Both are averages."""
 
 
 def _pool_rows(frame: Frame) -> list[Row]:
@@ -323,7 +327,7 @@ def _pool_row(traffic: TrafficStatus, rates: PoolRates | None) -> Row:
     full = bool(traffic.slots) and traffic.running >= traffic.slots
     none = Words(UNKNOWN_VALUE, "quiet")
     if rates is None:
-        speed = [none] * 6
+        speed = [none] * 8
         volume = [none] * 2
     else:
         speed = [
@@ -331,6 +335,8 @@ def _pool_row(traffic: TrafficStatus, rates: PoolRates | None) -> Row:
             Words(per_second(rates.server_errors), "bad" if rates.server_errors else ""),
             Words(per_second(rates.client_errors)),
             *(Words(short_time(value)) for value in (rates.p50, rates.p95, rates.p99)),
+            Words(short_time(rates.app_time)),
+            Words(short_time(rates.queue_time)),
         ]
         volume = [Words(short_size(rates.received)), Words(short_size(rates.sent))]
     oldest = short_time(traffic.oldest_waiter) if traffic.queued else UNKNOWN_VALUE

@@ -8,14 +8,22 @@ FIRST = StatusReport(
     pid=7,
     uptime=10.0,
     latency_bounds=(0.1, 0.2),
-    traffic=(TrafficStatus(pool="web", latency=(0, 0, 0), slots=8, running=3, queued=1),),
+    traffic=(
+        TrafficStatus(pool="web", latency=(0, 0, 0), slots=8, running=3, queued=1, app_seconds=3.0),
+    ),
 )
 
 
 def later(report: StatusReport, seconds: float, requests: int) -> StatusReport:
     (web,) = report.traffic
     counts = (web.latency[0] + requests, 0, 0)
-    web = replace(web, requests=web.requests + requests, latency=counts, sent=web.sent + 512)
+    web = replace(
+        web,
+        requests=web.requests + requests,
+        latency=counts,
+        sent=web.sent + 512,
+        app_seconds=web.app_seconds + 0.2 * requests,
+    )
     return replace(report, uptime=report.uptime + seconds, traffic=(web,))
 
 
@@ -39,6 +47,8 @@ def test_a_sample_is_made_of_two_reports() -> None:
         "slots": 8,
         "received": 0,
         "sent": 256,
+        "queue_time": 0,
+        "app_time": 0.2,
     }
 
 

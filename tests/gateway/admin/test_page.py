@@ -51,7 +51,7 @@ def test_text_is_never_made_html() -> None:
 def test_the_script_finds_what_it_looks_for() -> None:
     wanted = set(re.findall(r'byId\("([\w-]+)"\)', JS))
     assert wanted <= set(re.findall(r'\bid="([\w-]+)"', HTML))
-    columns = set(re.findall(r'column: "(\w+)"', JS)) | {"received", "sent"}
+    columns = set(re.findall(r'column: "(\w+)"', JS)) | set(re.findall(r'of\("(\w+)"\)', JS))
     assert columns <= set(COLUMNS)
 
 
