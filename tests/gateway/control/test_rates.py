@@ -108,6 +108,12 @@ def test_an_older_instance_that_says_nothing_of_its_traffic() -> None:
     assert found.pools == {}
 
 
+def test_buckets_that_are_others_after_an_upgrade() -> None:
+    found = rates(replace(BEFORE, latency_bounds=(0.3, 0.4)), after())
+    assert found is not None
+    assert found.pools == {}
+
+
 def test_a_first_latency() -> None:
     """Before the first request a pool may have no buckets yet."""
     before = replace(BEFORE, traffic=(replace(WEB, requests=0, latency=()),))

@@ -176,6 +176,13 @@ def test_words_are_cut_before_they_are_left_out() -> None:
     assert "x" not in narrow
 
 
+def test_a_long_name_does_not_push_the_numbers_out() -> None:
+    name = "a-pool-with-a-name-" * 4
+    report = replace(REPORT, pools=(), traffic=(replace(TRAFFIC, pool=name),))
+    line = next(line for line in seen(report, width=60) if line.startswith("a-pool"))
+    assert line.split()[-1] == "3/8"
+
+
 def test_what_comes_from_apps_and_clients_does_not_control_the_terminal() -> None:
     text = "\n".join(seen(width=120))
     assert "\x1b" not in text
