@@ -279,17 +279,17 @@ async def test_a_viewer_that_does_not_read_is_skipped_and_holds_nobody_up() -> N
         slow, fast = [
             await there.connect("GET /events HTTP/1.1\r\nHost: [::1]\r\n\r\n") for _ in range(2)
         ]
-        _, rest = await next_event(fast)
+        _, rest = await next_status(fast)
         instance.report = StatusReport(run_dir="x" * 3_000_000)
         with memory_growth() as growth:
             before = instance.samples
             while instance.samples < before + 10:  # 30 MB for each of them
-                _, rest = await next_event(fast, rest)
+                _, rest = await next_status(fast, rest)
         assert growth.peak < 25_000_000
         instance.report = StatusReport(phase="the newest")
         received, event, rest = 0, b"", b""
         while b"the newest" not in event:
-            event, rest = await next_event(slow, rest)
+            event, rest = await next_status(slow, rest)
             received += 1
         assert received <= 4  # of a dozen: what was under way when it stopped to read
         await slow.aclose()
