@@ -13,8 +13,9 @@ webpack-dev-server do the same.
 
 Elsewhere the check would do harm: a scraper comes by whatever name its cluster gives us. There, and
 on loopback too, a token stops such a page, since a browser sends one origin's credentials to no
-other; so with a token no name is checked. A Unix socket cannot be reached by a page at all. A
-client of HTTP/1.0 that sends no Host is no browser.
+other; so with a token no name is checked. Nor is it where health is asked for, which tells
+strangers next to nothing, and probes come by any name. A Unix socket cannot be reached by a page at
+all. A client of HTTP/1.0 that sends no Host is no browser.
 """
 
 from collections.abc import Collection
