@@ -36,11 +36,11 @@ class Page:
         self._client = httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False)
         self._before: Numbers = {}
         self._lock = threading.Lock()
+        """Held from a request to what is made of its answer: an older page would seem to fall."""
 
     def text(self, accept: str = "") -> str:
         """The page as it comes."""
-        with self._lock:
-            response = wait_for(lambda: self._ask(accept), "a page")
+        response = wait_for(lambda: self._ask(accept), "a page")
         assert response.status_code == 200
         return response.text
 
@@ -52,7 +52,10 @@ class Page:
             return None
 
     def look(self) -> Numbers:
-        text = self.text()
+        with self._lock:
+            return self._read(self.text())
+
+    def _read(self, text: str) -> Numbers:
         counters: Numbers = {}
         found: Numbers = {}
         for family in parser.text_string_to_metric_families(text):
@@ -65,14 +68,13 @@ class Page:
                 found[series] = sample.value
                 if family.type in ("counter", "histogram"):
                     counters[series] = sample.value
-        with self._lock:
-            fallen = {
-                series: (value, counters.get(series))
-                for series, value in self._before.items()
-                if counters.get(series, -1.0) < value
-            }
-            assert not fallen
-            self._before = {s: max(v, self._before.get(s, 0.0)) for s, v in counters.items()}
+        fallen = {
+            series: (value, counters.get(series))
+            for series, value in self._before.items()
+            if counters.get(series, -1.0) < value
+        }
+        assert not fallen
+        self._before = counters
         return found
 
     def sum(self, name: str, *labels: str) -> float:
