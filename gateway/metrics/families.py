@@ -206,7 +206,8 @@ RESTARTS: Final = Family(
 RECYCLES: Final = Family(
     "propylon_worker_recycles_total",
     "counter",
-    "Workers that were replaced because they had served enough, grown too large or become too old.",
+    "Workers that were replaced as planned: they had served enough, grown too large or become too"
+    " old, or a reload has brought newer code.",
     ("pool", "reason"),
 )
 WORKER_CPU: Final = Family(
@@ -309,7 +310,11 @@ APP_METRICS_DROPPED: Final = Family(
     ("pool", "reason"),
 )
 SCRAPES: Final = Family(
-    "propylon_scrapes_total", "counter", "Scrapes of this page by their result.", ("result",)
+    "propylon_scrapes_total",
+    "counter",
+    "Times that these metrics were gathered, by result: ok, or partial if some are missing because"
+    " of a fault. Scrapes that come at the same time share one.",
+    ("result",),
 )
 
 BY_SUPERVISOR: Final = (

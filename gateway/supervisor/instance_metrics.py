@@ -5,7 +5,6 @@ supervisor come together, for scrapes and for the status.
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from time import time
 from typing import Final
 
@@ -14,8 +13,8 @@ import trio
 from ...protocol.supervision.messages import FailedRequest, GatewayMetrics, Vitals
 from ..control.status import MOST_FAILED, ServedCertificate, StatusReport
 from ..metrics.exposed import ExposedFamily, exposed
-from ..metrics.families import LATENCY, POOL_QUEUE_OLDEST, SNAPSHOT_AGE, WORKER_CPU, Family
-from ..metrics.snapshot import Labels, Series, Snapshot
+from ..metrics.families import LATENCY, POOL_QUEUE_OLDEST, SCRAPES, SNAPSHOT_AGE, WORKER_CPU
+from ..metrics.snapshot import Series, Snapshot
 from ..metrics.totals import Totals, merge
 from ..observe.process_log import logger
 from ..settings import TlsSettings
@@ -94,10 +93,6 @@ class InstanceMetrics:
         if not reload.overtaken:
             self._reload_failed, self._reloaded = not reload.committed, time()
 
-    def count(self, family: Family, labels: Labels) -> None:
-        """Counts one more of a family that the supervisor fills."""
-        self._own.add(family, labels)
-
     # -- an upgrade ----------------------------------------------------------------------------
 
     def save(self) -> SavedMetrics:
@@ -166,17 +161,19 @@ class InstanceMetrics:
     ) -> list[ExposedFamily]:
         """All that is shown at a scrape. `report` makes a status report, `now` reads the
         supervisor's clock, when the counts have come."""
-        others: list[list[ExposedFamily]] = [[] for _ in self._more]
+        others: list[list[ExposedFamily] | None] = [None] * len(self._more)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._collection.collect)
-            for more, into in zip(self._more, others, strict=True):
-                nursery.start_soon(partial(self._ask, more, into))
+            for at in range(len(self._more)):
+                nursery.start_soon(self._ask, at, others)
+        whole = all(families is not None for families in others)
+        self._own.add(SCRAPES, ("ok" if whole else "partial",))
         found = exposed(self._snapshot(report(), now()))
-        return [*found, *(family for families in others for family in families)]
+        return [*found, *(family for families in others for family in families or ())]
 
-    async def _ask(self, more: More, into: list[ExposedFamily]) -> None:
+    async def _ask(self, at: int, others: list[list[ExposedFamily] | None]) -> None:
         try:
-            into.extend(await more())
+            others[at] = await self._more[at]()
         except Exception:
             logger.exception("a fault of Propylon's supervisor: some metrics are not shown")
 

@@ -25,6 +25,7 @@ from ..metrics.families import (
     RELOAD_SECONDS,
     RELOADS,
     RESTARTS,
+    SCRAPES,
     START_TIME,
     WORKER_CALLS,
     WORKER_LAG,
@@ -40,6 +41,7 @@ from .fleet.events import ReloadEnded
 from .fleet.turnover import RECYCLE_REASONS, RESTART_REASONS, Turnover
 
 RELOAD_RESULTS: Final = ("committed", "aborted", "overtaken")
+SCRAPE_RESULTS: Final = ("ok", "partial")
 
 
 def reload_result(ended: ReloadEnded) -> str:
@@ -82,6 +84,7 @@ class OwnCounts:
         pools = tuple(pools)
         total: Snapshot = {
             RELOADS.name: {(result,): 0.0 for result in RELOAD_RESULTS},
+            SCRAPES.name: {(result,): 0.0 for result in SCRAPE_RESULTS},
             RESTARTS.name: {(pool, reason): 0.0 for pool in pools for reason in RESTART_REASONS},
             RECYCLES.name: {(pool, reason): 0.0 for pool in pools for reason in RECYCLE_REASONS},
         }

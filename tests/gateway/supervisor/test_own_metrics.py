@@ -63,7 +63,7 @@ def test_an_upgrade_goes_on_counting() -> None:
     assert after.counted(Turnover()) == before.counted(turnover())
     after.add(SCRAPES, ("ok",))
     assert after.counted(turnover())[RESTARTS] == {("web", "killed"): 4}
-    assert after.counted(turnover())[SCRAPES.name] == {("ok",): 4}
+    assert after.counted(turnover())[SCRAPES.name] == {("ok",): 4, ("partial",): 0}
 
 
 REPORT = StatusReport(
