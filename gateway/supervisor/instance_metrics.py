@@ -32,6 +32,8 @@ COLLECTED_EVERY: Final = 1.0
 no more than these are lost."""
 ENDED: Final = 0
 """Stands for all processes that have ended."""
+MOST_SAID: Final = 100
+"""Faults of snapshots that are logged; a process may have more of them to offer."""
 
 More = Callable[[], Awaitable[list[ExposedFamily]]]
 """Returns families of others, such as the app's, within a bounded time."""
@@ -115,7 +117,7 @@ class InstanceMetrics:
     def _complain(self, who: str, faults: Iterable[str]) -> None:
         """Logs what was left out of a snapshot, once: it comes again every second."""
         for fault in faults:
-            if fault not in self._said:
+            if fault not in self._said and len(self._said) < MOST_SAID:
                 self._said.add(fault)
                 logger.warning("Metrics of %s are left out: %s", who, fault)
 
@@ -131,18 +133,14 @@ class InstanceMetrics:
             await trio.sleep(COLLECTED_EVERY)
             await self._collection.collect()
 
-    def filled(self, report: StatusReport, tls: TlsSettings | None) -> StatusReport:
-        """A status report with what was counted. `tls` is None if there are no gateways."""
-        if tls is None:
-            return report
-        total = self._totals.total()
-        pools = dict.fromkeys([pool.name for pool in report.pools])
-        pools |= dict.fromkeys(sorted({one.pool for one in report.linked}))
+    def filled(self, report: StatusReport, pools: Iterable[str], tls: TlsSettings) -> StatusReport:
+        """The status report of an instance with gateways, with what was counted. `pools` are those
+        that its gateways serve."""
         certificates = self._certificates.read(tls.certificates)
         return replace(
             report,
             latency_bounds=LATENCY,
-            traffic=traffic(total, pools),
+            traffic=traffic(self._totals.total(), pools),
             failed=failed(self._failed.values(), time()),
             certificates=tuple(
                 ServedCertificate(name=one.name, file=one.file, expires=one.expires)

@@ -561,8 +561,10 @@ class Supervisor:
         report = self._status_builder.report(
             self._plan, self._generations, self._controller, trio.current_time()
         )
-        tls = self._generations.current.tls if self._plan.gateways else None
-        return self._metrics.filled(report, tls)
+        if not self._plan.gateways:
+            return report
+        config = self._generations.current
+        return self._metrics.filled(report, [pool.name for pool in config.pools], config.tls)
 
     def reopen_logs(self) -> None:
         """Has every process open its logs again, this one included. A worker that starts gets the

@@ -274,7 +274,7 @@ def test_each_half_of_a_sidecar_shows_its_own(tmp_path: Path) -> None:
     flags = ("--run-dir", run_dir, *ADMIN)
     with Part("gateway", "-b", "127.0.0.1:0", *flags) as gateway:
         url = gateway.stderr.find(r"Serving on (http://[^\s;,]+)", gateway.process)[1]
-        clients, workers = Page(gateway.stderr), None
+        clients = Page(gateway.stderr)
         with Part("worker", "asgi_raw:app", "--lifespan", "off", *flags) as worker:
             workers = Page(worker.stderr)
             with httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False) as client:

@@ -1,7 +1,7 @@
 import logging
 
 import pytest
-from propylon.gateway.control.status import MOST_FAILED, LinkedStatus, PoolStatus, StatusReport
+from propylon.gateway.control.status import MOST_FAILED, PoolStatus, StatusReport
 from propylon.gateway.json_texts import decode, encode
 from propylon.gateway.metrics.exposed import ExposedFamily, Sample
 from propylon.gateway.metrics.families import LATENCY
@@ -123,14 +123,11 @@ async def test_others_are_shown_behind_and_may_fail(caplog: pytest.LogCaptureFix
 def test_a_status_report_is_filled() -> None:
     of = metrics()
     of.gateway_reported(GATEWAY, reported(3, FailedRequest(id="x", at=1.0)), 0.0)
-    report = StatusReport(
-        pools=REPORT.pools, linked=(LinkedStatus(pool="far"), LinkedStatus(pool="default"))
-    )
-    filled = of.filled(report, TlsSettings())
-    assert [(one.pool, one.requests) for one in filled.traffic] == [("default", 3), ("far", 0)]
+    filled = of.filled(REPORT, ["default", "idle"], TlsSettings())
+    assert filled.pools == REPORT.pools
+    assert [(one.pool, one.requests) for one in filled.traffic] == [("default", 3), ("idle", 0)]
     assert filled.latency_bounds == LATENCY
     assert [one.id for one in filled.failed] == ["x"]
-    assert of.filled(report, None) is report  # workers without a gateway
 
 
 def test_failed_requests_of_a_process_that_has_ended_are_kept() -> None:
@@ -140,7 +137,7 @@ def test_failed_requests_of_a_process_that_has_ended_are_kept() -> None:
         of.gateway_reported(number, reported(0, *requests), 0.0)
         of.ended(number)
     of.gateway_reported(3, reported(0, FailedRequest(id="3", at=9000.0)), 0.0)
-    found = [one.id for one in of.filled(REPORT, TlsSettings()).failed]
+    found = [one.id for one in of.filled(REPORT, (), TlsSettings()).failed]
     assert len(found) == MOST_FAILED
     assert found[:2] == ["3", "2"]
     assert found.count("1") == MOST_FAILED - 91
