@@ -32,7 +32,7 @@ COLLECTED_EVERY: Final = 1.0
 no more than these are lost."""
 ENDED: Final = 0
 """Stands for all processes that have ended."""
-MOST_SAID: Final = 100
+MOST_COMPLAINTS: Final = 100
 """Faults of snapshots that are logged; a process may have more of them to offer."""
 
 More = Callable[[], Awaitable[list[ExposedFamily]]]
@@ -117,7 +117,7 @@ class InstanceMetrics:
     def _complain(self, who: str, faults: Iterable[str]) -> None:
         """Logs what was left out of a snapshot, once: it comes again every second."""
         for fault in faults:
-            if fault not in self._said and len(self._said) < MOST_SAID:
+            if fault not in self._said and len(self._said) < MOST_COMPLAINTS:
                 self._said.add(fault)
                 logger.warning("Metrics of %s are left out: %s", who, fault)
 

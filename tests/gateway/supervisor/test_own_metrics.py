@@ -43,13 +43,13 @@ def test_counters_of_a_pool_begin_at_0() -> None:
 def test_reloads_by_result_and_duration() -> None:
     own = OwnCounts()
     own.reload_ended(ReloadEnded(2, committed=True, since=10), 12)
-    own.reload_ended(ReloadEnded(3, committed=False, since=10), 10.25)
+    own.reload_ended(ReloadEnded(3, committed=False, since=10), 10.5)
     own.reload_ended(ReloadEnded(4, committed=False, overtaken=True, since=10), 10_000)
     counted = own.counted(Turnover())
     assert counted[RELOADS] == {("committed",): 1, ("aborted",): 1, ("overtaken",): 1}
     seconds = counted[SECONDS]
     assert seconds["committed",] == [2.0, 0, 0, 1, *[0] * 9]
-    assert seconds["aborted",] == [0.25, 1, *[0] * 11]
+    assert seconds["aborted",] == [0.5, 1, *[0] * 11]
     assert seconds["overtaken",] == [9990.0, *[0] * 11, 1]
     assert len(BY_NAME[SECONDS].buckets) == 11
 
