@@ -17,6 +17,9 @@ ATTEMPTS = {
     "remove": f"os.unlink({str(OUTSIDE)!r})",
     "symlink": f"os.symlink('/', {str(OUTSIDE)!r})",
     "by a link": "open('{tmp}/link/written_by_a_test', 'w')",
+    "by a descriptor": (
+        f"os.chmod('/proc/self/fd/' + str(os.open({str(OUTSIDE.parent)!r}, 0)), 0o755)"
+    ),
     "touch": f"pathlib.Path({str(OUTSIDE)!r}).touch()",
 }
 
@@ -56,5 +59,6 @@ def test_what_tests_need_is_allowed(folder: Path) -> None:
     try:
         os.close(os.open("z", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
         os.unlink("z", dir_fd=descriptor)
+        os.chmod(f"/proc/self/fd/{descriptor}", 0o700)
     finally:
         os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .operating import done, settled, workers
-from .server import DEADLINE, Propylon, start_time, wait_for
+from .other_users import everybodys_folder, for_others, propylon, why_not
+from .server import DEADLINE, Output, Propylon, start_time, wait_for
 
 FASTAPI = """
 import os, time
@@ -225,3 +227,33 @@ def test_a_reload(site: Path) -> None:
             shop.get("/", 1)
             page = shop.shows(one=4 + generation - 1)
             assert len([name for name in page.of_apps if name.startswith("shop_pid")]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+def test_workers_that_run_as_another_user() -> None:
+    """The supervisor stays root, and the pools' directories belong to the workers' user."""
+    flags = ("-w", "1", "--user", "20001", "--group", "20100", *ADMIN)
+    with everybodys_folder() as folder:
+        (folder / "shop.py").write_text(FASTAPI)
+        with subprocess.Popen(
+            propylon(folder, "serve", "shop:app", *flags),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=for_others(folder),
+        ) as process:
+            try:
+                stderr = Output(process.stderr)
+                stderr.find("Serving on", process)
+                url = stderr.find(r"Admin listener on (\S+)")[1]
+
+                def shown() -> bool:
+                    answer = httpx.get(f"{url}/metrics", timeout=DEADLINE, trust_env=False)
+                    return 'shop_running{pool="default"} 1.0' in answer.text
+
+                wait_for(shown, "the app's metrics")
+            finally:
+                process.terminate()
+                process.wait(DEADLINE)

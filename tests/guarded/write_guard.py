@@ -53,6 +53,8 @@ def may_write() -> tuple[str, ...]:
 
 def is_allowed(path: str, folders: tuple[str, ...]) -> bool:
     """Whether a path may be made, replaced or removed."""
+    if path.startswith("/proc/self/fd/"):  # a file that is open
+        path = os.path.realpath(path)
     folder, name = os.path.split(os.path.abspath(path))
     real = os.path.join(os.path.realpath(folder), name) + "/"
     if real.startswith(ROOT):  # which may itself lie below a temporary folder
