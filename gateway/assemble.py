@@ -89,7 +89,7 @@ async def run_gateway(
         logs.add(access_log)
     requests = failures = None
     if settings.metrics:
-        failures = Failures()
+        failures = Failures(time)
         requests = RequestCounters(_pools_of_routes(settings), failures.add)
     tracer = _begin_tracing(settings)
     observers = Observers(

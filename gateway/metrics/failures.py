@@ -6,7 +6,7 @@ out all that matters. Nor is a WebSocket whose client has left: most end so.
 """
 
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
@@ -32,11 +32,12 @@ def is_failure(status: int, end_code: str) -> bool:
 class Failures:
     """The last failed requests of one gateway process."""
 
-    __slots__ = ("_failed",)
+    __slots__ = ("_clock", "_failed")
 
-    def __init__(self) -> None:
-        self._failed: deque[tuple[float, FailedRequest]] = deque(maxlen=MOST_FAILURES)
-        """When it ended, in monotonic seconds, and what is known of it."""
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds since the epoch."""
+        self._clock = clock
+        self._failed: deque[FailedRequest] = deque(maxlen=MOST_FAILURES)
 
     def add(self, exchange: Exchange) -> None:
         """Notes an exchange that has failed."""
@@ -44,6 +45,7 @@ class Failures:
         account = None if source is None else source.account()
         failed = FailedRequest(
             id=exchange.request_id,
+            at=self._clock(),
             method=_plain(request.method, LONGEST_METHOD),
             path=_plain(request.path.partition(b"?")[0].decode("latin-1"), LONGEST_PATH),
             status=exchange.status,
@@ -53,12 +55,11 @@ class Failures:
             worker=None if account is None else account.worker,
             duration=exchange.ended - exchange.opened,
         )
-        self._failed.append((exchange.ended, failed))
+        self._failed.append(failed)
 
-    def report(self, epoch: float) -> tuple[FailedRequest, ...]:
-        """The failed requests, the oldest first. `epoch` is the time at the monotonic clock's zero,
-        in seconds since the epoch."""
-        return tuple(replace(failed, at=epoch + ended) for ended, failed in self._failed)
+    def report(self) -> tuple[FailedRequest, ...]:
+        """The failed requests, the oldest first."""
+        return tuple(self._failed)
 
 
 def _plain(text: str, most: int) -> str:

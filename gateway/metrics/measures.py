@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic, time
 from typing import ClassVar, Final, Protocol
 
 from ...protocol.supervision.messages import GatewayMetrics, Report
@@ -123,7 +122,7 @@ class GatewayMeasures:
         self._failures = failures
 
     def report(self, token: int) -> GatewayMetrics:
-        failed = self._failures.report(time() - monotonic()) if self._failures else ()
+        failed = () if self._failures is None else self._failures.report()
         return GatewayMetrics(token, to_wire(self.snapshot()), failed)
 
     def snapshot(self) -> Snapshot:

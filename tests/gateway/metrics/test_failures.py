@@ -45,12 +45,12 @@ def ended(
 
 
 def test_what_is_kept_of_it() -> None:
-    failures = Failures()
+    failures = Failures(lambda: 1_000_012.5)
     exchange = ended(b"/", "PUT", "It has died.", FakeSource(has_done=Account("api", 3, 0.0, 2)))
     exchange.give_end("worker_died")
     failures.add(exchange)
     failures.add(ended(b"/a"))
-    assert failures.report(1_000_000.0) == (
+    assert failures.report() == (
         FailedRequest(
             id="7f",
             at=1_000_012.5,
@@ -70,19 +70,19 @@ def test_what_is_kept_of_it() -> None:
 
 
 def test_only_the_last_ones_are_kept() -> None:
-    failures = Failures()
+    failures = Failures(lambda: 1_000_012.5)
     for number in range(MOST_FAILURES + 20):
         failures.add(ended(b"/%d" % number))
-    paths = [failed.path for failed in failures.report(0.0)]
+    paths = [failed.path for failed in failures.report()]
     assert paths == [f"/{number}" for number in range(20, MOST_FAILURES + 20)]
 
 
 def test_whatever_a_client_sends_is_shown_as_printable_ascii() -> None:
-    failures = Failures()
+    failures = Failures(lambda: 1_000_012.5)
     failures.add(ended(b"/secret?token=1#x"))
     failures.add(ended(b"/\xff\x00\n\x1b[31m", "G\x7fT", "caf\u00e9 \u2028"))
     failures.add(ended(b"/" + b"x" * 100_000, "Y" * 100_000, "z" * 100_000))
-    one, odd, long = failures.report(0.0)
+    one, odd, long = failures.report()
     assert one.path == "/secret"
     assert odd.path == r"/\xff\x00\n\x1b[31m"
     assert odd.method == r"G\x7fT"

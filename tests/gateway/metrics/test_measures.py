@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from time import time
 
 from propylon.gateway.metrics.counters import RequestCounters
 from propylon.gateway.metrics.failures import Failures
@@ -70,8 +71,8 @@ class Service:
 
 
 def measures(service: Service) -> GatewayMeasures:
-    count = RequestCounters({"/": "a"}, Failures().add)
-    return GatewayMeasures(2, {"a": Pool()}, service, LoopLag(0.25), count, Failures())
+    count = RequestCounters({"/": "a"}, Failures(time).add)
+    return GatewayMeasures(2, {"a": Pool()}, service, LoopLag(0.25), count, Failures(time))
 
 
 def test_what_is_measured() -> None:
