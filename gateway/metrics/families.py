@@ -150,13 +150,6 @@ HANDSHAKES: Final = Family(
     "TLS handshakes that have ended, by result, and by TLS version where one was agreed on.",
     ("result", "version"),
 )
-SPANS: Final = Family(
-    "propylon_trace_spans_total",
-    "counter",
-    "Spans of traces by what became of them: exported, or dropped because the collector did not"
-    " take them.",
-    ("result",),
-)
 GATEWAY_CPU: Final = Family(
     "propylon_gateway_cpu_seconds_total",
     "counter",
@@ -181,7 +174,7 @@ GATEWAY_LAG: Final = Family(
 BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, OPEN_WEBSOCKETS,
-    WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED, HANDSHAKES, SPANS, GATEWAY_CPU,
+    WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED, HANDSHAKES, GATEWAY_CPU,
     GATEWAY_RSS, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""

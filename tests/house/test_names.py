@@ -58,7 +58,7 @@ ALLOWED = {
 }
 RIGHT_IN = {
     # Word -> folders and files in which it is the field's own
-    "span": {"gateway.exchange.trace_context", "gateway.metrics.families", "gateway.trace"},
+    "span": {"gateway.exchange.trace_context", "gateway.trace"},
 }
 STILL_SAID: dict[str, set[str]] = {
     # Word -> folders and files in which it is still said. The lists may only get shorter.

@@ -121,7 +121,7 @@ def test_who_left_in_the_queue_had_no_app() -> None:
     exchange.abandon("It left.", 170.0)
     assert of(count, "requests_total") == {("site", "/", "GET", "499", "client_left_queue"): 1}
     assert histogram(count, "request_queue") == (70.0, {float("inf"): 1})
-    assert histogram(count, "request_app") == (0.0, {})
+    assert of(count, "request_app_seconds") == {}
 
 
 def test_a_bound_belongs_to_its_bucket() -> None:

@@ -3,7 +3,7 @@ from time import time
 
 from propylon.gateway.metrics.counters import RequestCounters
 from propylon.gateway.metrics.failures import Failures
-from propylon.gateway.metrics.families import BY_GATEWAYS, SPANS
+from propylon.gateway.metrics.families import BY_GATEWAYS
 from propylon.gateway.metrics.measures import (
     LAG_WINDOW,
     GatewayMeasures,
@@ -83,7 +83,7 @@ def test_what_is_measured() -> None:
         service.counts.end_handshake("timeout")
     service.counts.receive_message()
     found = measures(service).snapshot()
-    assert found.keys() == {family.name for family in BY_GATEWAYS if family is not SPANS}
+    assert found.keys() == {family.name for family in BY_GATEWAYS}
     assert found["propylon_pool_slots"] == {("a",): 3}
     assert found["propylon_pool_running"] == {("a",): 2}
     assert found["propylon_pool_queue_length"] == {("a",): 1}
