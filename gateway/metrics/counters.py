@@ -290,21 +290,20 @@ class RequestCounters:
                 spent[labels[0], labels[1]].add_plain(row.plain, count)
         return {
             REQUESTS.name: dict(requests),
-            **{family.name: _used(spent, index) for index, family in enumerate(_HISTOGRAMS)},
+            QUEUE_SECONDS.name: _used({key: each.queue for key, each in spent.items()}),
+            APP_SECONDS.name: _used({key: each.app for key, each in spent.items()}),
+            DURATION_SECONDS.name: _used({key: each.duration for key, each in spent.items()}),
+            WEBSOCKET_SECONDS.name: _used({key: each.websocket for key, each in spent.items()}),
             RECEIVED_BYTES.name: {key: each.received[0] for key, each in spent.items()},
             SENT_BYTES.name: {key: each.sent[0] for key, each in spent.items()},
             REFUSED.name: _refused(requests),
         }
 
 
-_HISTOGRAMS: Final = (QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, WEBSOCKET_SECONDS)
-"""The families of the first fields of `Spent`."""
-
-
-def _used(spent: Mapping[tuple[str, str], Spent], index: int) -> Series:
-    """The histograms that something was observed in. Requests without a route have no queue, and
-    most routes have no WebSockets."""
-    return {key: each[index] for key, each in spent.items() if any(each[index])}
+def _used(histograms: Series) -> Series:
+    """Those that something was observed in: requests without a route have no queue, and most routes
+    have no WebSockets."""
+    return {key: each for key, each in histograms.items() if isinstance(each, list) and any(each)}
 
 
 def _refused(requests: Mapping[Labels, int]) -> Series:

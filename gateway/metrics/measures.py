@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from logging import getLogger
 from typing import ClassVar, Final, Protocol
 
 from ...protocol.supervision.messages import GatewayMetrics, Report
@@ -24,6 +25,8 @@ from .families import (
     WEBSOCKET_MESSAGES,
 )
 from .snapshot import Snapshot, to_wire
+
+log = getLogger("propylon.gateway")
 
 PROTOCOLS: Final = ("http/1.1", "websocket", "tls_handshake", "proxy_header")
 LAG_WINDOW: Final = 10.0
@@ -190,8 +193,13 @@ class MetricsReports:
         self._measures = measures
 
     def answer(self, token: int) -> None:
-        measures = self._measures
-        self._report(GatewayMetrics(token) if measures is None else measures.report(token))
+        measures, answer = self._measures, GatewayMetrics(token)
+        if measures is not None:
+            try:
+                answer = measures.report(token)
+            except Exception:  # a fault of ours costs numbers, and not the process
+                log.exception("what was counted could not be reported")
+        self._report(answer)
 
     def last_word(self) -> None:
         """Reports what was counted until the end; nothing if there was no beginning."""

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 from time import time
 
+import pytest
 from propylon.gateway.metrics.counters import RequestCounters
 from propylon.gateway.metrics.failures import Failures
 from propylon.gateway.metrics.families import BY_GATEWAYS
@@ -54,6 +55,11 @@ class Pool:
 
     def websockets(self) -> int:
         return 1
+
+
+class Broken(Pool):
+    def load(self) -> PoolLoad:
+        raise RuntimeError("a fault of ours")
 
 
 class Websocket:
@@ -122,3 +128,13 @@ def test_a_report_travels() -> None:
     assert isinstance(last, GatewayMetrics)
     assert (answer.token, last.token) == (4, 0)
     assert from_wire(answer.snapshot).keys() == one.snapshot().keys()
+
+
+def test_what_cannot_be_measured_costs_nobody_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    said: list[Report] = []
+    reports = MetricsReports(said.append)
+    lag = LoopLag(0.25)
+    reports.begin(GatewayMeasures(1, {"a": Broken()}, Service(), lag))
+    reports.answer(5)
+    assert said == [GatewayMetrics(5)]
+    assert caplog.messages == ["what was counted could not be reported"]
