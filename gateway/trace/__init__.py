@@ -2,10 +2,10 @@
 
 What every request has, `gateway/exchange/trace_context.py` reads: the trace that it continues.
 This room is used with --traces otlp. On a request's way it makes ids, decides whether the trace is
-recorded, and writes the `traceparent` of the app. What was recorded becomes spans in a thread of
+recorded, and writes the `traceparent` of the app. What was recorded becomes spans in a process of
 its own, which a collector may keep busy or waiting as long as it likes.
 
 Reading order: `options` (OTEL_* variables), `sampling` -> `recording` (on a request's way) ->
-`spans` (what was recorded, in OpenTelemetry's words) -> `export_queue` -> `otlp` (the adapter of
-OpenTelemetry) -> `tracer`.
+`export_queue` -> `tracer`. In the process that exports: `spans` (what was recorded, in
+OpenTelemetry's words), `otlp` (the adapter of OpenTelemetry) -> `export_process`.
 """

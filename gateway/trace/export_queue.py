@@ -2,8 +2,8 @@
 
 A collector may be down, slow or hostile, and a request must not notice. So a request only puts its
 record into a queue, without a lock and without waiting. If the queue is full, because the collector
-takes less than comes in, the record is dropped and counted. The thread takes batches, and what goes
-wrong with one is said once a minute at most.
+takes less than comes in, the record is dropped and counted. The thread has batches exported
+(`export_process`), and what goes wrong with one is said once a minute at most.
 """
 
 import threading
@@ -36,7 +36,7 @@ class ExportQueue:
         """Set when there is a whole batch, and at the end."""
         self._ended = False
         self.dropped = 0
-        """Records that found the queue full. Only `put` counts."""
+        """Records that found the queue full. Only `has_room` counts."""
         self.failed = 0
         """Records that could not be exported. Only the thread counts."""
         self._said = 0
@@ -47,27 +47,33 @@ class ExportQueue:
         self._thread = threading.Thread(target=self._run, name="propylon-traces", daemon=True)
         self._thread.start()
 
+    def has_room(self) -> bool:
+        """Whether a record can be put. If not, it is counted as dropped, and need not be made."""
+        if len(self._records) < self._size:
+            return True
+        self.dropped += 1
+        return False
+
     def put(self, record: ExchangeRecord) -> None:
-        """Takes a record, or drops it. It never waits."""
+        """Takes a record, if there is room. It never waits."""
         records = self._records
-        count = len(records)
-        if count >= self._size:
-            self.dropped += 1
-            return
         records.append(record)
-        if count + 1 == self._batch:
+        if len(records) == self._batch:
             self._due.set()
 
-    def close(self, seconds: float) -> None:
-        """Exports what waits, within so many seconds, and ends the thread."""
+    def close(self, seconds: float) -> bool:
+        """Exports what waits, within so many seconds, and ends the thread. Returns whether it has
+        ended."""
         self._ended = True
         self._due.set()
         self._thread.join(seconds)
-        if self._thread.is_alive():
-            log.warning(
-                "traces: the collector takes nothing; what %d requests have left is lost",
-                max(1, len(self._records)),
-            )
+        if not self._thread.is_alive():
+            return True
+        log.warning(
+            "traces: the collector takes nothing; what %d requests have left is lost",
+            max(1, len(self._records)),
+        )
+        return False
 
     # -- the thread ----------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The adapter of OpenTelemetry: spans go out by OTLP, as protobuf over HTTP.
 
-The packages are an extra, propylon[otel], and are imported only if traces are on. They are used in
-the thread that exports, and never by a request. Their exporter reads OTEL_EXPORTER_OTLP_* and
-retries; what it logs is kept for the one line a minute of `export_queue`.
+The packages are an extra, propylon[otel], and only the process that exports imports them. Their
+exporter reads OTEL_EXPORTER_OTLP_* and retries; what it logs is kept for the one line a minute of
+`export_queue`.
 """
 
 import logging
@@ -17,8 +17,6 @@ from .spans import SCHEMA, Span
 NEEDED: Final = "propylon[otel]"
 MOST_ANSWER: Final = 65_536
 """Bytes of a collector's answer that are read."""
-_MOST_SAID: Final = 300
-"""Characters of what the exporter says that are shown."""
 
 
 class LastLine(logging.Handler):
@@ -32,9 +30,9 @@ class LastLine(logging.Handler):
         self._text = record.getMessage()
 
     def take(self) -> str:
-        """Returns the last line, in printable ASCII: a collector may have written a part of it."""
+        """Returns the last line. A collector may have written a part of it."""
         text, self._text = self._text, ""
-        return ascii(text)[1:-1][:_MOST_SAID]
+        return text
 
 
 class OtlpExporter:
@@ -54,7 +52,7 @@ class OtlpExporter:
                 f"--traces otlp needs more packages ({error}): pip install '{NEEDED}'"
             ) from None
         self._last_line = LastLine()
-        logging.getLogger("opentelemetry").addHandler(self._last_line)
+        logging.getLogger().addHandler(self._last_line)
         self._exporter = otlp.OTLPSpanExporter(session=bounded_session())
         self._resource = resources.Resource.create(_own_resource(gateway))
         self._scope = scopes.InstrumentationScope("propylon", version("propylon"), SCHEMA)
@@ -69,10 +67,6 @@ class OtlpExporter:
         result = self._exporter.export([self._readable(span) for span in spans])
         said = self._last_line.take()
         return "" if result.name == "SUCCESS" else said or "the collector did not take it"
-
-    def stop(self) -> None:
-        """Ends an export that waits for its next attempt."""
-        self._exporter.shutdown()
 
     def _readable(self, span: Span) -> Any:
         trace = self._trace

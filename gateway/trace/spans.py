@@ -106,7 +106,8 @@ class SpanMaker:
         if client is not None:
             found["client.address"] = client[0]
         if record.host or server is not None:
-            found["server.address"] = record.host or ("" if server is None else server[0])
+            address = record.host or ("" if server is None else server[0])
+            found["server.address"] = text_of(address.encode("utf-8", "backslashreplace"))
         if server is not None and server[1] is not None:
             found["server.port"] = server[1]
         for name, value in (

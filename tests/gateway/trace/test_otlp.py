@@ -112,8 +112,6 @@ def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch: pytest.Monkey
     with hostile(answer) as (url, _):
         why = exporter_to(monkeypatch, url).export(some_spans())
     assert why
-    assert len(why) <= 300
-    assert why.isprintable()
     assert sum(sent) < 200 * MOST_ANSWER
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.exchange.trace_context import TraceParent, continued_trace
-from propylon.gateway.trace.otlp import OtlpExporter
 from propylon.gateway.trace.tracer import Tracer, begin_tracing
 
 from ...fakes.otlp_receiver import OtlpReceiver, otlp_receiver
@@ -32,7 +31,9 @@ def tracer(
 ) -> Tracer:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.url)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", getattr(request, "param", ""))
-    return Tracer(OtlpExporter(1))
+    begun = begin_tracing(1)
+    assert begun is not None
+    return begun
 
 
 def goes_through(tracer: Tracer, exchange: Exchange) -> TraceParent:
