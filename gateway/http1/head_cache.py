@@ -1,5 +1,7 @@
 """A cache of a client's last head. As a rule the next request of a connection has the same fields,
-byte for byte, so they need not be checked and parsed again.
+byte for byte, so they need not be checked and parsed again. A proxy that traces writes another
+`traceparent` into each of them; so the bytes before and behind its value are compared, and the
+value alone is read.
 
 Only plain requests are cached: HTTP/1.1, a path as target, no body, no upgrade. All others are read
 by `request_head.read_head`, which gives the same Request for the same head.
@@ -8,7 +10,8 @@ by `request_head.read_head`, which gives the same Request for the same head.
 import re
 from typing import Final
 
-from ..exchange.trace_context import TraceParent
+from ...protocol.messages import Pairs
+from ..exchange.trace_context import TRACEPARENT, TraceParent, continued_trace
 from ..http.grammar import TOKEN
 from ..http.rules import NOT_SERVED
 from ..settings import HttpSettings
@@ -21,6 +24,11 @@ _PLAIN_LINE: Final = re.compile(
     rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
 )
 """Groups: method, target, path, query."""
+_TRACEPARENT_LINE: Final = re.compile(
+    rb"(?i:(?:\A|\n)traceparent):[ \t]*+([0-9a-f-]{55})[ \t]*+\r\n"
+)
+"""Group: a value of the length that version 00 has."""
+_TRACEPARENT_SIZE: Final = 55
 MOST_REMEMBERED: Final = 2_048
 """Bytes of fields that a connection keeps for the next request."""
 
@@ -28,13 +36,17 @@ MOST_REMEMBERED: Final = 2_048
 class RepeatedFields:
     """The fields of the last request of one connection."""
 
-    __slots__ = ("_block", "_forwarded", "_headers", "_host", "_keep_alive", "_told_ids",
-                 "_trace_parent")  # fmt: skip
+    __slots__ = ("_after_trace", "_before_trace", "_block", "_forwarded", "_headers", "_host",
+                 "_keep_alive", "_told_ids", "_trace_parent")  # fmt: skip
 
     def __init__(self) -> None:
         self._block = b""
         """The bytes behind the request line, with the empty line; b"" while there are none."""
-        self._headers = self._forwarded = ()
+        self._before_trace = self._after_trace = b""
+        """The parts of the block before and behind the value of its `traceparent`; b"" if it has
+        none whose value may change."""
+        self._headers: Pairs = ()
+        self._forwarded: Pairs = ()
         self._host = ""
         self._keep_alive = True
         self._trace_parent: TraceParent | None = None
@@ -43,8 +55,19 @@ class RepeatedFields:
     def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
         """Returns the request of a whole head, if its fields are cached and its line is plain."""
         block = self._block
-        if not block or not head.endswith(block):
+        headers, trace_parent = self._headers, self._trace_parent
+        if not block:
             return None
+        if not head.endswith(block):
+            value = self._another_trace(head)
+            trace_parent = continued_trace([value], []) if value else None
+            if trace_parent is None:
+                return None
+            headers = tuple([
+                (name, value if name == TRACEPARENT else old) for name, old in headers
+            ])  # fmt: skip
+            if self._trace_parent is not None and self._trace_parent.state:
+                trace_parent = trace_parent._replace(state=self._trace_parent.state)
         line = _PLAIN_LINE.match(head)
         if line is None or line.end() + len(block) != len(head):
             return None
@@ -58,9 +81,20 @@ class RepeatedFields:
             return None
         return Http1Request(
             method.decode(), target, "1.1", path, query,
-            self._headers, self._forwarded, self._host, self._keep_alive, self._trace_parent,
-            self._told_ids,
+            headers, self._forwarded, self._host, self._keep_alive, trace_parent, self._told_ids,
         )  # fmt: skip
+
+    def _another_trace(self, head: bytes) -> bytes:
+        """The value of the `traceparent` of a head with the fields of the block, if that alone is
+        another; b"" if other bytes are."""
+        after = self._after_trace
+        if not after or not head.endswith(after):
+            return b""
+        end = len(head) - len(after)
+        start = end - _TRACEPARENT_SIZE
+        if start < 0 or not head.endswith(self._before_trace, 0, start):
+            return b""
+        return head[start:end]
 
     def learn(self, head: bytes, request: Http1Request) -> None:
         """Caches the fields of a request that `read_head` has made of this head."""
@@ -75,5 +109,16 @@ class RepeatedFields:
             self._headers, self._forwarded = request.headers, request.forwarded
             self._host, self._keep_alive = request.host, request.keep_alive
             self._trace_parent, self._told_ids = request.trace_parent, request.told_ids
+            self._learn_trace()
         else:
             self._block = b""
+
+    def _learn_trace(self) -> None:
+        """Finds the value in the block that is another one in the next request."""
+        self._before_trace = self._after_trace = b""
+        if self._trace_parent is None:
+            return
+        match = _TRACEPARENT_LINE.search(self._block)
+        if match is not None:
+            self._before_trace = self._block[: match.start(1)]
+            self._after_trace = self._block[match.end(1) :]

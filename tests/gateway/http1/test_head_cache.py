@@ -93,3 +93,53 @@ def test_repeated_fields_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -
     assert first == second
     with pytest.raises(TypeError):
         understood(machine, b"GET /a HTTP/1.1\r\n" + block.replace(b"x", b"y"))
+
+
+TRACE = b"00-" + 32 * b"a" + b"-" + 16 * b"b" + b"-01"
+VALUES = st.one_of(
+    st.sampled_from([
+        TRACE, TRACE.replace(b"a", b"c"), TRACE[:-2] + b"00", b"cc" + TRACE[2:], TRACE.upper(),
+        TRACE.replace(b"a", b"0"), TRACE + b"-x", b"cc" + TRACE[2:] + b"-x", TRACE[1:], b"",
+        TRACE[:20] + b"\r\n" + TRACE[22:], TRACE[:20] + b"\r\nX:" + TRACE[24:], b" " + TRACE[:-1],
+        TRACE + b"\r\nTraceparent: " + TRACE, TRACE + b"\r\nTracestate: c=1",
+    ]),
+    st.text("0123456789abcdefA-\r\n: ", min_size=55, max_size=55).map(str.encode),
+)  # fmt: skip
+AROUND = st.sampled_from([
+    (b"Host: a\r\nTraceparent: ", b"\r\n\r\n"),
+    (b"traceparent:", b"\r\nHost: a\r\nX: y\r\n\r\n"),
+    (b"Host: a\r\nTracestate: a=1\r\nTRACEPARENT: \t", b" \r\nTracestate: b=2\r\n\r\n"),
+    (b"Host: a\r\nTraceparent: ", b"\r\nTracestate: A=1\r\n\r\n"),
+    (b"Host: a\r\nX-Traceparent: ", b"\r\n\r\n"),
+    (b"Host: a\r\nX: traceparent:", b"\r\nTraceparent: " + TRACE + b"\r\n\r\n"),
+    (b"Host: a\r\nTraceparent: " + TRACE + b"\r\nTraceparent: ", b"\r\n\r\n"),
+])  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(AROUND, AROUND, VALUES, VALUES)
+def test_each_trace_is_what_it_would_be_alone(
+    around: tuple[bytes, bytes], other: tuple[bytes, bytes], first: bytes, second: bytes
+) -> None:
+    shared = context("httptools")
+    for (before, after), value in ((around, first), (other, first)):
+        machine = HttpMachine(shared)
+        understood(machine, b"GET /a HTTP/1.1\r\n" + around[0] + TRACE + around[1])
+        understood(machine, b"GET /a HTTP/1.1\r\n" + before + value + after)
+        if machine.buffered:
+            continue  # refused
+        head = b"GET /b HTTP/1.1\r\n" + before + second + after
+        assert understood(machine, head) == understood(HttpMachine(shared), head)
+
+
+@pytest.mark.parametrize("after", [b"\r\n\r\n", b"\r\nTracestate: a=1\r\n\r\n"])
+def test_another_trace_alone_is_no_reason_to_parse(
+    after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = HttpMachine(context("httptools"))
+    start = b"GET /a HTTP/1.1\r\nHost: a\r\nTraceparent: "
+    understood(machine, start + TRACE + after)
+    monkeypatch.setattr("propylon.gateway.http1.machine.read_head", None)
+    understood(machine, start + TRACE.replace(b"a", b"c") + after)
+    with pytest.raises(TypeError):
+        understood(machine, start + TRACE.upper() + after)
