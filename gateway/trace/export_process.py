@@ -11,20 +11,22 @@ A thread of the gateway hands it batches, and waits for what has become of each 
 On its standard input comes a batch: its size in four bytes, then a list of records as `marshal`
 writes it; both ends are the same interpreter. On its standard output it answers with a line of
 ASCII, which is empty or says why the batch is lost. The end of its input means that the gateway is
-gone, and it ends too. It ignores the signals that a terminal or an init system sends to every
-process, since the last batch comes when the gateway has finished.
+gone, and it ends too, also in the middle of an export. It ignores the signals that a terminal or an
+init system sends to every process, since the last batch comes when the gateway has finished.
 """
 
 import contextlib
 import marshal
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from random import getrandbits
-from time import monotonic, time
-from typing import IO, Final
+from time import monotonic, sleep, time
+from typing import IO, Final, Literal
 
 from .options import read_trace_options
 from .otlp import OtlpExporter
@@ -36,6 +38,8 @@ _NICE: Final = 10
 """How much more willing than the gateway it is to wait for a CPU."""
 _LEAVES: Final = 0.2
 """Seconds that it has to end by itself."""
+_OUTLIVES: Final = 2.0
+"""Seconds that an export may go on when the gateway is gone."""
 _MOST_SAID: Final = 300
 """Characters of a reason that are passed on."""
 
@@ -46,6 +50,7 @@ class ExportProcess:
     def __init__(self, gateway: int) -> None:
         """Starts the process of gateway process number `gateway`. Raises OSError."""
         self._gateway = gateway
+        self._state: Literal["running", "stopped"] = "running"
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -62,6 +67,8 @@ class ExportProcess:
     def export(self, records: list[ExchangeRecord]) -> str:
         """Has a batch exported, and waits for it. Returns "", or why it is lost. A process that has
         ended is started again by the next batch. Raises OSError."""
+        if self._state == "stopped":
+            return EXPORTER_ENDED
         if self._process.poll() is not None:
             self._process = self._start()
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -82,6 +89,7 @@ class ExportProcess:
 
     def stop(self, *, at_once: bool) -> None:
         """Ends the process, at once if it may still be busy."""
+        self._state = "stopped"
         if not at_once and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -141,10 +149,20 @@ def serve(batches: Batches, source: IO[bytes], answers: IO[bytes]) -> None:
         answers.flush()
 
 
+def _end_behind_gateway() -> None:
+    """Ends the process when the other end of its input is closed."""
+    poll = select.poll()
+    poll.register(0, 0)  # only POLLHUP, which comes unasked
+    poll.poll()
+    sleep(_OUTLIVES)
+    os._exit(1)
+
+
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICE)
+    threading.Thread(target=_end_behind_gateway, daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     with contextlib.suppress(BrokenPipeError):  # the gateway is gone

@@ -1,7 +1,10 @@
 """Traces from the client through gateway and worker to the app's own spans, and to a collector."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from socket import create_server
 from typing import NamedTuple
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from ..fakes.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
-from .server import Propylon
+from .server import Propylon, command_line, descendants, stat, wait_for
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 pytest.importorskip("opentelemetry.instrumentation.fastapi")
@@ -149,3 +152,34 @@ def test_the_exporter_does_what_the_variables_say(traced: Traced) -> None:
         assert fields["api-key"] == "hush"
         assert fields["content-encoding"] == "gzip"
         assert fields["content-type"] == "application/x-protobuf"
+
+
+@pytest.mark.slow
+def test_no_request_notices_a_collector_that_never_answers() -> None:
+    """Nor does a gateway's end: not a stop, and not a kill."""
+    with create_server(("127.0.0.1", 0)) as silent:  # it accepts, and that is all
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
+            "OTEL_BSP_SCHEDULE_DELAY": "10",
+            "OTEL_BSP_MAX_QUEUE_SIZE": "50",
+        }
+        with Propylon("asgi_raw:app", "--traces", "otlp", env=env) as server:
+            with server.client() as client:
+                answers = [client.get("/").status_code for _ in range(200)]
+            assert answers == 200 * [200]
+            (exporter,) = exporters(server)
+            (gateway,) = server.pids("gateway")
+            os.kill(gateway, signal.SIGKILL)
+            wait_for(lambda: exporters(server) - {exporter}, "another process that exports")
+            wait_for(lambda: not stat(exporter), "the end of the first one")
+            with server.client() as client:
+                assert client.get("/").status_code == 200
+            server.stop()
+            assert "Stopped" in server.stderr.text
+
+
+def exporters(server: Propylon) -> set[int]:
+    """The processes that export."""
+    found = descendants(server.process.pid)
+    return {pid for pid in found if "export_process" in command_line(pid)}
