@@ -95,10 +95,11 @@ class OtlpExporter:
 
 
 def _own_resource(gateway: int) -> dict[str, str | int]:
-    """What is said of this process, besides what OTEL_RESOURCE_ATTRIBUTES says."""
+    """What is said of the gateway process, whose child this process is, besides what
+    OTEL_RESOURCE_ATTRIBUTES says."""
     found: dict[str, str | int] = {
-        "service.instance.id": f"{os.uname().nodename}-{os.getpid()}",
-        "process.pid": os.getpid(),
+        "service.instance.id": f"{os.uname().nodename}-{os.getppid()}",
+        "process.pid": os.getppid(),
         "propylon.gateway": gateway,
     }
     named = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")

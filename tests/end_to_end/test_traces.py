@@ -98,6 +98,7 @@ def test_fastapi_continues_the_trace(traced: Traced) -> None:
     assert server.attributes["http.response.status_code"] == 200
     assert server.attributes["propylon.pool"] == "fastapi"
     assert server.resource["deployment.environment.name"] == "test"
+    assert server.resource["process.pid"] in traced.server.pids("gateway")
     route = of_app(spans, "GET /items/{item}")
     assert (route.kind, route.parent_id) == ("server", asked.span_id)
     assert of_app(spans, "work").trace_id == trace_id
