@@ -33,7 +33,10 @@ from .otlp import OtlpExporter
 from .recording import Attempt, ExchangeRecord, new_id
 from .spans import Span, SpanMaker
 
-EXPORTER_ENDED: Final = "the process that exports has ended"
+_PATIENCE: Final = 60.0
+"""Seconds that an export may take. The exporter's own limit is for each time that something comes,
+so a collector that sends a byte now and then could hold it for ever."""
+EXPORTER_ENDED: Final = "the process that exports has ended, or got no answer"
 _NICE: Final = 10
 """How much more willing than the gateway it is to wait for a CPU."""
 _LEAVES: Final = 0.2
@@ -47,9 +50,11 @@ _MOST_SAID: Final = 300
 class ExportProcess:
     """The gateway's side. One thread uses it, and `stop` another."""
 
-    def __init__(self, gateway: int) -> None:
-        """Starts the process of gateway process number `gateway`. Raises OSError."""
+    def __init__(self, gateway: int, patience: float = _PATIENCE) -> None:
+        """Starts the process of gateway process number `gateway`. An export may take `patience`
+        seconds. Raises OSError."""
         self._gateway = gateway
+        self._patience = patience
         self._state: Literal["running", "stopped"] = "running"
         self._process = self._start()
 
@@ -79,7 +84,9 @@ class ExportProcess:
             stdin.write(len(batch).to_bytes(4, "big"))
             stdin.write(batch)
             stdin.flush()
-            answer = stdout.readline()
+            poll = select.poll()
+            poll.register(stdout, select.POLLIN)
+            answer = stdout.readline() if poll.poll(self._patience * 1_000) else b""
         except (OSError, ValueError):  # ValueError: `stop` has closed them
             answer = b""
         if not answer:

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 from collections.abc import Iterator
+from socket import create_server
 
 import pytest
 from propylon.gateway.trace.export_process import EXPORTER_ENDED, Batches, ExportProcess, serve
@@ -48,6 +49,16 @@ def test_a_stop_does_not_wait_for_a_collector(collector: OtlpReceiver) -> None:
     process.stop(at_once=True)
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+def test_a_collector_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+        process = ExportProcess(1, patience=0.1)
+        assert process.export([a_record()]) == EXPORTER_ENDED
+        process.stop(at_once=True)
 
 
 def test_a_fault_is_one_printable_line(monkeypatch: pytest.MonkeyPatch) -> None:
