@@ -383,7 +383,7 @@ const gatewaysTable = new Table(byId("gateways-table"), [
 const certificatesTable = new Table(byId("certificates-table"), [
   { title: "Name", text: (c) => c.name || "(no name)", detail: (c) => c.file },
   { title: "Expires", text: (c) => new Date(c.expires * 1000).toISOString().slice(0, 10), class: "wide" },
-  { title: "Days left", text: (c) => (daysLeft(c) < 0 ? "expired" : `${daysLeft(c)}`), number: true, tone: (c) => (daysLeft(c) < 3 ? "bad" : daysLeft(c) < 15 ? "warn" : null) },
+  { title: "Days left", text: (c) => (daysLeft(c) < 0 ? "expired" : count(daysLeft(c))), number: true, tone: (c) => (daysLeft(c) < 3 ? "bad" : daysLeft(c) < 15 ? "warn" : null) },
 ], "Certificates");
 const daysLeft = (c) => Math.floor((c.expires - Date.now() / 1000) / 86_400);
 
