@@ -355,6 +355,7 @@ async def test_what_is_left_out_is_said(tmp_path: Path, caplog: pytest.LogCaptur
         worker.goes()
 
 
+@pytest.mark.slow
 async def test_the_socket_is_made_anew_and_follows_the_pools(tmp_path: Path) -> None:
     async with fleet(tmp_path) as one:
         one.path.unlink()

@@ -14,7 +14,7 @@ HOSTS = pytest.mark.parametrize(
     [
         pytest.param("app", ("--loop", "asyncio"), marks=pytest.mark.slow),
         ("app", ("--loop", "uvloop")),
-        ("app", ("--loop", "trio")),
+        pytest.param("app", ("--loop", "trio"), marks=pytest.mark.slow),
         ("application", ("--threads", "1")),
     ],
     ids=["asyncio", "uvloop", "trio", "threads"],
@@ -131,6 +131,7 @@ def test_a_child_that_the_app_forks_does_not_hold_the_connection(run_dir: Path) 
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"\xff\xff\xff\xff", b"\0\0\0\2Qx"])
 def test_a_supervisor_that_speaks_nonsense_is_dialled_again(run_dir: Path, sent: bytes) -> None:
     with MetricsListener(run_dir) as listener, running("metrics_apps:app", run_dir):
