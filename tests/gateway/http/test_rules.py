@@ -11,6 +11,7 @@ from propylon.gateway.http.rules import (
     request_length,
     response_length,
     sift,
+    sift_ids,
 )
 
 
@@ -81,3 +82,12 @@ def test_names_that_lie() -> None:
     with pytest.raises(RequestError) as refused:
         sift(LIES, "refuse")
     assert refused.value.status == 400
+
+
+def test_request_ids_are_kept_apart() -> None:
+    """With those that an environ would take for the same name, whatever --header-map says."""
+    names = (b"a", b"x-request-id", b"x_request_id", b"x-request_id", b"x-request-id-b")
+    fields: Fields = [(name, b"%d" % number) for number, name in enumerate(names)]
+    kept, ids = sift_ids([*fields, (b"x-request-id", b"9")], b"x-request-id")
+    assert kept == [(b"a", b"0"), (b"x-request-id-b", b"4")]
+    assert ids == (b"1", b"9")
