@@ -71,7 +71,8 @@ class Uuid7:
         self._milliseconds = milliseconds = max(milliseconds, self._milliseconds + 1)
         self._until = (milliseconds + 1) / 1_000.0
         if self._at == len(self._stock):
-            self._stock, self._at = self._random(_STOCK // 2).hex(), 0
+            self._stock = self._random(_STOCK // 2).hex()
+            self._at = 0
         digits = self._stock[self._at : self._at + _DIGITS]
         self._at += _DIGITS
         time = f"{milliseconds:012x}"
