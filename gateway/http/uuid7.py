@@ -52,7 +52,7 @@ class Uuid7:
         """When the millisecond ends, in seconds since the epoch."""
         self._prefix = self._tail = ""
         self._count = 0
-        self._stock = ""
+        self._stock: str = ""
         self._at = 0
 
     def make(self) -> str:
