@@ -92,13 +92,14 @@ class Request:
         self.headers += (field,)
 
     def is_asked_by(self, traceparent: bytes) -> None:
-        """Replaces the `traceparent` that the app is to get."""
+        """Replaces the `traceparent` that the app is to get. It stands in front: the last field is
+        the request's id, as the worker is told (IDENTIFIED)."""
         others = self.headers
         for name, _ in others:
             if name == TRACEPARENT:
                 others = tuple([pair for pair in others if pair[0] != TRACEPARENT])
                 break
-        self.headers = (*others, (TRACEPARENT, traceparent))
+        self.headers = ((TRACEPARENT, traceparent), *others)
 
 
 class Account(NamedTuple):
@@ -388,7 +389,7 @@ class Exchange:
             try:
                 observer(self)
             except Exception:
-                log.exception(_BLIND)
+                log.exception("%s%s", _BLIND, log_tail(self), extra=log_facts(self))
 
     # -- before it is answered ---------------------------------------------------------------
 
@@ -499,7 +500,7 @@ class Exchange:
             try:
                 observer(self)
             except Exception:
-                log.exception(_BLIND)
+                log.exception("%s%s", _BLIND, log_tail(self), extra=log_facts(self))
 
     def abandon(self, why: str, now: float) -> None:
         """Ends the exchange: the client has left before the response was complete."""
@@ -530,6 +531,11 @@ def log_tail(exchange: Exchange | None) -> str:
     if exchange is None or not exchange.request_id:
         return ""
     return f" [request {exchange.request_id}]"
+
+
+def log_facts(exchange: Exchange | None) -> dict[str, str]:
+    """The same for the record of such a line (`extra`), of which JSON makes a key."""
+    return {"request_id": "" if exchange is None else exchange.request_id}
 
 
 class AcceptedWebSocket(ClientSide, WebSocketSink, Protocol):

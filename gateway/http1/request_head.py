@@ -248,13 +248,13 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         request.read_fields(fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
     names = b"\n".join([name for name, _ in fields])
+    forwarded: Pairs = ()
+    if b"_" in names or b"x-forwarded-" in names:
+        fields, forwarded = sift(fields, settings.header_map)
     told_ids: tuple[bytes, ...] = ()
     id_name = settings.request_id_header.encode()
     if id_name and id_name in (names.replace(b"_", b"-") if b"_" in names else names):
         fields, told_ids = sift_ids(fields, id_name)
-    forwarded: Pairs = ()
-    if b"_" in names or b"x-forwarded-" in names:
-        fields, forwarded = sift(fields, settings.header_map)
     request.read_fields(fields, authority, forwarded, told_ids)
     if request.upgrade and not settings.websockets:
         request.ignore_upgrade()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...protocol.calls import Call
 from ...protocol.messages import MAX_BODY
 from ..exchange.exchange import IDEMPOTENT, Account, Exchange
+from .clip_text import plain
 from .retry import KeptBodies, KeptBody, needs_confirmation
 
 if TYPE_CHECKING:
@@ -84,9 +85,8 @@ class PoolCall(Call):
             waited += self._pool.clock() - self.since
         worker = generation = None
         if member is not None:
-            worker, generation = member.who.get("worker"), member.who.get("generation")
-            if not isinstance(worker, (int, str)):  # a worker may say anything of itself
-                worker = None
+            # A worker may say anything of itself.
+            worker, generation = plain(member.who.get("worker")), member.who.get("generation")
             if not isinstance(generation, int):
                 generation = None
         attempts = self.earlier + (member is not None)

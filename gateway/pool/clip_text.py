@@ -10,6 +10,7 @@ MOST_OF_A_NAME: Final = 64
 """Characters of a worker's name."""
 MOST_OF_A_REASON: Final = 1_000
 """Characters of a sentence (SPEC.md 5: at most a few kilobytes)."""
+LARGEST_NUMBER: Final = 1 << 63
 
 
 def name_of(value: object) -> str:
@@ -18,6 +19,13 @@ def name_of(value: object) -> str:
     if isinstance(value, (str, int)) or value is None:
         return _clipped(str(value), MOST_OF_A_NAME)
     return f"({type(value).__name__})"
+
+
+def plain(value: object) -> int | str | None:
+    """A worker's name or number as a short plain value; None for anything else."""
+    if isinstance(value, str):
+        return name_of(value)
+    return value if type(value) is int and abs(value) < LARGEST_NUMBER else None
 
 
 def reason_of(text: str) -> str:

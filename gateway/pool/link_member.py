@@ -47,7 +47,7 @@ from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
 from ..exchange import end_codes
 from ..exchange.errors import ResponseError
-from ..exchange.exchange import Exchange, log_tail
+from ..exchange.exchange import Exchange, log_facts, log_tail
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
@@ -133,7 +133,9 @@ class Member(PoolMember):
         try:
             self.machine.open(call, scope, exchange.body, exchange.more_body, flags)
         except LocalProtocolError as error:
-            log.error("%s cannot take a request: %s%s", self.name, error, log_tail(exchange))
+            tail, facts = log_tail(exchange), log_facts(exchange)
+            log.error("%s cannot take a request: %s%s", self.name, error, tail, extra=facts)
+            exchange.give_end(end_codes.WORKER_REFUSED)
             call.never_opened()
             self.running -= 1
             self._pool.ended(call, self)
@@ -296,7 +298,8 @@ class Member(PoolMember):
                 self._deliver_piece(call, exchange, message)
         except Exception:
             # The barrier of one call: whatever is wrong with it, the link's other calls go on.
-            log.exception("a call's message could not be handed on%s", log_tail(exchange))
+            tail, facts = log_tail(exchange), log_facts(exchange)
+            log.exception("a call's message could not be handed on%s", tail, extra=facts)
             call.detach()
             if exchange is not None:
                 exchange.give_end(end_codes.GATEWAY_FAILED)
@@ -365,7 +368,7 @@ class Member(PoolMember):
             path,
             error,
             log_tail(exchange),
-            extra={"request_id": exchange.request_id},
+            extra=log_facts(exchange),
         )
         call.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_end(end_codes.APP_BAD_RESPONSE)

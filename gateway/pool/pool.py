@@ -18,13 +18,14 @@ from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
 from .balance import Balance
 from .call import PoolCall
+from .clip_text import plain
 from .departures import Departures
 from .health import AwakeClock
 from .load import PoolLoad
 from .pool_member import PoolMember
 from .queue import PoolQueue
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
-from .workers_report import Workers, WorkersReport, plain
+from .workers_report import Workers, WorkersReport
 
 log = getLogger("propylon.gateway")
 

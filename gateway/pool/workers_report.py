@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ...protocol.supervision.messages import LinkedWorker
-from .clip_text import name_of
+from .clip_text import plain
 from .pool_member import PoolMember
 
 REPORT_EVERY: Final = 1.0
-LARGEST_NUMBER: Final = 1 << 63
 
 Workers = tuple[LinkedWorker, ...]
 
@@ -65,10 +64,3 @@ def _line(member: PoolMember) -> LinkedWorker:
         answered=member.answered,
         errors=member.errors,
     )
-
-
-def plain(value: object) -> int | str | None:
-    """A worker's name or number as a short plain value; None for anything else."""
-    if isinstance(value, str):
-        return name_of(value)
-    return value if type(value) is int and abs(value) < LARGEST_NUMBER else None

@@ -6,7 +6,7 @@ from logging import getLogger
 from time import monotonic
 
 from ...protocol.messages import Address
-from ..exchange.exchange import Exchange, log_tail
+from ..exchange.exchange import Exchange, log_facts, log_tail
 from ..observe.formats import escaped
 from .log_throttle import LogThrottle
 
@@ -39,7 +39,7 @@ class ClientFaults:
                 f" (pool {pool}, worker {_or_none(account.worker)}, "
                 f"{account.queued:.3f} s in the queue, attempts: {account.attempts})"
             )
-        log.warning("%s%s", what, log_tail(exchange), extra={"request_id": exchange.request_id})
+        log.warning("%s%s", what, log_tail(exchange), extra=log_facts(exchange))
 
 
 def _or_none(worker: int | str | None) -> int | str:

@@ -33,7 +33,7 @@ from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError
-from ..exchange.exchange import Exchange, Request, WebSocketSource, log_tail
+from ..exchange.exchange import Exchange, Request, WebSocketSource, log_facts, log_tail
 from ..exchange.pages import error_page
 from ..transport.transport import Transport
 from ..websocket.handshake import check_origin
@@ -380,5 +380,5 @@ def log_app_fault(exchange: Exchange, fault: str) -> None:
         path,
         fault,
         log_tail(exchange),
-        extra={"request_id": exchange.request_id},
+        extra=log_facts(exchange),
     )

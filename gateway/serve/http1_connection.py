@@ -27,7 +27,7 @@ from ...protocol.messages import Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Exchange, log_tail
+from ..exchange.exchange import Exchange, log_facts, log_tail
 from ..http1.machine import CONTINUE, HttpMachine
 from ..http1.refused_request import refused_request
 from ..http1.upgrade import switching_protocols
@@ -83,7 +83,7 @@ class Http1Connection(ClosingConnection):
             self._client_gone()
         except Exception:
             # The barrier of one connection: the others go on.
-            log.exception("a connection failed%s", log_tail(self._sink.exchange))
+            self._log_failure()
             self._client_gone(end_code=end_codes.GATEWAY_FAILED)
 
     def writable(self) -> None:
@@ -209,7 +209,7 @@ class Http1Connection(ClosingConnection):
                 self.writable()
         except Exception:
             # The barrier of one connection, as in `readable`.
-            log.exception("a connection failed%s", log_tail(self._sink.exchange))
+            self._log_failure()
             self._client_gone(end_code=end_codes.GATEWAY_FAILED)
 
     # -- between two exchanges ---------------------------------------------------------------
@@ -277,6 +277,10 @@ class Http1Connection(ClosingConnection):
 
     def broken(self) -> None:
         self._client_gone()
+
+    def _log_failure(self) -> None:
+        exchange = self._sink.exchange
+        log.exception("a connection failed%s", log_tail(exchange), extra=log_facts(exchange))
 
     def _client_gone(self, why: str = LEFT, end_code: str = "") -> None:
         """Ends the connection of a client that is gone, as the sink's `client_gone` says."""

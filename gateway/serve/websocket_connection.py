@@ -19,7 +19,7 @@ from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange, Request, WebSocketSource, log_tail
+from ..exchange.exchange import Exchange, Request, WebSocketSource, log_facts, log_tail
 from ..settings import WebSocketSettings
 from ..transport.client_socket import LINGER, MOST_BUFFERED
 from ..transport.transport import Transport
@@ -134,7 +134,8 @@ class WebSocketConnection:
         except OSError:
             self._gone()
         except Exception:
-            log.exception("a WebSocket failed%s", log_tail(self._exchange))
+            exchange = self._exchange
+            log.exception("a WebSocket failed%s", log_tail(exchange), extra=log_facts(exchange))
             self._gone(end_codes.GATEWAY_FAILED)
 
     def _hear(self, data: bytes) -> None:

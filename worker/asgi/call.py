@@ -342,7 +342,7 @@ class AsgiCall(HostedCall):
             call_name(self.message),
             type(error).__name__,
             self.log_end(),
-            extra={"request_id": self.request_id},
+            extra=self.log_facts(),
             exc_info=(type(error), error, error.__traceback__),
         )
         self.fail(APP_FAILED, summary(error)[:500])
@@ -360,7 +360,7 @@ class AsgiCall(HostedCall):
             call_name(self.message),
             sentence,
             self.log_end(),
-            extra={"request_id": self.request_id},
+            extra=self.log_facts(),
         )
 
     def _log_and_fail(self, code: int, reason: str) -> None:

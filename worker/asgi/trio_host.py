@@ -89,7 +89,8 @@ class TrioHost(Host):
         except BaseException as error:
             passing, ours = split(error, _LOOP.passing)
             if ours is not None:
-                logger.error("a call has failed", exc_info=ours)
+                tail, facts = call.log_end(), call.log_facts()
+                logger.error("a call has failed%s", tail, extra=facts, exc_info=ours)
             if passing is not None:
                 raise passing from None
 

@@ -341,7 +341,7 @@ class Host(ABC):
         """Cancels abandoned calls that are due."""
         hurry = self.state != "serving"
         for call, sentence in self._abandoned.due(now, self.running, hurry=hurry):
-            logger.warning(sentence)
+            logger.warning("%s", sentence, extra=call.log_facts())
             self.cancel(call)
 
     # -- the end -----------------------------------------------------------------------------
@@ -400,7 +400,8 @@ class Host(ABC):
     def _cancel_all(self, calls: Iterable[HostedCall], why: str) -> None:
         self.shutdown.set()
         for call in calls:
-            logger.warning("a call is cancelled: %s", why)
+            tail, facts = call.log_end(), call.log_facts()
+            logger.warning("a call is cancelled: %s%s", why, tail, extra=facts)
             call.stop()
             self.cancel(call)
         for session in list(self.sessions.values()):

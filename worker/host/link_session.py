@@ -87,6 +87,10 @@ class HostedCall(Call, ABC):
         """The end of a line of the log that is about this call: the request's id."""
         return f" [request {self.request_id}]" if self.request_id else ""
 
+    def log_facts(self) -> dict[str, str]:
+        """The same for the record of such a line (`extra`), of which JSON makes a key."""
+        return {"request_id": self.request_id}
+
     @abstractmethod
     def opened(self, message: Open) -> None:
         """Takes what OPEN carries. Raises ValueError or TypeError for a malformed scope."""

@@ -404,7 +404,7 @@ class WsgiCall(HostedCall):
             call_name(self.message),
             type(error).__name__,
             self.log_end(),
-            extra={"request_id": self.request_id},
+            extra=self.log_facts(),
             exc_info=(type(error), error, error.__traceback__),
         )
         return True
@@ -416,7 +416,7 @@ class WsgiCall(HostedCall):
             call_name(self.message),
             sentence,
             self.log_end(),
-            extra={"request_id": self.request_id},
+            extra=self.log_facts(),
         )
 
 

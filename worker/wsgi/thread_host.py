@@ -195,7 +195,7 @@ class ThreadHost(Host):
         try:
             context.run(call.run, self._app)
         except BaseException:  # a fault of ours costs a call, not the thread
-            logger.exception("a call has failed")
+            logger.exception("a call has failed%s", call.log_end(), extra=call.log_facts())
 
     # -- the leader among the app's threads --------------------------------------------------
 

@@ -507,6 +507,9 @@ UNDERSCORES = b"X_A: 1\r\nX_Forwarded_For: 6.6.6.6\r\nTransfer_Encoding: x\r\nX_
         ("dangerous", UNDERSCORES, got(headers=(*HOST, (b"x_a", b"1")))),
         ("refuse", UNDERSCORES, [("refused", 400)]),
         ("refuse", b"X-A: b_c", got(headers=(*HOST, (b"x-a", b"b_c")))),
+        # The field of request ids is sifted out, but is not let through before it is judged.
+        ("refuse", b"X_Request_ID: a", [("refused", 400)]),
+        ("dangerous", b"X_Request_ID: a", got()),
     ],
 )
 def test_names_with_underscores(

@@ -14,6 +14,7 @@ from propylon.gateway.pool.pool import Pool
 from propylon.gateway.transport.poller import Poller
 from propylon.protocol.calls import Call
 from propylon.protocol.codec import RECEIVE_SIZE
+from propylon.protocol.errors import LocalProtocolError
 from propylon.protocol.hello import Greeting
 from propylon.protocol.messages import (
     BYE_NORMAL,
@@ -271,3 +272,31 @@ def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link() -> None:
             one.link.slots(number % 7)
         one.say()
         assert p.members == []
+
+
+def test_a_request_that_the_worker_cannot_take(caplog: pytest.LogCaptureFixture) -> None:
+    p = pool()
+    with worker(p) as one:
+        one.member.machine.open = _too_large  # type: ignore[method-assign]
+        request = Request("GET", b"/x", "1.1")
+        exchange = Exchange(request, FakeClient(), opened=p.now)
+        exchange.identify("r-1")
+        p.submit(exchange)
+        assert exchange.end_code == "worker_refused"
+        assert "cannot take a request: it is too large [request r-1]" in caplog.text
+        assert caplog.records[-1].__dict__["request_id"] == "r-1"
+
+
+def _too_large(*_: object) -> None:
+    raise LocalProtocolError("it is too large")
+
+
+def test_what_a_worker_calls_itself_is_bounded_in_an_account() -> None:
+    p = pool()
+    with worker(p) as one:
+        one.member.who = {"worker": 5_000 * "w\n", "generation": 1}
+        exchange, _ = submit(p)
+        assert exchange.source is not None
+        account = exchange.source.account()
+        assert account is not None
+        assert account.worker == (32 * "w\\n" + "...")

@@ -24,6 +24,16 @@ def test_the_app_continues_from_the_attempt_s_span() -> None:
     ]
 
 
+def test_the_request_s_id_stays_the_last_field() -> None:
+    """A worker is told that it is (IDENTIFIED)."""
+    exchange = an_exchange()
+    recorded(exchange)
+    exchange.request.carry((b"x-request-id", b"r-1"))
+    for worker in (a_worker(1), a_worker(2, 2)):
+        exchange.connect(worker, 100.0)
+        assert exchange.request.headers[-1] == (b"x-request-id", b"r-1")
+
+
 def test_each_attempt_has_a_span_and_the_server_s_stays() -> None:
     exchange = an_exchange()
     recorder = recorded(exchange)

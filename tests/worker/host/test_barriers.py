@@ -36,6 +36,12 @@ class BrokenCall:
     def run(self, app: object) -> None:
         raise self.error
 
+    def log_end(self) -> str:
+        return " [request r-1]"
+
+    def log_facts(self) -> dict[str, str]:
+        return {"request_id": "r-1"}
+
 
 class BrokenTrioCall(BrokenCall):
     async def run(self, app: object) -> None:  # type: ignore[override]
@@ -71,7 +77,7 @@ def test_a_thread_outlives_it(run_dir: Path, log: pytest.LogCaptureFixture, lead
         host._leadership.promote_next(time.monotonic())
     thread = threading.Thread(target=host._work, daemon=True)
     thread.start()
-    until(lambda: log.text.count("a call has failed") == 2)
+    until(lambda: log.text.count("a call has failed [request r-1]") == 2)
     until(lambda: host._leadership.leader == "main")
     with host.lock:
         host._calls.close()
