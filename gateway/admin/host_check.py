@@ -1,7 +1,7 @@
 """Which names the admin listener answers to. Pure.
 
 The problem is DNS rebinding. A page of a stranger, open in a browser on this machine, asks for
-http://attacker.example:9100/status. The name was the stranger's server a moment ago; now its DNS
+http://attacker.example:9180/status. The name was the stranger's server a moment ago; now its DNS
 says 127.0.0.1. For the browser that is the page's own origin, so the page may read the answer. The
 listener on loopback, which no other machine can reach, is then read by whoever owns a web page.
 

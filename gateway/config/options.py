@@ -753,7 +753,7 @@ class Options:
         section="admin",
         read=read_admin_bind,
         metavar="ADDRESS",
-        example="127.0.0.1:9100",
+        example="127.0.0.1:9180",
     )
     admin_token_file: str = option(
         _ADMIN.token_file,

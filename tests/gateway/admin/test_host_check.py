@@ -27,12 +27,12 @@ OURS = ("build-7", "status.internal")
     ],
 )
 def test_names_on_loopback(host: str, answered: bool) -> None:
-    for server in (("127.0.0.1", 9100), ("::1", 9100), ("127.9.9.9", 9100)):
+    for server in (("127.0.0.1", 9180), ("::1", 9180), ("127.9.9.9", 9180)):
         assert answers_to(host, server, OURS) is answered
 
 
 @pytest.mark.parametrize(
-    "server", [None, ("/run/admin.sock", None), ("10.0.0.7", 9100), ("fd00::1", 9100)]
+    "server", [None, ("/run/admin.sock", None), ("10.0.0.7", 9180), ("fd00::1", 9180)]
 )
 def test_elsewhere_any_name_is_answered(server: Address | None) -> None:
     assert answers_to("attacker.example", server, OURS)

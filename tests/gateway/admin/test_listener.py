@@ -235,7 +235,7 @@ async def test_a_token_guards_all_but_health(tmp_path: Path) -> None:
 async def test_a_web_page_cannot_read_it_by_a_name_of_its_own() -> None:
     async with running() as there, there.client as client:
         for name in ("/status", "/metrics", "/events", "/"):
-            response = await client.get(name, headers={"host": "attacker.example:9100"})
+            response = await client.get(name, headers={"host": "attacker.example:9180"})
             assert response.status_code == 421
         probe = await client.get("/livez", headers={"host": "any.name.example"})
         assert probe.text == "ok\n"  # of a proxy on this machine, perhaps

@@ -363,9 +363,9 @@ def test_recycling_is_each_pools_own() -> None:
 def test_the_admin_listener_is_off_unless_it_is_given_an_address() -> None:
     assert loaded().config.admin_addresses == ()
     for verb in ("serve", "gateway", "worker"):
-        flags = {"admin_bind": ("127.0.0.1:9100", "unix:/a?mode=600"), "run_dir": "r"}
+        flags = {"admin_bind": ("127.0.0.1:9180", "unix:/a?mode=600"), "run_dir": "r"}
         config = loaded(flags, {"PROPYLON_ADMIN_MAX_QUEUE_TIME": "2.5"}, verb=verb).config
-        assert config.admin_addresses == (TcpAddress("127.0.0.1", 9100), UnixAddress("/a", 0o600))
+        assert config.admin_addresses == (TcpAddress("127.0.0.1", 9180), UnixAddress("/a", 0o600))
         assert config.admin.max_queue_time == 2.5
 
 
