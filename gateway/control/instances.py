@@ -19,6 +19,8 @@ from ..transport.credentials import credentials, peer_groups
 from .run_dir import control_sockets, own_run_dirs
 
 CONNECT_TIMEOUT: Final = 5.0
+LOOK_TIMEOUT: Final = 0.5
+"""Seconds that each of the instances that may be meant has to take a connection."""
 
 
 class NoInstance(Exception):
@@ -43,7 +45,9 @@ class Instance:
     socket: str
     """The path of its control socket."""
     pid: int
-    """The pid of its supervisor; 0 if it runs in another container."""
+    """The pid of its supervisor; 0 if it runs in another container, or takes no connection."""
+    answers: bool = True
+    """Whether it takes connections. One that does not has been stopped, or hangs."""
 
     def __str__(self) -> str:
         return f"pid {self.pid}" if self.pid else f"the instance at {self.run_dir}"
@@ -78,12 +82,21 @@ def wanted_run_dir(
 
 def find(run_dir: str | None, pid: int | None = None) -> Instance:
     """Returns the only instance with this run directory and pid; None means any. Raises NoInstance
-    and SeveralInstances."""
+    and SeveralInstances.
+
+    Of one that takes no connection the pid is not known. It does not matter to a command about
+    another one, but without a pid nobody can know whether it is meant."""
     places = own_run_dirs() if run_dir is None else [os.path.abspath(run_dir)]
-    found = [one for place in places for one in _at(place, alone=run_dir is not None)]
+    there = [one for place in places for one in _at(place, alone=run_dir is not None)]
+    silent = [one for one in there if not one.answers]
+    found = [one for one in there if one.answers]
     found = [one for one in found if one.pid] or found
     if pid is not None:
         found = [one for one in found if one.pid == pid]
+    if not found and silent:
+        raise NoInstance(f"{silent[0]} does not answer; is it stopped?")
+    if pid is None:
+        found += silent
     if len(found) > 1:
         raise SeveralInstances(found)
     if not found:
@@ -109,14 +122,14 @@ def _at(run_dir: str, *, alone: bool) -> list[Instance]:
                 found.append(Instance(run_dir, path, _listener(path)))
             except (FileNotFoundError, ConnectionRefusedError):
                 pass  # a killed instance has left it behind
+            except BlockingIOError:  # the backlog is full: it has not accepted for a while
+                found.append(Instance(run_dir, path, 0, answers=False))
     except Strangers as error:
         if alone and not found:
             raise NoInstance(str(error.strerror)) from None
     except PermissionError as error:
         if alone and not found:
             raise NoInstance(_forbidden(error.filename or run_dir)) from None
-    except BlockingIOError:  # the backlog is full: it has not accepted for a while
-        raise NoInstance(f"the instance at {run_dir} does not answer; is it stopped?") from None
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
@@ -126,7 +139,7 @@ def _at(run_dir: str, *, alone: bool) -> list[Instance]:
 
 def _listener(path: str) -> int:
     """The pid of the process that listens at a path. Raises OSError."""
-    with connect(path) as sock:
+    with connect(path, LOOK_TIMEOUT) as sock:
         return credentials(sock).pid
 
 
@@ -138,12 +151,13 @@ def _forbidden(path: str) -> str:
     return f"permission denied: {path} is of user {owner}; ask as that user, or as root"
 
 
-def connect(path: str) -> socket.socket:
-    """Connects to a control socket. Raises OSError; among them PermissionError, which has the path
-    as its filename, and Strangers."""
+def connect(path: str, timeout: float = CONNECT_TIMEOUT) -> socket.socket:
+    """Connects to a control socket, within `timeout` seconds. Raises OSError; among them
+    PermissionError, which has the path as its filename, BlockingIOError if it takes no connection,
+    and Strangers."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Not settimeout(), which connects without waiting: a full backlog answers that with EAGAIN.
-    wait = struct.pack("ll", int(CONNECT_TIMEOUT), 0)
+    wait = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
         sock.connect(path)

@@ -71,12 +71,14 @@ class Chosen:
 
 
 def _listed(instance: Instance) -> str:
-    try:
-        answer = ask(instance, Status(), timeout=LIST_TIMEOUT)
-        what = headline(read_report(answer.data))
-    except (NoAnswer, ValueError):
-        what = "(does not say what it serves)"
-    return f"  {f'--pid {instance.pid}':<14}  --run-dir {instance.run_dir}  {what}"
+    what = "(does not say what it serves)"
+    if instance.answers:
+        try:
+            what = headline(read_report(ask(instance, Status(), timeout=LIST_TIMEOUT).data))
+        except (NoAnswer, ValueError):
+            pass
+    pid = f"--pid {instance.pid}" if instance.pid else ""
+    return f"  {pid:<14}  --run-dir {instance.run_dir}  {what}"
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,33 @@ def test_one_that_hangs(start: Start, propylon: Type) -> None:
     with pytest.raises(NoAnswer) as caught:
         ask(Instance(instance.run_dir, place, instance.pid), Status(), timeout=0.1)
     assert str(caught.value) == f"pid {instance.pid} does not answer; is it stopped, or stuck?"
+
+
+@pytest.mark.slow
+def test_one_that_takes_no_connection_matters_to_no_other(
+    start: Start, propylon: Type, tmp_path: Path
+) -> None:
+    stopped = start()
+    (place,) = control_sockets(stopped.run_dir)
+    stopped.process.send_signal(signal.SIGSTOP)
+    with ExitStack() as waiting:
+        try:
+            while True:  # until its backlog is full
+                sock = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                sock.setblocking(False)
+                sock.connect(place)
+        except BlockingIOError:
+            pass
+        sentence = f"the instance at {stopped.run_dir} does not answer; is it stopped?"
+        assert propylon("status") == Said(1, "", f"propylon: {sentence}\n")
+        other = start()
+        asked = propylon("status", "--json", "--pid", str(other.pid))
+        assert json.loads(asked.out)["pid"] == other.pid
+        assert propylon("status", "--pid", "1").err == f"propylon: {sentence}\n"
+        said = propylon("stop")  # it may be the stopped one that is meant
+        assert said.code == 2
+        assert f"{'':16}  --run-dir {stopped.run_dir}  (does not say what it serves)" in said.err
+        assert f"  --pid {other.pid} " in said.err
 
 
 AS_NOBODY = """
