@@ -74,6 +74,8 @@ class ServeSettings:
     """Fields of every response, as names in lower case and values. A `server` replaces ours."""
     request_id_response: bool = False
     """Whether responses have the request's id as a field, of the name that requests have it by."""
+    limits_are_options: bool = True
+    """Whether an error page names the option that sets the limit which was met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ ADMIN_SERVE: Final = ServeSettings(
     body_timeout=5.0,
     send_timeout=10.0,
     graceful_timeout=1.5,
+    limits_are_options=False,
 )
 """A client here is a machine nearby, which needs no time to think."""
 

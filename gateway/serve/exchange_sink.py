@@ -292,7 +292,8 @@ class ExchangeSink:
             self._service.client_faults.failed(exchange, status)
         if exchange.status == 0:
             again = 1 if status == 503 else None
-            fields, body = error_page(status, sentence, again, option, exchange.request_id)
+            shown = option if self._service.settings.limits_are_options else ""
+            fields, body = error_page(status, sentence, again, shown, exchange.request_id)
             return self.respond(exchange, status, fields + extra, body)
         self.exchange = None
         exchange.end(self._service.clock())

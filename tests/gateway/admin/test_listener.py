@@ -121,6 +121,7 @@ async def test_what_every_response_says_and_what_none_does() -> None:
         assert (again.status_code, again.text) == (200, "ok\n")
         refused = await client.get("/livez", headers={"x": "y" * 20_000})
         assert (refused.status_code, refused.headers["cache-control"]) == (431, "no-store")
+        assert "--" not in refused.text  # no option sets the limits of this listener
 
 
 async def test_health_is_plain_text_and_names_what_has_failed() -> None:
