@@ -95,6 +95,7 @@ class AdminAnswers:
         self._page = Page()
         self.viewers = Viewers(StatusEvents(instance.status))
         self._families = SharedMaking(instance.families, nursery)
+        self._reports = SharedMaking(instance.status, nursery)
         self._paths: dict[bytes, Path] = {
             b"/": Path(self._show_page),
             b"/livez": Path(partial(self._tell_health, "livez"), guarded=False),
@@ -158,7 +159,7 @@ class AdminAnswers:
         self._begin(exchange, self._status)
 
     async def _status(self) -> Document:
-        report = status_json(await self._instance.status())
+        report = status_json(await self._reports.get())
         return Document(report + b"\n", b"application/json")
 
     def _begin(self, exchange: Exchange, make: Make) -> None:
