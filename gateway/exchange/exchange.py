@@ -360,9 +360,11 @@ class Exchange:
         self.response_headers: Pairs = ()
         """The headers as the app gave them, for the access log."""
         self.body_sent = 0
-        """Bytes of the response's body that were sent, without framing."""
+        """Bytes of the response's body that were sent, or of a WebSocket's messages, without
+        framing."""
         self.body_received = 0
-        """Bytes of the request's body that have come from the client, without framing."""
+        """Bytes of the request's body that have come from the client, or of a WebSocket's messages,
+        without framing."""
         self.phrase: tuple[int, bytes] | None = None
         """A status and the app's own reason phrase for it, which HTTP/1.1 can send."""
         self.request_id = ""

@@ -2,7 +2,9 @@
 
 Failed is what ended with a 5xx, whoever has chosen it, or without its whole response. A refused
 request is not among them, whatever a client sends: it has got its answer, and a scanner would push
-out all that matters. Nor is a WebSocket whose client has left: most end so.
+out all that matters. Nor is a WebSocket whose client has left: most end so. Clients that leave
+before they have their whole response are among them, and any client can do that as often as it
+likes; so these have a list of their own, a shorter one.
 """
 
 from collections import deque
@@ -14,6 +16,8 @@ from ..exchange.end_codes import END_CODES, OK
 from ..exchange.exchange import Exchange
 
 MOST_FAILURES: Final = 100
+MOST_OF_CLIENTS: Final = 30
+"""Of those that a client has ended."""
 LONGEST_PATH: Final = 300
 LONGEST_METHOD: Final = 30
 LONGEST_REASON: Final = 300
@@ -32,12 +36,13 @@ def is_failure(status: int, end_code: str) -> bool:
 class Failures:
     """The last failed requests of one gateway process."""
 
-    __slots__ = ("_clock", "_failed")
+    __slots__ = ("_clock", "_failed", "_of_clients")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` gives seconds since the epoch."""
         self._clock = clock
         self._failed: deque[FailedRequest] = deque(maxlen=MOST_FAILURES)
+        self._of_clients: deque[FailedRequest] = deque(maxlen=MOST_OF_CLIENTS)
 
     def add(self, exchange: Exchange) -> None:
         """Notes an exchange that has failed."""
@@ -55,11 +60,13 @@ class Failures:
             worker=None if account is None else account.worker,
             duration=exchange.ended - exchange.opened,
         )
-        self._failed.append(failed)
+        row = END_CODES.get(failed.end)
+        of_client = row is not None and row.who == "client"
+        (self._of_clients if of_client else self._failed).append(failed)
 
     def report(self) -> tuple[FailedRequest, ...]:
         """The failed requests, the oldest first."""
-        return tuple(self._failed)
+        return tuple(sorted((*self._of_clients, *self._failed), key=lambda failed: failed.at))
 
 
 def _plain(text: str, most: int) -> str:

@@ -38,8 +38,15 @@ def escaped(data: bytes) -> str:
     return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-_escaped_field: Final = lru_cache(maxsize=256)(escaped)
+MOST_SHARED: Final = 512
+"""Bytes of a client's field whose rendering is kept for the lines that follow. A longer one is
+rare, and a client could fill the memory with such."""
+_shared_field: Final = lru_cache(maxsize=256)(escaped)
 """A client sends most fields again with its next request, so results are kept."""
+
+
+def _escaped_field(value: bytes) -> str:
+    return _shared_field(value) if len(value) <= MOST_SHARED else escaped(value)
 
 
 def _field(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
@@ -274,10 +281,22 @@ def _json_line(entry: Entry) -> bytes:
     quoted_id = f'"{request_id}"' if request_id else "null"
     quoted_trace = f'"{trace_id}"' if trace_id else "null"
     fields = dict(reversed(request.headers))  # of a repeated field the first counts
-    target, version = request.target, request.http_version
+    referer, agent = fields.get(b"referer", b"-"), fields.get(b"user-agent", b"-")
+    agent_part = _json_agent
+    if len(referer) + len(agent) > MOST_SHARED:
+        agent_part = _json_agent.__wrapped__
+    method, host, target, version = (
+        request.method,
+        request.host,
+        request.target,
+        request.http_version,
+    )
+    request_part = _json_request
+    if len(host) + len(method) > MOST_SHARED:
+        request_part = _json_request.__wrapped__
     return (
         f'{{"time":"{_json_time(int(ended * 1_000))}",'
-        f"{_json_request(address, exchange.scheme, request.method, request.host, version, tls)}"
+        f"{request_part(address, exchange.scheme, method, host, version, tls)}"
         f"{_json_target(target) if version and len(target) < SHARED else _json_target_of(request)}"
         f'"status":{exchange.status},"bytes":{exchange.body_sent},'
         f'"received":{exchange.body_received},"duration":{seconds:.6f},"queued":{queued},'
@@ -285,7 +304,7 @@ def _json_line(entry: Entry) -> bytes:
         f"{_json_end(end, reason) if end or reason else _WHOLE}"
         f'"request_id":{quoted_id},'
         f'"trace_id":{quoted_trace},'
-        f"{_json_agent(fields.get(b'referer', b'-'), fields.get(b'user-agent', b'-'))}}}"
+        f"{agent_part(referer, agent)}}}"
     ).encode()
 
 

@@ -199,9 +199,12 @@ class WebSocketConnection:
     def _tell(self, source: WebSocketSource, data: bytes | str, more: bool) -> None:
         before = source.send_credit
         source.send_message(data, more)
+        size = before - source.send_credit
+        if self._exchange is not None:
+            self._exchange.count_received(size)
         if not more:
             self._service.counts.receive_message()
-        self._unfinished = self._unfinished + before - source.send_credit if more else 0
+        self._unfinished = self._unfinished + size if more else 0
 
     @property
     def _caught_up(self) -> bool:

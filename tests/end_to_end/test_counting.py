@@ -188,6 +188,7 @@ def test_counters_are_what_clients_did(started: Two) -> None:
     )
     assert added(ended, "request_body_bytes_total")["web", "/api/"] == 200_000
     assert added(ended, "response_body_bytes_total")["web", "/api/"] >= 200_000 + 6 * 5
+    assert added(ended, "request_body_bytes_total")["ws", "ws.test/"] == len("onethreecrash")
     assert added(ended, "response_body_bytes_total")["ws", "ws.test/"] >= 8
     assert added(ended, "websocket_messages_total")["received",] == 3
     assert added(ended, "websocket_messages_total")["sent",] >= 2

@@ -1,6 +1,12 @@
 import pytest
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
-from propylon.gateway.metrics.failures import LONGEST_PATH, MOST_FAILURES, Failures, is_failure
+from propylon.gateway.metrics.failures import (
+    LONGEST_PATH,
+    MOST_FAILURES,
+    MOST_OF_CLIENTS,
+    Failures,
+    is_failure,
+)
 from propylon.protocol.supervision.messages import FailedRequest
 
 from ...fakes.exchange_sides import FakeClient, FakeSource
@@ -75,6 +81,17 @@ def test_only_the_last_ones_are_kept() -> None:
         failures.add(ended(b"/%d" % number))
     paths = [failed.path for failed in failures.report()]
     assert paths == [f"/{number}" for number in range(20, MOST_FAILURES + 20)]
+
+
+def test_clients_that_leave_push_nothing_else_out() -> None:
+    seconds = iter(range(1_000))
+    failures = Failures(lambda: next(seconds))
+    for number in range(MOST_FAILURES + 2):
+        exchange = ended(b"/%d" % number)
+        exchange.give_end("worker_died" if number == 1 else "client_left_app")
+        failures.add(exchange)
+    ends = [failed.end for failed in failures.report()]
+    assert ends == ["worker_died", *MOST_OF_CLIENTS * ["client_left_app"]]
 
 
 def test_whatever_a_client_sends_is_shown_as_printable_ascii() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
+from propylon.gateway.observe import formats
 from propylon.gateway.observe.formats import ATOMS, Entry, compile_format
 from propylon.gateway.settings import LogSettings
 
@@ -207,3 +208,21 @@ def test_a_line_that_could_not_be_told_apart() -> None:
     assert record["request"] == r"GET \x22\x01?"
     request.target = b""
     assert compile_format("%(r)s")(one) == b"-"
+
+
+@pytest.mark.parametrize("logformat", ["json", "%(a)s %({x-a}i)s"])
+def test_a_client_cannot_fill_the_memory_with_what_lines_share(logformat: str) -> None:
+    line = compile_format(logformat)
+    line(entry())
+
+    def kept() -> int:
+        caches = [one for one in vars(formats).values() if hasattr(one, "cache_info")]
+        return sum(one.cache_info().currsize for one in caches)
+
+    before = kept()
+    for name in (b"user-agent", b"referer", b"x-a"):
+        line(entry(headers=((name, 5_000 * b"x"),)))
+    odd = entry(b"/" + 5_000 * b"x")
+    odd[0].request.host = 5_000 * "a"
+    line(odd)
+    assert kept() == before
