@@ -59,6 +59,9 @@ ADMIN_SERVE: Final = ServeSettings(
 )
 """A client here is a machine nearby, which needs no time to think."""
 
+CROSSING: Final = 0.1
+"""Seconds for which an idle connection stays when a period is interrupted, as a request may be on
+its way. Who is further off than that asks again, on another connection."""
 KEPT_BY_KERNEL: Final = 131_072
 """Bytes of an answer that the kernel keeps for a client; Linux doubles it."""
 
@@ -133,10 +136,14 @@ class AdminListener:
             await self._until_not("serving")
             await service.stop_accepting()
             answers.viewers.end()
-            if self.state == "ending":
-                admission.close_idle()
+            background.start_soon(self._close_idle, admission)
             await service.drain(_nothing)
             background.cancel_scope.cancel()
+
+    async def _close_idle(self, admission: Admission) -> None:
+        if self.state == "pausing":
+            await trio.sleep(CROSSING)
+        admission.close_idle()
 
     def _say_who_can_read(self) -> None:
         where = ", ".join(item.address.url for item in self._listeners.items)
