@@ -86,7 +86,9 @@ class _Wrong(Exception):
 class AppShape:
     """Which series a worker has."""
 
-    __slots__ = ("_after", "counted", "families", "keys", "left_out", "size", "witness")
+    __slots__ = (
+        "__weakref__", "_after", "counted", "families", "keys", "left_out", "size", "witness",
+    )  # fmt: skip
 
     def __init__(self, payload: bytes) -> None:
         """Reads FAMILIES. Raises FrameError."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -49,10 +50,6 @@ REFUSED_FOR: Final = 1.0
 """Seconds for which a worker that has sent nonsense keeps one of the places."""
 MOST_CONNECTIONS: Final = 1_024
 """Connections of a pool at most."""
-MOST_SHAPES: Final = 256
-"""Descriptions of series that are kept in case another worker has the same."""
-LARGEST_SHARED: Final = 262_144
-"""Bytes of such a description; of a larger one only the last is kept."""
 READ_AT_ONCE: Final = 262_144
 ACCEPT_PAUSE: Final = 0.1
 """Seconds after an error of accept(2)."""
@@ -88,7 +85,8 @@ class AppMetrics:
         self._merge = AppMerge()
         self._listeners: dict[str, _Listener] = {}
         self._connections: list[_Connection] = []
-        self._shapes: dict[bytes, AppShape] = {}
+        self._shapes = WeakValueDictionary[bytes, AppShape]()
+        """FAMILIES -> what was read of them, while a worker has these series."""
         self._said: dict[tuple[str, str], float] = {}
         """Pool and reason of families that are left out -> when the log was told."""
         self._number = 0
@@ -195,8 +193,6 @@ class AppMetrics:
         """Reads FAMILIES, once for all workers that have the same. Raises FrameError."""
         shape = self._shapes.get(payload)
         if shape is None:
-            if len(self._shapes) >= MOST_SHAPES or len(payload) > LARGEST_SHARED:
-                self._shapes.clear()
             shape = self._shapes[payload] = AppShape(payload)
         return shape
 

@@ -168,6 +168,20 @@ async def test_workers_are_asked_and_the_socket_is_the_pool_s(tmp_path: Path) ->
     assert not one.path.exists()
 
 
+async def test_series_are_remembered_while_a_worker_has_them(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as one:
+        a, b = await one.comes(1), await one.comes(2)
+        await a.greets()
+        await b.greets()
+        await there(one, 2)
+        for number in range(20):  # an app that has other series each time
+            family = counter(f"x{number}", 1)
+            await asked(one, (a, family), (b, family))
+        assert len(one.metrics._shapes) == 1
+        a.goes()
+        b.goes()
+
+
 async def test_nobody_waits_for_long_for_a_worker(tmp_path: Path) -> None:
     async with fleet(tmp_path, within=(KNOWN_WITHIN, NEW_WITHIN)) as one:
         a, b = await one.comes(1), await one.comes(2)
