@@ -231,7 +231,7 @@ WORKER_STOPPED_RESPONSE: Final = _row(
     "The worker was told to stop and had no time left for the rest of its response.",
 )
 WORKER_REFUSED: Final = _row(
-    "worker_refused", "app", "502", "The workers would not take the request."
+    "worker_refused", "app", "500, 502", "The workers would not take the request."
 )
 WORKER_PROTOCOL: Final = _row(
     "worker_protocol",

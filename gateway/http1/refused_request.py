@@ -6,6 +6,8 @@ from typing import Final
 from ..exchange.exchange import Request
 
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
+_BREAK: Final = re.compile(rb"[\r\n]")
+"""Also a single one ends the line here: what is behind it may be a field with a password."""
 LONGEST_SHOWN: Final = 1_024
 """Bytes of a line that are kept for the log, which needs no more of a refused request."""
 
@@ -13,7 +15,7 @@ LONGEST_SHOWN: Final = 1_024
 def refused_request(head: bytes) -> Request:
     """The request line, of a head or its beginning. Where it is none that can be told apart, the
     method is "-", the version is "" and the target is the line as it came, perhaps empty."""
-    line = head.lstrip(b"\r\n")[: LONGEST_SHOWN + 1].partition(b"\n")[0].removesuffix(b"\r")
+    line = _BREAK.split(head.lstrip(b"\r\n")[: LONGEST_SHOWN + 1], 1)[0]
     match = _LINE.fullmatch(line)
     if match is not None and len(line) <= LONGEST_SHOWN:
         return Request(match[1].decode("ascii"), match[2], match[3].decode("ascii"))

@@ -66,6 +66,9 @@ attack; without the forwarded fields a proxy would be taken for the client."""
 _KEPT_KINDS: Final = (b"sec-", b"x-forwarded-", b"if-")
 """Beginnings of further names that Connection must not name; a browser vouches for `sec-`."""
 
+_BREAK: Final = re.compile(rb"[\r\n]")
+"""What a client may take for the end of the request line; the fields behind it are not shown."""
+
 
 class Http1Request(Request):
     """A request that reads itself from its head, with the one fact that only HTTP/1 has."""
@@ -394,7 +397,7 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
             option="limit-request-line",
         )
     if LINE.fullmatch(line) is None:
-        return RequestError(400, f"The request line is malformed: {_shown(line)}")
+        return RequestError(400, f"The request line is malformed: {_shown(_BREAK.split(line)[0])}")
     try:
         method, target, version = line.split(b" ")
         read_line(method, target, version, settings)
@@ -407,7 +410,9 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
             or FIELD_NAME.fullmatch(name) is None
             or FIELD_LINE.fullmatch(field + b"\r\n") is None
         ):
-            return RequestError(400, f"A header field is malformed: {_shown(field)}")
+            # Its value may be a password or a cookie, and the reason stands in the log.
+            what = f": {_shown(name)}" if colon and field[0] not in b" \t" else "."
+            return RequestError(400, f"A header field is malformed{what}")
     return RequestError(400, "The request's head is malformed.")
 
 

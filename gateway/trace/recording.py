@@ -18,6 +18,9 @@ from ..exchange.trace_context import write_traceparent
 
 MOST_TEXT: Final = 1_024
 """Bytes of a path or a user agent that are kept: a queue of them must stay small."""
+MOST_NAME: Final = 255
+"""Characters of a method or a host that are kept. No host that exists has a longer name (RFC 1035
+section 2.3.4)."""
 
 Bits = Callable[[int], int]
 """Returns a random number of so many bits (`random.getrandbits`)."""
@@ -137,11 +140,11 @@ class RecordedExchange:
             attempts,
             exchange.opened,
             exchange.ended,
-            request.method,
+            request.method[:MOST_NAME],
             request.path[:MOST_TEXT],
             exchange.scheme,
             request.http_version,
-            request.host,
+            request.host[:MOST_NAME],
             user_agent,
             exchange.client,
             exchange.server,

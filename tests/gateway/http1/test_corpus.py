@@ -4,6 +4,9 @@ import random
 
 import pytest
 from propylon.gateway.http1.machine import HttpMachine
+from propylon.gateway.http1.refused_request import refused_request
+from propylon.gateway.http1.request_head import why_malformed
+from propylon.gateway.settings import HttpSettings
 
 from .drive import context, drive, every_byte
 
@@ -568,3 +571,22 @@ def test_a_body_that_ends_before_its_end_is_never_complete(
 ) -> None:
     (outcome,) = drive([data], parser)
     assert outcome[-2:] == (body, False)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nAuthorization : hush\r\n\r\n", "malformed: 'Authorization '"),
+        (b"GET / HTTP/1.1\r\nCookie: a=hush\x01\r\n\r\n", "malformed: 'Cookie'"),
+        (b"GET / HTTP/1.1\r\nCookie: a=b;\r\n c=hush:1\r\n\r\n", "malformed."),
+        (b"GET / HTTP/1.1\r\nhush\r\n\r\n", "malformed."),
+        (b"GET / HTTP/1.1\nCookie: hush\n\n", "malformed: 'GET / HTTP/1.1'"),
+        (b"GET / HTTP/1.1\rCookie: hush\r\n\r\n", "malformed: 'GET / HTTP/1.1'"),
+    ],
+)
+def test_no_value_of_a_field_is_in_the_reason(head: bytes, said: str) -> None:
+    """It stands on the error page and in the access log."""
+    error = why_malformed(head, HttpSettings())
+    assert error.sentence.endswith(said)
+    assert "hush" not in error.sentence
+    assert b"hush" not in refused_request(head).target

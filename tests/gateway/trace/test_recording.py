@@ -1,5 +1,5 @@
 from propylon.gateway.exchange.trace_context import continued_trace
-from propylon.gateway.trace.recording import MOST_TEXT, new_id
+from propylon.gateway.trace.recording import MOST_NAME, MOST_TEXT, new_id
 
 from .exchanges import FIELDS, SPAN, TRACE, a_worker, an_exchange, asked_by, recorded
 
@@ -64,10 +64,11 @@ def test_what_never_had_a_worker_has_no_attempt() -> None:
 
 
 def test_a_record_is_small_whatever_a_client_sends() -> None:
-    exchange = an_exchange(path=b"/" + 10_000 * b"x")
-    exchange.request.is_meant_for("a", ((b"user-agent", 10_000 * b"x"),))
+    exchange = an_exchange(10_000 * "X", b"/" + 10_000 * b"x")
+    exchange.request.is_meant_for(10_000 * "a", ((b"user-agent", 10_000 * b"x"),))
     record = recorded(exchange).record(exchange)
     assert len(record.path) == len(record.user_agent) == MOST_TEXT
+    assert len(record.method) == len(record.host) == MOST_NAME
 
 
 def test_an_id_is_never_all_zeros() -> None:
