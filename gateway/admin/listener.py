@@ -152,7 +152,7 @@ class AdminListener:
         for item in self._listeners.items:
             if not isinstance(item.address, UnixAddress) and not _on_loopback(item.sockets[0]):
                 log.warning(
-                    "Whoever reaches %s can read %s, in plain HTTP",
+                    "Whoever reaches %s can read, in plain HTTP, %s",
                     item.address.url,
                     "whether it is healthy, and with the token status and metrics"
                     if token

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
-from ..exchange.end_codes import END_CODES, OK
+from ..exchange.end_codes import CLIENT_UNSUPPORTED, END_CODES, OK
 from ..exchange.exchange import Exchange
 
 MOST_FAILURES: Final = 100
@@ -25,6 +25,8 @@ LONGEST_REASON: Final = 300
 
 def is_failure(status: int, end_code: str) -> bool:
     """Whether an exchange that has ended in this way belongs here."""
+    if end_code == CLIENT_UNSUPPORTED:  # a refusal, though its status may be 501 or 505
+        return False
     if status >= 499:  # 499: the client has left before there was a response
         return True
     row = END_CODES.get(end_code)

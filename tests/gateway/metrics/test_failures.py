@@ -25,6 +25,7 @@ from ...fakes.exchange_sides import FakeClient, FakeSource
         (0, "gateway_cut", True),
         (200, "a word of another version", False),
         (400, "client_malformed", False),
+        (505, "client_unsupported", False),
         (404, "gateway_no_route", False),
         (308, "gateway_redirect", False),
         (101, "", False),

@@ -19,6 +19,7 @@ from propylon.gateway.metrics.outcomes import is_server_error
         ("other", "gateway_cut", True),
         ("200", "of another version", False),
         ("400", "client_malformed", False),
+        ("501", "client_unsupported", False),
     ],
 )
 def test_whose_error_it_is(status: str, end: str, server: bool) -> None:
