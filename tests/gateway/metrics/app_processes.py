@@ -40,9 +40,9 @@ def payload(*families: Family) -> bytes:
 class Instance:
     """An instance's merge, with processes that come and go."""
 
-    def __init__(self) -> None:
+    def __init__(self, ids: "count[int] | None" = None) -> None:
         self.merge = AppMerge()
-        self._ids = count(5_000)
+        self._ids = ids or count(5_000)
         self._shapes: dict[bytes, AppShape] = {}
 
     def comes(
@@ -57,6 +57,10 @@ class Instance:
         assert found is not None
         found.came(now)
         return found
+
+    def upgraded(self) -> "Instance":
+        """A new one, whose processes have other names than those of this one."""
+        return Instance(self._ids)
 
     def says(self, worker: AppWorker, *families: Family, now: float = 0.0) -> None:
         said = payload(*families)
