@@ -394,6 +394,24 @@ async def test_whoever_asks_is_answered_behind_any_number_that_does_not() -> Non
         await asking.aclose()
 
 
+async def test_who_has_asked_is_answered_whatever_burst_is_behind_it() -> None:
+    async with running() as there:
+        for _ in range(10):
+            # No task of the listener runs before all of these wait for it.
+            asking = socket.create_connection(there.address)
+            asking.sendall(b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+            burst = [
+                socket.create_connection(there.address) for _ in range(3 * MOST_ADMIN_CONNECTIONS)
+            ]
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(asking))
+            try:
+                assert (await stream.receive_some()).endswith(b"\r\n\r\nok\n")
+            finally:
+                for sock in burst:
+                    sock.close()
+                await stream.aclose()
+
+
 # -- periods -----------------------------------------------------------------------------------
 
 
@@ -443,7 +461,7 @@ async def test_the_end_waits_for_answers_and_not_for_idle_connections() -> None:
     [
         ("127.0.0.1", "", None),
         ("::1", "", None),
-        ("0.0.0.0", "", "can read status and metrics without a token"),
+        ("0.0.0.0", "", "can read, in plain HTTP, status and metrics without a token"),
         ("0.0.0.0", "t", "whether it is healthy, and with the token status and metrics"),
     ],
 )
