@@ -317,3 +317,16 @@ def code_of(exchange: Exchange) -> str:
 def has_failed(exchange: Exchange) -> bool:
     """Whether an exchange that has ended is a failure by its end code."""
     return bool(exchange.end_code) and END_CODES[exchange.end_code].is_failure
+
+
+def is_server_error(status: int, end_code: str) -> bool:
+    """Whether an exchange that has ended in this way is an error of the server or the app: a 5xx,
+    or a response or WebSocket that the server has not sent whole. One that the client did not take
+    whole is none; nor is a 501 or 505, which any client can have by asking for what does not
+    exist."""
+    if end_code == CLIENT_UNSUPPORTED:
+        return False
+    if status >= 400:
+        return status >= 500
+    row = END_CODES.get(end_code)
+    return row is not None and row.is_failure and row.who != "client"

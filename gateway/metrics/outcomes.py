@@ -1,15 +1,9 @@
 """Whose error a request was that was counted with these labels. Pure."""
 
-from ..exchange.end_codes import CLIENT_UNSUPPORTED, END_CODES
+from ..exchange import end_codes
 
 
 def is_server_error(status: str, end: str) -> bool:
-    """Whether a request counts as an error of the server or the app: a 5xx, or a response that the
-    server has not sent whole. One that the client did not take whole is none; nor is a 501 or 505,
-    which any client can have by asking for what does not exist."""
-    if end == CLIENT_UNSUPPORTED:
-        return False
-    if status.startswith(("4", "5")):
-        return status.startswith("5")
-    code = END_CODES.get(end)
-    return code is not None and code.is_failure and code.who != "client"
+    """Whether requests with these labels are errors of the server or the app, as
+    `end_codes.is_server_error` says. A status that is no number (`other`) tells nothing."""
+    return end_codes.is_server_error(int(status) if status.isdigit() else 0, end)

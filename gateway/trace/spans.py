@@ -8,7 +8,7 @@ query is not among them: it may hold what nobody should read. Attributes of ours
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
-from ..exchange.end_codes import END_CODES, OK
+from ..exchange.end_codes import END_CODES, OK, is_server_error
 from .options import KNOWN_METHODS
 from .recording import Attempt, ExchangeRecord
 
@@ -51,7 +51,8 @@ class SpanMaker:
         the monotonic clock's zero. `new_span_id` makes the id of a span that nobody
         else knows."""
         error = error_of(record)
-        failed = is_failure(record, error)
+        # By the conventions every 5xx is an error of the server.
+        failed = record.status >= 500 or is_server_error(record.status, record.end_code)
         yield Span(
             self._name(record),
             "server",
@@ -167,14 +168,6 @@ def error_of(record: ExchangeRecord) -> str:
     if row is not None and row.is_failure:
         return row.word
     return str(record.status) if record.status >= 500 else ""
-
-
-def is_failure(record: ExchangeRecord, error: str) -> bool:
-    """Whether the server has failed: a status of 5xx, or a response or WebSocket that was cut. A
-    status of 4xx, and a client that has left, are the client's own affair."""
-    if record.status >= 500:
-        return True
-    return bool(error) and record.status < 400 and not error.startswith("client_")
 
 
 def nanoseconds(mark: float, epoch: float) -> int:

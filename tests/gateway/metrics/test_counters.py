@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
+from propylon.gateway.exchange.end_codes import CLIENT_LEFT_QUEUE, END_CODES
 from propylon.gateway.exchange.exchange import Account, Exchange, Observers, Request
 from propylon.gateway.metrics import counters
-from propylon.gateway.metrics.counters import RequestCounters
+from propylon.gateway.metrics.counters import REFUSALS, RequestCounters
 from propylon.gateway.metrics.families import BY_NAME, LATENCY
 from propylon.gateway.metrics.snapshot import Labels, Value
 
@@ -232,3 +233,10 @@ def test_failed_ones_are_handed_on() -> None:
         opened(count).complete(status, (), 1, 100.1)
     assert failed == [500, 503, 503]
     assert sum(float(str(many)) for many in of(count, "requests_total").values()) == 5
+
+
+def test_every_end_before_a_worker_is_a_kind_of_refusal() -> None:
+    """But that of a client which did not wait."""
+    before = {row.word for row in END_CODES.values() if row.phase in ("request", "queue")}
+    failures = {word for word in before if END_CODES[word].is_failure}
+    assert {end for end, _ in REFUSALS} == failures - {CLIENT_LEFT_QUEUE}
