@@ -28,8 +28,8 @@ from .traffic import failed, traffic
 from .upgrade.saved_state import SavedMetrics
 
 COLLECTED_EVERY: Final = 1.0
-"""Seconds between two collections that nobody has asked for. Of a gateway process that is killed,
-no more than these are lost."""
+"""Seconds after which counts are collected if nobody has asked for any. Of a gateway process that
+is killed, no more than these are lost, or twice that when somebody has just stopped asking."""
 ENDED: Final = 0
 """Stands for all processes that have ended."""
 MOST_COMPLAINTS: Final = 100
@@ -129,9 +129,7 @@ class InstanceMetrics:
         await self._collection.collect()
 
     async def collect_for_ever(self) -> None:
-        while True:
-            await trio.sleep(COLLECTED_EVERY)
-            await self._collection.collect()
+        await self._collection.collect_every(COLLECTED_EVERY)
 
     def filled(self, report: StatusReport, pools: Iterable[str], tls: TlsSettings) -> StatusReport:
         """The status report of an instance with gateways, with what was counted. `pools` are those

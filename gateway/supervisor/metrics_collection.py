@@ -50,6 +50,14 @@ class MetricsCollection:
         self._under_way = None
         over.set()
 
+    async def collect_every(self, seconds: float) -> None:
+        """Collects for ever, unless somebody else has done so since the last look."""
+        while True:
+            seen = self._token
+            await trio.sleep(seconds)
+            if self._token == seen:
+                await self.collect()
+
     def answered(self, process: int, token: int) -> None:
         """A process has reported. The token is that of the last question it has read; 0 if it
         reports unasked."""

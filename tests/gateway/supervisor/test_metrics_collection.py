@@ -93,3 +93,18 @@ async def test_several_share_one_even_when_the_first_has_gone(autojump_clock) ->
         collection.answered(1, 1)
         await over.wait()
     assert trio.current_time() == 0
+
+
+async def test_nothing_is_collected_for_itself_while_others_collect(autojump_clock) -> None:
+    gateways = Gateways(1)
+    collection = MetricsCollection(gateways)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collection.collect_every, 1.0)
+        for _ in range(10):
+            await trio.sleep(0.8)
+            await begun(nursery, collection)
+            collection.answered(1, gateways.asked[-1][1])
+        assert len(gateways.asked) == 10
+        await trio.sleep(2.1)
+        assert len(gateways.asked) == 11  # it owes the answer to this one
+        nursery.cancel_scope.cancel()
