@@ -123,7 +123,7 @@ def check_field(name: bytes, value: bytes) -> None:
     """Raises ResponseError for a field of an app's response that would change what stands around
     it."""
     if FIELD_NAME.fullmatch(name) is None:
-        raise ResponseError(f"{name!r} is no name for a header field")
+        raise ResponseError(f"{name[:60]!r} is no name for a header field")
     if FIELD_VALUE.fullmatch(value) is None:
         raise ResponseError(f"the header field {name.decode()} has a control character in it")
 
@@ -132,7 +132,7 @@ def response_length(value: bytes, before: int | None) -> int:
     """Reads the Content-Length, in bytes, that an app has set. `before` is the one of an earlier
     field, which must be equal. Raises ResponseError."""
     if not value.isdigit() or len(value) > 18:
-        raise ResponseError(f"content-length is {value!r}")
+        raise ResponseError(f"content-length is {value[:60]!r}")
     number = int(value)
     if before is not None and before != number:
         raise ResponseError(f"content-length is {before} and {number}")

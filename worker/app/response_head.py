@@ -73,7 +73,7 @@ def _shaped(fields: tuple[object, ...]) -> Pairs:
         for part in (name, value):
             if not isinstance(part, (bytes, bytearray, memoryview)):
                 raise TypeError(
-                    f"header names and values are bytes, not {type(part).__name__}: {field!r}"
+                    f"header names and values are bytes, not {type(part).__name__}: {name!r}"
                 )
         name, value = checked_field(bytes(cast("bytes", name)), bytes(cast("bytes", value)))
         shaped.append((name.lower(), value))
@@ -82,10 +82,10 @@ def _shaped(fields: tuple[object, ...]) -> Pairs:
 
 def checked_field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     """Returns the field with the outer blanks of its value removed. Raises ValueError, which names
-    what is wrong."""
+    what is wrong, but no value: it may be a cookie, and the log has what is raised."""
     value = value.strip(b" \t")
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no header name")
     if _BAD_VALUE.search(value):
-        raise ValueError(f"the value of header {name!r} holds CR, LF or NUL: {value!r}")
+        raise ValueError(f"the value of header {name!r} holds CR, LF or NUL")
     return name, value

@@ -57,11 +57,13 @@ def read_headers(headers: Any, *, as_written: bool) -> Pairs:
 
 
 def _read(field: Any) -> tuple[bytes, bytes]:
+    name = None
     try:
         name, value = field
         encoded = name.encode("latin-1"), value.encode("latin-1")
     except (AttributeError, TypeError, ValueError):
-        raise TypeError(f"a header is a pair of latin-1 strings, not {field!r}") from None
+        which = f": {name!r}" if name else f", not {type(field).__name__}"
+        raise TypeError(f"a header is a pair of latin-1 strings{which}") from None
     pair = checked_field(*encoded)
     if type(field) is tuple and len(value) <= _LONGEST_KNOWN:
         if len(_fields) >= _MOST_KNOWN:

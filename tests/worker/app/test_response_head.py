@@ -46,3 +46,11 @@ def test_what_is_known_is_bounded() -> None:
         checked_headers([(b"x-number", b"%d" % number), (b"x-long", b"%1000d" % number)])
     assert 0 < len(response_head._known) <= response_head._MOST_KNOWN
     assert all(len(value) <= response_head._LONGEST_KNOWN for _, value in response_head._known)
+
+
+@pytest.mark.parametrize("field", [(b"set-cookie", b"hush\r\n"), (b"set-cookie", "hush")])
+def test_no_value_is_in_what_is_raised(field: object) -> None:
+    """The log has it, and the value may be a session's cookie."""
+    with pytest.raises((TypeError, ValueError), match="set-cookie") as raised:
+        checked_headers([field])  # type: ignore[list-item]
+    assert "hush" not in str(raised.value)
