@@ -192,7 +192,8 @@ def test_counters_are_what_clients_did(started: Two) -> None:
     assert added(ended, "response_body_bytes_total")["ws", "ws.test/"] >= 8
     assert added(ended, "websocket_messages_total")["received",] == 3
     assert added(ended, "websocket_messages_total")["sent",] >= 2
-    assert added(ended, "connections_accepted_total")[()] == 2 + 1 + 3 + 2
+    # Clients of tests that run beside this one may knock at a port that was theirs a moment ago.
+    assert added(ended, "connections_accepted_total")[()] >= 2 + 1 + 3 + 2
     assert added(ended, "websockets")["ws",] == 0
     shown = repr(ended)
     assert "secret" not in shown

@@ -117,6 +117,7 @@ def test_a_process_that_hangs_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(LOGROTATE is None, reason="there is no logrotate")
+@pytest.mark.slow
 def test_logrotate_under_load(tmp_path: Path) -> None:
     rotation = tmp_path / "rotation"
     text = ROTATION.read_text()

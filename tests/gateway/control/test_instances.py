@@ -66,6 +66,7 @@ def test_several(start: Start, propylon: Type) -> None:
     assert json.loads(said.out)["pid"] == one.pid
 
 
+@pytest.mark.slow
 def test_the_run_directory_is_found_as_the_instance_found_it(
     start: Start, propylon: Type, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ async def test_while_it_stops_new_clients_are_refused(
         assert await running.ended() == 0
 
 
+@pytest.mark.slow
 async def test_who_was_in_the_kernels_queue_is_answered(project: Path) -> None:
     async with serve(project, "--port=0") as running, AsyncExitStack() as stack:
         port = await running.port()
@@ -174,6 +175,7 @@ async def test_workers_that_are_asked_to_end_are_replaced_at_once(project: Path)
     assert " error " not in running.log
 
 
+@pytest.mark.slow
 async def test_nohup_is_respected(project: Path) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     async with serve(project, "--port=0") as running:

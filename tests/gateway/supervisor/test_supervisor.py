@@ -108,6 +108,7 @@ async def test_a_run_directory_that_somebody_has_removed_ends_nothing(project: P
         assert "version 1" in await get(port)  # the next gateway has made it anew
 
 
+@pytest.mark.slow
 async def test_one_fewer_while_a_preloaded_app_still_loads(project: Path) -> None:
     """Who does not wait for it any more does not end the import for who still does."""
     loads = "import pathlib, time; pathlib.Path('loads').touch(); time.sleep(1)"
@@ -233,6 +234,7 @@ async def test_reload_waits_for_an_app_that_cannot_boot_yet(project: Path) -> No
         assert "version 1" in await get(await running.port())
 
 
+@pytest.mark.slow
 async def test_reload_patterns(project: Path) -> None:
     (project / "skipped").mkdir()
     watched = ("--reload", "--reload-include=*.toml", "--reload-exclude=skipped")

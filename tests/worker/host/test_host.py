@@ -26,7 +26,8 @@ from ..gateway_peer import GatewayPeer, Listener, WorkerProcess, by_hand, runnin
 ASGI = ("asgi_apps:app", "--loop", "asyncio")
 TRIO = ("asgi_apps:app", "--loop", "trio")
 WSGI = ("wsgi_apps:application",)
-HOSTS = pytest.mark.parametrize("host", [ASGI, TRIO, WSGI], ids=["asyncio", "trio", "threads"])
+ON_TRIO = pytest.param(TRIO, marks=pytest.mark.slow)  # the rules are the same on every loop
+HOSTS = pytest.mark.parametrize("host", [ASGI, ON_TRIO, WSGI], ids=["asyncio", "trio", "threads"])
 Host = tuple[str, ...]
 
 
@@ -207,7 +208,7 @@ def test_without_a_channel_ctrl_c_stops_it(run_dir: Path, host: Host) -> None:
         assert worker.wait() == 0
 
 
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 def test_what_is_raised_beside_a_cancellation_stays_in_its_call(run_dir: Path, host: Host) -> None:
     """One group of both, as a nursery of the app's makes it."""
     options = (*host[1:], "--graceful-timeout", "0.3")
@@ -244,7 +245,7 @@ def test_a_lost_link_disconnects_its_calls(run_dir: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 def test_work_behind_a_response_outlives_the_client(run_dir: Path, host: Host) -> None:
     with running(host[0], run_dir, *host[1:]) as (_, peer):
         call = peer.open(scope(path=b"/goes_on"))
@@ -259,7 +260,7 @@ def test_work_behind_a_response_outlives_the_client(run_dir: Path, host: Host) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 @pytest.mark.parametrize(
     ("code", "limit", "after"),
     [(TIMED_OUT, 0.0, 5), (CLIENT_GONE, 1.0, 5), (CLIENT_GONE, 7.0, 7)],
@@ -284,7 +285,7 @@ def test_a_call_that_ignores_its_disconnect_is_cancelled_at_its_deadline(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 @pytest.mark.parametrize("path", [b"/stubborn", b"/answers_and_goes_on"])
 def test_a_client_s_leaving_cancels_nothing_by_itself(
     run_dir: Path, host: Host, path: bytes
@@ -303,7 +304,7 @@ def test_a_client_s_leaving_cancels_nothing_by_itself(
         assert peer.ping()["calls"] == 1
 
 
-@pytest.mark.parametrize("host", [ASGI, TRIO], ids=["asyncio", "trio"])
+@pytest.mark.parametrize("host", [ASGI, ON_TRIO], ids=["asyncio", "trio"])
 @pytest.mark.parametrize("path", [b"/sends_for_ever", b"/receives_for_ever"])
 def test_who_never_waits_lets_others_run_when_its_client_has_left(
     run_dir: Path, host: Host, path: bytes

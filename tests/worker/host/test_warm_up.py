@@ -14,8 +14,11 @@ UVLOOP = ("warm_up_apps:asgi", "--loop", "uvloop")
 ASGI = ("warm_up_apps:asgi", "--loop", "asyncio")
 TRIO = ("warm_up_apps:asgi", "--loop", "trio")
 WSGI = ("warm_up_apps:wsgi",)
+SLOW = pytest.mark.slow
 HOSTS = pytest.mark.parametrize(
-    "host", [ASGI, UVLOOP, TRIO, WSGI], ids=["asyncio", "uvloop", "trio", "threads"]
+    "host",
+    [pytest.param(ASGI, marks=SLOW), UVLOOP, pytest.param(TRIO, marks=SLOW), WSGI],
+    ids=["asyncio", "uvloop", "trio", "threads"],
 )
 Host = tuple[str, ...]
 

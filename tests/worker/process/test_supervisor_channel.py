@@ -71,6 +71,7 @@ def test_a_hung_loop_says_nothing(run_dir: Path, host: Host) -> None:
 
 
 @HOSTS
+@pytest.mark.slow
 def test_sigquit_shows_the_stacks_of_all_threads_and_it_goes_on(run_dir: Path, host: Host) -> None:
     """Also of a loop that hangs."""
     with running(host[0], run_dir, *host[1:]) as (worker, peer):

@@ -336,6 +336,7 @@ def pss(pid: int) -> int:
     raise AssertionError("no Pss")
 
 
+@pytest.mark.slow
 async def test_memory_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app = ["django_project.wsgi:application"]
     listener = Listener(tmp_path)
