@@ -8,6 +8,7 @@ from dataclasses import replace
 from time import time
 from typing import Final
 
+import msgspec
 import trio
 
 from ...protocol.supervision.messages import FailedRequest, GatewayMetrics, Vitals
@@ -102,6 +103,7 @@ class InstanceMetrics:
         return SavedMetrics(
             ended=ended,
             last=last,
+            failed=self._failed.get(ENDED, ()),
             own=self._own.save(self._controller.fleet.context.turnover),
             began=self._began,
             reloaded=self._reloaded,
@@ -111,6 +113,10 @@ class InstanceMetrics:
     def _restore(self, saved: SavedMetrics) -> None:
         self._complain("the code before", self._totals.restore(saved.ended, saved.last))
         self._complain("the code before", self._own.restore(saved.own))
+        try:
+            self._failed[ENDED] = msgspec.convert(saved.failed, tuple[FailedRequest, ...])
+        except msgspec.ValidationError as error:
+            self._complain("the code before", [f"failed requests: {error}"])
         self._began = saved.began or self._began
         self._reload_failed, self._reloaded = saved.reload_failed, saved.reloaded
 

@@ -74,6 +74,8 @@ class SavedMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot: the sums of the processes that have ended."""
     last: dict[int, Any] = {}
     """Process -> its last snapshot."""
+    failed: Any = ()
+    """The last failed requests of processes that have ended, each as a `FailedRequest`."""
     own: Any = {}
     """A snapshot: what the supervisor has counted itself."""
     began: float = 0.0

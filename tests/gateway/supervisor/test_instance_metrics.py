@@ -82,6 +82,18 @@ async def test_an_upgrade_goes_on_from_there() -> None:
     assert (await shown(after))["propylon_requests_total['default', '/', 'GET', '200', 'ok']"] == 5
 
 
+def test_failed_requests_of_processes_that_have_ended_are_handed_over() -> None:
+    before = metrics()
+    for number, name in ((7, "ended"), (GATEWAY, "goes on")):
+        before.gateway_reported(number, reported(0, FailedRequest(id=name, at=1.0)), 0.0)
+    before.ended(7)
+    after = metrics(decode(encode(before.save()), SavedMetrics))
+    assert [one.id for one in after.filled(REPORT, (), TlsSettings()).failed] == ["ended"]
+    after.gateway_reported(GATEWAY, reported(0, FailedRequest(id="goes on", at=2.0)), 0.0)
+    found = after.filled(REPORT, (), TlsSettings()).failed
+    assert [one.id for one in found] == ["goes on", "ended"]
+
+
 async def test_what_the_older_code_did_not_save_begins_anew() -> None:
     found = await shown(metrics(SavedMetrics()))
     assert found["propylon_last_reload_successful[]"] == 1
@@ -90,12 +102,16 @@ async def test_what_the_older_code_did_not_save_begins_anew() -> None:
 
 async def test_what_is_left_out_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "propylon")
-    of = metrics(SavedMetrics(ended={"propylon_gone_total": []}, last={7: None}, own=[1]))
+    of = metrics(
+        SavedMetrics(ended={"propylon_gone_total": []}, last={7: None}, failed=[3], own=[1])
+    )
     for _ in range(3):
         of.gateway_reported(GATEWAY, GatewayMetrics(1, {"propylon_requests_total": [5]}), 15.0)
     assert sorted(record.getMessage() for record in caplog.records) == [
         "Metrics of a gateway process are left out: propylon_requests_total has series that do not "
         "fit it",
+        "Metrics of the code before are left out: failed requests: Expected `object`, got `int` - "
+        "at `$[0]`",
         "Metrics of the code before are left out: it is no snapshot",
         "Metrics of the code before are left out: there is no family 'propylon_gone_total' in this "
         "version",
