@@ -2,6 +2,7 @@
 dashboard ask for is one of ours, and a real Prometheus that scrapes a real Propylon answers every
 query of theirs."""
 
+import itertools
 import json
 import re
 import shutil
@@ -131,8 +132,10 @@ def test_a_prometheus_answers_every_query(tmp_path: Path) -> None:
 
         def load() -> None:
             with propylon.client() as client:
-                while not stop.wait(0.02):
-                    client.get("/")
+                for number in itertools.count():
+                    client.get("/" if number % 50 else "/crash")
+                    if stop.wait(0.02):
+                        break
 
         loading = threading.Thread(target=load)
         loading.start()
