@@ -75,7 +75,8 @@ DURATION_SECONDS: Final = Family(
 RECEIVED_BYTES: Final = Family(
     "propylon_request_body_bytes_total",
     "counter",
-    "Bytes of request bodies that have come, as the app gets them. Counted when a request ends.",
+    "Bytes of request bodies, and of messages from WebSockets, that have come. Counted when a "
+    "request ends.",
     ("pool", "route"),
 )
 SENT_BYTES: Final = Family(
