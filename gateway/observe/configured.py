@@ -193,7 +193,7 @@ class ConfiguredLog(logging.Handler):
         self._thread.flush(0.5)
 
 
-FIELDS: Final = "%(h)s\t%(m)s\t%(target)s\t%(version)s\t%(s)s\t"
+FIELDS: Final = "%(h)s\t%(m)s\t%(target)s\t%(version)s\t%(s)s\t%(request_id)s\t"
 """The format of what stands in front of each line that a `RecordWriter` gets. No field of it can
 contain a tab."""
 
@@ -203,7 +203,7 @@ class RecordWriter:
 
     A formatter made for uvicorn (`uvicorn.logging.AccessFormatter`) expects five arguments in a
     record: client, method, target, HTTP version, status. So each record has them. Its message is
-    the line that --access-logformat makes.
+    the line that --access-logformat makes, and its `request_id` the request's id or "-".
     """
 
     def __init__(self, handlers: Sequence[logging.Handler]) -> None:
@@ -212,11 +212,9 @@ class RecordWriter:
     def write(self, lines: Sequence[bytes]) -> None:
         """Takes lines that begin with FIELDS."""
         for line in lines:
-            client, method, target, version, status, text = line.decode().split("\t", 5)
+            client, method, target, version, status, name, text = line.decode().split("\t", 6)
             arguments = client, method, target, version, int(status)
-            record = _AccessRecord(
-                "propylon.access", logging.INFO, "", 0, text.rstrip("\n"), arguments, None
-            )
+            record = _AccessRecord(text.rstrip("\n"), arguments, name)
             self._thread.add(record)
 
     def use(self, fd: int) -> None:
@@ -232,6 +230,12 @@ class RecordWriter:
 
 class _AccessRecord(logging.LogRecord):
     """A record whose arguments stand beside its message and are not formatted into it."""
+
+    def __init__(
+        self, line: str, arguments: tuple[str, str, str, str, int], request_id: str
+    ) -> None:
+        super().__init__("propylon.access", logging.INFO, "", 0, line, arguments, None)
+        self.request_id = request_id
 
     def getMessage(self) -> str:
         return cast("str", self.msg)

@@ -1,5 +1,6 @@
 """The access log as a whole: what it keeps, when it is written, and what blocks nobody."""
 
+import json
 import os
 import re
 import signal
@@ -95,3 +96,25 @@ async def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(tmp_path: Path)
         assert re.search(r"error +the access log takes nothing: at least \d+ lines", running.log)
     finally:
         os.close(reader)
+
+
+def test_a_record_for_log_config_has_the_request_s_id(tmp_path: Path) -> None:
+    path = tmp_path / "configured"
+    config = {
+        "version": 1,
+        "formatters": {"own": {"format": "%(request_id)s %(args)s %(message)s"}},
+        "handlers": {
+            "own": {"class": "logging.FileHandler", "filename": str(path), "formatter": "own"}
+        },
+        "loggers": {"propylon.access": {"handlers": ["own"]}},
+    }
+    access_log = AccessLog("-", "%(U)s", json.dumps(config))
+    named = ended(b"/a")
+    named.identify("r-1")
+    access_log.ended(named)
+    access_log.ended(ended(b"/b"))
+    access_log.close()
+    assert path.read_text().splitlines() == [
+        "r-1 ('-', 'POST', '/a', '1.1', 200) /a",
+        "- ('-', 'POST', '/b', '1.1', 200) /b",
+    ]
