@@ -47,7 +47,7 @@ ADMIN_HTTP: Final = HttpSettings(
     # A browser sends the cookies of every other server on this host, whatever its port.
     limit_request_field_size=8_192,
     limit_request_head=16_384,
-    max_request_body_size=1,
+    max_request_body_size=16_384,  # nobody reads it, but 405 says more than 413
     websockets=False,
 )
 ADMIN_SERVE: Final = ServeSettings(

@@ -121,6 +121,9 @@ async def test_what_every_response_says_and_what_none_does() -> None:
         assert (again.status_code, again.text) == (200, "ok\n")
         refused = await client.get("/livez", headers={"x": "y" * 20_000})
         assert (refused.status_code, refused.headers["cache-control"]) == (431, "no-store")
+        assert (await client.post("/status", content=b"x" * 1_000)).status_code == 405
+        refused = await client.post("/status", content=b"x" * 20_000)
+        assert refused.status_code == 413
         assert "--" not in refused.text  # no option sets the limits of this listener
 
 
