@@ -125,7 +125,7 @@ class AdminListener:
             service = Service(state, ())
             admission = Admission(state)
             listeners = [
-                ServiceListener(_duplicate(sock), str(item.address), admission.begin)
+                ServiceListener(_duplicate(sock), str(item.address), admission.begin, admission)
                 for item in self._listeners.items
                 for sock in item.sockets
             ]

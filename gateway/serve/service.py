@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic, time
+from typing import Protocol
 
 import trio
 
@@ -15,7 +16,6 @@ from ..peers import unmapped
 from ..transport.client_socket import ClientSocket
 from .begin import Begin
 from .service_state import ServiceState
-from .tls_handshake import Handshakes
 
 log = getLogger("propylon.gateway")
 
@@ -28,6 +28,17 @@ MOST_AT_ONCE = 64
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class Gate(Protocol):
+    """Says when no connection may come in, so that they wait in the kernel's queue."""
+
+    @property
+    def full(self) -> bool: ...
+
+    async def room(self) -> None:
+        """Waits until there is room."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceListener:
     """A bound, listening, non-blocking socket, the operator's name for it, and the first layer of
@@ -36,8 +47,8 @@ class ServiceListener:
     sock: socket.socket
     address: str
     begin: Begin
-    handshakes: Handshakes | None = None
-    """The handshakes of a listener with TLS: accepting waits while they have no room."""
+    gate: Gate | None = None
+    """Accepting waits while this has no room: the handshakes of a listener with TLS."""
 
 
 class Service:
@@ -73,15 +84,15 @@ class Service:
         wildcard = server[0] in ("0.0.0.0", "::")
         if not last:
             self._state.poller.announce(sock.fileno())
-        begin, handshakes, transports = listener.begin, listener.handshakes, self._state.transports
+        begin, gate, transports = listener.begin, listener.gate, self._state.transports
         counts = self._state.counts
         at_once = 0
         while True:
             if not last and not at_once:
                 await trio.lowlevel.wait_readable(sock)
                 at_once = MOST_AT_ONCE
-            if not last and handshakes is not None and handshakes.full:
-                await handshakes.room()
+            if not last and gate is not None and gate.full:
+                await gate.room()
             at_once -= 1
             try:
                 client_sock, peer = sock.accept()
