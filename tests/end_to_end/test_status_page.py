@@ -27,7 +27,8 @@ FAILS = "if 'fail' in scope['path']: raise KeyError('<i>why</i>')"
 def admin(folder: Path, *more: str, bind: str = "127.0.0.1:0") -> Iterator[tuple[Propylon, str]]:
     """An instance with two gateways and its admin listener's URL."""
     flags = ("--gateways", "2", "--admin-bind", bind, *more)
-    with Propylon(*CHANGING, "0.5", *flags, cwd=folder) as server:
+    # The page has a report a second: a reload has to last for longer to be seen under way.
+    with Propylon(*CHANGING, "2.5", *flags, cwd=folder) as server:
         yield server, server.stderr.find(r"Admin listener on (http://\S+)")[1].rstrip("/") + "/"
 
 
