@@ -25,7 +25,7 @@ from ..transport.transport import Transport
 MOST_ADMIN_CONNECTIONS: Final = 64
 """Connections at once: some scrapers, the probes of a kubelet, and people with the page open."""
 
-ROOM_LOOKED_FOR: Final = 0.01
+ROOM_POLL_EVERY: Final = 0.01
 """Seconds between two looks whether there is room."""
 
 
@@ -103,7 +103,7 @@ class Admission:
         """Waits until a new connection may come in."""
         # No event tells of it: it hangs on what clients take as well.
         while self.full:  # noqa: ASYNC110
-            await trio.sleep(ROOM_LOOKED_FOR)
+            await trio.sleep(ROOM_POLL_EVERY)
 
     def _idle(self) -> list[AdminConnection]:
         return [connection for connection in self._all() if not connection.is_answered]

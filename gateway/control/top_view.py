@@ -178,7 +178,13 @@ def _foot(look: Look) -> Line:
 
 
 def _tone_of(state: str) -> Tone:
-    return {"ready": "good", "hung": "bad"}.get(state, "warn")  # type: ignore[return-value]
+    match state:
+        case "ready":
+            return "good"
+        case "hung":
+            return "bad"
+        case _:
+            return "warn"
 
 
 # -- tables --------------------------------------------------------------------------------------

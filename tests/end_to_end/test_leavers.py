@@ -4,6 +4,7 @@ But what is no stream runs to its end: it may be half done."""
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,15 @@ def test_streams_end_with_their_readers(tmp_path: Path, factory: str, loop: str)
         for path, says in STREAMS[factory].items():
             before = len(seen(server))
             leave(server, path)
-            # In any order: a generator that is not at its `await` when its response is cancelled is
-            # closed by the event loop, a moment after what runs behind the response.
-            wait_for(lambda: sorted(seen(server)[before:]) == sorted(says), f"{path}: {says}", SOON)  # noqa: B023
+            # A busy generator is at its `yield` when its response is cancelled in `send`. Nobody
+            # closes it but the event loop, once it is garbage, so what runs behind the response may
+            # be first.
+            order: Callable[[list[str]], list[str]] = sorted if path.endswith("busy") else list
+            wait_for(
+                lambda: order(seen(server)[before:]) == order(says),  # noqa: B023
+                f"{path}: {says}",
+                SOON,
+            )
         assert list(tmp_path.iterdir()) == []
         assert holds(server, 0)
         for path in STREAMS[factory]:
