@@ -1,0 +1,37 @@
+{{- /* What the schema cannot say, because it takes two values to see it. */}}
+{{- define "propylon.checkValues" -}}
+{{- $values := .Values -}}
+{{- if and (not $values.app.module) (not $values.config) }}
+{{- fail "app.module is empty: name your app, as in main:app, or give a `config` with [[pools]]" }}
+{{- end }}
+{{- if and $values.tls.enabled (not $values.tls.secretName) }}
+{{- fail "tls.secretName is empty: name the Secret of type kubernetes.io/tls, or set tls.enabled to false" }}
+{{- end }}
+{{- if and $values.tls.redirect (not $values.tls.enabled) }}
+{{- fail "tls.redirect is true, but tls.enabled is false: there is no https to redirect to" }}
+{{- end }}
+{{- if and $values.ingress.enabled (eq $values.ingress.servicePort "https") (not $values.tls.enabled) }}
+{{- fail "ingress.servicePort is https, but tls.enabled is false" }}
+{{- end }}
+{{- if and $values.tls.redirect $values.ingress.enabled (eq $values.ingress.servicePort "http") }}
+{{- fail "tls.redirect is true and ingress.servicePort is http: the ingress would be redirected for ever; set ingress.servicePort to https" }}
+{{- end }}
+{{- if and $values.tls.redirect $values.httpRoute.enabled }}
+{{- fail "tls.redirect is true and httpRoute.enabled too: the Gateway would be redirected for ever" }}
+{{- end }}
+{{- if gt (int $values.autoscaling.minReplicas) (int $values.autoscaling.maxReplicas) }}
+{{- fail (printf "autoscaling.minReplicas (%v) is more than autoscaling.maxReplicas (%v)" $values.autoscaling.minReplicas $values.autoscaling.maxReplicas) }}
+{{- end }}
+{{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) }}
+{{- fail "httpRoute.parentRefs is empty: name the Gateway, as in [{name: public, namespace: gateways}]" }}
+{{- end }}
+{{- $rollout := $values.rollout -}}
+{{- if and (eq (toString $rollout.maxSurge | trimSuffix "%") "0") (eq (toString $rollout.maxUnavailable | trimSuffix "%") "0") }}
+{{- fail "rollout.maxSurge and rollout.maxUnavailable are both 0: no pod could ever be replaced" }}
+{{- end }}
+{{- $listen := $values.listen -}}
+{{- $ports := list $listen.http $listen.https $listen.admin $listen.appAdmin -}}
+{{- if lt (len (uniq (list (int $listen.http) (int $listen.https) (int $listen.admin) (int $listen.appAdmin)))) 4 }}
+{{- fail (printf "listen.http, listen.https, listen.admin and listen.appAdmin must differ, found %v: the containers of a pod share their ports" $ports) }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,54 @@
+"""deploy/helm/propylon: the chart renders and lints without a cluster, in all three shapes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .render import CHART, SHAPES, containers, helm, one, pod_spec, render
+
+PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus"
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield request.param
+
+
+def test_lint_has_nothing_to_say(shape: str) -> None:
+    report = helm.lint(CHART, {"shape": shape}, strict=True)
+    assert report["errors"] == []
+    assert {message["error"] for message in report["messages"]} <= {"icon is recommended"}
+
+
+def test_the_gateway_is_where_the_shape_says() -> None:
+    pods = {shape: pod_spec(render(shape=shape)) for shape in SHAPES}
+    names = {
+        shape: [
+            [each["name"] for each in pod.get(kind, ())] for kind in ("initContainers", "containers")
+        ]
+        for shape, pod in pods.items()
+    }
+    assert names == {
+        "all-in-one": [[], ["app"]],
+        "native-sidecar": [["gateway"], ["app"]],
+        "classic-sidecar": [[], ["app", "gateway"]],
+    }
+    assert pods["native-sidecar"]["initContainers"][0]["restartPolicy"] == "Always"
+
+
+def test_the_grace_period_is_the_sum_of_its_parts(shape: str) -> None:
+    objects = render(shape=shape)
+    grace = pod_spec(objects)["terminationGracePeriodSeconds"]
+    timeouts = set()
+    for container in containers(objects).values():
+        options = dict(word.split("=", 1) for word in container["args"] if word.startswith("--"))
+        timeouts.add(int(options["--timeout-graceful-shutdown"]))
+    assert timeouts == {35}
+    assert grace == 35 + 15
+
+
+def test_the_rules_are_those_of_the_folder_prometheus() -> None:
+    ours, theirs = PROMETHEUS / "propylon.rules.yml", CHART / "files/propylon.rules.yml"
+    assert theirs.read_text() == ours.read_text(), f"cp {ours} {theirs}"
+    assert one(render({"monitoring": {"rules": True}}), "PrometheusRule")["spec"]["groups"]
