@@ -1,5 +1,5 @@
-"""Renders the Helm chart as `helm template` does, without a cluster and without the helm command: by
-Helm's own library, which `helm-python-sdk` brings. The objects are plain dictionaries."""
+"""Renders the Helm chart as `helm template` does, without a cluster and without the helm command:
+by Helm's own library, which `helm-python-sdk` brings. The objects are plain dictionaries."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ Object = dict[str, Any]
 
 
 def render(
-    values: Object | None = None, *, shape: str = "", name: str = RELEASE, namespace: str = NAMESPACE
+    values: Object | None = None,
+    *,
+    shape: str = "",
+    name: str = RELEASE,
+    namespace: str = NAMESPACE,
 ) -> list[Object]:
     """The objects of a release, in the order of the templates' names. Raises helm.HelmError, whose
     text is Helm's."""

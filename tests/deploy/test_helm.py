@@ -1,6 +1,5 @@
 """deploy/helm/propylon: the chart renders and lints without a cluster, in all three shapes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus"
 
 
 @pytest.fixture(params=SHAPES)
-def shape(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def shape(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 def test_lint_has_nothing_to_say(shape: str) -> None:
@@ -23,10 +22,9 @@ def test_lint_has_nothing_to_say(shape: str) -> None:
 
 def test_the_gateway_is_where_the_shape_says() -> None:
     pods = {shape: pod_spec(render(shape=shape)) for shape in SHAPES}
+    kinds = ("initContainers", "containers")
     names = {
-        shape: [
-            [each["name"] for each in pod.get(kind, ())] for kind in ("initContainers", "containers")
-        ]
+        shape: [[each["name"] for each in pod.get(kind, ())] for kind in kinds]
         for shape, pod in pods.items()
     }
     assert names == {
