@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from logging import getLogger
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 import trio
@@ -152,7 +152,7 @@ async def run_gateway(
             await wait_for_stop()
             for pool in pools.values():
                 pool.keep_workers()
-            await service.stop_accepting()
+            await service.stop_accepting(owner.left_for())
             for pool in pools.values():
                 pool.wind_down()
             report(GatewayDraining())  # a worker that ends from now on cannot come back here
@@ -220,6 +220,8 @@ class PoolsOwner:
         self._all_there = trio.Event()
         """Set when every pool has had a worker."""
         self._served: set[str] = set()
+        self._leaving: dict[str, float] = {}
+        """Pool that leaves -> since when, in monotonic seconds."""
         self.workers_left = trio.Event()
         """Set when a drain has let all workers go."""
 
@@ -248,8 +250,23 @@ class PoolsOwner:
             pool.fail_waiting()
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
+        if leaving:
+            self._leaving[pool] = monotonic()
+        else:
+            del self._leaving[pool]
         if self.state is not None:
             self.state.close_for(f"pool {pool} leaves", leaving)
+
+    def send_idle_away(self, pool: str) -> None:
+        if self.state is not None:
+            self.state.close_idle()
+
+    def left_for(self) -> float:
+        """For how many seconds all pools have been leaving, and clients have been sent elsewhere;
+        0.0 if one stays."""
+        if self._leaving.keys() != self._pools.keys():
+            return 0.0
+        return monotonic() - max(self._leaving.values(), default=monotonic())
 
 
 def _request_ids(settings: GatewaySettings) -> RequestIds | None:

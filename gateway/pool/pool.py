@@ -48,6 +48,11 @@ class PoolOwner(Protocol):
         they want to leave, clients should go elsewhere."""
         ...
 
+    def send_idle_away(self, pool: str) -> None:
+        """The workers of the pool, which leaves, are about to go. Clients that are between two
+        requests should go elsewhere now."""
+        ...
+
 
 class Pool:
     def __init__(
@@ -72,6 +77,7 @@ class Pool:
         self._report = WorkersReport(lambda workers: owner.workers_changed(settings.name, workers))
         self._departures = Departures(settings.drain_delay)
         self._leaving = False
+        self._sent_away = False
         self.winding_down = False
         self._requests = 0
         self._budget = RetryBudget()
@@ -191,6 +197,10 @@ class Pool:
                 else "stays: there is a worker again",
             )
             self._owner.leaving_changed(self.settings.name, self._leaving)
+        if self._departures.sends_away(self.clock()) != self._sent_away:
+            self._sent_away = not self._sent_away
+            if self._sent_away:
+                self._owner.send_idle_away(self.settings.name)
         return bool(due)
 
     def _rank(self) -> None:

@@ -61,6 +61,7 @@ def _line(member: PoolMember) -> LinkedWorker:
         ready=member.ready,
         running=member.running,
         late=member.grade != "punctual",
+        leaving=member.asked_to_leave is not None,
         answered=member.answered,
         errors=member.errors,
     )

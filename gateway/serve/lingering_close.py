@@ -77,8 +77,12 @@ class ClosingConnection(ABC):
         """Notes that nothing is read or written any more."""
 
     def drain(self) -> None:
-        """Has the connection end with the service. Responses say `Connection: close` from now on;
-        an idle connection stays for a moment, since a request may be on its way."""
+        """Has the connection end with the service. Responses say `Connection: close` from now on,
+        so only an idle connection has to be ended."""
+        self.end_if_idle()
+
+    def end_if_idle(self) -> None:
+        """Ends an idle connection in a moment: a request may be on its way, and is answered."""
         if self._state == "idle" and self._deadline:
             self._deadline = min(self._deadline, self._service.clock() + FIRST_BYTE_OF_NEXT)
 

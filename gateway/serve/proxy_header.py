@@ -123,6 +123,9 @@ class PendingHeader:
         """Closes the connection, which has not asked for anything yet."""
         self._close()
 
+    def end_if_idle(self) -> None:
+        """Does nothing: the request behind the header is on its way."""
+
     def cut(self) -> None:
         self._close()
 

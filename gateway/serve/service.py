@@ -59,6 +59,8 @@ class Service:
         self._accepting = trio.CancelScope()
         self._listeners_closed = trio.Event()
         self._all_gone = trio.Event()
+        self._delayed = 0.0
+        """Seconds of the graceful timeout that `stop_accepting` took."""
 
     async def accept(self, listeners: Iterable[ServiceListener]) -> None:
         """Accepts connections on every listener until `drain`; then those that wait in the
@@ -142,12 +144,16 @@ class Service:
                 self._all_gone.set()
             await trio.sleep(SWEEP_EVERY)
 
-    async def stop_accepting(self) -> None:
+    async def stop_accepting(self, told_for: float = 0.0) -> None:
         """Goes on for the drain's delay, with `Connection: close` in responses, so a load balancer
-        has time to see that we end. When it returns, no new client comes in."""
+        has time to see that we end. When it returns, no new client comes in. `told_for`: seconds
+        since when clients and load balancers have been told already; they are part of the
+        delay."""
         state = self._state
         state.close_for("the service drains", True)  # also for connections that are accepted last
-        await trio.sleep(min(state.settings.drain_delay, state.settings.graceful_timeout))
+        delay = max(0.0, state.settings.drain_delay - told_for)
+        self._delayed = min(delay, state.settings.graceful_timeout)
+        await trio.sleep(self._delayed)
         self._accepting.cancel()
         await self._listeners_closed.wait()
 
@@ -156,12 +162,11 @@ class Service:
         graceful timeout, which includes the delay, `fail_waiting` answers all that can still be
         answered with an error, and the rest is cut."""
         state = self._state
-        graceful, delay = state.settings.graceful_timeout, state.settings.drain_delay
         state.draining = True
         for connection in list(state.connections):
             connection.drain()
         state.restarts.sweep(monotonic())
-        with trio.move_on_after(max(0.0, graceful - delay)):
+        with trio.move_on_after(state.settings.graceful_timeout - self._delayed):
             await self._all_gone.wait()
         fail_waiting()
         with trio.move_on_after(LAST_WORDS):

@@ -26,6 +26,8 @@ class Connection(Protocol):
 
     def drain(self) -> None: ...
 
+    def end_if_idle(self) -> None: ...
+
     def cut(self) -> None: ...
 
 
@@ -71,3 +73,8 @@ class ServiceState:
         """Asks clients to come back on another connection, for as long as the reason holds."""
         (self._reasons.add if holds else self._reasons.discard)(reason)
         self.says_close = bool(self._reasons)
+
+    def close_idle(self) -> None:
+        """Ends the connections that wait for a request, though the service goes on."""
+        for connection in list(self.connections):
+            connection.end_if_idle()

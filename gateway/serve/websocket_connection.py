@@ -421,6 +421,9 @@ class WebSocketConnection:
         the next one."""
         self._service.restarts.add(self)
 
+    def end_if_idle(self) -> None:
+        """Does nothing: a WebSocket is never between two requests. It ends with its worker."""
+
     def worker_leaves(self, exchange: Exchange) -> None:
         """Has the WebSocket closed in its turn; its client may come back to another worker."""
         if exchange is self._exchange:

@@ -129,7 +129,9 @@ class StatusBuilder:
 
     def usable_pools(self, plan: Plan, controller: FleetController) -> set[str]:
         """The pools with a worker that is ready and does not hang. Where there are gateways, one of
-        them has to be ready and linked to it, and not hang either."""
+        them has to be ready and linked to it, and not hang either. A worker of another supervisor
+        must not be about to leave: if all are, the pod ends, or their container does, and its
+        clients should go elsewhere."""
         fleet = controller.fleet
         ready = {c.id: c.replica_id.pool for c in fleet.ready("worker") if not fleet.hung(c)}
         if not plan.gateways:
@@ -139,7 +141,15 @@ class StatusBuilder:
             worker for gateway in gateways for _, all in fleet.links.all(gateway) for worker in all
         }
         usable = {pool for worker, pool in ready.items() if worker in linked}
-        return usable | {one.pool for one in self._linked() if one.state == "ready" and gateways}
+        return usable | (self._usable_elsewhere() if gateways else set())
+
+    def _usable_elsewhere(self) -> set[str]:
+        """The pools with a worker of another supervisor that answers, and stays."""
+        return {
+            pool
+            for (_, pool), there in self._elsewhere.items()
+            if any(one.ready and not one.late and not one.leaving for one in there.workers)
+        }
 
     def _linked(self) -> tuple[LinkedStatus, ...]:
         """An entry for each worker of another supervisor, over all gateways that are linked to

@@ -34,6 +34,8 @@ class LinkedWorker:
     answered: int = 0
     """How many responses it has given. Of these `errors` had a status 5xx."""
     errors: int = 0
+    leaving: bool = False
+    """Whether it has asked to be let go. It serves on until it is."""
 
 
 @dataclass(slots=True)

@@ -112,6 +112,7 @@ class Owner:
     ready: int = 0
     workers: list[Workers] = field(default_factory=list)
     leaving: list[bool] = field(default_factory=list)
+    sent_away: int = 0
 
     def ready_changed(self, pool: str, ready: int) -> None:
         self.ready = ready
@@ -121,6 +122,9 @@ class Owner:
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
         self.leaving.append(leaving)
+
+    def send_idle_away(self, pool: str) -> None:
+        self.sent_away += 1
 
 
 def pool(owner: Owner | None = None, **settings: float) -> Pool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from propylon.gateway.pool.departures import SETTLE, Departures
+from propylon.gateway.pool.departures import IDLE_ENDS, SETTLE, Departures
 
 from .linked import LinkedMember, Owner, pool, submit
 
@@ -39,8 +39,10 @@ def test_when_all_ask_all_stay_for_the_delay() -> None:
     two.asked_to_leave = 5.6
     assert not departures.due([one, two], 5.6)
     assert departures.pool_leaves
-    assert not departures.due([one, two], 25.5)
-    assert departures.due([one, two], 25.6) == [one, two]
+    assert not departures.sends_away(25.5)
+    assert departures.sends_away(25.6)
+    assert not departures.due([one, two], 25.6 + IDLE_ENDS - 0.1)
+    assert departures.due([one, two], 25.6 + IDLE_ENDS) == [one, two]
 
 
 def test_a_new_one_lets_the_old_go() -> None:
@@ -91,12 +93,35 @@ def test_a_pool_that_leaves_says_so_and_serves_on() -> None:
 
 
 def test_a_pool_that_leaves_goes_in_the_end() -> None:
-    p = pool(drain_delay=10.0)
+    """Its clients first: one that was idle all the time has not been told."""
+    owner = Owner()
+    p = pool(owner, drain_delay=10.0)
     p.sweep(100.0)
     member = LinkedMember(p, slots=4)
     member.ask_to_leave()
+    p.sweep(109.9)
+    assert owner.sent_away == 0
     p.sweep(110.0)
+    assert owner.sent_away == 1
+    submit(p)
+    assert len(member.calls) == 1, "what crosses is answered"
+    p.sweep(110.0 + IDLE_ENDS)
+    assert owner.sent_away == 1
     assert not member.ready
+
+
+def test_a_pool_that_leaves_once_more_sends_its_clients_away_once_more() -> None:
+    owner = Owner()
+    p = pool(owner, drain_delay=10.0)
+    p.sweep(100.0)
+    LinkedMember(p, slots=4).ask_to_leave()
+    p.sweep(110.0)
+    another = LinkedMember(p, slots=4)
+    p.sweep(120.0)
+    another.ask_to_leave()
+    p.sweep(120.0 + SETTLE)
+    p.sweep(130.0 + SETTLE)
+    assert owner.sent_away == 2
 
 
 @pytest.mark.parametrize("delay", [0.0, 10.0])
