@@ -3,22 +3,22 @@
 A machine's count of CPUs says little in a container. The kernel's own limits do: the CPUs that the
 process may run on (sched_getaffinity(2)), and the CPU time that its control group is given, as a
 quota in each period (cgroups(7); Docker's `--cpus`, Kubernetes' `limits.cpu`, systemd's CPUQuota=).
-A group is bound by the groups above it, too.
+
+A part of a CPU counts as a whole one, as for the JVM and for Go since 1.25. A worker that waits for
+a database leaves its CPU to others, so with one worker too few the quota could not be used up.
 """
 
 import os
 from collections.abc import Iterator
 from math import ceil
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
-V1_FOLDERS: Final = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
-"""Where version 1's controller is mounted, below /sys/fs/cgroup."""
+from .cgroup import MACHINE, groups, read_text
 
 
 def usable_cpus() -> int:
     """How many CPUs this process may use, at least 1."""
-    return least(len(os.sched_getaffinity(0)), Path("/"))
+    return least(len(os.sched_getaffinity(0)), MACHINE)
 
 
 def least(affinity: int, root: Path) -> int:
@@ -30,27 +30,13 @@ def least(affinity: int, root: Path) -> int:
 def quotas(root: Path) -> Iterator[float]:
     """CPUs that each group lets its processes use, from this process's own group upwards; a group
     without a limit is passed over."""
-    mounted = root / "sys/fs/cgroup"
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        hierarchy, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if hierarchy == "0" and not controllers:
-            for group in _upwards(mounted, path):
-                quota, _, period = _read(group / "cpu.max").partition(" ")
-                yield from _quota(quota, period)
-        elif "cpu" in controllers.split(","):
-            for folder in V1_FOLDERS:
-                for group in _upwards(mounted / folder, path):
-                    quota = _read(group / "cpu.cfs_quota_us")
-                    yield from _quota(quota, _read(group / "cpu.cfs_period_us"))
-
-
-def _upwards(mounted: Path, path: str) -> Iterator[Path]:
-    """The folders of a control group and of those above it. In a container the topmost that can be
-    seen is the container's own group; its path outside does not exist inside."""
-    names = [name for name in PurePosixPath(path).parts if name not in ("/", "..")]
-    for count in range(len(names), -1, -1):
-        yield mounted.joinpath(*names[:count])
+    for version, folder in groups("cpu", root):
+        if version == 2:
+            quota, _, period = read_text(folder / "cpu.max").partition(" ")
+        else:
+            quota = read_text(folder / "cpu.cfs_quota_us")
+            period = read_text(folder / "cpu.cfs_period_us")
+        yield from _quota(quota, period)
 
 
 def _quota(quota: str, period: str) -> Iterator[float]:
@@ -62,10 +48,3 @@ def _quota(quota: str, period: str) -> Iterator[float]:
         return
     if time > 0 and every > 0:
         yield time / every
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "surrogateescape").strip()
-    except (OSError, ValueError):
-        return ""

@@ -100,7 +100,7 @@ class EndedStatus:
     what: str = ""
     """ "worker 1 (pid 17) of pool default"."""
     how: str = ""
-    """ "was killed by SIGKILL (out of memory?)"."""
+    """ "exited with code 1", "was killed by the kernel for memory (OOM) (the limit is 512 MB)"."""
     ago: float = 0.0
 
 

@@ -63,6 +63,10 @@ class StatusBuilder:
     def begin(self, at: float) -> None:
         self.began = at
 
+    def rss(self, child: int) -> int:
+        """Bytes of resident memory that a process had when it reported last; 0 if not known."""
+        return self.vitals[child].rss if child in self.vitals else 0
+
     def ended(self, child: Process, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
         self.waits.pop(child.id, None)

@@ -34,6 +34,7 @@ from ...protocol.supervision.messages import (
     WorkerReady,
 )
 from ..config.config import Config, PoolConfig
+from ..config.memory import memory_limit, oom_kills
 from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
 from ..control.status import StatusReport
@@ -73,9 +74,9 @@ from .instance_metrics import InstanceMetrics
 from .log_reopening import LogReopening, Process
 from .operations import Operations
 from .process.child import ChannelledProcess, children
-from .process.exit_reason import exit_hint, exit_kind, exit_words
 from .process.launcher import Launcher
 from .process.log_files import give_logs
+from .process.oom_kills import OomKills
 from .process.reaper import reap_strangers
 from .process.zygote import PreloadFailed
 from .signals import hear_signals
@@ -127,6 +128,7 @@ class Supervisor:
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
         self._status_builder = StatusBuilder(0.0, addresses)
+        self._oom_kills = OomKills(oom_kills, memory_limit)
         self._deployment = Deployment(generations, self._controller, notifier, self._tell)
         self._upgrade = CodeUpgrade(generations, self._controller, self._save, self._tell)
         self._operations = Operations(self, self._deployment, self._upgrade)
@@ -186,6 +188,7 @@ class Supervisor:
 
                 nursery.start_soon(watch, config.reload, self._operations.file_changed)
             await nursery.start(reap_strangers, children, self._knows_all_children)
+            nursery.start_soon(self._oom_kills.run, trio.current_time)
             nursery.start_soon(self._say_what_is_missing)
             nursery.start_soon(self._say_what_a_stop_waits_for)
             if self._notifier.watchdog_every is not None:
@@ -414,12 +417,17 @@ class Supervisor:
                 gateway.order(WorkerEnded(child))
         if replica_id.kind == "gateway":
             self._launcher.gateway_ended(process.pid)
-        how, hint = exit_words(code), exit_hint(code)
-        known = self._controller.fleet.processes.get(child)
+        now, known = trio.current_time(), self._controller.fleet.processes.get(child)
+        how, hint, kind = self._oom_kills.exit_of(
+            code,
+            self._status_builder.rss(child),
+            now,
+            killed=known is not None and known.stage == "killed",
+        )
         if known is not None:
             shown = f"{how} ({hint})" if hint and not known.why else how
-            self._status_builder.ended(known, shown, trio.current_time())
-        self._tell(Exited(child, how, hint, clean=code == 0, kind=exit_kind(code)))
+            self._status_builder.ended(known, shown, now)
+        self._tell(Exited(child, how, hint, clean=code == 0, kind=kind))
 
     def _knows_all_children(self) -> bool:
         return self._upgrade.state == "none"

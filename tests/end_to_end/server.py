@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -91,8 +91,14 @@ class Propylon:
     """
 
     def __init__(
-        self, *arguments: str, env: dict[str, str] | None = None, cwd: str | Path = APPS
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        cwd: str | Path = APPS,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within` is a command that becomes Propylon, as `nice -n 5` would."""
+        self._within = within
         self._arguments = ["serve", *arguments]
         if not {"-b", "--bind", "-c"} & set(arguments):
             self._arguments += ["-b", "127.0.0.1:0"]
@@ -102,7 +108,7 @@ class Propylon:
 
     def __enter__(self) -> "Propylon":
         self.process = subprocess.Popen(
-            command(*self._arguments),
+            [*self._within, *command(*self._arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,9 +7,9 @@ plain values.
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-ExitKind = Literal["crash", "killed", "exited"]
+ExitKind = Literal["crash", "killed", "oom", "exited"]
 """How a process has ended that was not asked to: by a code or a signal that means a fault; by
-SIGKILL, which the kernel sends when memory is short; or with code 0."""
+SIGKILL; by the SIGKILL of a kernel that says that memory was short; or with code 0."""
 RecycleKind = Literal["max_requests", "memory", "lifetime", "asked"]
 """Why a worker would be replaced; `asked` if its version does not say."""
 

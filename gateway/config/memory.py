@@ -1,0 +1,62 @@
+"""What the kernel lets this process have of memory, and how often it has killed for it.
+
+A container's limit is its control group's: memory.max of version 2, and memory.high, above which
+the group's processes are slowed down until hardly anything moves; memory.limit_in_bytes of version
+1. The least of all groups counts, from this process's own upwards. Version 1 also says the least
+limit of groups that cannot be seen from a container (hierarchical_memory_limit in memory.stat).
+
+Where the limit is reached and nothing can be freed, the kernel kills a process of the group with
+SIGKILL, and counts it: `oom_kill` in memory.events of version 2, in memory.oom_control of version 1
+(since Linux 4.13). It counts before it sends the signal, so whoever sees the end of the process
+sees the count as well.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from .cgroup import MACHINE, groups, read_text
+
+NO_LIMIT: Final = 2**60
+"""Bytes. Version 1 writes "no limit" as the largest number of pages that it can count."""
+
+
+def memory_limit(root: Path = MACHINE) -> int | None:
+    """Bytes that all processes of this process's control group may have together; None if only the
+    machine limits them."""
+    return min((size for size in _limits(root) if 0 < size < NO_LIMIT), default=None)
+
+
+def memory_of_machine(root: Path = MACHINE) -> int | None:
+    """Bytes of the machine's memory. lxcfs shows a container's limit in its place."""
+    found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def oom_kills(root: Path = MACHINE) -> int | None:
+    """How many processes of this process's control group the kernel has killed for memory; None if
+    it does not say so."""
+    for version, folder in groups("memory", root):
+        text = read_text(folder / ("memory.events" if version == 2 else "memory.oom_control"))
+        if (count := _value(text, "oom_kill")) is not None:
+            return count
+    return None
+
+
+def _limits(root: Path) -> Iterator[int]:
+    for version, folder in groups("memory", root):
+        if version == 2:
+            texts = [read_text(folder / name) for name in ("memory.max", "memory.high")]
+        else:
+            texts = [read_text(folder / "memory.limit_in_bytes")]
+            above = _value(read_text(folder / "memory.stat"), "hierarchical_memory_limit")
+            if above is not None:
+                yield above
+        yield from (int(text) for text in texts if text.isdecimal())
+
+
+def _value(text: str, name: str) -> int | None:
+    """The number behind a name in one of the kernel's files of `name number` lines."""
+    found = re.search(rf"^{name} (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else None

@@ -1,0 +1,97 @@
+"""Limits and counts of memory, of files as kernels write them."""
+
+from pathlib import Path
+
+import pytest
+from propylon.gateway.config.memory import memory_limit, memory_of_machine, oom_kills
+
+MB = 2**20
+V2 = "0::{path}\n"
+V1 = "9:name=systemd:/\n4:memory:{path}\n2:cpu,cpuacct:/other\n"
+EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
+CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"
+
+
+def machine(root: Path, cgroup: str, files: dict[str, str]) -> Path:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(cgroup)
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "limit"),
+    [
+        ("", {}, None),
+        (V2.format(path="/"), {"memory.max": "max\n", "memory.high": "max\n"}, None),
+        (V2.format(path="/"), {"memory.max": f"{512 * MB}\n"}, 512),
+        (V2.format(path="/"), {"memory.max": f"{512 * MB}", "memory.high": f"{400 * MB}"}, 400),
+        # Kubernetes: the pod has less than the container; seen from the machine.
+        (
+            V2.format(path="/kubepods/pod1/c1"),
+            {
+                "kubepods/pod1/c1/memory.max": f"{512 * MB}",
+                "kubepods/pod1/memory.max": f"{300 * MB}",
+                "kubepods/memory.max": "max",
+            },
+            300,
+        ),
+        # Seen from a container with the machine's namespace of groups: the path is not there.
+        (V2.format(path="/kubepods/pod1/c1"), {"memory.max": f"{256 * MB}"}, 256),
+        (V2.format(path="/../../x"), {"memory.max": f"{256 * MB}"}, 256),
+        (V1.format(path="/"), {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        (V1.format(path="/docker/1"), {"memory/memory.limit_in_bytes": f"{128 * MB}\n"}, 128),
+        # Version 1 says what groups have that cannot be seen.
+        (
+            V1.format(path="/docker/1"),
+            {
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "memory/memory.stat": f"cache 0\nrss 1\nhierarchical_memory_limit {64 * MB}\n",
+            },
+            64,
+        ),
+        # Both versions at once: 1 has the controller.
+        (
+            V1.format(path="/a") + V2.format(path="/"),
+            {"memory/a/memory.limit_in_bytes": f"{99 * MB}", "cgroup.procs": ""},
+            99,
+        ),
+        (V2.format(path="/"), {"memory.max": "many"}, None),
+        (V2.format(path="/"), {"memory.max": "0"}, None),
+    ],
+)
+def test_the_limit(tmp_path: Path, cgroup: str, files: dict[str, str], limit: int | None) -> None:
+    found = memory_limit(machine(tmp_path, cgroup, files))
+    assert found == (limit * MB if limit else None)
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "count"),
+    [
+        ("", {}, None),
+        (V2.format(path="/"), {}, None),
+        (V2.format(path="/"), {"memory.events": EVENTS}, 2),
+        (
+            V2.format(path="/a/b"),
+            {"a/b/memory.events": EVENTS, "memory.events": "oom_kill 9\n"},
+            2,
+        ),
+        (V1.format(path="/docker/1"), {"memory/memory.oom_control": CONTROL}, 7),
+        # Before Linux 4.13.
+        (V1.format(path="/"), {"memory/memory.oom_control": "under_oom 0\n"}, None),
+    ],
+)
+def test_the_count_of_kills(
+    tmp_path: Path, cgroup: str, files: dict[str, str], count: int | None
+) -> None:
+    assert oom_kills(machine(tmp_path, cgroup, files)) == count
+
+
+def test_the_machine_s_memory(tmp_path: Path) -> None:
+    assert memory_of_machine(tmp_path) is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:        4030436 kB\nMemFree: 5 kB\n")
+    assert memory_of_machine(tmp_path) == 4030436 * 1024
