@@ -11,7 +11,8 @@ all processes (mostly deadlines) are those of the latest order.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -237,17 +238,23 @@ class Deployment:
         self._tell = tell
         self._reloads: dict[int, Reloading] = {}
         """Generation -> its reload, for all that have not ended."""
+        self._reading = 0
+        """Reloads that read their configuration now."""
 
     # -- reload and rollback -------------------------------------------------------------------
 
     async def reload(self, say: Say) -> Reloading:
         """Reloads: reads the configuration as a start would, and deploys it. Raises Refused."""
-        try:
-            config = await trio.to_thread.run_sync(self._generations.read)
-        except ConfigError as error:
-            faults = "\n".join(str(fault) for fault in error.faults)
-            raise Refused(f"not reloaded, the configuration is wrong:\n{faults}") from None
-        return self._deploy(config, say)
+        with self._announced():
+            self._reading += 1
+            try:
+                config = await trio.to_thread.run_sync(self._generations.read)
+            except ConfigError as error:
+                faults = "\n".join(str(fault) for fault in error.faults)
+                raise Refused(f"not reloaded, the configuration is wrong:\n{faults}") from None
+            finally:
+                self._reading -= 1
+            return self._deploy(config, say)
 
     async def roll_back(self, say: Say) -> Reloading:
         """Deploys the configuration before the last reload that changed it. Raises Refused."""
@@ -257,12 +264,33 @@ class Deployment:
                 "there is no configuration to go back to: it has not changed since this "
                 "supervisor began, or was upgraded"
             )
-        return self._deploy(before, say)
+        with self._announced():
+            return self._deploy(before, say)
 
     def reload_code(self, what: str) -> None:
         """Deploys the same configuration with the code that is there now. Raises Refused."""
         logger.info("%s changed, reloading", what)
-        self._order(self._generations.current)
+        with self._announced():
+            self._order(self._generations.current)
+
+    @contextmanager
+    def _announced(self) -> Iterator[None]:
+        """Tells systemd that a reload begins, and, if it is refused, that it is over.
+
+        `systemctl reload` of a unit of Type=notify-reload sends SIGHUP and waits for both words
+        (systemd.service(5)); without them it would wait for TimeoutStartSec. Of several reloads
+        the last to end says READY.
+        """
+        self._notifier.reloading()
+        try:
+            yield
+        except Refused as error:
+            self._say_reloaded(f"Reload refused: {error}")
+            raise
+
+    def _say_reloaded(self, status: str) -> None:
+        if self._controller.rollout is None and not self._reading:
+            self._notifier.reloaded(status)
 
     def _deploy(self, config: Config, say: Say) -> Reloading:
         for name in self._generations.needs_restart(config):
@@ -277,7 +305,6 @@ class Deployment:
         order = self._generations.next(config, observe=config.reload_observe)
         reloading = self._reloads[order.generation] = Reloading(order.generation)
         self._tell(Configure(fleet_settings(config)))
-        self._notifier.reloading()
         self._tell(order)
         return reloading
 
@@ -286,7 +313,7 @@ class Deployment:
         self._generations.ended(ended, self._controller.fleet.replicas)
         if self._controller.rollout is None:
             self._tell(Configure(fleet_settings(self._generations.current)))
-            self._notifier.reloaded()
+            self._say_reloaded(how_it_went(ended))
         reloading = self._reloads.pop(ended.generation, None)
         if reloading is not None:
             reloading.end(ended)
@@ -313,6 +340,13 @@ class Deployment:
         sentence = f"Pool {pool}: {wanted} worker{'s' * (wanted > 1)} wanted, {before} before"
         logger.info("%s", sentence)
         return Result(True, sentence)
+
+
+def how_it_went(ended: ReloadEnded) -> str:
+    """A reload's end as `systemctl status` shows it, after the word that the service is ready."""
+    if ended.committed:
+        return f"Reloaded, generation {ended.generation} serves"
+    return f"Reload failed, the generation before serves on: {ended.why}"
 
 
 def fleet_settings(config: Config) -> FleetSettings:

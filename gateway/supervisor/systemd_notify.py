@@ -1,4 +1,4 @@
-"""Notifies systemd: READY, STATUS, STOPPING and the watchdog (sd_notify(3))."""
+"""Notifies systemd: READY, STATUS, RELOADING, STOPPING and the watchdog (sd_notify(3))."""
 
 import re
 import socket
@@ -50,8 +50,8 @@ class Notifier:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
 
-    def reloaded(self) -> None:
-        self._send("READY=1", patience=PATIENCE)
+    def reloaded(self, status: str) -> None:
+        self._send("READY=1", f"STATUS={status}", patience=PATIENCE)
 
     def stopping(self, status: str) -> None:
         self._send("STOPPING=1", f"STATUS={status}", patience=PATIENCE)

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,30 @@ def test_the_manager_is_told(systemd: Systemd, tmp_path: Path) -> None:
             assert client.get("/").text == f"{propylon.address[1]} []"
         propylon.process.send_signal(signal.SIGTERM)
         systemd.hear("STOPPING=1")
+
+
+def test_the_manager_is_told_of_reloads(systemd: Systemd, tmp_path: Path) -> None:
+    """Type=notify-reload sends SIGHUP, and waits for RELOADING=1 with a later time than that of the
+    signal, then for READY=1, also if the reload is refused or fails."""
+    (tmp_path / "tells.py").write_text(TELLS)
+    (toml := tmp_path / "propylon.toml").write_text('app = "tells:app"\nbind = ["127.0.0.1:0"]\n')
+    flags = ["-c", str(toml), "--reload-observe", "0"]
+    with Propylon(*flags, cwd=tmp_path, env=systemd.environment) as propylon:
+        systemd.hear("READY=1")
+
+        def reload() -> str:
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+            propylon.process.send_signal(signal.SIGHUP)
+            told = dict(line.split("=", 1) for line in systemd.hear("RELOADING=1").split("\n"))
+            assert int(told["MONOTONIC_USEC"]) >= before
+            return systemd.hear("READY=1").partition("\nSTATUS=")[2]
+
+        assert reload() == "Reloaded, generation 2 serves"
+        toml.write_text("bind = 7")
+        assert reload().startswith("Reload refused: not reloaded, the configuration is wrong: ")
+        toml.write_text('app = "tells:app"\nbind = ["127.0.0.1:0"]\n')
+        (tmp_path / "tells.py").write_text("raise LookupError('no such thing')")
+        assert reload().startswith("Reload failed, the generation before serves on: ")
 
 
 @contextmanager

@@ -35,6 +35,10 @@ def test_what_is_said(heard: tuple[socket.socket, str]) -> None:
     assert sock.recv(4096) == b"STATUS=busy"
     notifier.alive()
     assert sock.recv(4096) == b"WATCHDOG=1"
+    notifier.reloading()
+    assert sock.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    notifier.reloaded("new")
+    assert sock.recv(4096) == b"READY=1\nSTATUS=new"
     notifier.stopping("bye")
     assert sock.recv(4096) == b"STOPPING=1\nSTATUS=bye"
     notifier.close()
