@@ -11,7 +11,7 @@ all processes (mostly deadlines) are those of the latest order.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -274,7 +274,7 @@ class Deployment:
             self._order(self._generations.current)
 
     @contextmanager
-    def _announced(self) -> Iterator[None]:
+    def _announced(self) -> Generator[None]:
         """Tells systemd that a reload begins, and, if it is refused, that it is over.
 
         `systemctl reload` of a unit of Type=notify-reload sends SIGHUP and waits for both words
