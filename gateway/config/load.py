@@ -27,8 +27,10 @@ from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
 from .log_config import read_log_config
+from .memory import memory_limit, memory_of_machine
+from .memory_share import notes_on_memory, share_memory
 from .migrate import MigrateError, migrate
-from .option import GATEWAY_SIDE, Verb
+from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options, table
 from .reading import Reading
 from .sections import read_pools, read_routes, top_level_pool
@@ -92,11 +94,18 @@ def load(
     environment = app_environment(options, found, reading, environ)
     who = _identity(options, found, reading)
     reading.faults += check(verb, options, found, pools, routes, path)
+    own = 1 + options.gateways * (verb in GATEWAY_SIDE)
+    limit = memory_limit()
+    pools = share_memory(pools, own, limit or memory_of_machine(), reading.faults)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
     if reading.faults:
         raise ConfigError(reading.faults)
-    reading.notes += notes_on(pools, routes, options)
+    with_workers = pools if verb in WORKER_SIDE else []
+    reading.notes += [
+        *notes_on(pools, routes, options),
+        *notes_on_memory(with_workers, own, limit),
+    ]
     if verb in GATEWAY_SIDE:
         reading.notes += notes_on_trust(trust, found, addresses)
     reading.notes += notes_on_tls(verb, options, addresses)

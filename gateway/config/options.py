@@ -348,12 +348,13 @@ class Options:
     )
     workers_max_rss: int | str = option(
         0,
-        "Memory at which a worker is replaced, in bytes or as in 512M; 0: no limit.",
+        "Memory at which a worker is replaced: bytes, 512M, a part of the container's limit for "
+        "all together as 80%, or auto; 0: no limit.",
         section="processes",
         per_pool="workers",
         verbs=WORKER_SIDE,
         read=read_memory,
-        metavar="BYTES",
+        metavar="BYTES|N%|auto",
         example="512M",
     )
     workers_lifetime: SecondsOrNone = option(

@@ -39,11 +39,16 @@ def _lines(loaded: Loaded) -> Iterator[str]:
         yield (
             f"  {pool.name}: {pool.app or '(no app)'}, {count}, "
             f"interface {pool.for_workers['interface']}, loop {pool.for_workers['loop']}"
+            f"{_memory(pool.for_workers['workers_max_rss'])}"
         )
     yield ""
     yield "Routes"
     for route in loaded.config.routes:
         yield f"  {route.host or '*'}{route.prefix or '/'} -> {route.pool}"
+
+
+def _memory(size: int) -> str:
+    return f", each replaced at {size // 2**20} MB" if size else ""
 
 
 def _value(value: object, name: str) -> str:

@@ -255,11 +255,18 @@ def read_id_header(value: str) -> str:
     return name
 
 
-def read_memory(value: int | str) -> int:
-    """Bytes; K, M and G are powers of 1024."""
+def read_memory(value: int | str) -> int | str:
+    """Bytes; K, M and G are powers of 1024. `auto` and a percentage stay texts: what they mean
+    depends on all pools (see `memory_share`)."""
+    word = str(value).strip().lower()
+    if word == "auto" or re.fullmatch(r"([1-9][0-9]?|100)%", word):
+        return word
     found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
     if not found:
-        raise ValueError("memory is written in bytes or as in 512M; the units are K, M and G")
+        raise ValueError(
+            "memory is written in bytes or as in 512M; the units are K, M and G; auto and 80% are "
+            "parts of the container's limit"
+        )
     size = int(found[1]) * 1024 ** " KMG".index(found[2].upper() or " ")
     if 0 < size < LEAST_MEMORY:
         # granian counts in megabytes.

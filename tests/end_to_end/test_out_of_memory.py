@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from . import control_groups
-from .operating import deploy, watch
+from .operating import deploy, traffic, watch
 from .server import Propylon
 
 MB = 2**20
@@ -47,3 +47,21 @@ def test_a_worker_that_eats_too_much(tmp_path: Path) -> None:
 def _metrics(folder: Path) -> str:
     with httpx.Client(transport=httpx.HTTPTransport(uds=f"{folder}/a")) as admin:
         return admin.get("http://admin/metrics").text
+
+
+@pytest.mark.slow
+def test_a_worker_that_grows_is_replaced_before_the_kernel_kills_it(tmp_path: Path) -> None:
+    if why := control_groups.why_no("memory"):
+        pytest.skip(why)
+    leak = "app.__dict__.setdefault('leak', []).append(b'x' * 300_000 + os.urandom(1))"
+    deploy(tmp_path, "one", in_call=leak)
+    flags = ("changing:app", "-w", "1", "--no-access-log", "--workers-max-rss", "auto")
+    with (
+        control_groups.group("memory", 384 * MB) as within,
+        Propylon(*flags, cwd=tmp_path, within=within) as server,
+        traffic(server, pause=0.05) as clients,
+    ):
+        report = watch(server, lambda report: report["ended"], "one that has grown")
+        assert all("MB of memory, allowed are 125 MB" in e["how"] for e in report["ended"])
+        assert len(clients.pids) >= 2
+        assert "OOM" not in server.stderr.text

@@ -469,6 +469,8 @@ class Replica:
         self._context.ended(process)
         hint = f" ({message.hint})" if message.hint else ""
         if was == "stopping":
+            if message.kind == "oom":  # it has lost calls that it was to finish
+                self._context.say("error", f"{process} {message.how} while stopping{hint}")
             return None
         if self._ends:
             self._context.say("warning", f"{process} {message.how} while stopping{hint}")

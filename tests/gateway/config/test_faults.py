@@ -47,7 +47,12 @@ def faults(
         (
             {"workers_max_rss": "much"},
             "--workers-max-rss: found 'much'; memory is written in bytes or as in 512M; the units "
-            "are K, M and G",
+            "are K, M and G; auto and 80% are parts of the container's limit",
+        ),
+        (
+            {"workers_max_rss": "120%"},
+            "--workers-max-rss: found '120%'; memory is written in bytes or as in 512M; the units "
+            "are K, M and G; auto and 80% are parts of the container's limit",
         ),
         (
             {"loop": "gevent"},

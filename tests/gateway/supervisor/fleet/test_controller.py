@@ -8,6 +8,7 @@ from propylon.gateway.supervisor.fleet.events import (
     Draining,
     DrainProcess,
     Exited,
+    ExitKind,
     Finish,
     FleetCommand,
     FleetEvent,
@@ -18,6 +19,7 @@ from propylon.gateway.supervisor.fleet.events import (
     ReplicaId,
     RollOut,
     Say,
+    ScalePool,
     Spawn,
     Spawned,
     Start,
@@ -305,6 +307,16 @@ def test_nothing_is_started_while_stopping() -> None:
     ]
     assert done(decisions) == []
     assert children.tell(Exited(1, "exited with code 0"), 53) == [Finish(0)]
+
+
+@pytest.mark.parametrize(("kind", "lines"), [("oom", 1), ("killed", 0)])
+def test_a_worker_that_drains_and_is_killed_for_memory_is_named(kind: ExitKind, lines: int) -> None:
+    children = serving()
+    told(children, (1, ScalePool("default", 1)))
+    decisions = told(children, (2, Exited(3, "was killed for memory", "limit", kind=kind)))
+    sentence = "worker 2 (pid 103) of pool default was killed for memory while stopping (limit)"
+    assert said(decisions) == [sentence] * lines
+    assert done(decisions) == []
 
 
 def test_a_stop_forgets_what_was_to_be_tried_again() -> None:
