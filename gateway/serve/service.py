@@ -23,6 +23,9 @@ SWEEP_EVERY = 0.25
 """Seconds between two sweeps. A deadline is late by so much at most, and never early."""
 LAST_WORDS = 0.6
 """Seconds that clients have to take the errors at a drain's end: two sweeps."""
+LEAST_GRACEFUL = 5.0
+"""Seconds, of the graceful timeout, that a stop has at least if clients have been told for long
+that this server ends: their last responses may still be on their way to them."""
 MOST_AT_ONCE = 64
 """Connections accepted in a row, because each wait costs more than an accept."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -59,8 +62,8 @@ class Service:
         self._accepting = trio.CancelScope()
         self._listeners_closed = trio.Event()
         self._all_gone = trio.Event()
-        self._delayed = 0.0
-        """Seconds of the graceful timeout that `stop_accepting` took."""
+        self._ends_at = 0.0
+        """Monotonic seconds at which the graceful timeout is over, once it has begun."""
 
     async def accept(self, listeners: Iterable[ServiceListener]) -> None:
         """Accepts connections on every listener until `drain`; then those that wait in the
@@ -147,13 +150,15 @@ class Service:
     async def stop_accepting(self, told_for: float = 0.0) -> None:
         """Goes on for the drain's delay, with `Connection: close` in responses, so a load balancer
         has time to see that we end. When it returns, no new client comes in. `told_for`: seconds
-        since when clients and load balancers have been told already; they are part of the
-        delay."""
+        for which clients and load balancers have been told already; they count as part of the delay
+        and of the graceful timeout."""
         state = self._state
+        graceful = state.settings.graceful_timeout
+        left = max(graceful - told_for, min(graceful, LEAST_GRACEFUL))
+        self._ends_at = monotonic() + left
         state.close_for("the service drains", True)  # also for connections that are accepted last
         delay = max(0.0, state.settings.drain_delay - told_for)
-        self._delayed = min(delay, state.settings.graceful_timeout)
-        await trio.sleep(self._delayed)
+        await trio.sleep(min(delay, left))
         self._accepting.cancel()
         await self._listeners_closed.wait()
 
@@ -166,7 +171,7 @@ class Service:
         for connection in list(state.connections):
             connection.drain()
         state.restarts.sweep(monotonic())
-        with trio.move_on_after(state.settings.graceful_timeout - self._delayed):
+        with trio.move_on_after(max(0.0, self._ends_at - monotonic())):
             await self._all_gone.wait()
         fail_waiting()
         with trio.move_on_after(LAST_WORDS):

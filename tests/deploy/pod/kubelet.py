@@ -45,7 +45,7 @@ class Pod:
 
     async def start(self) -> None:
         """Native sidecars one after the other, each up to its startup probe; then the others."""
-        self._tasks.append(asyncio.ensure_future(self._probe_readiness()))
+        self.watch_readiness()
         for container in self.containers:
             container.start(self.timeline)
             self._tasks.append(asyncio.ensure_future(self._keep(container)))
@@ -53,6 +53,9 @@ class Pod:
                 self._tasks.append(asyncio.ensure_future(self._probe_liveness(container)))
             if container.sidecar:
                 await self._started(container)
+
+    def watch_readiness(self) -> None:
+        self._tasks.append(asyncio.ensure_future(self._probe_readiness()))
 
     async def until_ready(self) -> None:
         await until(lambda: self.ready, f"{self.name} is ready")
@@ -169,6 +172,5 @@ class Pod:
         container.signal(15)
         if not await container.wait(max(grace, MINIMUM_GRACE)):  # 3, 4
             self.timeline.say(container.name, "gets SIGKILL")
-            container.kill()
-            await container.wait()
+            await container.end_now()
         self.timeline.say(container.name, f"exits with {container.exit_code}")

@@ -1,11 +1,13 @@
 """The clients of a Service: those of `tests.nothing_dropped`, fewer of each."""
 
 import asyncio
+import ssl
+from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
 
-from ...compare.strict_client import Failed, Response
-from ...nothing_dropped.clients import KeepAlive, NewConnections, NewPosts, Posts
+from ...compare.strict_client import PATIENCE, Failed, Response
+from ...nothing_dropped.clients import KeepAlive, NewConnections, NewPosts, Posts, get, pause
 from ...nothing_dropped.streams import Echoes, Events, Uploads
 from ...nothing_dropped.tally import Tally
 from ...nothing_dropped.trial import Client, steadily
@@ -20,6 +22,8 @@ FINISH = 9.0
 class PodScene(ServiceScene):
     """Tells a pod's time line what its clients saw."""
 
+    trusted: ssl.SSLContext | None = None
+    """For clients that speak TLS."""
     watched: Timeline | None = None
     pids: frozenset[int] = frozenset()
     """The processes of the watched pod."""
@@ -58,6 +62,52 @@ class WatchedEchoes(Echoes):
             self.scene.watched.say("clients", "a WebSocket is closed with 1012")
 
 
+class TlsRequests:
+    """Requests over TLS, on a connection that is used until the server says that it closes, or for
+    one request. (The strict client speaks plain text.)"""
+
+    kind = "TLS"
+
+    def __init__(self, scene: PodScene, name: str) -> None:
+        self.scene, self.name, self.count = scene, name, 0
+        self.most = 1 if int(name[-1]) % 2 else 50
+
+    async def once(self) -> None:
+        host, port = self.scene.address
+        try:
+            reader, writer = await asyncio.open_connection(host, port, ssl=self.scene.trusted)
+        except OSError as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            raise Failed("refused" if refused else "no connection", repr(error)) from None
+        try:
+            for number in range(self.most):
+                await pause(self.scene, 0.02)
+                if self.scene.ending.is_set() or (number and reader.at_eof()):
+                    return
+                if await self.exchange(reader, writer):
+                    return
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Whether the response says that it is the connection's last."""
+        self.count += 1
+        body = f"{self.name}-{self.count}".encode()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                writer.write(get(f"/quick?n={body.decode()}"))
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                answer = await reader.readexactly(len(body))
+        except (OSError, EOFError, TimeoutError) as error:
+            raise Failed("closed without an answer", repr(error)) from None
+        if not head.startswith(b"http/1.1 200 ") or answer != body:
+            raise Failed("wrong answer", f"{head!r} {answer!r}")
+        self.scene.tally.answer(self.kind)
+        return b"connection: close" in head
+
+
 AT_DEADLINE = Allowed(
     what="truncated", clients=("endless events",), at_deadline=True, why="at the deadline"
 )
@@ -84,6 +134,7 @@ CASTS: dict[str, list[tuple[type, int]]] = {
         (NewConnections, 2), (KeepAlive, 4), (Posts, 2), (NewPosts, 1),
         (EndlessEvents, 2), (WatchedEchoes, 2),
     ],
+    "TLS": [(TlsRequests, 8)],
     "WSGI": [
         (NewConnections, 3), (KeepAlive, 6), (Posts, 2), (NewPosts, 2),
         (Uploads, 2), (EndingEvents, 2),

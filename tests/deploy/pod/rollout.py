@@ -1,6 +1,7 @@
 """One step of a rolling update under load: a pod is replaced by another, and all is counted."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ WARM = 1.0
 """Seconds of load before something happens, and after it."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     scene: PodScene
     pod: Pod
@@ -40,7 +41,7 @@ class Outcome:
     def exit_codes(self) -> dict[str, int | None]:
         return {each.name: each.exit_code for each in self.pod.containers}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         tally = self.scene.tally
         seen = "\n".join(map(str, tally.seen))
         return (
@@ -85,6 +86,8 @@ async def replace_pod(
     they are only at work."""
     async with cluster(folder, manifest, manifest, lag=lag) as (ground, service):
         scene = new_scene(service, manifest.graceful)
+        scene.trusted = ssl.create_default_context()
+        ground.authority.configure_trust(scene.trusted)
         load = Load(scene, cast)
         await asyncio.sleep(warm)
         pod = service.pods[0]

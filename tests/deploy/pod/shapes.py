@@ -4,7 +4,10 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+
+import trustme
 
 from ... import nothing_dropped
 from ...end_to_end.other_proxies import free_port
@@ -35,13 +38,14 @@ class Manifest:
     options: Sequence[str] = ()
     """More of the gateway's."""
     pre_stop: Sequence[str] = ()
-    """Of the container that faces clients."""
+    """A verb of `propylon`, for the container that faces clients."""
     late: str = ""
     """The container whose SIGTERM comes late, and `late_by` how many seconds."""
     late_by: float = 0.0
     ignores_sigterm: bool = False
     """The app's container does."""
     liveness: bool = False
+    tls: bool = False
 
     @property
     def grace_period(self) -> float:
@@ -60,6 +64,18 @@ class Ground:
         self.record = folder / "record"
         (folder / "code").write_text(json.dumps({"version": 1, "fault": None}))
         self._pods = 0
+
+    @cached_property
+    def authority(self) -> trustme.CA:
+        return trustme.CA()
+
+    @cached_property
+    def tls_options(self) -> list[str]:
+        chain, key = self.folder / "chain.pem", self.folder / "key.pem"
+        issued = self.authority.issue_cert("127.0.0.1")
+        key.write_bytes(issued.private_key_pem.bytes())
+        chain.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+        return ["--certfile", str(chain), "--keyfile", str(key)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,7 +113,7 @@ def _container(ground: Ground, folder: Path, name: str, words: Sequence[str]) ->
     )
 
 
-def _facing_clients(port: int, manifest: Manifest) -> tuple[list[str], int]:
+def _facing_clients(ground: Ground, port: int, manifest: Manifest) -> tuple[list[str], int]:
     """Its options, and the admin listener's port."""
     admin = free_port()
     words = [
@@ -105,25 +121,26 @@ def _facing_clients(port: int, manifest: Manifest) -> tuple[list[str], int]:
         "--drain-delay", f"{manifest.delay}", "--gateways", f"{manifest.gateways}",
         "--timeout-graceful-shutdown", f"{manifest.graceful}", *manifest.options,
     ]  # fmt: skip
-    return words, admin
+    return [*words, *(ground.tls_options if manifest.tls else [])], admin
 
 
 def all_in_one(ground: Ground, folder: Path, port: int, manifest: Manifest) -> list[Container]:
-    words, admin = _facing_clients(port, manifest)
+    words, admin = _facing_clients(ground, port, manifest)
     workers = ["--workers", f"{manifest.workers}"]
     app = _container(ground, folder, "app", ["serve", manifest.app, *workers, *words])
-    return [replace(app, admin=admin, pre_stop=manifest.pre_stop)]
+    return [replace(app, admin=admin)]
 
 
 def _split(ground: Ground, folder: Path, port: int, manifest: Manifest) -> list[Container]:
-    words, admin = _facing_clients(port, manifest)
+    words, admin = _facing_clients(ground, port, manifest)
     gateway = _container(ground, folder, "gateway", ["gateway", *words])
     working = ["worker", manifest.app, "--workers", f"{manifest.workers}"]
     graceful = ["--timeout-graceful-shutdown", f"{manifest.graceful}"]
     app = _container(ground, folder, "app", [*working, *graceful])
     if manifest.ignores_sigterm:
         app = replace(app, command=[*DEAF, *app.command])
-    return [replace(gateway, admin=admin, pre_stop=manifest.pre_stop), app]
+    hook = command(*manifest.pre_stop, "--run-dir", str(folder / "run"))
+    return [replace(gateway, admin=admin, pre_stop=hook if manifest.pre_stop else ()), app]
 
 
 DEAF = (
