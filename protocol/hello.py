@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from .errors import RemoteProtocolError
+from .errors import RemoteProtocolError, VersionMismatch
 from .messages import (
     BYE_VERSION,
     HELLO,
@@ -88,9 +88,9 @@ def negotiate(ours: Greeting, theirs: Greeting) -> tuple[int, frozenset[str]]:
     """Returns the version to speak and the features to use. Both sides get the same answer."""
     version = min(ours.version_high, theirs.version_high)
     if version < max(ours.version_low, theirs.version_low):
-        raise RemoteProtocolError(
-            f"no common version: we speak {ours.version_low} to {ours.version_high}, "
-            f"the peer {theirs.version_low} to {theirs.version_high}",
+        raise VersionMismatch(
+            (ours.version_low, ours.version_high),
+            (theirs.version_low, theirs.version_high),
             BYE_VERSION,
         )
     return version, ours.features & theirs.features

@@ -128,12 +128,11 @@ class AdminAnswers:
     # -- health --------------------------------------------------------------------------------
 
     def _tell_health(self, question: Question, exchange: Exchange) -> None:
-        found = checks(
-            question, self._instance.health(), self._instance.admin_settings.max_queue_time
-        )
+        facts = self._instance.health()
+        found = checks(question, facts, self._instance.admin_settings.max_queue_time)
         words = exchange.request.query.split(b"&")
         verbose = any(word.partition(b"=")[0] == b"verbose" for word in words)
-        status, text = health_text(question, found, verbose=verbose)
+        status, text = health_text(question, found, verbose=verbose, problems=facts.problems)
         respond(exchange, Document(text.encode(), status=status))
 
     # -- metrics -------------------------------------------------------------------------------

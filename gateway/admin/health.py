@@ -45,6 +45,9 @@ class HealthFacts:
     pools: tuple[PoolHealth, ...] = ()
     """The pools that a route needs; without gateways, all pools."""
     has_been_ready: bool = False
+    problems: tuple[str, ...] = ()
+    """What is wrong around the instance, each as a sentence with its remedy. It may explain why a
+    check fails, and is no reason to fail one: it may just as well harm nobody yet."""
 
 
 class Check(NamedTuple):
@@ -97,15 +100,19 @@ def _not_accepting(facts: HealthFacts) -> str:
     return ""
 
 
-def health_text(question: Question, found: Iterable[Check], *, verbose: bool) -> tuple[int, str]:
-    """The status and the text of an answer. Without `verbose` a failure names what has failed."""
+def health_text(
+    question: Question, found: Iterable[Check], *, verbose: bool, problems: Iterable[str] = ()
+) -> tuple[int, str]:
+    """The status and the text of an answer. Without `verbose` a failure names what has failed. The
+    problems follow the checks as lines `warn: ...`, which is Kubernetes' form too."""
     found = list(found)
     failed = [check for check in found if check.fault]
     status = 503 if failed else 200
     if not verbose:
         return status, "".join(map(_line, failed)) or "ok\n"
     outcome = "failed" if failed else "passed"
-    return status, "".join(map(_line, found)) + f"{question} check {outcome}\n"
+    warnings = "".join(f"warn: {one}\n" for one in problems if question != "livez")
+    return status, "".join(map(_line, found)) + warnings + f"{question} check {outcome}\n"
 
 
 def _line(check: Check) -> str:

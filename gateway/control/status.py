@@ -105,6 +105,20 @@ class EndedStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemStatus:
+    """Something that is wrong around the instance, and that an operator has to mend."""
+
+    kind: str = ""
+    """A row of docs/PROBLEMS.md."""
+    what: str = ""
+    """What is wrong, as the beginning of a sentence."""
+    remedy: str = ""
+    """What to do about it, as its end."""
+    ago: float = 0.0
+    """Seconds since it was first seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficStatus:
     """What one pool has done since the instance began, over all gateway processes, also those that
     have ended; and what it does at this moment. Two reports give rates."""
@@ -199,6 +213,8 @@ class StatusReport:
     failed: tuple[FailedStatus, ...] = ()
     """The last requests that have ended badly, the newest first, MOST_FAILED at most."""
     certificates: tuple[ServedCertificate, ...] = ()
+    problems: tuple[ProblemStatus, ...] = ()
+    """Problems of this moment, the oldest first. Each goes by itself when its cause goes."""
 
 
 def is_serving(report: StatusReport) -> bool:

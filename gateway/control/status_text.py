@@ -36,6 +36,7 @@ def status_text(report: StatusReport, width: int = 80) -> str:
         _wrapped(_headline(report), width) + _wrapped(_about(report), width),
         _reload(report.reload, width) if report.reload else [],
         _missing(report),
+        _problems(report, width),
         _table(report, width),
         _traffic(report, width),
         _ended(report, width),
@@ -121,6 +122,14 @@ def _missing(report: StatusReport) -> list[str]:
     if len(report.pools) < 2:
         return []
     return [f"Pool {pool.name}: {_ready(pool)} of {pool.wanted} workers ready" for pool in short]
+
+
+def _problems(report: StatusReport, width: int) -> list[str]:
+    lines: list[str] = []
+    for one in report.problems:
+        since = f"PROBLEM for {duration(one.ago)}: "
+        lines += _wrapped(since + "; ".join(filter(None, (one.what, one.remedy))), width)
+    return lines
 
 
 # The processes.

@@ -1,10 +1,10 @@
 """The supervisor as its admin listener sees it. Imported only if there is one."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Protocol
 
 from ..admin.health import HealthFacts, PoolHealth
-from ..control.status import StatusReport
+from ..control.status import ProblemStatus, StatusReport
 from ..metrics.exposed import ExposedFamily
 from ..settings import AdminSettings
 from .fleet.controller import FleetController
@@ -21,6 +21,8 @@ class ShownInstance(Protocol):
     def usable_pools(self) -> Set[str]: ...
 
     def oldest_waiters(self) -> Mapping[str, float]: ...
+
+    def problems(self) -> Sequence[ProblemStatus]: ...
 
 
 class AdminView:
@@ -65,6 +67,7 @@ class AdminView:
             hung=tuple(str(one) for one in gateways if fleet.hung(one)),
             pools=pools,
             has_been_ready=self._has_been_ready,
+            problems=tuple(f"{one.what}; {one.remedy}" for one in self._instance.problems()),
         )
 
     def _pools(self) -> tuple[PoolHealth, ...]:

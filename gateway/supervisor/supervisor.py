@@ -8,6 +8,7 @@ import math
 import secrets
 import signal
 from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ from ...protocol.supervision.messages import (
     LogsReopened,
     NotUnderstood,
     PoolWorkers,
+    ProblemsSeen,
     RecycleWish,
     ReopenLogs,
     Report,
@@ -37,7 +39,7 @@ from ..config.config import Config, PoolConfig
 from ..config.memory import memory_limit, oom_kills
 from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
-from ..control.status import StatusReport
+from ..control.status import ProblemStatus, StatusReport
 from ..metrics.exposed import ExposedFamily
 from ..observe.logs import Logs
 from ..observe.process_log import logger
@@ -73,6 +75,7 @@ from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .instance_metrics import InstanceMetrics
 from .log_reopening import LogReopening, Process
 from .operations import Operations
+from .problems import Problems
 from .process.child import ChannelledProcess, children
 from .process.launcher import Launcher
 from .process.log_files import give_logs
@@ -148,6 +151,10 @@ class Supervisor:
         self._logs_moved: set[int] = set()
         """Workers that are not ready yet and have opened their logs before these were moved."""
         self._reopening = LogReopening()
+        self._problems = Problems(
+            lambda sentence: logger.error("%s", sentence),
+            lambda sentence: logger.info("%s", sentence),
+        )
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
@@ -407,6 +414,7 @@ class Supervisor:
                 await self._stopping.wait()
         del self._processes[child]
         self._metrics.ended(child)
+        self._problems.ended(child, trio.current_time())
         if self._app_metrics is not None:
             self._app_metrics.ended(child)
         self._logs_moved.discard(child)
@@ -459,6 +467,10 @@ class Supervisor:
                 self._reopening.confirmed(child, token, problem)
             case PoolWorkers():
                 self._hear_of_workers(child, report)
+            case ProblemsSeen(seen):
+                if self._plan.gateways:  # whose children see whether there is a gateway
+                    seen = [one for one in seen if one.kind not in ("no gateway", "dead socket")]
+                self._problems.heard(child, seen, trio.current_time())
             case StopWaits() if replica_id.kind == "gateway":
                 self._status_builder.waits[child] = report
             case GatewayAlive() if replica_id.kind == "gateway":
@@ -565,10 +577,15 @@ class Supervisor:
         """Pool -> seconds that the oldest request in its queues had waited a moment ago."""
         return self._metrics.oldest_waiters()
 
+    def problems(self) -> tuple[ProblemStatus, ...]:
+        """The problems of this moment, the oldest first."""
+        return self._problems.status(trio.current_time())
+
     def _report(self) -> StatusReport:
         report = self._status_builder.report(
             self._plan, self._generations, self._controller, trio.current_time()
         )
+        report = replace(report, problems=self.problems())
         if not self._plan.gateways:
             return report
         config = self._generations.current

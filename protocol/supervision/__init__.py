@@ -44,6 +44,8 @@ Reports (child -> supervisor)
       RecycleWish     recycle   why               it has served enough and would be replaced.
     of any child
       LogsReopened    reopened  token, problem    its logs are the new ones, as it was asked to say.
+      ProblemsSeen    problems  problems          what is wrong around it, while something is: the
+                                                  supervisor logs each once, status shows them.
     of a zygote
       AppLoaded       loaded    pid,app,interface the app is imported: it takes orders to fork.
       WorkerForked    forked    child, pid, pidfd with the descriptor, where the kernel has pidfds.
@@ -81,5 +83,6 @@ Neither side waits for the other. A message that cannot be written is kept until
 it, of each kind only the latest. A sign of life is dropped instead: there will be another
 (`channel`).
 
-Reading order: `messages` -> `codec` -> `channel`. All pure: `channel` is given a socket.
+Reading order: `messages` -> `codec` -> `channel` -> `problems`. All pure: `channel` is given
+a socket.
 """

@@ -31,6 +31,8 @@ from .messages import (
     NotUnderstood,
     Order,
     PoolWorkers,
+    Problem,
+    ProblemsSeen,
     RecycleWish,
     ReopenLogs,
     Report,
@@ -74,6 +76,7 @@ WIRE: Final[Mapping[type, Wire]] = {
     GatewayMetrics: Wire("metrics", "event"),
     GatewayFailed: Wire("failed", "event"),
     LogsReopened: Wire("reopened", "event"),
+    ProblemsSeen: Wire("problems", "event"),
     WorkerReady: Wire("ready", "event"),
     WorkerFailed: Wire("not_ready", "event"),
     Vitals: Wire("vitals", "event", "dropped"),
@@ -259,6 +262,7 @@ _READERS: Final[Mapping[object, Callable[[Any], object]]] = {
     Mapping[str, Any]: _map,
     tuple[LinkedWorker, ...]: _list_of(LinkedWorker),
     tuple[FailedRequest, ...]: _list_of(FailedRequest),
+    tuple[Problem, ...]: _list_of(Problem),
     Mapping[str, tuple[WaitingCalls, ...]]: _map_of(_list_of(WaitingCalls)),
 }
 """A field's type -> the reader of its values."""

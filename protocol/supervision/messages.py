@@ -131,6 +131,29 @@ class LogsReopened:
 
 
 @dataclass(slots=True)
+class Problem:
+    """Something that is wrong around a process, and that an operator has to mend."""
+
+    kind: str = ""
+    """A name of `problems.REMEDIES`."""
+    subject: str = ""
+    """What tells problems of one kind apart: a path, or the name of a pool."""
+    what: str = ""
+    """What is wrong, as the beginning of a sentence."""
+    remedy: str = ""
+    """What to do about it, as its end."""
+    logged: bool = False
+    """Whether the process has logged it itself, and will log its end."""
+
+
+@dataclass(slots=True)
+class ProblemsSeen:
+    """Of a gateway process or a worker: all problems that it sees at this moment."""
+
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
 class GatewayFailed:
     """The gateway could not start."""
 
@@ -230,7 +253,7 @@ class ForkExited:
 
 Report = (
     Listening | GatewayAlive | PoolWorkers | GatewayDraining | StopWaits | GatewayFailed
-    | GatewayMetrics | LogsReopened
+    | GatewayMetrics | LogsReopened | ProblemsSeen
     | WorkerReady | WorkerFailed | Vitals | RecycleWish
     | AppLoaded | WorkerForked | ForkFailed | ForkExited
 )  # fmt: skip

@@ -22,15 +22,26 @@ MOST_GROUPS: Final = 256
 class DialPlan:
     """Looks for sockets in a pool's directory. Each has a back-off of its own."""
 
-    __slots__ = ("_backoff", "_directory")
+    __slots__ = ("_backoff", "_directory", "fault", "found")
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.found: list[str] = []
+        """The sockets that were there at the last look."""
+        self.fault: OSError | None = None
+        """Why the directory could not be read then. That it is missing is no fault: the gateway
+        makes it."""
         self._backoff: dict[str, tuple[float, float]] = {}  # path: (not before, next delay)
 
     def due(self, now: float, linked: Container[str]) -> list[str]:
         """Returns the paths of sockets to dial now. `linked` are those with a link."""
-        found = sockets_in(self._directory)
+        try:
+            found, self.fault = _list(self._directory), None
+        except FileNotFoundError:
+            found, self.fault = [], None
+        except OSError as error:
+            found, self.fault = [], error
+        self.found = found
         for gone in self._backoff.keys() - found:
             del self._backoff[gone]
         return [
@@ -50,15 +61,21 @@ class DialPlan:
 
 
 def sockets_in(directory: Path, suffix: str = ".sock") -> list[str]:
+    """The paths of the sockets in a directory; none if it cannot be read."""
     try:
-        with os.scandir(directory) as entries:
-            return sorted(
-                entry.path
-                for entry in entries
-                if entry.name.endswith(suffix) and not entry.is_symlink()
-            )
-    except OSError:  # the directory is not there yet: the gateway makes it
+        return _list(directory, suffix)
+    except OSError:
         return []
+
+
+def _list(directory: Path, suffix: str = ".sock") -> list[str]:
+    """Raises OSError."""
+    with os.scandir(directory) as entries:
+        return sorted(
+            entry.path
+            for entry in entries
+            if entry.name.endswith(suffix) and not entry.is_symlink()
+        )
 
 
 def connect(path: str) -> socket.socket:

@@ -16,9 +16,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Final, Literal, Protocol, cast
 
+from ...protocol.errors import VersionMismatch
 from ...protocol.hello import Greeting
 from ...protocol.messages import BYE_NORMAL, FEATURES, Scope
-from ...protocol.supervision.messages import RecycleWish, Vitals, WorkerReady
+from ...protocol.supervision.messages import ProblemsSeen, RecycleWish, Vitals, WorkerReady
+from ...protocol.supervision.problems import ProblemReporter
 from ..app.load import AppLoadError, LoadedApp
 from ..app.shutdown_notice import announce
 from ..process import own_log
@@ -28,6 +30,7 @@ from ..settings import WorkerSettings
 from .abandoned_calls import AbandonedCalls
 from .app_metrics import AppMetrics
 from .dialer import DialPlan, connect
+from .link_problems import LinkProblems
 from .link_session import HostedCall, LinkSession
 from .recycle import RecyclePlan
 from .vitals import LagMeter, rss_bytes
@@ -110,8 +113,10 @@ class Host(ABC):
         self._logs_problem = ""
         """Why the log could not be opened again, when that was last tried."""
         self._plan = DialPlan(settings.pool_dir)
-        self._forbidden: set[str] = set()
-        """Gateways that the worker may not link to, which was logged."""
+        self._link_problems = LinkProblems(settings.pool_dir)
+        self._logged: tuple[str, ...] = ()
+        """The problems that the log knows of, where no supervisor does."""
+        self._problems = ProblemReporter(self._report_problems, [self._link_problems.at])
         self._lag = LagMeter()
         self._app_metrics = AppMetrics(settings)
 
@@ -274,20 +279,33 @@ class Host(ABC):
         return self.channel.hurried or (self._signals > 1 and not self.channel.held)
 
     def _dial(self, now: float) -> None:
-        for path in self._plan.due(now, self.sessions):
+        plan, problems = self._plan, self._link_problems
+        for path in plan.due(now, self.sessions):
             try:
                 sock = connect(path)
             except OSError as error:
-                self._not_linked(path, error)
-                self._plan.ended(path, now)
+                logger.debug("no link to %s: %s", path, error)
+                problems.refused(path, error)
+                plan.ended(path, now)
                 continue
+            problems.connected(path)
             self._take_up(sock, path)
+        linked = any(session.gateway != "silent" for session in self.sessions.values())
+        problems.looked(plan.found, plan.fault, linked, now)
+        self._problems.sweep(now)
 
-    def _not_linked(self, path: str, error: OSError) -> None:
-        loud = isinstance(error, PermissionError) and path not in self._forbidden
-        logger.log(logging.ERROR if loud else logging.DEBUG, "no link to %s: %s", path, error)
-        if loud:
-            self._forbidden.add(path)
+    def version_differs(self, session: LinkSession, mismatch: VersionMismatch) -> None:
+        self._link_problems.differs(session.path, mismatch, time.monotonic())
+
+    def _report_problems(self, seen: ProblemsSeen) -> None:
+        if self.channel.held:
+            self.channel.say(seen)
+        else:
+            sentences = tuple(f"{one.what}; {one.remedy}" for one in seen.problems)
+            for sentence in sentences:
+                if sentence not in self._logged:
+                    logger.error("%s", sentence)
+            self._logged = sentences
 
     def _take_up(self, sock: socket.socket, path: str) -> None:
         session = self.sessions[path] = LinkSession(sock, path, self)

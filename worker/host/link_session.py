@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol, cast
 
 from ...protocol.calls import Call
 from ...protocol.codec import RECEIVE_SIZE
-from ...protocol.errors import RemoteProtocolError
+from ...protocol.errors import RemoteProtocolError, VersionMismatch
 from ...protocol.hello import Greeting
 from ...protocol.messages import (
     BYE,
@@ -179,6 +179,10 @@ class Owner(Protocol):
         """A gateway has no new clients for this worker any more."""
         ...
 
+    def version_differs(self, session: "LinkSession", mismatch: VersionMismatch) -> None:
+        """The gateway speaks no version of the protocol that we speak; the link ends."""
+        ...
+
     def vitals(self) -> dict[str, object]: ...
 
 
@@ -239,6 +243,10 @@ class LinkSession:
         policy.begin_reading()
         try:
             self._hear_batch(self._buffer[:count], opened, confirm)
+        except VersionMismatch as error:
+            logger.debug("link %s: %s", self.path, error.reason)
+            self.owner.version_differs(self, error)
+            self.finish(error.code, error.reason)
         except RemoteProtocolError as error:
             logger.error("link %s: the gateway broke the protocol: %s", self.path, error.reason)
             self.finish(error.code, error.reason)

@@ -32,6 +32,8 @@ from propylon.protocol.supervision.messages import (
     NotUnderstood,
     Order,
     PoolWorkers,
+    Problem,
+    ProblemsSeen,
     RecycleWish,
     ReopenLogs,
     Report,
@@ -113,6 +115,7 @@ NEW: list[Report | Order] = [
     RecycleWish("has served 5", "max_requests"),
     ConfirmLogs(7),
     LogsReopened(7, "no room"),
+    ProblemsSeen((Problem("log", "/var/log", "it is full", "free space", logged=True), Problem())),
     WorkerFailed("no module x", "import", "Traceback\n  \ud800"),
     ForkWorker(5, {"app": "main:app", "threads": 2}),
 ]

@@ -1,0 +1,91 @@
+"""Problems: what is wrong around a process, and goes on until somebody mends it. Pure.
+
+A volume with the wrong permissions, an image of another release, a disk that is full: none of them
+is a fault of a request, and no process can mend them. So the process goes on, tries again, and says
+what is wrong. If each of ten processes logged that at each attempt, the log would be full of one
+sentence; if each said it once, nobody who looks an hour later would find it. So a child does not
+log a problem but reports it: all that it sees at this moment, about once a second, and the empty
+list once when the last one is gone. The supervisor adds up what its children see, logs each problem
+when it comes and when it goes, and shows those of this moment in `status`. A report that is lost is
+made good by the next one, and an upgrade of the supervisor hands nothing over.
+
+`REMEDIES` has the kinds, each with what an operator does about it; docs/PROBLEMS.md has the same
+table, and a test holds both together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from .messages import Problem, ProblemsSeen
+
+REPORT_EVERY: Final = 1.0
+
+_SHARE: Final = (
+    "run both containers as one user, or with a group in common that may write there "
+    "(Kubernetes: fsGroup; elsewhere chgrp GROUP and chmod 2770)"
+)
+REMEDIES: Final[Mapping[str, str]] = {
+    "no gateway": (
+        "start the gateway's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) "
+        "in both"
+    ),
+    "no worker": (
+        "start the app's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) in "
+        "both"
+    ),
+    "permissions": _SHARE,
+    "access denied": (
+        "the permissions allow it, so a security module forbids it: give both containers one "
+        "SELinux level (Kubernetes: seLinuxOptions.level; podman: mount the volume with :z), or "
+        "change the AppArmor profile"
+    ),
+    "dead socket": "start the gateway again: it removes what a crash has left",
+    "protocol version": "update the older image; neighbouring releases work together",
+    "pool socket": (
+        "free space on the volume of the run directory, and let the gateway's user write there"
+    ),
+    "certificate": (
+        "put both files of one pair there (a Secret needs tls.crt and tls.key); they are looked at "
+        "every few seconds"
+    ),
+    "log": "free space there, or mount a larger volume; requests are answered meanwhile",
+    "traces": (
+        "see that OTEL_EXPORTER_OTLP_ENDPOINT names a collector that can be reached and resolved; "
+        "requests are answered meanwhile"
+    ),
+}
+"""Kind -> what to do about it, as the end of a sentence."""
+
+
+def problem(
+    kind: str, subject: str, what: str, remedy: str = "", *, logged: bool = False
+) -> Problem:
+    """Makes a problem with its kind's remedy, unless the caller knows a better one."""
+    return Problem(kind, subject, what, remedy or REMEDIES[kind], logged)
+
+
+class ProblemReporter:
+    """Reports the problems that a child sees, for as long as there are any."""
+
+    __slots__ = ("_next", "_report", "_said", "_sources")
+
+    def __init__(
+        self,
+        report: Callable[[ProblemsSeen], None],
+        sources: Iterable[Callable[[float], Iterable[Problem]]],
+    ) -> None:
+        """Each of the `sources` is asked with the time, in monotonic seconds."""
+        self._report = report
+        self._sources = tuple(sources)
+        self._said = False
+        """Whether the last report had problems."""
+        self._next = 0.0
+
+    def sweep(self, now: float) -> None:
+        if now < self._next:
+            return
+        self._next = now + REPORT_EVERY
+        seen = tuple(one for source in self._sources for one in source(now))
+        if seen or self._said:
+            self._said = bool(seen)
+            self._report(ProblemsSeen(seen))

@@ -1,0 +1,28 @@
+"""When a child reports what is wrong around it."""
+
+from propylon.protocol.supervision.messages import Problem, ProblemsSeen
+from propylon.protocol.supervision.problems import REMEDIES, ProblemReporter, problem
+
+
+def test_all_are_reported_while_there_are_any_and_once_that_there_are_none() -> None:
+    said: list[ProblemsSeen] = []
+    disk = problem("log", "/var/log", "the disk is full")
+    now: list[Problem] = []
+    reporter = ProblemReporter(said.append, [lambda at: now, lambda at: ()])
+    reporter.sweep(0.0)
+    assert said == []
+    now.append(disk)
+    reporter.sweep(0.9)
+    assert said == [], "once a second"
+    reporter.sweep(1.0)
+    reporter.sweep(2.0)
+    assert said == [ProblemsSeen((disk,))] * 2, "so that one that is lost does no harm"
+    now.clear()
+    reporter.sweep(3.0)
+    reporter.sweep(4.0)
+    assert said[2:] == [ProblemsSeen()]
+
+
+def test_a_remedy_is_its_kind_s_unless_the_caller_knows_better() -> None:
+    assert problem("log", "", "full").remedy == REMEDIES["log"]
+    assert problem("log", "", "full", "wait").remedy == "wait"
