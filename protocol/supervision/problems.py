@@ -29,10 +29,6 @@ REMEDIES: Final[Mapping[str, str]] = {
         "start the gateway's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) "
         "in both"
     ),
-    "no worker": (
-        "start the app's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) in "
-        "both"
-    ),
     "permissions": _SHARE,
     "access denied": (
         "the permissions allow it, so a security module forbids it: give both containers one "
@@ -41,18 +37,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "dead socket": "start the gateway again: it removes what a crash has left",
     "protocol version": "update the older image; neighbouring releases work together",
-    "pool socket": (
-        "free space on the volume of the run directory, and let the gateway's user write there"
-    ),
-    "certificate": (
-        "put both files of one pair there (a Secret needs tls.crt and tls.key); they are looked at "
-        "every few seconds"
-    ),
-    "log": "free space there, or mount a larger volume; requests are answered meanwhile",
-    "traces": (
-        "see that OTEL_EXPORTER_OTLP_ENDPOINT names a collector that can be reached and resolved; "
-        "requests are answered meanwhile"
-    ),
 }
 """Kind -> what to do about it, as the end of a sentence."""
 

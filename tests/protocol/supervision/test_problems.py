@@ -1,12 +1,14 @@
 """When a child reports what is wrong around it."""
 
+from pathlib import Path
+
 from propylon.protocol.supervision.messages import Problem, ProblemsSeen
 from propylon.protocol.supervision.problems import REMEDIES, ProblemReporter, problem
 
 
 def test_all_are_reported_while_there_are_any_and_once_that_there_are_none() -> None:
     said: list[ProblemsSeen] = []
-    disk = problem("log", "/var/log", "the disk is full")
+    disk = problem("dead socket", "/run/p", "nobody listens")
     now: list[Problem] = []
     reporter = ProblemReporter(said.append, [lambda at: now, lambda at: ()])
     reporter.sweep(0.0)
@@ -24,5 +26,11 @@ def test_all_are_reported_while_there_are_any_and_once_that_there_are_none() -> 
 
 
 def test_a_remedy_is_its_kind_s_unless_the_caller_knows_better() -> None:
-    assert problem("log", "", "full").remedy == REMEDIES["log"]
-    assert problem("log", "", "full", "wait").remedy == "wait"
+    assert problem("dead socket", "", "left").remedy == REMEDIES["dead socket"]
+    assert problem("dead socket", "", "left", "wait").remedy == "wait"
+
+
+def test_the_page_has_every_kind_with_its_remedy() -> None:
+    page = (Path(__file__).parents[3] / "docs/PROBLEMS.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert {row[0].strip("`"): row[-1] for row in rows} == REMEDIES
