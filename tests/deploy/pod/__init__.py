@@ -39,6 +39,6 @@ each reset as the kernel made it; a proxy between would hide both. The clients a
 `tests.nothing_dropped`, with its strict rules about what is a failure.
 
 Reading order: `timeline` -> `container` -> `kubelet` -> `service` -> `shapes` -> `load` ->
-`rollout` -> `__main__`; `test_kubelet` proves the simulator, `test_termination` and `test_life` the
-product.
+`rollout` -> `__main__`; then `test_termination` and `test_life`. docs/KUBERNETES-DRAIN.md says what
+follows for operators.
 """
