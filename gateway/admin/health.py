@@ -10,14 +10,16 @@ else:
 - Is it *ready*? If not, no new requests are sent to it, and it is left in peace. So all counts that
   keeps requests from being answered well: it starts, it drains, a pool that a route needs has no
   worker, or requests wait for too long already.
-- Has it *started*? Until then neither of the others is asked.
+- Has it *started*? Until then neither of the others is asked. A gateway without workers of its own
+  has started when it accepts: where it is a native sidecar, Kubernetes starts the app's container,
+  which has the workers, only after that (KEP-753).
 
 The answers look as those of Kubernetes' own processes do (its "API health endpoints"): a line for
 each check, `[+]` before what is well and `[-]` before what is not.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 Question = Literal["livez", "readyz", "startupz"]
@@ -44,7 +46,9 @@ class HealthFacts:
     """The gateway processes that hang, by name: "gateway 1 (pid 17)"."""
     pools: tuple[PoolHealth, ...] = ()
     """The pools that a route needs; without gateways, all pools."""
-    has_been_ready: bool = False
+    waits_for_workers: bool = True
+    """Whether its start takes workers; False if others start them, for `propylon gateway`."""
+    has_started: bool = False
     problems: tuple[str, ...] = ()
     """What is wrong around the instance, each as a sentence with its remedy. It may explain why a
     check fails, and is no reason to fail one: it may just as well harm nobody yet."""
@@ -63,9 +67,13 @@ def checks(question: Question, facts: HealthFacts, max_queue_time: float) -> lis
         return [Check("ping"), Check("gateways", _hangs(facts.hung))]
     if question == "readyz":
         return _ready(facts, max_queue_time)
-    if facts.has_been_ready:
+    if facts.has_started:
         return [Check("startup")]
+    if not facts.waits_for_workers:
+        facts = replace(facts, pools=())
     faults = [f"{check.name}: {check.fault}" for check in _ready(facts, 0) if check.fault]
+    if not facts.waits_for_workers and not faults:
+        return [Check("startup")]
     return [Check("startup", f"not ready yet ({'; '.join(faults)})")]
 
 

@@ -35,14 +35,14 @@ class AdminView:
         generations: Generations,
         controller: FleetController,
         *,
-        has_been_ready: bool,
+        has_started: bool,
     ) -> None:
-        """`has_been_ready`: the instance was, before an upgrade."""
+        """`has_started`: the instance had, before an upgrade."""
         self._instance = instance
         self._plan = plan
         self._generations = generations
         self._controller = controller
-        self._has_been_ready = has_been_ready
+        self._has_started = has_started
 
     @property
     def admin_settings(self) -> AdminSettings:
@@ -58,15 +58,16 @@ class AdminView:
         fleet, phase = self._controller.fleet, self._controller.phase
         gateways = list(fleet.of_kind("gateway"))
         accepting = sum(one.state == "ready" and not fleet.hung(one) for one in gateways)
-        pools = self._pools()
+        pools, waits_for_workers = self._pools(), self._plan.with_workers
         if phase == "serving" and (accepting or not self._plan.gateways):
-            self._has_been_ready |= all(pool.usable for pool in pools)
+            self._has_started |= not waits_for_workers or all(pool.usable for pool in pools)
         return HealthFacts(
             phase=phase,
             accepting=accepting if self._plan.gateways else None,
             hung=tuple(str(one) for one in gateways if fleet.hung(one)),
             pools=pools,
-            has_been_ready=self._has_been_ready,
+            waits_for_workers=waits_for_workers,
+            has_started=self._has_started,
             problems=tuple(f"{one.what}; {one.remedy}" for one in self._instance.problems()),
         )
 

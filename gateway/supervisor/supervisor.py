@@ -225,7 +225,7 @@ class Supervisor:
             self._plan,
             self._generations,
             self._controller,
-            has_been_ready=self._handover is not None,
+            has_started=self._handover is not None,
         )
         self._admin = AdminListener(self._plan.admin, view)
         return self._admin

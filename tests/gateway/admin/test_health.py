@@ -53,8 +53,18 @@ def test_it_has_started_for_good_once_it_was_ready() -> None:
     facts = replace(WELL, phase="starting", pools=BROKEN)
     (startup,) = checks("startupz", facts, 10)
     assert startup.fault == "not ready yet (accepting: starting; pool api: no worker is ready)"
-    assert failed("startupz", replace(facts, has_been_ready=True)) == []
+    assert failed("startupz", replace(facts, has_started=True)) == []
     assert failed("startupz", replace(WELL, pools=LATE)) == ["startup"]
+
+
+def test_a_gateway_whose_workers_others_start_has_started_when_it_accepts() -> None:
+    """Else a native sidecar and the app's container would wait for each other for ever."""
+    facts = replace(WELL, pools=BROKEN, waits_for_workers=False)
+    assert failed("startupz", facts) == []
+    assert failed("readyz", facts) == ["pool api"]
+    for early in (replace(facts, phase="starting"), replace(facts, accepting=0)):
+        assert failed("startupz", early) == ["startup"]
+    assert failed("startupz", replace(facts, waits_for_workers=True)) == ["startup"]
 
 
 def test_what_a_probe_reads() -> None:

@@ -39,7 +39,7 @@ class Instance:
             phase="serving",
             accepting=1,
             pools=(PoolHealth(name="web", usable=True),),
-            has_been_ready=True,
+            has_started=True,
         )
     )
     report: StatusReport = field(default_factory=lambda: StatusReport(phase="serving"))
