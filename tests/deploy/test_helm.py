@@ -50,3 +50,26 @@ def test_the_rules_are_those_of_the_folder_prometheus() -> None:
     ours, theirs = PROMETHEUS / "propylon.rules.yml", CHART / "files/propylon.rules.yml"
     assert theirs.read_text() == ours.read_text(), f"cp {ours} {theirs}"
     assert one(render({"monitoring": {"rules": True}}), "PrometheusRule")["spec"]["groups"]
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"shape": "sidecar"}, "/shape"),
+        ({"replica": 2}, "replica"),
+        ({"app": {"wokers": 3}}, "/app"),
+        ({"app": {"workers": 0}}, "/app/workers"),
+        ({"app": {"module": "main app"}}, "/app/module"),
+        ({"gateway": {"image": {"tag": "a b"}}}, "/gateway/image/tag"),
+        ({"drain": {"delay": 0}}, "/drain/delay"),
+        ({"autoscaling": {"kind": "vpa"}}, "/autoscaling/kind"),
+        ({"tls": {"enabled": True}}, "tls.secretName"),
+        ({"tls": {"redirect": True}}, "tls.redirect"),
+        ({"listen": {"admin": 8000}}, "listen.admin"),
+        ({"rollout": {"maxSurge": 0}}, "rollout.maxSurge"),
+        ({"autoscaling": {"minReplicas": 11}}, "autoscaling.minReplicas"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_path(values: dict[str, object], path: str) -> None:
+    with pytest.raises(helm.HelmError, match=path):
+        render(values)
