@@ -79,15 +79,17 @@ def test_the_rules_are_right() -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """A Prometheus that scrapes the target every second, with our rules; its address."""
+def prometheus(folder: Path, target: str, **labels: str) -> Iterator[str]:
+    """A Prometheus that scrapes the target every second, with our rules; its address. `labels` are
+    those of the target."""
     port = free_port()
     rules = re.sub(r"interval: \d+s", "interval: 1s", RULES)
     (folder / "propylon.rules.yml").write_text(rules)
     (folder / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
         "rule_files: [propylon.rules.yml]\n"
-        f"scrape_configs: [{{job_name: propylon, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        "scrape_configs: [{job_name: propylon, static_configs: "
+        f"[{{targets: ['{target}'], labels: {json.dumps(labels)}}}]}}]\n"
     )
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
