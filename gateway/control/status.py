@@ -194,6 +194,8 @@ class StatusReport:
     run_dir: str = ""
     addresses: tuple[str, ...] = ()
     """URLs; empty if workers run without a gateway."""
+    admin: tuple[str, ...] = ()
+    """URLs of the admin listener, `unix:PATH` for a Unix socket; empty if there is none."""
     generation: int = 0
     """The generation that was committed last."""
     reload: ReloadStatus | None = None

@@ -1,5 +1,5 @@
-"""The verbs for a running instance: reload, status, top, drain, stop, scale, rollback, upgrade,
-reopen.
+"""The verbs for a running instance: reload, status, healthcheck, top, drain, stop, scale, rollback,
+upgrade, reopen.
 
 Their exit code is 0 if it was done; 1 if it was refused, failed or aborted, or if no instance was
 found; 2 if the command line makes no sense.
@@ -31,6 +31,7 @@ from .commands import (
     Upgrade,
     name_of,
 )
+from .healthcheck import DEFAULT_TIMEOUT, check
 from .instances import Instance, NoInstance, SeveralInstances, find, wanted_run_dir
 from .status import is_serving, read_report
 from .status_text import headline, status_text
@@ -193,6 +194,43 @@ def status(chosen: Chosen, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--ready",
+    "question",
+    flag_value="readyz",
+    default="readyz",
+    help="Whether requests are answered well; this is the default.",
+)
+@click.option("--live", "question", flag_value="livez", help="Whether no new start is needed.")
+@click.option("--started", "question", flag_value="startupz", help="Whether it has been ready.")
+@click.option(
+    "--admin-bind",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where the admin listener is.  [default: PROPYLON_ADMIN_BIND, or what the instance says]",
+)
+@click.option("--run-dir", metavar="DIR", help="The instance with this run directory.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="For the whole answer.",
+)
+def healthcheck(
+    question: str, addresses: tuple[str, ...], run_dir: str | None, timeout: float
+) -> None:
+    """Ask whether it is healthy, as a container engine does.
+
+    It asks the admin listener, and prints one line. Exit code 0: it is. 1: it is not, or does not
+    answer.
+    """
+    sys.exit(check(question, addresses, run_dir, os.environ, timeout))
+
+
+@click.command()
 @click.option("--once", is_flag=True, help="Print one look and end; the same as -n 1.")
 @click.option("-n", "count", type=click.IntRange(1), metavar="N", help="Print N looks and end.")
 @click.option(
@@ -301,7 +339,7 @@ def reopen(chosen: Chosen) -> None:
     _order(chosen.instance(), Reopen())
 
 
-VERBS: Final = (reload, status, top, drain, stop, scale, rollback, upgrade, reopen)
+VERBS: Final = (reload, status, healthcheck, top, drain, stop, scale, rollback, upgrade, reopen)
 
 
 def _order(instance: Instance, command: Command, *, ended_well: bool = False) -> None:

@@ -49,6 +49,8 @@ class StatusBuilder:
     began: float
     addresses: tuple[str, ...] = ()
     """URLs, also of sockets that a stop has closed."""
+    admin: tuple[str, ...] = ()
+    """URLs of the admin listener."""
     vitals: dict[int, Vitals] = field(default_factory=dict[int, Vitals])
     """Process -> the vitals that it reported last."""
     waits: dict[int, StopWaits] = field(default_factory=dict[int, StopWaits])
@@ -96,6 +98,7 @@ class StatusBuilder:
             ready=controller.phase == "serving" and self._is_ready(plan, generations, controller),
             run_dir=plan.run_dir,
             addresses=self.addresses,
+            admin=self.admin,
             generation=controller.fleet.generation,
             reload=self._reload(controller, now),
             gateways=tuple(

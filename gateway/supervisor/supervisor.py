@@ -130,7 +130,8 @@ class Supervisor:
             first_id=handover.next_id if handover else secrets.randbits(40) << 12,
         )
         addresses = tuple(item.address.url for item in plan.listeners.items)
-        self._status_builder = StatusBuilder(0.0, addresses)
+        admin = tuple(item.address.url for item in plan.admin.items)
+        self._status_builder = StatusBuilder(0.0, addresses, admin)
         self._oom_kills = OomKills(oom_kills, memory_limit)
         self._deployment = Deployment(generations, self._controller, notifier, self._tell)
         self._upgrade = CodeUpgrade(generations, self._controller, self._save, self._tell)

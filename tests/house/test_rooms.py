@@ -74,7 +74,7 @@ WORKER_ROOMS = {
     "asgi": {"app", "host", "process"},
     "wsgi": {"app", "host", "process"},
 }
-PACKAGE_MAY_IMPORT = {"gateway.cli", "gateway.program"}
+PACKAGE_MAY_IMPORT = {"gateway.cli", "gateway.program", "gateway.control.healthcheck"}
 ADAPTERS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl", "prometheus_client"}
 """Third-party protocol libraries (and ssl): one file of the house imports each."""
 WORKER_MAY_USE = {"msgpack", "uvloop"}
@@ -100,7 +100,7 @@ def parts_keep_apart(one: Import) -> str | None:
     return None
 
 
-def the_package_knows_two_entrances(one: Import) -> str | None:
+def the_package_knows_its_entrances(one: Import) -> str | None:
     package = {name for name, _ in package_modules()}
     if one.ours and one.of in package and one.name not in PACKAGE_MAY_IMPORT | package:
         return f"propylon itself imports {' and '.join(sorted(PACKAGE_MAY_IMPORT))} only"
@@ -158,7 +158,7 @@ def protocol_stands_on_msgpack_alone(one: Import) -> str | None:
 RULES = [
     own_code_is_imported_relatively,
     parts_keep_apart,
-    the_package_knows_two_entrances,
+    the_package_knows_its_entrances,
     rooms_know_their_neighbours,
     inner_rooms_know_their_neighbours,
     worker_rooms_know_their_neighbours,
@@ -181,7 +181,7 @@ CAUGHT = [
     ("worker.run", "from ..gateway.errors import X", parts_keep_apart),
     ("gateway.pool.link_member", "from ...worker import run", parts_keep_apart),
     ("__init__", "from .worker.run import main", parts_keep_apart),
-    ("__main__", "from .gateway.supervisor.run import x", the_package_knows_two_entrances),
+    ("__main__", "from .gateway.supervisor.run import x", the_package_knows_its_entrances),
     ("gateway.handlers.route", "from ..pool.pool import Pool", rooms_know_their_neighbours),
     ("gateway.handlers.route", "from ..http1.machine import X", rooms_know_their_neighbours),
     ("gateway.handlers.route", "from ..serve import connection", rooms_know_their_neighbours),
