@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .render import CHART, SHAPES, containers, helm, one, pod_spec, render
+from .render import CHART, SHAPES, containers, helm, one, pod_spec, render, yaml
 
 PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus"
 
@@ -73,3 +73,17 @@ def test_the_rules_are_those_of_the_folder_prometheus() -> None:
 def test_a_bad_value_is_refused_with_its_path(values: dict[str, object], path: str) -> None:
     with pytest.raises(helm.HelmError, match=path):
         render(values)
+
+
+def test_what_an_autoscaler_asks_for_is_recorded_and_adapted() -> None:
+    rules = yaml.safe_load((PROMETHEUS / "propylon.rules.yml").read_text())
+    recorded = {rule.get("record") for group in rules["groups"] for rule in group["rules"]}
+    adapter = yaml.safe_load((PROMETHEUS / "adapter.yml").read_text())["rules"]
+    assert {rule["seriesQuery"].split("{")[0] for rule in adapter} <= recorded
+    scaling = {"kind": "hpa", "targetQueueSeconds": 0.5}
+    hpa = one(render({"autoscaling": scaling}), "HorizontalPodAutoscaler")
+    asked = {each["pods"]["metric"]["name"] for each in hpa["spec"]["metrics"]}
+    assert asked == {rule["name"]["as"] for rule in adapter}
+    scaled = one(render({"autoscaling": {**scaling, "kind": "keda"}}), "ScaledObject")
+    queries = [each["metadata"]["query"] for each in scaled["spec"]["triggers"]]
+    assert {query.removeprefix("sum(").split("{")[0] for query in queries} <= recorded
