@@ -3,7 +3,7 @@
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from logging import getLogger
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from ..protocol.supervision.messages import (
     GatewayDraining,
     Listening,
     PoolWorkers,
+    Problem,
     Report,
     StopWaits,
 )
+from ..protocol.supervision.problems import ProblemReporter, problem
 from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
@@ -122,9 +124,13 @@ async def run_gateway(
         )
         owner.state = state
         tls: Handshakes | None = None
+        seen: list[Callable[[float], Iterable[Problem]]] = [
+            pool.versions.at for pool in pools.values()
+        ]
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
             tls = Handshakes(state, certificates, settings.tls)
+            seen.append(lambda _, of=certificates: _certificate_problems(of))
             background.start_soon(tls.renew)
         proxies = ProxyHeaders(settings.trust, state) if settings.trust.proxy_protocol else None
         listeners = [
@@ -134,7 +140,9 @@ async def run_gateway(
         lag = LoopLag(SWEEP_EVERY)
         if metrics is not None:
             metrics.begin(GatewayMeasures(settings.gateway, pools, state, lag, requests, failures))
+        problems = ProblemReporter(report, seen)
         sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
+        sweepers.append(problems.sweep)
         service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())])
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
@@ -170,6 +178,12 @@ async def run_gateway(
                 access_log.close()
             for listener in worker_listeners.values():
                 listener.close()
+
+
+def _certificate_problems(certificates: Certificates) -> Iterator[Problem]:
+    for one in certificates.status():
+        if one.fault:
+            yield problem("certificate", one.path, one.fault, logged=True)
 
 
 class Pulse:

@@ -2,5 +2,5 @@
 
 Reading order: `clip_text`, `retry` -> `call` -> `health`, `departures` -> `queue`, `balance`,
 `load` (who waits, who is chosen, how busy that makes the pool) -> `pool_member` ->
-`workers_report` -> `pool` -> `event_shapes` -> `link_member` -> `worker_listener`.
+`workers_report`, `versions` -> `pool` -> `event_shapes` -> `link_member` -> `worker_listener`.
 """

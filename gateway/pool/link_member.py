@@ -10,7 +10,7 @@ from time import monotonic
 from typing import cast
 
 from ...protocol.codec import RECEIVE_SIZE
-from ...protocol.errors import LocalProtocolError, RemoteProtocolError
+from ...protocol.errors import LocalProtocolError, RemoteProtocolError, VersionMismatch
 from ...protocol.gateway_link import GatewayLink
 from ...protocol.hello import Greeting
 from ...protocol.messages import (
@@ -213,7 +213,11 @@ class Member(PoolMember):
                     self._deliver(call, message)  # pyright: ignore[reportArgumentType]
         except RemoteProtocolError as error:
             reason = f"broke the link protocol ({reason_of(error.reason)})"
-            log.error("%s %s", self.name, reason)
+            if isinstance(error, VersionMismatch):
+                log.debug("%s %s", self.name, reason)
+                self._pool.versions.refused(error, monotonic())
+            else:
+                log.error("%s %s", self.name, reason)
             self.machine.bye(error.code, error.reason)
             self._flush()
             self._end(reason, end_codes.WORKER_PROTOCOL)

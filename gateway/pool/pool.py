@@ -25,6 +25,7 @@ from .load import PoolLoad
 from .pool_member import PoolMember
 from .queue import PoolQueue
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
+from .versions import OtherVersions
 from .workers_report import Workers, WorkersReport
 
 log = getLogger("propylon.gateway")
@@ -71,6 +72,7 @@ class Pool:
         """Monotonic seconds of the last sweep: exact enough for reports, but not for deadlines."""
         self.last_failure = ""
         """Why the last worker could not start; "" as soon as one is ready."""
+        self.versions = OtherVersions(settings.name)
         self.awake = AwakeClock()
         self.request_timeout = request_timeout
         self._owner = owner

@@ -36,6 +36,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "change the AppArmor profile"
     ),
     "dead socket": "start the gateway again: it removes what a crash has left",
+    "certificate": (
+        "put both files of one pair there (a Secret needs tls.crt and tls.key); they are looked at "
+        "every second"
+    ),
     "protocol version": "update the older image; neighbouring releases work together",
 }
 """Kind -> what to do about it, as the end of a sentence."""
