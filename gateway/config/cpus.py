@@ -4,8 +4,9 @@ A machine's count of CPUs says little in a container. The kernel's own limits do
 process may run on (sched_getaffinity(2)), and the CPU time that its control group is given, as a
 quota in each period (cgroups(7); Docker's `--cpus`, Kubernetes' `limits.cpu`, systemd's CPUQuota=).
 
-A part of a CPU counts as a whole one, as for the JVM and for Go since 1.25. A worker that waits for
-a database leaves its CPU to others, so with one worker too few the quota could not be used up.
+A part of a CPU counts as a whole one, as for the JVM and for Go since 1.25 (which never goes below
+2). A worker that waits for a database leaves its CPU to others, so with one worker too few the
+quota could not be used up.
 """
 
 import os
