@@ -193,3 +193,18 @@ def test_a_pool_s_socket_that_was_removed_is_made_anew(tmp_path: Path) -> None:
         os.kill(worker, 9)
         with propylon.client() as client:
             assert client.get("/").text == "hello"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a namespace of process ids")
+def test_process_1_that_is_told_to_stop_while_it_starts() -> None:
+    """In a container: the kernel would keep the signal from it."""
+    told = "propylon.stop_while_starting(); os.kill(1, signal.SIGTERM); print('goes on')"
+    code = f"import os, signal, propylon.__main__ as propylon; {told}"
+    namespace = ["unshare", "--fork", "--pid", "--kill-child"]
+    done = subprocess.run(
+        [*namespace, sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    if "unshare failed" in done.stderr:
+        pytest.skip(f"this root may not make namespaces: {done.stderr}")
+    assert (done.returncode, done.stdout) == (143, ""), done.stderr
+    assert "SIGTERM before it had started" in done.stderr
