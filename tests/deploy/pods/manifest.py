@@ -1,0 +1,107 @@
+"""From the chart's Deployment to a Pod that this podman can play. Pure.
+
+What the chart can say by values is said by values: images, ports, the drain's times, the app. What
+is left is what podman 4.3 does otherwise than a kubelet, and each of it is a line of `playable`:
+
+- every pod has the host's network, so two pods need different ports (values), and a list of
+  ports is refused;
+- an emptyDir becomes a volume that is named as it is in the manifest, and two pods would share
+  it: names get the pod's in front; `medium: Memory` is not known;
+- an init container with `restartPolicy: Always` would be waited for: it becomes a container;
+- podman does not know that a pod is being ended, and would start a sidecar anew that has ended
+  well: `restartPolicy: OnFailure`;
+- probes, preStop hooks and the grace period are a kubelet's: the tests ask, call and wait.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from .images import Images
+
+Object = dict[str, Any]
+STATE = "/state"
+"""Where the app finds its code's version and writes what it has done, outside of the pod."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    http: int
+    admin: int
+    app_admin: int
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Seconds, as the chart's values."""
+
+    delay: int = 2
+    graceful: int = 8
+    margin: int = 10
+
+
+def values(images: Images, shape: str, ports: Ports, drain: Drain, state: str) -> Object:
+    """Values of the chart: `state` is a directory of this machine that the app's container gets."""
+    app = images.all_in_one if shape == "all-in-one" else images.app
+    return {
+        "shape": shape,
+        "app": {
+            "image": _image(app),
+            "module": "apps.asgi:app",
+            "workers": 2,
+            "env": [
+                {"name": "NOTHING_DROPPED_CODE", "value": f"{STATE}/code"},
+                {"name": "NOTHING_DROPPED_RECORD", "value": f"{STATE}/record"},
+            ],
+            "volumeMounts": [{"name": "state", "mountPath": STATE}],
+        },
+        "gateway": {"image": _image(images.gateway)},
+        "listen": {
+            "host": "127.0.0.1", "http": ports.http, "admin": ports.admin,
+            "appAdmin": ports.app_admin,
+        },
+        "drain": {"delay": drain.delay, "graceful": drain.graceful, "margin": drain.margin},
+        "log": {"access": False, "format": "text"},
+        "extraVolumes": [{"name": "state", "hostPath": {"path": state}}],
+    }  # fmt: skip
+
+
+def _image(name: str) -> Object:
+    repository, _, tag = name.rpartition(":")
+    return {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+
+
+def playable(spec: Object, name: str) -> Object:
+    """A Pod of that name, from a Deployment's pod spec."""
+    spec = deepcopy(spec)
+    sidecars = spec.pop("initContainers", [])
+    for container in sidecars:
+        assert container.pop("restartPolicy") == "Always"
+    containers = [*sidecars, *spec.pop("containers")]
+    for container in containers:
+        for kubelet in ("startupProbe", "livenessProbe", "readinessProbe", "lifecycle", "ports"):
+            container.pop(kubelet, None)
+        for mount in container["volumeMounts"]:
+            mount["name"] = _own(name, mount["name"])
+    volumes = spec.pop("volumes")
+    for volume in volumes:
+        volume["name"] = _own(name, volume["name"])
+        if "emptyDir" in volume:
+            volume["emptyDir"] = {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "hostNetwork": True,
+            "restartPolicy": "OnFailure",
+            "terminationGracePeriodSeconds": spec["terminationGracePeriodSeconds"],
+            "securityContext": spec["securityContext"],
+            "containers": containers,
+            "volumes": volumes,
+        },
+    }
+
+
+def _own(pod: str, volume: str) -> str:
+    return f"{pod}-{volume}"

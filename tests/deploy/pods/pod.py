@@ -1,0 +1,188 @@
+"""A pod that runs: started, asked as a kubelet asks, replaced in parts, ended in its order."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...end_to_end.server import DEADLINE
+from ..render import pod_spec, render
+from .images import Images
+from .machine import PREFIX, Podman
+from .manifest import Drain, Ports, playable, values
+
+
+class Pod:
+    def __init__(
+        self,
+        podman: Podman,
+        images: Images,
+        shape: str,
+        name: str,
+        ports: Ports,
+        state: Path,
+        drain: Drain,
+    ) -> None:
+        """`state` is a directory that its app's container gets; whoever may write there."""
+        self.podman, self.shape, self.ports, self.drain = podman, shape, ports, drain
+        self.name = f"{PREFIX}-{name}"
+        rendered = render(values(images, shape, ports, drain, str(state)))
+        self.manifest: dict[str, Any] = playable(pod_spec(rendered), self.name)
+        self.folder = state.parent
+        self._app = "app"
+        self._apps = 1
+
+    @property
+    def grace(self) -> int:
+        """Seconds that a kubelet would wait before SIGKILL."""
+        return int(self.manifest["spec"]["terminationGracePeriodSeconds"])
+
+    @property
+    def app(self) -> str:
+        """The container that runs the app now."""
+        return f"{self.name}-{self._app}"
+
+    @property
+    def gateway(self) -> str:
+        """The container that clients are connected to."""
+        return self.app if self.shape == "all-in-one" else f"{self.name}-gateway"
+
+    # -- as a kubelet --------------------------------------------------------------------------
+
+    async def start(self) -> float:
+        """Plays the manifest, and waits until the pod is ready. Returns the seconds it took."""
+        file = self.folder / f"{self.name}.yaml"
+        file.write_text(yaml.safe_dump(self.manifest))
+        began = time.monotonic()
+        await self.podman("kube", "play", "--replace", str(file))
+        await self.until_ready()
+        return time.monotonic() - began
+
+    async def until_ready(self) -> None:
+        """Until /readyz of every container answers 200."""
+        admins = {self.ports.admin} | (
+            set() if self.shape == "all-in-one" else {self.ports.app_admin}
+        )
+        for port in admins:
+            await self.until(port, 200)
+
+    async def until(self, admin_port: int, status: int) -> None:
+        """Waits for a status of /readyz; 0: nobody listens."""
+        end = time.monotonic() + DEADLINE
+        while (said := await asyncio.to_thread(readiness, admin_port)) != status:
+            if time.monotonic() > end:
+                raise RuntimeError(f"/readyz on {admin_port} says {said}\n{await self.logs()}")
+            await asyncio.sleep(0.02)
+
+    async def end(self) -> dict[str, int]:
+        """Ends the pod in Kubernetes' order, in its grace period. Returns the exit codes.
+
+        preStop hooks come first, all at once. Then every container gets SIGTERM at the same time,
+        but a native sidecar only when all others have ended (KEP-753).
+        """
+        if self.shape == "native-sidecar":
+            await self.podman("exec", self.gateway, "propylon", "drain")
+            await self.podman("stop", "-t", str(self.grace), self.app)
+            await self.podman("stop", "-t", str(self.grace), self.gateway)
+        else:
+            stops = [
+                self.podman("stop", "-t", str(self.grace), container)
+                for container in {self.app, self.gateway}
+            ]
+            await asyncio.gather(*stops)
+        return {each: await self.exit_code(each) for each in {self.app, self.gateway}}
+
+    async def remove(self) -> None:
+        await self.podman("pod", "rm", "-f", "-t", "0", self.name, check=False)
+
+    # -- a container of it ---------------------------------------------------------------------
+
+    async def restart(self, container: str) -> None:
+        """As after a liveness probe that failed: SIGTERM, its end, a start in its place."""
+        await self.podman("restart", "-t", str(self.grace), container)
+
+    async def kill(self, container: str) -> None:
+        """SIGKILL for its first process, as the OOM killer does. podman restarts it."""
+        pid = int(await self.podman("inspect", "-f", "{{.State.Pid}}", container))
+        os.kill(pid, signal.SIGKILL)
+        await self.until_restarted(container, pid)
+
+    async def until_restarted(self, container: str, pid: int) -> None:
+        end = time.monotonic() + DEADLINE
+        while int(await self.podman("inspect", "-f", "{{.State.Pid}}", container)) in (0, pid):
+            if time.monotonic() > end:
+                raise RuntimeError(f"{container} is not restarted\n{await self.logs()}")
+            await asyncio.sleep(0.05)
+
+    async def add_app(self) -> str:
+        """A second container of the app beside the first, on the same volumes. Waits until its
+        workers are linked, and returns the first one's name."""
+        old = self.app
+        self._apps += 1
+        self._app = f"app-{self._apps}"
+        inspected = json.loads(await self.podman("inspect", old))[0]
+        env = [
+            word
+            for pair in inspected["Config"]["Env"]
+            if pair.startswith(("PROPYLON_RUN_DIR=", "NOTHING_DROPPED"))
+            for word in ("-e", pair)
+        ]
+        (spec,) = [each for each in self.manifest["spec"]["containers"] if each["name"] == "app"]
+        await self.podman(
+            "run", "-d", "--pod", self.name, "--name", self.app, "--volumes-from", old,
+            "--user", inspected["Config"]["User"], "--read-only", "--cap-drop", "all",
+            "--security-opt", "no-new-privileges", *env, spec["image"], *spec["args"],
+        )  # fmt: skip
+        await self.until_linked(2 * spec_workers(spec["args"]))
+        return old
+
+    async def until_linked(self, workers: int) -> None:
+        """Until so many workers are linked to the gateway."""
+        end = time.monotonic() + DEADLINE
+        while (linked := await asyncio.to_thread(linked_workers, self.ports.admin)) != workers:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{linked} workers are linked, not {workers}")
+            await asyncio.sleep(0.02)
+
+    async def stop(self, container: str) -> int:
+        """Its exit code."""
+        await self.podman("stop", "-t", str(self.grace), container)
+        return await self.exit_code(container)
+
+    async def exit_code(self, container: str) -> int:
+        return int(await self.podman("inspect", "-f", "{{.State.ExitCode}}", container))
+
+    async def logs(self) -> str:
+        names = {self.app, self.gateway}
+        texts = [await self.podman("logs", each, check=False) for each in sorted(names)]
+        return "\n".join(texts)
+
+
+def spec_workers(args: list[str]) -> int:
+    (said,) = [word for word in args if word.startswith("--workers=")]
+    return int(said.partition("=")[2])
+
+
+def readiness(port: int) -> int:
+    """The status of /readyz; 0 if nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=3) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def linked_workers(port: int) -> int:
+    """How many workers are linked to the gateway of that admin listener."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=3) as response:
+        status = json.load(response)
+    return len(status["linked"])

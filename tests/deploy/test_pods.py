@@ -1,0 +1,51 @@
+"""Containers and pods are replaced under load, in real pods of the chart's manifest, and no request
+is lost: `python -m tests.deploy.pods` prints the same as a table."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("helm_python", reason="needs Helm's library: pip install 'propylon[deploy]'")
+
+from .pods import images as building
+from .pods import machine
+from .pods.images import Images
+from .pods.machine import Podman
+from .pods.replacements import KINDS, Counts, replace
+
+pytestmark = pytest.mark.slow
+KILLS = {"app killed", "gateway killed"}
+
+
+@dataclass
+class Tools:
+    podman: Podman
+    images: Images
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
+    if why := machine.missing():
+        pytest.skip(why)
+    folder = tmp_path_factory.mktemp("images")
+    images = building.build(folder)
+    podman = Podman(folder, images.pause)
+    try:
+        yield Tools(podman, images)
+    finally:
+        podman.remove_all()
+        images.remove()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost(kind: str, tools: Tools, tmp_path: Path) -> None:
+    counts: Counts = asyncio.run(replace(kind, tools.podman, tools.images, tmp_path))
+    assert counts.answers > 300, "hardly any load"
+    assert not counts.failures, f"{counts.failures}\n{counts.logs}"
+    assert set(counts.exits.values()) <= {0}
+    if kind not in KILLS:
+        told = counts.tally.notes["websocket: closed with 1012"]
+        assert told, "the replacement reached no WebSocket"
