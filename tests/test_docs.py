@@ -18,7 +18,8 @@ from .house.test_packaging import source_files
 from .house.test_rooms import MAY_IMPORT, WORKER_ROOMS
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [*DOCS, ROOT / "README.md", ROOT / "protocol" / "SPEC.md"]
+RUNBOOKS = sorted((ROOT / "deploy").rglob("*.md"))
+PAGES = [*DOCS, *RUNBOOKS, ROOT / "README.md", ROOT / "protocol" / "SPEC.md"]
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(r"\.?(?:gateway|worker|protocol|package|tests|docs|deploy|ci)/[\w./-]*")
 LINK = re.compile(r"\]\(([^)\s]*)\)")
@@ -70,7 +71,7 @@ def dead_links(text: str, folder: Path) -> set[str]:
     return {link for link in LINK.findall(text) if "://" not in link and not leads(link)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_name_what_is_there(page: Path) -> None:
     assert not missing_paths(read(page))
     assert not dead_links(read(page), page.parent)
