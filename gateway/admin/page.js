@@ -455,7 +455,8 @@ function renderFacts(report) {
   const facts = [
     ["up", age(report.uptime)], ["generation", `${report.generation}`], ["pid", `${report.pid}`],
     ["version", report.version], ["run directory", report.run_dir],
-  ].filter(([name]) => name !== "generation" || report.pools.length);
+    ["memory limit", report.memory_limit ? bytes(report.memory_limit) : ""],
+  ].filter(([name, value]) => value && (name !== "generation" || report.pools.length));
   const list = byId("facts");
   if (list.children.length !== facts.length) {
     list.replaceChildren(...facts.map(() => make("div", {}, make("dt"), make("dd"))));
@@ -698,6 +699,7 @@ function keep(history) {
 const EMPTY = {
   addresses: [], gateways: [], pools: [], linked: [], more_linked: 0, ended: [], traffic: [], failed: [],
   certificates: [], reload: null, run_dir: "", phase: "", ready: null, generation: 0, uptime: 0, pid: 0, version: "",
+  memory_limit: 0,
 };
 function take(report) {
   view.report = { ...EMPTY, ...report };

@@ -72,6 +72,8 @@ class PoolStatus:
     app: str = ""
     wanted: int = 0
     """How many workers the pool should have."""
+    max_rss: int = 0
+    """Bytes of resident memory above which a worker is replaced (--workers-max-rss); 0: never."""
     workers: tuple[WorkerStatus, ...] = ()
 
 
@@ -192,6 +194,9 @@ class StatusReport:
     """Whether requests are answered: a gateway accepts, and every pool has a worker that may be
     used. None: the instance is older and does not say."""
     run_dir: str = ""
+    memory_limit: int = 0
+    """Bytes that all processes of this container may have together, before the kernel kills; 0: the
+    machine alone limits them."""
     addresses: tuple[str, ...] = ()
     """URLs; empty if workers run without a gateway."""
     admin: tuple[str, ...] = ()

@@ -33,7 +33,11 @@ def status_text(report: StatusReport, width: int = 80) -> str:
     """The whole text: several lines, without a newline at the end."""
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
     blocks = [
-        _wrapped(_headline(report), width) + _wrapped(_about(report), width),
+        [
+            *_wrapped(_headline(report), width),
+            *_wrapped(_about(report), width),
+            *_wrapped(_memory(report), width),
+        ],
         _reload(report.reload, width) if report.reload else [],
         _missing(report),
         _problems(report, width),
@@ -97,6 +101,18 @@ def _about(report: StatusReport) -> str:
     if report.addresses:
         parts.append(f"run directory {report.run_dir}")
     return ", ".join(parts)
+
+
+def _memory(report: StatusReport) -> str:
+    """What bounds the memory: the container's limit, and the sizes at which workers are replaced;
+    "" if nothing does."""
+    parts = [f"the container's limit is {size(report.memory_limit)}"] if report.memory_limit else []
+    sizes = {pool.max_rss for pool in report.pools if pool.max_rss}
+    for one in sorted(sizes):
+        names = [pool.name for pool in report.pools if pool.max_rss == one]
+        whose = "" if len(names) == len(report.pools) else f" of {', '.join(names)}"
+        parts.append(f"workers{whose} are replaced above {size(one)}")
+    return f"Memory: {'; '.join(parts)}" if parts else ""
 
 
 def _reload(reload: ReloadStatus, width: int) -> list[str]:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Final
 
 from ...protocol.supervision.messages import LinkedWorker, Name, StopWaits, Vitals
+from ..config.memory import memory_limit
 from ..control.status import (
     MOST_ENDED,
     MOST_LINKED,
@@ -97,6 +98,7 @@ class StatusBuilder:
             phase=controller.phase,
             ready=controller.phase == "serving" and self._is_ready(plan, generations, controller),
             run_dir=plan.run_dir,
+            memory_limit=memory_limit() or 0,
             addresses=self.addresses,
             admin=self.admin,
             generation=controller.fleet.generation,
@@ -116,6 +118,7 @@ class StatusBuilder:
                     name=pool.name,
                     app=pool.app,
                     wanted=generations.workers[pool.name],
+                    max_rss=int(pool.for_workers["workers_max_rss"]),
                     workers=tuple(
                         self._worker(child, controller, now)
                         for child in children

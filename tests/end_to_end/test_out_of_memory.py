@@ -32,6 +32,7 @@ def test_a_worker_that_eats_too_much(tmp_path: Path) -> None:
         server.stderr.find(rf"worker 1 \(pid \d+\) .* {how} after .*\(the limit is 256 MB.*another")
         report = watch(server, lambda report: len(report["ended"]) == 1, "the end")
         assert "(OOM) (the limit is 256 MB" in report["ended"][0]["how"]
+        assert report["memory_limit"] == 256 * MB
         watch(server, lambda report: report["ready"], "a new worker")
 
         # Somebody else's SIGKILL is not the kernel's.
@@ -64,4 +65,6 @@ def test_a_worker_that_grows_is_replaced_before_the_kernel_kills_it(tmp_path: Pa
         report = watch(server, lambda report: report["ended"], "one that has grown")
         assert all("MB of memory, allowed are 125 MB" in e["how"] for e in report["ended"])
         assert len(clients.pids) >= 2
+        (pool,) = report["pools"]
+        assert f"{pool['max_rss'] / MB:.0f}" == "125"
         assert "OOM" not in server.stderr.text

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from propylon.gateway.control.status import (
     LinkedStatus,
+    PoolStatus,
     ReloadStatus,
     StatusReport,
     TrafficStatus,
@@ -27,6 +28,7 @@ from .reports import (
     WORKERS_ALONE,
 )
 
+MB = 2**20
 LINKED = (
     LinkedStatus(
         pool="default", worker="1", pid=17, generation=3, state="ready", calls=2, requests=12
@@ -313,3 +315,25 @@ web   1234567890  12345  678        9  0.7 ms  1 s  16000/20000     999    12 s"
 def test_traffic_has_a_row_for_each_pool(traffic: tuple[TrafficStatus, ...], table: str) -> None:
     report = replace(CALM, traffic=traffic, latency_bounds=BOUNDS)
     assert status_text(report, 80) == "\n\n".join(filter(None, (status_text(CALM, 80), table)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes", "line"),
+    [
+        (0, (0, 0), ""),
+        (512 * MB, (0, 0), "Memory: the container's limit is 512M"),
+        (0, (125 * MB, 125 * MB), "Memory: workers are replaced above 125M"),
+        (
+            2048 * MB,
+            (300 * MB, 0),
+            "Memory: the container's limit is 2.0G; workers of web are replaced above 300M",
+        ),
+    ],
+)
+def test_what_bounds_the_memory_is_a_line(limit: int, sizes: tuple[int, int], line: str) -> None:
+    pools = tuple(
+        PoolStatus(name=name, app="main:app", max_rss=size)
+        for name, size in zip(("web", "jobs"), sizes, strict=True)
+    )
+    report = replace(CALM, memory_limit=limit, pools=pools)
+    assert status_text(report, 100).splitlines()[2] == line
