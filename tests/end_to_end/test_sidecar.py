@@ -55,7 +55,7 @@ class Part:
 @pytest.mark.parametrize(
     "order",
     [
-        "workers first",
+        pytest.param("workers first", marks=pytest.mark.slow),  # every day: tests/deploy/pod
         pytest.param("gateway first", marks=pytest.mark.slow),
         pytest.param("at once", marks=pytest.mark.slow),
     ],

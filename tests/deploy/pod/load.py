@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from websockets.exceptions import ConnectionClosed
 
-from ...compare.strict_client import PATIENCE, Failed, Response
+from ...compare.strict_client import PATIENCE, ClosedIdle, Connection, Failed, Response
 from ...nothing_dropped.clients import KeepAlive, NewConnections, NewPosts, Posts, get, pause
 from ...nothing_dropped.streams import Echoes, Events, Uploads
 from ...nothing_dropped.tally import Tally
@@ -35,6 +35,24 @@ class PodScene(ServiceScene):
         super().heard(response)
         if self.watched is not None and int(response.headers.get("x-pid", 0)) in self.pids:
             self.watched.saw("clients", "response of this pod")
+
+
+class IdleForLong(KeepAlive):
+    """Connections that are idle for about a second between two requests."""
+
+    async def once(self) -> None:
+        connection = await Connection.open(self.scene.address)
+        try:
+            while not self.scene.ending.is_set():
+                response = await self.exchange(connection)
+                self.scene.tally.answer(self.kind)
+                if response.closes:
+                    return
+                await pause(self.scene, 0.9 + 0.2 * int(self.name[-1]))
+        except ClosedIdle:
+            self.scene.tally.note("idle connection closed by the server")
+        finally:
+            connection.close()
 
 
 class EndingEvents(Events):
@@ -125,7 +143,7 @@ def new_scene(service: Service, graceful: float) -> PodScene:
 
 
 CASTS: dict[str, list[tuple[type, int]]] = {
-    "short": [(NewConnections, 2), (KeepAlive, 4), (Posts, 2), (NewPosts, 1)],
+    "short": [(NewConnections, 2), (KeepAlive, 2), (IdleForLong, 4), (Posts, 2), (NewPosts, 1)],
     "all": [
         (NewConnections, 3), (KeepAlive, 6), (Posts, 2), (NewPosts, 2),
         (Uploads, 2), (EndingEvents, 2), (WatchedEchoes, 3),
