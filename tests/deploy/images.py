@@ -75,7 +75,7 @@ def build(image: str, dockerfile: Path, *options: str, context: Path) -> None:
                 "bud",
                 "--isolation=chroot",
                 "--format=docker",
-                "--layers",
+                *(() if "--no-cache" in options else ("--layers",)),
                 *volumes,
                 f"--build-arg=BASE_IMAGE={BASE}",
                 f"--file={dockerfile}",
