@@ -35,15 +35,25 @@ def test_the_gateway_is_where_the_shape_says() -> None:
     assert pods["native-sidecar"]["initContainers"][0]["restartPolicy"] == "Always"
 
 
-def test_the_grace_period_is_the_sum_of_its_parts(shape: str) -> None:
-    objects = render(shape=shape)
-    grace = pod_spec(objects)["terminationGracePeriodSeconds"]
+@pytest.mark.parametrize(
+    ("drain", "timeout", "grace"),
+    [
+        ({}, 35, 55),
+        ({"delay": 15, "graceful": 600}, 615, 635),
+        ({"delay": 1, "graceful": 1}, 2, 22),
+        ({"margin": 40}, 35, 75),
+    ],
+)
+def test_the_grace_period_is_the_sum_of_its_parts(
+    shape: str, drain: dict[str, int], timeout: int, grace: int
+) -> None:
+    objects = render({"drain": drain}, shape=shape)
+    assert pod_spec(objects)["terminationGracePeriodSeconds"] == grace
     timeouts = set()
     for container in containers(objects).values():
         options = dict(word.split("=", 1) for word in container["args"] if word.startswith("--"))
         timeouts.add(int(options["--timeout-graceful-shutdown"]))
-    assert timeouts == {35}
-    assert grace == 35 + 15
+    assert timeouts == {timeout}
 
 
 def test_the_rules_are_those_of_the_folder_prometheus() -> None:

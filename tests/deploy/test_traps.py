@@ -100,8 +100,14 @@ BROKEN: dict[str, Change] = {
     "volume run: no sizeLimit": lambda all: pod(all)["volumes"][0]["emptyDir"].pop("sizeLimit"),
     "volume run: a folder": lambda all: pod(all)["volumes"][0].update(hostPath={"path": "/run"}),
     "app: --timeout-graceful": lambda all: app(all).update(args=["main:app"]),
-    "gateway: may take": lambda all: pod(all).update(terminationGracePeriodSeconds=30),
-    "gateway: hears": lambda all: gateway(all).pop("lifecycle"),
+    "gateway: may take": lambda all: pod(all).update(terminationGracePeriodSeconds=54),
+    "gateway: the delay": lambda all: gateway(all)["args"].append("--drain-delay=35"),
+    "pod: graceful timeouts differ": lambda all: app(all)["args"].append(
+        "--timeout-graceful-shutdown=34"
+    ),
+    "gateway: a preStop hook": lambda all: gateway(all).update(
+        lifecycle={"preStop": {"exec": {"command": ["propylon", "drain"]}}}
+    ),
     "pod: /run/propylon is run and tmp": lambda all: app(all)["volumeMounts"][0].update(name="tmp"),
     "app: no livenessProbe": lambda all: app(all).pop("livenessProbe"),
     "app: readinessProbe asks port admin, ": lambda all: app(all)["readinessProbe"][

@@ -143,19 +143,35 @@ def has_its_volumes(release: Release) -> Iterator[str]:
             yield f"volume {name}: no sizeLimit"
 
 
+MARGIN = 20
+"""Seconds from the end of the graceful timeout to that of the last container, at most: 1 in which
+requests that are left are cancelled, 12 for the app's lifespan shutdown, and 6 for a native
+sidecar, which gets its SIGTERM after that. See docs/KUBERNETES-DRAIN.md."""
+
+
 def ends_in_order(release: Release) -> Iterator[str]:
-    """The grace period is longer than what the containers take at most, and a native sidecar hears
-    of the pod's end by a preStop hook: its SIGTERM comes when the app has ended."""
+    """The grace period has room for what the containers take at most, they all have the same
+    graceful timeout, the delay is a part of it, and none has a preStop hook: that of a native
+    sidecar would end the gateway before its app, and kubelet would start it anew."""
     grace = release.pod.get("terminationGracePeriodSeconds", 30)
+    timeouts: set[int] = set()
     for container in release.running:
         options = dict(word.partition("=")[::2] for word in container.get("args", []))
         timeout = int(options.get("--timeout-graceful-shutdown", 0))
+        timeouts.add(timeout)
         if not timeout:
             yield f"{container['name']}: --timeout-graceful-shutdown does not follow the pod's"
-        elif timeout >= grace:
-            yield f"{container['name']}: may take {timeout} s to end, and is killed after {grace}"
-        if container in release.sidecars and "preStop" not in container.get("lifecycle", {}):
-            yield f"{container['name']}: hears of the pod's end last"
+        elif timeout + MARGIN > grace:
+            yield (
+                f"{container['name']}: may take {timeout + MARGIN} s to end, and is killed "
+                f"after {grace}"
+            )
+        if int(options.get("--drain-delay", 0)) >= timeout > 0:
+            yield f"{container['name']}: the delay leaves no time to finish"
+        if "preStop" in container.get("lifecycle", {}):
+            yield f"{container['name']}: a preStop hook, whose time is missing at the end"
+    if len(timeouts) > 1:
+        yield f"pod: graceful timeouts differ: {sorted(timeouts)}"
 
 
 def shares_the_run_directory(release: Release) -> Iterator[str]:
