@@ -42,6 +42,8 @@ def machine(root: Path, cgroup: str, files: dict[str, str]) -> Path:
         # Seen from a container with the machine's namespace of groups: the path is not there.
         (V2.format(path="/kubepods/pod1/c1"), {"memory.max": f"{256 * MB}"}, 256),
         (V2.format(path="/../../x"), {"memory.max": f"{256 * MB}"}, 256),
+        # Nothing is read outside of the mounted tree.
+        (V2.format(path="/.."), {"memory.max": f"{256 * MB}", "../memory.max": f"{MB}"}, 256),
         (V1.format(path="/"), {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
         (V1.format(path="/docker/1"), {"memory/memory.limit_in_bytes": f"{128 * MB}\n"}, 128),
         # Version 1 says what groups have that cannot be seen.
@@ -74,6 +76,7 @@ def test_the_limit(tmp_path: Path, cgroup: str, files: dict[str, str], limit: in
         ("", {}, None),
         (V2.format(path="/"), {}, None),
         (V2.format(path="/"), {"memory.events": EVENTS}, 2),
+        (V2.format(path="/"), {"memory.events": f"group_oom_kill 9\n{EVENTS}"}, 2),
         (
             V2.format(path="/a/b"),
             {"a/b/memory.events": EVENTS, "memory.events": "oom_kill 9\n"},

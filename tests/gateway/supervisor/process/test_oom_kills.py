@@ -62,6 +62,15 @@ def test_a_count_that_is_missing_or_falls(count: int | None) -> None:
     assert kills.exit_of(-signal.SIGKILL, 0, 1.0, killed=False)[2] == "killed"
 
 
+def test_a_count_that_cannot_be_read_once_goes_on_where_it_was() -> None:
+    kernel = Kernel()
+    kills = kernel.kills()
+    kernel.count = None
+    assert kills.look(1.0) == 0
+    kernel.count = 6
+    assert kills.exit_of(-signal.SIGKILL, 0, 2.0, killed=False)[2] == "oom"
+
+
 def test_without_any_count_nothing_runs() -> None:
     trio.run(Kernel(count=None).kills().run, lambda: 0.0)
 
