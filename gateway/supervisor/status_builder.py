@@ -24,6 +24,7 @@ from .fleet.controller import FleetController
 from .fleet.events import ReloadEnded
 from .fleet.replica import Process
 from .generations import Generations, Plan
+from .upgrade.saved_state import SavedLinks
 
 LINKED_BY: Final = 2.0
 """Seconds after which the status says that a worker has no link."""
@@ -80,6 +81,14 @@ class StatusBuilder:
     def linked(self, gateway: Process, pool: str, workers: Iterable[LinkedWorker]) -> None:
         """Takes all workers of a pool that a gateway is linked to and that are not ours."""
         self._elsewhere[gateway.id, pool] = _Elsewhere(gateway.replica_id.number, tuple(workers))
+
+    def save_linked(self) -> list[SavedLinks]:
+        """What an upgrade hands over: without it no pool of `propylon gateway` would be usable
+        until a new gateway process has been linked and says so."""
+        return [
+            SavedLinks(gateway=gateway, pool=pool, workers=there.workers)
+            for (gateway, pool), there in self._elsewhere.items()
+        ]
 
     def reload_ended(self, ended: ReloadEnded, now: float) -> None:
         self._last_reload = (ended, now)

@@ -313,6 +313,7 @@ class Supervisor:
             now=trio.current_time(),
             began=self._status_builder.began,
             metrics=self._metrics.save(),
+            elsewhere=self._status_builder.save_linked(),
             app_metrics={} if self._app_metrics is None else self._app_metrics.save(),
         )
 
@@ -355,6 +356,10 @@ class Supervisor:
             nursery.start_soon(
                 self._tend, child, self._controller.fleet.processes[child].replica_id, process
             )
+        for links in handover.elsewhere:
+            # A gateway reports its workers when that changes, which may be never.
+            if gateway := self._controller.fleet.processes.get(links.gateway):
+                self._status_builder.linked(gateway, links.pool, links.workers)
         logger.info("Took over from older code, with %d processes", len(self._processes))
         if self._plan.gateways:
             self._tell(self._generations.next_gateways())

@@ -223,3 +223,34 @@ def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
             gateway.terminate()
             gateway.wait(DEADLINE)
             lines.close()
+
+
+@pytest.mark.slow
+def test_a_gateway_alone_stays_ready_during_an_upgrade(tmp_path: Path) -> None:
+    """The new code knows the workers of another supervisor from the old one, not from a report."""
+    where, admin = ("--run-dir", str(tmp_path)), f"unix:{tmp_path}/admin.sock"
+    with (
+        Part("gateway", *where, "--bind", "127.0.0.1:0", "--admin-bind", admin) as gateway,
+        Part("worker", "asgi_raw:app", *where) as worker,
+        httpx.Client(
+            transport=httpx.HTTPTransport(uds=f"{tmp_path}/admin.sock", retries=5), timeout=DEADLINE
+        ) as client,
+    ):
+
+        def ready() -> bool:
+            return client.get("http://localhost/readyz").status_code == 200
+
+        wait_for(lambda: (tmp_path / "admin.sock").exists() and ready(), "a ready gateway")
+        done = subprocess.Popen(
+            command("upgrade", *where, "--pid", str(gateway.process.pid)),
+            stdout=subprocess.DEVNULL,
+            env=environment(),
+        )
+        answers: list[str] = []
+        while done.poll() is None:
+            answers.append(client.get("http://localhost/readyz").text)
+        assert done.returncode == 0
+        assert set(answers) == {"ok\n"}
+        for part in (worker, gateway):
+            part.terminate()
+            assert part.ended() == 0

@@ -11,7 +11,7 @@ from ..fleet.replica import Process
 from ..generations import Generations, Plan
 from ..process.child import ChannelledProcess, ChildProcess
 from ..process.launcher import Launcher
-from .saved_state import Handover, SavedChild, SavedMetrics, save_listeners
+from .saved_state import Handover, SavedChild, SavedLinks, SavedMetrics, save_listeners
 
 Role = Literal["current", "replacement", "leaving"]
 SavedRole = Literal["holder", "successor", "none"]
@@ -37,6 +37,7 @@ def save(
     now: float,
     began: float,
     metrics: SavedMetrics,
+    elsewhere: list[SavedLinks],
     app_metrics: dict[str, Any],
 ) -> Handover:
     fleet = controller.fleet
@@ -55,6 +56,7 @@ def save(
         admin=save_listeners(plan.admin),
         uptime=now - began,
         metrics=metrics,
+        elsewhere=elsewhere,
         app_metrics=app_metrics,
         children=[
             saved_child(

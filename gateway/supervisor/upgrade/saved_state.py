@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ....protocol.supervision.messages import LinkedWorker
 from ... import json_texts
 from ...listen.address import Address, InheritedAddress, TcpAddress, UnixAddress
 from ...listen.sockets import Listener, Listeners
@@ -56,6 +57,15 @@ class SavedChild(msgspec.Struct, frozen=True, kw_only=True):
     """Of a gateway: the name of its worker listeners' sockets."""
     links: dict[str, list[int]] = {}
     """Of a gateway: pool -> the workers that it may use."""
+
+
+class SavedLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """The workers of other supervisors that a gateway is linked to, in one pool."""
+
+    gateway: int
+    """The gateway's process."""
+    pool: str
+    workers: tuple[LinkedWorker, ...]
 
 
 class SavedListener(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +115,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     children: list[SavedChild]
     uptime: float
     metrics: SavedMetrics = SavedMetrics()
+    elsewhere: list[SavedLinks] = []
     app_metrics: Any = {}
     """What the apps have counted, as `metrics.app_merge` saves it; read with the same care."""
 
