@@ -151,6 +151,14 @@ class Pod:
                 raise RuntimeError(f"{linked} workers are linked, not {workers}")
             await asyncio.sleep(0.02)
 
+    async def until_one_gateway(self) -> None:
+        """Until the gateway process that was replaced has ended."""
+        end = time.monotonic() + DEADLINE
+        while (running := len((await asyncio.to_thread(status, self.ports.admin))["gateways"])) > 1:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{running} gateway processes are there\n{await self.logs()}")
+            await asyncio.sleep(0.05)
+
     async def stop(self, container: str) -> int:
         """Its exit code."""
         await self.podman("stop", "-t", str(self.grace), container)
@@ -181,8 +189,12 @@ def readiness(port: int) -> int:
         return 0
 
 
+def status(port: int) -> dict[str, Any]:
+    """What the admin listener on that port says, as in docs/status.schema.json."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=3) as response:
+        return json.load(response)
+
+
 def linked_workers(port: int) -> int:
     """How many workers are linked to the gateway of that admin listener."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=3) as response:
-        status = json.load(response)
-    return len(status["linked"])
+    return len(status(port)["linked"])

@@ -95,6 +95,7 @@ async def gateway_upgraded(stage: Stage) -> None:
     """the gateway's processes by `propylon upgrade` in its container, which stays"""
     await stage.first.podman("exec", stage.first.gateway, "propylon", "upgrade")
     await stage.first.until_ready()
+    await stage.first.until_one_gateway()
 
 
 async def gateway_killed(stage: Stage) -> None:
@@ -188,7 +189,7 @@ async def replace(kind: str, podman: Podman, images: Images, folder: Path) -> Co
         service.start()
         await service.until_up({0})
         seconds = await _under_load(stage, what)
-        logs = "".join([await pod.logs() for pod in pods])
+        logs = "".join([service.log.read_text(), *[await pod.logs() for pod in pods]])
     finally:
         service.end()
         for pod in pods:
