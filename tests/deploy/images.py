@@ -127,13 +127,14 @@ def _remove_others(tag: str) -> None:
                 "--noheading",
                 "--filter",
                 "until=24h",
+                "--filter",
+                f"reference={PREFIX}{name}",
                 "--format",
                 "{{.Tag}}",
-                f"{PREFIX}{name}",
             ],
             capture_output=True,
             text=True,
-            check=False,
+            check=True,
         )
         for other in listed.stdout.split():
             if other != tag:
