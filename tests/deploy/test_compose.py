@@ -73,5 +73,13 @@ def test_gateway_and_app_meet_and_do_not_wait_for_each_other() -> None:
         assert service["environment"]["PROPYLON_RUN_DIR"] == "/run/propylon"
     app = both["app"]
     assert not {"ports", "container_name", "hostname"} & app.keys()  # several of them run at once
-    volumes = yaml.safe_load(filled_in("sidecar.compose.yaml"))["volumes"]
-    assert "uid=65532,gid=65532,mode=2770" in volumes["sockets"]["driver_opts"]["o"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_volume_of_sockets_is_ours_and_podman_can_make_it(name: str) -> None:
+    (volume,) = yaml.safe_load(filled_in(name))["volumes"].values()
+    options = volume["driver_opts"]["o"]
+    assert "uid=65532,gid=65532,mode=2770" in options
+    assert not re.search(r"\bsize=", options)  # a quota of the disk, for podman
+    for service in services(name).values():
+        assert not any("uid=" in mount for mount in service["tmpfs"])  # which podman refuses
