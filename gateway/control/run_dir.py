@@ -45,6 +45,7 @@ FALLBACK: Final = "/dev/shm"
 _CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{4}\.sock")
 _NOWHERE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
 """Errors that mean that no directory can be made in a place, so that the next one is tried."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RunDirError(Exception):
@@ -139,7 +140,9 @@ def make_pool_directory(
     except Untrusted as why:
         raise RunDirError(f"run directory {path} {why}") from None
     except OSError as exc:
-        raise RunDirError(f"run directory {path} cannot be used: {exc.strerror}") from None
+        raise RunDirError(
+            f"run directory {path} cannot be used: {exc.strerror}{_room(exc, '')}"
+        ) from None
 
 
 def own_run_dirs() -> list[str]:
@@ -182,8 +185,8 @@ def _given(path: str, with_gateway: bool, shared: bool, owner: Identity | None) 
         lock_fd = _lock(folder) if with_gateway else None
     except OSError as exc:
         raise RunDirError(
-            f"{LOCK} in the run directory {path} cannot be used: {exc.strerror}; remove it, or "
-            "name another directory with --run-dir"
+            f"{LOCK} in the run directory {path} cannot be used: {exc.strerror}"
+            + _room(exc, "; remove it, or name another directory with --run-dir")
         ) from None
     finally:
         os.close(folder)
@@ -197,8 +200,17 @@ def _given(path: str, with_gateway: bool, shared: bool, owner: Identity | None) 
 
 def _unusable(path: str, error: OSError) -> RunDirError:
     return RunDirError(
-        f"run directory {path} cannot be used: {error.strerror}; name another with --run-dir"
+        f"run directory {path} cannot be used: {error.strerror}"
+        + _room(error, "; name another with --run-dir")
     )
+
+
+def _room(error: OSError, otherwise: str) -> str:
+    """What to do about an error, as the end of a sentence: make room if the volume is full, and
+    `otherwise` if it is not."""
+    if error.errno not in _FULL:
+        return otherwise
+    return "; free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
 
 
 def _not_writable(path: str, folder: int) -> str:

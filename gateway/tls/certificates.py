@@ -24,6 +24,7 @@ from .session import (
 log = getLogger("propylon.gateway")
 
 DAY: Final = 86_400.0
+_BOTH: Final = "; put certificate and key there (a Secret needs tls.crt and tls.key)"
 EXPIRES_SOON: Final = 14 * DAY
 
 Look = tuple[tuple[int, ...] | None, ...]
@@ -49,7 +50,7 @@ def unusable(settings: TlsSettings) -> list[str]:
         try:
             load_certificate(files, trusting, time())
         except CertificateError as error:
-            faults.append(str(error))
+            faults.append(f"{error}{_BOTH if error.missing else ''}")
     if settings.ca_certs:
         try:
             check_ca_certs(settings.ca_certs)

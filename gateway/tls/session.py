@@ -8,6 +8,7 @@ takes many records. All bytes that have arrived are decrypted at once, so no byt
 epoll cannot see it, and writing never has to wait for reading.
 """
 
+import errno
 import os
 import ssl
 import stat
@@ -49,8 +50,10 @@ key is of another type."""
 class CertificateError(Exception):
     """A certificate, key or CA file cannot be used. The message is its path and the reason."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, missing: bool = False) -> None:
+        """`missing` says that there is no such file."""
         super().__init__(f"{path}: {reason}")
+        self.missing = missing
 
 
 class TlsError(ConnectionError):
@@ -183,7 +186,7 @@ def _read(path: str, copies: Mapping[str, str]) -> bytes:
             return file.read()
     except OSError as exc:
         reason = f"cannot be read: {os.strerror(exc.errno or 0)}"
-        raise CertificateError(path, reason) from None
+        raise CertificateError(path, reason, missing=exc.errno == errno.ENOENT) from None
 
 
 def _day(seconds: float) -> str:

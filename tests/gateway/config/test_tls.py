@@ -107,7 +107,8 @@ FAULTS = [
     (
         {"ssl_certfile": ("gone",), "ssl_ca_certs": "gone too"},
         [
-            "HERE/gone: cannot be read: No such file or directory",
+            "HERE/gone: cannot be read: No such file or directory; put certificate and key there "
+            "(a Secret needs tls.crt and tls.key)",
             "HERE/gone too: cannot be read: No such file or directory",
         ],
     ),

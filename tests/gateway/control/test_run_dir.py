@@ -299,6 +299,58 @@ def test_one_that_cannot_be_made(tmp_path: Path) -> None:
     )
 
 
+FULL = """
+import ctypes, os, sys
+from propylon.gateway.control.run_dir import RunDirError, open_run_dir
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x20000):  # CLONE_NEWNS
+    sys.exit("unshare")
+if libc.mount(b"none", b"/", None, 0x44000, None):  # MS_REC | MS_PRIVATE
+    sys.exit("private")
+if libc.mount(b"tmpfs", sys.argv[1].encode(), b"tmpfs", 0, b"size=16k,nr_inodes=9"):
+    sys.exit("tmpfs")
+os.mkdir(f"{sys.argv[1]}/run")
+with open(f"{sys.argv[1]}/fill", "wb", 0) as file:
+    try:
+        while file.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+for path in ("run", "run/fresh"):
+    if path == "run/fresh":
+        for number in range(9):
+            try:
+                os.mkdir(f"{sys.argv[1]}/{number}")
+            except OSError:
+                break
+    try:
+        open_run_dir(f"{sys.argv[1]}/{path}", ["a"], 1)
+    except RunDirError as error:
+        print(error)
+os.remove(f"{sys.argv[1]}/fill")
+os.rmdir(f"{sys.argv[1]}/0")
+open_run_dir(f"{sys.argv[1]}/run", ["a"], 1)
+print("healed")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small volume")
+def test_one_on_a_full_volume_says_to_make_room(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True
+    )
+    if said.stderr.strip() in ("unshare", "private", "tmpfs"):
+        pytest.skip("this container may not mount")
+    assert said.stderr == ""
+    room = "free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
+    full = f"cannot be used: No space left on device; {room}"
+    assert said.stdout.splitlines() == [
+        f"{LOCK} in the run directory {tmp_path}/run {full}",
+        f"run directory {tmp_path}/run/fresh {full}",
+        "healed",
+    ]
+
+
 UNPRIVILEGED = """
 import os, sys
 from propylon.gateway.control.run_dir import RunDirError, open_run_dir

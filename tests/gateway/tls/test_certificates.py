@@ -14,6 +14,8 @@ from propylon.gateway.tls.session import CertificateError
 
 from .issued import Issued, authority, issue
 
+REMEDY = "; put certificate and key there (a Secret needs tls.crt and tls.key)"
+
 
 def settings_of(*issued: Issued, **more) -> TlsSettings:
     return TlsSettings(
@@ -92,8 +94,8 @@ def test_every_fault_with_its_path(tmp_path: Path) -> None:
         f"{a.certfile}: the certificate does not match the key in {rsa.keyfile}",
         f"{old.certfile}: the certificate expired on {time.strftime('%Y-%m-%d', expired)}",
         f"{early.certfile}: the certificate is not valid before {time.strftime('%Y-%m-%d', valid)}",
-        f"{gone}: cannot be read: No such file or directory",
-        f"{gone}: cannot be read: No such file or directory",
+        f"{gone}: cannot be read: No such file or directory{REMEDY}",
+        f"{gone}: cannot be read: No such file or directory{REMEDY}",
         f"{tmp_path}: cannot be read: Is a directory",
         f"{empty}: there is no certificate in it (PEM is expected)",
         f"{noise}: the certificate in it is malformed",
