@@ -2,6 +2,7 @@
 its origin.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,14 @@ THEIR_KEYS: Final = {
 POOL_KEYS: Final = tuple(field for field, row in table().items() if row.per_pool)
 """The options that a pool may set for itself, by field."""
 ROUTE_KEYS: Final = ("host", "prefix", "path", "pool")
+
+SERVICE_LINK: Final = re.compile(
+    r"PROPYLON(_[A-Z0-9]+)*?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"
+    r"|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""Names of variables that Kubernetes gives every container for each Service of its namespace, here
+one whose name begins with "propylon". Source: "Accessing the Service" in Kubernetes' documentation;
+a pod with `enableServiceLinks: false` has none."""
 
 DEFAULT, FILE, ENVIRONMENT, FLAG = range(4)
 """The layers of values. A higher one wins."""
@@ -98,21 +107,30 @@ def from_environ(environ: Mapping[str, str], notes: list[str]) -> Sources:
         known.update(row.variables)
         for variable in row.variables:
             text = environ.get(variable, "")
-            # Kubernetes gives every container PROPYLON_PORT=tcp://... for a Service "propylon".
-            if text and not text.startswith("tcp://") and row.field not in found:
+            if text and not _is_port_link(variable, text) and row.field not in found:
                 found[row.field] = Found(_of_text(row, text), variable, ENVIRONMENT)
     for name in PEERS_FIELDS:
         variable = f"PROPYLON_{name.upper()}"
         known.add(variable)
-        if text := environ.get(variable):
+        text = environ.get(variable, "")
+        if text and not _is_port_link(variable, text):
             found[name] = Found(text, variable, ENVIRONMENT)
     for variable in sorted(environ):
         # A PROPYLON_* variable may belong to another program: only a likely typing error is noted.
         if variable.startswith("PROPYLON_") and variable not in known:
+            if SERVICE_LINK.fullmatch(variable) or _is_port_link(variable, environ[variable]):
+                continue
             hint = nearest(variable, known, likeness=0.85)
             if hint:
                 notes.append(f"{variable} is not a variable that is read{hint}")
     return found
+
+
+def _is_port_link(variable: str, text: str) -> bool:
+    """Whether Kubernetes has set it: for a Service "propylon" PROPYLON_PORT is tcp://ADDRESS:PORT,
+    and for "propylon-metrics" PROPYLON_METRICS_PORT. An address to listen at has that form too, so
+    only a variable that is called a port is meant."""
+    return variable.endswith("PORT") and text.startswith(("tcp://", "udp://", "sctp://"))
 
 
 def _of_text(row: Option, text: str) -> Any:

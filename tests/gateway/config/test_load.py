@@ -107,12 +107,35 @@ def test_the_file_in_the_current_directory_is_read_unless_another_is_named() -> 
         ),
         # A Kubernetes Service called "propylon" puts this into every container's environment.
         ({}, {"PROPYLON_PORT": "tcp://10.3.240.1:80"}, "", (TcpAddress("127.0.0.1", 8000),)),
+        ({}, {"PROPYLON_PORT": "udp://[fd00::1]:53"}, "", (TcpAddress("127.0.0.1", 8000),)),
+        ({}, {"PROPYLON_BIND": "tcp://a:1"}, "", (TcpAddress("a", 1),)),
     ],
 )
 def test_addresses(
     flags: dict[str, Any], env: dict[str, str], toml: str, addresses: tuple[object, ...]
 ) -> None:
     assert loaded(flags, env, toml).config.addresses == addresses
+
+
+@pytest.mark.parametrize("service", ["", "_METRICS", "_ADMIN_BIND", "_HEADLESS"])
+def test_a_services_variables_are_not_ours(service: str) -> None:
+    """Kubernetes sets them for a Service "propylon", "propylon-metrics" and so on, unless the pod
+    says enableServiceLinks: false."""
+    name = f"PROPYLON{service}"
+    env = {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": "80",
+        f"{name}_SERVICE_PORT_HTTP": "80",
+        f"{name}_PORT": "tcp://10.0.0.1:80",
+    }
+    for protocol in ("TCP", "UDP"):
+        link = f"{name}_PORT_9180_{protocol}"
+        env |= {link: f"{protocol.lower()}://10.0.0.1:9180", f"{link}_PROTO": protocol.lower()}
+        env |= {f"{link}_PORT": "9180", f"{link}_ADDR": "10.0.0.1"}
+    with_links, without = loaded({}, env), loaded({}, {})
+    assert with_links.notes == without.notes
+    assert with_links.origins == without.origins
+    assert with_links.config == without.config
 
 
 def handed_over(count: int, names: str = "", pid: int = 0) -> dict[str, str]:
