@@ -1,5 +1,6 @@
 """deploy/helm/propylon: the chart renders and lints without a cluster, in all three shapes."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_the_rules_are_those_of_the_folder_prometheus() -> None:
     ours, theirs = PROMETHEUS / "propylon.rules.yml", CHART / "files/propylon.rules.yml"
     assert theirs.read_text() == ours.read_text(), f"cp {ours} {theirs}"
     assert one(render({"monitoring": {"rules": True}}), "PrometheusRule")["spec"]["groups"]
+
+
+def test_a_packaged_chart_brings_the_rules(tmp_path: Path) -> None:
+    """A release from the archive has the rules too: they are read from a file of the chart."""
+    archive = helm.package(CHART, destination=tmp_path)
+    with tarfile.open(archive) as files:
+        assert "propylon/files/propylon.rules.yml" in files.getnames()
 
 
 @pytest.mark.parametrize(

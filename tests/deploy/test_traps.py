@@ -80,6 +80,21 @@ BROKEN: dict[str, Change] = {
     "app: capabilities": lambda all: app(all)["securityContext"].pop("capabilities"),
     "app: the root file": lambda all: app(all)["securityContext"].pop("readOnlyRootFilesystem"),
     "pod: hostNetwork": lambda all: pod(all).update(hostNetwork=True),
+    "app: privileged": lambda all: app(all)["securityContext"].update(privileged=True),
+    "app: procMount": lambda all: app(all)["securityContext"].update(procMount="Unmasked"),
+    "app: runs as root": lambda all: app(all)["securityContext"].update(runAsUser=0),
+    "app: runAsNonRoot": lambda all: app(all)["securityContext"].update(runAsNonRoot=False),
+    "gateway: capabilities": lambda all: gateway(all)["securityContext"]["capabilities"].update(
+        add=["NET_ADMIN"]
+    ),
+    "gateway: seccompProfile": lambda all: gateway(all)["securityContext"].update(
+        seccompProfile={"type": "Unconfined"}
+    ),
+    "gateway: a port of the node": lambda all: gateway(all)["ports"][0].update(hostPort=80),
+    "pod: sysctls": lambda all: pod(all)["securityContext"].update(sysctls=[{"name": "a"}]),
+    "volume run: hostPath is not": lambda all: pod(all)["volumes"][0].update(
+        hostPath={"path": "/run"}
+    ),
     "pod: the token": lambda all: pod(all).pop("automountServiceAccountToken"),
     "pod: variables": lambda all: pod(all).pop("enableServiceLinks"),
     "app: the image app is": lambda all: app(all).update(image="app"),
@@ -124,6 +139,9 @@ BROKEN: dict[str, Change] = {
     ),
     "gateway: startup asks /readyz": lambda all: gateway(all)["startupProbe"]["httpGet"].update(
         path="/readyz"
+    ),
+    "gateway: readiness fails after 6 s": lambda all: gateway(all)["readinessProbe"].update(
+        failureThreshold=3
     ),
     "app: port 9180": lambda all: app(all)["ports"][0].update(containerPort=9180),
     "Deployment: a rolling update takes": lambda all: spec(all, "Deployment")["strategy"][

@@ -57,8 +57,31 @@ def probe_path(container: dict[str, Any], probe: str) -> str:
     return path.partition("?")[0]
 
 
+VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+"""Kinds of volumes that `restricted` allows."""
+CONTEXT_REFUSALS: dict[str, tuple[Any, ...]] = {
+    "privileged": (None, False),
+    "procMount": (None, "Default"),
+    "runAsNonRoot": (None, True),
+    "windowsOptions": (None,),
+    "seLinuxOptions": (None,),
+}
+"""Field of a securityContext -> what it may be. Of SELinux' options some are allowed; none is
+needed."""
+
+
 def has_restricted_security(release: Release) -> Iterator[str]:
-    """What the Pod Security Standard `restricted` asks for, and read-only root file systems."""
+    """What the Pod Security Standard `restricted` asks for, with all of `baseline`, and read-only
+    root file systems. Source: "Pod Security Standards" in Kubernetes' documentation."""
     pod = release.pod.get("securityContext", {})
     if pod.get("runAsNonRoot") is not True or pod.get("runAsUser") in (None, 0):
         yield "pod: may run as root"
@@ -66,17 +89,38 @@ def has_restricted_security(release: Release) -> Iterator[str]:
         yield f"pod: fsGroup is not {USER}, so the containers may not share files of a volume"
     if pod.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield "pod: no seccomp profile"
+    if pod.get("sysctls"):
+        yield "pod: sysctls"
+    yield from _refused_contexts("pod", pod)
     for container in release.containers:
         context, name = container.get("securityContext", {}), container["name"]
         if context.get("allowPrivilegeEscalation") is not False:
             yield f"{name}: privileges may be gained"
-        if context.get("capabilities", {}).get("drop") != ["ALL"]:
+        capabilities = context.get("capabilities", {})
+        if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
             yield f"{name}: capabilities are kept"
         if context.get("readOnlyRootFilesystem") is not True:
             yield f"{name}: the root file system can be written"
+        if any(port.get("hostPort") for port in container.get("ports", [])):
+            yield f"{name}: a port of the node"
+        yield from _refused_contexts(name, context)
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if release.pod.get(field):
             yield f"pod: {field}"
+    for volume in release.pod.get("volumes", []):
+        for kind in set(volume) - {"name"} - VOLUMES:
+            yield f"volume {volume['name']}: {kind} is not allowed"
+
+
+def _refused_contexts(name: str, context: dict[str, Any]) -> Iterator[str]:
+    for field, allowed in CONTEXT_REFUSALS.items():
+        if context.get(field) not in allowed:
+            yield f"{name}: {field} is {context[field]}"
+    if context.get("runAsUser") == 0:
+        yield f"{name}: runs as root"
+    for profile in ("seccompProfile", "appArmorProfile"):
+        if context.get(profile, {}).get("type") == "Unconfined":
+            yield f"{name}: {profile} is Unconfined"
 
 
 def tells_nothing_to_the_app(release: Release) -> Iterator[str]:
@@ -209,6 +253,19 @@ def probes_what_it_means(release: Release) -> Iterator[str]:
             yield f"{name}: startup asks {probe_path(container, STARTUP)}"
 
 
+def looks_away_in_time(release: Release) -> Iterator[str]:
+    """The gateway's readiness fails within its drain delay. A pod that is deleted loses its
+    endpoint by that alone; one whose app is told to end for another reason, such as a container
+    that is started anew, by this probe only. A gateway that drains answers 503 at once, so the
+    probe's timeout does not count."""
+    options = dict(word.partition("=")[::2] for word in release.gateway.get("args", []))
+    delay = int(options.get("--drain-delay", 0))
+    probe = release.gateway.get(READINESS, {})
+    seconds = probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
+    if seconds >= delay:
+        yield f"gateway: readiness fails after {seconds} s, later than the delay of {delay} s"
+
+
 def has_distinct_ports(release: Release) -> Iterator[str]:
     """The containers of a pod share one network: no number and no name is there twice where a
     Service or a probe may mean it."""
@@ -334,6 +391,7 @@ RULES = (
     ends_in_order,
     shares_the_run_directory,
     probes_what_it_means,
+    looks_away_in_time,
     has_distinct_ports,
     rolls_without_a_gap,
     selects_its_pods,

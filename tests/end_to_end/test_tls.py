@@ -528,6 +528,46 @@ def test_certificates_are_swapped_under_load(tmp_path: Path) -> None:
     assert not failed
 
 
+@pytest.mark.slow
+def test_a_secret_of_kubernetes_is_renewed_without_a_restart(tmp_path: Path) -> None:
+    """Kubelet writes a new folder and swaps the link ..data to it in one step; tls.crt and tls.key
+    are links through ..data, and are themselves never touched."""
+
+    def write(version: str) -> Path:
+        folder = tmp_path / f"..{version}"
+        folder.mkdir()
+        issued = issue(folder, "localhost", "127.0.0.1", file="tls")
+        issued.certfile.rename(folder / "tls.crt")
+        return folder
+
+    def swap(folder: Path) -> None:
+        (tmp_path / "..data_tmp").symlink_to(folder.name)
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+
+    def shown() -> object:
+        with connected(propylon) as sock:
+            certificate = sock.getpeercert()
+        assert certificate is not None
+        return certificate["serialNumber"]
+
+    swap(write("2026_1"))
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    mounted = Issued(tmp_path / "tls.crt", tmp_path / "tls.key")
+    with Propylon("asgi_raw:app", *mounted.flags) as propylon:
+        first = shown()
+        keyless = write("2026_2")
+        (keyless / "tls.key").rename(tmp_path / "away")
+        swap(keyless)
+        propylon.stderr.find(r"tls\.key.*; the certificate in use stays$")
+        assert shown() == first
+        swap(write("2026_3"))
+        wait_for(lambda: shown() != first, "the new certificate")
+        second = shown()
+        swap(write("2026_4"))
+        wait_for(lambda: shown() != second, "the one after it")
+
+
 def test_certificates_that_cannot_be_served(folder: Path, tmp_path: Path) -> None:
     old = issue(tmp_path, "old.test", since=-9, days=-1)
     mixed = Issued(named(folder, "localhost").certfile, named(folder, "b.test").keyfile)
