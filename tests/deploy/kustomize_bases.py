@@ -51,7 +51,7 @@ def generated() -> dict[str, str]:
         for name, text in templates({"shape": shape}).items():
             files[f"{shape}/{name}.yaml"] = text
     for component, (name, values) in COMPONENTS.items():
-        # With the sidecars' ports: a name that a pod does not have matches nothing.
+        # With the sidecars' ports, which the all-in-one shape has not and does not miss.
         text = templates({"shape": "native-sidecar", **values})[name]
         files[f"components/{component}/{name}.yaml"] = text
     return files

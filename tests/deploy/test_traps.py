@@ -164,6 +164,12 @@ BROKEN: dict[str, Change] = {
     "no container has a port web": lambda all: spec(all, "Service")["ports"][0].update(
         targetPort="web"
     ),
+    "Service/demo-propylon: http is the name": lambda all: spec(all, "Service")["ports"][0].update(
+        targetPort="http"
+    ),
+    "NetworkPolicy/demo-propylon: http is the name": lambda all: spec(all, "NetworkPolicy")[
+        "ingress"
+    ][0]["ports"][0].update(port="http"),
     "shows the admin listener": lambda all: spec(all, "Service")["ports"][0].update(
         targetPort=9180
     ),

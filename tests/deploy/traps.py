@@ -321,14 +321,19 @@ def selects_its_pods(release: Release) -> Iterator[str]:
 
 def keeps_the_admin_listener_in(release: Release) -> Iterator[str]:
     """Only scrapers reach the admin listeners: no Service that clients use shows one, no route
-    leads to one, and a NetworkPolicy that lets anybody in lets nobody in there."""
+    leads to one, and a NetworkPolicy that lets anybody in lets nobody in there. Neither calls a
+    port of a native sidecar by its name: Kubernetes before 1.32 finds the names of `containers`
+    alone (kubernetes/kubernetes#127958), and so do network plugins (projectcalico/calico#8881)."""
     named = [item for one in release.running for item in port_names(one).items()]
     admin = {part for item in named if item[0] in ADMIN for part in item}
+    sidecars = {name for one in release.sidecars for name in port_names(one)}
     routed = set(backends(release))
     for service in release.of_kind("Service"):
         ports = {port.get("targetPort", port["port"]) for port in service["spec"]["ports"]}
         for port in ports - {part for item in named for part in item}:
             yield f"{title(service)}: no container has a port {port}"
+        for port in ports & sidecars:
+            yield f"{title(service)}: {port} is the name of a native sidecar's port"
         shown = ports & admin
         if shown and (ports - shown or service["spec"].get("clusterIP") != "None"):
             yield f"{title(service)}: shows the admin listener to clients"
@@ -337,6 +342,8 @@ def keeps_the_admin_listener_in(release: Release) -> Iterator[str]:
     for policy in release.of_kind("NetworkPolicy"):
         for rule in policy["spec"].get("ingress", []):
             ports = {port.get("port") for port in rule.get("ports", [])}
+            for port in ports & sidecars:
+                yield f"{title(policy)}: {port} is the name of a native sidecar's port"
             if not rule.get("from") and (not ports or ports & admin):
                 yield f"{title(policy)}: everybody reaches the admin listener"
 
