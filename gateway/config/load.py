@@ -28,7 +28,7 @@ from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
 from .log_config import read_log_config
 from .memory import memory_limit, memory_of_machine
-from .memory_share import notes_on_memory, share_memory
+from .memory_share import notes_on_memory, share_memory, without_workers
 from .migrate import MigrateError, migrate
 from .option import GATEWAY_SIDE, WORKER_SIDE, Verb
 from .options import Options, table
@@ -96,7 +96,10 @@ def load(
     reading.faults += check(verb, options, found, pools, routes, path)
     own = 1 + options.gateways * (verb in GATEWAY_SIDE)
     limit = memory_limit()
-    pools = share_memory(pools, own, limit or memory_of_machine(), reading.faults)
+    if verb in WORKER_SIDE:
+        pools = share_memory(pools, own, limit or memory_of_machine(), reading.faults)
+    else:
+        pools = without_workers(pools)
     if verb in GATEWAY_SIDE:
         reading.faults += check_tls(options, found, addresses)
     if reading.faults:

@@ -3,9 +3,10 @@
 The kernel kills without asking when the limit is reached, and a worker that is killed loses the
 calls that it runs. One that is replaced in time loses none. So all workers together have to reach
 the limits that we give them before they reach the kernel's: `--workers-max-rss 80%` divides 80 % of
-the container's limit, less what Propylon's own processes need, by the workers that may be there at
-once. These are more than are wanted: a replacement starts while the old one serves, one for each
-pool at a reload. With --preload each pool has one more process that holds the app.
+the container's limit, less what Propylon's own processes need and what other pools were given in
+bytes, by the workers that may be there at once. These are more than are wanted: a replacement
+starts while the old one serves, one for each pool at a reload. With --preload each pool has one
+more process that holds the app.
 
 What the kernel counts is not the sum of the workers' resident memory: pages that forked workers
 share are in each one's, and files that are cached are in nobody's. The first errs on the safe side,
@@ -35,7 +36,9 @@ def share_memory(
     """The pools with `workers_max_rss` in bytes. `own` counts the processes beside the workers;
     `limit` is the container's, or the machine's, in bytes; None if neither is known."""
     pools = list(pools)
-    places = sum(_places(pool) for pool in pools)
+    given = {pool.name: _bytes_given(pool) * _places(pool) for pool in pools}
+    taken = own * OWN + sum(given.values())
+    places = sum(_places(pool) for pool in pools if not given[pool.name])
     shared: list[PoolConfig] = []
     for pool in pools:
         found: int | str = pool.for_workers["workers_max_rss"]
@@ -48,12 +51,19 @@ def share_memory(
             problem = f"found {found!r}, but neither a container's nor a machine's limit is known"
             faults.append(Fault("--workers-max-rss", f"{problem}: say it in bytes, as in 512M"))
         else:
-            size = max(limit * percent // 100 - own * OWN, 0) // places
+            size = max(limit * percent // 100 - taken, 0) // places
             if size < LEAST:
                 faults.append(Fault("--workers-max-rss", _too_little(found, limit, size, places)))
         told: dict[str, Any] = {**pool.for_workers, "workers_max_rss": size}
         shared.append(replace(pool, for_workers=told))
     return shared
+
+
+def without_workers(pools: Iterable[PoolConfig]) -> list[PoolConfig]:
+    """The pools of a gateway that reads the same file as their workers. These are in another
+    container: whether they fit there cannot be seen from here, and bounds nothing."""
+    bound: dict[str, Any] = {"workers_max_rss": 0}
+    return [replace(pool, for_workers={**pool.for_workers, **bound}) for pool in pools]
 
 
 def notes_on_memory(pools: Iterable[PoolConfig], own: int, limit: int | None) -> list[str]:
@@ -78,6 +88,12 @@ def notes_on_memory(pools: Iterable[PoolConfig], own: int, limit: int | None) ->
             "the kernel would kill before any is replaced; auto stays below it"
         ]
     return []
+
+
+def _bytes_given(pool: PoolConfig) -> int:
+    """What each worker of the pool may have, if the operator has said it in bytes; else 0."""
+    found: int | str = pool.for_workers["workers_max_rss"]
+    return found if isinstance(found, int) else 0
 
 
 def _places(pool: PoolConfig) -> int:

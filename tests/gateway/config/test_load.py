@@ -430,3 +430,10 @@ def test_a_token_file_that_everybody_can_read_is_noted() -> None:
     assert loaded({"admin_bind": (":91",), "admin_token_file": "token"}).notes == ()
     (note,) = loaded({"admin_token_file": "token"}).notes
     assert note == "--admin-token-file has no effect: there is no --admin-bind"
+
+
+def test_a_gateway_does_not_divide_its_memory_among_the_workers_of_others() -> None:
+    toml = 'workers_max_rss = "1%"\nrun_dir = "r"\n[[pools]]\nname = "a"\nworkers = 4096\n'
+    Path("propylon.toml").write_text(toml)
+    config = load("gateway", {}, {}).config
+    assert config.pools[0].for_workers["workers_max_rss"] == 0

@@ -8,9 +8,11 @@ from propylon.gateway.config.memory_share import LEAST, OWN, notes_on_memory, sh
 MB = 2**20
 
 
-def pool(workers: int, rss: int | str, *, preload: bool = False) -> PoolConfig:
+def pool(
+    workers: int, rss: int | str, *, preload: bool = False, name: str = "default"
+) -> PoolConfig:
     told = pool_options("workers", workers_max_rss=rss)
-    return PoolConfig(workers=workers, preload=preload, for_workers=told)
+    return PoolConfig(name=name, workers=workers, preload=preload, for_workers=told)
 
 
 def shared(limit: int | None, own: int, *pools: PoolConfig) -> tuple[list[int], list[Fault]]:
@@ -36,11 +38,21 @@ def test_a_worker_s_share(
 
 
 def test_all_together_stay_below_the_limit_while_each_pool_has_a_replacement() -> None:
-    limit, pools = 2000 * MB, (pool(4, "auto"), pool(2, "auto", preload=True))
+    limit, pools = 2000 * MB, (pool(4, "auto"), pool(2, "auto", preload=True, name="b"))
     (one, other), faults = shared(limit, 3, *pools)
     assert not faults
     assert one == other
     assert 3 * OWN + (4 + 1) * one + (2 + 1 + 1) * other <= 0.9 * limit
+
+
+def test_what_a_pool_was_given_in_bytes_is_not_shared_among_the_others() -> None:
+    pools = pool(4, 200 * MB), pool(2, "auto", name="b")
+    (given, shares), faults = shared(2000 * MB, 2, *pools)
+    assert (given, shares) == (200 * MB, (1800 * MB - 2 * OWN - 5 * 200 * MB) // 3)
+    assert not faults
+    assert not notes_on_memory([pool(4, given), pool(2, shares, name="b")], 2, 2000 * MB)
+    _, (fault,) = shared(1000 * MB, 2, *pools)
+    assert "leaves 0 MB for each of 3 processes" in str(fault)
 
 
 def test_a_share_that_no_worker_fits_in() -> None:
