@@ -61,6 +61,7 @@ class Problems:
 
     def heard(self, child: int, problems: Iterable[Problem], now: float) -> None:
         """Takes all problems that a child sees now."""
+        self._forget(now)
         seen = {(_plain(one.kind), _plain(one.subject)): one for one in problems}
         for key, one in seen.items():
             self._see(child, key, one, now)
@@ -102,13 +103,17 @@ class Problems:
 
     def status(self, now: float) -> tuple[ProblemStatus, ...]:
         """The problems of this moment, the oldest first."""
-        for key, entry in list(self._entries.items()):
-            if not entry.seen_by and now - entry.left_at > LINGERS:
-                del self._entries[key]
+        self._forget(now)
         return tuple(
             ProblemStatus(kind=one.kind, what=one.what, remedy=one.remedy, ago=now - one.since)
             for one in self._entries.values()
         )
+
+    def _forget(self, now: float) -> None:
+        """Drops what only children saw that have ended LINGERS ago."""
+        for key, entry in list(self._entries.items()):
+            if not entry.seen_by and now - entry.left_at > LINGERS:
+                del self._entries[key]
 
 
 def _plain(text: str) -> str:

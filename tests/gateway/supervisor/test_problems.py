@@ -57,6 +57,23 @@ def test_the_successor_of_a_child_that_ended_says_nothing_new() -> None:
     assert len(seen.log) == 1
 
 
+def test_one_that_comes_back_long_after_its_child_has_ended_is_a_new_one() -> None:
+    seen = Seen()  # nobody asks for the status meanwhile
+    seen.problems.heard(1, [DENIED], 1.0)
+    seen.problems.ended(1, 2.0)
+    seen.problems.heard(2, [DENIED], 3_600.0)
+    assert len(seen.log) == 2
+    assert [one.ago for one in seen.problems.status(3_601.0)] == [1.0]
+
+
+def test_children_that_have_ended_leave_room_for_others() -> None:
+    seen = Seen()
+    seen.problems.heard(1, [Problem("permissions", f"{number}") for number in range(MOST)], 1.0)
+    seen.problems.ended(1, 2.0)
+    seen.problems.heard(2, [DENIED], 3.0 + LINGERS)
+    assert seen.log[-1] == "came no link: denied; run as one user"
+
+
 def test_what_the_child_logs_itself_is_not_logged_here() -> None:
     seen = Seen()
     seen.problems.heard(1, [Problem("certificate", "a.pem", "expired", "", True)], 1.0)
