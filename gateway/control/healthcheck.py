@@ -31,7 +31,7 @@ class Unhealthy(Exception):
 
 
 class Unreachable(Unhealthy):
-    """Nobody listens at the address."""
+    """Nobody listens at the address, or it does not say where."""
 
 
 def quick(arguments: Sequence[str], environ: Mapping[str, str]) -> int | None:
@@ -166,7 +166,8 @@ def _connect(address: str, timeout: float) -> socket.socket:
         return sock
     host, _, port = address.removeprefix("tcp://").rpartition(":")
     if not (port.isascii() and port.isdecimal() and int(port) < 65_536):
-        raise Unhealthy(f"found {address!r}; expected HOST:PORT or unix:PATH")
+        # A host alone, or a socket that was inherited (fd://3): the instance knows what it became.
+        raise Unreachable(f"found {address!r}; expected HOST:PORT or unix:PATH")
     host = host.removeprefix("[").removesuffix("]")
     host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return socket.create_connection((host, int(port)), timeout)

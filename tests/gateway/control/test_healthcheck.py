@@ -51,6 +51,11 @@ def test_it_is_found_by_its_run_directory_and_by_what_is_typed(
     # The variable of the image is wrong where an option of the instance overrides it.
     found = propylon("healthcheck", PROPYLON_RUN_DIR=str(folder / "run"), PROPYLON_ADMIN_BIND=":9")
     assert (found.code, found.out) == (0, "readyz: ok\n")
+    for no_port in ("127.0.0.1", "fd://3"):
+        found = propylon(
+            "healthcheck", PROPYLON_RUN_DIR=str(folder / "run"), PROPYLON_ADMIN_BIND=no_port
+        )
+        assert (found.code, found.out) == (0, "readyz: ok\n")
     address = f"unix:{folder}/a.sock?mode=600"
     assert propylon("healthcheck", "--live", "--admin-bind", address).out == "livez: ok\n"
 
