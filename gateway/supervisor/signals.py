@@ -48,6 +48,12 @@ async def hear_signals(
     wanted = [*WANTED]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # set by nohup
         wanted.remove(signal.SIGHUP)
+    # What comes between here and the receiver waits until it is there.
+    signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
+    for number in wanted:
+        # The receiver puts this back when it ends, and then every child has ended: a second SIGTERM
+        # must not make a good end look like a bad one in its last milliseconds.
+        signal.signal(number, signal.SIG_IGN)
     with trio.open_signal_receiver(*wanted) as signals:
         async with trio.open_nursery() as nursery:
             # Those that came while newer code took over (`upgrade.exec`) come now.

@@ -641,7 +641,7 @@ class Supervisor:
 
     def stop(self, why: str, *, now: bool = False) -> None:
         """Stops the instance. A stop that is under way is changed by `now` only."""
-        if self._controller.phase != "stopping":
+        if not self._controller.stops:
             logger.info("Stopping on %s", why)
             self._notifier.stopping(f"Stopping on {why}")
             self._stopping.set()

@@ -214,3 +214,20 @@ def test_as_pid_1_it_leaves_no_zombies(tmp_path: Path) -> None:
     finally:
         subprocess.run(command("stop", "--run-dir", str(tmp_path / "r")), check=True, cwd="/")
         assert process.wait(DEADLINE) == 0
+
+
+def test_a_stop_that_is_asked_for_until_it_is_over_ends_well() -> None:
+    """As by an orchestrator that is impatient: the last of its signals meets an interpreter that is
+    going away, and would end it by that signal."""
+    with in_a_group_of_its_own() as process:
+        assert process.stderr is not None
+        output = Output(process.stderr)
+        output.find(r"Serving on (\S+)", process)
+        end = time.monotonic() + DEADLINE
+        while process.poll() is None and time.monotonic() < end:
+            process.terminate()
+            time.sleep(0.001)
+        assert process.returncode == 0
+        said = output.finish()
+        assert said.count("Stopping on SIGTERM") == 1
+        assert said.count("Stopping at once") == 1

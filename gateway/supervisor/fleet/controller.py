@@ -282,12 +282,14 @@ class FleetController:
     def _stop(self, now: float, *, at_once: bool) -> None:
         if self.phase in ("idle", "ended"):
             return
+        waits = self.phase != "stopping" or self._shutdown.stop_now_at is not None
         if self.phase != "stopping":
             self._begin_to_stop()
             if not at_once:
                 self._shutdown.begin(now)
         if at_once:
-            self.fleet.context.say("warning", "Stopping at once")
+            if waits:
+                self.fleet.context.say("warning", "Stopping at once")
             self._shutdown.stop_now(now)
 
     def _begin_to_stop(self) -> None:
