@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from .render import CHART, SHAPES, containers, helm, one, pod_spec, render, yaml
+from .test_traps import VALUES
 
 PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus"
 
@@ -15,10 +16,22 @@ def shape(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_lint_has_nothing_to_say(shape: str) -> None:
-    report = helm.lint(CHART, {"shape": shape}, strict=True)
+@pytest.mark.parametrize("values", VALUES)
+def test_lint_has_nothing_to_say(shape: str, values: str) -> None:
+    report = helm.lint(CHART, {**VALUES[values], "shape": shape}, strict=True)
     assert report["errors"] == []
     assert {message["error"] for message in report["messages"]} <= {"icon is recommended"}
+
+
+@pytest.mark.parametrize(("version", "refused"), [("1.28.9", True), ("1.29.0", False)])
+def test_a_native_sidecar_is_refused_where_there_are_none(
+    version: str, refused: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Linting logs what `fail` says, where rendering for a cluster ends with it."""
+    helm.lint(CHART, {"shape": "classic-sidecar"}, kube_version=version)
+    assert "funcMap fail" not in capfd.readouterr().err
+    helm.lint(CHART, {"shape": "native-sidecar"}, kube_version=version)
+    assert ("set shape to classic-sidecar" in capfd.readouterr().err) is refused
 
 
 def test_the_gateway_is_where_the_shape_says() -> None:

@@ -11,6 +11,26 @@ from .manifests import Manifest, faults, newest_versions
 from .render import SHAPES, render
 from .traps import Release, traps
 
+
+def _another(name: str) -> dict[str, Any]:
+    """A container of the user's own, as restricted as a namespace asks for."""
+    return {
+        "name": name,
+        "image": f"registry.example.com/{name}:1.0",
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "16Mi"},
+            "limits": {"memory": "32Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "media", "mountPath": "/media"}],
+    }
+
+
 EVERYTHING: dict[str, Any] = {
     "autoscaling": {"kind": "hpa", "targetQueueSeconds": 0.5},
     "monitoring": {"kind": "ServiceMonitor", "rules": True},
@@ -20,8 +40,38 @@ EVERYTHING: dict[str, Any] = {
     "tls": {"enabled": True, "secretName": "shop-tls"},
     "admin": {"tokenSecret": {"name": "shop-admin"}},
     "config": "workers = 2\n",
+    "commonLabels": {"team": "web"},
+    "commonAnnotations": {"example.com/owner": "web"},
+    "podLabels": {"tier": "front"},
+    "podAnnotations": {"example.com/scrape": "no"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "rollout": {"maxSurge": "25%", "maxUnavailable": 0, "minReadySeconds": 5},
+    "topologySpread": {
+        "constraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "rack",
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": "demo"}},
+            },
+        ]
+    },
+    "extraVolumes": [{"name": "media", "emptyDir": {"sizeLimit": "1Gi"}}],
+    "extraInitContainers": [_another("migrate")],
+    "extraContainers": [_another("shipper")],
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "web", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "web",
+    "runtimeClassName": "runc",
     "gateway": {"processes": 2, "args": ["--backlog=4096"]},
-    "app": {"env": [{"name": "A", "value": "b"}], "threads": 8, "interface": "wsgi"},
+    "app": {
+        "env": [{"name": "A", "value": "b"}],
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+        "volumeMounts": [{"name": "media", "mountPath": "/media"}],
+        "threads": 8,
+        "interface": "wsgi",
+    },
 }
 OTHERWISE: dict[str, Any] = {
     **EVERYTHING,

@@ -16,6 +16,7 @@ USER = 65532
 """The images' uid and gid."""
 LIVENESS, READINESS, STARTUP = "livenessProbe", "readinessProbe", "startupProbe"
 PROBES = (LIVENESS, READINESS, STARTUP)
+OURS = {"app", "gateway"}
 ADMIN = {"admin", "app-admin"}
 """The names of the ports that admin listeners have."""
 
@@ -24,7 +25,8 @@ class Release:
     """Manifests that are applied together, with what the rules ask for.
 
     There is one Deployment. `gateway` is the container that accepts clients (in the all-in-one it
-    is the app's as well), and `sidecars` are init containers that keep running.
+    is the app's as well), `sidecars` are init containers that keep running, and `ours` the
+    containers that run Propylon. What operators add has no more rules than a namespace's.
     """
 
     def __init__(self, manifests: Iterable[Manifest]) -> None:
@@ -37,6 +39,7 @@ class Release:
         self.sidecars = [one for one in inits if one.get("restartPolicy") == "Always"]
         self.containers: list[dict[str, Any]] = [*inits, *self.pod["containers"]]
         self.running = [*self.sidecars, *self.pod["containers"]]
+        self.ours = [one for one in self.running if one["name"] in OURS]
         (self.gateway,) = [one for one in self.running if "http" in port_names(one)]
 
     def of_kind(self, *kinds: str) -> list[Manifest]:
@@ -174,7 +177,7 @@ def has_its_volumes(release: Release) -> Iterator[str]:
                 yield f"{container['name']}: mounts {mount['name']}, which is no volume"
         if len(set(paths)) < len(paths):
             yield f"{container['name']}: two volumes at one path"
-    for container in release.running:
+    for container in release.ours:
         for path in {"/run/propylon", "/tmp"}.difference(mount_paths(container)):
             yield f"{container['name']}: no volume at {path}"
     for name, volume in volumes.items():
@@ -199,7 +202,7 @@ def ends_in_order(release: Release) -> Iterator[str]:
     sidecar would end the gateway before its app, and kubelet would start it anew."""
     grace = release.pod.get("terminationGracePeriodSeconds", 30)
     timeouts: set[int] = set()
-    for container in release.running:
+    for container in release.ours:
         options = dict(word.partition("=")[::2] for word in container.get("args", []))
         timeout = int(options.get("--timeout-graceful-shutdown", 0))
         timeouts.add(timeout)
@@ -222,7 +225,7 @@ def shares_the_run_directory(release: Release) -> Iterator[str]:
     """All containers see the same volume at /run/propylon: the link's sockets are there."""
     shared = {
         mount["name"]
-        for container in release.running
+        for container in release.ours
         for mount in container.get("volumeMounts", [])
         if mount["mountPath"] == "/run/propylon"
     }
@@ -234,7 +237,7 @@ def probes_what_it_means(release: Release) -> Iterator[str]:
     """Each container has three probes, on a port that it names. Liveness asks nothing about
     workers: a slow app must not have its gateway killed, with all its connections. A native
     sidecar's startup does not either, since workers start only when it is up; readiness does."""
-    for container in release.running:
+    for container in release.ours:
         name = container["name"]
         for probe in PROBES:
             if not probe_path(container, probe):

@@ -4,6 +4,9 @@
 {{- if and (not $values.app.module) (not $values.config) }}
 {{- fail "app.module is empty: name your app, as in main:app, or give a `config` with [[pools]]" }}
 {{- end }}
+{{- if and (eq $values.shape "native-sidecar") (semverCompare "<1.29.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "shape is native-sidecar, and Kubernetes %s would wait for ever for the gateway to end, as for any other init container: set shape to classic-sidecar, or to all-in-one" .Capabilities.KubeVersion.Version) }}
+{{- end }}
 {{- if and $values.tls.enabled (not $values.tls.secretName) }}
 {{- fail "tls.secretName is empty: name the Secret of type kubernetes.io/tls, or set tls.enabled to false" }}
 {{- end }}
