@@ -150,6 +150,8 @@ class PoolSettings:
     """Room `pool`: the queue of one pool, and its workers."""
 
     name: str = "default"
+    balance: Literal["least-loaded", "round-robin"] = "least-loaded"
+    """How a worker is chosen (see `pool.balance`)."""
     queue_size: int = 1_024
     queue_timeout: float = 30.0
     heartbeat_timeout: float = 30.0

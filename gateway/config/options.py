@@ -318,6 +318,14 @@ class Options:
         aliases=("worker-connections", "backpressure"),
         verbs=WORKER_SIDE,
     )
+    balance: Literal["least-loaded", "round-robin"] = option(
+        _POOL.balance,
+        "How a worker is chosen: the one with the fewest calls, or the next in turn.",
+        section="processes",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+        example="round-robin",
+    )
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
     )

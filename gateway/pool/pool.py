@@ -67,7 +67,7 @@ class Pool:
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
-        self._balance: Balance[PoolMember] = Balance()
+        self._balance: Balance[PoolMember] = Balance(settings.balance)
         self.now = 0.0
         """Monotonic seconds of the last sweep: exact enough for reports, but not for deadlines."""
         self.last_failure = ""

@@ -23,6 +23,8 @@ class PoolMember(ABC):
         """When it said DRAIN, in monotonic seconds. It serves on until it is let go."""
         self.handicap = 0
         """The number that is added to `running` when the least loaded is looked for."""
+        self.weight = 1.0
+        """Its share of the calls, beside the weights of the others."""
         self.who: dict[str, object] = {}
         """What its HELLO says of it; empty before."""
         self.answered = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.pool.balance import Balance, handicap_of
+from propylon.gateway.pool.balance import Balance, Rule, handicap_of
 from propylon.gateway.pool.health import Grade
 
 
@@ -17,6 +17,7 @@ class Worker:
     grade: Grade = "punctual"
     leaves: bool = False
     ready: bool = True
+    weight: float = 1.0
 
     @property
     def hung(self) -> bool:
@@ -27,8 +28,8 @@ class Worker:
         return handicap_of(self.grade, leaves=self.leaves)
 
 
-def balance(*workers: Worker) -> Balance[Worker]:
-    made: Balance[Worker] = Balance()
+def balance(*workers: Worker, rule: Rule = "least-loaded") -> Balance[Worker]:
+    made: Balance[Worker] = Balance(rule)
     made.rank(workers)
     return made
 
@@ -74,6 +75,60 @@ def chosen(of: Balance[Worker], times: int) -> str:
 def test_who_is_chosen(workers: list[Worker], expected: str) -> None:
     copies = [Worker(**vars(worker)) for worker in workers]
     assert chosen(balance(*copies), len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([Worker("a"), Worker("b", running=1)], "aba-"),
+        ([Worker("a", slots=9, running=5), Worker("b", slots=9)], "ababababbbbbb-"),
+        ([Worker("a", slots=9, grade="late"), Worker("b")], "bbaaa"),
+        ([Worker("a", slots=9, leaves=True), Worker("b")], "bbaaa"),
+        ([Worker("a", grade="hung"), Worker("b")], "bb-"),
+        ([Worker("a", grade="hung")], "aa-"),
+        ([Worker("a", slots=9, weight=3), Worker("b", slots=9)], "abaaabaa"),
+    ],
+)
+def test_who_is_chosen_by_turns(workers: list[Worker], expected: str) -> None:
+    copies = [Worker(**vars(worker)) for worker in workers]
+    assert chosen(balance(*copies, rule="round-robin"), len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([Worker("a", slots=9, weight=3), Worker("b", slots=9)], "abaaabaa"),
+        ([Worker("a", slots=9, weight=3), Worker("b", slots=9, running=1)], "aaabaa"),
+        ([Worker("a", slots=2, weight=100), Worker("b")], "abab-"),
+        ([Worker("a", slots=9, weight=9, grade="late"), Worker("b")], "bbaaa"),
+        ([Worker("a", weight=9, grade="hung"), Worker("b")], "bb-"),
+        ([Worker("a", slots=9, weight=0.1), Worker("b", slots=20, running=5)], "abbbbbb"),
+    ],
+)
+def test_weights_are_shares_of_the_calls_that_run(workers: list[Worker], expected: str) -> None:
+    copies = [Worker(**vars(worker)) for worker in workers]
+    assert chosen(balance(*copies), len(expected)) == expected
+
+
+@pytest.mark.parametrize("rule", ["least-loaded", "round-robin"])
+def test_weights_are_shares_where_nothing_runs_at_once(rule: Rule) -> None:
+    workers = [Worker("a", weight=5), Worker("b", weight=3), Worker("c", weight=2)]
+    of = balance(*workers, rule=rule)
+    names = "".join(one.name for one in (of.choose() for _ in range(1_000)) if one is not None)
+    assert [names.count(name) for name in "abc"] == [500, 300, 200]
+    assert "aaa" not in names, "the turns are mixed"
+
+
+def test_weights_come_and_go() -> None:
+    a, b = Worker("a"), Worker("b")
+    of = balance(a, b)
+    b.weight = 2.0
+    of.rank([a, b])
+    assert chosen(of, 3) == "abb"
+    a.running = b.running = 0
+    b.weight = 1.0
+    of.rank([a, b])
+    assert chosen(of, 4) in ("abab", "baba")
 
 
 def test_who_was_chosen_longest_ago() -> None:
