@@ -264,6 +264,8 @@ class PoolsOwner:
             pool.fail_waiting()
 
     def leaving_changed(self, pool: str, leaving: bool) -> None:
+        # Clients of other pools are sent elsewhere too: /readyz fails as soon as one pool that has
+        # a route cannot serve, so whoever balances takes the whole gateway out.
         if leaving:
             self._leaving[pool] = monotonic()
         else:

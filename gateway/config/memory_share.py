@@ -80,8 +80,8 @@ def notes_on_memory(pools: Iterable[PoolConfig], own: int, limit: int | None) ->
             f"MB without any app, and the container's limit is {_megabytes(limit)} MB: start fewer "
             "(-w), or give it more"
         ]
-    most = own * OWN + sum(count * size for count, size in sizes)
-    if all(size for _, size in sizes) and most > limit:
+    most = own * OWN + sum(count * (size or LEAST) for count, size in sizes)
+    if any(size for _, size in sizes) and most > limit:
         return [
             f"--workers-max-rss lets {_count(workers)} and {own} processes of Propylon's have "
             f"{_megabytes(most)} MB together, and the container's limit is {_megabytes(limit)} MB: "

@@ -37,3 +37,22 @@ async def test_the_wait_for_workers(
             nursery.start_soon(comes, pool, after)
         await owner.await_workers()
         assert trio.current_time() - began == pytest.approx(waits)
+
+
+def test_clients_count_as_told_when_the_last_pool_has_begun_to_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 10.0
+    monkeypatch.setattr("propylon.gateway.assemble.monotonic", lambda: now)
+    pools: dict[str, Pool] = {}
+    owner = PoolsOwner(lambda _: None, pools)
+    for name in ("api", "site"):
+        pools[name] = Pool(PoolSettings(name=name), 60.0, owner)
+    owner.leaving_changed("api", True)
+    now = 13.0
+    assert owner.left_for() == 0.0
+    owner.leaving_changed("site", True)
+    now = 15.0
+    assert owner.left_for() == 2.0
+    owner.leaving_changed("api", False)
+    assert owner.left_for() == 0.0

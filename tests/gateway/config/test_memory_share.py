@@ -68,5 +68,7 @@ def test_notes_on_what_cannot_fit() -> None:
     assert "the container's limit is 256 MB" in note
     (note,) = notes_on_memory([pool(2, 400 * MB)], 2, 512 * MB)
     assert "have 896 MB together" in note
+    (note,) = notes_on_memory([pool(2, 400 * MB), pool(1, 0, name="b")], 2, 512 * MB)
+    assert "3 workers and 2 processes of Propylon's have 928 MB together" in note
     assert notes_on_memory([pool(2, 200 * MB)], 2, 512 * MB) == []
     assert notes_on_memory([pool(2, 0)], 2, 2 * OWN + 2 * LEAST) == []
