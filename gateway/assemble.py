@@ -3,7 +3,7 @@
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from logging import getLogger
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from ..protocol.supervision.messages import (
     Report,
     StopWaits,
 )
-from ..protocol.supervision.problems import ProblemReporter, problem
+from ..protocol.supervision.problems import ProblemReporter, ProblemSource, problem
 from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
@@ -99,7 +99,7 @@ async def run_gateway(
         at_end=tuple(each.ended for each in (access_log, requests, tracer) if each is not None),
     )
     worker_listeners = {
-        name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"))
+        name: WorkerListener(os.path.join(settings.run_dir, name, f"{settings.door}.sock"), name)
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
@@ -124,8 +124,10 @@ async def run_gateway(
         )
         owner.state = state
         tls: Handshakes | None = None
-        seen: list[Callable[[float], Iterable[Problem]]] = [
-            pool.versions.at for pool in pools.values()
+        seen: list[ProblemSource] = [
+            *(pool.versions.at for pool in pools.values()),
+            *(listener.problems for listener in worker_listeners.values()),
+            state.out_of_files.at,
         ]
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)

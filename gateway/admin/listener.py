@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 import trio
 
+from ...protocol.supervision.problems import Recurring
 from ..exchange.exchange import Exchange
 from ..http1.machine import HttpContext
 from ..http1.request_head import choose_parser
@@ -77,6 +78,8 @@ class AdminListener:
         self._names = frozenset(_own_names(item.address for item in listeners.items))
         self.state: ListenerState = "serving"
         self._changed = trio.Event()
+        self.out_of_files = Recurring("open files", "admin clients")
+        """That no client can be accepted, for want of descriptors."""
 
     async def run(self) -> None:
         """Serves, period after period, until it has ended or is cancelled."""
@@ -121,7 +124,7 @@ class AdminListener:
         """One period."""
         async with trio.open_nursery() as background:
             answers = AdminAnswers(self._instance, background, self._names, self._guard)
-            state = _state(answers.answer)
+            state = _state(answers.answer, self.out_of_files)
             service = Service(state, ())
             admission = Admission(state)
             listeners = [
@@ -170,7 +173,7 @@ def _duplicate(sock: socket.socket) -> socket.socket:
     return duplicate
 
 
-def _state(answer: Callable[[Exchange], None]) -> ServiceState:
+def _state(answer: Callable[[Exchange], None], out_of_files: Recurring) -> ServiceState:
     fields = tuple((name.encode(), value.encode()) for name, value in ADMIN_FIELDS)
     heads = ResponseHeads(b"propylon", time(), more=fields)
     return ServiceState(
@@ -180,6 +183,7 @@ def _state(answer: Callable[[Exchange], None]) -> ServiceState:
         apply_trust=_trust_nobody,
         answer=answer,
         poller=Poller(),
+        out_of_files=out_of_files,
     )
 
 

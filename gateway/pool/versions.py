@@ -10,7 +10,7 @@ from typing import Final
 
 from ...protocol.errors import VersionMismatch
 from ...protocol.supervision.messages import Problem
-from ...protocol.supervision.problems import problem
+from ...protocol.supervision.problems import Recurring
 
 COMES_AGAIN: Final = 5.0
 """Seconds in which a worker that was refused has come again."""
@@ -19,17 +19,12 @@ COMES_AGAIN: Final = 5.0
 class OtherVersions:
     def __init__(self, pool: str) -> None:
         self._pool = pool
-        self._last: tuple[VersionMismatch, float] | None = None
-        """How the last such worker differed, and when it came."""
+        self._problem = Recurring("protocol version", pool, COMES_AGAIN)
 
     def refused(self, mismatch: VersionMismatch, now: float) -> None:
-        self._last = mismatch, now
+        what = mismatch.sentence("this gateway", f"a worker of pool {self._pool}")
+        self._problem.met(f"no link: {what}", now, mismatch.remedy("gateway", "worker"))
 
     def at(self, now: float) -> Iterator[Problem]:
         """Yields the problem, if there is one at this moment."""
-        if self._last is None or now - self._last[1] >= COMES_AGAIN:
-            return
-        mismatch, _ = self._last
-        what = mismatch.sentence("this gateway", f"a worker of pool {self._pool}")
-        remedy = mismatch.remedy("gateway", "worker")
-        yield problem("protocol version", self._pool, f"no link: {what}", remedy)
+        yield from self._problem.at(now)

@@ -7,15 +7,24 @@ The kernel decides who may connect, by the permissions of the socket, which has 
 directory. Credentials of the peer (SO_PEERCRED) would say less. They show the primary group of a
 process only, while two containers share a volume by a supplementary group (Kubernetes' fsGroup);
 and for a process in another user namespace they show no user at all.
+
+A name in a directory is not ours for ever. A cleaner of temporary files removes it, or a gateway
+that was told to use the same directory takes it over. So the name is looked at every second, and
+made anew when it is gone; what hinders that is a problem (`protocol.supervision.problems`).
 """
 
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from logging import getLogger
+from time import monotonic
 from typing import Final
 
 import trio
 
+from ...protocol.supervision.messages import Problem
+from ...protocol.supervision.problems import REMEDIES, Recurring, problem
 from ..directories import Policy, Untrusted, bind_socket, open_directory, remove_socket
 from ..transport.poller import Poller
 from .link_member import Member
@@ -28,6 +37,17 @@ LOOK_EVERY: Final = 1.0
 FOLDER_MODE: Final = 0o750
 MODE: Final = 0o660
 """The socket's mode: its owner and the directory's group may connect."""
+TRIED_EVERY: Final = 0.1
+"""Seconds between two attempts to accept a worker for which there is no descriptor."""
+_ROOM: Final = "free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
+_OTHER_REMEDIES: Final = {
+    errno.EROFS: "mount the volume without readOnly",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EMFILE: REMEDIES["open files"],
+    errno.ENFILE: REMEDIES["open files"],
+}
+"""Errors for which other permissions do not help."""
 
 
 def bind(path: str) -> socket.socket:
@@ -44,12 +64,15 @@ def bind(path: str) -> socket.socket:
 class WorkerListener:
     """The listening socket of one pool, with its name in the pool's directory."""
 
-    def __init__(self, path: str) -> None:
-        """Makes the socket. Raises OSError."""
+    def __init__(self, path: str, pool: str) -> None:
+        """Makes the socket of the pool. Raises OSError."""
         self.path = path
+        self._pool = pool
         self._sock = bind(path)
-        self._fault = ""
-        """Why the socket could not be made anew, as it was logged last."""
+        self._name = _identity(path)
+        self._unmade: Problem | None = None
+        """Why no worker can find the socket at this moment."""
+        self._no_file = Recurring("open files", f"workers of pool {pool}")
 
     async def welcome(self, pool: Pool, gateway: int, poller: Poller) -> None:
         """Accepts workers for ever. A fault of one worker ends its own link only."""
@@ -58,34 +81,71 @@ class WorkerListener:
                 await trio.lowlevel.wait_readable(self._sock)
             if quiet.cancelled_caught:
                 if not pool.winding_down:
-                    self._look(pool.settings.name)
+                    self.look()
                 continue
             try:
                 sock, _ = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue  # the worker has gone
             except OSError as error:
-                log.error("pool %s cannot take a worker in: %s", pool.settings.name, error)
-                await trio.sleep(0.1)
+                what = f"pool {self._pool} cannot take a worker in: {error.strerror}"
+                self._no_file.met(what, monotonic())
+                await trio.sleep(TRIED_EVERY)
                 continue
             sock.setblocking(False)
             Member(pool, sock, gateway, poller)
 
-    def _look(self, pool: str) -> None:
-        """Makes the socket anew if its name is gone: a cleaner of temporary files may have removed
-        it, and without the name no worker can connect again."""
-        if os.path.lexists(self.path):
+    def problems(self, now: float) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        yield from self._no_file.at(now)
+        if self._unmade is not None:
+            yield self._unmade
+
+    def look(self) -> None:
+        """Makes the socket anew if its name is gone, since without it no worker can connect."""
+        there = _identity(self.path)
+        if there is not None:
+            self._unmade = None if there == self._name else _taken(self._pool, self.path)
             return
         try:
             os.close(open_directory(os.path.dirname(self.path), Policy(shared=True), FOLDER_MODE))
             sock = bind(self.path)
         except (OSError, Untrusted) as error:
-            if self._fault != str(error):
-                self._fault = str(error)
-                log.error("pool %s: %s is gone, and not made anew: %s", pool, self.path, error)
+            self._unmade = _not_made(self._pool, self.path, error)
             return
         self._sock.close()
-        self._sock, self._fault = sock, ""
-        log.warning("pool %s: %s was removed by somebody, and is made anew", pool, self.path)
+        self._sock, self._name, self._unmade = sock, _identity(self.path), None
+        log.warning("pool %s: %s was removed by somebody, and is made anew", self._pool, self.path)
 
     def close(self) -> None:
         self._sock.close()
-        remove_socket(self.path)
+        if _identity(self.path) == self._name:
+            remove_socket(self.path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file has this name; None if there is none, or if that cannot be seen."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _taken(pool: str, path: str) -> Problem:
+    return problem(
+        "pool socket",
+        path,
+        f"pool {pool}: {path} is another process's now",
+        "end the other gateway, or give it another --run-dir (PROPYLON_RUN_DIR); then the socket "
+        "is made anew",
+    )
+
+
+def _not_made(pool: str, path: str, error: OSError | Untrusted) -> Problem:
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    remedy = ""
+    if isinstance(error, OSError):
+        remedy = _OTHER_REMEDIES.get(error.errno or 0, "")
+    what = f"pool {pool}: {path} is gone, and not made anew: {why}"
+    return problem("pool socket", path, what, remedy)

@@ -111,7 +111,8 @@ class Service:
                     return
                 if error.errno in OUT_OF_FILES:
                     # It must neither spin nor end: connections that end will give files back.
-                    log.error("%s: accepting pauses for 1 s: %s", listener.address, error)
+                    what = f"{listener.address}: accepting pauses for 1 s: {error.strerror}"
+                    self._state.out_of_files.met(what, monotonic())
                     await trio.sleep(1.0)
                 continue  # the client was gone before it was accepted
             client_sock.setblocking(False)

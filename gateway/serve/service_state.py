@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import ClassVar, Protocol
 
+from ...protocol.supervision.problems import Recurring
 from ..exchange.exchange import NOBODY, Exchange, Observers
 from ..http.request_ids import RequestIds
 from ..http1.machine import HttpContext
@@ -50,6 +51,8 @@ class ServiceState:
     """Origins with pages that may open WebSockets, in lower case; if empty, all may."""
     client_faults: ClientFaults = field(default_factory=ClientFaults)
     counts: ServiceCounts = field(default_factory=ServiceCounts)
+    out_of_files: Recurring = field(default_factory=lambda: Recurring("open files", "clients"))
+    """That no client can be accepted, for want of descriptors."""
     draining: bool = False
     returns_ids: bool = field(init=False)
     """Whether responses have the request's id."""

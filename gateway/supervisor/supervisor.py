@@ -75,6 +75,7 @@ from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .instance_metrics import InstanceMetrics
 from .log_reopening import LogReopening, Process
 from .operations import Operations
+from .own_problems import OwnProblems
 from .problems import Problems
 from .process.child import ChannelledProcess, children
 from .process.launcher import Launcher
@@ -156,6 +157,7 @@ class Supervisor:
             lambda sentence: logger.error("%s", sentence),
             lambda sentence: logger.info("%s", sentence),
         )
+        self._own_problems = OwnProblems(self._problems, trio.current_time)
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
@@ -197,6 +199,7 @@ class Supervisor:
                 nursery.start_soon(watch, config.reload, self._operations.file_changed)
             await nursery.start(reap_strangers, children, self._knows_all_children)
             nursery.start_soon(self._oom_kills.run, trio.current_time)
+            nursery.start_soon(self._own_problems.run)
             nursery.start_soon(self._say_what_is_missing)
             nursery.start_soon(self._say_what_a_stop_waits_for)
             if self._notifier.watchdog_every is not None:
@@ -229,6 +232,7 @@ class Supervisor:
             has_started=self._handover is not None,
         )
         self._admin = AdminListener(self._plan.admin, view)
+        self._own_problems.add(self._admin.out_of_files.at)
         return self._admin
 
     def _open_app_metrics(self) -> "AppMetrics":

@@ -13,7 +13,7 @@ made good by the next one, and an upgrade of the supervisor hands nothing over.
 table, and a test holds both together.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from .messages import Problem, ProblemsSeen
@@ -41,8 +41,20 @@ REMEDIES: Final[Mapping[str, str]] = {
         "every second"
     ),
     "protocol version": "update the older image; neighbouring releases work together",
+    "pool socket": (
+        "make its directory writable for the gateway's user again; it is tried once a second, and "
+        "without the socket no worker can connect"
+    ),
+    "open files": (
+        "raise the limit on open files (systemd: LimitNOFILE=; containers: --ulimit nofile=; "
+        "elsewhere: ulimit -n) and start again; files that are closed meanwhile are used again"
+    ),
 }
 """Kind -> what to do about it, as the end of a sentence."""
+
+
+ProblemSource = Callable[[float], Iterable[Problem]]
+"""Given the time, in monotonic seconds, returns the problems of this moment."""
 
 
 def problem(
@@ -52,17 +64,46 @@ def problem(
     return Problem(kind, subject, what, remedy or REMEDIES[kind], logged)
 
 
+class Recurring:
+    """A problem that is met whenever something is tried, until it is not met any more.
+
+    Between two attempts nobody knows whether it still is there. So it is over when it was not met
+    for `lasts` seconds. Until then it says what it said first, so that causes that take turns make
+    no new line each time.
+    """
+
+    __slots__ = ("_kind", "_last", "_lasts", "_remedy", "_subject", "_what")
+
+    def __init__(self, kind: str, subject: str, lasts: float = 5.0) -> None:
+        self._kind = kind
+        self._subject = subject
+        self._lasts = lasts
+        self._last: float | None = None
+        """When it was met last."""
+        self._what = self._remedy = ""
+
+    def met(self, what: str, now: float, remedy: str = "") -> None:
+        if self._over(now):
+            self._what, self._remedy = what, remedy
+        self._last = now
+
+    def at(self, now: float) -> Iterator[Problem]:
+        """Yields the problem, if there is one at this moment."""
+        if not self._over(now):
+            yield problem(self._kind, self._subject, self._what, self._remedy)
+
+    def _over(self, now: float) -> bool:
+        return self._last is None or now - self._last >= self._lasts
+
+
 class ProblemReporter:
     """Reports the problems that a child sees, for as long as there are any."""
 
     __slots__ = ("_next", "_report", "_said", "_sources")
 
     def __init__(
-        self,
-        report: Callable[[ProblemsSeen], None],
-        sources: Iterable[Callable[[float], Iterable[Problem]]],
+        self, report: Callable[[ProblemsSeen], None], sources: Iterable[ProblemSource]
     ) -> None:
-        """Each of the `sources` is asked with the time, in monotonic seconds."""
         self._report = report
         self._sources = tuple(sources)
         self._said = False
