@@ -309,6 +309,7 @@ class Exchange:
         "request",
         "request_id",
         "response_headers",
+        "retry_after",
         "root_path",
         "route",
         "scheme",
@@ -381,6 +382,8 @@ class Exchange:
         self.reason = ""
         """Why the gateway has answered instead of the app, or why the response was cut; "" if the
         app has answered."""
+        self.retry_after = 1
+        """Seconds after which the client may ask again, if the answer is our own 503."""
         self.opened = opened
         self.queued = self.started = self.first_byte = self.ended = 0.0
         if observers.at_start:
@@ -452,6 +455,11 @@ class Exchange:
     def give_reason(self, reason: str) -> None:
         """Notes why the gateway answers instead of the app; the first reason stays."""
         self.reason = self.reason or reason
+
+    def give_retry_after(self, seconds: int) -> None:
+        """Notes when the client may ask again (RFC 9110 section 10.2.3), before it is failed with
+        503."""
+        self.retry_after = seconds
 
     # -- between -----------------------------------------------------------------------------
 

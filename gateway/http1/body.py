@@ -42,6 +42,11 @@ class LengthBody:
     def complete(self) -> bool:
         return self._left == 0
 
+    @property
+    def left(self) -> int:
+        """Bytes of the body that are still to come, or were not asked for."""
+        return self._left
+
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
         """Returns the bytes of the body, and the bytes behind it."""
         left = self._left

@@ -96,6 +96,12 @@ class HttpMachine:
         """Whether the current request's body was received to its end."""
         return self._framing is None or self._framing.complete
 
+    def body_left_is_at_most(self, most: int) -> bool:
+        """Whether what is left of the current request's body is known to be no more bytes than
+        that. Of a chunked body it is not known."""
+        framing = self._framing
+        return framing is None or (isinstance(framing, LengthBody) and framing.left <= most)
+
     def receive(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
 

@@ -143,6 +143,8 @@ class Pool:
         exchange = call.detach()
         if exchange is not None:
             exchange.give_end(end_code)
+            if status == 503:
+                exchange.give_retry_after(self._queue.retry_after(self.now))
             exchange.sink.fail(exchange, status, sentence, option)
 
     # -- members -----------------------------------------------------------------------------

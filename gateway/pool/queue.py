@@ -16,7 +16,11 @@ refused for it.
 """
 
 from collections import deque
-from typing import Generic, Protocol, TypeVar
+from math import ceil
+from typing import Final, Generic, Protocol, TypeVar
+
+LONGEST_RETRY_AFTER: Final = 30
+"""Seconds that a refused client is asked to stay away at most."""
 
 
 class Waiter(Protocol):
@@ -77,6 +81,13 @@ class PoolQueue(Generic[W]):
             return None
         self.line.popleft()
         return waiter
+
+    def retry_after(self, now: float) -> int:
+        """Seconds after which a client that is refused now should ask again (RFC 9110 section
+        10.2.3): about as long as the oldest call has waited. A burst that began a moment ago may be
+        over in a moment. What has lasted for half a minute is likely to go on, and clients that ask
+        again each second would be a part of it."""
+        return min(max(1, ceil(self.oldest(now))), LONGEST_RETRY_AFTER)
 
     # -- what it looks like ------------------------------------------------------------------
 

@@ -291,7 +291,7 @@ class ExchangeSink:
         if status in UNAVAILABLE:
             self._service.client_faults.failed(exchange, status)
         if exchange.status == 0:
-            again = 1 if status == 503 else None
+            again = exchange.retry_after if status == 503 else None
             shown = option if self._service.settings.limits_are_options else ""
             fields, body = error_page(status, sentence, again, shown, exchange.request_id)
             return self.respond(exchange, status, fields + extra, body)

@@ -4,24 +4,34 @@ A connection has no task. All that happens to it is a call (the poller brings by
 response, the sweeper a deadline), and none of them waits. It is the `ExchangeStream` of its one
 current exchange; its sink does what does not depend on the HTTP version (see `exchange_sink`).
 
-States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`, and
-those of its end (see `lingering_close`).
+States: `idle` between exchanges (and before the first), `head` while one comes in, `exchange`,
+`discarding` behind it, and those of its end (see `lingering_close`).
 
     idle            -> head       something of a head has come, and not all
     idle, head      -> exchange   a head is whole
     idle, head      -> flushing   what has come is refused, and the answer to that is the last
     exchange        -> idle       its response is whole, and another request may follow
+    exchange        -> discarding the same, but the request's body has not come to its end
+    discarding      -> idle       it has
     exchange        -> flushing   its response is the last one, or was cut short
     exchange        -> closed     it has become a WebSocket
     any             -> closed     nobody is there any more
     idle            -> lingering  no request has come in time
+
+A response may be whole before its request is: a full queue refuses an upload with its first bytes.
+The rest has to be read, or the connection has to close, since nobody could tell the rest from the
+next request (RFC 9112 section 9.3). To close is dear, and at the worst time: a refused client would
+connect anew, with a new handshake. So a rest that is known to be short is read and dropped
+(`MOST_DISCARDED`). The connection closes behind a long rest, a chunked one, and the body of a
+client that waits for `100 Continue`: it may send the body now or leave it out (RFC 9110 section
+10.1.1), and we could not tell which.
 
 Two clocks run, for the two ways in which a client can be late: `_deadline` for what it has to send
 in this state, and its transport's `send_by` for what it has to take.
 """
 
 from logging import getLogger
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ...protocol.messages import Pairs
 from ..exchange import end_codes
@@ -47,6 +57,10 @@ from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
+
+MOST_DISCARDED: Final = 65_536
+"""Bytes of a request's body that are read and dropped behind the response, so that the connection
+can be kept. It is what one read may bring; a longer rest costs more than a new connection."""
 
 
 class Http1Connection(ClosingConnection):
@@ -109,9 +123,13 @@ class Http1Connection(ClosingConnection):
         self._advancing = True
         sink = self._sink
         try:
-            while self._state in ("idle", "head", "exchange"):
+            while self._state in ("idle", "head", "exchange", "discarding"):
                 exchange = sink.exchange
-                if exchange is not None:
+                if self._state == "discarding":
+                    if self._machine.next_body()[1]:
+                        break
+                    self._begin_idle(self._service.clock())
+                elif exchange is not None:
                     if exchange.more_body:
                         self._push_body(exchange)
                     elif self._machine.buffered >= MOST_BUFFERED:
@@ -174,7 +192,10 @@ class Http1Connection(ClosingConnection):
         machine = self._machine
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
-        close = self._service.says_close or not machine.body_complete
+        close = self._service.says_close or not (
+            machine.body_complete
+            or (machine.body_left_is_at_most(MOST_DISCARDED) and not self._sink.upload.held)
+        )
         data = machine.respond(status, fields, body, close=close)
         if machine.fault:
             exchange.give_end(end_codes.APP_WRONG_LENGTH)
@@ -221,14 +242,24 @@ class Http1Connection(ClosingConnection):
         if not machine.keep_alive:
             self._close_when_sent()
             return
+        self._sink.credit.forget()
+        if machine.body_complete:
+            self._begin_idle(now)
+            return
+        self._state = "discarding"
+        self._deadline = now + self._service.settings.body_timeout
+        self._transport.pause(False)
+        self._advance()
+
+    def _begin_idle(self, now: float) -> None:
+        """Nothing is left of the request, and nothing to be rendered of its response."""
         self._state = "idle"
         self._deadline = 0.0
-        self._sink.credit.forget()
         if not self._transport.kept:
             self._await_request(now)
             return
         self._transport.pause(False)
-        if machine.buffered:
+        if self._machine.buffered:
             self._advance()
 
     def _await_request(self, now: float) -> None:
@@ -301,10 +332,14 @@ class Http1Connection(ClosingConnection):
                 self._refuse(HEAD_LATE)
             elif self._state == "idle":
                 self._close_idle()
-            elif self._state != "exchange":
+            elif self._state not in ("exchange", "discarding"):
                 self._close()
-            elif not self._transport.kept:  # else it is busy taking what it is sent
+            elif self._transport.kept:
+                pass  # it is busy taking what it is sent
+            elif self._state == "exchange":
                 self._refuse(BODY_LATE)
+            else:
+                self._close_when_sent()
 
     def cut(self) -> None:
         self._client_gone(WAS_CUT)

@@ -27,7 +27,7 @@ IDLE_LINGER: Final = 0.25
 """Seconds that an idle connection's client has to notice that our side is shut. No response can be
 lost here, so it is shorter than LINGER: a stop waits for it."""
 
-State = Literal["idle", "head", "exchange", "flushing", "lingering", "closed"]
+State = Literal["idle", "head", "exchange", "discarding", "flushing", "lingering", "closed"]
 LastAct = Literal["close", "linger", "reset"]
 
 

@@ -92,6 +92,16 @@ def test_a_full_queue_is_503_at_once() -> None:
     assert refused.failed[0] == 503
 
 
+def test_who_is_refused_is_told_when_to_come_again() -> None:
+    p = pool(queue_size=1)
+    LinkedMember(p)
+    submit(p)
+    submit(p)
+    p.sweep(6.5)
+    assert submit(p)[0].retry_after == 7
+    assert submit(pool(queue_size=0))[0].retry_after == 1
+
+
 def test_who_left_the_queue_makes_room() -> None:
     p = pool(queue_size=1)
     member = LinkedMember(p)

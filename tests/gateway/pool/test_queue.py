@@ -146,3 +146,13 @@ def test_against_a_model(steps: list[str | int | float]) -> None:
             now += float(step)
         assert of.waiting() == len(model)
         assert of.oldest(now) == (now - model[0][0] if model else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "now", "seconds"),
+    [("", 9.0, 1), ("a", 0.0, 1), ("a", 1.0, 1), ("a", 1.1, 2), ("a", 29.5, 30), ("a", 99.0, 30)],
+)
+def test_a_refused_client_stays_away_for_as_long_as_it_has_lasted(
+    names: str, now: float, seconds: int
+) -> None:
+    assert filled(names).retry_after(now) == seconds

@@ -1,0 +1,128 @@
+"""The queue of a pool that is overloaded: who is refused keeps the connection; who
+leaves is noticed at once."""
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .server import DEADLINE, Propylon, wait_for
+
+APP = """
+import os, time
+
+def app(environ, start_response):
+    with open("asked", "a") as file:
+        file.write(environ["PATH_INFO"] + "\\n")
+    while environ["PATH_INFO"].startswith("/hold") and not os.path.exists("free"):
+        time.sleep(0.01)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+GET = b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1234"
+MORE_THAN_IS_READ = 110_000
+"""Bytes of a body, of which the gateway reads a part while it waits, and the kernel holds the rest.
+Of a client with more than its window on the way nobody could know that it has left: its end is
+behind bytes that are not read."""
+SURE = 12
+"""Clients in a row that are refused, when every gateway process is full."""
+
+
+class Client:
+    """One connection, and what it hears."""
+
+    def __init__(self, propylon: Propylon, stack: ExitStack) -> None:
+        self.sock = stack.enter_context(closing(socket.create_connection(propylon.address)))
+        self.sock.settimeout(DEADLINE)
+        self._file = self.sock.makefile("rb")
+
+    def ask(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def hear(self) -> tuple[int, dict[bytes, bytes]]:
+        """The status and the fields of the next response, whose body is dropped."""
+        status = int(self._file.readline().split()[1])
+        fields: dict[bytes, bytes] = {}
+        while line := self._file.readline().strip():
+            name, _, value = line.partition(b":")
+            fields[name.lower()] = value.strip()
+        self._file.read(int(fields[b"content-length"]))
+        return status, fields
+
+    def leave(self) -> None:
+        self._file.close()
+        self.sock.close()
+
+    def is_answered(self, within: float) -> bool:
+        return bool(select.select([self.sock], [], [], within)[0])
+
+
+@contextmanager
+def overloaded(folder: Path, *flags: str) -> Iterator[tuple[Propylon, ExitStack, list[Client]]]:
+    """An instance with one thread and room for one request in the queue of each gateway process;
+    and the connections of clients that it has refused when both were taken."""
+    (folder / "main.py").write_text(APP)
+    options = ("main:app", "--threads=1", "--queue-size=1", *flags)
+    with Propylon(*options, cwd=folder) as propylon, ExitStack() as stack:
+        refused: list[Client] = []
+        while len(refused) < SURE:
+            client = Client(propylon, stack)
+            client.ask(GET % b"/hold")
+            if client.is_answered(0.1):  # else it has the thread, or waits
+                assert client.hear()[0] == 503
+                refused.append(client)
+            else:
+                refused.clear()
+        yield propylon, stack, refused
+        (folder / "free").touch()
+
+
+GATEWAYS = [(), pytest.param(("--gateways=2",), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("flags", GATEWAYS)
+def test_who_is_refused_keeps_the_connection(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with overloaded(tmp_path, *flags) as (_, _, refused):
+        for client in refused:
+            client.ask(POST)
+            status, fields = client.hear()
+            assert status == 503
+            assert b"connection" not in fields
+            assert int(fields[b"retry-after"]) >= 1
+            client.ask(b"56789" + GET % b"/")
+            assert client.hear()[0] == 503
+        (tmp_path / "free").touch()
+        for client in refused:
+            wait_for(lambda one=client: answers(one) == 200, "room in the queue")
+    assert "/hold" in (tmp_path / "asked").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [(), ("--gateways=2",)])
+def test_who_leaves_the_queue_is_noticed_at_once(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """Also with more of a body on the way than is read meanwhile. No thread works for it."""
+    flags = (*flags, "--queue-size=8", "--access-logfile", "-")
+    with overloaded(tmp_path, *flags) as (propylon, stack, refused):
+        (tmp_path / "free").touch()
+        wait_for(lambda: answers(refused[0]) == 200, "an empty queue")
+        (tmp_path / "free").unlink()
+        first = Client(propylon, stack)
+        first.ask(GET % b"/hold/first")
+        wait_for(lambda: "/hold/first" in (tmp_path / "asked").read_text(), "a busy thread")
+        gone = Client(propylon, stack)
+        gone.ask(b"POST /gone HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\n")
+        gone.ask(bytes(MORE_THAN_IS_READ))
+        gone.leave()
+        propylon.stdout.find(r'"POST /gone HTTP/1.1" 499')
+        (tmp_path / "free").touch()
+        assert first.hear()[0] == 200
+    assert "/gone" not in (tmp_path / "asked").read_text()
+
+
+def answers(client: Client) -> int:
+    client.ask(GET % b"/")
+    return client.hear()[0]
