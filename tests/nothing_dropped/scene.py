@@ -29,6 +29,8 @@ class Scene:
     """Whether the server is stopped, or about to be."""
     cuts: list[float] = field(default_factory=list)
     """When a process was killed that holds clients' connections."""
+    pace: float = 1.0
+    """What slow exchanges take, as a part of their usual seconds."""
 
     def heard(self, response: Response) -> None:
         """Notes who answered."""

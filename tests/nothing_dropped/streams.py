@@ -73,7 +73,7 @@ class Uploads(Stream):
         for number in range(UPLOAD_PIECES):
             piece = f"{self.name}-{self.count}-{number} ".encode().ljust(UPLOAD_PIECE, b".")
             digest.update(piece)
-            await asyncio.sleep(UPLOAD_SECONDS / UPLOAD_PIECES)
+            await asyncio.sleep(UPLOAD_SECONDS * self.scene.pace / UPLOAD_PIECES)
             if self.scene.ending.is_set() and number < UPLOAD_PIECES // 2:
                 return False
             if connection.peek() is not None:
@@ -107,12 +107,13 @@ class Downloads(Stream):
         if response.status != 200:
             raise connection.failed(response.what)
         started, count, digest = time.monotonic(), 0, hashlib.sha256()
+        seconds = DOWNLOAD_SECONDS * self.scene.pace
         async for piece in connection.body():
             digest.update(piece)
             count += len(piece)
             if self.scene.ending.is_set() and count < BLOCK * BLOCKS // 2:
                 return False
-            early = started + count / (BLOCK * BLOCKS) * DOWNLOAD_SECONDS - time.monotonic()
+            early = started + count / (BLOCK * BLOCKS) * seconds - time.monotonic()
             if early > 0.02:
                 await asyncio.sleep(early)
         if digest.hexdigest() != download_digest():
@@ -131,7 +132,7 @@ class Events(Stream):
 
     async def exchange(self, connection: Connection) -> bool:
         endless = (self.count + self.number) % 2
-        wanted = 0 if endless else EVENTS
+        wanted = 0 if endless else int(EVENTS * self.scene.pace)
         await connection.ask(f"GET /events?n={wanted} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         response = await connection.head()
         self.scene.heard(response)

@@ -6,6 +6,7 @@ request was written, pipelined requests behind an announced last answer, and a W
 closed with 1012.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -42,6 +43,8 @@ class Allowed:
     """Only if its request was sent the graceful timeout ago, or longer."""
     by_cut: bool = False
     """Only on connections that were there when a process that holds connections was killed."""
+    under_way: bool = False
+    """Only what had been sent when a process was killed."""
     why: str
 
     def covers(self, client: str, failure: Failed, graceful: float, cuts: Sequence[float]) -> bool:
@@ -50,6 +53,10 @@ class Allowed:
         if not any(fnmatch(client, pattern) for pattern in self.clients):
             return False
         if self.at_deadline and failure.age < graceful - 0.5:
+            return False
+        # A WebSocket has no request to be sent: it is under way since it was asked for.
+        begun = time.monotonic() - failure.age if failure.age else failure.born
+        if self.under_way and not any(begun - DEATH <= cut for cut in cuts):
             return False
         return not self.by_cut or any(failure.born - DEATH <= cut for cut in cuts)
 

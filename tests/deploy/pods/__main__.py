@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from ...compare.command_line import chosen
-from . import images as building
+from ..images import load_images
 from . import machine
-from .replacements import KINDS, Counts, replace
+from .replacements import KINDS, Counts, play
 
 
 def row(counts: Counts) -> str:
@@ -38,14 +38,14 @@ def main() -> int:
         parser.error(why)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="pods-") as path:
-        images = building.build(Path(path))
+        images = load_images()
         podman = machine.Podman(Path(path), images.pause)
         try:
             print(HEAD, flush=True)
             for number, kind in enumerate(kinds):
                 folder = Path(path) / str(number)
                 folder.mkdir()
-                counts = asyncio.run(replace(kind, podman, images, folder))
+                counts = asyncio.run(play(kind, podman, images, folder))
                 print(row(counts), flush=True)
                 failed += counts.tally.total
                 if counts.failures:
@@ -55,7 +55,6 @@ def main() -> int:
                     print(counts.logs)
         finally:
             podman.remove_all()
-            images.remove()
     return int(failed > 0)
 
 

@@ -1,4 +1,4 @@
-"""podman and buildah: whether they are here, and how they are run on a machine without networks.
+"""podman: whether it is here, and how it is run on a machine without networks.
 
 A configuration of our own (CONTAINERS_CONF) gives every container the host's network, because a
 machine that is itself a container may have no other. The pod's pause process is an image of ours:
@@ -11,32 +11,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
-PREFIX = "propylon-pods"
-"""Every pod, container, volume and image of these tests begins with it."""
-BASE = os.environ.get("PROPYLON_TEST_BASE_IMAGE", "localhost/propylon-test-base:bookworm")
-INSTALL = {
-    "podman": "apt-get install podman runc",
-    "buildah": "apt-get install buildah",
-    "runc": "apt-get install runc",
-    "haproxy": "apt-get install haproxy",
-}
-MAKE_BASE = (
-    "mmdebstrap --variant=minbase --include=python3,python3-venv bookworm base.tar && "
-    f"podman import base.tar {BASE.removeprefix('localhost/')}"
-)
+from .. import images
+
+FAMILY = "propylon-pods-"
+PREFIX = f"{FAMILY}{os.getpid()}"
+"""Every pod, container and volume of this process begins with it: several may run these tests."""
 PATIENCE = 120
 """Seconds that one command of podman may take."""
 
 
 def missing() -> str:
     """What these tests need and do not find, and the command that brings it; "" if all is here."""
-    if os.geteuid() != 0:
-        return "pods are run by root"
-    for name, command in INSTALL.items():
-        if shutil.which(name) is None and shutil.which(name, path="/usr/sbin:/sbin") is None:
-            return f"needs {name}: {command}"
-    if run("podman", "image", "exists", BASE, check=False).returncode:
-        return f"needs the image {BASE}: {MAKE_BASE}"
+    if why := images.missing():
+        return why
+    if not (shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/sbin")):
+        return "needs haproxy: apt-get install haproxy"
     return ""
 
 
@@ -85,10 +74,22 @@ infra_image = "{pause}"
         return (out + (err if words[0] == "logs" else b"")).decode(errors="replace").strip()
 
     def remove_all(self) -> None:
-        """Our pods and their volumes, whatever state they are in."""
-        pods = run("podman", "pod", "ls", "-q", "--filter", f"name={PREFIX}", check=False)
-        for pod in pods.stdout.split():
+        """Our pods and their volumes, whatever state they are in, and those of processes that were
+        killed before they could."""
+        for pod in _names("pod", "{{.Name}}"):
+            containers = run("podman", "ps", "-aq", "--filter", f"pod={pod}", check=False)
+            run("podman", "stop", "-t", "0", *containers.stdout.split(), check=False)
             run("podman", "pod", "rm", "-f", "-t", "0", pod, check=False)
-        volumes = run("podman", "volume", "ls", "-q", "--filter", f"name={PREFIX}", check=False)
-        for volume in volumes.stdout.split():
+        for volume in _names("volume", "{{.Name}}"):
             run("podman", "volume", "rm", "-f", volume, check=False)
+
+
+def _names(kind: str, name: str) -> list[str]:
+    """Of the pods or volumes of this process, and of processes that have ended."""
+    listed = run("podman", kind, "ls", "--filter", f"name={FAMILY}", "--format", name, check=False)
+    return [each for each in listed.stdout.split() if each.startswith(FAMILY) and _ours(each)]
+
+
+def _ours(name: str) -> bool:
+    pid = name.removeprefix(FAMILY).partition("-")[0]
+    return pid == str(os.getpid()) or not os.path.exists(f"/proc/{pid}")

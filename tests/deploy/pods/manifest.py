@@ -10,14 +10,15 @@ is left is what podman 4.3 does otherwise than a kubelet, and each of it is a li
 - an init container with `restartPolicy: Always` would be waited for: it becomes a container;
 - podman does not know that a pod is being ended, and would start a sidecar anew that has ended
   well: `restartPolicy: OnFailure`;
-- probes, preStop hooks and the grace period are a kubelet's: the tests ask, call and wait.
+- probes, preStop hooks and the grace period are a kubelet's: the tests ask, call and wait
+  (`end_of` says what the manifest has of them).
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from .images import Images
+from ..images import LoadImages
 
 Object = dict[str, Any]
 STATE = "/state"
@@ -36,11 +37,11 @@ class Drain:
     """Seconds, as the chart's values."""
 
     delay: int = 2
-    graceful: int = 8
+    graceful: int = 3
     margin: int = 10
 
 
-def values(images: Images, shape: str, ports: Ports, drain: Drain, state: str) -> Object:
+def values(images: LoadImages, shape: str, ports: Ports, drain: Drain, state: str) -> Object:
     """Values of the chart: `state` is a directory of this machine that the app's container gets."""
     app = images.all_in_one if shape == "all-in-one" else images.app
     return {
@@ -101,6 +102,27 @@ def playable(spec: Object, name: str) -> Object:
             "volumes": volumes,
         },
     }
+
+
+@dataclass(frozen=True)
+class End:
+    """What a kubelet does with one container when its pod is deleted."""
+
+    native: bool
+    """A native sidecar gets SIGTERM when all other containers have ended (KEP-753)."""
+    hook: tuple[str, ...]
+    """The command of its preStop hook; empty if it has none."""
+
+
+def end_of(spec: Object) -> dict[str, End]:
+    """Container's name -> its end, from a Deployment's pod spec."""
+    ends = {}
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        hook = container.get("lifecycle", {}).get("preStop", {})
+        assert hook.keys() <= {"exec"}, f"no test knows how to call {hook}"
+        command = tuple(hook.get("exec", {}).get("command", ()))
+        ends[container["name"]] = End(container.get("restartPolicy") == "Always", command)
+    return ends
 
 
 def _own(pod: str, volume: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import time
 import urllib.error
@@ -13,17 +14,17 @@ from typing import Any
 import yaml
 
 from ...end_to_end.server import DEADLINE
+from ..images import LoadImages
 from ..render import pod_spec, render
-from .images import Images
 from .machine import PREFIX, Podman
-from .manifest import Drain, Ports, playable, values
+from .manifest import Drain, Ports, end_of, playable, values
 
 
 class Pod:
     def __init__(
         self,
         podman: Podman,
-        images: Images,
+        images: LoadImages,
         shape: str,
         name: str,
         ports: Ports,
@@ -33,8 +34,9 @@ class Pod:
         """`state` is a directory that its app's container gets; whoever may write there."""
         self.podman, self.shape, self.ports, self.drain = podman, shape, ports, drain
         self.name = f"{PREFIX}-{name}"
-        rendered = render(values(images, shape, ports, drain, str(state)))
-        self.manifest: dict[str, Any] = playable(pod_spec(rendered), self.name)
+        spec = pod_spec(render(values(images, shape, ports, drain, str(state))))
+        self.manifest: dict[str, Any] = playable(spec, self.name)
+        self.ends = {f"{self.name}-{each}": end for each, end in end_of(spec).items()}
         self.folder = state.parent
         self._app = "app"
         self._apps = 1
@@ -73,6 +75,9 @@ class Pod:
         for port in admins:
             await self.until(port, 200)
 
+    async def is_ready(self) -> bool:
+        return await asyncio.to_thread(readiness, self.ports.admin) == 200
+
     async def until(self, admin_port: int, status: int) -> None:
         """Waits for a status of /readyz; 0: nobody listens."""
         end = time.monotonic() + DEADLINE
@@ -85,21 +90,26 @@ class Pod:
         """Ends the pod in Kubernetes' order, in its grace period. Returns the exit codes.
 
         preStop hooks come first, all at once. Then every container gets SIGTERM at the same time,
-        but a native sidecar only when all others have ended (KEP-753).
+        but native sidecars only when all others have ended (KEP-753).
         """
-        if self.shape == "native-sidecar":
-            await self.podman("exec", self.gateway, "propylon", "drain")
-            await self.podman("stop", "-t", str(self.grace), self.app)
-            await self.podman("stop", "-t", str(self.grace), self.gateway)
-        else:
+        hooks = [
+            self.podman("exec", container, *end.hook)
+            for container, end in self.ends.items()
+            if end.hook
+        ]
+        await asyncio.gather(*hooks)
+        for native in (False, True):
             stops = [
                 self.podman("stop", "-t", str(self.grace), container)
-                for container in {self.app, self.gateway}
+                for container, end in self.ends.items()
+                if end.native == native
             ]
             await asyncio.gather(*stops)
-        return {each: await self.exit_code(each) for each in {self.app, self.gateway}}
+        return {each: await self.exit_code(each) for each in self.ends}
 
     async def remove(self) -> None:
+        # First its containers: the pod's own removal has podman start those anew that it kills.
+        await self.podman("stop", "-i", "-t", "0", *{self.app, self.gateway}, check=False)
         await self.podman("pod", "rm", "-f", "-t", "0", self.name, check=False)
 
     # -- a container of it ---------------------------------------------------------------------
@@ -108,15 +118,27 @@ class Pod:
         """As after a liveness probe that failed: SIGTERM, its end, a start in its place."""
         await self.podman("restart", "-t", str(self.grace), container)
 
-    async def kill(self, container: str) -> None:
-        """SIGKILL for its first process, as the OOM killer does. podman restarts it."""
-        pid = int(await self.podman("inspect", "-f", "{{.State.Pid}}", container))
-        os.kill(pid, signal.SIGKILL)
-        await self.until_restarted(container, pid)
+    async def kill(self, container: str) -> int:
+        """SIGKILL for its first process, as the OOM killer does, and with it for all others. podman
+        restarts the container. Returns when no process of it runs any more, with the first's pid:
+        the kernel ends the first one last (pid_namespaces(7))."""
+        pid = await self.first_process(container)
+        process = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            assert await asyncio.to_thread(select.select, [process], [], [], DEADLINE)
+        finally:
+            os.close(process)
+        return pid
+
+    async def first_process(self, container: str) -> int:
+        """Its pid; 0 if the container does not run."""
+        return int(await self.podman("inspect", "-f", "{{.State.Pid}}", container))
 
     async def until_restarted(self, container: str, pid: int) -> None:
+        """`pid`: its first process before."""
         end = time.monotonic() + DEADLINE
-        while int(await self.podman("inspect", "-f", "{{.State.Pid}}", container)) in (0, pid):
+        while await self.first_process(container) in (0, pid):
             if time.monotonic() > end:
                 raise RuntimeError(f"{container} is not restarted\n{await self.logs()}")
             await asyncio.sleep(0.05)
@@ -138,7 +160,8 @@ class Pod:
         await self.podman(
             "run", "-d", "--pod", self.name, "--name", self.app, "--volumes-from", old,
             "--user", inspected["Config"]["User"], "--read-only", "--cap-drop", "all",
-            "--security-opt", "no-new-privileges", *env, spec["image"], *spec["args"],
+            "--security-opt", "no-new-privileges", "--no-healthcheck", *env,
+            "-e", f"PROPYLON_ADMIN_BIND=unix:/tmp/{self._app}.sock", spec["image"], *spec["args"],
         )  # fmt: skip
         await self.until_linked(2 * spec_workers(spec["args"]))
         return old

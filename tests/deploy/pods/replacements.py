@@ -5,29 +5,50 @@ Each kind is a function of a `Stage`; its docstring is the table's row. The clie
 downloads, event streams and WebSockets, 37 in all. They reach the pods through a proxy that plays
 the Service, and judge as strictly as there: a WebSocket that ends otherwise than with 1012 is a
 failure. A stream without end may be cut when its graceful timeout has passed, and never earlier.
+
+**What a kill may cost.** The kernel ends what the dead processes held, and nobody can give it back:
+
+- of the app's container: what its workers had begun. What is sent when they are dead waits in the
+  gateway for their successors, so it must not fail;
+- of the gateway's container: the connections that it held. Then the Service goes on to send it new
+  ones until it has looked twice, as kube-proxy does until the endpoint is withdrawn; those are
+  closed without an answer. From then on nothing may fail.
+
+The test knows both moments: when the last process was dead, and when HAProxy says that the pod is
+down (or it is ready again, if that comes first).
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...compare.strict_client import Failed
 from ...end_to_end.other_proxies import free_port
 from ...nothing_dropped.scene import Scene
 from ...nothing_dropped.servers import Ground
-from ...nothing_dropped.tally import Tally
+from ...nothing_dropped.tally import Allows, Tally
 from ...nothing_dropped.trial import FINISH, cast, records, steadily
-from ...nothing_dropped.variants import DEAD_WORKER, DEADLINE, Allowed, Settings, Variant
-from .images import Images
-from .machine import Podman
+from ...nothing_dropped.variants import (
+    DEAD_GATEWAY,
+    DEAD_WORKER,
+    DEADLINE,
+    Allowed,
+    Settings,
+    Variant,
+)  # fmt: skip
+from ..images import LoadImages
+from .machine import PATIENCE, Podman
 from .manifest import Drain, Ports
 from .pod import Pod
 from .service import Service
 
-BEFORE, AFTER = 2.0, 1.0
+BEFORE, AFTER = 1.0, 1.0
 """Seconds of load before the replacement and after it."""
+PACE = 0.5
+"""Slow exchanges take 2.5 seconds at most, and so fit into `Drain.graceful`."""
 
 
 @dataclass
@@ -40,6 +61,9 @@ class Stage:
     scene: Scene
     exits: dict[str, int] = field(default_factory=dict)
     """Container -> exit code, of those that were told to end."""
+    unnoticed: list[float] = field(default_factory=list)
+    """Until when the Service sent new connections to a pod that had been killed: endless while it
+    does."""
 
     async def both(self) -> None:
         await self.second.start()
@@ -53,12 +77,35 @@ class Stage:
             await pod.until_ready()
             await self.service.until_up({0, 1})
 
+    async def kill(self, container: str) -> None:
+        """SIGKILL for a container of the first pod, beside the second. Returns when it serves
+        again."""
+        await self.both()
+        downs = self.service.times_down(0)
+        cuts, unnoticed = self.scene.cuts, self.unnoticed
+        cuts.append(math.inf)
+        unnoticed.append(math.inf)
+        pid = await self.first.kill(container)
+        cuts[-1] = time.monotonic()
+        end = time.monotonic() + PATIENCE
+        while self.service.times_down(0) == downs and not await self.first.is_ready():
+            if time.monotonic() > end:
+                raise RuntimeError("the Service does not notice that a pod is dead")
+            await asyncio.sleep(0.01)
+        unnoticed[-1] = time.monotonic()
+        await self.first.until_restarted(container, pid)
+        await self.first.until_ready()
+        await self.service.until_up({0, 1})
+
 
 @dataclass(frozen=True)
 class Kind:
     shape: str
     does: Callable[[Stage], Awaitable[None]]
-    allowed: Sequence[Allowed] = DEADLINE
+    allowed: Sequence[Allowed] = ()
+    """By the moment of a kill."""
+    unnoticed: Sequence[Allowed] = ()
+    """By the moment at which the Service has noticed it."""
 
     @property
     def says(self) -> str:
@@ -79,11 +126,7 @@ async def app_in_place(stage: Stage) -> None:
 
 async def app_killed(stage: Stage) -> None:
     """the app's container is SIGKILLed, and started again, beside another pod"""
-    await stage.both()
-    stage.scene.cuts.append(time.monotonic() + KILL_TAKES)
-    await stage.first.kill(stage.first.app)
-    await stage.first.until_ready()
-    await stage.service.until_up({0, 1})
+    await stage.kill(stage.first.app)
 
 
 async def gateway_in_place(stage: Stage) -> None:
@@ -100,11 +143,7 @@ async def gateway_upgraded(stage: Stage) -> None:
 
 async def gateway_killed(stage: Stage) -> None:
     """the gateway's container is SIGKILLed, and started again, beside another pod"""
-    await stage.both()
-    stage.scene.cuts.append(time.monotonic() + KILL_TAKES)
-    await stage.first.kill(stage.first.gateway)
-    await stage.first.until_ready()
-    await stage.service.until_up({0, 1})
+    await stage.kill(stage.first.gateway)
 
 
 async def whole_pod(stage: Stage) -> None:
@@ -113,19 +152,14 @@ async def whole_pod(stage: Stage) -> None:
     stage.exits |= await stage.first.end()
 
 
-KILL_TAKES = 1.5
-"""Seconds until the Service has noticed a pod that died without a word: what connects to it by
-then is refused, with every proxy that does not ask a second pod."""
-KILLED_GATEWAY = tuple(
-    Allowed(what=what, by_cut=True, why="held by a killed gateway, or sent to it by the Service")
-    for what in ("reset*", "closed without an answer", "truncated", "cut without a close frame",
-                 "refused")
-)  # fmt: skip
-
 KILLED_APP = (
-    *DEAD_WORKER,
+    *(replace(each, under_way=True) for each in DEAD_WORKER),
     # All workers of the pod died: whom a second one should have answered, lost that one as well.
-    Allowed(what="status 502", by_cut=True, why="all workers of its pod died at once"),
+    Allowed(what="status 502", under_way=True, why="all workers of its pod died at once"),
+)
+TO_A_DEAD_GATEWAY = tuple(
+    Allowed(what=what, by_cut=True, why="sent to a killed gateway by the Service")
+    for what in ("reset*", "closed without an answer")
 )
 
 KINDS: dict[str, Kind] = {
@@ -136,8 +170,8 @@ KINDS: dict[str, Kind] = {
     "pod native": Kind("native-sidecar", whole_pod),
     "pod classic": Kind("classic-sidecar", whole_pod),
     "pod all-in-one": Kind("all-in-one", whole_pod),
-    "app killed": Kind("native-sidecar", app_killed, (*DEADLINE, *KILLED_APP)),
-    "gateway killed": Kind("native-sidecar", gateway_killed, (*DEADLINE, *KILLED_GATEWAY)),
+    "app killed": Kind("native-sidecar", app_killed, KILLED_APP),
+    "gateway killed": Kind("native-sidecar", gateway_killed, DEAD_GATEWAY, TO_A_DEAD_GATEWAY),
 }
 
 
@@ -163,17 +197,14 @@ class Counts:
         return "\n".join(lines)
 
 
-async def replace(kind: str, podman: Podman, images: Images, folder: Path) -> Counts:
+async def play(kind: str, podman: Podman, images: LoadImages, folder: Path) -> Counts:
     """Plays one kind. The folder is empty. Raises RuntimeError if a pod is not ready in time."""
     what, drain = KINDS[kind], Drain()
-    graceful = float(drain.graceful)
-    variant = Variant(
-        says="", action="", allowed=what.allowed, settings=Settings(graceful=graceful)
-    )
+    settings = Settings(graceful=float(drain.graceful))
     state = folder / "state"
     state.mkdir()
     state.chmod(0o777)  # the containers' user is another
-    ground = Ground(folder=state, settings=variant.settings)
+    ground = Ground(folder=state, settings=settings)
     ground.deploy()
     (state / "record").touch()
     (state / "record").chmod(0o666)
@@ -181,9 +212,9 @@ async def replace(kind: str, podman: Podman, images: Images, folder: Path) -> Co
         Pod(podman, images, what.shape, name, _ports(), state, drain) for name in ("one", "two")
     ]
     service = Service(folder, ground.port, [(pod.ports.http, pod.ports.admin) for pod in pods])
-    scene = Scene(ground.address, Tally(lambda client, failure: None))
-    scene.tally.allows = variant.allows(scene.cuts)
+    scene = Scene(ground.address, Tally(lambda client, failure: None), pace=PACE)
     stage = Stage(*pods, service, scene)
+    scene.tally.allows = _allows(what, stage, settings)
     try:
         await stage.first.start()
         service.start()
@@ -192,10 +223,18 @@ async def replace(kind: str, podman: Podman, images: Images, folder: Path) -> Co
         logs = "".join([service.log.read_text(), *[await pod.logs() for pod in pods]])
     finally:
         service.end()
-        for pod in pods:
-            await pod.remove()
+        await asyncio.gather(*[pod.remove() for pod in pods])
     records(scene, ground)
     return Counts(kind, what.shape, what.says, seconds, scene.tally, stage.exits, logs)
+
+
+def _allows(what: Kind, stage: Stage, settings: Settings) -> Allows:
+    def among(allowed: Sequence[Allowed], moments: Sequence[float]) -> Allows:
+        return Variant(says="", action="", allowed=allowed, settings=settings).allows(moments)
+
+    killed = among((*DEADLINE, *what.allowed), stage.scene.cuts)
+    unnoticed = among(what.unnoticed, stage.unnoticed)
+    return lambda client, failure: killed(client, failure) or unnoticed(client, failure)
 
 
 def _ports() -> Ports:

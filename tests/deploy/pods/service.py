@@ -62,16 +62,23 @@ backend pods
 
     def up(self) -> set[int]:
         """Numbers of the pods that new connections go to."""
+        return {pod for pod, row in self._rows().items() if row["status"].startswith("UP")}
+
+    def times_down(self, pod: int) -> int:
+        """How often it has been found not to be ready, having been."""
+        return int(self._rows()[pod]["chkdown"])
+
+    def _rows(self) -> dict[int, dict[str, str]]:
+        """Number of a pod -> HAProxy's statistics of it (its manual, "9.1. CSV format")."""
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(DEADLINE)
             control.connect(str(self.control))
             control.sendall(b"show stat\n")
             text = b"".join(iter(lambda: control.recv(65_536), b"")).decode()
-        rows = list(csv.DictReader(text.removeprefix("# ").splitlines()))
         return {
-            int(row["svname"].removeprefix("pod"))
-            for row in rows
-            if row["svname"].startswith("pod") and row["status"].startswith("UP")
+            int(row["svname"].removeprefix("pod")): row
+            for row in csv.DictReader(text.removeprefix("# ").splitlines())
+            if row["svname"].startswith("pod")
         }
 
     async def until_up(self, pods: set[int]) -> None:
