@@ -2,7 +2,7 @@
 told events and the time, answers with commands, and does nothing itself.
 
 Reading order: `replica` -> `rollout`, `shutdown` -> `controller` -> `events` -> `backoff`,
-`heartbeats`, `links`, `turnover`, `shutdown_waits`.
+`heartbeats`, `links`, `turnover`, `shutdown_waits` -> `autoscaler`.
 
 Responsibilities
 ================
@@ -19,8 +19,8 @@ collects the commands.
 The reason for this cut: a policy is about many processes, and simple; a process is one, and its
 life is complicated. As long as a reload and a crash both moved processes about, each had to know
 all that the other might have left behind. Now a policy gives orders in terms of a replica (replace,
-promote, remove), and the replica knows what each means in every state. An autoscaler would be one
-more policy, and change nothing in a process's life.
+promote, remove), and the replica knows what each means in every state. The *autoscaler* stands
+outside: it sees load and no process, and what it decides comes as any `propylon scale` does.
 
 How a process ends
 ==================
