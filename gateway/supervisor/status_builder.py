@@ -170,6 +170,10 @@ class StatusBuilder:
             if any(one.ready and not one.late and not one.leaving for one in there.workers)
         }
 
+    def linked_pools(self) -> set[str]:
+        """The pools that workers of other supervisors are connected to."""
+        return {pool for (_, pool), there in self._elsewhere.items() if there.workers}
+
     def _linked(self) -> tuple[LinkedStatus, ...]:
         """An entry for each worker of another supervisor, over all gateways that are linked to
         it."""

@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import signal
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from ...protocol.supervision.messages import (
     LogsReopened,
     NotUnderstood,
     PoolWorkers,
+    Problem,
     ProblemsSeen,
     RecycleWish,
     ReopenLogs,
@@ -74,6 +75,7 @@ from .fleet.shutdown_waits import waits_for
 from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .instance_metrics import InstanceMetrics
 from .log_reopening import LogReopening, Process
+from .no_workers import NoWorkers
 from .operations import Operations
 from .own_problems import OwnProblems
 from .problems import Problems
@@ -158,6 +160,8 @@ class Supervisor:
             lambda sentence: logger.info("%s", sentence),
         )
         self._own_problems = OwnProblems(self._problems, trio.current_time)
+        self._no_workers = NoWorkers(plan.run_dir, with_workers=plan.with_workers)
+        self._own_problems.add(self._pools_without_workers)
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
@@ -180,6 +184,7 @@ class Supervisor:
         config = self._generations.current
         async with trio.open_nursery() as nursery:
             self._launcher = Launcher(self._plan, nursery, self._reopening)
+            self._own_problems.add(self._launcher.problems)
             if self._handover is not None:
                 # The start comes before the requests of signals and commands that have waited.
                 self._resume(self._handover, nursery)
@@ -582,6 +587,15 @@ class Supervisor:
     def usable_pools(self) -> Set[str]:
         """The pools with a worker that can be given requests."""
         return self._status_builder.usable_pools(self._plan, self._controller)
+
+    def _pools_without_workers(self, now: float) -> Iterable[Problem]:
+        fleet = self._controller.fleet
+        judged = self._controller.phase == "serving"
+        if judged and (any(fleet.ready("gateway")) or not self._plan.gateways):
+            usable = self.usable_pools()
+            pools = {pool.name: pool.name in usable for pool in self._generations.current.pools}
+            self._no_workers.look(pools, self._status_builder.linked_pools(), now)
+        return self._no_workers.at(now)
 
     def oldest_waiters(self) -> Mapping[str, float]:
         """Pool -> seconds that the oldest request in its queues had waited a moment ago."""

@@ -29,6 +29,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "start the gateway's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) "
         "in both"
     ),
+    "no worker": (
+        "start the app's container (propylon worker), and mount the same volume at --run-dir "
+        "(PROPYLON_RUN_DIR) in both"
+    ),
     "permissions": _SHARE,
     "access denied": (
         "the permissions allow it, so a security module forbids it: give both containers one "

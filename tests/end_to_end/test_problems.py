@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
+from propylon.protocol.supervision.problems import REMEDIES
 
 from .server import APPS, DEADLINE, command, environment
 from .test_drain import NO_PROXY
@@ -48,3 +50,23 @@ def test_workers_that_came_first_say_so_once_and_go_on_when_the_gateway_comes(
             assert gateway.ended() == 0
             assert worker.ended() == 0
         assert worker.stderr.text.count("waiting for a gateway") == 2
+
+
+@pytest.mark.slow
+def test_a_pool_without_workers_says_so_until_one_is_there(tmp_path: Path) -> None:
+    shared = ["--run-dir", str(tmp_path / "run")]
+    with Part("gateway", *shared, "-b", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0") as gateway:
+        admin = gateway.stderr.find(r"(http://127\.0\.0\.1:\d+)", gateway.process)[1]
+        sentence = rf"pool default has no worker that is ready: none is connected at {tmp_path}/run"
+        gateway.stderr.find(sentence, gateway.process)
+        text = httpx.get(f"{admin}/readyz?verbose", timeout=DEADLINE, **NO_PROXY).text
+        assert "[-]pool default: no worker is ready\n" in text
+        assert "warn: pool default has no worker that is ready: none is connected" in text
+        assert "PROBLEM for" in status_of(tmp_path / "run")
+        with Part("worker", "asgi_raw:app", *shared) as worker:
+            gateway.stderr.find("No longer: pool default has no worker", gateway.process)
+            worker.terminate()
+            assert worker.ended() == 0
+        gateway.terminate()
+        assert gateway.ended() == 0
+        assert gateway.stderr.text.count(f"default; {REMEDIES['no worker']}\n") == 1

@@ -2,16 +2,19 @@
 
 The supervisor is root and reads them. Each file has a copy in memory (memfd_create(2)), which has
 no name, and which gateway processes inherit. A renewed file is written into the same copy, where
-gateways, which look for changes of their files anyway, find it.
+gateways, which look for changes of their files anyway, find it. A file that has gone or cannot be
+read any more leaves its copy as it is, which only the supervisor can know: a problem.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 import trio
 
-from ...observe.process_log import logger
+from ....protocol.supervision.messages import Problem
+from ....protocol.supervision.problems import problem
 from ...settings import CertificateFiles, TlsSettings
 
 LOOK_AT_KEYS_EVERY: Final = 2.0
@@ -27,12 +30,17 @@ class KeyCopies:
         """Path of a file -> descriptor of its copy."""
         self._copied: dict[str, Look] = {}
         self._seen: dict[str, Look] = {}
+        self._used: frozenset[str] = frozenset()
+        """The files of the settings that were asked for last."""
+        self._unread: dict[str, str] = {}
+        """Path of a file that could not be copied again -> why."""
 
     def settings(self, tls: TlsSettings) -> tuple[TlsSettings, list[int]]:
         """Returns the settings with the paths of the copies, and the descriptors to inherit. Raises
         OSError."""
         paths = {tls.ca_certs, *(path for each in tls.certificates for path in _files(each))}
-        fds = {path: self._copy(path) for path in sorted(paths - {""})}
+        self._used = frozenset(paths - {""})
+        fds = {path: self._copy(path) for path in sorted(self._used)}
         copies = {path: f"/proc/self/fd/{fd}" for path, fd in fds.items()}
         return replace(tls, copies=copies), list(fds.values())
 
@@ -47,13 +55,22 @@ class KeyCopies:
         for path, fd in self._copies.items():
             look = _look(path)
             at_rest, self._seen[path] = look == self._seen.get(path), look
-            if look is None or not at_rest or look == self._copied[path]:
+            if not at_rest:
                 continue
-            try:
-                _write(fd, _read(path))
-            except OSError as error:
-                logger.error("%s cannot be read: %s", path, error.strerror)
-            self._copied[path] = look
+            if look is None or look != self._copied[path]:
+                try:
+                    _write(fd, _read(path))
+                except OSError as error:
+                    self._unread[path] = error.strerror or str(error)
+                    continue
+                self._copied[path] = look
+            self._unread.pop(path, None)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        for path, why in self._unread.items():
+            if path in self._used:
+                yield problem("certificate", path, f"{path}: cannot be read: {why}")
 
     def _copy(self, path: str) -> int:
         if path not in self._copies:

@@ -3,14 +3,14 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import trio
 
-from ....protocol.supervision.messages import LogsReopened
+from ....protocol.supervision.messages import LogsReopened, Problem
 from ... import json_texts
 from ...config.build import WorkerId, gateway_settings, shown_to_ps, worker_settings
 from ...config.config import Config, PoolConfig
@@ -87,6 +87,10 @@ class Launcher:
             self._copies = KeyCopies()
             self._nursery.start_soon(self._copies.watch)
         return self._copies
+
+    def problems(self, now: float) -> Iterable[Problem]:
+        """The problems of this moment."""
+        return () if self._copies is None else self._copies.problems()
 
     @property
     def starts(self) -> dict[int, int]:
