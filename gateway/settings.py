@@ -150,8 +150,13 @@ class PoolSettings:
     """Room `pool`: the queue of one pool, and its workers."""
 
     name: str = "default"
-    balance: Literal["least-loaded", "round-robin"] = "least-loaded"
+    balance: Literal["least-loaded", "round-robin", "sticky-cookie", "sticky-address"] = (
+        "least-loaded"
+    )
     """How a worker is chosen (see `pool.balance`)."""
+    sticky_timeout: float = 1.0
+    """Seconds that a sticky client's request waits for its own worker while that has no free slot;
+    0: it does not."""
     queue_size: int = 1_024
     queue_timeout: float = 30.0
     heartbeat_timeout: float = 30.0

@@ -35,6 +35,9 @@ class WorkerSettings:
     """Gateways listen on `<run_dir>/<pool>/*.sock`."""
     pool: str = "default"
     worker_id: int = 1
+    replica: str = ""
+    """What names the replica to gateways, also when this process was replaced; "" without a
+    supervisor. It is a secret of ours and theirs."""
     child_id: int = 0
     """The supervisor's number for this process; 0 without a supervisor."""
     generation: int = 1

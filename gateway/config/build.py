@@ -18,6 +18,8 @@ class WorkerId:
     child: int
     """The supervisor's number for the process."""
     generation: int
+    replica: str = ""
+    """What names its replica to gateways, and nobody can guess."""
 
 
 def gateway_settings(
@@ -69,6 +71,7 @@ def worker_settings(
         "pool": pool.name,
         "run_dir": run_dir,
         "worker_id": who.number,
+        "replica": who.replica,
         "child_id": who.child,
         "generation": who.generation,
         "zygote": zygote,

@@ -318,13 +318,14 @@ class Options:
         aliases=("worker-connections", "backpressure"),
         verbs=WORKER_SIDE,
     )
-    balance: Literal["least-loaded", "round-robin"] = option(
+    balance: Literal["least-loaded", "round-robin", "sticky-cookie", "sticky-address"] = option(
         _POOL.balance,
-        "How a worker is chosen: the one with the fewest calls, or the next in turn.",
+        "How a worker is chosen: the one with the fewest calls, the next in turn, or for each "
+        "client the same one, by a cookie or by its address.",
         section="processes",
         per_pool="gateways",
         verbs=GATEWAY_SIDE,
-        example="round-robin",
+        example="sticky-cookie",
     )
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
@@ -439,6 +440,14 @@ class Options:
     queue_timeout: Seconds = option(
         _POOL.queue_timeout,
         "Seconds that a request waits for a worker.",
+        section="time",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+    )
+    sticky_timeout: SecondsOrNone = option(
+        _POOL.sticky_timeout,
+        "Seconds that a request waits for the one worker that its client is sticky to, while that "
+        "is busy; then any gets it.",
         section="time",
         per_pool="gateways",
         verbs=GATEWAY_SIDE,

@@ -296,6 +296,7 @@ class Exchange:
         "body_received",
         "body_sent",
         "client",
+        "cookie",
         "end_code",
         "ended",
         "extensions",
@@ -376,6 +377,8 @@ class Exchange:
         """What records the exchange; None if its trace is not recorded here."""
         self.route = ""
         """The route that it took, as the configuration has it; "" if it took none."""
+        self.cookie = b""
+        """A cookie of ours that the response sets, beside the app's; b"" for none."""
         self.end_code = ""
         """Who ended the exchange, and in which phase: a word of `end_codes`. Until the end, and for
         a response that came to its end as the app gave it, it is ""."""
@@ -447,6 +450,11 @@ class Exchange:
     def forget_phrase(self) -> None:
         """Drops the app's own reason phrase, because its response was refused."""
         self.phrase = None
+
+    def give_cookie(self, cookie: bytes) -> None:
+        """Has the response set this cookie: a value of Set-Cookie (RFC 6265 section 4.1), or b""
+        for none. It counts until the response begins."""
+        self.cookie = cookie
 
     def give_end(self, code: str) -> None:
         """Notes who ends the exchange; the first code stays."""

@@ -1,6 +1,7 @@
 """Chooses the worker that gets the next call. Pure.
 
-There are two rules (`--balance`), and what both say of two special kinds of workers.
+There are two rules (`--balance`), and what both say of two special kinds of workers. Where clients
+are sticky (`sticky`), those that belong to no worker yet go by `least-loaded`.
 
 `least-loaded` is the default. Each worker has announced how many calls it takes at once (its
 slots). So the choice is between the workers with a free slot, and among them the one that runs the
@@ -34,7 +35,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 from .health import Grade
 from .turns import Turns
 
-Rule = Literal["least-loaded", "round-robin"]
+Rule = Literal["least-loaded", "round-robin", "sticky-cookie", "sticky-address"]
 
 BEHIND_ALL: Final = 1 << 30
 """A handicap that is larger than the number of calls of any worker."""
@@ -98,7 +99,7 @@ class Balance(Generic[C]):
         stay = [each for each in self._takers if each in known]
         seen = set(stay)
         self._takers = stay + [each for each in takers if each not in seen]
-        if self._rule == "least-loaded":
+        if self._rule != "round-robin":
             if len({each.weight for each in takers}) < 2:
                 self._turns = None
             elif self._turns is None:
@@ -127,7 +128,7 @@ class Balance(Generic[C]):
         return best
 
     def _choose_by_turns(self, turns: Turns[C]) -> C | None:
-        by_load = self._rule == "least-loaded"
+        by_load = self._rule != "round-robin"
         free = [each for each in self._takers if each.running < each.slots]
         if not free:
             return None

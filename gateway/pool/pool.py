@@ -25,6 +25,9 @@ from .load import PoolLoad
 from .pool_member import PoolMember
 from .queue import PoolQueue
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
+from .sticky import Sticky
+from .sticky_address import StickyAddresses
+from .sticky_cookie import StickyCookies
 from .versions import OtherVersions
 from .workers_report import Workers, WorkersReport
 
@@ -83,6 +86,8 @@ class Pool:
         self.winding_down = False
         self._requests = 0
         self._budget = RetryBudget()
+        self._sticky: Sticky[PoolMember, PoolCall] | None = sticky_of(settings)
+        """Where clients are at home; None if they are nowhere."""
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
         """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
@@ -101,11 +106,30 @@ class Pool:
         now = exchange.opened
         call = PoolCall(self, exchange, now)
         exchange.connect(call, now)
-        member = self._balance.choose()
-        if member is not None:
+        if self._sticky is None and (member := self._balance.choose()) is not None:
             self._hand_over(call, member)
         else:
+            self._place(call, exchange, now)
+
+    def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
+        """Gives a call its worker, or its place among those that wait."""
+        choose, sticky = self._balance.choose, self._sticky
+        member = choose() if sticky is None else sticky.choose(exchange, choose)
+        if member is not None:
+            self._hand_over(call, member)
+        elif sticky is not None and sticky.wait(call, exchange, now):
+            call.enter_queue()
+        else:
             self._queue_up(call, now)
+
+    def _release(self, call: PoolCall, now: float) -> None:
+        """Gives a call that has waited for one worker to any."""
+        member = self._balance.choose()
+        if member is None:
+            self._queue_up(call, now)
+        else:
+            call.leave_queue(now)
+            self._hand_over(call, member)
 
     def _queue_up(self, call: PoolCall, now: float) -> None:
         call.enter_queue()
@@ -122,6 +146,8 @@ class Pool:
         self.running.add(call)
         exchange = call.exchange
         assert exchange is not None, "only exchanges that somebody waits for are handed over"
+        if self._sticky is not None:
+            self._sticky.settle(exchange, member)
         member.open(call)
         if exchange.more_body and call.send_credit and call.exchange is not None:
             exchange.uploader.credit_arrived(exchange)
@@ -129,6 +155,8 @@ class Pool:
     def _dispatch(self) -> None:
         """Gives free slots to the calls that have waited longest."""
         queue = self._queue
+        if self._sticky is not None:
+            self._dispatch_home(self._sticky)
         while queue.has_waiter():
             member = self._balance.choose()
             if member is None:
@@ -136,6 +164,16 @@ class Pool:
             call, now = queue.take(), self.clock()
             call.leave_queue(now)
             self._hand_over(call, member)
+            if self._sticky is not None:
+                self._dispatch_home(self._sticky)
+
+    def _dispatch_home(self, sticky: Sticky[PoolMember, PoolCall]) -> None:
+        """Gives free slots to calls that wait for their own worker, unless one has waited longer
+        for any."""
+        now = self.clock()
+        for call, home in sticky.due(now - self._queue.oldest(now)):
+            call.leave_queue(now)
+            self._hand_over(call, home)
 
     def _fail(
         self, call: PoolCall, end_code: str, status: int, sentence: str, option: str = ""
@@ -211,6 +249,8 @@ class Pool:
         for member in self.members:
             member.judge()
         self._balance.rank(self.members)
+        if self._sticky is not None:
+            self._sticky.rank(self.members)
 
     def leave(
         self, member: PoolMember, calls: list[PoolCall], reason: str, end_code: str = ""
@@ -237,7 +277,7 @@ class Pool:
             member.count(500)
             no_response = end_codes.APP_NO_RESPONSE
             self._fail(call, no_response, 500, "The app ended without a response.")
-        if self._queue.line:
+        if self._queue.line or self._sticky is not None:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
@@ -292,11 +332,7 @@ class Pool:
         rest = call.rewind(exchange)
         if rest:
             exchange.uploader.take_back(exchange, rest)
-        member = self._balance.choose()
-        if member is not None:
-            self._hand_over(another, member)
-        else:
-            self._queue_up(another, now)
+        self._place(another, exchange, now)
         return True
 
     # -- time --------------------------------------------------------------------------------
@@ -311,6 +347,9 @@ class Pool:
         if self._let_go():
             self.changed()
         self._report.sweep(self.members, now)
+        if self._sticky is not None:
+            for call in self._sticky.released(now):
+                self._release(call, now)
         while (call := self._queue.take_overdue(now)) is not None:
             self._fail(call, *self._why_waiting())
         if self.request_timeout:
@@ -348,12 +387,19 @@ class Pool:
 
     def load(self) -> PoolLoad:
         """How busy this pool is now."""
+        now = self.clock()
+        since = None if self._sticky is None else self._sticky.since()
         return PoolLoad(
-            queued=self._queue.waiting(),
+            queued=self._waiting(),
             running=len(self.running),
             slots=self._balance.slots(),
-            oldest_waiter=self._queue.oldest(self.clock()),
+            oldest_waiter=max(self._queue.oldest(now), 0.0 if since is None else now - since),
         )
+
+    def _waiting(self) -> int:
+        """How many calls wait that have a client."""
+        sticky = self._sticky
+        return self._queue.waiting() + (0 if sticky is None else sticky.waiting())
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -371,7 +417,7 @@ class Pool:
             if requests or responses or websockets:
                 who = plain(member.who.get("worker"))
                 found.append(WaitingCalls(who, requests, responses, websockets))
-        if queued := self._queue.waiting():
+        if queued := self._waiting():
             found.append(WaitingCalls(None, queued))
         return tuple(found)
 
@@ -389,8 +435,11 @@ class Pool:
     def fail_waiting(self) -> None:
         """Answers all clients that still wait with an error: the gateway's time to finish is
         over."""
+        waiting = [] if self._sticky is None else list(self._sticky.take_all())
         while self._queue.has_waiter():
-            call, stopped = self._queue.take(), end_codes.GATEWAY_STOPPED_QUEUE
+            waiting.append(self._queue.take())
+        for call in waiting:
+            stopped = end_codes.GATEWAY_STOPPED_QUEUE
             self._fail(call, stopped, 503, "The server ends, and no worker was free.")
         for call in [call for call in self.running if call.exchange is not None]:
             exchange = call.exchange
@@ -408,3 +457,14 @@ class Pool:
         """Lets every worker go when it has finished: the gateway ends."""
         for member in list(self.members):
             member.drain()
+
+
+def sticky_of(settings: PoolSettings) -> Sticky[PoolMember, PoolCall] | None:
+    """The way in which a pool's clients are sticky; None if they are not."""
+    if settings.balance == "sticky-cookie":
+        homes = StickyCookies(settings.name)
+    elif settings.balance == "sticky-address":
+        homes = StickyAddresses()
+    else:
+        return None
+    return Sticky(homes, settings.sticky_timeout, settings.queue_size)

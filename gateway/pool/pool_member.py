@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from .balance import handicap_of
+from .clip_text import plain
 from .health import Grade
 
 if TYPE_CHECKING:
@@ -36,9 +37,20 @@ class PoolMember(ABC):
     def hung(self) -> bool:
         return self.grade == "hung"
 
+    @property
+    def leaves(self) -> bool:
+        return self.asked_to_leave is not None
+
+    @property
+    def replica(self) -> str:
+        """What names its replica, which outlives the process. A worker that gives no such name has
+        that of its process, and one without a supervisor none."""
+        name = plain(self.who.get("replica") or self.who.get("id"))
+        return "" if name is None else str(name)
+
     def judge(self) -> None:
         """Sets the handicap by the grade and by its wish to leave."""
-        self.handicap = handicap_of(self.grade, leaves=self.asked_to_leave is not None)
+        self.handicap = handicap_of(self.grade, leaves=self.leaves)
 
     def count(self, status: int) -> None:
         """Counts a response that has begun."""

@@ -221,6 +221,8 @@ class ExchangeSink:
         stream = self._stream
         if self._service.returns_ids:
             fields = self._with_id(exchange, fields)
+        if exchange.cookie:
+            fields = (*fields, (b"set-cookie", exchange.cookie))
         try:
             stream.write_response(exchange, status, fields, body)
         except ResponseError as error:
@@ -242,6 +244,8 @@ class ExchangeSink:
         stream = self._stream
         if self._service.returns_ids:
             fields = self._with_id(exchange, fields)
+        if exchange.cookie:
+            fields = (*fields, (b"set-cookie", exchange.cookie))
         try:
             is_first = stream.write_head(exchange, status, fields)
         except ResponseError as error:
@@ -341,6 +345,8 @@ class ExchangeSink:
         status = stream.accepts_with
         if service.returns_ids:
             fields = self._with_id(exchange, fields)
+        if exchange.cookie:
+            fields = (*fields, (b"set-cookie", exchange.cookie))
         try:
             lines, machine = agree(exchange.request, subprotocol, fields, service.websocket)
             stream.write_accept(lines)

@@ -358,7 +358,9 @@ class Supervisor:
     def _resume(self, handover: Handover, nursery: trio.Nursery) -> None:
         now = trio.current_time()
         self._launcher.resume(
-            handover.starts, {c.pid: c.listener_name for c in handover.children if c.listener_name}
+            handover.starts,
+            {c.pid: c.listener_name for c in handover.children if c.listener_name},
+            handover.secret,
         )
         for child, process in restore(handover, self._controller, now).items():
             self._processes[child] = process

@@ -65,6 +65,8 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
     }
     if settings.child_id:
         who["id"] = settings.child_id
+    if settings.replica:
+        who["replica"] = settings.replica
     return Greeting(who=who, features=FEATURES)
 
 

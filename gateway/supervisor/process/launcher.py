@@ -1,6 +1,8 @@
 """Starts the processes of a generation, with their settings and the sockets that they inherit."""
 
+import hmac
 import os
+import secrets
 import signal
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -34,6 +36,8 @@ class Launcher:
         self._reopening = reopening
         self._copies: KeyCopies | None = None
         """Copies of keys that gateways may not read."""
+        self.secret = secrets.token_hex(32)
+        """What replicas' names are made with. It stays as long as the instance does."""
         self._starts: Counter[int] = Counter()
         self._zygotes: dict[tuple[str, int], Zygote] = {}
         """(Pool, generation) -> the zygote that forks its workers."""
@@ -101,7 +105,11 @@ class Launcher:
         """The name of a gateway's worker listeners' sockets; "" for a worker."""
         return self._listener_names.get(pid, "")
 
-    def resume(self, starts: Mapping[int, int], listener_names: Mapping[int, str]) -> None:
+    def resume(
+        self, starts: Mapping[int, int], listener_names: Mapping[int, str], secret: str
+    ) -> None:
+        """Continues after an upgrade. `secret` is "" if the older code had none."""
+        self.secret = secret or self.secret
         self._starts.update(starts)
         self._listener_names.update(listener_names)
 
@@ -168,12 +176,20 @@ class Launcher:
         self, config: Config, pool: PoolConfig, order: Spawn, *, zygote: bool = False
     ) -> Launch:
         settings = self._settings(config, pool, order, zygote=zygote)
-        return worker_launch(config, pool, _worker_id(order), settings)
+        return worker_launch(config, pool, self._worker_id(order), settings)
+
+    def _worker_id(self, order: Spawn) -> WorkerId:
+        return WorkerId(
+            number=order.replica_id.number,
+            child=order.child,
+            generation=order.generation,
+            replica=replica_name(self.secret, order.replica_id.pool, order.replica_id.number),
+        )
 
     def _settings(
         self, config: Config, pool: PoolConfig, order: Spawn, *, zygote: bool = False
     ) -> dict[str, Any]:
-        who = _worker_id(order)
+        who = self._worker_id(order)
         return worker_settings(config, pool, who, self._plan.run_dir, zygote=zygote)
 
 
@@ -189,8 +205,10 @@ def worker_launch(
     )
 
 
-def _worker_id(order: Spawn) -> WorkerId:
-    return WorkerId(number=order.replica_id.number, child=order.child, generation=order.generation)
+def replica_name(secret: str, pool: str, number: int) -> str:
+    """What names a replica to gateways: the same for each process that it has, another for each
+    instance, and nothing that a client can guess (see `gateway.pool.sticky_cookie`)."""
+    return hmac.digest(secret.encode(), f"{pool}/{number}".encode(), "sha256")[:16].hex()
 
 
 def _zygote_name(key: tuple[str, int], zygote: Zygote) -> str:

@@ -47,6 +47,7 @@ def save(
         workers=generations.workers,
         next_id=fleet.context.next_id,
         starts=launcher.starts,
+        secret=launcher.secret,
         run_dir=plan.run_dir,
         control_socket=plan.control_socket,
         control=control,

@@ -116,6 +116,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     uptime: float
     metrics: SavedMetrics = SavedMetrics()
     elsewhere: list[SavedLinks] = []
+    secret: str = ""
+    """What replicas' names are made with; "" if the older code has none."""
     app_metrics: Any = {}
     """What the apps have counted, as `metrics.app_merge` saves it; read with the same care."""
 

@@ -22,10 +22,12 @@ from ...fakes.exchange_sides import FakeClient
 class LinkedMember(PoolMember):
     """Both ends of one link, and the worker's calls."""
 
-    def __init__(self, pool: Pool, *, slots: int = 1, ready: bool = True, pid: int = 1) -> None:
+    def __init__(
+        self, pool: Pool, *, slots: int = 1, ready: bool = True, pid: int = 1, replica: str = ""
+    ) -> None:
         super().__init__()
         self.pool, self.slots, self.ready = pool, slots, ready
-        self.who = {"worker": 1, "pid": pid}
+        self.who = {"worker": 1, "pid": pid, "replica": replica}
         self.calls: list[Call] = []
         self.bodies: dict[Call, bytes] = {}
         """What OPEN carried."""
