@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-helm = pytest.importorskip(
-    "helm_python", reason="needs Helm's library: pip install 'propylon[deploy]'"
-)
-yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install 'propylon[deploy]'")
+helm = pytest.importorskip("helm_python", reason="needs Helm's library: pip install -e '.[deploy]'")
+yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install -e '.[deploy]'")
 
 CHART = Path(__file__).parents[2] / "deploy/helm/propylon"
 SHAPES = ("all-in-one", "native-sidecar", "classic-sidecar")

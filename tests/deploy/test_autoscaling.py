@@ -57,7 +57,9 @@ def test_what_they_ask_for_is_recorded() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("prometheus"), reason="needs Prometheus")
+@pytest.mark.skipif(
+    not shutil.which("prometheus"), reason="needs Prometheus: apt-get install prometheus"
+)
 def test_the_numbers_grow_under_load(tmp_path: Path) -> None:
     admin = f"127.0.0.1:{free_port()}"
     limits = ("--limit-concurrency", str(SLOTS), "--admin-bind", admin)

@@ -1,5 +1,5 @@
 """deploy/compose/: both files are what the Compose Specification allows, with no key misspelt;
-their containers have no right too many, and end in order. `docker compose` itself is not run."""
+their containers have no right too many, and end in order. test_compose_load.py runs them."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from propylon.gateway.config.options import Options
 
-compose_spec = pytest.importorskip("compose_spec", reason="pip install 'propylon[deploy]'")
-yaml = pytest.importorskip("yaml", reason="pip install 'propylon[deploy]'")
+compose_spec = pytest.importorskip(
+    "compose_spec", reason="needs compose-spec: pip install -e '.[deploy]'"
+)
+yaml = pytest.importorskip("yaml", reason="needs PyYAML: pip install -e '.[deploy]'")
 
 FOLDER = Path(__file__).parents[2] / "deploy/compose"
 FILES = ("compose.yaml", "sidecar.compose.yaml")

@@ -75,7 +75,7 @@ def test_the_examples_are_right(name: str, tmp_path: Path) -> None:
     assert "drain_delay" not in text or re.search(r"drain-delay\W+5\b", done.stdout), done.stdout
 
 
-@pytest.mark.skipif(SYSUSERS is None, reason="needs systemd-sysusers: apt install systemd")
+@pytest.mark.skipif(SYSUSERS is None, reason="needs systemd-sysusers: apt-get install systemd")
 def test_the_user(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     done = subprocess.run(
@@ -87,7 +87,7 @@ def test_the_user(tmp_path: Path) -> None:
     assert "Creating user 'propylon' (Propylon)" in done.stderr, done.stderr
 
 
-@pytest.mark.skipif(TMPFILES is None, reason="needs systemd-tmpfiles: apt install systemd")
+@pytest.mark.skipif(TMPFILES is None, reason="needs systemd-tmpfiles: apt-get install systemd")
 def test_the_shared_directory(tmp_path: Path) -> None:
     """Its line is made for a user that is there: whoever runs this."""
     line = (DEBIAN / "propylon.tmpfiles").read_text().replace("propylon propylon", "- -")

@@ -15,7 +15,7 @@ from .render import SHAPES, render
 from .traps import Release, traps
 
 RESOURCES = re.compile(r"^  - (\S+\.yaml)$", re.M)
-INSTALL = "needs kustomize, or kubectl with it (apt-get install kubernetes-client)"
+INSTALL = "needs kustomize, or kubectl with it: apt-get install kubernetes-client"
 
 
 def build(folder: Path) -> list[Manifest]:

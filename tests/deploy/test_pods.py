@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("helm_python", reason="needs Helm's library: pip install 'propylon[deploy]'")
+pytest.importorskip("helm_python", reason="needs Helm's library: pip install -e '.[deploy]'")
 
 from .images import LoadImages, load_images
 from .pods import machine

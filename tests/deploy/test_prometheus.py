@@ -29,7 +29,9 @@ VARIABLES = {"$__rate_interval": "1m", "$job": ".*", "$instance": ".*", "$pool":
 MAY_BE_EMPTY = re.compile(r"certificate|retries|refused|restarts|recycles|handshakes|queue_seconds")
 """Families without a series until something happens, or with no number while nothing waits."""
 
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool")
+needs_promtool = pytest.mark.skipif(
+    not shutil.which("promtool"), reason="needs promtool: apt-get install prometheus"
+)
 
 
 def queries() -> list[str]:
@@ -123,7 +125,9 @@ def ask(url: str, query: str) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("prometheus"), reason="needs Prometheus")
+@pytest.mark.skipif(
+    not shutil.which("prometheus"), reason="needs Prometheus: apt-get install prometheus"
+)
 def test_a_prometheus_answers_every_query(tmp_path: Path) -> None:
     admin = f"127.0.0.1:{free_port()}"
     stop = threading.Event()

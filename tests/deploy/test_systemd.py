@@ -29,7 +29,7 @@ SETPRIV = shutil.which("setpriv")
 APP = "asgi_raw:app"
 SYSTEM_UNITS = Path("/lib/systemd/system")
 
-needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd: apt install systemd")
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd: apt-get install systemd")
 
 
 def settings(name: str) -> dict[str, list[str]]:
@@ -159,7 +159,7 @@ def start(*arguments: str, unit: str, folder: Path) -> tuple[subprocess.Popen[st
 
 needs_seccomp = pytest.mark.skipif(
     not (ANALYZE and SETPRIV and ctypes.util.find_library("seccomp")),
-    reason="needs systemd-analyze, setpriv and libseccomp: apt install systemd libseccomp2",
+    reason="needs systemd-analyze, setpriv and libseccomp: apt-get install systemd libseccomp2",
 )
 
 
@@ -220,7 +220,9 @@ def test_gateway_and_worker_with_their_units_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(ACTIVATE is None, reason="needs systemd-socket-activate: apt install systemd")
+@pytest.mark.skipif(
+    ACTIVATE is None, reason="needs systemd-socket-activate: apt-get install systemd"
+)
 def test_no_client_is_refused_while_the_service_restarts() -> None:
     """The socket is held here, as systemd holds it for propylon.socket; systemd-socket-activate
     waits for a first client and becomes the service, three times in a row."""

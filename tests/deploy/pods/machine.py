@@ -62,16 +62,21 @@ infra_image = "{pause}"
 
     async def __call__(self, *words: str, check: bool = True) -> str:
         """What `podman WORDS` wrote. Raises RuntimeError if it fails and `check`."""
+        return await self.run("podman", *words, check=check)
+
+    async def run(self, *command: str, check: bool = True, **variables: str) -> str:
+        """What a command wrote that may call podman: to stdout, and to stderr if it shows logs.
+        Raises RuntimeError if it fails and `check`."""
         process = await asyncio.create_subprocess_exec(
-            "podman", *words, env=_environment(self.config),
+            *command, env=_environment(self.config) | variables,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
         if check and process.returncode:
             said = (out + err).decode(errors="replace")
-            raise RuntimeError(f"podman {' '.join(words)}: {process.returncode}\n{said}")
-        return (out + (err if words[0] == "logs" else b"")).decode(errors="replace").strip()
+            raise RuntimeError(f"{' '.join(command)}: {process.returncode}\n{said}")
+        return (out + (err if "logs" in command else b"")).decode(errors="replace").strip()
 
     def remove_all(self) -> None:
         """Our pods and their volumes, whatever state they are in, and those of processes that were

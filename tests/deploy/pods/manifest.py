@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..images import LoadImages
+from ..load import ENVIRONMENT, GRACEFUL, STATE
 
 Object = dict[str, Any]
-STATE = "/state"
-"""Where the app finds its code's version and writes what it has done, outside of the pod."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Drain:
     """Seconds, as the chart's values."""
 
     delay: int = 2
-    graceful: int = 3
+    graceful: int = GRACEFUL
     margin: int = 10
 
 
@@ -50,10 +49,7 @@ def values(images: LoadImages, shape: str, ports: Ports, drain: Drain, state: st
             "image": _image(app),
             "module": "apps.asgi:app",
             "workers": 2,
-            "env": [
-                {"name": "NOTHING_DROPPED_CODE", "value": f"{STATE}/code"},
-                {"name": "NOTHING_DROPPED_RECORD", "value": f"{STATE}/record"},
-            ],
+            "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
             "volumeMounts": [{"name": "state", "mountPath": STATE}],
         },
         "gateway": {"image": _image(images.gateway)},

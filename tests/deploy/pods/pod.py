@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +74,10 @@ class Pod:
             set() if self.shape == "all-in-one" else {self.ports.app_admin}
         )
         for port in admins:
-            await self.until(port, 200)
+            await until(port, 200, self.logs)
 
     async def is_ready(self) -> bool:
         return await asyncio.to_thread(readiness, self.ports.admin) == 200
-
-    async def until(self, admin_port: int, status: int) -> None:
-        """Waits for a status of /readyz; 0: nobody listens."""
-        end = time.monotonic() + DEADLINE
-        while (said := await asyncio.to_thread(readiness, admin_port)) != status:
-            if time.monotonic() > end:
-                raise RuntimeError(f"/readyz on {admin_port} says {said}\n{await self.logs()}")
-            await asyncio.sleep(0.02)
 
     async def end(self) -> dict[str, int]:
         """Ends the pod in Kubernetes' order, in its grace period. Returns the exit codes.
@@ -167,12 +160,7 @@ class Pod:
         return old
 
     async def until_linked(self, workers: int) -> None:
-        """Until so many workers are linked to the gateway."""
-        end = time.monotonic() + DEADLINE
-        while (linked := await asyncio.to_thread(linked_workers, self.ports.admin)) != workers:
-            if time.monotonic() > end:
-                raise RuntimeError(f"{linked} workers are linked, not {workers}")
-            await asyncio.sleep(0.02)
+        await until_linked(self.ports.admin, workers)
 
     async def until_one_gateway(self) -> None:
         """Until the gateway process that was replaced has ended."""
@@ -194,6 +182,24 @@ class Pod:
         names = {self.app, self.gateway}
         texts = [await self.podman("logs", each, check=False) for each in sorted(names)]
         return "\n".join(texts)
+
+
+async def until(admin_port: int, status: int, logs: Callable[[], Awaitable[str]]) -> None:
+    """Waits for a status of /readyz; 0: nobody listens."""
+    end = time.monotonic() + DEADLINE
+    while (said := await asyncio.to_thread(readiness, admin_port)) != status:
+        if time.monotonic() > end:
+            raise RuntimeError(f"/readyz on {admin_port} says {said}\n{await logs()}")
+        await asyncio.sleep(0.02)
+
+
+async def until_linked(admin_port: int, workers: int) -> None:
+    """Until so many workers are linked to the gateway of that admin listener."""
+    end = time.monotonic() + DEADLINE
+    while (linked := await asyncio.to_thread(linked_workers, admin_port)) != workers:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{linked} workers are linked, not {workers}")
+        await asyncio.sleep(0.02)
 
 
 def spec_workers(args: list[str]) -> int:

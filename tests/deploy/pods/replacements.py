@@ -1,10 +1,7 @@
 """What is replaced under load, and what it may cost: nothing, but for the two crashes.
 
 Each kind is a function of a `Stage`; its docstring is the table's row. The clients are those of
-`tests.nothing_dropped`: new connections, keep-alive, pipelining, POSTs with unique ids, uploads,
-downloads, event streams and WebSockets, 37 in all. They reach the pods through a proxy that plays
-the Service, and judge as strictly as there: a WebSocket that ends otherwise than with 1012 is a
-failure. A stream without end may be cut when its graceful timeout has passed, and never earlier.
+`tests.deploy.load`. They reach the pods through a proxy that plays the Service.
 
 **What a kill may cost.** The kernel ends what the dead processes held, and nobody can give it back:
 
@@ -25,30 +22,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...compare.strict_client import Failed
 from ...end_to_end.other_proxies import free_port
 from ...nothing_dropped.scene import Scene
-from ...nothing_dropped.servers import Ground
 from ...nothing_dropped.tally import Allows, Tally
-from ...nothing_dropped.trial import FINISH, cast, records, steadily
-from ...nothing_dropped.variants import (
-    DEAD_GATEWAY,
-    DEAD_WORKER,
-    DEADLINE,
-    Allowed,
-    Settings,
-    Variant,
-)  # fmt: skip
+from ...nothing_dropped.trial import records
+from ...nothing_dropped.variants import DEAD_GATEWAY, DEAD_WORKER, Allowed, Settings, Variant
 from ..images import LoadImages
+from ..load import failures, new_ground, new_scene, under_load
 from .machine import PATIENCE, Podman
 from .manifest import Drain, Ports
 from .pod import Pod
 from .service import Service
-
-BEFORE, AFTER = 1.0, 1.0
-"""Seconds of load before the replacement and after it."""
-PACE = 0.5
-"""Slow exchanges take 2.5 seconds at most, and so fit into `Drain.graceful`."""
 
 
 @dataclass
@@ -191,35 +175,26 @@ class Counts:
 
     @property
     def failures(self) -> str:
-        """Each with its details; "" if there were none."""
-        lines = [f"{client}: {what} {n}" for (client, what), n in self.tally.failures.items()]
-        lines += [f"  {s.at:.2f} s {s.client}: {s.what}: {s.detail}" for s in self.tally.seen]
-        return "\n".join(lines)
+        return failures(self.tally)
 
 
 async def play(kind: str, podman: Podman, images: LoadImages, folder: Path) -> Counts:
     """Plays one kind. The folder is empty. Raises RuntimeError if a pod is not ready in time."""
-    what, drain = KINDS[kind], Drain()
-    settings = Settings(graceful=float(drain.graceful))
-    state = folder / "state"
-    state.mkdir()
-    state.chmod(0o777)  # the containers' user is another
-    ground = Ground(folder=state, settings=settings)
-    ground.deploy()
-    (state / "record").touch()
-    (state / "record").chmod(0o666)
+    what = KINDS[kind]
+    ground = new_ground(folder / "state")
     pods = [
-        Pod(podman, images, what.shape, name, _ports(), state, drain) for name in ("one", "two")
+        Pod(podman, images, what.shape, name, _ports(), ground.folder, Drain())
+        for name in ("one", "two")
     ]
     service = Service(folder, ground.port, [(pod.ports.http, pod.ports.admin) for pod in pods])
-    scene = Scene(ground.address, Tally(lambda client, failure: None), pace=PACE)
+    scene = new_scene(ground)
     stage = Stage(*pods, service, scene)
-    scene.tally.allows = _allows(what, stage, settings)
+    scene.tally.allows = _allows(what, stage, ground.settings)
     try:
         await stage.first.start()
         service.start()
         await service.until_up({0})
-        seconds = await _under_load(stage, what)
+        seconds = await under_load(scene, lambda: what.does(stage))
         logs = "".join([service.log.read_text(), *[await pod.logs() for pod in pods]])
     finally:
         service.end()
@@ -229,36 +204,18 @@ async def play(kind: str, podman: Podman, images: LoadImages, folder: Path) -> C
 
 
 def _allows(what: Kind, stage: Stage, settings: Settings) -> Allows:
+    """What is always allowed, and what a kill may cost."""
+
     def among(allowed: Sequence[Allowed], moments: Sequence[float]) -> Allows:
         return Variant(says="", action="", allowed=allowed, settings=settings).allows(moments)
 
-    killed = among((*DEADLINE, *what.allowed), stage.scene.cuts)
+    always = stage.scene.tally.allows
+    killed = among(what.allowed, stage.scene.cuts)
     unnoticed = among(what.unnoticed, stage.unnoticed)
-    return lambda client, failure: killed(client, failure) or unnoticed(client, failure)
+    return lambda client, failure: (
+        always(client, failure) or killed(client, failure) or unnoticed(client, failure)
+    )
 
 
 def _ports() -> Ports:
     return Ports(free_port(), free_port(), free_port())
-
-
-async def _under_load(stage: Stage, what: Kind) -> float:
-    """The seconds that the replacement took."""
-    scene = stage.scene
-    scene.tally.began = time.monotonic()
-    clients = [asyncio.ensure_future(steadily(scene, each)) for each in cast(scene, True)]
-    try:
-        await asyncio.sleep(BEFORE)
-        began = time.monotonic()
-        await what.does(stage)
-        seconds = time.monotonic() - began
-        await asyncio.sleep(AFTER)
-        scene.tally.end_outage(for_good=True)
-        scene.ending.set()
-        _, late = await asyncio.wait(clients, timeout=FINISH)
-        for client in late:
-            scene.fail("client", Failed("does not end", str(client)))
-        return seconds
-    finally:
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)

@@ -138,7 +138,9 @@ async def test_a_large_page_is_made_aside(monkeypatch: pytest.MonkeyPatch) -> No
     assert [name == main for name in threads] == [True, False]
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="Prometheus is not installed")
+@pytest.mark.skipif(
+    not shutil.which("promtool"), reason="needs promtool: apt-get install prometheus"
+)
 def test_promtool_finds_nothing_wrong_with_the_table() -> None:
     snapshot = {
         family.name: {
