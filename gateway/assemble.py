@@ -29,6 +29,8 @@ from .http.uuid7 import Uuid7
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
+from .listen.connections_bound import connections_bound
+from .listen.descriptors import raise_descriptor_limit
 from .metrics.counters import RequestCounters
 from .metrics.failures import Failures
 from .metrics.measures import GatewayMeasures, LoopLag, MetricsReports
@@ -39,6 +41,7 @@ from .pool.pool import Pool
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
 from .serve.begin import Begin, HttpVersions
+from .serve.capacity import Capacity
 from .serve.proxy_header import ProxyHeaders
 from .serve.service import SWEEP_EVERY, Service, ServiceListener
 from .serve.service_state import ServiceState
@@ -123,11 +126,13 @@ async def run_gateway(
             observers=observers,
         )
         owner.state = state
+        capacity = Capacity(state, connections_bound(settings.serve, raise_descriptor_limit()))
         tls: Handshakes | None = None
         seen: list[ProblemSource] = [
             *(pool.versions.at for pool in pools.values()),
             *(listener.problems for listener in worker_listeners.values()),
             state.out_of_files.at,
+            capacity.problems,
         ]
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
@@ -145,7 +150,7 @@ async def run_gateway(
         problems = ProblemReporter(report, seen)
         sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
         sweepers.append(problems.sweep)
-        service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())])
+        service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())], capacity)
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
         if access_log is not None:

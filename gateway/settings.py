@@ -68,6 +68,10 @@ class ServeSettings:
     """Seconds from the wish to stop until what still runs is cut."""
     drain_delay: float = 0.0
     """Seconds of the graceful timeout in which new connections are still accepted."""
+    limit_connections: int = 0
+    """Client connections of one gateway process; 0: as many as descriptors and memory allow."""
+    connections_in_memory: int = 0
+    """Connections that fit into the memory, for the default; 0: it is not known."""
     server_header: bool = True
     date_header: bool = True
     headers: tuple[tuple[str, str], ...] = ()

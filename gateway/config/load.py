@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..listen.address import Address
+from ..listen.connections_bound import in_memory
+from ..listen.descriptors import hard_descriptor_limit
 from ..settings import (
     AdminSettings,
     HttpSettings,
@@ -23,6 +25,7 @@ from ..settings import (
 from .addresses import admin_addresses, listen_addresses
 from .config import Config, PoolConfig, ReloadConfig
 from .cross_check import apply_log_format, apply_worker_class, check, notes_on
+from .descriptors_note import notes_on_descriptors
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
@@ -109,15 +112,21 @@ def load(
         *notes_on(pools, routes, options),
         *notes_on_memory(with_workers, own, limit),
     ]
-    if verb in GATEWAY_SIDE:
-        reading.notes += notes_on_trust(trust, found, addresses)
-    reading.notes += notes_on_tls(verb, options, addresses)
+    config = _config(options, pools, routes, addresses, trust)
+    size = in_memory(limit or memory_of_machine(), options.gateways)
     config = replace(
-        _config(options, pools, routes, addresses, trust),
+        config,
+        serve=replace(config.serve, connections_in_memory=size),
         admin_addresses=admin,
         environment=tuple(environment.items()),
         identity=who,
     )
+    if verb in GATEWAY_SIDE:
+        reading.notes += [
+            *notes_on_trust(trust, found, addresses),
+            *notes_on_descriptors(config.serve, hard_descriptor_limit()),
+        ]
+    reading.notes += notes_on_tls(verb, options, addresses)
     return Loaded(config, options, found, path, tuple(reading.notes))
 
 
@@ -220,6 +229,7 @@ def _config(
             request_timeout=options.request_timeout,
             graceful_timeout=options.timeout_graceful_shutdown,
             drain_delay=options.drain_delay,
+            limit_connections=options.limit_connections,
             server_header=options.server_header,
             date_header=options.date_header,
             headers=tuple(_field(text) for text in options.header),

@@ -500,6 +500,14 @@ class Options:
         per_pool="gateways",
         verbs=GATEWAY_SIDE,
     )
+    limit_connections: Annotated[int, Meta(ge=0, le=10_000_000)] = option(
+        _SERVE.limit_connections,
+        "Client connections at once, per gateway process: beyond them idle ones are closed, then "
+        "the next wait to be accepted; 0: as many as open files and memory allow.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        example="10000",
+    )
     limit_request_line: SizeOrNone = option(
         _HTTP.limit_request_line,
         "Size of the request line; 0: as much as can be.",

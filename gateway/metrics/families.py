@@ -145,6 +145,24 @@ CONNECTIONS: Final = Family(
 ACCEPTED: Final = Family(
     "propylon_connections_accepted_total", "counter", "Client connections that were accepted."
 )
+CONNECTIONS_LIMIT: Final = Family(
+    "propylon_connections_limit",
+    "gauge",
+    "Client connections that gateway processes take at once: --limit-connections, or what open"
+    " files and memory allow.",
+)
+ACCEPT_PAUSES: Final = Family(
+    "propylon_accept_pauses_total",
+    "counter",
+    "Times that a client had to wait to be accepted, by what was short.",
+    ("reason",),
+)
+EVICTED: Final = Family(
+    "propylon_connections_evicted_total",
+    "counter",
+    "Idle connections that were closed to make room for others, by what was short.",
+    ("reason",),
+)
 HANDSHAKES: Final = Family(
     "propylon_tls_handshakes_total",
     "counter",
@@ -175,8 +193,8 @@ GATEWAY_LAG: Final = Family(
 BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, OPEN_WEBSOCKETS,
-    WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED, HANDSHAKES, GATEWAY_CPU,
-    GATEWAY_RSS, GATEWAY_LAG,
+    WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED, CONNECTIONS_LIMIT,
+    ACCEPT_PAUSES, EVICTED, HANDSHAKES, GATEWAY_CPU, GATEWAY_RSS, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

@@ -10,8 +10,11 @@ from ...protocol.supervision.messages import GatewayMetrics, Report
 from .counters import RequestCounters
 from .failures import Failures
 from .families import (
+    ACCEPT_PAUSES,
     ACCEPTED,
     CONNECTIONS,
+    CONNECTIONS_LIMIT,
+    EVICTED,
     GATEWAY_CPU,
     GATEWAY_LAG,
     GATEWAY_RSS,
@@ -58,6 +61,12 @@ class Counts(Protocol):
 
     @property
     def accepted(self) -> int: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def pauses(self) -> Mapping[str, int]: ...
+    @property
+    def evicted(self) -> Mapping[str, int]: ...
     @property
     def handshakes(self) -> Mapping[tuple[str, str], int]: ...
     @property
@@ -156,6 +165,9 @@ class GatewayMeasures:
         return {
             CONNECTIONS.name: {(name,): speak[name] for name in {*PROTOCOLS, *speak}},
             ACCEPTED.name: {(): counts.accepted},
+            CONNECTIONS_LIMIT.name: {(): counts.most},
+            ACCEPT_PAUSES.name: {(why,): count for why, count in counts.pauses.items()},
+            EVICTED.name: {(why,): count for why, count in counts.evicted.items()},
             HANDSHAKES.name: dict(counts.handshakes.items()),
             WEBSOCKET_MESSAGES.name: {("received",): counts.received, ("sent",): counts.sent},
         }

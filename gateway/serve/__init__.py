@@ -2,5 +2,6 @@
 
 Reading order: `service_state`, `service_counts`, `log_throttle`, `client_faults` -> `upload`,
 `body_credit` -> `websocket_connection` -> `exchange_sink` -> `lingering_close` ->
-`http1_connection` -> `begin` -> `proxy_header`, `tls_handshake` (layers below HTTP) -> `service`.
+`http1_connection` -> `begin` -> `proxy_header`, `tls_handshake` (layers below HTTP) -> `capacity`
+-> `service`.
 """

@@ -265,6 +265,7 @@ class Http1Connection(ClosingConnection):
     def _await_request(self, now: float) -> None:
         """Waits for the next request, when everything is sent."""
         service = self._service
+        self._idle_since = now
         self._deadline = now + (
             FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
         )

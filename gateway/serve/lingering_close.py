@@ -36,13 +36,15 @@ class ClosingConnection(ABC):
 
     protocol: ClassVar[str]
 
-    __slots__ = ("_deadline", "_service", "_state", "_transport")
+    __slots__ = ("_deadline", "_idle_since", "_service", "_state", "_transport")
 
     def __init__(self, transport: Transport, service: ServiceState) -> None:
         self._transport = transport
         self._service = service
         self._state: State = "idle"
-        self._deadline = service.clock() + service.settings.header_timeout
+        self._idle_since = service.clock()
+        """Monotonic seconds since which it awaits a request, if it does."""
+        self._deadline = self._idle_since + service.settings.header_timeout
         """Monotonic seconds at which the client is late with what it has to send; 0.0: never."""
 
     def open(self) -> None:
@@ -80,6 +82,21 @@ class ClosingConnection(ABC):
         """Has the connection end with the service. Responses say `Connection: close` from now on,
         so only an idle connection has to be ended."""
         self.end_if_idle()
+
+    @property
+    def idle_since(self) -> float:
+        """Monotonic seconds since which it awaits a request, with nothing left to send; 0.0 if it
+        does not."""
+        return self._idle_since if self._state == "idle" and self._deadline else 0.0
+
+    def close_if_idle(self) -> bool:
+        """Closes an idle connection at once, to make room. A request that has come by now is
+        answered instead. Returns whether it was closed."""
+        self.readable()
+        if self._state != "idle":
+            return False
+        self._close()
+        return True
 
     def end_if_idle(self) -> None:
         """Ends an idle connection in a moment: a request may be on its way, and is answered."""

@@ -15,6 +15,7 @@ from ..exchange.endpoint import Endpoint
 from ..peers import unmapped
 from ..transport.client_socket import ClientSocket
 from .begin import Begin
+from .capacity import Capacity
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -28,6 +29,8 @@ LEAST_GRACEFUL = 5.0
 that this server ends: their last responses may still be on their way to them."""
 MOST_AT_ONCE = 64
 """Connections accepted in a row, because each wait costs more than an accept."""
+WITHOUT_FILES_PAUSE = 0.1
+"""Seconds until the kernel is asked again for what it had no descriptor for."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -55,9 +58,16 @@ class ServiceListener:
 
 
 class Service:
-    def __init__(self, state: ServiceState, sweepers: Iterable[Callable[[float], None]]) -> None:
-        """`sweepers` are called with monotonic seconds, as often as connections are swept."""
+    def __init__(
+        self,
+        state: ServiceState,
+        sweepers: Iterable[Callable[[float], None]],
+        capacity: Capacity | None = None,
+    ) -> None:
+        """`sweepers` are called with monotonic seconds, as often as connections are swept.
+        `capacity` bounds the connections; without it only the kernel does."""
         self._state = state
+        self._capacity = capacity or Capacity(state)
         self._sweepers = tuple(sweepers)
         self._accepting = trio.CancelScope()
         self._listeners_closed = trio.Event()
@@ -90,13 +100,16 @@ class Service:
         if not last:
             self._state.poller.announce(sock.fileno())
         begin, gate, transports = listener.begin, listener.gate, self._state.transports
-        counts = self._state.counts
+        counts, capacity = self._state.counts, self._capacity
         at_once = 0
         while True:
-            if not last and not at_once:
+            if not last and (not at_once or capacity.full):
                 await trio.lowlevel.wait_readable(sock)
                 at_once = MOST_AT_ONCE
+                if capacity.full:  # and somebody waits
+                    await capacity.room()
             if not last and gate is not None and gate.full:
+                counts.pause("handshakes")
                 await gate.room()
             at_once -= 1
             try:
@@ -111,9 +124,8 @@ class Service:
                     return
                 if error.errno in OUT_OF_FILES:
                     # It must neither spin nor end: connections that end will give files back.
-                    what = f"{listener.address}: accepting pauses for 1 s: {error.strerror}"
-                    self._state.out_of_files.met(what, monotonic())
-                    await trio.sleep(1.0)
+                    capacity.exhausted(listener.address, error)
+                    await trio.sleep(WITHOUT_FILES_PAUSE)
                 continue  # the client was gone before it was accepted
             client_sock.setblocking(False)
             counts.accept()

@@ -9,11 +9,17 @@ first. A client that connects, sends nothing and leaves, as load balancers do, h
 
 
 class ServiceCounts:
-    __slots__ = ("accepted", "handshakes", "received", "sent")
+    __slots__ = ("accepted", "evicted", "handshakes", "most", "pauses", "received", "sent")
 
     def __init__(self) -> None:
         self.accepted = 0
         """Client connections that were accepted."""
+        self.most = 0
+        """Client connections that there may be at once; 0: only the kernel knows."""
+        self.pauses: dict[str, int] = {}
+        """What was short -> how often accepting has paused for it."""
+        self.evicted: dict[str, int] = {}
+        """What was short -> how many idle connections were closed to make room."""
         self.handshakes: dict[tuple[str, str], int] = {}
         """Result and TLS version ("" where none was agreed on) -> how many handshakes."""
         self.received = 0
@@ -23,6 +29,15 @@ class ServiceCounts:
 
     def accept(self) -> None:
         self.accepted += 1
+
+    def allow(self, most: int) -> None:
+        self.most = most
+
+    def pause(self, reason: str) -> None:
+        self.pauses[reason] = self.pauses.get(reason, 0) + 1
+
+    def evict(self, reason: str) -> None:
+        self.evicted[reason] = self.evicted.get(reason, 0) + 1
 
     def end_handshake(self, result: HandshakeResult, version: str = "") -> None:
         key = (result, version)

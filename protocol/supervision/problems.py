@@ -44,6 +44,14 @@ REMEDIES: Final[Mapping[str, str]] = {
         "put both files of one pair there (a Secret needs tls.crt and tls.key); they are looked at "
         "every second"
     ),
+    "connection limit": (
+        "raise --limit-connections if the memory is there, start more gateway processes "
+        "(--gateways) or instances, or find out who opens them (propylon top)"
+    ),
+    "memory for connections": (
+        "give the container more memory, or set --limit-connections if they need less than 32 KiB "
+        "each"
+    ),
     "protocol version": "update the older image; neighbouring releases work together",
     "pool socket": (
         "make its directory writable for the gateway's user again; it is tried once a second, and "

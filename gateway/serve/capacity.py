@@ -1,0 +1,132 @@
+"""How many clients may be connected, and how room is made for more.
+
+A process has a number of descriptors, and some memory. A server that accepts until `accept` fails
+has two bad choices then: to ask again at once, which turns in circles, or to end. And it could not
+write a log or take a worker in, for lack of a descriptor. So there is a bound below the kernel's
+(`listen.connections_bound`), and what happens there is decided here.
+
+Most connections of a busy server are idle: their clients have been answered, and may ask again
+within a minute. Nothing is lost when such a one is closed, since every client has to expect that
+(RFC 9112 section 9.5). So a client that comes at the bound is let in, and the connection goes that
+has been idle for the longest time; also one that has never asked anything, which is how somebody
+fills a server up. One that was idle for less than a second stays: a request may be on its way.
+
+If no connection is idle, the new client waits in the kernel's queue, where it costs nothing, until
+one ends. HAProxy does the same at its `maxconn`. A 503 would be worse: it takes a descriptor to
+send, and a client that asks again takes another one. The bound is of one process, as nginx's
+`worker_connections` are. That it was met is a problem (`protocol.supervision.problems`) for as long
+as it is, and a few seconds longer, so that a busy server does not fill its log.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from heapq import nsmallest
+from typing import Final
+
+import trio
+
+from ...protocol.supervision.messages import Problem
+from ...protocol.supervision.problems import Recurring
+from ..listen.connections_bound import Bound, ConnectionsBound
+from .lingering_close import ClosingConnection
+from .service_state import ServiceState
+
+LEAST_IDLE: Final = 1.0
+"""Seconds that a connection has been idle for, at least, when it is closed to make room."""
+LOOK_FOR_ROOM_EVERY: Final = 0.02
+"""Seconds between two looks whether a connection has ended, while accepting pauses."""
+SCAN_EVERY: Final = 0.1
+"""Seconds between two searches for idle connections, each of which looks at all."""
+MOST_FOUND: Final = 256
+"""Connections that one search finds."""
+AT_ONCE: Final = 16
+"""Idle connections that are closed when the kernel gives no descriptor."""
+SEEN_FOR: Final = 10.0
+"""Seconds for which a bound that was met is a problem."""
+UNBOUNDED: Final = ConnectionsBound(sys.maxsize, "connections")
+
+_PROBLEMS: Final = {
+    "connections": ("connection limit", "as many as --limit-connections allows"),
+    "descriptors": ("open files", "as many as its limit of open files (RLIMIT_NOFILE) allows"),
+    "memory": ("memory for connections", "as many as fit into half of the memory"),
+}
+"""What bounds -> the kind of the problem, and how it is told."""
+_THEN: Final = "idle ones are closed, and then the next wait to be accepted"
+
+
+class Capacity:
+    def __init__(self, state: ServiceState, bound: ConnectionsBound = UNBOUNDED) -> None:
+        self._state = state
+        self._bound = bound
+        self._found: deque[tuple[float, ClosingConnection]] = deque()
+        """Connections that were idle at the last search, each with the time since when it was."""
+        self._next_search = 0.0
+        kind, why = _PROBLEMS[bound.by]
+        self._met = Recurring(kind, "clients at the bound", SEEN_FOR)
+        self._what = f"a gateway process has {bound.most} client connections, {why}: {_THEN}"
+        if bound is not UNBOUNDED:
+            state.counts.allow(bound.most)
+
+    @property
+    def full(self) -> bool:
+        return len(self._state.connections) >= self._bound.most
+
+    async def room(self) -> None:
+        """Makes room for a client that waits: returns when there is some."""
+        self._meet()
+        if self._close_idle(1, self._bound.by):
+            return
+        self._state.counts.pause(self._bound.by)
+        while self.full:
+            await trio.sleep(LOOK_FOR_ROOM_EVERY)
+            self._meet()
+            if self.full:
+                self._close_idle(1, self._bound.by)
+
+    def exhausted(self, address: str, error: OSError) -> None:
+        """Makes room because the kernel has refused a descriptor or memory for another client."""
+        state = self._state
+        state.out_of_files.met(f"{address}: {error.strerror}: {_THEN}", state.clock())
+        state.counts.pause("descriptors")
+        self._close_idle(AT_ONCE, "descriptors")
+
+    def problems(self, now: float) -> Iterator[Problem]:
+        """Yields the problem that the bound was met, if it was of late."""
+        yield from self._met.at(now)
+
+    def _meet(self) -> None:
+        self._met.met(self._what, self._state.clock())
+
+    def _close_idle(self, count: int, by: Bound) -> bool:
+        """Closes the connections that have been idle for the longest time. Returns whether there
+        was one."""
+        before = left = count
+        while left and (connection := self._longest_idle()) is not None:
+            # What it has sent by now is answered: then it is not idle.
+            if connection.close_if_idle():
+                self._state.counts.evict(by)
+                left -= 1
+        return left < before
+
+    def _longest_idle(self) -> ClosingConnection | None:
+        if not self._found:
+            self._search()
+        while self._found:
+            since, connection = self._found.popleft()
+            if connection.idle_since == since:
+                return connection
+        return None
+
+    def _search(self) -> None:
+        now = self._state.clock()
+        if now < self._next_search:
+            return
+        self._next_search = now + SCAN_EVERY
+        idle = (
+            (connection.idle_since, connection)
+            for connection in self._state.connections
+            if isinstance(connection, ClosingConnection)
+            and 0.0 < connection.idle_since <= now - LEAST_IDLE
+        )
+        self._found.extend(nsmallest(MOST_FOUND, idle, key=lambda one: one[0]))
