@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.end_to_end.server import DEADLINE, wait_for
 
-from .images import built_images
+from .images import LIMITS, built_images
 
 PREFIX = "propylon-limits-"
 RUN = ["podman", "--runtime", "runc", "run", "--detach", "--network", "host"]
-RUN += ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4000:4000", "--no-healthcheck"]
+RUN += [*LIMITS, "--no-healthcheck"]
 
 
 class Container:

@@ -30,6 +30,8 @@ LOADED = {"loaded-all-in-one": "app-all-in-one", "loaded-worker": "app-worker"}
 """Image of the app of tests/nothing_dropped -> the image that it is made on."""
 PODS = ROOT / "tests/deploy/pods/Dockerfile"
 PREFIX = "localhost/propylon-test-"
+LIMITS = ("--ulimit=nofile=20000:20000", "--ulimit=nproc=4000:4000")
+"""podman would ask for more than a container has that runs it."""
 SOURCES = ("package", "protocol", "worker", "gateway", "deploy/images")
 LOAD_SOURCES = ("tests/nothing_dropped/apps", "tests/deploy/pods/Dockerfile")
 TOP = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md")
@@ -37,6 +39,7 @@ BUILD_TIMEOUT = 900
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
+@cache
 def missing() -> str:
     """What has to be done before containers can be built and run here, as a sentence that names
     the command; "" if nothing."""
@@ -48,6 +51,10 @@ def missing() -> str:
         return f"needs {' and '.join(tools)}: apt-get install {' '.join(tools)}"
     if not exists(BASE):
         return f"needs the image {BASE}: apt-get install mmdebstrap && tests/deploy/base_image"
+    # A machine that is itself a container may have been left too few rights for others.
+    trial = ["podman", "--runtime", "runc", "run", "--rm", "--network=host", *LIMITS, BASE, "true"]
+    if (ran := subprocess.run(trial, capture_output=True, text=True, check=False)).returncode:
+        return f"no container can be run here (try: {' '.join(trial)}): {ran.stderr.strip()}"
     return ""
 
 

@@ -17,7 +17,7 @@ from .compose_project import PODMAN_COMPOSE, Project
 from .images import load_images, missing
 from .load import failures, new_ground, new_scene, under_load
 from .pods.machine import Podman
-from .pods.pod import until, until_linked
+from .probes import until, until_linked
 
 pytestmark = pytest.mark.slow
 
