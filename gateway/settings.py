@@ -163,6 +163,9 @@ class PoolSettings:
     0: it does not."""
     queue_size: int = 1_024
     queue_timeout: float = 30.0
+    queue_target: float = 1.0
+    """Seconds of waiting beyond which the newest request goes first (see `pool.queue`); 0 means
+    never."""
     heartbeat_timeout: float = 30.0
     """Seconds without a PONG after which a worker is hung; 0 means never."""
     drain_delay: float = 0.0

@@ -452,6 +452,14 @@ class Options:
         per_pool="gateways",
         verbs=GATEWAY_SIDE,
     )
+    queue_target: SecondsOrNone = option(
+        _POOL.queue_target,
+        "Seconds that requests wait in order; beyond, the newest goes first; 0: always in order.",
+        section="time",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+        example="0",
+    )
     header_timeout: Seconds = option(
         _SERVE.header_timeout,
         "Seconds for a request's head, from its first byte to its last.",

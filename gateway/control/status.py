@@ -5,7 +5,7 @@ command understands an older instance. A state is a word and is shown as it is.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -149,6 +149,8 @@ class TrafficStatus:
     queued: int = 0
     oldest_waiter: float = 0.0
     """Seconds that the oldest queued request has waited."""
+    order: Literal["oldest-first", "newest-first"] = "oldest-first"
+    """Which of the queued requests is next; the newest under overload (--queue-target)."""
     websockets: int = 0
 
 

@@ -256,7 +256,8 @@ def _traffic(report: StatusReport, width: int) -> list[str]:
     rows = [[title for title, _ in columns]]
     rows += [[cell(one) for _, cell in columns] for one in report.traffic]
     words = [title == "POOL" for title, _ in columns]
-    return list(_aligned(rows, [""] * len(rows), words, width))
+    notes = ["newest first" if one.order == "newest-first" else "" for one in report.traffic]
+    return list(_aligned(rows, ["", *notes], words, width))
 
 
 def _quantile(part: float, report: StatusReport, pool: TrafficStatus) -> str:

@@ -119,6 +119,14 @@ POOL_QUEUE_OLDEST: Final = Family(
     ("pool",),
     merge="max",
 )
+POOL_NEWEST_FIRST: Final = Family(
+    "propylon_pool_newest_first",
+    "gauge",
+    "1 while the newest of the waiting requests goes first, since the oldest has waited for longer"
+    " than --queue-target.",
+    ("pool",),
+    merge="max",
+)
 OPEN_WEBSOCKETS: Final = Family(
     "propylon_websockets", "gauge", "WebSockets that are open.", ("pool",)
 )
@@ -192,9 +200,9 @@ GATEWAY_LAG: Final = Family(
 
 BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
-    RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, OPEN_WEBSOCKETS,
-    WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED, CONNECTIONS_LIMIT,
-    ACCEPT_PAUSES, EVICTED, HANDSHAKES, GATEWAY_CPU, GATEWAY_RSS, GATEWAY_LAG,
+    RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, POOL_NEWEST_FIRST,
+    OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
+    CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, HANDSHAKES, GATEWAY_CPU, GATEWAY_RSS, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

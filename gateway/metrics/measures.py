@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 from ...protocol.supervision.messages import GatewayMetrics, Report
 from .counters import RequestCounters
@@ -20,6 +20,7 @@ from .families import (
     GATEWAY_RSS,
     HANDSHAKES,
     OPEN_WEBSOCKETS,
+    POOL_NEWEST_FIRST,
     POOL_QUEUE_LENGTH,
     POOL_QUEUE_OLDEST,
     POOL_RUNNING,
@@ -45,6 +46,9 @@ class Load(Protocol):
     def slots(self) -> int: ...
     @property
     def oldest_waiter(self) -> float: ...
+
+    @property
+    def order(self) -> Literal["oldest-first", "newest-first"]: ...
 
 
 class MeasuredPool(Protocol):
@@ -149,6 +153,9 @@ class GatewayMeasures:
             POOL_RUNNING.name: {pool: load.running for pool, load in loads.items()},
             POOL_QUEUE_LENGTH.name: {pool: load.queued for pool, load in loads.items()},
             POOL_QUEUE_OLDEST.name: {pool: load.oldest_waiter for pool, load in loads.items()},
+            POOL_NEWEST_FIRST.name: {
+                pool: int(load.order == "newest-first") for pool, load in loads.items()
+            },
             OPEN_WEBSOCKETS.name: {
                 (name,): pool.websockets() for name, pool in self._pools.items()
             },

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         kept: KeptBodies
         settings: PoolSettings
 
+        def left_queue(self, call: "PoolCall") -> None: ...
+
 
 class PoolCall(Call):
     """A call of a pool. It is placed on one worker; if that worker dies and a retry is allowed,
@@ -216,7 +218,9 @@ class PoolCall(Call):
     def abandon(self, code: int, reason: str) -> None:
         self.forget_body()
         self.exchange = None
-        if self.member is not None and self.request != "reset" and self.response != "ended":
+        if self.member is None:
+            self._pool.left_queue(self)
+        elif self.request != "reset" and self.response != "ended":
             self.member.machine.reset(self, code, reason)
 
 

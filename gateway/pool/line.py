@@ -7,9 +7,17 @@ blocking). So it stands in a line of its own, and the queue does not know of it.
 """
 
 from collections import deque
-from typing import Generic
+from typing import Generic, Protocol, TypeVar
 
-from .queue import W
+
+class Waiter(Protocol):
+    @property
+    def awaited(self) -> bool:
+        """Whether a client still waits for the response."""
+        ...
+
+
+W = TypeVar("W", bound=Waiter)
 
 
 class Line(Generic[W]):

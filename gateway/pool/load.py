@@ -8,13 +8,15 @@ faster than it is done, and is the number that an autoscaler should heed.
 
 from dataclasses import dataclass
 
+from .queue import Order
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLoad:
     """The load of one pool in one gateway process, at one moment."""
 
     queued: int
-    """Requests that wait for a slot. Those of clients that have left do not count."""
+    """Requests that wait for a slot."""
     running: int
     """Calls that workers run. It may exceed `slots`: a worker that drains offers no slots and
     finishes its calls."""
@@ -22,3 +24,5 @@ class PoolLoad:
     """Calls that the workers are willing to run at once, hung workers left out."""
     oldest_waiter: float
     """Seconds that the oldest queued request has waited; 0.0 while none waits."""
+    order: Order = "oldest-first"
+    """Which of the queued requests is next."""

@@ -91,7 +91,11 @@ class Pool:
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
         """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
-        self._queue: PoolQueue[PoolCall] = PoolQueue(settings.queue_size, settings.queue_timeout)
+        self._queue: PoolQueue[PoolCall] = PoolQueue(
+            settings.queue_size, settings.queue_timeout, settings.queue_target
+        )
+        self._refused: deque[PoolCall] = deque()
+        """Calls that have no place in the queue and are being answered, one after the other."""
         self.running: set[PoolCall] = set()
         """Calls that were handed to a worker and have not ended."""
         self._outage_said = False
@@ -133,14 +137,25 @@ class Pool:
 
     def _queue_up(self, call: PoolCall, now: float) -> None:
         call.enter_queue()
-        if not self._queue.put(call, now):
-            self._fail(
-                call,
-                end_codes.GATEWAY_QUEUE_FULL,
-                503,
-                "The server is at its limit and its queue is full.",
-                "queue-size",
-            )
+        refused = self._queue.put(call, now)
+        if refused is None:
+            return
+        # Its client may have sent the next request already, which comes here from inside of `_fail`
+        # and makes another one leave: a recursion, if they did not wait their turn.
+        self._refused.append(refused)
+        if len(self._refused) > 1:
+            return
+        full, sentence = (
+            end_codes.GATEWAY_QUEUE_FULL,
+            "The server is at its limit and its queue is full.",
+        )
+        while self._refused:
+            self._fail(self._refused[0], full, 503, sentence, "queue-size")
+            self._refused.popleft()
+
+    def left_queue(self, call: PoolCall) -> None:
+        """The client of a call that has no worker yet has left."""
+        self._queue.remove(call)
 
     def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
         self.running.add(call)
@@ -153,25 +168,26 @@ class Pool:
             exchange.uploader.credit_arrived(exchange)
 
     def _dispatch(self) -> None:
-        """Gives free slots to the calls that have waited longest."""
+        """Gives free slots to the calls that wait."""
         queue = self._queue
         if self._sticky is not None:
             self._dispatch_home(self._sticky)
-        while queue.has_waiter():
+        while queue.line:
             member = self._balance.choose()
             if member is None:
                 return
-            call, now = queue.take(), self.clock()
+            now = self.clock()
+            call = queue.take(now)
             call.leave_queue(now)
             self._hand_over(call, member)
             if self._sticky is not None:
                 self._dispatch_home(self._sticky)
 
     def _dispatch_home(self, sticky: Sticky[PoolMember, PoolCall]) -> None:
-        """Gives free slots to calls that wait for their own worker, unless one has waited longer
-        for any."""
+        """Gives free slots to calls that wait for their own worker, unless the next of those that
+        wait for any has waited longer."""
         now = self.clock()
-        for call, home in sticky.due(now - self._queue.oldest(now)):
+        for call, home in sticky.due(now - self._queue.next_has_waited(now)):
             call.leave_queue(now)
             self._hand_over(call, home)
 
@@ -394,12 +410,13 @@ class Pool:
             running=len(self.running),
             slots=self._balance.slots(),
             oldest_waiter=max(self._queue.oldest(now), 0.0 if since is None else now - since),
+            order=self._queue.order(now),
         )
 
     def _waiting(self) -> int:
         """How many calls wait that have a client."""
         sticky = self._sticky
-        return self._queue.waiting() + (0 if sticky is None else sticky.waiting())
+        return len(self._queue.line) + (0 if sticky is None else sticky.waiting())
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -436,8 +453,8 @@ class Pool:
         """Answers all clients that still wait with an error: the gateway's time to finish is
         over."""
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
-        while self._queue.has_waiter():
-            waiting.append(self._queue.take())
+        while self._queue.line:
+            waiting.append(self._queue.take(self.clock()))
         for call in waiting:
             stopped = end_codes.GATEWAY_STOPPED_QUEUE
             self._fail(call, stopped, 503, "The server ends, and no worker was free.")

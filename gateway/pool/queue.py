@@ -1,4 +1,4 @@
-"""The queue of a pool: calls that wait for a slot, in the order of arrival. Pure: given the time.
+"""The queue of a pool: calls that wait for a slot, and which of them is next. Pure: given the time.
 
 A pool has one queue in front of all its workers, as a bank has one line in front of all its
 counters: no call waits behind a slow one while another worker is free. The queue is bounded twice,
@@ -9,78 +9,121 @@ because either bound alone would fail:
 - By time (`queue_timeout`). Without it, a short queue in front of one slow worker would let its
   clients wait without end.
 
-A client may leave at any moment. To take its call out of the middle of the line would cost a
-search. Instead the call stays in its place, is passed over when its turn comes, and is removed only
-when the place is needed. So the length counts calls without a client until another call would be
-refused for it.
+**Who is next?** In the order of arrival, everybody waits about as long, and while a pool keeps up,
+that is best: nobody waits for much longer than the others. When more comes than the workers can do,
+it is the worst. The queue fills to one of its bounds and stays full, so that every call that is
+served has waited for the whole of it: 1,024 calls in front of 16 threads that need 50 ms each are
+3.2 seconds. Clients and proxies have time limits of their own, and there is no telling which. If
+theirs is shorter, each is served when it is about to leave or has left: all threads are busy, and
+nobody has a response. Simulated for three times the capacity and clients of two seconds' patience,
+5 % of the work is of use to anybody.
+
+Three cures are known, and were put side by side (`tests/simulations/queue_rules.py`, the table in
+docs/OVERLOAD.md):
+
+- A shorter queue. It refuses the burst that would have been over in a moment.
+- CoDel (RFC 8289; for servers "Fail at scale", ACM Queue 13:8, 2015): a queue that has not been
+  empty for a while lets new calls wait for a few milliseconds only. Waits are short, but those who
+  were refused are missing when the burst ends, or when a slow call makes the others wait: goodput
+  falls from 97 to 76 % under bursts, and at 95 % of the capacity 5 % are refused for nothing.
+- The newest first (adaptive LIFO, in the same article). Nobody is refused who could be served. The
+  newest has waited for milliseconds and its client is there; those who have waited for long wait
+  on, for whatever room is left over, until they leave or their time is up.
+
+So the newest goes first, but only under overload, and there lies the question: when is that? The
+article says, when the queue has not been empty for 100 ms. With calls that take a second that is
+so in every ordinary minute, and then newest-first does harm: at 95 % of the capacity it more than
+doubles the 99th percentile, because it makes a few wait for very long. What matters is not for how
+long there has been a queue, but for how long one waits in it. CoDel has the word for it: the
+*target* (`queue_target`, 1 s), the wait that is still acceptable.
+
+    the oldest call has waited for no longer than the target    the oldest is next
+    it has waited for longer                                    the newest is next
+
+There is no state to keep, and none to get stuck in. As soon as those who have waited for long are
+served, gone or refused, the order is that of arrival again. A burst that is worked off within the
+target is served in order, and so is a queue whose bound is shorter than that. With a target of 0
+the order of arrival holds always: for shops that sell tickets to whoever came first.
+
+**Who is refused?** One who comes to a full queue, while the oldest is next. While the newest is
+next, the oldest makes room: it is last in the line now, and has the least of its patience left.
+
+**A client may leave at any moment.** Its call is taken out at once, wherever it stands (which is
+why the line is no deque), so that the length counts those who wait and nobody else, and refusing
+costs no search in a full queue.
 """
 
-from collections import deque
+from collections import OrderedDict
 from math import ceil
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds that a refused client is asked to stay away at most."""
 
+Order = Literal["oldest-first", "newest-first"]
 
-class Waiter(Protocol):
-    @property
-    def awaited(self) -> bool:
-        """Whether a client still waits for the response."""
-        ...
-
-
-W = TypeVar("W", bound=Waiter)
+W = TypeVar("W")
 
 
 class PoolQueue(Generic[W]):
     """The waiters of one pool."""
 
-    __slots__ = ("_patience", "_size", "line")
+    __slots__ = ("_patience", "_size", "_target", "line")
 
-    def __init__(self, size: int, patience: float) -> None:
+    def __init__(self, size: int, patience: float, target: float = 0.0) -> None:
         """`size` is the most calls that wait at once; `patience` is the number of seconds that each
-        may wait, 0 for as long as its client does."""
+        may wait, 0 for as long as its client does; `target` is the wait in seconds beyond which the
+        newest goes first, 0 for never."""
         self._size = size
         self._patience = patience
-        self.line: deque[tuple[float, W]] = deque()
-        """Since when (in monotonic seconds) and which call, those without a client among them.
+        self._target = target
+        self.line: OrderedDict[W, float] = OrderedDict()
+        """Each call, and since when it waits (in monotonic seconds), in the order of arrival.
         Others may only look whether it is empty, as they do with every call that ends."""
 
-    def put(self, waiter: W, now: float) -> bool:
-        """Puts a call at the end. Returns False if the queue is full."""
-        line = self.line
+    def put(self, waiter: W, now: float) -> W | None:
+        """Puts a call at the end. Returns the one that has no place because of it, which is not in
+        the queue any more, or never was; None if all have one."""
+        line, refused = self.line, None
         if len(line) >= self._size:
-            stay = [place for place in line if place[1].awaited]
-            line.clear()
-            line.extend(stay)
-            if len(line) >= self._size:
-                return False
-        line.append((now, waiter))
-        return True
+            if not line or self.order(now) == "oldest-first":
+                return waiter
+            refused = line.popitem(last=False)[0]
+        line[waiter] = now
+        return refused
 
-    def has_waiter(self) -> bool:
-        """Whether a call waits that still has a client."""
-        line = self.line
-        while line and not line[0][1].awaited:
-            line.popleft()
-        return bool(line)
+    def remove(self, waiter: W) -> None:
+        """Takes out a call whose client has left."""
+        self.line.pop(waiter, None)
 
-    def take(self) -> W:
-        """The one that has waited longest; after `has_waiter`. Raises IndexError if there is
-        none."""
-        return self.line.popleft()[1]
+    def take(self, now: float) -> W:
+        """Takes out the one that is next. Raises KeyError if there is none."""
+        return self.line.popitem(last=self.order(now) == "newest-first")[0]
 
     def take_overdue(self, now: float) -> W | None:
-        """Takes the oldest call out if its client has left or it has waited for too long. Returns
-        None if it may wait on; no call behind it has waited longer."""
-        if not self.line:
-            return None
-        since, waiter = self.line[0]
-        if waiter.awaited and not (self._patience and now - since > self._patience):
-            return None
-        self.line.popleft()
-        return waiter
+        """Takes the oldest call out if it has waited for too long. Returns None if it may wait on;
+        no call behind it has waited longer."""
+        if self._patience and self.oldest(now) > self._patience:
+            return self.line.popitem(last=False)[0]
+        return None
+
+    # -- what it looks like ------------------------------------------------------------------
+
+    def order(self, now: float) -> Order:
+        """Which one is next."""
+        late = self._target and self.oldest(now) > self._target
+        return "newest-first" if late else "oldest-first"
+
+    def oldest(self, now: float) -> float:
+        """Seconds that the oldest call has waited; 0.0 if none waits."""
+        line = self.line
+        return now - line[next(iter(line))] if line else 0.0
+
+    def next_has_waited(self, now: float) -> float:
+        """Seconds that the one that is next has waited; 0.0 if none waits."""
+        if self.order(now) == "oldest-first":
+            return self.oldest(now)
+        return now - self.line[next(reversed(self.line))]
 
     def retry_after(self, now: float) -> int:
         """Seconds after which a client that is refused now should ask again (RFC 9110 section
@@ -88,13 +131,3 @@ class PoolQueue(Generic[W]):
         over in a moment. What has lasted for half a minute is likely to go on, and clients that ask
         again each second would be a part of it."""
         return min(max(1, ceil(self.oldest(now))), LONGEST_RETRY_AFTER)
-
-    # -- what it looks like ------------------------------------------------------------------
-
-    def waiting(self) -> int:
-        """Counts the calls that wait and have a client. It looks at each."""
-        return sum(waiter.awaited for _, waiter in self.line)
-
-    def oldest(self, now: float) -> float:
-        """Seconds that the oldest call has waited; 0.0 if none waits."""
-        return next((now - since for since, waiter in self.line if waiter.awaited), 0.0)

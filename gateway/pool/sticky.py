@@ -35,8 +35,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ..exchange.exchange import Exchange
 from .balance import Candidate
-from .line import Line
-from .queue import W
+from .line import Line, W
 
 
 class Home(Candidate, Protocol):

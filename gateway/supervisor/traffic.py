@@ -10,6 +10,7 @@ from ..metrics.families import (
     DURATION_SECONDS,
     LATENCY,
     OPEN_WEBSOCKETS,
+    POOL_NEWEST_FIRST,
     POOL_QUEUE_LENGTH,
     POOL_QUEUE_OLDEST,
     POOL_RUNNING,
@@ -52,6 +53,7 @@ def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
         slots=int(_number(total, POOL_SLOTS, pool)),
         queued=int(_number(total, POOL_QUEUE_LENGTH, pool)),
         oldest_waiter=oldest_waiter(total, pool),
+        order="newest-first" if _number(total, POOL_NEWEST_FIRST, pool) else "oldest-first",
         websockets=int(_number(total, OPEN_WEBSOCKETS, pool)),
     )
 

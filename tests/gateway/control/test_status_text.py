@@ -281,6 +281,7 @@ BUSY = TrafficStatus(
     slots=20_000,
     queued=999,
     oldest_waiter=12.3,
+    order="newest-first",
 )
 QUIET = TrafficStatus(pool="default", requests=3, latency=(1, 2, 0, 0, 0), slots=8)
 IDLE = TrafficStatus(pool="default")
@@ -308,7 +309,8 @@ default         3    0    0  3.3 ms  9.9 ms      0/8       0
             (BUSY,),
             """\
 POOL    REQUESTS    4XX  5XX  RETRIES     P50  P99      RUNNING  QUEUED  OLDEST
-web   1234567890  12345  678        9  0.7 ms  1 s  16000/20000     999    12 s""",
+web   1234567890  12345  678        9  0.7 ms  1 s  16000/20000     999    12 s
+    newest first""",
         ),
     ],
 )

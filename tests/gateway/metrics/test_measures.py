@@ -51,7 +51,7 @@ class Pool:
     retries: dict[str, int] = field(default_factory=lambda: {"worker_died": 2})
 
     def load(self) -> PoolLoad:
-        return PoolLoad(queued=1, running=2, slots=3, oldest_waiter=4.5)
+        return PoolLoad(queued=1, running=2, slots=3, oldest_waiter=4.5, order="newest-first")
 
     def websockets(self) -> int:
         return 1
@@ -94,6 +94,7 @@ def test_what_is_measured() -> None:
     assert found["propylon_pool_running"] == {("a",): 2}
     assert found["propylon_pool_queue_length"] == {("a",): 1}
     assert found["propylon_pool_queue_oldest_seconds"] == {("a",): 4.5}
+    assert found["propylon_pool_newest_first"] == {("a",): 1}
     assert found["propylon_websockets"] == {("a",): 1}
     assert found["propylon_retries_total"] == {("a", "worker_died"): 2}
     assert found["propylon_connections"] == {

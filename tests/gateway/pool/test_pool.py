@@ -1,6 +1,6 @@
 """The queue, the choice of a worker, and what becomes of the calls of one that died."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -93,7 +93,7 @@ def test_a_full_queue_is_503_at_once() -> None:
 
 
 def test_who_is_refused_is_told_when_to_come_again() -> None:
-    p = pool(queue_size=1)
+    p = pool(queue_size=1, queue_target=0.0)
     LinkedMember(p)
     submit(p)
     submit(p)
@@ -113,6 +113,50 @@ def test_who_left_the_queue_makes_room() -> None:
     assert third.failed is None
     member.answer(member.calls[0])
     assert len(member.calls) == 1, "the one that left was not handed over"
+
+
+def test_under_overload_the_newest_is_served_and_the_oldest_makes_room() -> None:
+    p = pool(queue_size=2, queue_target=1.0)
+    member = LinkedMember(p)
+    submit(p)
+    oldest, second = submit(p)[1], submit(p)[1]
+    p.sweep(1.5)
+    newest = submit(p)[0]
+    assert oldest.failed is not None
+    assert oldest.failed[0] == 503
+    assert p.load().order == "newest-first"
+    member.answer(member.calls[0])
+    assert [call.exchange for call in p.running] == [newest]
+    assert second.failed is None
+
+
+def test_a_refused_client_that_asks_again_at_once_makes_others_leave_one_by_one() -> None:
+    """As one does that has sent its next request already: it may not be a recursion."""
+    p = pool(queue_size=1, queue_target=1.0)
+    LinkedMember(p)
+    submit(p)
+    left = 3_000
+
+    class Pipelining(FakeClient):
+        def fail(self, *args: Any) -> int:
+            nonlocal left
+            status = super().fail(*args)
+            if left:
+                left -= 1
+                ask()
+            return status
+
+    def ask() -> Pipelining:
+        client = Pipelining()
+        p.submit(Exchange(Request("GET", b"/x", "1.1"), client, opened=p.now))
+        p.now += 1.5
+        return client
+
+    first = ask()
+    ask()
+    assert first.failed is not None
+    assert left == 0
+    assert p.load().queued == 1
 
 
 def test_waiting_too_long_is_503() -> None:
@@ -240,7 +284,7 @@ def test_the_account_of_an_exchange() -> None:
 
 
 def test_the_load_of_a_pool() -> None:
-    p = pool()
+    p = pool(queue_target=0.0)
     p.sweep(100.0)
     assert p.load() == PoolLoad(queued=0, running=0, slots=0, oldest_waiter=0.0)
     one, two = LinkedMember(p, slots=1), LinkedMember(p, slots=2)

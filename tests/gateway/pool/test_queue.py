@@ -1,73 +1,100 @@
-"""The queue by itself: bounded by length and by time, and what becomes of those who leave."""
-
-from dataclasses import dataclass
+"""The queue by itself: who is next, who is refused, and what becomes of those who leave."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.pool.queue import PoolQueue
-
-
-@dataclass
-class Waiter:
-    name: str
-    awaited: bool = True
-
-
-def queue(size: int = 3, patience: float = 5.0) -> PoolQueue[Waiter]:
-    return PoolQueue(size, patience)
+from propylon.gateway.pool.queue import Order, PoolQueue
 
 
 def filled(
-    names: str, *, gone: str = "", size: int = 3, patience: float = 5.0
-) -> PoolQueue[Waiter]:
+    names: str, *, gone: str = "", size: int = 3, patience: float = 5.0, target: float = 0.0
+) -> PoolQueue[str]:
     """The first came at 0 s, each of the others a second behind the one before."""
-    made = queue(size, patience)
+    made: PoolQueue[str] = PoolQueue(size, patience, target)
     for second, name in enumerate(names):
-        waiter = Waiter(name)
-        assert made.put(waiter, float(second))
-        waiter.awaited = name not in gone
+        assert made.put(name, float(second)) is None
+    for name in gone:
+        made.remove(name)
     return made
 
 
-def everybody(of: PoolQueue[Waiter]) -> str:
+def everybody(of: PoolQueue[str], now: float) -> str:
     names = ""
-    while of.has_waiter():
-        names += of.take().name
+    while of.line:
+        names += of.take(now)
     return names
 
 
 @pytest.mark.parametrize(
-    ("names", "gone", "admitted", "served"),
+    ("names", "gone", "refused", "served"),
     [
-        ("", "", True, "x"),
-        ("ab", "", True, "abx"),
-        ("abc", "", False, "abc"),
-        ("abc", "a", True, "bcx"),
-        ("abc", "b", True, "acx"),
-        ("abc", "c", True, "abx"),
-        ("abc", "abc", True, "x"),
+        ("", "", None, "x"),
+        ("ab", "", None, "abx"),
+        ("abc", "", "x", "abc"),
+        ("abc", "a", None, "bcx"),
+        ("abc", "b", None, "acx"),
+        ("abc", "c", None, "abx"),
+        ("abc", "abc", None, "x"),
+        ("abc", "z", "x", "abc"),  # who is not there leaves no place
     ],
 )
-def test_a_place_behind_those_who_have_not_left(
-    names: str, gone: str, admitted: bool, served: str
+def test_in_order_who_comes_to_a_full_queue_is_refused(
+    names: str, gone: str, refused: str | None, served: str
 ) -> None:
     of = filled(names, gone=gone)
-    assert of.put(Waiter("x"), 9.0) is admitted
-    assert everybody(of) == served
+    assert of.put("x", 9.0) == refused
+    assert everybody(of, 9.0) == served
 
 
-def test_a_queue_of_no_places_admits_nobody() -> None:
-    assert not queue(size=0).put(Waiter("x"), 0.0)
+@pytest.mark.parametrize(
+    ("names", "gone", "refused", "served"),
+    [
+        ("ab", "", None, "xba"),
+        ("abc", "", "a", "xcb"),
+        ("abc", "a", None, "xcb"),
+        ("abc", "c", None, "xba"),
+    ],
+)
+def test_under_overload_the_oldest_makes_room_and_the_newest_is_next(
+    names: str, gone: str, refused: str | None, served: str
+) -> None:
+    of = filled(names, gone=gone, target=2.0)
+    assert of.put("x", 9.0) == refused
+    assert everybody(of, 11.5) == served
 
 
-def test_the_oldest_comes_first() -> None:
-    of = filled("abc", gone="a")
-    assert of.has_waiter()
-    assert [of.take().name, of.take().name] == ["b", "c"]
-    assert not of.has_waiter()
-    with pytest.raises(IndexError):
-        of.take()
+@pytest.mark.parametrize("target", [0.0, 2.0])
+def test_a_queue_of_no_places_admits_nobody(target: float) -> None:
+    assert filled("", size=0, target=target).put("x", 0.0) == "x"
+
+
+@pytest.mark.parametrize(
+    ("target", "now", "order"),
+    [
+        (0.0, 99.0, "oldest-first"),
+        (4.0, 4.0, "oldest-first"),  # the target itself is acceptable
+        (4.0, 4.1, "newest-first"),
+    ],
+)
+def test_the_order_depends_on_the_oldest_alone(target: float, now: float, order: Order) -> None:
+    assert filled("abc", target=target).order(now) == order
+    assert filled("", target=target).order(now) == "oldest-first"
+
+
+def test_the_order_is_that_of_arrival_again_when_the_old_ones_are_gone() -> None:
+    of = filled("abcd", size=9, target=2.0)
+    assert of.take(3.5) == "d"
+    of.remove("a")
+    assert of.order(3.5) == "newest-first"
+    assert of.next_has_waited(3.5) == 1.5
+    assert of.order(3.0) == "oldest-first"
+    assert of.next_has_waited(3.0) == 2.0
+    assert of.take(3.0) == "b"
+
+
+def test_nobody_is_there() -> None:
+    with pytest.raises(KeyError):
+        filled("ab", gone="ab").take(9.0)
 
 
 @pytest.mark.parametrize(
@@ -78,74 +105,28 @@ def test_the_oldest_comes_first() -> None:
         ("", 5.0, 6.1, "ab"),
         ("", 5.0, 99.0, "abc"),
         ("", 0.0, 1e9, ""),  # no limit
-        ("a", 5.0, 2.0, "a"),  # has left: nothing of it is worth waiting for
-        ("ab", 0.0, 2.0, "ab"),
-        ("b", 5.0, 2.0, ""),  # in the midst, where it is passed over later
-        ("b", 5.0, 5.1, "ab"),
+        ("a", 5.0, 5.9, ""),
+        ("b", 5.0, 7.1, "ac"),
     ],
 )
-def test_who_is_overdue(gone: str, patience: float, now: float, overdue: str) -> None:
-    of = filled("abc", gone=gone, patience=patience)
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_who_is_overdue(
+    gone: str, patience: float, now: float, overdue: str, target: float
+) -> None:
+    of = filled("abc", gone=gone, patience=patience, target=target)
     names = ""
     while (waiter := of.take_overdue(now)) is not None:
-        names += waiter.name
+        names += waiter
     assert names == overdue
 
 
 @pytest.mark.parametrize(
-    ("names", "gone", "waiting", "oldest"),
-    [
-        ("", "", 0, 0.0),
-        ("abc", "", 3, 10.0),
-        ("abc", "a", 2, 9.0),
-        ("abc", "c", 2, 10.0),
-        ("abc", "abc", 0, 0.0),
-    ],
+    ("names", "gone", "oldest"),
+    [("", "", 0.0), ("abc", "", 10.0), ("abc", "a", 9.0), ("abc", "c", 10.0), ("abc", "abc", 0.0)],
 )
-def test_what_it_looks_like(names: str, gone: str, waiting: int, oldest: float) -> None:
-    of = filled(names, gone=gone)
-    assert (of.waiting(), of.oldest(10.0)) == (waiting, oldest)
-    assert bool(of.line) is bool(names), "to look at it takes nobody out"
-
-
-@given(
-    st.lists(
-        st.one_of(
-            st.just("put"), st.just("take"), st.just("sweep"), st.integers(0, 30), st.floats(0.1, 3)
-        ),
-        max_size=60,
-    )
-)
-def test_against_a_model(steps: list[str | int | float]) -> None:
-    """A plain list of those who wait, from which who leaves is taken out at once."""
-    of, now = queue(size=4, patience=2.0), 0.0
-    everyone: list[Waiter] = []
-    model: list[tuple[float, Waiter]] = []
-    for step in steps:
-        if step == "put":
-            everyone.append(Waiter(str(len(everyone))))
-            admitted = of.put(everyone[-1], now)
-            assert admitted is (len(model) < 4)
-            if admitted:
-                model.append((now, everyone[-1]))
-        elif step == "take":
-            assert of.has_waiter() is bool(model)
-            if model:
-                assert of.take() is model.pop(0)[1]
-        elif step == "sweep":
-            taken: list[Waiter] = []
-            while (one := of.take_overdue(now)) is not None:
-                taken.append(one)
-            due = [place for place in model if now - place[0] > 2.0]
-            model = [place for place in model if now - place[0] <= 2.0]
-            assert [one for one in taken if one.awaited] == [waiter for _, waiter in due]
-        elif isinstance(step, int):
-            if step < len(model):
-                model.pop(step)[1].awaited = False
-        else:
-            now += float(step)
-        assert of.waiting() == len(model)
-        assert of.oldest(now) == (now - model[0][0] if model else 0.0)
+def test_how_long_they_have_waited(names: str, gone: str, oldest: float) -> None:
+    assert filled(names, gone=gone).oldest(10.0) == oldest
+    assert filled(names, gone=gone).next_has_waited(10.0) == oldest
 
 
 @pytest.mark.parametrize(
@@ -156,3 +137,42 @@ def test_a_refused_client_stays_away_for_as_long_as_it_has_lasted(
     names: str, now: float, seconds: int
 ) -> None:
     assert filled(names).retry_after(now) == seconds
+
+
+@given(
+    st.sampled_from([0.0, 1.0]),
+    st.lists(
+        st.one_of(
+            st.just("put"), st.just("take"), st.just("sweep"), st.integers(0, 5), st.floats(0.1, 3)
+        ),
+        max_size=60,
+    ),
+)
+def test_against_a_model(target: float, steps: list[str | int | float]) -> None:
+    """A plain list of those who wait."""
+    of: PoolQueue[int] = PoolQueue(4, 2.0, target)
+    model: list[tuple[float, int]] = []
+    now, number = 0.0, 0
+    for step in steps:
+        newest = bool(target and model and now - model[0][0] > target)
+        if step == "put":
+            number += 1
+            full = len(model) == 4
+            refused = None if not full else model.pop(0)[1] if newest else number
+            assert of.put(number, now) == refused
+            if refused != number:
+                model.append((now, number))
+        elif step == "take" and model:
+            assert of.take(now) == model.pop(-1 if newest else 0)[1]
+        elif step == "sweep":
+            taken: list[int] = []
+            while (one := of.take_overdue(now)) is not None:
+                taken.append(one)
+            assert taken == [one for since, one in model if now - since > 2.0]
+            model = [place for place in model if now - place[0] <= 2.0]
+        elif isinstance(step, int) and step < len(model):
+            of.remove(model.pop(step)[1])
+        elif isinstance(step, float):
+            now += step
+        assert list(of.line) == [one for _, one in model]
+        assert of.oldest(now) == (now - model[0][0] if model else 0.0)

@@ -39,6 +39,7 @@ TOTAL: Snapshot = {
     "propylon_pool_slots": {("web",): 8},
     "propylon_pool_queue_length": {("web",): 2},
     "propylon_pool_queue_oldest_seconds": {("web",): 1.5},
+    "propylon_pool_newest_first": {("web",): 1},
     "propylon_websockets": {("web",): 1},
 }
 
@@ -60,6 +61,7 @@ def test_a_pool_is_the_sum_of_its_routes() -> None:
         slots=8,
         queued=2,
         oldest_waiter=1.5,
+        order="newest-first",
         websockets=1,
     )
     assert len(web.latency) == len(LATENCY) + 1
