@@ -7,6 +7,10 @@ messages before goes out, and then our close frame), `lingering` (that is out; w
 still sending is dropped), `closing` (our close frame is out, the client's is awaited), `flushing`
 (all that is left is to send what is kept), `closed`: the socket is.
 
+What one turn has for the client, messages and pongs, goes out in one `send` at its end. What the
+client has sent is handled in shares of `MOST_FRAMES` frames a turn, and no further while the app
+gives no credit: the rest stays in the machine.
+
 The app is one step behind: a client may say much and close before the app has taken any of it, so
 the app hears of the end behind the last message, and the exchange may outlive the socket.
 """
@@ -31,7 +35,7 @@ from ..websocket.frames import (
     TOO_BIG,
     Closed,
     Failed,
-    Heard,
+    Messages,
     Piece,
     WebSocketMachine,
     negotiate_deflate,
@@ -66,6 +70,7 @@ class WebSocketConnection:
         "_credit",
         "_deadline",
         "_exchange",
+        "_gathered",
         "_hears_by",
         "_machine",
         "_next_ping",
@@ -92,6 +97,8 @@ class WebSocketConnection:
         """Takes over the transport of the exchange."""
         self._transport = transport
         self._credit = BodyCredit()
+        self._gathered: list[bytes] = []
+        """Frames for the client, which go out together at the end of the turn."""
         self._machine = machine
         self._service = service
         self._exchange: Exchange | None = exchange
@@ -123,28 +130,40 @@ class WebSocketConnection:
     # -- from the client ---------------------------------------------------------------------
 
     def readable(self) -> None:
-        """Reads once. The barrier: an exception ends only this WebSocket."""
+        """Reads once, or handles more of what was read before. The barrier: an exception ends only
+        this WebSocket."""
         try:
+            if self._machine.unread and self._state in ("open", "closing"):
+                self._hear()
+                return
             data = self._transport.recv()
             if data:
                 if self._state in ("open", "closing"):
-                    self._hear(data)
+                    self._machine.receive(data)
+                    self._hear()
             elif data is not None:
                 self._gone()
         except OSError:
             self._gone()
         except Exception:
-            exchange = self._exchange
-            log.exception("a WebSocket failed%s", log_tail(exchange), extra=log_facts(exchange))
-            self._gone(end_codes.GATEWAY_FAILED)
+            self._failed()
 
-    def _hear(self, data: bytes) -> None:
+    def _failed(self) -> None:
+        exchange = self._exchange
+        log.exception("a WebSocket failed%s", log_tail(exchange), extra=log_facts(exchange))
+        self._gone(end_codes.GATEWAY_FAILED)
+
+    def _hear(self) -> None:
+        """Handles this turn's share of what has come."""
         if self._awaits_pong:  # any bytes show that it is there
             self._awaits_pong = False
             self._next_ping = self._service.clock() + self._service.websocket.ping_interval
-        for event in self._machine.receive(data):
-            if isinstance(event, Piece):
-                self._pass_on(event)
+        for event in self._machine.read():
+            if isinstance(event, Messages):
+                for message in event.data:
+                    self._pass_on(message, False)
+            elif isinstance(event, Piece):
+                self._pass_on(event.data, event.more)
             elif isinstance(event, Closed):
                 if event.reply:
                     self._send(event.reply)
@@ -163,20 +182,21 @@ class WebSocketConnection:
                 )
                 self._over_behind_messages(event.code, event.reason)
                 return
-            elif not isinstance(event, Heard):
-                self._send(event.data)
+            else:
+                self._gather(event.data)
         self._push()
 
-    def _pass_on(self, piece: Piece) -> None:
-        """Passes a piece to the app, or keeps it behind others that have no credit."""
-        source, data = self._source, piece.data
+    def _pass_on(self, data: bytes | str, more: bool) -> None:
+        """Passes a piece of a message to the app, or keeps it behind others that have no credit.
+        `more`: the message goes on."""
+        source = self._source
         if source is None:
             return
         size = len(data) if isinstance(data, bytes) else 4 * len(data)  # at most, as UTF-8
         if not self._unsent and size <= MAX_BODY and size <= source.send_credit:
-            self._tell(source, data, piece.more)
+            self._tell(source, data, more)
         else:
-            self._unsent.append((Fragmenter(data), piece.more))
+            self._unsent.append((Fragmenter(data), more))
 
     def _push(self) -> None:
         """Hands pieces on as far as the app gives credit; reading waits for the rest."""
@@ -230,10 +250,8 @@ class WebSocketConnection:
         exchange.count_sent(size)
         if not more:
             self._service.counts.send_message()
-        self._send(self._machine.message(data, more))
-        self._credit.charge(self._source, size, self._transport.kept)
-        if self._transport.kept:
-            self._pause()
+        self._credit.owe(size)
+        self._gather(self._machine.message(data, more))
 
     def accept(
         self,
@@ -292,20 +310,52 @@ class WebSocketConnection:
         else:
             self._pause()
 
-    def _send(self, data: bytes) -> None:
+    def _gather(self, frame: bytes) -> None:
+        """Keeps a frame until the end of the turn, which may have more of them."""
+        gathered = self._gathered
+        gathered.append(frame)
+        if len(gathered) == 1:
+            self._service.poller.at_end_of_turn(self._flush)
+
+    def _flush(self) -> None:
+        """Sends what this turn has gathered. The source has its credit when all is sent, or as the
+        client takes it."""
         try:
-            self._transport.send(data)
+            if self._gathered:
+                self._send(b"")
+            kept = self._transport.kept
+            if self._credit.owed:
+                self._credit.pay(self._source, 0, kept)
+            if kept:
+                self._pause()
+        except Exception:
+            # The barrier of one WebSocket, as in `readable`.
+            self._failed()
+
+    def _send(self, frame: bytes) -> None:
+        """Sends a frame at once, behind those that were gathered."""
+        gathered = self._gathered
+        if gathered:
+            self._gathered = []
+            gathered.append(frame)
+            frame = b"".join(gathered)
+        try:
+            self._transport.send(frame)
         except OSError:
             self._gone()
 
     def _pause(self) -> None:
         """Pauses reading for an app that gives no credit, and for a client that takes nothing:
-        it may be sending pings, and each has a pong."""
-        self._transport.pause(
+        it may be sending pings, and each has a pong. If it reads, it first goes on with what was
+        read before."""
+        paused = (
             bool(self._unsent)
             or self._transport.kept >= MOST_BUFFERED
             or self._state in ("failed", "flushing")
         )
+        self._transport.pause(paused)
+        if self._machine.unread and not paused:
+            self._transport.go_on()
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -374,6 +424,8 @@ class WebSocketConnection:
     def _close_when_sent(self) -> None:
         if self._state == "closed":
             return
+        if self._gathered:
+            self._send(b"")
         if self._transport.kept:
             self._state = "flushing"
             self._pause()
@@ -382,6 +434,7 @@ class WebSocketConnection:
 
     def _shut(self) -> None:
         self._state = "closed"
+        self._gathered.clear()
         self._transport.close()
         if self._exchange is None:
             self._service.connections.discard(self)

@@ -103,6 +103,11 @@ class ClientSocket:
             self.paused = paused
             self._watch()
 
+    def go_on(self) -> None:
+        """Has the owner called in the next turn, for what it has received and not handled yet."""
+        if not self.closed:
+            self._context.poller.go_on(self._sock.fileno())
+
     # -- out ---------------------------------------------------------------------------------
 
     @property

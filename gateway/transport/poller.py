@@ -16,6 +16,13 @@ If a flush causes another one (a client has taken bytes, so a worker gets credit
 the same turn, but only a few times: a source that always has more to push must not hold the turn
 for the length of its file.
 
+A client may send in 64 KiB what takes long to handle: ten thousand frames of a WebSocket, two
+thousand requests, ten thousand chunks; and a worker may say as much. If one turn handled all of it,
+everybody else would wait. So an owner takes its *share* of a turn (each has a documented number of
+events), keeps the rest, and asks to `go_on`: its `readable` is called again in the next turn, once
+all others that are ready had theirs. What it keeps is in no socket, so epoll would not tell of it.
+An owner that goes on is not called for its socket too, or it would have two shares of a turn.
+
 trio still does what it is best at: accepting, timers, signals, start and stop. Its loop is entered
 when nothing comes for a few milliseconds, at the latest after as many, and at once when a client is
 to be accepted. While there is traffic we wait in our own set, because every way through trio's loop
@@ -26,7 +33,7 @@ import os
 import select
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from logging import getLogger
 from time import monotonic
 from typing import Final, Protocol
@@ -56,7 +63,8 @@ class Watched(Protocol):
     again."""
 
     def readable(self) -> None:
-        """Receives: there are bytes, an end or an error."""
+        """Receives: there are bytes, an end or an error. If it has asked to `go_on`, it handles
+        what it has kept, and reads only when that is done."""
         ...
 
     def writable(self) -> None:
@@ -73,6 +81,8 @@ class Poller:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
         self._at_end_of_turn: list[Callable[[], None]] = []
+        self._going_on: dict[int, None] = {}
+        """Sockets whose owners have something left to handle in the next turn, in their order."""
         self._in_turn = False
         self._trio_is_wanted = False
         self._calls: deque[Callable[[], None]] = deque()
@@ -101,7 +111,15 @@ class Poller:
         """Forgets a socket. It has to be called before the close: the number may be another
         socket's a moment later."""
         if self._watched.pop(fd, None) is not None:
+            self._going_on.pop(fd, None)
             self._epoll.unregister(fd)
+
+    def go_on(self, fd: int) -> None:
+        """Has the `readable` of a socket's owner called in the next turn, whatever is in the socket
+        by then. It is harmless when called twice."""
+        self._going_on[fd] = None
+        if not self._in_turn:
+            self._wake()
 
     def announce(self, fd: int) -> None:
         """Watches a socket for a task of trio's, which runs at once when something arrives there.
@@ -158,20 +176,29 @@ class Poller:
         while not self._trio_is_wanted and (left := until - monotonic()) > 0:
             if not self._turn(left):
                 break
-        if self._at_end_of_turn:
+        if self._at_end_of_turn or self._going_on:
             self._wake()
 
     def _turn(self, patience: float = 0.0) -> int:
         """Handles what is ready, after `patience` seconds at most; it does not wait if something is
-        left to do. Returns the number of sockets that were ready plus the flushes that are left."""
-        ready = self._epoll.poll(0.0 if self._at_end_of_turn else patience, MOST_EVENTS)
+        left to do. Returns the number of sockets that were ready or went on, plus the flushes that
+        are left."""
+        going_on = self._going_on
+        if self._at_end_of_turn or going_on:
+            patience = 0.0
+        ready = self._epoll.poll(patience, MOST_EVENTS)
         self._in_turn = True
         try:
-            self._handle_events(ready)
+            if going_on:
+                self._going_on = {}
+                self._handle_events(ready, going_on)
+                self._handle_events([(fd, READ) for fd in going_on if fd in self._watched])
+            else:
+                self._handle_events(ready)
             self._flush()
         finally:
             self._in_turn = False
-        return len(ready) + len(self._at_end_of_turn)
+        return len(ready) + len(going_on) + len(self._at_end_of_turn)
 
     def _flush(self) -> None:
         """Sends what was gathered, and what these flushes gather."""
@@ -194,7 +221,10 @@ class Poller:
             except Exception:
                 log.exception("what was handed to the next turn failed")
 
-    def _handle_events(self, ready: list[tuple[int, int]]) -> None:
+    def _handle_events(
+        self, ready: list[tuple[int, int]], later: Container[int] = frozenset()
+    ) -> None:
+        """Tells owners of events. The sockets of `later` are read later in this turn."""
         watched = self._watched
         for fd, events in ready:
             owner = watched.get(fd)
@@ -209,6 +239,8 @@ class Poller:
                     owner.writable()
                     if events == WRITE or watched.get(fd) is not owner:
                         continue  # its new owner is told in the next turn
+                if later and fd in later:
+                    continue
                 owner.readable()
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
@@ -224,6 +256,7 @@ class Poller:
             log.exception("a socket's owner failed to end")
         if self._watched.get(fd) is owner:
             del self._watched[fd]
+            self._going_on.pop(fd, None)
             try:
                 self._epoll.unregister(fd)
             except OSError as error:

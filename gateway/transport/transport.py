@@ -57,6 +57,11 @@ class Transport(Protocol):
         """Reads no more, or reads again."""
         ...
 
+    def go_on(self) -> None:
+        """Has the owner's `readable` called in the next turn, for what it has received and not
+        handled yet: it has had its share of this turn."""
+        ...
+
     def shut_writing(self) -> None:
         """Ends the sending; the client may still be sending. Raises OSError."""
         ...

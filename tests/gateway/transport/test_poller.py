@@ -222,6 +222,92 @@ def test_a_flush_that_brings_about_the_next_leaves_others_their_turn() -> None:
         other.close()
 
 
+class KeepsOn(Owner):
+    """Has ten turns' work of what it reads once, and reads nothing meanwhile."""
+
+    left = 0
+
+    def readable(self) -> None:
+        self.calls += 1
+        if self.left:
+            self.left -= 1
+        else:
+            self.sock.recv(1)
+            self.left = 10
+        if self.left:
+            self.poller.go_on(self.sock.fileno())
+
+
+def test_who_goes_on_has_one_share_of_each_turn(owners: list[Owner]) -> None:
+    """Behind the others, although its socket is readable too."""
+    poller = Poller()
+    order: list[str] = []
+
+    def note(owner: Owner) -> None:
+        order.append(f"other {busy.calls}")
+        endless(owner)
+
+    busy, other = KeepsOn(poller, read), Owner(poller, note)
+    owners += [busy, other]
+    busy.peer.send(b"first, and more that is not read meanwhile")
+    other.peer.send(b"x")
+    for number in range(1, 12):
+        assert poller._turn(60.0)
+        assert busy.calls == number, "one share a turn"
+    assert order[1:] == [f"other {number}" for number in range(1, 11)], "it was heard before"
+
+
+def test_a_turn_with_somebody_who_goes_on_does_not_wait(owners: list[Owner]) -> None:
+    """No socket tells of what is left, so a lost wake-up would be one for ever."""
+    poller = Poller()
+    busy = KeepsOn(poller, read)
+    owners.append(busy)
+    busy.peer.send(b"x")
+    patience, begun = 5.0, monotonic()
+    for _ in range(11):
+        assert poller._turn(patience)
+    assert (busy.left, busy.calls) == (0, 11)
+    assert monotonic() < begun + patience
+    assert not poller._turn(0.0), "it turns in circles"
+
+
+async def test_who_goes_on_wakes_the_loop(
+    owners: list[Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two rounds, and outside of a turn."""
+    monkeypatch.setattr("propylon.gateway.transport.poller.LONGEST_ROUND", 0.0)
+    poller = Poller()
+    busy = KeepsOn(poller, read)
+    owners.append(busy)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        await trio.testing.wait_all_tasks_blocked()
+        busy.left = 10
+        poller.go_on(busy.sock.fileno())
+        with trio.fail_after(20):
+            while busy.calls < 10:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert busy.left == 0
+
+
+def test_who_has_ended_does_not_go_on(owners: list[Owner]) -> None:
+    """Its number may be another's by then."""
+    poller = Poller()
+    busy = KeepsOn(poller, read)
+    owners.append(busy)
+    poller.go_on(busy.sock.fileno())
+    poller.remove(busy.sock.fileno())
+    other = KeepsOn.__new__(KeepsOn)
+    number = busy.sock.fileno()
+    busy.sock.close()
+    Owner.__init__(other, poller, read)
+    owners.append(other)
+    assert number in (other.sock.fileno(), other.peer.fileno())
+    poller._turn(0.0)
+    assert (busy.calls, other.calls) == (0, 0)
+
+
 def endless(owner: Owner) -> None:
     """Has the next turn find something again."""
     owner.sock.recv(100)

@@ -1,22 +1,25 @@
 """Frames read here and frames read by wsproto say the same, wherever the bytes are cut."""
 
 import zlib
+from collections.abc import Iterator
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from propylon.gateway.settings import WebSocketSettings
 from propylon.gateway.websocket.frames import (
+    MOST_FRAMES,
     BoundedDeflate,
     Closed,
     Failed,
-    Heard,
+    Messages,
     Piece,
     Reply,
+    WebSocketEvent,
     WebSocketMachine,
     negotiate_deflate,
 )
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 LIMIT = 70_000
 SETTINGS = WebSocketSettings(max_size=LIMIT)
@@ -41,24 +44,32 @@ def frame(first: int, payload: bytes, *, mask: bool = True, length: bytes = b"")
     return bytes([first, 0x80 | short]) + length + KEY + masked.to_bytes(size, "big")
 
 
-def said(machine: WebSocketMachine, pieces: list[bytes]) -> list[object]:
+def said(machine: WebSocketMachine, pieces: list[bytes], most: int = MOST_FRAMES) -> list[object]:
     """Whole messages and what else was heard, up to the end."""
     heard: list[object] = []
     parts: list[bytes | str] = []
     for data in pieces:
-        for event in machine.receive(data):
-            if isinstance(event, Piece):
+        machine.receive(data)
+        for event in events_of(machine, most):
+            if isinstance(event, Messages):
+                heard += [join([message]) for message in event.data]
+            elif isinstance(event, Piece):
                 parts.append(event.data)
                 if not event.more:
                     heard.append(join(parts))
                     parts = []
             elif isinstance(event, Reply):
                 heard.append(event.data)
-            elif isinstance(event, (Closed, Failed)):
-                heard.append((type(event).__name__, event.code))
             else:
-                heard.append(type(event).__name__)
+                heard.append((type(event).__name__, event.code))
     return heard
+
+
+def events_of(machine: WebSocketMachine, most: int = MOST_FRAMES) -> Iterator[WebSocketEvent]:
+    """What it has received says, in as many reads as that takes."""
+    yield from machine.read(most)
+    while machine.unread:
+        yield from machine.read(most)
 
 
 def join(parts: list[bytes | str]) -> tuple[str, bytes]:
@@ -83,8 +94,6 @@ def said_by_wsproto(pieces: list[bytes]) -> list[object]:
                     parts = []
             elif isinstance(event, Ping):
                 heard.append(connection.send(event.response()))
-            elif isinstance(event, Pong):
-                heard.append(Heard.__name__)
             elif isinstance(event, CloseConnection):
                 failed = connection.state is ConnectionState.OPEN
                 return [*heard, ((Failed if failed else Closed).__name__, int(event.code))]
@@ -111,6 +120,7 @@ FRAMES = st.one_of(
 @given(frames=st.lists(FRAMES, max_size=6), step=st.integers(1, 300))
 @example(frames=[frame(0x81, b"a"), frame(0x01, b"b"), frame(0x81, b"c")], step=1)
 @example(frames=[frame(0x81, b"\xc3"), frame(0x81, b"\xa4")], step=1000)
+@example(frames=[frame(2, b"x" * 125)] + [frame(0, b"x" * 125)] * 1_000, step=99_999)
 def test_both_ways_to_read_agree(frames: list[bytes], step: int) -> None:
     data = b"".join(frames)
     step = max(step, len(data) // 200)
@@ -118,6 +128,25 @@ def test_both_ways_to_read_agree(frames: list[bytes], step: int) -> None:
     expected = said_by_wsproto(cuts)
     assert said(WebSocketMachine(SETTINGS, None), [data] if data else []) == expected
     assert said(WebSocketMachine(SETTINGS, None), cuts) == expected
+
+
+SMALL = [
+    frame(first, payload)
+    for first in (0x81, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A)
+    for payload in (b"", b"a", b"\xc3", b"\xa4", b"\xc3\xa4", bytes(125))
+]
+
+
+@given(
+    frames=st.lists(st.sampled_from(SMALL), max_size=20),
+    step=st.sampled_from([1, 7, 40, 10_000]),
+    most=st.integers(1, 5),
+)
+@example(frames=[frame(1, b"\xc3"), frame(0x8A, b""), frame(0x80, b"\xa4")], step=99, most=9)
+def test_small_frames_say_the_same(frames: list[bytes], step: int, most: int) -> None:
+    data = b"".join(frames)
+    cuts = [data[i : i + step] for i in range(0, len(data), step)]
+    assert said(WebSocketMachine(SETTINGS, None), cuts, most) == said_by_wsproto(cuts)
 
 
 @given(
@@ -155,6 +184,57 @@ def test_what_is_sent_can_be_read(
             heard.append(join(parts))
             parts = []
     assert heard == expected
+
+
+def test_a_read_has_an_end_and_says_whether_more_has_come() -> None:
+    machine = WebSocketMachine(SETTINGS, None)
+    small = [
+        frame(0x81, b"x"),
+        frame(0x8A, b""),
+        frame(0x89, b""),
+        frame(2, b"a"),
+        frame(0x80, b""),
+    ]
+    machine.receive(b"".join(small) + frame(0x82, bytes(200)) + b"\x82")
+    heard: list[list[WebSocketEvent]] = []
+    for _ in range(5):
+        heard.append(machine.read(1))
+        assert machine.unread
+    heard.append(machine.read(1))
+    assert machine.unread, "the beginning of a header"
+    assert machine.read(1) == []
+    assert not machine.unread
+    assert [len(events) for events in heard] == [1, 0, 1, 1, 1, 1]
+    machine.receive(frame(0x82, b"!")[1:])
+    assert machine.read(1) == [Messages([b"!"])]
+    assert not machine.unread
+
+
+def test_a_run_of_fragments_is_one_message() -> None:
+    """Nothing of it is seen by itself: an event for each would cost more than the message."""
+    machine = WebSocketMachine(SETTINGS, None)
+    machine.receive(frame(1, b"a") + frame(0, b"b") * 98 + frame(0x8A, b"") + frame(0x80, b"c"))
+    assert machine.read() == [Messages(["a" + "b" * 98 + "c"])]
+    machine.receive(frame(2, b"a") + frame(0, b"b") * 300)
+    assert machine.read(100) == [Piece(b"a" + b"b" * 99, True)]
+    assert machine.read(500) == [Piece(b"b" * 201, True)]
+
+
+def test_fragments_of_a_compressed_message_are_put_together() -> None:
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    compressor = zlib.compressobj(wbits=-12)
+    packed = compressor.compress(b"hello " * 9) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    packed = packed.removesuffix(b"\0\0\xff\xff")
+    small = [frame(0, packed[i : i + 1]) for i in range(1, len(packed))]
+    data = frame(0x41, packed[:1]) + b"".join(small) + frame(0x80, b"") + frame(0x81, b"next")
+    heard = said(WebSocketMachine(SETTINGS, deflate), [data])
+    assert heard == [("text", b"hello " * 9), ("text", b"next")]
+
+
+def test_a_message_of_many_fragments_is_bounded() -> None:
+    machine = WebSocketMachine(WebSocketSettings(max_size=100), None)
+    over = frame(2, b"a") + frame(0, b"b") * 99 + frame(0x80, b"c")
+    assert said(machine, [over]) == [("Failed", 1009)]
 
 
 def test_a_ping_between_compressed_fragments() -> None:

@@ -1,0 +1,193 @@
+"""How a WebSocket shares the turns with others: counted in turns and packets, never in time."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from propylon.gateway.exchange.endpoint import Endpoint
+from propylon.gateway.exchange.exchange import Exchange, Observers
+from propylon.gateway.serve.http1_connection import Http1Connection
+from propylon.gateway.serve.service_state import ServiceState
+from propylon.gateway.settings import ServeSettings, WebSocketSettings
+from propylon.gateway.transport.client_socket import MOST_BUFFERED, ClientSocket
+from propylon.gateway.transport.poller import Poller
+from propylon.gateway.transport.transport import Transport
+from propylon.gateway.websocket.frames import MOST_FRAMES
+from propylon.protocol.messages import WINDOW
+
+from ...fakes.exchange_sides import FakeSource
+from ..http1.drive import context
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
+
+
+def frame(first: int, payload: bytes = b"") -> bytes:
+    """A client's frame, whose mask changes nothing."""
+    return bytes((first, 0x80 | len(payload), 0, 0, 0, 0)) + payload
+
+
+class Hall:
+    """WebSockets on one poller. Their clients see each send by itself: it is one packet."""
+
+    def __init__(self) -> None:
+        self.poller = Poller()
+        self.exchanges: list[Exchange] = []
+        self.clients: list[socket.socket] = []
+        self.state = ServiceState(
+            http=context("h11"),
+            settings=ServeSettings(),
+            websocket=WebSocketSettings(),
+            apply_trust=lambda _: None,
+            answer=self.exchanges.append,
+            poller=self.poller,
+            observers=Observers(),
+        )
+
+    def turn(self) -> None:
+        self.poller._turn()  # pyright: ignore[reportPrivateUsage]
+
+    def enter(self, credit: int = WINDOW) -> tuple[socket.socket, FakeSource]:
+        """A client whose WebSocket was accepted, and the app's side of it."""
+        ours, client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (ours, client):
+            end.setblocking(False)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.clients.append(client)
+        transport = ClientSocket(ours, self.state.transports)
+        Http1Connection(transport, Endpoint(None, None), self.state).open()
+        client.send(HANDSHAKE)
+        self.turn()
+        exchange, source = self.exchanges[-1], FakeSource(credit)
+        exchange.connect(source, exchange.opened)
+        assert exchange.sink is not None
+        assert exchange.websocket is not None
+        assert exchange.websocket.accept(exchange, source, None, ()) == 101
+        assert client.recv(4_096).startswith(b"HTTP/1.1 101 ")
+        return client, source
+
+    def close(self) -> None:
+        for connection in list(self.state.connections):
+            connection.cut()
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    it = Hall()
+    yield it
+    it.close()
+
+
+def packets(client: socket.socket) -> list[bytes]:
+    """What the client was sent, send by send."""
+    found: list[bytes] = []
+    try:
+        while packet := client.recv(1 << 20):
+            found.append(packet)
+    except BlockingIOError:
+        pass
+    return found
+
+
+def test_a_client_with_many_frames_has_a_share_of_each_turn(hall: Hall) -> None:
+    """Another client is heard in each of the turns, and nothing is lost."""
+    flood, theirs = hall.enter()
+    polite, source = hall.enter()
+    flood.send(frame(TEXT, b"x") * (5 * MOST_FRAMES))
+    for number in range(5):
+        polite.send(frame(TEXT, b"here"))
+        hall.turn()
+        assert len(theirs.messages) == (number + 1) * MOST_FRAMES
+        assert len(source.messages) == number + 1
+    hall.turn()
+    assert len(theirs.messages) == 5 * MOST_FRAMES
+
+
+def test_what_a_client_sends_meanwhile_gives_it_no_second_share(hall: Hall) -> None:
+    flood, theirs = hall.enter()
+    for number in range(6):
+        flood.send(frame(TEXT, b"x") * (2 * MOST_FRAMES))
+        hall.turn()
+        assert len(theirs.messages) == (number + 1) * MOST_FRAMES
+
+
+def test_frames_wait_for_the_credit_of_the_app(hall: Hall) -> None:
+    """Neither is the poller kept busy by them, nor does one of them stay behind."""
+    client, source = hall.enter(credit=10)
+    client.send(frame(BINARY, b"x") * (3 * MOST_FRAMES))
+    hall.turn()
+    assert len(source.messages) == 10
+    assert not hall.poller._going_on, "a turn is asked for, in which nothing can be done"  # pyright: ignore[reportPrivateUsage]
+    exchange = hall.exchanges[-1]
+    while len(source.messages) < 3 * MOST_FRAMES:
+        before = len(source.messages)
+        source.send_credit += 50
+        exchange.uploader.credit_arrived(exchange)
+        for _ in range(2):
+            hall.turn()
+        assert len(source.messages) > before
+
+
+def test_the_close_behind_many_frames_is_heard_behind_them(hall: Hall) -> None:
+    client, source = hall.enter()
+    close = frame(CLOSE, (1000).to_bytes(2, "big"))
+    client.send(frame(BINARY, b"x") * (2 * MOST_FRAMES + 1) + close)
+    hall.turn()
+    hall.turn()
+    assert not source.hung_up
+    hall.turn()
+    assert len(source.messages) == 2 * MOST_FRAMES + 1
+    assert [event["code"] for event in source.hung_up] == [1000]
+
+
+def test_one_turn_is_one_send(hall: Hall) -> None:
+    """Messages and pongs in their order; the app has its credit when they are out."""
+    client, source = hall.enter()
+    exchange = hall.exchanges[-1]
+    assert exchange.websocket is not None
+    client.send(frame(PING, b"1") + frame(PING, b"2") + frame(PONG))
+    for _ in range(3):
+        exchange.websocket.message(exchange, b"abc", False)
+    assert (packets(client), source.taken) == ([], 0)
+    hall.turn()
+    assert packets(client) == [b"\x82\x03abc" * 3 + b"\x8a\x011" + b"\x8a\x012"]
+    assert source.taken == 9
+
+
+def test_an_urgent_frame_goes_behind_those_that_were_gathered(hall: Hall) -> None:
+    client, source = hall.enter()
+    exchange = hall.exchanges[-1]
+    assert exchange.websocket is not None
+    exchange.websocket.message(exchange, b"abc", False)
+    connection = next(iter(hall.state.connections))
+    connection.sweep(hall.state.clock() + 1_000)  # it is time for a ping
+    assert packets(client) == [b"\x82\x03abc" + b"\x89\x00"]
+    hall.turn()
+    assert source.taken == 3, "else an app without credit would wait for ever"
+    exchange.websocket.message(exchange, b"last", False)
+    exchange.websocket.close(exchange, 1000, "")
+    assert packets(client) == [b"\x82\x04last" + b"\x88\x02\x03\xe8"]
+
+
+def test_a_client_that_takes_nothing_is_read_no_further(hall: Hall) -> None:
+    """It sends pings, and each has a pong."""
+    client, _ = hall.enter()
+    connection = next(iter(hall.state.connections))
+    transport: Transport = connection._transport  # pyright: ignore
+    for _ in range(1_000):
+        client.send(frame(PING, bytes(125)) * MOST_FRAMES)
+        hall.turn()
+        if transport.paused:
+            break
+    assert transport.paused
+    assert transport.kept < MOST_BUFFERED + MOST_FRAMES * 127
+    turns = 0
+    while packets(client) and turns < 1_000:
+        hall.turn()
+        turns += 1
+    assert not transport.paused, "it is read again when it has taken them"
