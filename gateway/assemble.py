@@ -40,6 +40,7 @@ from .peers import PeerSet
 from .pool.pool import Pool
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
+from .serve.address_limit import AddressLimit
 from .serve.begin import Begin, HttpVersions
 from .serve.capacity import Capacity
 from .serve.proxy_header import ProxyHeaders
@@ -139,9 +140,9 @@ async def run_gateway(
             tls = Handshakes(state, certificates, settings.tls)
             seen.append(lambda _, of=certificates: _certificate_problems(of))
             background.start_soon(tls.renew)
-        proxies = ProxyHeaders(settings.trust, state) if settings.trust.proxy_protocol else None
+        layers = _Layers(settings, state)
         listeners = [
-            _listener(sock, listener, state, proxies, tls if listener.tls else None)
+            _listener(sock, listener, layers, tls if listener.tls else None)
             for sock, listener in zip(sockets, settings.listeners, strict=True)
         ]
         lag = LoopLag(SWEEP_EVERY)
@@ -332,17 +333,32 @@ def _begin_tracing(settings: GatewaySettings) -> "Tracer | None":
     return begin_tracing(settings.gateway)
 
 
+class _Layers:
+    """What all listeners have below TLS and HTTP."""
+
+    def __init__(self, settings: GatewaySettings, state: ServiceState) -> None:
+        self.http = HttpVersions(state)
+        self.below: list[Callable[[Begin], Begin]] = []
+        """From the top down."""
+        trust = settings.trust
+        if most := settings.serve.limit_connections_per_address:
+            trusted = PeerSet(trust.forwarded_allow_ips)
+            limit = AddressLimit(most, trusted, state, named=trust.proxy_protocol)
+            self.below.append(limit.before)
+        if trust.proxy_protocol:
+            self.below.append(ProxyHeaders(trust, state).before)
+
+
 def _listener(
     sock: socket.socket,
     settings: ListenerSettings,
-    state: ServiceState,
-    proxies: ProxyHeaders | None,
+    layers: "_Layers",
     tls: Handshakes | None,
 ) -> ServiceListener:
     """Makes a listener with the layers between its socket and HTTP, from the top down."""
-    begin: Begin = HttpVersions(state).begin if tls is None else tls.begin
-    if proxies is not None:
-        begin = proxies.before(begin)
+    begin: Begin = layers.http.begin if tls is None else tls.begin
+    for before in layers.below:
+        begin = before(begin)
     return ServiceListener(sock, settings.address, begin, tls)
 
 

@@ -70,6 +70,9 @@ class ServeSettings:
     """Seconds of the graceful timeout in which new connections are still accepted."""
     limit_connections: int = 0
     """Client connections of one gateway process; 0: as many as descriptors and memory allow."""
+    limit_connections_per_address: int = 0
+    """Client connections of one gateway process from one address, or one /64 of IPv6; 0: no
+    limit."""
     connections_in_memory: int = 0
     """Connections that fit into the memory, for the default; 0: it is not known."""
     server_header: bool = True

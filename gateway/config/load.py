@@ -230,6 +230,7 @@ def _config(
             graceful_timeout=options.timeout_graceful_shutdown,
             drain_delay=options.drain_delay,
             limit_connections=options.limit_connections,
+            limit_connections_per_address=options.limit_connections_per_address,
             server_header=options.server_header,
             date_header=options.date_header,
             headers=tuple(_field(text) for text in options.header),

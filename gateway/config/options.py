@@ -516,6 +516,14 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="10000",
     )
+    limit_connections_per_address: Annotated[int, Meta(ge=0, le=10_000_000)] = option(
+        _SERVE.limit_connections_per_address,
+        "Client connections at once from one address (a /64 of IPv6), per gateway process; the "
+        "next are reset. Trusted proxies are not counted; 0: no limit.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        example="100",
+    )
     limit_request_line: SizeOrNone = option(
         _HTTP.limit_request_line,
         "Size of the request line; 0: as much as can be.",

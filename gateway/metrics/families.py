@@ -171,6 +171,12 @@ EVICTED: Final = Family(
     "Idle connections that were closed to make room for others, by what was short.",
     ("reason",),
 )
+CONNECTIONS_REFUSED: Final = Family(
+    "propylon_connections_refused_total",
+    "counter",
+    "Client connections that were closed before they were served, by reason.",
+    ("reason",),
+)
 HANDSHAKES: Final = Family(
     "propylon_tls_handshakes_total",
     "counter",
@@ -202,7 +208,8 @@ BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, POOL_NEWEST_FIRST,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
-    CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, HANDSHAKES, GATEWAY_CPU, GATEWAY_RSS, GATEWAY_LAG,
+    CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
+    GATEWAY_RSS, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

@@ -14,6 +14,7 @@ from .families import (
     ACCEPTED,
     CONNECTIONS,
     CONNECTIONS_LIMIT,
+    CONNECTIONS_REFUSED,
     EVICTED,
     GATEWAY_CPU,
     GATEWAY_LAG,
@@ -71,6 +72,8 @@ class Counts(Protocol):
     def pauses(self) -> Mapping[str, int]: ...
     @property
     def evicted(self) -> Mapping[str, int]: ...
+    @property
+    def refused(self) -> Mapping[str, int]: ...
     @property
     def handshakes(self) -> Mapping[tuple[str, str], int]: ...
     @property
@@ -175,6 +178,7 @@ class GatewayMeasures:
             CONNECTIONS_LIMIT.name: {(): counts.most},
             ACCEPT_PAUSES.name: {(why,): count for why, count in counts.pauses.items()},
             EVICTED.name: {(why,): count for why, count in counts.evicted.items()},
+            CONNECTIONS_REFUSED.name: {(why,): count for why, count in counts.refused.items()},
             HANDSHAKES.name: dict(counts.handshakes.items()),
             WEBSOCKET_MESSAGES.name: {("received",): counts.received, ("sent",): counts.sent},
         }

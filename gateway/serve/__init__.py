@@ -2,6 +2,7 @@
 
 Reading order: `service_state`, `service_counts`, `log_throttle`, `client_faults` -> `upload`,
 `body_credit` -> `websocket_connection` -> `exchange_sink` -> `lingering_close` ->
-`http1_connection` -> `begin` -> `proxy_header`, `tls_handshake` (layers below HTTP) -> `capacity`
+`http1_connection` -> `begin` -> `proxy_header`,
+`address_limit`, `tls_handshake` (layers below HTTP) -> `capacity`
 -> `service`.
 """

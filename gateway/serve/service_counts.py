@@ -9,7 +9,16 @@ first. A client that connects, sends nothing and leaves, as load balancers do, h
 
 
 class ServiceCounts:
-    __slots__ = ("accepted", "evicted", "handshakes", "most", "pauses", "received", "sent")
+    __slots__ = (
+        "accepted",
+        "evicted",
+        "handshakes",
+        "most",
+        "pauses",
+        "received",
+        "refused",
+        "sent",
+    )
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -22,6 +31,8 @@ class ServiceCounts:
         """What was short -> how many idle connections were closed to make room."""
         self.handshakes: dict[tuple[str, str], int] = {}
         """Result and TLS version ("" where none was agreed on) -> how many handshakes."""
+        self.refused: dict[str, int] = {}
+        """Reason -> how many connections were closed before they were served."""
         self.received = 0
         """Whole messages of WebSockets that came from clients."""
         self.sent = 0
@@ -38,6 +49,9 @@ class ServiceCounts:
 
     def evict(self, reason: str) -> None:
         self.evicted[reason] = self.evicted.get(reason, 0) + 1
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def end_handshake(self, result: HandshakeResult, version: str = "") -> None:
         key = (result, version)

@@ -40,6 +40,7 @@ class ClientSocket:
     """A `Transport`: the socket as it is."""
 
     __slots__ = (
+        "_at_close",
         "_context",
         "_events",
         "_joined",
@@ -61,6 +62,7 @@ class ClientSocket:
         self._joined = False
         """Whether the poller watches it."""
         self._queued = 0
+        self._at_close: Callable[[], None] | None = None
         self.paused = False
         """Whether the owner does not want to read. The client's end is noticed all the same."""
         self.blocked = False
@@ -76,6 +78,10 @@ class ClientSocket:
         else:
             self._joined = True
             self._context.poller.add(self._sock.fileno(), owner, self._events)
+
+    def at_close(self, call: Callable[[], None]) -> None:
+        """Has `call` called when the socket is closed, by whatever owner it has then."""
+        self._at_close = call
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -212,3 +218,5 @@ class ClientSocket:
         self._unsent.clear()
         self._context.poller.remove(self._sock.fileno())
         self._sock.close()
+        if self._at_close is not None:
+            self._at_close()
