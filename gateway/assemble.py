@@ -135,6 +135,8 @@ async def run_gateway(
             state.out_of_files.at,
             capacity.problems,
         ]
+        if logs is not None:
+            seen.append(logs.problems)
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
             tls = Handshakes(state, certificates, settings.tls)

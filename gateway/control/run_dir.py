@@ -30,6 +30,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final
 
+from ...protocol.supervision.problems import ROOM
 from ..config.identity import Identity
 from ..directories import Policy, Untrusted, is_socket, may_write, open_directory, open_inside
 from ..listen.address import SUN_PATH
@@ -210,7 +211,7 @@ def _room(error: OSError, otherwise: str) -> str:
     `otherwise` if it is not."""
     if error.errno not in _FULL:
         return otherwise
-    return "; free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
+    return f"; {ROOM}"
 
 
 def _not_writable(path: str, folder: int) -> str:

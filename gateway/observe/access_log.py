@@ -6,6 +6,7 @@ is full, the lines go to a thread that writes them, however slow the file or the
 """
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from logging import getLogger
 from time import monotonic, time
@@ -13,6 +14,7 @@ from typing import Final
 
 import trio
 
+from ...protocol.supervision.messages import Problem
 from ..exchange.exchange import Exchange
 from ..settings import DEFAULT_ACCESS_LOGFORMAT
 from .configured import ACCESS, FIELDS, RecordWriter, configured
@@ -97,6 +99,10 @@ class AccessLog:
     def settled(self) -> bool:
         """Whether the file that was opened last is written to, and the one before is complete."""
         return self._writer.settled
+
+    def problems(self) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        return self._file.problems(self._writer.fault)
 
     def close(self) -> None:
         """Writes the lines that still wait, if the file takes them within LAST_WRITE."""

@@ -206,6 +206,9 @@ class RecordWriter:
     the line that --access-logformat makes, and its `request_id` the request's id or "-".
     """
 
+    fault: Final[OSError | None] = None
+    """What goes wrong with a handler is its own to say."""
+
     def __init__(self, handlers: Sequence[logging.Handler]) -> None:
         self._thread = HandlerThread(handlers, "the access log")
 

@@ -9,8 +9,10 @@ that flag belongs to all processes that share it, the app and the shell among th
 
 import logging
 import os
+from collections.abc import Iterator
 from typing import Final
 
+from ...protocol.supervision.messages import Problem
 from .line_writer import LAST_WRITE, LineWriter
 from .log_file import STDERR, LogFile
 from .terminal import wants_colour
@@ -83,6 +85,10 @@ class ConsoleLog(logging.Handler):
     def settled(self) -> bool:
         """Whether the file that was opened last is written to, and the one before is complete."""
         return self._writer.settled
+
+    def problems(self) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        return self._file.problems(self._writer.fault)
 
     def flush(self) -> None:
         """Waits for what was logged to be written, LAST_WRITE at most. `logging` calls it at exit

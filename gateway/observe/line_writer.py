@@ -4,8 +4,14 @@ Several gateway processes, and the app's own prints, share one standard output. 
 stays in one piece only up to PIPE_BUF bytes (pipe(7)), while one that appends to a file stays in
 one piece at any length. So a pipe gets no more than PIPE_BUF bytes at once, unless a single line is
 longer.
+
+Two kinds of errors. A full volume has room again when somebody deletes something, so the thread
+keeps what it has in hand, goes on at the very byte when there is room, and lets further lines wait
+as it does for a reader that has stalled. After any other error the lines are lost: whoever read
+the pipe does not come back.
 """
 
+import errno
 import os
 import select
 import stat
@@ -20,6 +26,9 @@ MOST_WAITING: Final = 4 * 1024 * 1024
 """Bytes of lines that wait while nothing is taken. Further lines are counted and dropped."""
 MOST_PER_WRITE: Final = 1024 * 1024
 """Bytes of one `write` to a file."""
+LOOKS_FOR_ROOM_EVERY: Final = 0.5
+"""Seconds between two attempts to write to a full volume."""
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 LAST_WRITE: Final = 0.5
 """Seconds that the end of the process waits for a file or a pipe that takes nothing."""
 
@@ -42,6 +51,8 @@ class LineWriter:
         """The descriptor for the lines from now on, until the thread has taken it."""
         self._before: list[bytes] = []
         """Lines that still belong to the old descriptor."""
+        self.fault: OSError | None = None
+        """Why the last attempt to write has failed; None if it has not. Only the thread sets it."""
         self._failed = 0
         """Lines lost to an error that was logged. Only the thread uses it."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -113,8 +124,10 @@ class LineWriter:
                 except OSError as error:
                     if not self._failed:
                         log.error("%s cannot be written: %s", self._name, error)
+                    self.fault = error
                     self._failed += count
                 else:
+                    self.fault = None
                     self._say_what_was_lost()
                 with self._lock:
                     self._size -= len(chunk)
@@ -149,6 +162,18 @@ class LineWriter:
                 poll = select.poll()
                 poll.register(self._fd, select.POLLOUT)
                 poll.poll()
+            except OSError as error:
+                if error.errno not in NO_ROOM or not self._waits_for_room(error):
+                    raise
+
+    def _waits_for_room(self, error: OSError) -> bool:
+        """Waits a moment. Returns whether to try again: not if the lines are to go elsewhere, or if
+        this is the end."""
+        self.fault = error
+        with self._changed:
+            return not self._changed.wait_for(
+                lambda: self._ended or self._next_fd is not None, LOOKS_FOR_ROOM_EVERY
+            )
 
     def _say_what_was_lost(self) -> None:
         """Logs what was lost, once lines are taken again. Earlier it would be of no use: the same

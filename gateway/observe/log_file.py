@@ -6,7 +6,12 @@ A named pipe is opened without waiting for its reader. A pipe without a reader i
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from typing import Final, Literal
+
+from ...protocol.supervision.messages import Problem
+from ...protocol.supervision.problems import problem
+from .line_writer import NO_ROOM
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -53,3 +58,14 @@ class LogFile:
         except OSError as error:
             why = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror
             raise OSError(f"{self._option} {self._path} cannot be written: {why}") from None
+
+    def problems(self, fault: OSError | None) -> Iterator[Problem]:
+        """Yields what is wrong with it. `fault`: why the last attempt to write has failed."""
+        if fault is None:
+            return
+        name = f"{self._option} {self._path}"
+        what = f"{name} cannot be written: {fault.strerror}"
+        if fault.errno in NO_ROOM:
+            yield problem("full volume", name, what)
+        else:  # which the writer has logged
+            yield problem("log", name, what, logged=True)

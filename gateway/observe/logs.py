@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import trio
 
+from ...protocol.supervision.messages import Problem
 from .console_log import console_logs
 
 SETTLED_WITHIN: Final = 5.0
@@ -21,6 +22,8 @@ class Reopenable(Protocol):
     def settled(self) -> bool:
         """Whether the file that was opened last is written to, and the one before is complete."""
         ...
+
+    def problems(self) -> Iterator[Problem]: ...
 
 
 class Logs:
@@ -47,6 +50,11 @@ class Logs:
                     await trio.sleep(0.01)
             return self._problem
         return self._problem or f"a log takes nothing for {SETTLED_WITHIN:g} s"
+
+    def problems(self, now: float) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        for each in self._all():
+            yield from each.problems()
 
     def _all(self) -> Iterator[Reopenable]:
         yield from console_logs()

@@ -24,7 +24,7 @@ from typing import Final
 import trio
 
 from ...protocol.supervision.messages import Problem
-from ...protocol.supervision.problems import REMEDIES, Recurring, problem
+from ...protocol.supervision.problems import REMEDIES, ROOM, Recurring, problem
 from ..directories import Policy, Untrusted, bind_socket, open_directory, remove_socket
 from ..transport.poller import Poller
 from .link_member import Member
@@ -39,11 +39,10 @@ MODE: Final = 0o660
 """The socket's mode: its owner and the directory's group may connect."""
 TRIED_EVERY: Final = 0.1
 """Seconds between two attempts to accept a worker for which there is no descriptor."""
-_ROOM: Final = "free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
 _OTHER_REMEDIES: Final = {
     errno.EROFS: "mount the volume without readOnly",
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
     errno.EMFILE: REMEDIES["open files"],
     errno.ENFILE: REMEDIES["open files"],
 }

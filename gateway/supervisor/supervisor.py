@@ -72,6 +72,7 @@ from .fleet.events import (
     read_recycle_kind,
 )
 from .fleet.shutdown_waits import waits_for
+from .full_volume import FullVolume
 from .generations import Deployment, Generations, Plan, fleet_settings, serving
 from .instance_metrics import InstanceMetrics
 from .log_reopening import LogReopening, Process
@@ -162,6 +163,8 @@ class Supervisor:
         self._own_problems = OwnProblems(self._problems, trio.current_time)
         self._no_workers = NoWorkers(plan.run_dir, with_workers=plan.with_workers)
         self._own_problems.add(self._pools_without_workers)
+        self._own_problems.add(self._logs.problems)
+        self._own_problems.add(FullVolume(f"the run directory {plan.run_dir}", plan.run_dir).at)
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover

@@ -24,6 +24,7 @@ _SHARE: Final = (
     "run both containers as one user, or with a group in common that may write there "
     "(Kubernetes: fsGroup; elsewhere chgrp GROUP and chmod 2770)"
 )
+ROOM: Final = "free space on its volume, or enlarge it (Kubernetes: sizeLimit of the emptyDir)"
 REMEDIES: Final[Mapping[str, str]] = {
     "no gateway": (
         "start the gateway's container, and mount the same volume at --run-dir (PROPYLON_RUN_DIR) "
@@ -52,6 +53,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "give the container more memory, or set --limit-connections if they need less than 32 KiB "
         "each"
     ),
+    "full volume": ROOM,
+    "log": "see who reads it; what is logged meanwhile is lost",
     "protocol version": "update the older image; neighbouring releases work together",
     "pool socket": (
         "make its directory writable for the gateway's user again; it is tried once a second, and "

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from propylon.protocol.supervision.problems import REMEDIES
 
+from ..volumes import TmpfsVolume, needs_volumes
 from .server import APPS, DEADLINE, command, environment
 from .test_drain import NO_PROXY
 from .test_sidecar import Part
@@ -70,3 +71,32 @@ def test_a_pool_without_workers_says_so_until_one_is_there(tmp_path: Path) -> No
         gateway.terminate()
         assert gateway.ended() == 0
         assert gateway.stderr.text.count(f"default; {REMEDIES['no worker']}\n") == 1
+
+
+@pytest.mark.slow
+@needs_volumes
+def test_a_volume_that_fills_up_under_a_running_instance(tmp_path: Path) -> None:
+    with TmpfsVolume(tmp_path / "volume") as volume:
+        run_dir, lines = volume.path / "run", volume.path / "access.log"
+        flags = ["--run-dir", str(run_dir), "-b", "127.0.0.1:0", "--access-logfile", str(lines)]
+        with Part("serve", "asgi_raw:app", *flags) as one:
+            url = one.stderr.find(r"Serving on (http://[^\s,]+)", one.process)[1]
+            volume.fill()
+            asked = 0
+            while "access.log cannot be written" not in one.stderr.text:
+                asked += 1  # a page of the file may have room for some more
+                long = f"{url}/?{asked}={'x' * 2_000}"
+                assert httpx.get(long, timeout=DEADLINE, **NO_PROXY).text == "hello"
+                assert asked < 1_000
+            one.stderr.find(f"{run_dir}: its volume has no space left; free space", one.process)
+            said = json.loads(status_of(run_dir, "--json"))["problems"]
+            assert [each["kind"] for each in said] == ["full volume"] * 2
+            volume.make_room()
+            one.stderr.find("No longer: access-logfile", one.process)
+            one.stderr.find("No longer: the run directory", one.process)
+            assert json.loads(status_of(run_dir, "--json"))["problems"] == []
+            one.terminate()
+            assert one.ended() == 0
+        names = [line.split("/?")[1].split("=")[0] for line in lines.read_text().splitlines()]
+        assert names == [str(number + 1) for number in range(asked)], "they have waited for room"
+        assert one.stderr.text.count("cannot be written") == 2, "one that came and went"

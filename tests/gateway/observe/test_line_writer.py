@@ -1,5 +1,6 @@
 """Lines on their way to a pipe or a file that takes them, takes them slowly or not at all."""
 
+import errno
 import fcntl
 import os
 import re
@@ -120,6 +121,57 @@ def test_an_error_is_said_once_and_its_end_too(
     writer.close(PATIENCE)
     os.close(again)
     os.close(other)
+
+
+def full() -> int:
+    """A descriptor on a volume that has no room."""
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def test_lines_wait_for_room_on_a_full_volume(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fd = full()
+    writer = LineWriter(fd, "a full log")
+    writer.write([b"a\n"])
+    wait_for(lambda: writer.fault)
+    assert writer.fault is not None
+    assert writer.fault.errno == errno.ENOSPC
+    writer.write([b"b\n"])
+    room = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(room, fd)  # somebody has deleted something
+    assert writer.flush(PATIENCE)
+    wait_for(lambda: writer.fault is None)
+    assert (tmp_path / "log").read_bytes() == b"a\nb\n"
+    writer.close(PATIENCE)
+    assert not [message for message in caplog.messages if "a full log" in message]
+    os.close(fd)
+    os.close(room)
+
+
+def test_neither_the_end_nor_another_file_waits_for_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = LineWriter(full(), "a full log")
+    writer.write([b"lost\n", b"lost too\n"])
+    wait_for(lambda: writer.fault)
+    writer.use(os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT))
+    wait_for(lambda: writer.settled)
+    writer.write([b"there\n"])
+    assert writer.flush(PATIENCE)
+    assert (tmp_path / "log").read_bytes() == b"there\n"
+    fd = full()
+    writer.use(fd)
+    writer.write([b"lost\n"])
+    wait_for(lambda: writer.fault)
+    writer.close(PATIENCE)
+    assert not writer._thread.is_alive()
+    assert [message for message in caplog.messages if "a full log" in message] == [
+        "a full log cannot be written: [Errno 28] No space left on device",
+        "a full log is written again; 2 lines were lost",
+        "a full log cannot be written: [Errno 28] No space left on device",
+    ]
+    os.close(fd)
 
 
 def test_a_pipe_that_others_made_non_blocking(pipe: tuple[int, int]) -> None:
