@@ -20,6 +20,7 @@ from ..protocol.supervision.messages import (
     StopWaits,
 )
 from ..protocol.supervision.problems import ProblemReporter, ProblemSource, problem
+from .buffering.store import BufferStore
 from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
@@ -83,8 +84,12 @@ async def run_gateway(
     """
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
+    poller = Poller()
+    store = BufferStore(settings.buffering, settings.run_dir, poller.at_end_of_turn)
     for pool_settings in settings.pools:
-        pools[pool_settings.name] = Pool(pool_settings, settings.serve.request_timeout, owner)
+        pools[pool_settings.name] = Pool(
+            pool_settings, settings.serve.request_timeout, owner, store=store
+        )
         if ended is not None:
             ended.tell(pools[pool_settings.name].worker_ended)
     router = Router(
@@ -107,7 +112,6 @@ async def run_gateway(
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
-    poller = Poller()
     async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(

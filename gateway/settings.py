@@ -152,6 +152,9 @@ class TlsSettings:
     """The port in that address; 0 means the port of the first TLS listener."""
 
 
+Buffered = Literal["auto", "on", "off"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """Room `pool`: the queue of one pool, and its workers."""
@@ -173,6 +176,23 @@ class PoolSettings:
     """Seconds without a PONG after which a worker is hung; 0 means never."""
     drain_delay: float = 0.0
     """Seconds that a pool's workers are kept when all of them ask to leave."""
+    buffer_requests: Buffered = "auto"
+    """Whether a worker gets a request when its body is whole. auto: a WSGI app's does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferSettings:
+    """Room `buffering`: how much of bodies is kept."""
+
+    body: int = 65_536
+    """Bytes of one body in memory; what is longer goes into a file."""
+    memory: int = 67_108_864
+    """Bytes of all bodies of a gateway process in memory."""
+    disk: int = 4_294_967_296
+    """Bytes of all files of a gateway process; 0: there are none."""
+    directory: str = ""
+    """The folder of the files; "" means the first that can be used of $TMPDIR, /var/tmp, /tmp and
+    the run directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +274,7 @@ class GatewaySettings:
     http: HttpSettings = HttpSettings()
     serve: ServeSettings = ServeSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    buffering: BufferSettings = BufferSettings()
     trust: TrustSettings = TrustSettings()
     log: LogSettings = LogSettings()
     tls: TlsSettings = TlsSettings()

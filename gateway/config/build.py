@@ -51,6 +51,7 @@ def gateway_settings(
         http=config.http,
         serve=config.serve,
         websocket=config.websocket,
+        buffering=config.buffering,
         trust=config.trust,
         log=replace(config.log, sender=f"gateway {gateway}" if config.gateways > 1 else ""),
         tls=config.tls,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from ..listen.address import Address
 from ..settings import (
     AdminSettings,
+    BufferSettings,
     HttpSettings,
     LogSettings,
     RouteSettings,
@@ -81,6 +82,7 @@ class Config:
     http: HttpSettings
     serve: ServeSettings
     websocket: WebSocketSettings
+    buffering: BufferSettings = field(default_factory=BufferSettings)
     trust: TrustSettings
     log: LogSettings
     tls: TlsSettings

@@ -14,6 +14,7 @@ from ..listen.connections_bound import in_memory
 from ..listen.descriptors import hard_descriptor_limit
 from ..settings import (
     AdminSettings,
+    BufferSettings,
     HttpSettings,
     LogSettings,
     RouteSettings,
@@ -244,6 +245,12 @@ def _config(
             deflate_window_bits=options.ws_deflate_window_bits,
             deflate_context_takeover=options.ws_deflate_context_takeover,
             allowed_origins=options.ws_allowed_origin,
+        ),
+        buffering=BufferSettings(
+            body=options.buffer_size,
+            memory=options.buffer_memory,
+            disk=options.buffer_disk,
+            directory=os.path.abspath(options.temp_dir) if options.temp_dir else "",
         ),
         trust=trust,
         log=LogSettings(

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ..settings import (
     AdminSettings,
+    BufferSettings,
     HttpSettings,
     LogSettings,
     PoolSettings,
@@ -58,6 +59,7 @@ from .values import (
 
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
 _WEBSOCKET = WebSocketSettings()
+_BUFFERING = BufferSettings()
 _TRUST = TrustSettings()
 _TLS = TlsSettings()
 _ADMIN = AdminSettings()
@@ -554,6 +556,44 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="10485760",
         metavar="BYTES",
+    )
+    buffer_requests: Literal["auto", "on", "off"] = option(
+        _POOL.buffer_requests,
+        "Keep a request until its body is whole, and only then give it to a worker; auto: for "
+        "WSGI, so that a slow client holds no thread.",
+        section="limits",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+    )
+    buffer_size: Annotated[int, Meta(ge=0, le=2**30)] = option(
+        _BUFFERING.body,
+        "Bytes of a kept body that stay in memory; the rest goes into a temporary file.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+    )
+    buffer_memory: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        _BUFFERING.memory,
+        "Bytes of all kept bodies in memory, per gateway process.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+    )
+    buffer_disk: Annotated[int, Meta(ge=0, le=2**50)] = option(
+        _BUFFERING.disk,
+        "Bytes of all kept bodies in temporary files, per gateway process; 0: no files.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+    )
+    temp_dir: str | None = option(
+        None,
+        "Directory of temporary files; by default the first that can be used of $TMPDIR, "
+        "/var/tmp, /tmp and the run directory.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="DIR",
+        example="/var/tmp",
     )
     header_map: Literal["drop", "refuse", "dangerous"] = option(
         _HTTP.header_map,

@@ -162,6 +162,12 @@ GATEWAY_REDIRECT: Final = _row(
 GATEWAY_NO_ROUTE: Final = _row(
     "gateway_no_route", "request", "404", "No route leads from this host and path to an app."
 )
+GATEWAY_NO_ROOM: Final = _row(
+    "gateway_no_room",
+    "request",
+    "507",
+    "The request's body was to be kept until it is whole, and there was no room for it on disk.",
+)
 GATEWAY_QUEUE_FULL: Final = _row(
     "gateway_queue_full", "queue", "503", "No worker was free, and the pool's queue was full."
 )

@@ -28,7 +28,8 @@ class ExchangeError(Exception):
 
 
 class RequestError(ExchangeError):
-    """The client is at fault: 4xx, 501 or 505. The connection closes."""
+    """The request can't be taken: the client is at fault (4xx, 501 or 505), or there is no room for
+    its body (507). The connection closes."""
 
     log_line = ""
     """A line for the log, once per address and minute; "" for none."""

@@ -82,6 +82,15 @@ class Request:
         """The values of the field of request ids, as the client wrote them: it may not be trusted.
         They are not in `headers`."""
 
+    def has_length(self, size: int) -> None:
+        """Notes the size of a body that came without one, now that it is whole. The app sees it,
+        and not the coding that the client used (RFC 9112 section 7.1.3)."""
+        length = (b"content-length", b"%d" % size)
+        self.content_length = size
+        self.headers = tuple(
+            [length if pair[0] == b"transfer-encoding" else pair for pair in self.headers]
+        )
+
     def is_meant_for(self, host: str, headers: Pairs) -> None:
         """Takes a trusted proxy's word for which host its client has asked. `headers` are those
         that the app is to get."""
@@ -208,6 +217,22 @@ class Uploader(Protocol):
         ...
 
 
+class CollectedBody(Uploader, Protocol):
+    """A request's body that was kept until it was whole. It can be sent more than once."""
+
+    def rewind(self, exchange: "Exchange") -> None:
+        """Begins again, for another worker: `exchange.body` has the first bytes."""
+        ...
+
+    def forget(self) -> None:
+        """Notes that no worker will get the body once more."""
+        ...
+
+    def leave(self) -> None:
+        """Drops what was kept: the exchange is over."""
+        ...
+
+
 class ClientSide(Sink, Uploader, Protocol):
     """The side that opens an exchange: it takes the response, and has the request's body."""
 
@@ -296,6 +321,7 @@ class Exchange:
         "body_received",
         "body_sent",
         "client",
+        "collected",
         "cookie",
         "end_code",
         "ended",
@@ -354,6 +380,8 @@ class Exchange:
         self.root_path = ""
         self.body = b""
         """The first bytes of the request's body, kept while the exchange may be retried."""
+        self.collected: CollectedBody | None = None
+        """The request's body, if it is or was kept until it is whole; else None."""
         self.more_body = False
         """Whether more of the request's body was or is still to come behind `body`."""
         self.status = 0
@@ -494,6 +522,16 @@ class Exchange:
     def forget_body(self) -> None:
         """Drops `body`, because there will be no retry."""
         self.body = b""
+        if self.collected is not None:
+            self.collected.forget()
+
+    def collect(self, body: "BodyCollector") -> None:
+        """Has the request's body kept, before there is a source of its response."""
+        self.source = self.collected = body
+
+    def upload_from(self, body: CollectedBody) -> None:
+        """Has the source get the request's body from where it was kept."""
+        self.uploader = body
 
     # -- on the sink's side ------------------------------------------------------------------
 
@@ -514,6 +552,8 @@ class Exchange:
         # As `end` and `_tell`, with two calls less: most responses come this way.
         if self._between is not None:
             self._between.leave()
+        if self.collected is not None:
+            self.collected.leave()
         for observer in self._observers.at_end:
             try:
                 observer(self)
@@ -533,6 +573,8 @@ class Exchange:
             self.body_sent = 0  # whatever the app gave
         if self._between is not None:
             self._between.leave()
+        if self.collected is not None:
+            self.collected.leave()
         self._tell(self._observers.at_end)
 
     def become_websocket(self, connection: "AcceptedWebSocket") -> None:
@@ -554,6 +596,10 @@ def log_tail(exchange: Exchange | None) -> str:
 def log_facts(exchange: Exchange | None) -> dict[str, str]:
     """The same for the record of such a line (`extra`), of which JSON makes a key."""
     return {"request_id": "" if exchange is None else exchange.request_id}
+
+
+class BodyCollector(Source, CollectedBody, Protocol):
+    """A source that takes a request's body and makes no response."""
 
 
 class AcceptedWebSocket(ClientSide, WebSocketSink, Protocol):

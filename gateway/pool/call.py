@@ -126,6 +126,9 @@ class PoolCall(Call):
             # exchange has no more body by then.
             return
         self.since = self._pool.clock()
+        if self.exchange is not None and self.exchange.collected is not None:
+            self.member.machine.send_body(self, data, more)  # it is kept already
+            return
         kept = self.kept
         if kept is None:
             opened = 0 if self.exchange is None else len(self.exchange.body)
@@ -192,6 +195,9 @@ class PoolCall(Call):
 
     def rewind(self, exchange: Exchange) -> bytes:
         """Makes the exchange ready for another OPEN. Returns the body that has to follow OPEN's."""
+        if exchange.collected is not None:
+            exchange.collected.rewind(exchange)
+            return b""
         kept, self.kept = self.kept, None
         if kept is None:
             return b""

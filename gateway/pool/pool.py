@@ -13,6 +13,8 @@ from typing import Final, Literal, Protocol
 
 from ...protocol.messages import SHUTDOWN, TIMED_OUT
 from ...protocol.supervision.messages import WaitingCalls
+from ..buffering.pool_buffers import PoolBuffers
+from ..buffering.store import BufferStore
 from ..exchange import end_codes
 from ..exchange.exchange import Exchange
 from ..settings import PoolSettings
@@ -65,8 +67,10 @@ class Pool:
         request_timeout: float,
         owner: PoolOwner,
         clock: Callable[[], float] = monotonic,
+        store: BufferStore | None = None,
     ) -> None:
-        """`request_timeout` is in seconds, 0 means no limit; `clock` gives monotonic seconds."""
+        """`request_timeout` is in seconds, 0 means no limit; `clock` gives monotonic seconds.
+        `store` is the account of what the process keeps of bodies."""
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
@@ -91,6 +95,7 @@ class Pool:
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
         """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
+        self.buffers = PoolBuffers(settings, store)
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
         )
@@ -107,7 +112,16 @@ class Pool:
     def submit(self, exchange: Exchange) -> None:
         """Takes an exchange that was just opened, to be answered by a worker or an error page."""
         self._requests += 1
-        now = exchange.opened
+        if exchange.more_body and self.buffers.requests and not exchange.request.upgrade:
+            self.buffers.collect(exchange, self._submit_whole)
+        else:
+            self._submit(exchange, exchange.opened)
+
+    def _submit_whole(self, exchange: Exchange) -> None:
+        """Takes an exchange whose body has become whole."""
+        self._submit(exchange, self.clock())
+
+    def _submit(self, exchange: Exchange, now: float) -> None:
         call = PoolCall(self, exchange, now)
         exchange.connect(call, now)
         if self._sticky is None and (member := self._balance.choose()) is not None:
@@ -209,6 +223,7 @@ class Pool:
 
     def introduced(self) -> None:
         """A member has said HELLO."""
+        self.buffers.worker_speaks([member.who.get("interface") for member in self.members])
         self._report.changed(self.members, self.now)
 
     def worker_ended(self, child: int) -> None:
@@ -452,6 +467,7 @@ class Pool:
     def fail_waiting(self) -> None:
         """Answers all clients that still wait with an error: the gateway's time to finish is
         over."""
+        self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
         while self._queue.line:
             waiting.append(self._queue.take(self.clock()))

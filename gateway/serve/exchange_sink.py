@@ -170,6 +170,8 @@ class ExchangeSink:
             service.request_ids.identify(exchange, endpoint)
         if request.content_length != 0:
             self.upload.begin(exchange)
+        elif self.upload.goes_on:
+            self.upload.forget()
         if request.upgrade:
             exchange.offer_websocket(self)
             if service.allowed_origins:
@@ -322,7 +324,7 @@ class ExchangeSink:
     # -- from the source: the request's body -------------------------------------------------
 
     def credit_arrived(self, exchange: Exchange) -> None:
-        if exchange is self.exchange and exchange.more_body:
+        if exchange is self.exchange and self.upload.goes_on:
             self._stream.body_wanted(exchange)
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:

@@ -130,7 +130,7 @@ class Http1Connection(ClosingConnection):
                         break
                     self._begin_idle(self._service.clock())
                 elif exchange is not None:
-                    if exchange.more_body:
+                    if sink.upload.goes_on:
                         self._push_body(exchange)
                     elif self._machine.buffered >= MOST_BUFFERED:
                         self._transport.pause()
@@ -170,6 +170,8 @@ class Http1Connection(ClosingConnection):
     def _push_body(self, exchange: Exchange) -> None:
         upload = self._sink.upload
         wants = upload.push(exchange)
+        if self._sink.exchange is not exchange:
+            return  # the last of the body has come, and the answer was there at once
         if wants == "bytes" and not upload.held:
             self._deadline = self._service.clock() + self._service.settings.body_timeout
             return

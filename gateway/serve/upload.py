@@ -35,13 +35,15 @@ class BodyReader(Protocol):
 class Upload:
     """The uploads of one stream, one after the other."""
 
-    __slots__ = ("_continued", "_reader", "_unsent")
+    __slots__ = ("_continued", "_reader", "_unsent", "goes_on")
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
         self._unsent = b""
         """Bytes of body that have come and have no credit of the source yet."""
         self._continued = True
+        self.goes_on = False
+        """Whether some of the body has still to come, or to go on."""
 
     def begin(self, exchange: Exchange) -> None:
         """Begins an exchange's upload. The bytes that came with the head travel with the head."""
@@ -49,17 +51,24 @@ class Upload:
         exchange.count_received(len(body))
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
-        exchange.begin_body(body[:MAX_BODY], more or bool(self._unsent))
+        self.goes_on = more or bool(self._unsent)
+        exchange.begin_body(body[:MAX_BODY], self.goes_on)
+
+    def forget(self) -> None:
+        """Forgets the rest of a body whose exchange was answered before it needed that."""
+        self._unsent, self._continued, self.goes_on = b"", True, False
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:
         """Takes back `body`, a part that was handed on, to hand it on again."""
         self._unsent = body + self._unsent
+        self.goes_on = True
         exchange.body_goes_on(True)
 
     def push(self, exchange: Exchange) -> Wants:
-        """Hands on what has credit. Raises RequestError for a body that can't be read further."""
+        """Hands on what has credit. Raises RequestError for a body that can't be read further, or
+        that the source has no room for."""
         source = exchange.source
-        while exchange.more_body and source is not None:
+        while self.goes_on and source is not None:
             data, more = self._unsent, not self._reader.body_complete
             if not data:
                 data, more = self._reader.next_body()
@@ -73,6 +82,7 @@ class Upload:
                 return "credit"
             self._unsent = data[count:]
             goes_on = more or count < len(data)
+            self.goes_on = goes_on
             exchange.body_goes_on(goes_on)
             source.send_body(data[:count] if count < len(data) else data, goes_on)
         return "nothing"

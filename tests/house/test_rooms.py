@@ -20,6 +20,7 @@ from .source import (
 LEAVES = {f"gateway.{name}" for name in ("directories", "json_texts", "peers", "settings")}
 """Files at the gateway's top that every room may import, and that import each other only."""
 REQUEST_PATH = {
+    "buffering",
     "exchange",
     "handlers",
     "http",
@@ -36,21 +37,22 @@ REQUEST_PATH = {
 MAY_IMPORT = {
     # room of the gateway, or file at its top -> rooms (and such files) that it may import
     "exchange": set[str](),
+    "buffering": {"exchange"},
     "http": {"exchange"},
     "http1": {"http", "exchange"},
     "websocket": {"http", "exchange"},
     "tls": set[str](),
     "listen": set[str](),
     "transport": {"tls"},
-    "pool": {"exchange", "transport"},
+    "pool": {"buffering", "exchange", "transport"},
     # A pool reaches a route as something that answers exchanges, not as an import.
     "handlers": {"exchange", "observe"},
-    "serve": REQUEST_PATH - {"pool", "serve"},
+    "serve": REQUEST_PATH - {"buffering", "pool", "serve"},
     "observe": {"exchange"},
     "metrics": {"exchange"},
     "trace": {"exchange"},
     # It serves HTTP by the rooms that serve the clients; what it shows, the supervisor hands in.
-    "admin": REQUEST_PATH - {"pool"} | {"config", "control", "metrics"},
+    "admin": REQUEST_PATH - {"buffering", "pool"} | {"config", "control", "metrics"},
     "config": {"listen", "observe", "tls"},
     "control": {"config", "listen", "metrics", "observe", "transport"},
     "supervisor": {"admin", "config", "control", "listen", "metrics", "observe", "tls"},

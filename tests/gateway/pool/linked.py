@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from propylon.gateway.buffering.store import BufferStore
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall, under_way
 from propylon.gateway.pool.health import Grade
@@ -13,7 +14,7 @@ from propylon.gateway.settings import PoolSettings
 from propylon.protocol.calls import Call
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import CONFIRM_START, OPEN, STARTED
+from propylon.protocol.messages import CONFIRM_START, CREDIT, OPEN, REQUEST_BODY, STARTED
 from propylon.protocol.worker_link import WorkerLink
 
 from ...fakes.exchange_sides import FakeClient
@@ -30,7 +31,7 @@ class LinkedMember(PoolMember):
         self.who = {"worker": 1, "pid": pid, "replica": replica}
         self.calls: list[Call] = []
         self.bodies: dict[Call, bytes] = {}
-        """What OPEN carried."""
+        """What has come of their bodies."""
         self.machine = GatewayLink(Greeting(who={"gateway": 1}), lambda: None)
         self.worker = WorkerLink(Greeting(who={"worker": 1}), lambda: None)
         self.machine.greet()
@@ -77,9 +78,13 @@ class LinkedMember(PoolMember):
             if message[0] == OPEN and call is not None:
                 self.calls.append(call)
                 self.bodies[call] = message[3]
+            if message[0] == REQUEST_BODY and call is not None:
+                self.bodies[call] += message[2]
         for call, message in list(self.machine.receive(self.worker.take_output())):
             if isinstance(call, PoolCall) and message[0] == STARTED:
                 call.entered()
+            if isinstance(call, PoolCall) and message[0] == CREDIT and call.exchange is not None:
+                call.exchange.uploader.credit_arrived(call.exchange)
             if isinstance(call, PoolCall) and call.response == "ended":
                 call.detach()
                 self.running -= 1
@@ -129,13 +134,14 @@ class Owner:
         self.sent_away += 1
 
 
-def pool(owner: Owner | None = None, **settings: float) -> Pool:
+def pool(owner: Owner | None = None, store: BufferStore | None = None, **settings: object) -> Pool:
     """Its clock stands still between two sweeps."""
     made = Pool(
         PoolSettings(**settings),  # type: ignore[arg-type]
         60.0,
         owner or Owner(),
         clock=lambda: made.now,
+        store=store,
     )
     return made
 
