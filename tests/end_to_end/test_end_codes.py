@@ -134,6 +134,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             elif kind == "stopping":
                 options = (*usual, "--lifespan=off", "--timeout-graceful-shutdown=0.6", "-w2")
                 options += ("--reload-observe=0",)
+            elif kind == "keeping":
+                options = (*usual, "--lifespan=off", "--buffer-requests=on")
+                options += ("--buffer-size=0", "--buffer-disk=0")
             elif kind == "redirecting":
                 options = ("main:app", "-b", "127.0.0.1:0", *certificate.flags, "--lifespan=off")
                 options += ("--insecure-bind=127.0.0.1:0", "--redirect-to-https")
@@ -206,12 +209,12 @@ def leaves(behind: bytes = b"", *fields: str, method: str = "GET"):
     return do
 
 
-def is_late(data: bytes):
+def is_late(data: bytes, status: int = 408):
     """A client that sends this and nothing more."""
 
     def do(propylon: Propylon, code: str) -> None:
         with closing(connected(propylon, data.replace(b"CODE", code.encode()))) as sock:
-            assert b" 408 " in read(sock)
+            assert b" %d " % status in read(sock)
 
     return do
 
@@ -432,6 +435,7 @@ CASES = [
     Case("client_ping_timeout", "101", opens()),
     Case("gateway_redirect", "308", asks_in_plain, server="redirecting"),
     Case("gateway_no_route", "404", asks(path="/"), path="/gateway_no_route"),
+    Case("gateway_no_room", "507", is_late(HALF, 507), server="keeping"),
     Case("gateway_queue_full", "503", fills_the_queue, server="gateway"),
     Case("gateway_queue_timeout", "503", with_worker(refuses, asks(), 0), server="gateway"),
     Case("gateway_no_worker", "503", asks(), server="gateway"),

@@ -302,7 +302,7 @@ def test_clients_that_keep_asking_do_not_stop_the_end() -> None:
 HOSTS = {
     "asyncio": ["asgi_raw:app"],
     "trio": ["asgi_raw:app", "--loop", "trio"],
-    "threads": ["wsgi_raw:app", "--threads", "2", "--queue-timeout", "5"],
+    "threads": ["wsgi_raw:app", "--threads", "2", "--queue-timeout", "5", "--buffer-requests=off"],
 }
 
 
