@@ -428,6 +428,7 @@ function headline(report) {
   const short = report.pools.filter((pool) => readyOf(pool) < pool.wanted);
   return short.length ? ["Serving, workers missing", "warn"] : ["Serving", "good"];
 }
+const rangeOf = (pool) => (pool.scaler ? `, from ${pool.scaler.least} to ${pool.scaler.most} allowed` : "");
 const readyOf = (pool) => Math.min(pool.wanted, pool.workers.filter((w) => w.state === "ready").length);
 
 function render() {
@@ -515,7 +516,7 @@ function renderPools(report) {
     const traffic = report.traffic.find((one) => one.pool === name);
     setText(pool.app, status ? status.app : "");
     const ready = status ? readyOf(status) : 0;
-    setText(pool.ready, status ? `${ready} of ${plural(status.wanted, "worker")} ready` : "workers from elsewhere");
+    setText(pool.ready, status ? `${ready} of ${plural(status.wanted, "worker")} ready${rangeOf(status)}` : "workers from elsewhere");
     setAttribute(pool.ready, "data-tone", !status || ready >= status.wanted ? "none" : ready ? "warn" : "bad");
     show(pool.row, Boolean(traffic));
     if (!traffic) continue;

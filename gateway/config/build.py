@@ -91,7 +91,7 @@ def worker_settings(
 
 def _sender(config: Config, pool: PoolConfig, who: WorkerId, *, zygote: bool) -> str:
     """What names a worker in lines of text; "" if there is only one."""
-    if len(config.pools) == pool.workers == 1:
+    if len(config.pools) == pool.most_workers == 1:
         return ""
     of_pool = pool.name if len(config.pools) > 1 else ""
     if zygote:

@@ -38,12 +38,33 @@ class PoolConfig:
     """"" where this process starts no workers."""
     app_dir: str = "."
     workers: int = 1
+    """How many there are at the start, and at least."""
+    workers_max: int | None = None
+    """How many there may be; None: never more than `workers`."""
+    workers_queue_time: float = 0.1
+    workers_idle_time: float = 60.0
     preload: bool = False
     """Its workers are forked from one process that has imported the app."""
     for_workers: Mapping[str, Any] = field(default_factory=lambda: pool_options("workers"))
     """Options by name: fields of `worker.settings.WorkerSettings`."""
     for_gateways: Mapping[str, Any] = field(default_factory=lambda: pool_options("gateways"))
     """Options by name: fields of `PoolSettings`."""
+
+    @property
+    def most_workers(self) -> int:
+        return self.workers if self.workers_max is None else self.workers_max
+
+    @property
+    def scales(self) -> bool:
+        """Whether its number of workers is a range."""
+        return self.most_workers > self.workers
+
+    @property
+    def workers_text(self) -> str:
+        """ "1 worker", "2 to 8 workers"."""
+        if self.scales:
+            return f"{self.workers} to {self.most_workers} workers"
+        return f"{self.workers} worker{'' if self.workers == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,15 @@ def usable_cpus() -> int:
     return least(len(os.sched_getaffinity(0)), MACHINE)
 
 
+def workers_of(value: int | str, cpus: int) -> tuple[int, int]:
+    """The least and the most workers that --workers means, as `values.read_workers` returns it.
+    Where `auto` is less than the other number, both are the least."""
+    first, _, last = str(value).partition("..")
+    low = cpus if first == "auto" else int(first)
+    high = low if not last else cpus if last == "auto" else int(last)
+    return (min(low, high), high) if first == "auto" else (low, max(low, high))
+
+
 def least(affinity: int, root: Path) -> int:
     """The smallest of `affinity` and the quotas below `root`, which holds proc and sys. A part of a
     CPU counts as a whole one."""

@@ -102,6 +102,20 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
     return notes
 
 
+def notes_on_ranges(verb: Verb, pools: list[PoolConfig]) -> list[str]:
+    """Notes on pools that will not move within their range: how long requests wait is seen where
+    the gateway is."""
+    if verb != "worker":
+        return []
+    return [
+        f"pool {pool.name} has {pool.workers_text}: it starts {pool.workers} and stays there, "
+        "since only propylon serve sees how long requests wait; propylon scale, or more "
+        "containers, change it"
+        for pool in pools
+        if pool.scales
+    ]
+
+
 def _check_head_limits(options: Options, found: Sources) -> list[Fault]:
     """A request's head travels to its worker in one message, which bounds the head's size."""
     size = options.limit_request_line + options.limit_request_field_size

@@ -25,7 +25,7 @@ from ..settings import (
 )
 from .addresses import admin_addresses, listen_addresses
 from .config import Config, PoolConfig, ReloadConfig
-from .cross_check import apply_log_format, apply_worker_class, check, notes_on
+from .cross_check import apply_log_format, apply_worker_class, check, notes_on, notes_on_ranges
 from .descriptors_note import notes_on_descriptors
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
@@ -111,6 +111,7 @@ def load(
     with_workers = pools if verb in WORKER_SIDE else []
     reading.notes += [
         *notes_on(pools, routes, options),
+        *notes_on_ranges(verb, pools),
         *notes_on_memory(with_workers, own, limit),
     ]
     config = _config(options, pools, routes, addresses, trust)

@@ -14,7 +14,7 @@ sees the count as well.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .cgroup import MACHINE, groups, read_text
 
@@ -32,6 +32,23 @@ def memory_of_machine(root: Path = MACHINE) -> int | None:
     """Bytes of the machine's memory. lxcfs shows a container's limit in its place."""
     found = re.search(r"^MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
+
+
+class MemoryUse(NamedTuple):
+    used: int
+    """Bytes that cannot be had without ending something."""
+    limit: int
+
+
+def memory_use(root: Path = MACHINE) -> MemoryUse | None:
+    """How much of the limit is in use that is nearest to its end, of the control groups' limits and
+    the machine; None if nothing is known.
+
+    A group's use is what Kubernetes calls its working set: all that it has (memory.current) less
+    the files' pages that nobody has touched lately (inactive_file), which the kernel drops first.
+    Of the machine it is what MemAvailable leaves (proc(5)).
+    """
+    return max(_uses(root), key=lambda use: use.used / use.limit, default=None)
 
 
 def oom_kills(root: Path = MACHINE) -> int | None:
@@ -54,6 +71,25 @@ def _limits(root: Path) -> Iterator[int]:
             if above is not None:
                 yield above
         yield from (int(text) for text in texts if text.isdecimal())
+
+
+def _uses(root: Path) -> Iterator[MemoryUse]:
+    for version, folder in groups("memory", root):
+        if version == 2:
+            limits = [read_text(folder / name) for name in ("memory.max", "memory.high")]
+            used, idle = read_text(folder / "memory.current"), "inactive_file"
+        else:
+            limits = [read_text(folder / "memory.limit_in_bytes")]
+            used, idle = read_text(folder / "memory.usage_in_bytes"), "total_inactive_file"
+        sizes = [int(text) for text in limits if text.isdecimal() and 0 < int(text) < NO_LIMIT]
+        if sizes and used.isdecimal():
+            idle_bytes = _value(read_text(folder / "memory.stat"), idle) or 0
+            yield MemoryUse(max(int(used) - idle_bytes, 0), min(sizes))
+    text = read_text(root / "proc/meminfo")
+    total = re.search(r"^MemTotal:\s*(\d+) kB", text, re.MULTILINE)
+    free = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)
+    if total and free and int(total[1]):
+        yield MemoryUse((int(total[1]) - int(free[1])) * 1024, int(total[1]) * 1024)
 
 
 def _value(text: str, name: str) -> int | None:

@@ -97,7 +97,7 @@ def _bytes_given(pool: PoolConfig) -> int:
 
 
 def _places(pool: PoolConfig) -> int:
-    return pool.workers + 1 + pool.preload
+    return pool.most_workers + 1 + pool.preload
 
 
 def _too_little(found: str, limit: int, size: int, places: int) -> str:

@@ -55,6 +55,7 @@ from .values import (
     read_warm_up,
     read_words,
     read_worker_class,
+    read_workers,
 )
 
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
@@ -274,16 +275,31 @@ class Options:
         metavar="PEERS",
     )
 
-    workers: Literal["auto"] | Count = option(
+    workers: int | str = option(
         1,
-        "Worker processes per pool; auto: one per CPU that it may use (affinity, control group).",
+        "Worker processes per pool; auto: one per CPU that it may use (affinity, control group). A "
+        "range as 2..8 or 1..auto: more when requests wait, fewer when workers are not needed.",
         section="processes",
         per_pool="supervisor",
         short="-w",
         aliases=("processes",),
         env=("WEB_CONCURRENCY",),
-        metavar="N|auto",
+        read=read_workers,
+        metavar="N|auto|MIN..MAX",
         example="4",
+    )
+    workers_queue_time: Seconds = option(
+        0.1,
+        "Seconds that requests may wait before a pool with a range of --workers grows.",
+        section="processes",
+        per_pool="supervisor",
+    )
+    workers_idle_time: Annotated[float, Meta(ge=1, le=86_400)] = option(
+        60.0,
+        "Seconds that such a pool keeps workers that it does not need; at least ten times as long "
+        "as the app takes to start.",
+        section="processes",
+        per_pool="supervisor",
     )
     threads: Count = option(
         4,

@@ -35,9 +35,8 @@ def _lines(loaded: Loaded) -> Iterator[str]:
     yield ""
     yield "Pools"
     for pool in loaded.config.pools:
-        count = f"{pool.workers} worker{'' if pool.workers == 1 else 's'}"
         yield (
-            f"  {pool.name}: {pool.app or '(no app)'}, {count}, "
+            f"  {pool.name}: {pool.app or '(no app)'}, {pool.workers_text}, "
             f"interface {pool.for_workers['interface']}, loop {pool.for_workers['loop']}"
             f"{_memory(pool.for_workers['workers_max_rss'])}"
         )

@@ -5,7 +5,7 @@ from typing import Any
 from ..settings import RouteSettings
 from .app_name import in_our_words
 from .config import PoolConfig
-from .cpus import usable_cpus
+from .cpus import usable_cpus, workers_of
 from .faults import Fault, nearest
 from .option import Option
 from .options import Options, table
@@ -49,8 +49,8 @@ def top_level_pool(options: Options) -> PoolConfig:
 
 def _pool(values: dict[str, Any]) -> PoolConfig:
     complete: dict[str, Any] = values | in_our_words(values["app"])
-    if complete["workers"] == "auto":
-        complete["workers"] = usable_cpus()
+    least, most = workers_of(complete["workers"], usable_cpus())
+    complete["workers"], complete["workers_max"] = least, most if most > least else None
     told: dict[str, dict[str, Any]] = {"workers": {}, "gateways": {}}
     for row in table().values():
         if row.per_pool in told:

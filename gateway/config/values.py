@@ -274,6 +274,25 @@ def read_memory(value: int | str) -> int | str:
     return size
 
 
+MOST_OF_A_POOL: Final = 4_096
+_RANGE: Final = re.compile(r"([0-9]+|auto)(?:\.\.([0-9]+|auto))?", re.ASCII)
+
+
+def read_workers(value: int | str) -> int | str:
+    """A number, `auto`, or a range of them. `auto` stays a text: it depends on the machine (see
+    `cpus.workers_of`)."""
+    text = str(value).strip().lower()
+    found = _RANGE.fullmatch(text)
+    numbers = [int(word) for word in found.groups() if word and word != "auto"] if found else [0]
+    if not all(1 <= number <= MOST_OF_A_POOL for number in numbers):
+        raise ValueError(
+            f"expected auto or a whole number from 1 to {MOST_OF_A_POOL}, or a range as in 2..8"
+        )
+    if len(numbers) > 1 and numbers[0] > numbers[1]:
+        raise ValueError(f"the least comes first: {numbers[1]}..{numbers[0]}")
+    return int(text) if text.isdecimal() else text
+
+
 def read_logformat(text: str) -> str:
     compile_format(text)
     return text

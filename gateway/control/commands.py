@@ -65,14 +65,18 @@ class Stop(_Command, frozen=True):
     """Whether requests that are running are cut instead of finished."""
 
 
-class Scale(_Command, frozen=True):
-    """Changes the number of a pool's workers."""
+class Scale(_Command, frozen=True, omit_defaults=True):
+    """Changes the number of a pool's workers. What has its default is not sent, so that an older
+    instance understands what it can do."""
 
     workers: Workers
     relative: bool = False
     """Whether `workers` is added to the present number."""
     pool: str = ""
     """The pool's name; "" means the only pool."""
+    auto: bool = False
+    """Whether an earlier number is taken back and the configuration's counts; `workers` is not
+    looked at."""
 
 
 Command = Reload | Rollback | Upgrade | Reopen | Status | Drain | Stop | Scale
@@ -130,6 +134,8 @@ def _unknown(line: bytes) -> str:
 
 
 def _check_scale(command: Scale) -> None:
+    if command.auto:
+        return
     if command.relative and command.workers == 0:
         raise CommandError("scale by 0 changes nothing")
     if not command.relative and command.workers < 1:

@@ -67,11 +67,40 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveStatus:
+    """The last change of a pool's number of workers by its autoscaler."""
+
+    before: int = 0
+    workers: int = 0
+    why: str = ""
+    ago: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalerStatus:
+    """The autoscaler of a pool whose --workers is a range."""
+
+    least: int = 0
+    most: int = 0
+    state: str = ""
+    """steady, waiting (requests wait), starting, held (requests wait, and it does not grow), scaled
+    (an operator has set the number)."""
+    why: str = ""
+    """Why it is held; "" for any other state."""
+    patience: float = 0.0
+    """Seconds that a worker is kept at present that is not needed."""
+    move: MoveStatus | None = None
+    """None: there was none since the instance began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
     name: str = ""
     app: str = ""
     wanted: int = 0
     """How many workers the pool should have."""
+    scaler: ScalerStatus | None = None
+    """None: the number of its workers is fixed."""
     max_rss: int = 0
     """Bytes of resident memory above which a worker is replaced (--workers-max-rss); 0: never."""
     workers: tuple[WorkerStatus, ...] = ()

@@ -15,6 +15,7 @@ from .durations import duration
 from .status import (
     PoolStatus,
     ReloadStatus,
+    ScalerStatus,
     StatusReport,
     TrafficStatus,
     WorkerStatus,
@@ -40,6 +41,7 @@ def status_text(report: StatusReport, width: int = 80) -> str:
         ],
         _reload(report.reload, width) if report.reload else [],
         _missing(report),
+        _scalers(report, width),
         _problems(report, width),
         _table(report, width),
         _traffic(report, width),
@@ -138,6 +140,30 @@ def _missing(report: StatusReport) -> list[str]:
     if len(report.pools) < 2:
         return []
     return [f"Pool {pool.name}: {_ready(pool)} of {pool.wanted} workers ready" for pool in short]
+
+
+def _scalers(report: StatusReport, width: int) -> list[str]:
+    """A line for each pool that grows and shrinks by itself: where it stands, and why."""
+    lines: list[str] = []
+    for pool in report.pools:
+        if pool.scaler is not None:
+            text = f"Pool {pool.name}: {scaler_text(pool.wanted, pool.scaler)}"
+            lines += _wrapped(text, width)
+    return lines
+
+
+def scaler_text(wanted: int, scaler: ScalerStatus) -> str:
+    """ "4 of 2..8 workers; 2 until 12 s ago: requests have waited 0.8 s, for longer than 0.1 s"."""
+    text = f"{wanted} of {scaler.least}..{scaler.most} workers"
+    if scaler.state == "scaled":
+        return f"{text}, set by an operator; `propylon scale auto` lets it move again"
+    if move := scaler.move:
+        text += f"; {move.before} until {duration(move.ago)} ago: {move.why}"
+    if scaler.state == "held":
+        text += f"; not more now: {scaler.why}"
+    elif scaler.state == "starting":
+        text += "; workers start"
+    return text
 
 
 def _problems(report: StatusReport, width: int) -> list[str]:

@@ -24,6 +24,7 @@ from .status import (
     WorkerStatus,
     is_serving,
 )
+from .status_text import scaler_text
 
 Tone = Literal["", "title", "strong", "quiet", "good", "warn", "bad"]
 """What a text is. A title stands above a column."""
@@ -128,6 +129,7 @@ def _head(frame: Frame, width: int) -> list[Line]:
     lines = [first, [Words(", ".join(about), "quiet")]]
     if report.gateways:
         lines.append(_gateways(report))
+    lines += _scalers(report)
     if report.reload is not None:
         lines.append(_reload(report.reload))
     if frame.notice:
@@ -148,6 +150,17 @@ def _gateways(report: StatusReport) -> Line:
         line.append(Words(gateway.state, _tone_of(gateway.state)))
         line.append(Words(f" {duration(gateway.uptime)}", "quiet"))
     return line
+
+
+def _scalers(report: StatusReport) -> list[Line]:
+    """A line for each pool that grows and shrinks by itself: how it stands, and why."""
+    lines: list[Line] = []
+    for pool in report.pools:
+        if pool.scaler is not None:
+            tone: Tone = "quiet" if pool.scaler.state in ("steady", "scaled") else "warn"
+            text = visible(scaler_text(pool.wanted, pool.scaler))
+            lines.append([Words(f"Pool {visible(pool.name)}  ", "quiet"), Words(text, tone)])
+    return lines
 
 
 def _workers(report: StatusReport) -> str:

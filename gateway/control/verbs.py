@@ -312,16 +312,22 @@ class _Signed(click.Command):
 
 
 @click.command(cls=_Signed)
-@click.argument("workers", metavar="N|+N|-N")
+@click.argument("workers", metavar="N|+N|-N|auto")
 @click.option("--pool", metavar="NAME", default="", help="Which pool, if there are several.")
 @_choosing
 def scale(chosen: Chosen, workers: str, pool: str) -> None:
     """Run N workers, or N more or fewer.
 
-    That lasts until the instance is started anew.
+    That lasts until the instance is started anew, or a reload brings another --workers; a range as
+    2..8 does not move it. auto takes it back: as many as configured, or as a range finds right.
     """
+    if workers == "auto":
+        _order(chosen.instance(), Scale(workers=0, auto=True, pool=pool))
+        return
     if not re.fullmatch(r"[+-]?[0-9]{1,4}", workers) or abs(int(workers)) > 4_096:
-        raise click.UsageError(f"found {workers!r}; expected a number of workers, as 4, +1 or -1")
+        raise click.UsageError(
+            f"found {workers!r}; expected a number of workers, as 4, +1 or -1, or auto"
+        )
     relative = workers[0] in "+-"
     if int(workers) == 0:
         raise click.UsageError("a pool has at least one worker; to end them all, use stop")

@@ -224,6 +224,18 @@ WORKERS: Final = Family(
 WORKERS_WANTED: Final = Family(
     "propylon_workers_wanted", "gauge", "Worker processes that there should be.", ("pool",)
 )
+WORKERS_MAX: Final = Family(
+    "propylon_workers_max",
+    "gauge",
+    "The most worker processes that a pool with a range of --workers may have.",
+    ("pool",),
+)
+SCALINGS: Final = Family(
+    "propylon_worker_scalings_total",
+    "counter",
+    "How often a pool with a range of --workers has grown (up) or shrunk (down) by itself.",
+    ("pool", "direction"),
+)
 RESTARTS: Final = Family(
     "propylon_worker_restarts_total",
     "counter",
@@ -345,10 +357,10 @@ SCRAPES: Final = Family(
 )
 
 BY_SUPERVISOR: Final = (
-    WORKERS, WORKERS_WANTED, RESTARTS, RECYCLES, WORKER_CPU, WORKER_RSS, WORKER_LAG, WORKER_CALLS,
-    WORKER_OLDEST_CALL, GATEWAYS, GATEWAY_RESTARTS, GENERATION, RELOADS, RELOAD_SECONDS,
-    LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY, BUILD_INFO, START_TIME, SNAPSHOT_AGE,
-    APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
+    WORKERS, WORKERS_WANTED, WORKERS_MAX, SCALINGS, RESTARTS, RECYCLES, WORKER_CPU, WORKER_RSS,
+    WORKER_LAG, WORKER_CALLS, WORKER_OLDEST_CALL, GATEWAYS, GATEWAY_RESTARTS, GENERATION, RELOADS,
+    RELOAD_SECONDS, LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY, BUILD_INFO, START_TIME,
+    SNAPSHOT_AGE, APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
 )  # fmt: skip
 """What the supervisor fills."""
 

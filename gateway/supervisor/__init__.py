@@ -9,6 +9,7 @@ Reading order: `run` (from a configuration to an exit code) -> `generations` (wh
 asks for, and how an operator changes it) -> `fleet` -> `supervisor` (the loop) -> `operations`
 (commands and signals), `signals`, `log_reopening` -> `status_builder`, `problems`,
 `own_problems`, `no_workers`, `full_volume` -> `instance_metrics` (what was counted),
-`metrics_collection`, `own_metrics`, `traffic`, `app_metrics` (what the apps count) -> `process` ->
-`file_watcher` (--reload), `systemd_notify` -> `upgrade` -> `admin_view` (--admin-bind).
+`metrics_collection`, `own_metrics`, `traffic`, `app_metrics` (what the apps count) ->
+`autoscaling` -> `process` -> `file_watcher` (--reload), `systemd_notify` -> `upgrade` ->
+`admin_view` (--admin-bind).
 """

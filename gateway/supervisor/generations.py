@@ -25,6 +25,7 @@ from ..control.commands import Result
 from ..control.server import Say
 from ..listen.sockets import Listeners
 from ..observe.process_log import logger
+from .fleet.autoscaler import Move
 from .fleet.controller import FleetController
 from .fleet.events import (
     Configure,
@@ -78,14 +79,24 @@ class Generations:
         """The configuration before the last reload that changed it."""
         self.workers: dict[str, int] = {pool.name: pool.workers for pool in config.pools}
         """Pool -> the number of workers that are wanted now, by configuration or by `scale`."""
+        self.scaled: set[str] = set()
+        """The pools whose number an operator has set: no autoscaler changes it."""
         self._plan = plan
         self._configs = {1: config}
         self._last = 1
         self._gateways_due = False
         """Whether the gateways still run the code from before an upgrade."""
 
-    def resume(self, generation: int, last: int, workers: Mapping[str, int]) -> None:
-        """Continues after an upgrade, with the same configuration."""
+    def resume(
+        self, generation: int, last: int, workers: Mapping[str, int], scaled: Iterable[str]
+    ) -> None:
+        """Continues after an upgrade, with the same configuration. `scaled` are the pools that an
+        operator has scaled; older code does not say so, but a number out of the range tells it."""
+        self.scaled = set(scaled) | {
+            pool.name
+            for pool in self.current.pools
+            if not pool.workers <= workers.get(pool.name, pool.workers) <= pool.most_workers
+        }
         self._configs = {generation: self.current}
         self._last = last
         self.workers = dict(workers)
@@ -166,12 +177,28 @@ class Generations:
         ]
 
     def scale(self, pool: str, workers: int) -> None:
+        """An operator sets the number of a pool's workers."""
         self.workers[pool] = workers
+        self.scaled.add(pool)
+
+    def move(self, pool: str, workers: int) -> None:
+        """An autoscaler changes the number of a pool's workers."""
+        self.workers[pool] = workers
+
+    def unscale(self, pool: str) -> int:
+        """Takes an operator's number back. Returns the number that the configuration means: the
+        present one where it is in the range."""
+        self.scaled.discard(pool)
+        for one in self.current.pools:
+            if one.name == pool:
+                self.workers[pool] = _within(one, self.workers[pool])
+        return self.workers[pool]
 
     def ended(self, rollout: ReloadEnded, replicas: Iterable[ReplicaId]) -> None:
         """A rollout has ended; `replicas` are wanted from now on."""
         if rollout.committed:
             config = self._configs[rollout.generation]
+            self.scaled &= self._unchanged(config)
             if config != self.current:
                 self.before, self.current = self.current, config
             self._gateways_due = False
@@ -186,13 +213,22 @@ class Generations:
 
     def _wanted(self, config: Config) -> dict[str, int]:
         """The wanted workers of each pool. A number that was scaled stays, unless the configuration
-        has changed its own."""
-        before = {pool.name: pool.workers for pool in self.current.pools}
+        has changed its own; what an autoscaler has found stays as far as a new range allows."""
+        unchanged = self._unchanged(config)
         return {
             pool.name: self.workers[pool.name]
-            if pool.workers == before.get(pool.name)
-            else pool.workers
+            if pool.name in unchanged
+            else _within(pool, self.workers.get(pool.name, 0))
             for pool in config.pools
+        }
+
+    def _unchanged(self, config: Config) -> set[str]:
+        """The pools whose number of workers is in a configuration as it is now."""
+        before = {pool.name: (pool.workers, pool.workers_max) for pool in self.current.pools}
+        return {
+            pool.name
+            for pool in config.pools
+            if before.get(pool.name) == (pool.workers, pool.workers_max)
         }
 
     def _gateway_side(self, config: Config) -> object:
@@ -200,6 +236,10 @@ class Generations:
 
     def _drop_older_than(self, generation: int) -> None:
         self._configs = {number: c for number, c in self._configs.items() if number >= generation}
+
+
+def _within(pool: PoolConfig, workers: int) -> int:
+    return min(max(workers, pool.workers), pool.most_workers)
 
 
 class Refused(Exception):
@@ -323,23 +363,56 @@ class Deployment:
     def scale(self, pool: str, workers: int, *, relative: bool) -> Result:
         """Sets the number of a pool's workers. `pool` may be "" if there is only one pool. If
         `relative`, `workers` is added to the number."""
-        counts = self._generations.workers
-        if not self._generations.with_workers:
-            return Result(False, NO_WORKERS)
-        if not pool and len(counts) > 1:
-            return Result(False, f"there are several pools, say which: {', '.join(counts)}")
-        pool = pool or next(iter(counts))
-        if pool not in counts:
-            return Result(False, f"there is no pool {pool}; there is {', '.join(counts)}")
-        before = counts[pool]
+        try:
+            pool = self._pool_called(pool)
+        except Refused as refused:
+            return Result(False, str(refused))
+        before = self._generations.workers[pool]
         wanted = before + workers if relative else workers
         if wanted < 1:
             return Result(False, f"pool {pool} has {before}, and needs at least one worker")
         self._generations.scale(pool, wanted)
         self._tell(ScalePool(pool, wanted))
-        sentence = f"Pool {pool}: {wanted} worker{'s' * (wanted > 1)} wanted, {before} before"
-        logger.info("%s", sentence)
-        return Result(True, sentence)
+        return Result(True, _say_scaled(pool, wanted, before))
+
+    def unscale(self, pool: str) -> Result:
+        """Takes back what `scale` has set: the configuration's number is wanted, or an autoscaler
+        moves it."""
+        try:
+            pool = self._pool_called(pool)
+        except Refused as refused:
+            return Result(False, str(refused))
+        before = self._generations.workers[pool]
+        wanted = self._generations.unscale(pool)
+        self._tell(ScalePool(pool, wanted))
+        of = self._generations.pool(self._controller.fleet.generation, pool)
+        return Result(True, _say_scaled(pool, wanted, before, f"configured are {of.workers_text}"))
+
+    def move(self, pool: str, move: Move) -> None:
+        """Carries out what an autoscaler has decided."""
+        self._generations.move(pool, move.workers)
+        self._tell(ScalePool(pool, move.workers))
+        _say_scaled(pool, move.workers, move.before, move.why)
+
+    def _pool_called(self, pool: str) -> str:
+        """The name of a pool; "" is the only one. Raises Refused."""
+        counts = self._generations.workers
+        if not self._generations.with_workers:
+            raise Refused(NO_WORKERS)
+        if not pool and len(counts) > 1:
+            raise Refused(f"there are several pools, say which: {', '.join(counts)}")
+        pool = pool or next(iter(counts))
+        if pool not in counts:
+            raise Refused(f"there is no pool {pool}; there is {', '.join(counts)}")
+        return pool
+
+
+def _say_scaled(pool: str, wanted: int, before: int, why: str = "") -> str:
+    """Logs how many workers a pool shall have from now on. Returns the sentence."""
+    sentence = f"Pool {pool}: {wanted} worker{'s' * (wanted > 1)} wanted, {before} before"
+    sentence = f"{sentence}: {why}" if why else sentence
+    logger.info("%s", sentence)
+    return sentence
 
 
 def how_it_went(ended: ReloadEnded) -> str:

@@ -14,7 +14,14 @@ import trio
 from ...protocol.supervision.messages import FailedRequest, GatewayMetrics, Vitals
 from ..control.status import MOST_FAILED, ServedCertificate, StatusReport
 from ..metrics.exposed import ExposedFamily, exposed
-from ..metrics.families import LATENCY, POOL_QUEUE_OLDEST, SCRAPES, SNAPSHOT_AGE, WORKER_CPU
+from ..metrics.families import (
+    LATENCY,
+    POOL_QUEUE_OLDEST,
+    SCALINGS,
+    SCRAPES,
+    SNAPSHOT_AGE,
+    WORKER_CPU,
+)
 from ..metrics.snapshot import Series, Snapshot
 from ..metrics.totals import Totals, merge
 from ..observe.process_log import logger
@@ -91,6 +98,10 @@ class InstanceMetrics:
         self._totals.end(child)
         self._collection.ended(child)
 
+    def scaled(self, pool: str, *, up: bool) -> None:
+        """An autoscaler has changed the number of a pool's workers."""
+        self._own.add(SCALINGS, (pool, "up" if up else "down"))
+
     def reload_ended(self, reload: ReloadEnded, now: float) -> None:
         self._own.reload_ended(reload, now)
         if not reload.overtaken:
@@ -151,6 +162,10 @@ class InstanceMetrics:
                 for one in certificates
             ),
         )
+
+    def total(self) -> Snapshot:
+        """All that gateways and workers had counted when they were last asked."""
+        return self._totals.total()
 
     def oldest_waiters(self) -> dict[str, float]:
         """Pool -> seconds that the oldest request in its queues had waited when the gateways were

@@ -79,7 +79,9 @@ class Operations:
                 return await self._reload(self._deployment.reload, say, wait=wait)
             case commands.Rollback(wait):
                 return await self._reload(self._deployment.roll_back, say, wait=wait)
-            case commands.Scale(workers, relative, pool):
+            case commands.Scale(workers, relative, pool, auto):
+                if auto:
+                    return self._deployment.unscale(pool)
                 return self._deployment.scale(pool, workers, relative=relative)
             case commands.Stop(now):
                 self._instance.stop("`propylon stop`", now=now)

@@ -25,6 +25,7 @@ from ..metrics.families import (
     RELOAD_SECONDS,
     RELOADS,
     RESTARTS,
+    SCALINGS,
     SCRAPES,
     START_TIME,
     WORKER_CALLS,
@@ -32,6 +33,7 @@ from ..metrics.families import (
     WORKER_OLDEST_CALL,
     WORKER_RSS,
     WORKERS,
+    WORKERS_MAX,
     WORKERS_WANTED,
     Family,
 )
@@ -41,6 +43,7 @@ from .fleet.events import ReloadEnded
 from .fleet.turnover import RECYCLE_REASONS, RESTART_REASONS, Turnover
 
 RELOAD_RESULTS: Final = ("committed", "aborted", "overtaken")
+DIRECTIONS: Final = ("up", "down")
 SCRAPE_RESULTS: Final = ("ok", "partial")
 
 
@@ -85,6 +88,7 @@ class OwnCounts:
         total: Snapshot = {
             RELOADS.name: {(result,): 0.0 for result in RELOAD_RESULTS},
             SCRAPES.name: {(result,): 0.0 for result in SCRAPE_RESULTS},
+            SCALINGS.name: {(pool, way): 0.0 for pool in pools for way in DIRECTIONS},
             RESTARTS.name: {(pool, reason): 0.0 for pool in pools for reason in RESTART_REASONS},
             RECYCLES.name: {(pool, reason): 0.0 for pool in pools for reason in RECYCLE_REASONS},
         }
@@ -126,6 +130,9 @@ def present(
         LAST_RELOAD_OK.name: {(): float(not reload_failed)},
         GATEWAYS.name: _counts((gateway.state,) for gateway in report.gateways),
         WORKERS_WANTED.name: {(pool.name,): pool.wanted for pool in report.pools},
+        WORKERS_MAX.name: {
+            (pool.name,): pool.scaler.most for pool in report.pools if pool.scaler is not None
+        },
         WORKERS.name: _counts(
             (pool.name, worker.state, str(worker.generation))
             for pool in report.pools

@@ -174,6 +174,10 @@ class StatusBuilder:
         """The pools that workers of other supervisors are connected to."""
         return {pool for (_, pool), there in self._elsewhere.items() if there.workers}
 
+    def elsewhere(self, pool: str) -> int:
+        """How many workers of other supervisors serve a pool."""
+        return sum(one.pool == pool and one.state == "ready" for one in self._linked())
+
     def _linked(self) -> tuple[LinkedStatus, ...]:
         """An entry for each worker of another supervisor, over all gateways that are linked to
         it."""

@@ -40,10 +40,11 @@ from ..config.config import Config, PoolConfig
 from ..config.memory import memory_limit, oom_kills
 from ..control.run_dir import RunDirError
 from ..control.server import ControlServer
-from ..control.status import ProblemStatus, StatusReport
+from ..control.status import PoolStatus, ProblemStatus, StatusReport
 from ..metrics.exposed import ExposedFamily
 from ..observe.logs import Logs
 from ..observe.process_log import logger
+from .autoscaling import Autoscaling
 from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
@@ -123,7 +124,9 @@ class Supervisor:
     ) -> None:
         """`handover` is the state from before an upgrade; None for a new start."""
         if handover is not None:
-            generations.resume(handover.generation, handover.last_generation, handover.workers)
+            generations.resume(
+                handover.generation, handover.last_generation, handover.workers, handover.scaled
+            )
         self._plan = plan
         self._generations = generations
         self._notifier = notifier
@@ -149,6 +152,9 @@ class Supervisor:
         self._processes: dict[int, ChannelledProcess] = {}
         self._metrics = InstanceMetrics(
             self._controller, self._processes, handover.metrics if handover else None
+        )
+        self._autoscaling = Autoscaling(
+            generations, self._controller, self._deployment, self._metrics, self._status_builder
         )
         self._forking: dict[int, trio.CancelScope] = {}
         """Workers that a zygote is about to fork."""
@@ -201,6 +207,8 @@ class Supervisor:
                 nursery.start_soon(self._open_admin().run)
                 nursery.start_soon(self._metrics.collect_for_ever)
                 nursery.start_soon(self._open_app_metrics().run)
+            if self._plan.gateways and self._plan.with_workers:
+                nursery.start_soon(self._autoscaling.run, trio.current_time)
             if config.reload is not None:
                 from .file_watcher import watch  # watchfiles is an extra
 
@@ -326,6 +334,7 @@ class Supervisor:
             began=self._status_builder.began,
             metrics=self._metrics.save(),
             elsewhere=self._status_builder.save_linked(),
+            scalers=self._autoscaling.save(trio.current_time()),
             app_metrics={} if self._app_metrics is None else self._app_metrics.save(),
         )
 
@@ -370,6 +379,7 @@ class Supervisor:
             nursery.start_soon(
                 self._tend, child, self._controller.fleet.processes[child].replica_id, process
             )
+        self._autoscaling.restore(handover.scalers, now)
         for links in handover.elsewhere:
             # A gateway reports its workers when that changes, which may be never.
             if gateway := self._controller.fleet.processes.get(links.gateway):
@@ -614,11 +624,20 @@ class Supervisor:
         report = self._status_builder.report(
             self._plan, self._generations, self._controller, trio.current_time()
         )
-        report = replace(report, problems=self.problems())
+        report = replace(report, problems=self.problems(), pools=self._with_scalers(report.pools))
         if not self._plan.gateways:
             return report
         config = self._generations.current
         return self._metrics.filled(report, [pool.name for pool in config.pools], config.tls)
+
+    def _with_scalers(self, pools: tuple[PoolStatus, ...]) -> tuple[PoolStatus, ...]:
+        if not self._plan.gateways:  # nobody sees a queue
+            return pools
+        now = trio.current_time()
+        configs = {pool.name: pool for pool in self._generations.current.pools}
+        return tuple(
+            replace(one, scaler=self._autoscaling.status(configs[one.name], now)) for one in pools
+        )
 
     def reopen_logs(self) -> None:
         """Has every process open its logs again, this one included. A worker that starts gets the

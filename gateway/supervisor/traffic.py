@@ -1,6 +1,7 @@
 """Makes the status report's traffic, and its list of failed requests, of what was counted. Pure."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
@@ -8,6 +9,7 @@ from ..control.status import MOST_FAILED, FailedStatus, TrafficStatus
 from ..metrics.families import (
     APP_SECONDS,
     DURATION_SECONDS,
+    GATEWAY_CPU,
     LATENCY,
     OPEN_WEBSOCKETS,
     POOL_NEWEST_FIRST,
@@ -20,11 +22,14 @@ from ..metrics.families import (
     REQUESTS,
     RETRIES,
     SENT_BYTES,
+    WORKER_CPU,
     Family,
 )
 from ..metrics.outcomes import is_server_error
 from ..metrics.snapshot import Snapshot, Value
 
+REFUSED_ENDS: Final = frozenset({"gateway_queue_full", "gateway_queue_timeout"})
+"""End codes of requests that found no slot in time."""
 NO_POOL: Final = ""
 """The pool of requests that were answered before they had one."""
 
@@ -56,6 +61,52 @@ def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
         order="newest-first" if _number(total, POOL_NEWEST_FIRST, pool) else "oldest-first",
         websockets=int(_number(total, OPEN_WEBSOCKETS, pool)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolCounts:
+    """What an autoscaler needs to know of a pool: what has been counted up to now, and what is."""
+
+    ended: int
+    """Requests that a worker has ended, or a client."""
+    refused: int
+    """Requests that found no slot in time."""
+    waited: float
+    """Seconds in the queue of all requests."""
+    cpu: float
+    """Seconds of CPU time that its workers have used."""
+    slots: int
+    running: int
+    queued: int
+    oldest_waiter: float
+
+
+def pool_counts(total: Snapshot, pool: str) -> PoolCounts:
+    ended = refused = 0
+    end_at = REQUESTS.labels.index("end")
+    for labels, value in _series(total, REQUESTS, pool):
+        if isinstance(value, list):
+            continue
+        if labels[end_at] in REFUSED_ENDS:
+            refused += int(value)
+        else:
+            ended += int(value)
+    return PoolCounts(
+        ended=ended,
+        refused=refused,
+        waited=_histogram(total, QUEUE_SECONDS, pool)[0],
+        cpu=_number(total, WORKER_CPU, pool),
+        slots=int(_number(total, POOL_SLOTS, pool)),
+        running=int(_number(total, POOL_RUNNING, pool)),
+        queued=int(_number(total, POOL_QUEUE_LENGTH, pool)),
+        oldest_waiter=oldest_waiter(total, pool),
+    )
+
+
+def gateways_cpu(total: Snapshot) -> float:
+    """Seconds of CPU time that all gateway processes have used."""
+    series = total.get(GATEWAY_CPU.name, {}).values()
+    return sum(value for value in series if not isinstance(value, list))
 
 
 def _requests(total: Snapshot, pool: str) -> tuple[int, int, int]:

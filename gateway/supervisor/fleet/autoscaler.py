@@ -121,6 +121,8 @@ SPARE: Final = 0.8
 """The part of the remaining slots that the busiest moment may have used."""
 CALM: Final = 0.7
 """The same for the CPU of the remaining workers' event loops."""
+SLOTS_WITHOUT_BOUND: Final = 1_000
+"""Slots of one worker that bound nothing: its event loop does."""
 BUSY: Final = 0.9
 """The part of a CPU above which it counts as busy."""
 ROOM: Final = 0.9
@@ -238,8 +240,13 @@ class Autoscaler:
         cost = min(self.start_time * START_TIMES, MOST_PATIENCE)
         return max(self.settings.idle_time, cost) * self._regret
 
+    def started_in(self, seconds: float) -> None:
+        """Older code has seen how long a start takes."""
+        self.start_time = seconds
+
     def moved_by_others(self, now: float) -> None:
         """The number was set by an operator or a reload: what was seen before counts no more."""
+        self.state, self.why = "steady", ""
         self._begin_anew(now)
 
     def look(
@@ -391,7 +398,7 @@ class Autoscaler:
             return None
         target = max(needed, pool.workers - max(1, pool.workers // 4))
         use = f"{busiest} of {pool.slots} slots were in use"
-        if by_cpu >= by_slots:
+        if by_cpu > by_slots or each >= SLOTS_WITHOUT_BOUND:
             use = f"its workers used {cpu:.1f} CPUs"
         why = f"for {duration(patience)} {use} at most, and nobody waited"
         return Move(target, pool.workers, why)

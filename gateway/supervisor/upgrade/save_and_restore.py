@@ -39,6 +39,7 @@ def save(
     metrics: SavedMetrics,
     elsewhere: list[SavedLinks],
     app_metrics: dict[str, Any],
+    scalers: dict[str, Any],
 ) -> Handover:
     fleet = controller.fleet
     return Handover(
@@ -59,6 +60,8 @@ def save(
         metrics=metrics,
         elsewhere=elsewhere,
         app_metrics=app_metrics,
+        scaled=sorted(generations.scaled),
+        scalers=scalers,
         children=[
             saved_child(
                 process,

@@ -118,6 +118,10 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: list[SavedLinks] = []
     secret: str = ""
     """What replicas' names are made with; "" if the older code has none."""
+    scaled: list[str] = []
+    """The pools whose number of workers an operator has set."""
+    scalers: Any = {}
+    """Pool -> what its autoscaler has done last; read with the same care as metrics."""
     app_metrics: Any = {}
     """What the apps have counted, as `metrics.app_merge` saves it; read with the same care."""
 

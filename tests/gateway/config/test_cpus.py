@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from propylon.gateway.config.cpus import least, usable_cpus
+from propylon.gateway.config.cpus import least, usable_cpus, workers_of
 
 V2 = "0::{path}\n"
 V1 = "9:name=systemd:/\n4:memory:/other\n2:cpu,cpuacct:{path}\n1:cpuset:/\n"
@@ -73,6 +73,22 @@ def test_the_control_group_s_quota(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert least(8, tmp_path) == cpus
+
+
+@pytest.mark.parametrize(
+    ("value", "numbers"),
+    [
+        (3, (3, 3)),
+        ("auto", (4, 4)),
+        ("2..8", (2, 8)),
+        ("1..auto", (1, 4)),
+        ("6..auto", (6, 6)),
+        ("auto..8", (4, 8)),
+        ("auto..2", (2, 2)),
+    ],
+)
+def test_the_numbers_of_workers(value: int | str, numbers: tuple[int, int]) -> None:
+    assert workers_of(value, 4) == numbers
 
 
 def test_without_files_it_is_the_affinity(tmp_path: Path) -> None:

@@ -28,12 +28,18 @@ def faults(
     return [str(fault) for fault in caught.value.faults]
 
 
+NUMBER_OF_WORKERS = "expected auto or a whole number from 1 to 4096, or a range as in 2..8"
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"workers": "x"}, "--workers: found 'x'; expected auto or a whole number from 1 to 4096"),
-        ({"workers": "0"}, "--workers: found '0'; expected auto or a whole number from 1 to 4096"),
-        ({"workers": "٣"}, "--workers: found '٣'; expected auto or a whole number from 1 to 4096"),
+        ({"workers": "x"}, f"--workers: found 'x'; {NUMBER_OF_WORKERS}"),
+        ({"workers": "0"}, f"--workers: found '0'; {NUMBER_OF_WORKERS}"),
+        ({"workers": "٣"}, f"--workers: found '٣'; {NUMBER_OF_WORKERS}"),
+        ({"workers": "2..5000"}, f"--workers: found '2..5000'; {NUMBER_OF_WORKERS}"),
+        ({"workers": "2.."}, f"--workers: found '2..'; {NUMBER_OF_WORKERS}"),
+        ({"workers": "8..2"}, "--workers: found '8..2'; the least comes first: 2..8"),
         ({"gateways": "1_0"}, "--gateways: found '1_0'; expected a whole number from 1 to 256"),
         (
             {"workers_max_rss": "512"},
@@ -177,10 +183,8 @@ def test_flags(flags: dict[str, Any], sentence: str) -> None:
         ("zzz = 2", ["propylon.toml: zzz: there is no such key"]),
         ("pool = 1\n", ["propylon.toml: pool: found 1; expected a text"]),
         (
-            'workers = "2"',
-            [
-                "propylon.toml: workers: found '2'; expected auto or a whole number from 1 to 4096",
-            ],
+            'threads = "2"',
+            ["propylon.toml: threads: found '2'; expected a whole number from 1 to 4096"],
         ),
         ("access-log = 1", ["propylon.toml: access-log: found 1; expected true or false"]),
         (
@@ -213,7 +217,7 @@ def test_toml(toml: str, sentences: list[str]) -> None:
 
 def test_environment() -> None:
     assert faults(env={"WEB_CONCURRENCY": "many", "PROPYLON_RELOAD": "perhaps"}) == [
-        "WEB_CONCURRENCY: found 'many'; expected auto or a whole number from 1 to 4096",
+        f"WEB_CONCURRENCY: found 'many'; {NUMBER_OF_WORKERS}",
         "PROPYLON_RELOAD: found 'perhaps'; expected true or false",
     ]
 

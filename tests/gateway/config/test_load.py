@@ -257,6 +257,27 @@ def test_workers_auto_is_a_number() -> None:
     assert loaded({"workers": "auto"}).config.pools[0].workers >= 1
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most", "words"),
+    [
+        ("3", 3, 3, "3 workers"),
+        ("2..8", 2, 8, "2 to 8 workers"),
+        ("1..1", 1, 1, "1 worker"),
+        ("1..4096", 1, 4_096, "1 to 4096 workers"),
+    ],
+)
+def test_workers_may_be_a_range(text: str, least: int, most: int, words: str) -> None:
+    (pool,) = loaded({"workers": text}).config.pools
+    assert (pool.workers, pool.most_workers, pool.workers_text) == (least, most, words)
+    assert pool.scales == (most > least)
+
+
+def test_a_range_that_only_serve_moves_within_is_noted_at_a_worker() -> None:
+    at_worker = loaded({"workers": "2..8", "run_dir": "/tmp/x"}, verb="worker").notes
+    assert any("it starts 2 and stays there" in note for note in at_worker)
+    assert not any("stays there" in note for note in loaded({"workers": "2..8"}).notes)
+
+
 def test_no_access_log_wins_over_its_file() -> None:
     assert loaded({"access_log": False, "access_logfile": "/x"}).config.log.access_log == ""
 

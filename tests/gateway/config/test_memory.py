@@ -3,7 +3,13 @@
 from pathlib import Path
 
 import pytest
-from propylon.gateway.config.memory import memory_limit, memory_of_machine, oom_kills
+from propylon.gateway.config.memory import (
+    MemoryUse,
+    memory_limit,
+    memory_of_machine,
+    memory_use,
+    oom_kills,
+)
 
 MB = 2**20
 V2 = "0::{path}\n"
@@ -98,3 +104,66 @@ def test_the_machine_s_memory(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal:        4030436 kB\nMemFree: 5 kB\n")
     assert memory_of_machine(tmp_path) == 4030436 * 1024
+
+
+MEMINFO = "MemTotal: 8192 kB\nMemFree: 100 kB\nMemAvailable: 2048 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "meminfo", "use"),
+    [
+        ("", {}, "", None),
+        ("", {}, MEMINFO, MemoryUse(6 * MB, 8 * MB)),
+        (
+            V2.format(path="/"),
+            {
+                "memory.max": f"{512 * MB}",
+                "memory.current": f"{300 * MB}\n",
+                "memory.stat": f"anon 1\ninactive_file {100 * MB}\nactive_file 7\n",
+            },
+            "",
+            MemoryUse(200 * MB, 512 * MB),
+        ),
+        # The pod is nearer to its end than the container.
+        (
+            V2.format(path="/pod/c"),
+            {
+                "pod/c/memory.max": f"{100 * MB}",
+                "pod/c/memory.current": f"{50 * MB}",
+                "pod/memory.max": f"{120 * MB}",
+                "pod/memory.current": f"{110 * MB}",
+            },
+            "",
+            MemoryUse(110 * MB, 120 * MB),
+        ),
+        # The machine is nearer still.
+        (
+            V2.format(path="/"),
+            {"memory.max": f"{100 * MB}", "memory.current": f"{50 * MB}"},
+            MEMINFO,
+            MemoryUse(6 * MB, 8 * MB),
+        ),
+        (
+            V1.format(path="/d"),
+            {
+                "memory/d/memory.limit_in_bytes": f"{64 * MB}",
+                "memory/d/memory.usage_in_bytes": f"{60 * MB}",
+                "memory/d/memory.stat": f"cache 1\ntotal_inactive_file {20 * MB}\n",
+            },
+            "",
+            MemoryUse(40 * MB, 64 * MB),
+        ),
+        (V2.format(path="/"), {"memory.max": "max", "memory.current": "9"}, "", None),
+    ],
+)
+def test_what_is_in_use(
+    tmp_path: Path, cgroup: str, files: dict[str, str], meminfo: str, use: MemoryUse | None
+) -> None:
+    root = machine(tmp_path, cgroup, files)
+    (root / "proc/meminfo").write_text(meminfo)
+    assert memory_use(root) == use
+
+
+def test_the_use_of_this_machine_is_below_its_limit() -> None:
+    found = memory_use()
+    assert found is None or 0 < found.used <= found.limit

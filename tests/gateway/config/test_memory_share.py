@@ -1,5 +1,7 @@
 """Percentages of the container's limit become bytes for each worker."""
 
+from dataclasses import replace
+
 import pytest
 from propylon.gateway.config.config import PoolConfig, pool_options
 from propylon.gateway.config.faults import Fault
@@ -53,6 +55,11 @@ def test_what_a_pool_was_given_in_bytes_is_not_shared_among_the_others() -> None
     assert not notes_on_memory([pool(4, given), pool(2, shares, name="b")], 2, 2000 * MB)
     _, (fault,) = shared(1000 * MB, 2, *pools)
     assert "leaves 0 MB for each of 3 processes" in str(fault)
+
+
+def test_a_range_is_shared_among_the_most() -> None:
+    ranged = replace(pool(2, "auto"), workers_max=8)
+    assert shared(1000 * MB, 2, ranged) == ([(900 * MB - 2 * OWN) // 9], [])
 
 
 def test_a_share_that_no_worker_fits_in() -> None:

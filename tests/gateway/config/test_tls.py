@@ -98,7 +98,8 @@ FAULTS = [
     (
         {"ssl_certfile": ("a.test.key",), "ssl_cert_reqs": "2", "ssl_ciphers": "x", "workers": "0"},
         [
-            "--workers: found '0'; expected auto or a whole number from 1 to 4096",
+            "--workers: found '0'; expected auto or a whole number from 1 to 4096, or a range as "
+            "in 2..8",
             "--ssl-cert-reqs: found 'required'; say whose, with --ssl-ca-certs",
             "--ssl-ciphers: found 'x', of which OpenSSL knows none",
             "HERE/a.test.key: there is no certificate in it (PEM is expected)",

@@ -50,8 +50,9 @@ class Instance:
                 return Result(True, "Reload to generation 2 has begun")
             case Reload():
                 return await self._reload(say)
-            case Scale(workers=workers, relative=relative, pool=pool):
-                return Result(True, f"scale {workers} relative={relative} pool={pool!r}")
+            case Scale(workers=workers, relative=relative, pool=pool, auto=auto):
+                said = f"scale {workers} relative={relative} pool={pool!r}"
+                return Result(True, f"{said} auto" if auto else said)
             case Drain():
                 self._let_go.set()
                 return Result(True, "Draining: 2 requests are under way")

@@ -25,6 +25,12 @@ EVERY = [
         commands.Scale(workers=-1, relative=True, pool="api"),
         {"command": "scale", "workers": -1, "relative": True, "pool": "api"},
     ),
+    # An older instance would not know `auto`, and gets it only where it is meant.
+    (commands.Scale(workers=4), {"command": "scale", "workers": 4}),
+    (
+        commands.Scale(workers=0, auto=True),
+        {"command": "scale", "workers": 0, "auto": True},
+    ),
 ]
 
 

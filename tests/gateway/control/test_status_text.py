@@ -7,8 +7,10 @@ import msgspec
 import pytest
 from propylon.gateway.control.status import (
     LinkedStatus,
+    MoveStatus,
     PoolStatus,
     ReloadStatus,
+    ScalerStatus,
     StatusReport,
     TrafficStatus,
     is_serving,
@@ -339,3 +341,34 @@ def test_what_bounds_the_memory_is_a_line(limit: int, sizes: tuple[int, int], li
     )
     report = replace(CALM, memory_limit=limit, pools=pools)
     assert status_text(report, 100).splitlines()[2] == line
+
+
+MOVE = MoveStatus(before=2, workers=4, why="requests have waited 0.8 s", ago=12)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "line"),
+    [
+        (ScalerStatus(state="steady"), "Pool default: 4 of 2..8 workers"),
+        (
+            ScalerStatus(state="starting", move=MOVE),
+            "Pool default: 4 of 2..8 workers; 2 until 12 s ago: requests have waited 0.8 s; "
+            "workers start",
+        ),
+        (
+            ScalerStatus(state="held", why="all CPUs are busy"),
+            "Pool default: 4 of 2..8 workers; not more now: all CPUs are busy",
+        ),
+        (
+            ScalerStatus(state="scaled", move=MOVE),
+            "Pool default: 4 of 2..8 workers, set by an operator; `propylon scale auto` lets it "
+            "move again",
+        ),
+    ],
+)
+def test_a_pool_with_a_range_has_a_line(scaler: ScalerStatus, line: str) -> None:
+    pool = PoolStatus(
+        name="default", app="main:app", wanted=4, scaler=replace(scaler, least=2, most=8)
+    )
+    text = " ".join(status_text(replace(CALM, pools=(pool,)), 100).split())
+    assert line in text

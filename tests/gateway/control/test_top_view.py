@@ -7,6 +7,7 @@ from propylon.gateway.control.status import (
     GatewayStatus,
     LinkedStatus,
     PoolStatus,
+    ScalerStatus,
     StatusReport,
     TrafficStatus,
 )
@@ -69,6 +70,14 @@ def test_the_head() -> None:
     assert lines[0].endswith(" 12:00:00")
     assert lines[1] == ("Propylon 0.1.0, pid 4711, up 3 h, generation 4, 2 of 3 workers ready")
     assert lines[2] == "Gateways  1 ready 3 h"
+
+
+def test_a_pool_that_scales_says_how_it_stands() -> None:
+    scaler = ScalerStatus(least=1, most=8, state="held", why="all CPUs are \x1bbusy")
+    pools = tuple(replace(pool, scaler=scaler) for pool in REPORT.pools)
+    line = next(line for line in seen(replace(REPORT, pools=pools)) if line.startswith("Pool "))
+    assert " of 1..8 workers; not more now: all CPUs are " in line
+    assert "\x1b" not in line
 
 
 def test_a_pool_and_its_rates() -> None:

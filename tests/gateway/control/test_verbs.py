@@ -51,6 +51,7 @@ def test_reload(start: Start, propylon: Type) -> None:
     ("arguments", "heard"),
     [
         (["4"], "scale 4 relative=False pool=''"),
+        (["auto"], "scale 0 relative=False pool='' auto"),
         (["+1"], "scale 1 relative=True pool=''"),
         (["-1"], "scale -1 relative=True pool=''"),
         (["-2", "--pool", "api"], "scale -2 relative=True pool='api'"),
@@ -65,8 +66,8 @@ def test_scale(start: Start, propylon: Type, arguments: list[str], heard: str) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["scale"], "Missing argument 'N|+N|-N'."),
-        (["scale", "many"], "found 'many'; expected a number of workers, as 4, +1 or -1"),
+        (["scale"], "Missing argument 'N|+N|-N|auto'."),
+        (["scale", "many"], "found 'many'; expected a number of workers, as 4, +1 or -1, or auto"),
         (["scale", "٣"], "found '٣'; expected"),
         (["scale", "9999"], "found '9999'; expected"),
         (["scale", "0"], "a pool has at least one worker; to end them all, use stop"),

@@ -1,6 +1,7 @@
 from propylon.gateway.control.status import (
     GatewayStatus,
     PoolStatus,
+    ScalerStatus,
     ServedCertificate,
     StatusReport,
     WorkerStatus,
@@ -75,6 +76,7 @@ REPORT = StatusReport(
         PoolStatus(
             name="web",
             wanted=2,
+            scaler=ScalerStatus(least=2, most=8),
             workers=(
                 WorkerStatus(
                     number=1, generation=6, state="stopping", rss=5, lag=0.5, calls=1, oldest_call=9
@@ -103,6 +105,7 @@ def test_what_is_now() -> None:
         "propylon_last_reload_timestamp_seconds": {(): 150},
         "propylon_gateways": {("ready",): 1, ("hung",): 1},
         "propylon_workers_wanted": {("web",): 2},
+        "propylon_workers_max": {("web",): 8},
         "propylon_workers": {
             ("web", "stopping", "6"): 1,
             ("web", "ready", "7"): 1,

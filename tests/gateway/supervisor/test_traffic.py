@@ -1,7 +1,16 @@
 from propylon.gateway.control.status import MOST_FAILED, TrafficStatus
+from propylon.gateway.exchange.end_codes import GATEWAY_QUEUE_FULL, GATEWAY_QUEUE_TIMEOUT
 from propylon.gateway.metrics.families import LATENCY
 from propylon.gateway.metrics.snapshot import Snapshot
-from propylon.gateway.supervisor.traffic import failed, oldest_waiter, traffic
+from propylon.gateway.supervisor.traffic import (
+    REFUSED_ENDS,
+    PoolCounts,
+    failed,
+    gateways_cpu,
+    oldest_waiter,
+    pool_counts,
+    traffic,
+)
 from propylon.protocol.supervision.messages import FailedRequest
 
 
@@ -75,6 +84,29 @@ def test_without_requests_that_had_no_pool_there_is_no_entry_for_them() -> None:
 
 def test_the_oldest_waiter() -> None:
     assert (oldest_waiter(TOTAL, "web"), oldest_waiter(TOTAL, "jobs")) == (1.5, 0.0)
+
+
+def test_what_an_autoscaler_asks_for() -> None:
+    total: Snapshot = {
+        **TOTAL,
+        "propylon_requests_total": {
+            **TOTAL["propylon_requests_total"],
+            ("web", "/", "GET", "503", "gateway_queue_full"): 5,
+            ("web", "/", "GET", "503", "gateway_queue_timeout"): 6,
+        },
+        "propylon_worker_cpu_seconds_total": {("web",): 2.5, ("jobs",): 9.0},
+        "propylon_gateway_cpu_seconds_total": {("1",): 1.5, ("2",): 2.0},
+    }
+    assert pool_counts(total, "web") == PoolCounts(
+        ended=17, refused=11, waited=1.25, cpu=2.5, slots=8, running=3, queued=2, oldest_waiter=1.5
+    )
+    assert gateways_cpu(total) == 3.5
+    nothing = pool_counts({}, "web")
+    assert (nothing.ended, nothing.waited, gateways_cpu({})) == (0, 0, 0)
+
+
+def test_the_ends_of_requests_without_a_slot_are_end_codes() -> None:
+    assert {GATEWAY_QUEUE_FULL, GATEWAY_QUEUE_TIMEOUT} == REFUSED_ENDS
 
 
 def test_the_newest_failures_of_all_processes_come_first() -> None:

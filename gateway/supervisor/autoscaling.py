@@ -1,0 +1,293 @@
+"""Autoscaling: has each pool whose --workers is a range looked at once a second, and its moves
+carried out.
+
+The decision is `fleet.autoscaler`'s. Here stands where its facts come from. Of waiting and work the
+gateway processes know, and say so when they are asked for their metrics; each worker says how late
+its event loop is, what CPU time it has used and how large it is; the fleet knows who starts; the
+kernel knows the memory. An instance without a gateway (`propylon worker`) sees no queue, and one
+without workers has nothing to start: there nothing is scaled.
+
+CPU time is said once a second, by each process at a moment of its own. Between two looks a process
+may have said it twice or not at all, so the use of CPUs is that of the last CPU_OVER looks.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, cast
+
+import trio
+
+from ...protocol.supervision.messages import Vitals
+from ..config.config import PoolConfig
+from ..config.cpus import usable_cpus
+from ..config.memory import MemoryUse, memory_use
+from ..control.status import MoveStatus, ScalerStatus
+from ..metrics.snapshot import Snapshot
+from .fleet.autoscaler import (
+    LEAST_WORKER,
+    SCALER_EVERY,
+    Autoscaler,
+    MachineLook,
+    Move,
+    PoolLook,
+    ScalerSettings,
+)
+from .fleet.controller import FleetController
+from .fleet.replica import Process
+from .generations import Deployment, Generations
+from .traffic import PoolCounts, gateways_cpu, pool_counts
+
+CPU_OVER: Final = 3
+"""Looks over which the use of CPUs is averaged."""
+
+
+class LoadFigures(Protocol):
+    """What gateways and workers have reported, and where moves are counted."""
+
+    async def collect(self) -> None: ...
+    def total(self) -> Snapshot: ...
+    def scaled(self, pool: str, *, up: bool) -> None: ...
+
+
+class WorkerFigures(Protocol):
+    """What is known of workers besides."""
+
+    @property
+    def vitals(self) -> Mapping[int, Vitals]: ...
+    def elsewhere(self, pool: str) -> int: ...
+
+
+@dataclass(slots=True)
+class ScaledPool:
+    """The autoscaler of one pool, and what it has seen and done last."""
+
+    scaler: Autoscaler
+    counts: PoolCounts | None = None
+    cpu: deque[tuple[float, float]] = field(
+        default_factory=lambda: deque[tuple[float, float]](maxlen=CPU_OVER + 1)
+    )
+    """When its workers had used how many seconds of CPU time."""
+    move: Move | None = None
+    moved_at: float = 0.0
+    workers: int = 0
+    """The number that was wanted at the last look."""
+
+    def counted(self, counts: PoolCounts, now: float) -> PoolCounts:
+        """Takes what was counted up to now. Returns what had been at the look before."""
+        before, self.counts = self.counts or counts, counts
+        self.cpu.append((now, counts.cpu))
+        return before
+
+    def wanted(self, workers: int, now: float) -> None:
+        """Takes the number that is wanted, which others may have set."""
+        if workers == self.workers:
+            return
+        self.scaler.moved_by_others(now)
+        if self.workers:
+            self.moved(Move(workers, self.workers, "an operator or a reload has set it"), now)
+        self.workers = workers
+
+    def resume(self, workers: int) -> None:
+        """Takes the number from before an upgrade, which nobody has changed."""
+        self.workers = workers
+
+    def moved(self, move: Move, at: float) -> None:
+        self.move, self.moved_at, self.workers = move, at, move.workers
+
+
+class Autoscaling:
+    def __init__(
+        self,
+        generations: Generations,
+        controller: FleetController,
+        deployment: Deployment,
+        figures: LoadFigures,
+        workers: WorkerFigures,
+        memory: Callable[[], MemoryUse | None] = memory_use,
+    ) -> None:
+        self._generations = generations
+        self._controller = controller
+        self._deployment = deployment
+        self._figures = figures
+        self._workers = workers
+        self._memory = memory
+        self._pools: dict[str, ScaledPool] = {}
+        self._gateways: deque[tuple[float, float]] = deque(maxlen=CPU_OVER + 1)
+        """When gateway processes had used how many seconds of CPU time."""
+
+    async def run(self, clock: Callable[[], float]) -> None:
+        """Looks for ever. `clock` is the supervisor's."""
+        while True:
+            await trio.sleep(SCALER_EVERY)
+            if self._controller.phase not in ("starting", "serving"):
+                continue
+            if pools := self.pools(clock()):
+                await self._figures.collect()
+                self.look(pools, clock())
+
+    # -- one look ------------------------------------------------------------------------------
+
+    def look(self, pools: list[PoolConfig], now: float) -> None:
+        total = self._figures.total()
+        self._gateways.append((now, gateways_cpu(total)))
+        looks = {pool.name: self._pool_look(pool, total, now) for pool in pools}
+        machine = self._machine(looks, now)
+        for pool in pools:
+            scaled, look = self._pools[pool.name], looks[pool.name]
+            if pool.name in self._generations.scaled:
+                scaled.scaler.moved_by_others(now)
+                continue
+            move = scaled.scaler.look(
+                look, machine, now, reloading=self._controller.rollout is not None
+            )
+            if move is not None:
+                scaled.moved(move, now)
+                self._deployment.move(pool.name, move)
+                self._figures.scaled(pool.name, up=move.workers > move.before)
+                machine = _with_move(machine, look, move)
+
+    def pools(self, now: float) -> list[PoolConfig]:
+        """The pools that have a range. Each has an autoscaler from now on, and no other has."""
+        pools = [pool for pool in self._generations.current.pools if pool.scales]
+        self._pools = {
+            pool.name: self._pools.get(pool.name) or ScaledPool(Autoscaler(_settings(pool), now))
+            for pool in pools
+        }
+        for pool in pools:
+            self._pools[pool.name].scaler.configure(_settings(pool))
+        return pools
+
+    def _pool_look(self, pool: PoolConfig, total: Snapshot, now: float) -> PoolLook:
+        scaled, counts = self._pools[pool.name], pool_counts(total, pool.name)
+        before = scaled.counted(counts, now)
+        wanted = self._generations.workers[pool.name]
+        scaled.wanted(wanted, now)
+        serving = list(self._serving(pool.name))
+        vitals = [self._workers.vitals[one.id] for one in serving if one.id in self._workers.vitals]
+        return PoolLook(
+            workers=wanted,
+            ready=len(serving),
+            starting=self._starting(pool.name),
+            elsewhere=self._workers.elsewhere(pool.name),
+            slots=counts.slots,
+            running=counts.running,
+            queued=counts.queued,
+            oldest_waiter=counts.oldest_waiter,
+            waited=counts.waited - before.waited,
+            ended=counts.ended - before.ended,
+            refused=counts.refused - before.refused,
+            cpu=_rate(scaled.cpu),
+            lag=min((one.lag for one in vitals), default=0.0),
+            rss=max((one.rss for one in vitals), default=0),
+        )
+
+    def _serving(self, pool: str) -> Iterator[Process]:
+        fleet = self._controller.fleet
+        for process in fleet.ready("worker"):
+            if process.replica_id.pool == pool and not fleet.hung(process):
+                yield process
+
+    def _starting(self, pool: str) -> int:
+        """How many workers have no process that is ready."""
+        return sum(
+            replica.current is None or replica.current.stage == "starting"
+            for replica_id, replica in self._controller.fleet.replicas.items()
+            if replica_id.pool == pool
+        )
+
+    def _machine(self, looks: Mapping[str, PoolLook], now: float) -> MachineLook:
+        """Workers that start will be as large as others, and are not yet."""
+        use = self._memory()
+        coming = sum(look.starting * (look.rss or LEAST_WORKER) for look in looks.values())
+        return MachineLook(
+            cpus=usable_cpus(),
+            cpu=sum(look.cpu for look in looks.values()) + _rate(self._gateways),
+            memory=use.used + coming if use else 0,
+            memory_limit=use.limit if use else 0,
+        )
+
+    # -- what is told --------------------------------------------------------------------------
+
+    def status(self, pool: PoolConfig, now: float) -> ScalerStatus | None:
+        if not pool.scales:
+            return None
+        scaled = self._pools.get(pool.name) or ScaledPool(Autoscaler(_settings(pool), now))
+        move, scaler = scaled.move, scaled.scaler
+        by_operator = pool.name in self._generations.scaled
+        return ScalerStatus(
+            least=pool.workers,
+            most=pool.most_workers,
+            state="scaled" if by_operator else scaler.state,
+            why="" if by_operator else scaler.why,
+            patience=scaler.patience,
+            move=None
+            if move is None
+            else MoveStatus(
+                before=move.before, workers=move.workers, why=move.why, ago=now - scaled.moved_at
+            ),
+        )
+
+    # -- an upgrade ----------------------------------------------------------------------------
+
+    def save(self, now: float) -> dict[str, Any]:
+        """Pool -> its last move, and how long its start takes. What was seen is not worth it."""
+        return {
+            name: {
+                "start_time": scaled.scaler.start_time,
+                "before": scaled.move.before if scaled.move else 0,
+                "workers": scaled.move.workers if scaled.move else 0,
+                "why": scaled.move.why if scaled.move else "",
+                "ago": now - scaled.moved_at,
+            }
+            for name, scaled in self._pools.items()
+        }
+
+    def restore(self, saved: object, now: float) -> None:
+        """Takes what another version has saved. What is not understood is left out."""
+        if not isinstance(saved, dict):
+            return
+        known = cast("dict[str, object]", saved)
+        for pool in self.pools(now):
+            one = known.get(pool.name)
+            match one:
+                case {
+                    "start_time": int() | float() as start_time,
+                    "before": int(before),
+                    "workers": int(workers),
+                    "why": str(why),
+                    "ago": int() | float() as ago,
+                }:
+                    scaled = self._pools[pool.name]
+                    scaled.scaler.started_in(start_time)
+                    if workers:
+                        scaled.moved(Move(workers, before, why), now - ago)
+                        scaled.resume(self._generations.workers[pool.name])
+                case _:
+                    pass
+
+
+def _settings(pool: PoolConfig) -> ScalerSettings:
+    return ScalerSettings(
+        least=pool.workers,
+        most=pool.most_workers,
+        queue_time=pool.workers_queue_time,
+        idle_time=pool.workers_idle_time,
+    )
+
+
+def _rate(seen: deque[tuple[float, float]]) -> float:
+    """How many CPUs were in use between the first and the last of the sums."""
+    (began, first), (ended, last) = seen[0], seen[-1]
+    return max(last - first, 0.0) / (ended - began) if ended > began else 0.0
+
+
+def _with_move(machine: MachineLook, look: PoolLook, move: Move) -> MachineLook:
+    """The machine when a move has had its effect, for the pools that are looked at next."""
+    size = (move.workers - move.before) * (look.rss or LEAST_WORKER)
+    return MachineLook(
+        cpus=machine.cpus,
+        cpu=machine.cpu,
+        memory=max(machine.memory + size, 0),
+        memory_limit=machine.memory_limit,
+    )
