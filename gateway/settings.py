@@ -153,6 +153,8 @@ class TlsSettings:
 
 
 Buffered = Literal["auto", "on", "off"]
+MOST_WORKER_LABELS: Final = 8
+"""Labels of one worker that are shown (protocol/SPEC.md 3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,8 @@ class PoolSettings:
     sticky_timeout: float = 1.0
     """Seconds that a sticky client's request waits for its own worker while that has no free slot;
     0: it does not."""
+    slow_start: float = 0.0
+    """Seconds over which the weight of a fresh worker grows; 0: it has all of it at once."""
     queue_size: int = 1_024
     queue_timeout: float = 30.0
     queue_target: float = 1.0

@@ -53,6 +53,10 @@ class WorkerSettings:
     limit_concurrency: int = 0
     """Calls at once on each link; 0 means AUTO_SLOTS for ASGI and the number of threads for
     WSGI."""
+    weight: int = 1
+    """Its share of the calls beside the other workers of a gateway, 1 to 100."""
+    label: Sequence[str] = ()
+    """NAME=VALUE texts for the gateways' status."""
     lifespan: LifespanMode = "auto"
     graceful_timeout: float = 30.0
     """Seconds that calls have to end after SIGTERM. New ones come until the gateways let the worker

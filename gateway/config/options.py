@@ -43,6 +43,7 @@ from .values import (
     read_forwarded_fields,
     read_headers,
     read_id_header,
+    read_labels,
     read_limit,
     read_logformat,
     read_memory,
@@ -345,6 +346,25 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="sticky-cookie",
     )
+    weight: Annotated[int, Meta(ge=1, le=100)] = option(
+        1,
+        "Share of the requests of one of these workers, beside those that another supervisor has "
+        "started for the same gateway.",
+        section="processes",
+        per_pool="workers",
+        verbs=WORKER_SIDE,
+        example="2",
+    )
+    label: tuple[str, ...] = option(
+        (),
+        "Label of these workers for status, as zone=a; may be repeated.",
+        section="processes",
+        per_pool="workers",
+        verbs=WORKER_SIDE,
+        read=read_labels,
+        metavar="NAME=VALUE",
+        example="zone=a",
+    )
     gateways: Annotated[int, Meta(ge=1, le=256)] = option(
         1, "Gateway processes.", section="processes", verbs=GATEWAY_SIDE
     )
@@ -477,6 +497,14 @@ class Options:
         per_pool="gateways",
         verbs=GATEWAY_SIDE,
         example="0",
+    )
+    slow_start: SecondsOrNone = option(
+        _POOL.slow_start,
+        "Seconds in which a fresh worker comes to its full share of the requests; 0: at once.",
+        section="time",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+        example="10",
     )
     header_timeout: Seconds = option(
         _SERVE.header_timeout,

@@ -11,6 +11,7 @@ from msgspec import inspect
 from ..listen.address import TcpAddress, UnixAddress, parse_address
 from ..observe.formats import compile_format
 from ..peers import PeerSet
+from ..settings import MOST_WORKER_LABELS
 from .app_name import meant_by_path
 
 INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
@@ -130,6 +131,22 @@ def read_variables(texts: tuple[str, ...]) -> tuple[str, ...]:
         name, equals, _ = text.partition("=")
         if not equals or not name or "\0" in text:
             raise ValueError("a variable is written NAME=VALUE")
+    return texts
+
+
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?=[ -~]{0,63}")
+
+
+def read_labels(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """A few short labels, of the form that Kubernetes' have."""
+    for text in texts:
+        if not _LABEL.fullmatch(text):
+            raise ValueError(
+                "a label is written NAME=VALUE, as in zone=a; the name is up to 63 letters, "
+                "digits, dots, dashes, slashes and underscores, the value 63 characters of ASCII"
+            )
+    if len(texts) > MOST_WORKER_LABELS:
+        raise ValueError(f"there are at most {MOST_WORKER_LABELS} labels")
     return texts
 
 

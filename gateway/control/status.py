@@ -4,7 +4,7 @@ Durations are in seconds up to now, sizes in bytes. Every field has a default, s
 command understands an older instance. A state is a word and is shown as it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
@@ -101,6 +101,10 @@ class PoolStatus:
     """How many workers the pool should have."""
     scaler: ScalerStatus | None = None
     """None: the number of its workers is fixed."""
+    weight: int = 1
+    """The share of the requests of each of its workers (--weight)."""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    """What its workers call themselves (--label)."""
     max_rss: int = 0
     """Bytes of resident memory above which a worker is replaced (--workers-max-rss); 0: never."""
     workers: tuple[WorkerStatus, ...] = ()
@@ -124,6 +128,12 @@ class LinkedStatus:
     """Responses that it has given, over all gateways."""
     gateways: tuple[int, ...] = ()
     """Numbers of the gateways that it is linked to."""
+    weight: int = 1
+    """Its share of the requests beside the other workers (--weight)."""
+    slots: int = 0
+    """Calls that it is willing to run at once, over all gateways."""
+    labels: dict[str, str] = field(default_factory=dict[str, str])
+    """What it calls itself (--label)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

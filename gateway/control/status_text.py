@@ -13,6 +13,7 @@ from typing import Final
 from ..metrics.quantiles import quantile
 from .durations import duration
 from .status import (
+    LinkedStatus,
     PoolStatus,
     ReloadStatus,
     ScalerStatus,
@@ -226,7 +227,7 @@ def _table(report: StatusReport, width: int) -> list[str]:
         }
         cells = [cells.get(column.title, UNKNOWN) for column in columns]
         rows.append([linked.pool, f"worker {linked.worker}", *cells])
-        notes.append("from elsewhere")
+        notes.append(_from_elsewhere(linked))
     if report.more_linked:
         rows.append(["", f"and {report.more_linked} more", *([""] * len(columns))])
         notes.append("")
@@ -239,6 +240,13 @@ def _table(report: StatusReport, width: int) -> list[str]:
         return []
     words = [True, True, *(column.words for column in columns)]
     return list(_aligned(rows, notes, words, width))
+
+
+def _from_elsewhere(linked: LinkedStatus) -> str:
+    """What stands behind the row of another supervisor's worker."""
+    weight = [f"weight {linked.weight}"] if linked.weight != 1 else []
+    labels = [f"{name}={value}" for name, value in linked.labels.items()]
+    return ", ".join(["from elsewhere", *weight, *labels])
 
 
 def _aligned(

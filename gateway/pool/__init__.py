@@ -2,6 +2,6 @@
 
 Reading order: `clip_text`, `retry` -> `call` -> `health`, `departures` -> `queue`, `line`,
 `turns`, `balance` -> `sticky`, `sticky_cookie`, `sticky_address`, `load` (who waits, who is chosen,
-how busy that makes the pool) -> `pool_member` ->
+how busy that makes the pool) -> `slow_start` -> `pool_member` ->
 `workers_report`, `versions` -> `pool` -> `event_shapes` -> `link_member` -> `worker_listener`.
 """

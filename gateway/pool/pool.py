@@ -103,6 +103,8 @@ class Pool:
         """Calls that have no place in the queue and are being answered, one after the other."""
         self.running: set[PoolCall] = set()
         """Calls that were handed to a worker and have not ended."""
+        self._warming = False
+        """Whether the weight of a member grows by itself."""
         self._outage_said = False
         self._ended: deque[int] = deque(maxlen=MOST_PIDS)
         """Processes that the supervisor has seen the end of, the latest of them."""
@@ -277,8 +279,8 @@ class Pool:
         return bool(due)
 
     def _rank(self) -> None:
-        for member in self.members:
-            member.judge()
+        now, slow_start = self.clock(), self.settings.slow_start
+        self._warming = sum(member.judge(now, slow_start) for member in self.members) > 0
         self._balance.rank(self.members)
         if self._sticky is not None:
             self._sticky.rank(self.members)
@@ -377,6 +379,8 @@ class Pool:
             member.sweep()
         if self._let_go():
             self.changed()
+        elif self._warming:
+            self._rank()
         self._report.sweep(self.members, now)
         if self._sticky is not None:
             for call in self._sticky.released(now):

@@ -1,14 +1,17 @@
 """A pool member: one worker as its pool sees it, whatever carries its messages."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .balance import handicap_of
 from .clip_text import plain
 from .health import Grade
+from .slow_start import ramp
 
 if TYPE_CHECKING:
     from .call import PoolCall
+
+MOST_WEIGHT: Final = 100
 
 
 class PoolMember(ABC):
@@ -25,7 +28,10 @@ class PoolMember(ABC):
         self.handicap = 0
         """The number that is added to `running` when the least loaded is looked for."""
         self.weight = 1.0
-        """Its share of the calls, beside the weights of the others."""
+        """Its share of the calls, beside the weights of the others: its own, or less while it is
+        fresh."""
+        self._fresh_since: float | None = None
+        """Since when it may get calls, in monotonic seconds; None while it may not."""
         self.who: dict[str, object] = {}
         """What its HELLO says of it; empty before."""
         self.answered = 0
@@ -48,9 +54,24 @@ class PoolMember(ABC):
         name = plain(self.who.get("replica") or self.who.get("id"))
         return "" if name is None else str(name)
 
-    def judge(self) -> None:
-        """Sets the handicap by the grade and by its wish to leave."""
+    @property
+    def share(self) -> float:
+        """The weight that it has asked for, 1 to 100; 1 if it asks for none."""
+        weight = self.who.get("weight")
+        return float(weight) if type(weight) is int and 1 <= weight <= MOST_WEIGHT else 1.0
+
+    def judge(self, now: float, slow_start: float) -> bool:
+        """Sets the handicap by the grade and by its wish to leave, and the weight by what it has
+        asked for and by its age. Returns whether the weight still grows by itself. `now`: monotonic
+        seconds; `slow_start`: seconds until the weight is whole."""
         self.handicap = handicap_of(self.grade, leaves=self.leaves)
+        if not self.ready or self.hung:
+            self._fresh_since = None
+        elif self._fresh_since is None:
+            self._fresh_since = now
+        part = 1.0 if self._fresh_since is None else ramp(now - self._fresh_since, slow_start)
+        self.weight = self.share * part
+        return part < 1.0
 
     def count(self, status: int) -> None:
         """Counts a response that has begun."""

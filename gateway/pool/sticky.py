@@ -45,6 +45,11 @@ class Home(Candidate, Protocol):
         ...
 
     @property
+    def share(self) -> float:
+        """The weight that it has when it is not fresh any more; above 0."""
+        ...
+
+    @property
     def leaves(self) -> bool:
         """Whether it has asked to leave."""
         ...

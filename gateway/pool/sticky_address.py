@@ -9,7 +9,8 @@ kept or shared: every gateway process computes the same scores.
 
 Weights make the scores -weight / ln(hash), with the hash as a number between 0 and 1, which gives
 each replica its share and keeps the property: a weight that changes moves clients to or from its
-replica only (Schindelhauer and Schomaker, Weighted Distributed Hash Tables, 2005).
+replica only (Schindelhauer and Schomaker, Weighted Distributed Hash Tables, 2005). A fresh worker
+has its whole share at once: to move its clients step by step would move them twice.
 
 The address is the one that the app is told: the client's, as far as a trusted proxy has named it
 (`--forwarded-allow-ips`). Of an IPv6 address the first 64 bits count, since a client changes the
@@ -59,7 +60,7 @@ class StickyAddresses:
         """Host -> the name of the replica."""
 
     def rank(self, replicas: Mapping[str, Home]) -> None:
-        weights = {name: each.weight for name, each in replicas.items()}
+        weights = {name: each.share for name, each in replicas.items()}
         if weights != self._weights:
             self._weights = weights
             self._known.clear()

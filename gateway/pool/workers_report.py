@@ -6,10 +6,12 @@ second while numbers change.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from itertools import islice
+from typing import Final, cast
 
 from ...protocol.supervision.messages import LinkedWorker
-from .clip_text import plain
+from ..settings import MOST_WORKER_LABELS
+from .clip_text import name_of, plain
 from .pool_member import PoolMember
 
 REPORT_EVERY: Final = 1.0
@@ -64,4 +66,15 @@ def _line(member: PoolMember) -> LinkedWorker:
         leaving=member.asked_to_leave is not None,
         answered=member.answered,
         errors=member.errors,
+        weight=int(member.share),
+        slots=member.slots,
+        labels=_labels(member.who.get("labels")),
     )
+
+
+def _labels(said: object) -> dict[str, str]:
+    """The labels that a worker has given itself: a few, cut and escaped."""
+    if not isinstance(said, dict):
+        return {}
+    few = islice(cast("dict[object, object]", said).items(), MOST_WORKER_LABELS)
+    return {name_of(name): name_of(value) for name, value in few}

@@ -127,6 +127,8 @@ class StatusBuilder:
                     name=pool.name,
                     app=pool.app,
                     wanted=generations.workers[pool.name],
+                    weight=pool.for_workers["weight"],
+                    labels=dict(text.split("=", 1) for text in pool.for_workers["label"]),
                     max_rss=int(pool.for_workers["workers_max_rss"]),
                     workers=tuple(
                         self._worker(child, controller, now)
@@ -252,6 +254,9 @@ def _linked(pool: str, said: list[tuple[int, LinkedWorker]]) -> LinkedStatus:
         calls=sum(w.running for w in workers),
         requests=sum(w.answered for w in workers),
         gateways=tuple(sorted({gateway for gateway, _ in said})),
+        weight=workers[0].weight,
+        slots=sum(w.slots for w in workers),
+        labels={name: str(value) for name, value in workers[0].labels.items()},
     )
 
 

@@ -36,6 +36,12 @@ class LinkedWorker:
     errors: int = 0
     leaving: bool = False
     """Whether it has asked to be let go. It serves on until it is."""
+    weight: int = 1
+    """Its share of the calls beside the others."""
+    slots: int = 0
+    """How many calls it is willing to run at once, on this gateway's link."""
+    labels: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Names and values, both texts, that it has given itself."""
 
 
 @dataclass(slots=True)

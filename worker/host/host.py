@@ -67,6 +67,10 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
         who["id"] = settings.child_id
     if settings.replica:
         who["replica"] = settings.replica
+    if settings.weight != 1:
+        who["weight"] = settings.weight
+    if settings.label:
+        who["labels"] = dict(label.split("=", 1) for label in settings.label)
     return Greeting(who=who, features=FEATURES)
 
 

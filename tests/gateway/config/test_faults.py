@@ -51,6 +51,18 @@ NUMBER_OF_WORKERS = "expected auto or a whole number from 1 to 4096, or a range 
             "--warm-up: found '/a', 'b'; a path begins with a slash: /b",
         ),
         (
+            {"label": ("zone=a", "zone")},
+            "--label: found 'zone=a', 'zone'; a label is written NAME=VALUE, as in zone=a; the "
+            "name is up to 63 letters, digits, dots, dashes, slashes and underscores, the value 63 "
+            "characters of ASCII",
+        ),
+        (
+            {"label": tuple(f"a{n}=b" for n in range(9))},
+            "--label: found 'a0=b', 'a1=b', 'a2=b', 'a3=b', 'a4=b', 'a5=b', 'a6=b', 'a7=b', "
+            "'a8=b'; there are at most 8 labels",
+        ),
+        ({"weight": "0"}, "--weight: found '0'; expected a whole number from 1 to 100"),
+        (
             {"workers_max_rss": "much"},
             "--workers-max-rss: found 'much'; memory is written in bytes or as in 512M; the units "
             "are K, M and G; auto and 80% are parts of the container's limit",

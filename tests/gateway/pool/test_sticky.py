@@ -25,6 +25,7 @@ class Worker:
     hung: bool = False
     leaves: bool = False
     weight: float = 1.0
+    share: float = 1.0
 
 
 def test_who_may_be_a_home() -> None:

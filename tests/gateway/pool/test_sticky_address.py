@@ -20,7 +20,7 @@ def of_client(host: str | None) -> Exchange:
 
 def homes(weights: dict[str, float]) -> dict[str, str | None]:
     addresses = StickyAddresses()
-    addresses.rank({name: Worker(name, weight=weight) for name, weight in weights.items()})
+    addresses.rank({name: Worker(name, share=weight) for name, weight in weights.items()})
     return {host: addresses.home(of_client(host)) for host in CLIENTS}
 
 

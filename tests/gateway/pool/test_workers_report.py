@@ -16,7 +16,7 @@ def test_at_once_when_one_comes_or_goes_or_is_late() -> None:
     assert owner.workers[-1] == (
         LinkedWorker(
             id=3, worker=1, pid=17, generation=None, ready=True, running=0, late=False, answered=0,
-            errors=0,
+            errors=0, slots=4,
         ),
     )  # fmt: skip
     said = len(owner.workers)
@@ -67,3 +67,25 @@ def test_an_answer_that_took_too_long_is_an_error() -> None:
     submit(p)
     p.sweep(160.5)
     assert (member.answered, member.errors) == (1, 1)
+
+
+def test_weight_slots_and_a_few_labels() -> None:
+    owner = Owner()
+    p = pool(owner)
+    p.sweep(100.0)
+    member = LinkedMember(p, slots=7)
+    member.who |= {"weight": 5, "labels": {"zone": "a", "evil\n": "\x1b[31m" + "x" * 100, "n": 7}}
+    p.introduced()
+    (said,) = owner.workers[-1]
+    assert (said.weight, said.slots) == (5, 7)
+    assert said.labels["zone"] == "a"
+    assert said.labels["n"] == "7"
+    assert "evil\\n" in said.labels
+    assert "\x1b" not in str(said.labels)
+    member.who["labels"] = {str(n): "x" for n in range(50)}
+    p.introduced()
+    assert len(owner.workers[-1][0].labels) == 8
+    member.who["labels"] = ["zone"]
+    p.introduced()
+    assert owner.workers[-1][0].labels == {}
+    assert read_report(line_of(PoolWorkers("x", owner.workers[0]))) is not None
