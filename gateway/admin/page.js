@@ -7,6 +7,7 @@ const KEPT = 300;          // seconds of history in a plot
 const GAP = 3.5;           // seconds without a sample after which a line is broken
 const STALE = 4;           // seconds after which the age of the data is said
 const AGAIN = [1, 2, 5, 10];  // seconds between tries to reach a listener that refuses the stream
+const MOST_PROBLEMS = 8;   // more of them are counted: nobody mends so many at once
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
@@ -440,6 +441,7 @@ function render() {
   setAttribute(byId("state"), "data-tone", stateTone);
   renderFacts(report);
   renderReload(report.reload);
+  renderProblems(report.problems);
   renderPools(report);
   renderProcesses(report);
   renderFailed(report);
@@ -494,6 +496,23 @@ function renderReload(reload) {
   progress.value = reload.done;
   show(byId("reload-detail"), Boolean(reload.detail));
   setText(byId("reload-detail").querySelector("pre"), reload.detail || "");
+}
+
+function renderProblems(problems) {
+  show(byId("problems"), problems.length > 0);
+  setText(byId("problems-title"), problems.length === 1 ? "Problem" : "Problems");
+  const list = byId("problems-list");
+  const shown = problems.slice(0, MOST_PROBLEMS);
+  while (list.children.length > shown.length) list.lastElementChild.remove();
+  for (const [at, one] of shown.entries()) {
+    const item = list.children[at] || list.appendChild(make("li", {}, make("strong"), " ", make("time"), make("span")));
+    setText(item.children[0], one.what);
+    setText(item.children[1], `for ${age(one.ago)}`);
+    setText(item.children[2], one.remedy);
+  }
+  const more = problems.length - shown.length;
+  show(byId("problems-more"), more > 0);
+  setText(byId("problems-more"), `and ${count(more)} more: propylon status shows all`);
 }
 
 function renderPools(report) {
@@ -637,6 +656,8 @@ function announceStates(report) {
   announce("state", state);
   const reload = report.reload;
   announce("reload", reload ? `Reload to generation ${reload.generation}: ${reload.state}` : "No reload");
+  const problems = report.problems;
+  announce("problems", problems.length ? `Problem: ${problems.at(-1).what}` : "No problem");
   announce("ended", report.ended.length ? `${report.ended[0].what} ${report.ended[0].how}` : "No process has ended");
   setText(document.querySelector("title"), `${state === "Serving" ? "" : `${state}: `}${report.addresses[0] || report.run_dir} \u2013 Propylon`);
   const colour = { good: "2c8c56", warn: "c9861a", bad: "c0352b" }[stateTone];
@@ -699,7 +720,7 @@ function keep(history) {
 
 const EMPTY = {
   addresses: [], gateways: [], pools: [], linked: [], more_linked: 0, ended: [], traffic: [], failed: [],
-  certificates: [], reload: null, run_dir: "", phase: "", ready: null, generation: 0, uptime: 0, pid: 0, version: "",
+  certificates: [], problems: [], reload: null, run_dir: "", phase: "", ready: null, generation: 0, uptime: 0, pid: 0, version: "",
   memory_limit: 0,
 };
 function take(report) {

@@ -18,6 +18,7 @@ from .status import (
     FailedStatus,
     LinkedStatus,
     PoolStatus,
+    ProblemStatus,
     ReloadStatus,
     StatusReport,
     TrafficStatus,
@@ -45,6 +46,8 @@ LEAST_WORDS: Final = 12
 """Columns of the terminal to which words are cut before the whole column is left out."""
 LEAST_FAILED: Final = 3
 """Rows that failed requests have at least, if there are so many."""
+MOST_PROBLEMS: Final = 2
+"""Problems that are shown, of two lines each; `propylon status` has all."""
 LATE_LOOP: Final = (0.1, 1.0)
 """Seconds of lag from which on a worker is worth a look, and from which on it is ill."""
 
@@ -132,6 +135,7 @@ def _head(frame: Frame, width: int) -> list[Line]:
     lines += _scalers(report)
     if report.reload is not None:
         lines.append(_reload(report.reload))
+    lines += _problems(report.problems)
     if frame.notice:
         lines.append([Words(frame.notice, "bad")])
     return lines
@@ -181,6 +185,18 @@ def _reload(reload: ReloadStatus) -> Line:
         case state:
             progress = f"{reload.done} of {reload.of} replaced"
             return [Words(f"{what} under way for {ago}: {state}, {progress}{why}", "warn")]
+
+
+def _problems(problems: Sequence[ProblemStatus]) -> list[Line]:
+    lines: list[Line] = []
+    for one in problems[:MOST_PROBLEMS]:
+        lines.append([Words(f"PROBLEM for {duration(one.ago)}: ", "warn"), Words(one.what)])
+        if one.remedy:
+            lines.append([Words(f"  {one.remedy}", "quiet")])
+    if more := len(problems[MOST_PROBLEMS:]):
+        noun = "problem" if more == 1 else "problems"
+        lines.append([Words(f"and {more} more {noun}: propylon status", "warn")])
+    return lines
 
 
 def _foot(look: Look) -> Line:

@@ -322,6 +322,13 @@ CERTIFICATE_EXPIRY: Final = Family(
     "When a certificate expires, in seconds since the epoch, by the first name that it is for.",
     ("name",),
 )
+PROBLEMS: Final = Family(
+    "propylon_problems",
+    "gauge",
+    "What is wrong around the instance at this moment and waits for an operator, by kind"
+    " (docs/PROBLEMS.md).",
+    ("kind",),
+)
 BUILD_INFO: Final = Family(
     "propylon_build_info", "gauge", "The versions of Propylon and Python; 1.", ("version", "python")
 )
@@ -359,8 +366,8 @@ SCRAPES: Final = Family(
 BY_SUPERVISOR: Final = (
     WORKERS, WORKERS_WANTED, WORKERS_MAX, SCALINGS, RESTARTS, RECYCLES, WORKER_CPU, WORKER_RSS,
     WORKER_LAG, WORKER_CALLS, WORKER_OLDEST_CALL, GATEWAYS, GATEWAY_RESTARTS, GENERATION, RELOADS,
-    RELOAD_SECONDS, LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY, BUILD_INFO, START_TIME,
-    SNAPSHOT_AGE, APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
+    RELOAD_SECONDS, LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY, PROBLEMS, BUILD_INFO,
+    START_TIME, SNAPSHOT_AGE, APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
 )  # fmt: skip
 """What the supervisor fills."""
 

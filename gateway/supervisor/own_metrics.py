@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ...protocol.supervision.problems import REMEDIES
 from ..control.status import StatusReport
 from ..metrics.families import (
     BUILD_INFO,
@@ -20,6 +21,7 @@ from ..metrics.families import (
     GENERATION,
     LAST_RELOAD,
     LAST_RELOAD_OK,
+    PROBLEMS,
     READY,
     RECYCLES,
     RELOAD_SECONDS,
@@ -139,6 +141,7 @@ def present(
             for worker in pool.workers
         ),
         CERTIFICATE_EXPIRY.name: _first_to_expire(report),
+        PROBLEMS.name: _problems(report),
     }
     if reloaded:
         found[LAST_RELOAD.name] = {(): reloaded}
@@ -149,6 +152,16 @@ def present(
 
 def _counts(labels: Iterable[Labels]) -> Series:
     return {one: float(count) for one, count in Counter(labels).items()}
+
+
+def _problems(report: StatusReport) -> Series:
+    """Every kind has a series, so an alert does not begin with one that appears. A kind that only a
+    newer worker knows is "other": labels come from a closed list."""
+    series: dict[Labels, float] = {(kind,): 0.0 for kind in REMEDIES}
+    for one in report.problems:
+        kind = (one.kind if one.kind in REMEDIES else "other",)
+        series[kind] = series.get(kind, 0.0) + 1
+    return dict(series)
 
 
 def _first_to_expire(report: StatusReport) -> Series:

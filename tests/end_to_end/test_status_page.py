@@ -14,6 +14,7 @@ import pytest
 from .devtools import CHROMIUM, Browser
 from .operating import CHANGING, begin, deploy, finish, traffic
 from .server import Propylon, with_no_such
+from .test_sidecar import Part
 
 pytestmark = [
     pytest.mark.slow,
@@ -102,6 +103,29 @@ def test_it_is_live(tmp_path: Path) -> None:
         with admin(tmp_path, bind=url.split("/")[2]):
             page.see("#state", lambda text: text == "Serving", "it has come back")
             assert page.value("document.querySelector('#stale').hidden")
+
+
+def test_problems_come_and_go_with_their_remedies(tmp_path: Path) -> None:
+    run_dir = tmp_path / "<i>run<i>"
+    flags = ["--run-dir", str(run_dir), "-b", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"]
+    with Part("gateway", *flags) as gateway, Browser(tmp_path / "chromium") as page:
+        url = gateway.stderr.find(r"Admin listener on (http://\S+)", gateway.process)[1] + "/"
+        gateway.stderr.find("Serving on", gateway.process)
+        page.open(url)
+        page.see("#live", lambda text: text == "live", "it is live")
+        assert page.value("document.querySelector('#problems').hidden")
+        folder = run_dir / "default"
+        folder.rename(run_dir / "away")
+        folder.write_text("a file, where the directory should be")
+        there = "is gone, and not made anew: Not a directory"
+        text = page.see("#problems", lambda text: there in text and text, "what is wrong")
+        assert "make its directory writable" in text
+        assert page.value("document.querySelectorAll('main i').length") == 0
+        folder.unlink()
+        page.see("#problems", lambda text: there not in text, "it has gone")
+        assert not page.complaints
+        gateway.terminate()
+        assert gateway.ended() == 0
 
 
 def test_without_a_mouse_and_without_eyes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from propylon.gateway.control.status import (
     GatewayStatus,
     LinkedStatus,
     PoolStatus,
+    ProblemStatus,
     ScalerStatus,
     StatusReport,
     TrafficStatus,
@@ -234,3 +235,22 @@ def test_an_older_instance_says_nothing_of_its_traffic() -> None:
 )
 def test_numbers_and_words(text: str, expected: str) -> None:
     assert text == expected
+
+
+def test_problems_stand_above_the_tables_with_their_remedies() -> None:
+    found = [
+        ProblemStatus(kind="log", what=f"log {number}\x1b[2J is full", remedy="make room", ago=300)
+        for number in range(5)
+    ]
+    lines = seen(replace(REPORT, problems=tuple(found)))
+    at = next(number for number, line in enumerate(lines) if line.startswith("PROBLEM"))
+    assert [line.rstrip() for line in lines[at : at + 5]] == [
+        "PROBLEM for 5 min: log 0?[2J is full",
+        "  make room",
+        "PROBLEM for 5 min: log 1?[2J is full",
+        "  make room",
+        "and 3 more problems: propylon status",
+    ]
+    assert len(lines) == 24
+    one = seen(replace(REPORT, problems=(found[0], found[1], replace(found[2], remedy=""))))
+    assert any(line.startswith("and 1 more problem: ") for line in one)

@@ -1,6 +1,7 @@
 from propylon.gateway.control.status import (
     GatewayStatus,
     PoolStatus,
+    ProblemStatus,
     ScalerStatus,
     ServedCertificate,
     StatusReport,
@@ -11,6 +12,7 @@ from propylon.gateway.metrics.families import BY_NAME, SCRAPES
 from propylon.gateway.supervisor.fleet.events import ReloadEnded, ReplicaId
 from propylon.gateway.supervisor.fleet.turnover import Turnover
 from propylon.gateway.supervisor.own_metrics import OwnCounts, present
+from propylon.protocol.supervision.problems import REMEDIES
 
 G, W = ReplicaId("gateway", 1), ReplicaId("worker", 1, "web")
 RESTARTS, RECYCLES = "propylon_worker_restarts_total", "propylon_worker_recycles_total"
@@ -116,8 +118,17 @@ def test_what_is_now() -> None:
         "propylon_worker_calls": {("web", "1"): 3},
         "propylon_worker_oldest_call_seconds": {("web", "1"): 9},
         "propylon_certificate_expiry_timestamp_seconds": {("a",): 40, ("b",): 60},
+        "propylon_problems": {(kind,): 0 for kind in REMEDIES},
     }
     assert found.keys() <= BY_NAME.keys()
+
+
+def test_problems_are_counted_by_kinds_of_a_closed_list() -> None:
+    kinds = ("no worker", "full volume", "full volume", "made up", "by an app")
+    report = StatusReport(problems=tuple(ProblemStatus(kind=kind) for kind in kinds))
+    found = present(report, "3", began=1.0, reloaded=0.0, reload_failed=False)
+    counted = {kind: count for (kind,), count in found["propylon_problems"].items() if count}
+    assert counted == {"no worker": 1, "full volume": 2, "other": 2}
 
 
 def test_without_a_reload_the_last_one_was_well_and_has_no_time() -> None:
