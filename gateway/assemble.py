@@ -88,7 +88,11 @@ async def run_gateway(
     store = BufferStore(settings.buffering, settings.run_dir, poller.at_end_of_turn)
     for pool_settings in settings.pools:
         pools[pool_settings.name] = Pool(
-            pool_settings, settings.serve.request_timeout, owner, store=store
+            pool_settings,
+            settings.serve.request_timeout,
+            owner,
+            store=store,
+            high_priority=_high_priority(settings),
         )
         if ended is not None:
             ended.tell(pools[pool_settings.name].worker_ended)
@@ -305,6 +309,12 @@ def _request_ids(settings: GatewaySettings) -> RequestIds | None:
         return None
     peers = PeerSet(settings.trust.forwarded_allow_ips)
     return RequestIds(name.encode(), peers, Uuid7(time, os.urandom))
+
+
+def _high_priority(settings: GatewaySettings) -> frozenset[str]:
+    """The names of the routes whose requests pass others in their pool's queue."""
+    routes = {name_of(route): route for route in reversed(settings.routes)}
+    return frozenset(name for name, route in routes.items() if route.priority == "high")
 
 
 def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:

@@ -199,6 +199,9 @@ class BufferSettings:
     the run directory."""
 
 
+Priority = Literal["default", "high"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """Room `handlers`: which requests go to which pool. The longest prefix of the most exact
@@ -209,8 +212,12 @@ class RouteSettings:
     """A host in lower case, without port. "" matches any host, "*.example.com" every host below
     example.com."""
     prefix: str = ""
-    """"/api" matches /api and /api/..., never /apiary; "" matches everything. The app sees it as
-    its root_path (ASGI) or SCRIPT_NAME (WSGI)."""
+    """"/api" matches /api and /api/..., never /apiary; "" matches everything."""
+    root_path: str | None = None
+    """What the app sees as its root_path (ASGI) or SCRIPT_NAME (WSGI): the prefix, or a beginning
+    of it; None means the whole prefix."""
+    priority: Priority = "default"
+    """Whether its requests pass those of other routes in the pool's queue."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (

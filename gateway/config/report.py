@@ -43,7 +43,9 @@ def _lines(loaded: Loaded) -> Iterator[str]:
     yield ""
     yield "Routes"
     for route in loaded.config.routes:
-        yield f"  {route.host or '*'}{route.prefix or '/'} -> {route.pool}"
+        how = "" if route.root_path is None else f", as root_path {route.root_path or '/'}"
+        how += ", before others" if route.priority == "high" else ""
+        yield f"  {route.host or '*'}{route.prefix or '/'} -> {route.pool}{how}"
 
 
 def _memory(size: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..settings import RouteSettings
+from ..settings import Priority, RouteSettings
 from .app_name import in_our_words
 from .config import PoolConfig
 from .cpus import usable_cpus, workers_of
@@ -17,6 +17,7 @@ _NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
 _HOST = Option(help="", name="host", type=str, default="", read=read_host)
 _PREFIX = Option(help="", name="prefix", type=str, default="", read=read_prefix)
 _POOL = Option(help="", name="pool", type=str, default="")
+_PRIORITY = Option(help="", name="priority", type=Priority, default="default")
 
 
 def read_pools(sections: list[Section], options: Options, reading: Reading) -> list[PoolConfig]:
@@ -74,6 +75,10 @@ def read_routes(
             pool=_pool_of(section, names, reading),
             host=reading.value(_HOST, found["host"]) if "host" in found else "",
             prefix=reading.value(_PREFIX, prefix) if prefix else "",
+            root_path=_root_path_of(section, reading),
+            priority=reading.value(_PRIORITY, found["priority"])
+            if "priority" in found
+            else "default",
         )
         routes.append(route)
         if len(reading.faults) > faults:
@@ -83,6 +88,21 @@ def read_routes(
             reading.faults.append(Fault(section.where, f"matches the same requests as {seen[key]}"))
         seen.setdefault(key, section.where)
     return routes
+
+
+def _root_path_of(section: Section, reading: Reading) -> str | None:
+    """What the route's app is mounted below: a part of the prefix, as somebody has to be able to
+    take it off again."""
+    found = section.values.get("root_path")
+    if found is None:
+        return None
+    root_path: str = reading.value(_PREFIX, found)
+    prefix = section.values.get("prefix") or section.values.get("path")
+    below = "" if prefix is None else str(prefix.value)
+    if root_path and not f"{below.rstrip('/')}/".startswith(root_path + "/"):
+        problem = f"found {root_path!r}; it is the prefix, {below or '/'}, or a beginning of it"
+        reading.faults.append(Fault(found.origin, problem))
+    return root_path
 
 
 def _pool_of(section: Section, names: list[str], reading: Reading) -> str:

@@ -30,7 +30,7 @@ THEIR_KEYS: Final = {
 
 POOL_KEYS: Final = tuple(field for field, row in table().items() if row.per_pool)
 """The options that a pool may set for itself, by field."""
-ROUTE_KEYS: Final = ("host", "prefix", "path", "pool")
+ROUTE_KEYS: Final = ("host", "prefix", "path", "pool", "root_path", "priority")
 
 SERVICE_LINK: Final = re.compile(
     r"PROPYLON(_[A-Z0-9]+)*?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"

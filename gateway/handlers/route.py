@@ -15,8 +15,8 @@ from ..settings import RouteSettings
 Answer = Callable[[Exchange], None]
 """Takes an exchange and sees to it that it is answered."""
 Route = tuple[bytes, str, Answer, str]
-"""A prefix as bytes, the same as a text for `root_path`, what answers below it, and the route's
-name."""
+"""A prefix as bytes, the part of it that is the app's `root_path`, what answers below it, and the
+route's name."""
 
 
 class Prefixes:
@@ -57,7 +57,8 @@ class Router:
         for route in routes:
             prefix = route.prefix.rstrip("/")
             prefixes = self._hosts.setdefault(route.host, Prefixes())
-            prefixes.add((prefix.encode(), prefix, pools[route.pool], name_of(route)))
+            mounted = prefix if route.root_path is None else route.root_path
+            prefixes.add((prefix.encode(), mounted, pools[route.pool], name_of(route)))
         everywhere = self._hosts.get("", Prefixes())
         only = everywhere.find(b"") if len(self._hosts) == len(everywhere) == 1 else None
         self._only = only if only is not None and not root_path else None

@@ -68,9 +68,11 @@ class Pool:
         owner: PoolOwner,
         clock: Callable[[], float] = monotonic,
         store: BufferStore | None = None,
+        high_priority: frozenset[str] = frozenset(),
     ) -> None:
         """`request_timeout` is in seconds, 0 means no limit; `clock` gives monotonic seconds.
-        `store` is the account of what the process keeps of bodies."""
+        `store` is the account of what the process keeps of bodies. `high_priority` are the names
+        of the routes whose requests pass others in the queue."""
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
@@ -99,6 +101,7 @@ class Pool:
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
         )
+        self._high_priority = high_priority
         self._refused: deque[PoolCall] = deque()
         """Calls that have no place in the queue and are being answered, one after the other."""
         self.running: set[PoolCall] = set()
@@ -153,7 +156,9 @@ class Pool:
 
     def _queue_up(self, call: PoolCall, now: float) -> None:
         call.enter_queue()
-        refused = self._queue.put(call, now)
+        exchange = call.exchange
+        passes = exchange is not None and exchange.route in self._high_priority
+        refused = self._queue.put(call, now, "high" if passes else "default")
         if refused is None:
             return
         # Its client may have sent the next request already, which comes here from inside of `_fail`
@@ -188,7 +193,7 @@ class Pool:
         queue = self._queue
         if self._sticky is not None:
             self._dispatch_home(self._sticky)
-        while queue.line:
+        while queue.line or queue.urgent:
             member = self._balance.choose()
             if member is None:
                 return
@@ -310,7 +315,7 @@ class Pool:
             member.count(500)
             no_response = end_codes.APP_NO_RESPONSE
             self._fail(call, no_response, 500, "The app ended without a response.")
-        if self._queue.line or self._sticky is not None:
+        if self._queue.line or self._queue.urgent or self._sticky is not None:
             self._dispatch()
 
     def refused(self, call: PoolCall) -> None:
@@ -435,7 +440,7 @@ class Pool:
     def _waiting(self) -> int:
         """How many calls wait that have a client."""
         sticky = self._sticky
-        return len(self._queue.line) + (0 if sticky is None else sticky.waiting())
+        return len(self._queue) + (0 if sticky is None else sticky.waiting())
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -473,7 +478,7 @@ class Pool:
         over."""
         self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
-        while self._queue.line:
+        while len(self._queue):
             waiting.append(self._queue.take(self.clock()))
         for call in waiting:
             stopped = end_codes.GATEWAY_STOPPED_QUEUE

@@ -48,6 +48,16 @@ the order of arrival holds always: for shops that sell tickets to whoever came f
 **Who is refused?** One who comes to a full queue, while the oldest is next. While the newest is
 next, the oldest makes room: it is last in the line now, and has the least of its patience left.
 
+**Who may pass?** A liveness probe that waits behind a thousand requests has its worker killed, and
+then there is one worker less. So requests of some routes (`[[routes]] priority = "high"`) have a
+line of their own, which is served first: Envoy has these two priorities, and HAProxy classes of
+them. Whoever may pass without a bound can starve the rest, for example with a probe that checks
+too much. So the line is bounded twice as well:
+
+- While both lines wait, one slot after `MOST_IN_A_ROW` goes to the others.
+- It has half of the places at most. When the queue is full, one that may pass takes the place of
+  the one that is the last of the others.
+
 **A client may leave at any moment.** Its call is taken out at once, wherever it stands (which is
 why the line is no deque), so that the length counts those who wait and nobody else, and refusing
 costs no search in a full queue.
@@ -59,6 +69,9 @@ from typing import Final, Generic, Literal, TypeVar
 
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds that a refused client is asked to stay away at most."""
+MOST_IN_A_ROW: Final = 4
+"""Calls of high priority that are next one after the other while others wait. So those have a fifth
+of the slots at least."""
 
 Order = Literal["oldest-first", "newest-first"]
 
@@ -68,7 +81,7 @@ W = TypeVar("W")
 class PoolQueue(Generic[W]):
     """The waiters of one pool."""
 
-    __slots__ = ("_patience", "_size", "_target", "line")
+    __slots__ = ("_passed", "_patience", "_size", "_target", "line", "urgent")
 
     def __init__(self, size: int, patience: float, target: float = 0.0) -> None:
         """`size` is the most calls that wait at once; `patience` is the number of seconds that each
@@ -77,16 +90,29 @@ class PoolQueue(Generic[W]):
         self._size = size
         self._patience = patience
         self._target = target
+        self._passed = 0
+        """How many of high priority were next, one after the other, while others waited."""
         self.line: OrderedDict[W, float] = OrderedDict()
         """Each call, and since when it waits (in monotonic seconds), in the order of arrival.
         Others may only look whether it is empty, as they do with every call that ends."""
+        self.urgent: OrderedDict[W, float] = OrderedDict()
+        """The same, of high priority."""
 
-    def put(self, waiter: W, now: float) -> W | None:
+    def put(
+        self, waiter: W, now: float, priority: Literal["default", "high"] = "default"
+    ) -> W | None:
         """Puts a call at the end. Returns the one that has no place because of it, which is not in
         the queue any more, or never was; None if all have one."""
         line, refused = self.line, None
-        if len(line) >= self._size:
-            if not line or self.order(now) == "oldest-first":
+        if priority == "high":
+            if len(self.urgent) >= (self._size + 1) // 2:
+                return waiter
+            if len(self) >= self._size:
+                refused = line.popitem(last=self._order(line, now) == "oldest-first")[0]
+            self.urgent[waiter] = now
+            return refused
+        if len(self) >= self._size:
+            if not line or self._order(line, now) == "oldest-first":
                 return waiter
             refused = line.popitem(last=False)[0]
         line[waiter] = now
@@ -94,36 +120,58 @@ class PoolQueue(Generic[W]):
 
     def remove(self, waiter: W) -> None:
         """Takes out a call whose client has left."""
-        self.line.pop(waiter, None)
+        if waiter in self.line:
+            del self.line[waiter]
+        else:
+            self.urgent.pop(waiter, None)
 
     def take(self, now: float) -> W:
         """Takes out the one that is next. Raises KeyError if there is none."""
-        return self.line.popitem(last=self.order(now) == "newest-first")[0]
+        line = self._next_line()
+        self._passed = self._passed + 1 if line is self.urgent and self.line else 0
+        return line.popitem(last=self._order(line, now) == "newest-first")[0]
+
+    def _next_line(self) -> OrderedDict[W, float]:
+        if self.urgent and not (self.line and self._passed >= MOST_IN_A_ROW):
+            return self.urgent
+        return self.line
 
     def take_overdue(self, now: float) -> W | None:
-        """Takes the oldest call out if it has waited for too long. Returns None if it may wait on;
-        no call behind it has waited longer."""
-        if self._patience and self.oldest(now) > self._patience:
-            return self.line.popitem(last=False)[0]
+        """Takes the oldest call of a line out if it has waited for too long. Returns None if it may
+        wait on; no call behind it has waited longer."""
+        if self._patience:
+            for line in (self.line, self.urgent):
+                if line and now - line[next(iter(line))] > self._patience:
+                    return line.popitem(last=False)[0]
         return None
 
     # -- what it looks like ------------------------------------------------------------------
 
+    def __len__(self) -> int:
+        return len(self.line) + len(self.urgent)
+
     def order(self, now: float) -> Order:
-        """Which one is next."""
-        late = self._target and self.oldest(now) > self._target
+        """Which call is next of those that may not pass others."""
+        return self._order(self.line, now)
+
+    def _order(self, line: OrderedDict[W, float], now: float) -> Order:
+        late = self._target and line and now - line[next(iter(line))] > self._target
         return "newest-first" if late else "oldest-first"
 
     def oldest(self, now: float) -> float:
         """Seconds that the oldest call has waited; 0.0 if none waits."""
-        line = self.line
-        return now - line[next(iter(line))] if line else 0.0
+        return max((now - line[next(iter(line))] for line in self._lines()), default=0.0)
+
+    def _lines(self) -> list[OrderedDict[W, float]]:
+        return [line for line in (self.line, self.urgent) if line]
 
     def next_has_waited(self, now: float) -> float:
         """Seconds that the one that is next has waited; 0.0 if none waits."""
-        if self.order(now) == "oldest-first":
-            return self.oldest(now)
-        return now - self.line[next(reversed(self.line))]
+        line = self._next_line()
+        if not line:
+            return 0.0
+        newest = self._order(line, now) == "newest-first"
+        return now - line[next(reversed(line) if newest else iter(line))]
 
     def retry_after(self, now: float) -> int:
         """Seconds after which a client that is refused now should ask again (RFC 9110 section

@@ -66,7 +66,7 @@ def overloaded(folder: Path, *flags: str) -> Iterator[tuple[Propylon, ExitStack,
     """An instance with one thread and room for one request in the queue of each gateway process;
     and the connections of clients that it has refused when both were taken."""
     (folder / "main.py").write_text(APP)
-    options = ("main:app", "--threads=1", "--queue-size=1", *flags)
+    options = ("main:app", "--threads=1", "--queue-size=1", "--queue-target=0", *flags)
     with Propylon(*options, cwd=folder) as propylon, ExitStack() as stack:
         refused: list[Client] = []
         while len(refused) < SURE:
@@ -121,6 +121,23 @@ def test_who_leaves_the_queue_is_noticed_at_once(tmp_path: Path, flags: tuple[st
         (tmp_path / "free").touch()
         assert first.hear()[0] == 200
     assert "/gone" not in (tmp_path / "asked").read_text()
+
+
+@pytest.mark.slow
+def test_a_route_of_high_priority_passes_the_queue(tmp_path: Path) -> None:
+    """It takes the place of the one that waits, and the app sees the path as it is."""
+    (tmp_path / "propylon.toml").write_text(
+        '[[routes]]\nprefix = "/healthz"\nroot_path = ""\npriority = "high"\n[[routes]]\n'
+    )
+    with overloaded(tmp_path) as (propylon, stack, refused):
+        probe = Client(propylon, stack)
+        probe.ask(GET % b"/healthz")
+        propylon.stderr.find("GET /hold was answered with 503")
+        assert answers(refused[0]) == 503
+        assert not probe.is_answered(0.0)
+        (tmp_path / "free").touch()
+        assert probe.hear()[0] == 200
+    assert "/healthz" in (tmp_path / "asked").read_text().splitlines()
 
 
 def answers(client: Client) -> int:

@@ -268,6 +268,11 @@ def test_pools_and_routes_all_at_once() -> None:
     [[routes]]
     pool = "web"
     prefix = "/x"
+    [[routes]]
+    pool = "web"
+    prefix = "/apiary"
+    root-path = "/api"
+    priority = "urgent"
     """
     assert faults({"app": None}, toml=toml) == [
         "propylon.toml: pools[0].worker: there is no such key; did you mean workers?",
@@ -280,6 +285,9 @@ def test_pools_and_routes_all_at_once() -> None:
         "propylon.toml: routes[1].host: found 'example.com:80'; a route's host has no port",
         "propylon.toml: routes[2].path: given twice: also as prefix",
         "propylon.toml: routes[4]: matches the same requests as propylon.toml: routes[3]",
+        "propylon.toml: routes[5].root-path: found '/api'; it is the prefix, /apiary, or a "
+        "beginning of it",
+        "propylon.toml: routes[5].priority: found 'urgent'; expected one of default or high",
         "pool [1]: found 'trio' with interface wsgi; a WSGI app runs in threads, not on a loop",
         "pool web: it has no app",
     ]

@@ -308,6 +308,11 @@ def test_pools_and_routes() -> None:
         pool = "admin"
         [[routes]]
         pool = "web"
+        [[routes]]
+        prefix = "/up/"
+        root_path = "/"
+        pool = "web"
+        priority = "high"
         """,
     ).config
     assert config.pools == (
@@ -328,6 +333,7 @@ def test_pools_and_routes() -> None:
         RouteSettings(pool="admin", host="admin.example.com"),
         RouteSettings(pool="admin", prefix="/admin"),
         RouteSettings(pool="web"),
+        RouteSettings(pool="web", prefix="/up", root_path="", priority="high"),
     )
 
 

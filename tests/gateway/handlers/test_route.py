@@ -74,3 +74,20 @@ def test_a_proxys_prefix_is_put_back() -> None:
     assert exchange.request.path == b"/api/x"
     _, exchange = route(b"/x", routes=(RouteSettings(),), root_path="/site")
     assert (exchange.root_path, exchange.path) == ("/site", b"/site/x")
+
+
+def test_a_route_of_the_same_app_need_not_mount_it() -> None:
+    routes = (
+        RouteSettings(pool="a"),
+        RouteSettings(pool="a", prefix="/up", root_path=""),
+        RouteSettings(pool="a", prefix="/api/slow", root_path="/api"),
+    )
+    for path, root_path, name in (
+        (b"/up", "", "/up/"),
+        (b"/api/slow/x", "/api", "/api/slow/"),
+        (b"/x", "", "/"),
+    ):
+        _, exchange = route(path, routes=routes)
+        assert (exchange.path, exchange.root_path, exchange.route) == (path, root_path, name)
+    _, exchange = route(b"/up", routes=routes, root_path="/site")
+    assert (exchange.path, exchange.root_path) == (b"/site/up", "/site")

@@ -130,6 +130,19 @@ def test_under_overload_the_newest_is_served_and_the_oldest_makes_room() -> None
     assert second.failed is None
 
 
+def test_a_route_of_high_priority_passes_the_queue() -> None:
+    p = Pool(PoolSettings(), 60.0, Owner(), clock=lambda: 0.0, high_priority=frozenset(["/up/"]))
+    member = LinkedMember(p)
+    submit(p)
+    submit(p)
+    probe = Exchange(Request("GET", b"/up", "1.1"), FakeClient())
+    probe.take_route("/up/")
+    p.submit(probe)
+    assert p.load().queued == 2
+    member.answer(member.calls[0])
+    assert [call.exchange for call in p.running] == [probe]
+
+
 def test_a_refused_client_that_asks_again_at_once_makes_others_leave_one_by_one() -> None:
     """As one does that has sent its next request already: it may not be a recursion."""
     p = pool(queue_size=1, queue_target=1.0)

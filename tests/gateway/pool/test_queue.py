@@ -20,7 +20,7 @@ def filled(
 
 def everybody(of: PoolQueue[str], now: float) -> str:
     names = ""
-    while of.line:
+    while len(of):
         names += of.take(now)
     return names
 
@@ -137,6 +137,70 @@ def test_a_refused_client_stays_away_for_as_long_as_it_has_lasted(
     names: str, now: float, seconds: int
 ) -> None:
     assert filled(names).retry_after(now) == seconds
+
+
+def with_urgent(default: str, high: str, *, size: int = 9, target: float = 0.0) -> PoolQueue[str]:
+    """All came at 0 s, those of high priority last."""
+    made: PoolQueue[str] = PoolQueue(size, 5.0, target)
+    for name in default:
+        assert made.put(name, 0.0) is None
+    for name in high:
+        assert made.put(name, 0.0, "high") is None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("default", "high", "served"),
+    [
+        ("abc", "X", "Xabc"),
+        ("", "XY", "XY"),
+        ("abc", "VWXYZ", "VWXYaZbc"),
+    ],
+)
+def test_who_may_pass_passes_but_not_for_ever(default: str, high: str, served: str) -> None:
+    assert everybody(with_urgent(default, high, size=12), 1.0) == served
+
+
+def test_without_others_nobody_is_passed() -> None:
+    of = with_urgent("", "UVWXYZ", size=12)
+    for _ in range(4):
+        of.take(1.0)
+    of.put("a", 1.0)
+    assert everybody(of, 1.0) == "YZa"
+
+
+@pytest.mark.parametrize(
+    ("default", "high", "target", "refused"),
+    [
+        ("abcd", "", 0.0, "d"),  # in order, the newest is the last
+        ("abcd", "", 0.5, "a"),  # newest first, the oldest is
+        ("abc", "X", 0.0, "c"),
+        ("ab", "XY", 0.0, "new"),  # half of the places
+        ("", "XY", 0.0, "new"),
+        ("abc", "", 0.0, None),
+    ],
+)
+def test_who_makes_room_for_high_priority(
+    default: str, high: str, target: float, refused: str | None
+) -> None:
+    of = with_urgent(default, high, size=4, target=target)
+    assert of.put("new", 1.0, "high") == refused
+
+
+def test_a_place_for_one_may_be_taken_by_high_priority() -> None:
+    of = with_urgent("a", "", size=1)
+    assert of.put("X", 1.0, "high") == "a"
+    assert of.put("b", 1.0) == "b"
+    assert with_urgent("", "", size=0).put("X", 1.0, "high") == "X"
+
+
+def test_high_priority_is_late_and_leaves_as_others_do() -> None:
+    of = with_urgent("a", "XYZ", target=1.0)
+    of.remove("Y")
+    assert (len(of), of.oldest(2.0), of.next_has_waited(2.0)) == (3, 2.0, 2.0)
+    assert of.take(2.0) == "Z"
+    overdue = [of.take_overdue(5.1), of.take_overdue(5.1), of.take_overdue(5.1)]
+    assert overdue == ["a", "X", None]
 
 
 @given(
