@@ -33,7 +33,9 @@ PREFIX = "localhost/propylon-test-"
 LIMITS = ("--ulimit=nofile=20000:20000", "--ulimit=nproc=4000:4000")
 """podman would ask for more than a container has that runs it."""
 SOURCES = ("package", "protocol", "worker", "gateway", "deploy/images")
-LOAD_SOURCES = ("tests/nothing_dropped/apps", "tests/deploy/pods/Dockerfile")
+LOAD_SOURCES = (
+    "tests/nothing_dropped/apps", "tests/bench/apps/hello.py", "tests/deploy/pods/Dockerfile",
+)  # fmt: skip
 TOP = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md")
 BUILD_TIMEOUT = 900
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -95,7 +97,7 @@ def load_images() -> LoadImages:
     """Skips the test if they cannot be built here."""
     images, tag = built_images(), _hash((*SOURCES, *LOAD_SOURCES))
     loaded = {name: f"{PREFIX}{name}:{tag}" for name in (*LOADED, "pause")}
-    context = ROOT / "tests/nothing_dropped"
+    context = ROOT / "tests"
     with _one_builder():
         for name, base in LOADED.items():
             if not exists(loaded[name]):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("helm_python", reason="needs Helm's library: pip install -e '.[deploy]'")
 
 from .images import LoadImages, load_images
-from .pods import machine
+from .pods import machine, speed
 from .pods.machine import Podman
 from .pods.replacements import KINDS, Counts, play
 
@@ -47,3 +47,14 @@ def test_nothing_is_lost(kind: str, tools: Tools, tmp_path: Path) -> None:
     if kind not in KILLS:
         told = counts.tally.notes["websocket: closed with 1012"]
         assert told, "the replacement reached no WebSocket"
+
+
+def test_containers_are_compared_with_the_same_programs_without(
+    tools: Tools, tmp_path: Path
+) -> None:
+    """`--speed` works. Its figures are for a quiet machine, and no test judges them."""
+    if why := speed.missing():
+        pytest.skip(why)
+    found = speed.compare("hello", tools.podman, tools.images, tmp_path, rounds=1, seconds=1)
+    assert found.plain[0] > 0
+    assert found.contained[0] > 0

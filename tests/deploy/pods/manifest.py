@@ -40,15 +40,26 @@ class Drain:
     margin: int = 10
 
 
-def values(images: LoadImages, shape: str, ports: Ports, drain: Drain, state: str) -> Object:
+@dataclass(frozen=True)
+class Plan:
+    """What is to run."""
+
+    shape: str
+    module: str = "apps.asgi:app"
+    workers: int = 2
+    drain: Drain = Drain()
+
+
+def values(images: LoadImages, plan: Plan, ports: Ports, state: str) -> Object:
     """Values of the chart: `state` is a directory of this machine that the app's container gets."""
-    app = images.all_in_one if shape == "all-in-one" else images.app
+    app = images.all_in_one if plan.shape == "all-in-one" else images.app
+    drain = plan.drain
     return {
-        "shape": shape,
+        "shape": plan.shape,
         "app": {
             "image": _image(app),
-            "module": "apps.asgi:app",
-            "workers": 2,
+            "module": plan.module,
+            "workers": plan.workers,
             "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
             "volumeMounts": [{"name": "state", "mountPath": STATE}],
         },

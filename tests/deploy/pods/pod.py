@@ -16,7 +16,7 @@ from ..images import LoadImages
 from ..probes import readiness, status, until, until_linked
 from ..render import pod_spec, render
 from .machine import PREFIX, Podman
-from .manifest import Drain, Ports, end_of, playable, values
+from .manifest import Plan, Ports, end_of, playable, values
 
 
 class Pod:
@@ -24,16 +24,15 @@ class Pod:
         self,
         podman: Podman,
         images: LoadImages,
-        shape: str,
+        plan: Plan,
         name: str,
         ports: Ports,
         state: Path,
-        drain: Drain,
     ) -> None:
         """`state` is a directory that its app's container gets; whoever may write there."""
-        self.podman, self.shape, self.ports, self.drain = podman, shape, ports, drain
+        self.podman, self.shape, self.ports = podman, plan.shape, ports
         self.name = f"{PREFIX}-{name}"
-        spec = pod_spec(render(values(images, shape, ports, drain, str(state))))
+        spec = pod_spec(render(values(images, plan, ports, str(state))))
         self.manifest: dict[str, Any] = playable(spec, self.name)
         self.ends = {f"{self.name}-{each}": end for each, end in end_of(spec).items()}
         self.folder = state.parent

@@ -30,7 +30,7 @@ from ...nothing_dropped.variants import DEAD_GATEWAY, DEAD_WORKER, Allowed, Sett
 from ..images import LoadImages
 from ..load import failures, new_ground, new_scene, under_load
 from .machine import PATIENCE, Podman
-from .manifest import Drain, Ports
+from .manifest import Plan, Ports
 from .pod import Pod
 from .service import Service
 
@@ -183,7 +183,7 @@ async def play(kind: str, podman: Podman, images: LoadImages, folder: Path) -> C
     what = KINDS[kind]
     ground = new_ground(folder / "state")
     pods = [
-        Pod(podman, images, what.shape, name, _ports(), ground.folder, Drain())
+        Pod(podman, images, Plan(what.shape), name, free_ports(), ground.folder)
         for name in ("one", "two")
     ]
     service = Service(folder, ground.port, [(pod.ports.http, pod.ports.admin) for pod in pods])
@@ -217,5 +217,5 @@ def _allows(what: Kind, stage: Stage, settings: Settings) -> Allows:
     )
 
 
-def _ports() -> Ports:
+def free_ports() -> Ports:
     return Ports(free_port(), free_port(), free_port())
