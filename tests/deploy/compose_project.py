@@ -15,7 +15,7 @@ import yaml
 from ..end_to_end.other_proxies import free_port
 from ..nothing_dropped.servers import Ground
 from .images import LoadImages
-from .load import ENVIRONMENT, GRACEFUL, STATE
+from .load import DELAY, ENVIRONMENT, GRACEFUL, STATE
 from .pods.machine import Podman
 
 FOLDER = Path(__file__).parents[2] / "deploy/compose"
@@ -50,7 +50,7 @@ class Project:
         }
 
     def _changes(self, service: str, ground: Ground) -> dict[str, object]:
-        environment = {"PROPYLON_TIMEOUT_GRACEFUL_SHUTDOWN": str(2 + GRACEFUL)}
+        environment = {"PROPYLON_TIMEOUT_GRACEFUL_SHUTDOWN": str(DELAY + GRACEFUL)}
         changes: dict[str, object] = {"network_mode": "host", "ulimits": LIMITS}
         if service == self.front:
             environment["PROPYLON_BIND"] = f"127.0.0.1:{ground.port}"

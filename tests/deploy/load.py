@@ -2,13 +2,14 @@
 
 The clients are new connections, keep-alive, pipelining, POSTs with unique ids, uploads, downloads,
 event streams and WebSockets, 37 in all. They judge as strictly as there: a WebSocket that ends
-otherwise than with 1012 is a failure. A stream without end may be cut when its graceful timeout has
-passed, and never earlier.
+otherwise than with 1012 is a failure. A stream without end may be cut when the graceful timeout
+has passed since something was told to end, and never earlier.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..compare.strict_client import Failed
@@ -22,8 +23,11 @@ BEFORE, AFTER = 1.0, 1.0
 """Seconds of load before the replacement and after it."""
 PACE = 0.5
 """Slow exchanges take 2.5 seconds at most, and so fit into `GRACEFUL`."""
-GRACEFUL = 3
-"""Seconds that an exchange gets to finish which began in the last moment."""
+DELAY, GRACEFUL = 2, 3
+"""Seconds for which new connections are taken by who was told to end, and those that what began in
+the last moment gets to finish. Both together are `--timeout-graceful-shutdown`."""
+EARLY = 0.5
+"""Seconds before the deadline: what is sent then may be lost on the way."""
 STATE = "/state"
 """Where the app's container finds its code's version and writes what it has done."""
 ENVIRONMENT = {
@@ -44,11 +48,29 @@ def new_ground(folder: Path) -> Ground:
     return ground
 
 
-def new_scene(ground: Ground) -> Scene:
+@dataclass
+class LoadScene(Scene):
+    """`tell` is called when something is told to end."""
+
+    told: list[float] = field(default_factory=list)
+
+    def tell(self) -> None:
+        self.told.append(time.monotonic())
+
+    @property
+    def is_deadline(self) -> bool:
+        """Whether the graceful timeout of something has passed."""
+        return any(time.monotonic() - at > DELAY + GRACEFUL - EARLY for at in self.told)
+
+
+def new_scene(ground: Ground) -> LoadScene:
     """Nobody may fail; what the deadline cuts is no failure."""
-    scene = Scene(ground.address, Tally(lambda client, failure: None), pace=PACE)
+    scene = LoadScene(ground.address, Tally(lambda client, failure: None), pace=PACE)
     variant = Variant(says="", action="", allowed=DEADLINE, settings=ground.settings)
-    scene.tally.allows = variant.allows(scene.cuts)
+    allows = variant.allows(scene.cuts)
+    scene.tally.allows = lambda client, failure: (
+        allows(client, failure) if scene.is_deadline else None
+    )
     return scene
 
 

@@ -72,6 +72,7 @@ def test_a_second_container_of_the_app_takes_over(podman: Podman, tmp_path: Path
                 ground.deploy()
                 await project("up", "-d", "--scale", "app=2", "--no-recreate")
                 await until_linked(project.admin, 4)
+                scene.tell()
                 await podman("stop", old)
                 await until_linked(project.admin, 2)
 
@@ -95,6 +96,7 @@ def test_new_code_takes_over_in_one_container(podman: Podman, tmp_path: Path) ->
 
             async def reload() -> None:
                 ground.deploy()
+                scene.tell()
                 await project("exec", "-T", "propylon", "propylon", "reload")
 
             await under_load(scene, reload)

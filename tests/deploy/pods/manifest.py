@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..images import LoadImages
-from ..load import ENVIRONMENT, GRACEFUL, STATE
+from ..load import DELAY, ENVIRONMENT, GRACEFUL, STATE
 
 Object = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Ports:
 class Drain:
     """Seconds, as the chart's values."""
 
-    delay: int = 2
+    delay: int = DELAY
     graceful: int = GRACEFUL
     margin: int = 10
 

@@ -23,12 +23,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...end_to_end.other_proxies import free_port
-from ...nothing_dropped.scene import Scene
 from ...nothing_dropped.tally import Allows, Tally
 from ...nothing_dropped.trial import records
 from ...nothing_dropped.variants import DEAD_GATEWAY, DEAD_WORKER, Allowed, Settings, Variant
 from ..images import LoadImages
-from ..load import failures, new_ground, new_scene, under_load
+from ..load import LoadScene, failures, new_ground, new_scene, under_load
 from .machine import PATIENCE, Podman
 from .manifest import Plan, Ports
 from .pod import Pod
@@ -42,7 +41,7 @@ class Stage:
     first: Pod
     second: Pod
     service: Service
-    scene: Scene
+    scene: LoadScene
     exits: dict[str, int] = field(default_factory=dict)
     """Container -> exit code, of those that were told to end."""
     unnoticed: list[float] = field(default_factory=list)
@@ -57,6 +56,7 @@ class Stage:
         """Does it to both pods, as a rolling update would: the next when the last is ready."""
         await self.both()
         for pod in (self.first, self.second):
+            self.scene.tell()
             await restart(pod)
             await pod.until_ready()
             await self.service.until_up({0, 1})
@@ -99,6 +99,7 @@ class Kind:
 async def app_beside(stage: Stage) -> None:
     """the app's container: a new one joins the gateway, then the old one ends"""
     old = await stage.first.add_app()
+    stage.scene.tell()
     stage.exits[old] = await stage.first.stop(old)
     await stage.first.until_linked(2)
 
@@ -120,6 +121,7 @@ async def gateway_in_place(stage: Stage) -> None:
 
 async def gateway_upgraded(stage: Stage) -> None:
     """the gateway's processes by `propylon upgrade` in its container, which stays"""
+    stage.scene.tell()
     await stage.first.podman("exec", stage.first.gateway, "propylon", "upgrade")
     await stage.first.until_ready()
     await stage.first.until_one_gateway()
@@ -133,6 +135,7 @@ async def gateway_killed(stage: Stage) -> None:
 async def whole_pod(stage: Stage) -> None:
     """the whole pod: the new one is ready, then the old one is told to end"""
     await stage.both()
+    stage.scene.tell()
     stage.exits |= await stage.first.end()
 
 
