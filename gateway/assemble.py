@@ -24,6 +24,8 @@ from .buffering.store import BufferStore
 from .exchange.exchange import Observers
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
+from .handlers.static.disk_threads import DiskThreads
+from .handlers.static.static_files import StaticFiles
 from .http.request_ids import RequestIds
 from .http.trust import TrustPolicy
 from .http.uuid7 import Uuid7
@@ -48,7 +50,7 @@ from .serve.proxy_header import ProxyHeaders
 from .serve.service import SWEEP_EVERY, Service, ServiceListener
 from .serve.service_state import ServiceState
 from .serve.tls_handshake import Handshakes
-from .settings import GatewaySettings, ListenerSettings, ServeSettings
+from .settings import GatewaySettings, ListenerSettings, RouteSettings, ServeSettings
 from .tls.certificates import Certificates
 from .transport.poller import Poller
 
@@ -96,9 +98,6 @@ async def run_gateway(
         )
         if ended is not None:
             ended.tell(pools[pool_settings.name].worker_ended)
-    router = Router(
-        settings.routes, {name: pool.submit for name, pool in pools.items()}, settings.root_path
-    )
     access_log = _open_access_log(settings)
     if access_log is not None and logs is not None:
         logs.add(access_log)
@@ -116,6 +115,7 @@ async def run_gateway(
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
+    router = Router(_answers(settings, pools, poller), settings.root_path)
     async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(
@@ -315,6 +315,19 @@ def _high_priority(settings: GatewaySettings) -> frozenset[str]:
     """The names of the routes whose requests pass others in their pool's queue."""
     routes = {name_of(route): route for route in reversed(settings.routes)}
     return frozenset(name for name, route in routes.items() if route.priority == "high")
+
+
+def _answers(
+    settings: GatewaySettings, pools: Mapping[str, Pool], poller: Poller
+) -> Iterator[tuple[RouteSettings, Answer]]:
+    """Each route with what answers it."""
+    disk = DiskThreads(poller.call_soon_threadsafe)
+    for route in settings.routes:
+        answer = pools[route.pool].submit if route.pool else None
+        if route.static is not None:
+            yield route, StaticFiles(route.static, route.prefix, disk, answer).answer
+        elif answer is not None:
+            yield route, answer
 
 
 def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:

@@ -203,11 +203,35 @@ Priority = Literal["default", "high"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaticSettings:
+    """Room `handlers.static`: files that a route sends."""
+
+    folder: str
+    """An absolute path."""
+    index: str = "index.html"
+    """The file that is sent for a folder; "" for none."""
+    fallback: str = ""
+    """The file that is sent for pages that there is no file for (single-page apps); "" for none."""
+    not_found: str = ""
+    """The file that is sent with 404; "" for a page of ours."""
+    cache_control: str = ""
+    """Of files without a hash of their content in their name; "" means no-cache."""
+    immutable: bool = True
+    """Whether files with one may be kept for a year without being asked for again."""
+    precompressed: bool = True
+    """Whether `app.js.br` is sent for `app.js` to who takes it."""
+    symlinks: Literal["inside", "refuse", "follow"] = "inside"
+    hidden: bool = False
+    """Whether names that begin with a dot are sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """Room `handlers`: which requests go to which pool. The longest prefix of the most exact
     host wins, whatever the order."""
 
     pool: str = "default"
+    """What answers; with `static` what no file is there for, and "" if that is a 404."""
     host: str = ""
     """A host in lower case, without port. "" matches any host, "*.example.com" every host below
     example.com."""
@@ -218,6 +242,8 @@ class RouteSettings:
     of it; None means the whole prefix."""
     priority: Priority = "default"
     """Whether its requests pass those of other routes in the pool's queue."""
+    static: StaticSettings | None = None
+    """The files that it sends; None if it only leads to a pool."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (

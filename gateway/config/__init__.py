@@ -4,9 +4,10 @@ Reading order: `option` (what a row of the table says), `options` (the table), `
 becomes a value) -> `sources` (flags, variables, TOML), `reading` (values get their types, faults
 are collected), `faults` -> `environment`, `log_config`, `app_name`, `cgroup` with `cpus` and
 `memory` (what a container may use), `identity` (single options that take more than a line) ->
-`sections` ([[pools]] and [[routes]]), `token_file`, `addresses`, `trust`, `tls`, `cross_check`,
-`memory_share` and `descriptors_note` (what options mean together) -> `config` (the result) ->
-`load` (all of it in order) -> `build` (the settings of each child process).
+`sections` with `static_routes` ([[pools]] and [[routes]]), `token_file`, `addresses`, `trust`,
+`tls`, `cross_check`, `memory_share` and `descriptors_note` (what options mean together) ->
+`config` (the result) -> `load` (all of it in order) -> `build` (the settings of each child
+process).
 
 Beside them: `flags` is the command line, `report` prints what `propylon check` found;
 `arguments`, `peers_options` and `translate` understand other servers' options, `migrate` and

@@ -83,7 +83,7 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
     """Notes about what is allowed, but perhaps not meant."""
     notes: list[str] = []
     if routes:
-        routed = {route.pool for route in routes}
+        routed = {route.pool for route in routes}  # "" of routes that send files only
         notes += [
             f"pool {pool.name} gets no requests: no route names it"
             for pool in pools

@@ -48,6 +48,7 @@ from .sources import (
     from_toml,
     of_text,
 )
+from .static_routes import routes_of_option
 from .tls import check_tls, notes_on_tls, tls_settings
 from .translate import translate
 from .trust import notes_on_trust, trust_settings
@@ -91,7 +92,7 @@ def load(
     if toml.broken:  # what seems to be missing may stand in that file
         raise ConfigError(reading.faults)
     pools = _pools(verb, toml, options, found, reading)
-    routes = read_routes(toml.routes, pools, reading) if verb in GATEWAY_SIDE else []
+    routes = _routes(toml, pools, options, found, reading) if verb in GATEWAY_SIDE else []
     addresses = listen_addresses(options, found, reading, environ)
     admin = admin_addresses(options, found, addresses if verb in GATEWAY_SIDE else (), reading)
     trust = trust_settings(options)
@@ -176,6 +177,20 @@ def _pools(
         problem = "it names the one pool, but there are [[pools]]"
     reading.faults.append(Fault(found["pool"].origin, problem))
     return pools
+
+
+def _routes(
+    toml: TomlFile, pools: list[PoolConfig], options: Options, found: Sources, reading: Reading
+) -> list[RouteSettings]:
+    routes = read_routes(toml.routes, pools, reading)
+    files = routes_of_option(options.static, found, routes, reading)
+    if not files or routes or len(pools) > 1:
+        return [*routes, *files]
+    # The only pool has all that no folder has.
+    pool = pools[0].name
+    if any(not route.prefix for route in files):
+        return [route if route.prefix else replace(route, pool=pool) for route in files]
+    return [RouteSettings(pool=pool), *files]
 
 
 def _identity(options: Options, found: Sources, reading: Reading) -> Identity | None:

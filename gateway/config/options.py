@@ -51,6 +51,7 @@ from .values import (
     read_peers,
     read_pool_name,
     read_prefix,
+    read_static,
     read_umask,
     read_variables,
     read_warm_up,
@@ -653,6 +654,15 @@ class Options:
         words=PARSERS,
     )
 
+    static: tuple[str, ...] = option(
+        (),
+        "Files of a folder, sent below a prefix without asking the app; may be repeated.",
+        section="responses",
+        verbs=GATEWAY_SIDE,
+        metavar="PREFIX=DIR",
+        example="/assets=dist/assets",
+        read=read_static,
+    )
     server_header: bool = option(
         True, "Send the Server field.", section="responses", verbs=GATEWAY_SIDE
     )

@@ -45,7 +45,9 @@ def _lines(loaded: Loaded) -> Iterator[str]:
     for route in loaded.config.routes:
         how = "" if route.root_path is None else f", as root_path {route.root_path or '/'}"
         how += ", before others" if route.priority == "high" else ""
-        yield f"  {route.host or '*'}{route.prefix or '/'} -> {route.pool}{how}"
+        files = [] if route.static is None else [f"files of {route.static.folder}"]
+        answers = ", else ".join([*files, route.pool] if route.pool else files)
+        yield f"  {route.host or '*'}{route.prefix or '/'} -> {answers}{how}"
 
 
 def _memory(size: int) -> str:

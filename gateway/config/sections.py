@@ -11,6 +11,7 @@ from .option import Option
 from .options import Options, table
 from .reading import Reading
 from .sources import POOL_KEYS, Found, Section
+from .static_routes import read_static_keys
 from .values import one_of, read_host, read_pool_name, read_prefix
 
 _NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
@@ -71,14 +72,16 @@ def read_routes(
             problem = "given twice: also as prefix"
             reading.faults.append(Fault(found["path"].origin, problem))
         prefix = found.get("prefix") or found.get("path")
+        static = read_static_keys(section, reading)
         route = RouteSettings(
-            pool=_pool_of(section, names, reading),
+            pool="" if static and "pool" not in found else _pool_of(section, names, reading),
             host=reading.value(_HOST, found["host"]) if "host" in found else "",
             prefix=reading.value(_PREFIX, prefix) if prefix else "",
             root_path=_root_path_of(section, reading),
             priority=reading.value(_PRIORITY, found["priority"])
             if "priority" in found
             else "default",
+            static=static,
         )
         routes.append(route)
         if len(reading.faults) > faults:

@@ -5,9 +5,10 @@ its origin.
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
 
+from ..settings import StaticSettings
 from .faults import Fault, nearest, shown
 from .migrate_names import GUNICORN, HYPERCORN
 from .option import Option
@@ -30,7 +31,11 @@ THEIR_KEYS: Final = {
 
 POOL_KEYS: Final = tuple(field for field, row in table().items() if row.per_pool)
 """The options that a pool may set for itself, by field."""
-ROUTE_KEYS: Final = ("host", "prefix", "path", "pool", "root_path", "priority")
+STATIC_KEYS: Final = (
+    "static",
+    *(f"static_{each.name}" for each in fields(StaticSettings) if each.name != "folder"),
+)
+ROUTE_KEYS: Final = ("host", "prefix", "path", "pool", "root_path", "priority", *STATIC_KEYS)
 
 SERVICE_LINK: Final = re.compile(
     r"PROPYLON(_[A-Z0-9]+)*?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"
@@ -164,14 +169,14 @@ def of_text(path: str, text: str, faults: list[Fault]) -> TomlFile:
         faults.append(Fault(path, "nested too deeply"))
         return TomlFile(broken=True)
     file = TomlFile()
-    for key, sections, fields in (
+    for key, sections, keys in (
         ("pools", file.pools, ("name", *_with_aliases(POOL_KEYS))),
         ("routes", file.routes, ROUTE_KEYS),
     ):
         entries: list[Any] = _entries(path, key, content.pop(key, []), faults)
         for index, entry in enumerate(entries):
             where = f"{path}: {key}[{index}]"
-            values = _keys(f"{where}.", entry, fields, faults)
+            values = _keys(f"{where}.", entry, keys, faults)
             sections.append(Section(where, values))
     known = [*_with_aliases(table()), *PEERS_FIELDS]
     file.values = _keys(f"{path}: ", content, known, faults, also=("pools", "routes"))

@@ -215,6 +215,15 @@ def read_prefix(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_static(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        prefix, equals, folder = text.partition("=")
+        if not equals or not folder:
+            raise ValueError("a folder of files is written PREFIX=DIR, as in /assets=dist/assets")
+        read_prefix(prefix)
+    return texts
+
+
 def read_warm_up(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         if not path.startswith("/"):

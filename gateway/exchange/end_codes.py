@@ -168,6 +168,25 @@ GATEWAY_NO_ROOM: Final = _row(
     "507",
     "The request's body was to be kept until it is whole, and there was no room for it on disk.",
 )
+GATEWAY_FILE: Final = _row(
+    "gateway_file",
+    "response",
+    "200, 206, 304, 412, 416",
+    "A route with `static` has sent a file, or what was asked about one.",
+    is_failure=False,
+)
+GATEWAY_NO_FILE: Final = _row(
+    "gateway_no_file",
+    "request",
+    "403, 404",
+    "A route with `static` has no such file, or may not read it.",
+)
+GATEWAY_FILE_BROKE: Final = _row(
+    "gateway_file_broke",
+    "any",
+    "500, cut",
+    "A file, or its folder, could not be read, or the file became shorter while it was sent.",
+)
 GATEWAY_QUEUE_FULL: Final = _row(
     "gateway_queue_full", "queue", "503", "No worker was free, and the pool's queue was full."
 )

@@ -13,7 +13,7 @@ from ...protocol.messages import Pairs
 from ...protocol.reason_phrases import REASONS
 
 _HELP: Final[dict[int, str]] = {
-    404: "No app is routed to this host and path. If you run this server, look at its [[routes]].",
+    404: "If you run this server, its [[routes]] say what is answered here, and by what.",
     500: "If you run this server, its log has the traceback.",
     502: "If you run this server, its log says what the worker did.",
     503: "Try again in a moment. If you run this server, its log says what its workers are doing.",

@@ -48,17 +48,17 @@ class Prefixes:
 
 
 class Router:
-    def __init__(self, routes: Iterable[RouteSettings], pools: dict[str, Answer], root_path: str):
-        """`root_path` is a prefix that a proxy in front has taken off. It is put back in front of
-        each path for the app."""
+    def __init__(self, routes: Iterable[tuple[RouteSettings, Answer]], root_path: str) -> None:
+        """Each route comes with what answers it. `root_path` is a prefix that a proxy in front has
+        taken off. It is put back in front of each path for the app."""
         self._root_path = root_path
         self._root = root_path.encode()
         self._hosts: dict[str, Prefixes] = {}
-        for route in routes:
+        for route, answer in routes:
             prefix = route.prefix.rstrip("/")
             prefixes = self._hosts.setdefault(route.host, Prefixes())
             mounted = prefix if route.root_path is None else route.root_path
-            prefixes.add((prefix.encode(), mounted, pools[route.pool], name_of(route)))
+            prefixes.add((prefix.encode(), mounted, answer, name_of(route)))
         everywhere = self._hosts.get("", Prefixes())
         only = everywhere.find(b"") if len(self._hosts) == len(everywhere) == 1 else None
         self._only = only if only is not None and not root_path else None

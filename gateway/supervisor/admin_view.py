@@ -75,7 +75,7 @@ class AdminView:
         """The pools that a route needs; without gateways, all pools."""
         config = self._generations.current
         if self._plan.gateways:
-            needed = [route.pool for route in config.routes]
+            needed = [route.pool for route in config.routes if route.pool]
         else:
             needed = [pool.name for pool in config.pools]
         usable, waited = self._instance.usable_pools(), self._instance.oldest_waiters()

@@ -27,7 +27,7 @@ def route(
     request = Request("GET", path, "1.1")
     request.host = host
     exchange = Exchange(request, client)
-    Router(routes, pools, root_path).answer(exchange)
+    Router([(route, pools[route.pool]) for route in routes], root_path).answer(exchange)
     (answer,) = [*chosen, *(client.failed or ())[:1]]
     return answer, exchange
 

@@ -1,0 +1,190 @@
+"""Opens files below a folder, and nothing outside of it.
+
+A path that looks harmless may lead out: a segment of it is a symbolic link, or becomes one between
+a check and the open. So nothing is checked beforehand. The folder is opened, and the rest of the
+path is resolved by the kernel below that descriptor with openat2(2) and RESOLVE_BENEATH (Linux
+5.6): `..`, links and whatever somebody moves meanwhile cannot lead out, and a link that tries is an
+error. Where there is no openat2, or a sandbox refuses it, the path is walked by us, one segment at
+a time, each opened below the one before without following links (O_NOFOLLOW); a link is read and
+its own segments are walked in its place, and it may not lead above the folder either.
+
+The folder itself is opened anew for every request. It may be a link that the next deployment turns
+to another release; who held the old one would go on to send the old site.
+
+Files are opened with O_NONBLOCK, so that a FIFO holds nobody up, and what is no regular file is
+never sent.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Symlinks = Literal["inside", "refuse", "follow"]
+"""What becomes of symbolic links below the folder: followed if they stay inside, refused, or
+followed wherever they lead."""
+Kind = Literal["file", "folder", "other"]
+
+FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+LINKS_PASSED: Final = 40
+"""Links that one path may pass, as in path_resolution(7)."""
+MOST_TRIES: Final = 8
+"""How often the kernel may find that somebody has moved a folder while it resolved a path."""
+
+_OPENAT2: Final = 437
+"""The number of the system call, which is the same on all architectures."""
+_BENEATH: Final = 0x08
+_NO_MAGICLINKS: Final = 0x02
+_NO_SYMLINKS: Final = 0x04
+_NOT_THERE: Final = frozenset({
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG, errno.ENXIO,
+    errno.ENODEV, errno.EAGAIN, errno.EINVAL,
+})  # fmt: skip
+"""Errors for which there is nothing that may be sent, whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a path has led to. Whoever has it closes `fd`."""
+
+    fd: int
+    kind: Kind
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    number: int
+    """The inode's."""
+
+
+class Folder:
+    def __init__(self, path: str, symlinks: Symlinks = "inside") -> None:
+        self.path = path
+        self._symlinks: Symlinks = symlinks
+        self._kernel = _kernel_resolves() and symlinks != "follow"
+
+    def open(self, wanted: bytes) -> Opened | None:
+        """Opens what lies at a path below the folder: segments with one slash between, none of them
+        `..`; "" for the folder itself. None if nothing is there that may be opened. Raises
+        PermissionError, and OSError for what is no fault of the path (too many open files, an I/O
+        error, no such folder)."""
+        folder = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = self._open(folder, wanted.removesuffix(b"/") or b".")
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        finally:
+            os.close(folder)
+        try:
+            found = os.fstat(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        return Opened(fd, _kind(found.st_mode), found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def _open(self, folder: int, path: bytes) -> int:
+        if self._symlinks == "follow":
+            return os.open(path, FLAGS, dir_fd=folder)
+        if self._kernel:
+            rules = _BENEATH | _NO_MAGICLINKS
+            return _openat2(folder, path, rules | _NO_SYMLINKS * (self._symlinks == "refuse"))
+        return open_step_by_step(folder, path, follows=self._symlinks == "inside")
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    return "folder" if stat.S_ISDIR(mode) else "other"
+
+
+# -- by the kernel ---------------------------------------------------------------------------------
+
+
+class _OpenHow(ctypes.Structure):
+    """struct open_how of openat2(2)."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _openat2(folder: int, path: bytes, resolve: int) -> int:
+    how, code = _OpenHow(FLAGS, 0, resolve), 0
+    for _ in range(MOST_TRIES):
+        fd: int = _libc.syscall(
+            ctypes.c_long(_OPENAT2),
+            ctypes.c_int(folder),
+            ctypes.c_char_p(path),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if fd >= 0:
+            return fd
+        if (code := ctypes.get_errno()) != errno.EAGAIN:
+            break
+    raise OSError(code, os.strerror(code), os.fsdecode(path))
+
+
+def _kernel_resolves() -> bool:
+    """Whether openat2 is there: not before Linux 5.6, and not in every sandbox."""
+    folder = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(_openat2(folder, b".", _BENEATH))
+    except OSError as error:
+        return error.errno not in (errno.ENOSYS, errno.EPERM, errno.EINVAL)
+    finally:
+        os.close(folder)
+    return True
+
+
+# -- step by step ----------------------------------------------------------------------------------
+
+
+def open_step_by_step(folder: int, path: bytes, *, follows: bool) -> int:
+    """As openat2 with RESOLVE_BENEATH does it. `follows` says whether links are followed. Raises
+    OSError: EXDEV for what leads out, ELOOP for a link that is not followed."""
+    above: list[int] = []
+    """The folders between the first one and the last, which we have opened."""
+    steps = path.split(b"/")[::-1]
+    links = 0
+    try:
+        while True:
+            step = steps.pop()
+            here = above[-1] if above else folder
+            if step == b"..":
+                if not above:
+                    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+                os.close(above.pop())
+            elif step not in (b"", b"."):
+                target = _link(here, step)
+                if target is not None:
+                    links += 1
+                    if not follows or links > LINKS_PASSED:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                    if target.startswith(b"/"):
+                        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+                    steps += target.split(b"/")[::-1]
+                    continue
+                if not steps:
+                    return os.open(step, FLAGS | os.O_NOFOLLOW, dir_fd=here)
+                flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                above.append(os.open(step, flags, dir_fd=here))
+            if not steps:  # it ends with a dot or a slash
+                return os.open(b".", FLAGS | os.O_DIRECTORY, dir_fd=above[-1] if above else folder)
+    finally:
+        for fd in above:
+            os.close(fd)
+
+
+def _link(folder: int, name: bytes) -> bytes | None:
+    """Where a link leads; None if it is none, or nothing is there."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise

@@ -1,0 +1,108 @@
+"""A large file goes out by credit, and its end is the end that was promised or visibly none."""
+
+import os
+from pathlib import Path
+
+import pytest
+from propylon.gateway.handlers.static import disk_threads, file_source
+from propylon.protocol.messages import WINDOW
+
+from ....end_to_end.server import wait_for
+from .files import Site
+
+SIZE = 3 * WINDOW + 17
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    (tmp_path / "big").write_bytes(os.urandom(SIZE))
+    return Site(tmp_path)
+
+
+def test_it_is_never_ahead_by_more_than_its_window(site: Site) -> None:
+    client, exchange = site.begin(site.handler(), "/s/big")
+    content = (site.folder / "big").read_bytes()
+    while not client.over:
+        before = len(client.data)
+        client.take(exchange)
+        assert len(client.data) - before <= WINDOW
+    assert client.data == content
+    assert exchange.end_code == "gateway_file"
+
+
+def test_a_client_that_leaves_leaves_no_descriptor(site: Site) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        client, exchange = site.begin(site.handler(), "/s/big")
+        client.leave(exchange)
+        assert exchange.end_code == "client_left_response"
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_becomes_shorter_is_cut_visibly(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, exchange = site.begin(site.handler(), "/s/big")
+    os.truncate(site.folder / "big", WINDOW + 5)
+    while not client.over:
+        client.take(exchange)
+    assert client.failed is not None
+    assert len(client.data) == WINDOW + 5
+    assert exchange.end_code == "gateway_file_broke"
+    assert "became shorter" in caplog.text
+
+
+def test_a_file_that_grows_or_is_replaced_is_sent_as_it_was(site: Site) -> None:
+    content = (site.folder / "big").read_bytes()
+    client, exchange = site.begin(site.handler(), "/s/big")
+    (site.folder / "new").write_bytes(b"new")
+    with (site.folder / "big").open("ab") as big:
+        big.write(b"more")
+    (site.folder / "new").rename(site.folder / "big")
+    while not client.over:
+        client.take(exchange)
+    assert client.data == content
+
+
+@pytest.mark.parametrize("what", ["big", "small"])
+def test_what_is_not_in_memory_is_read_in_a_thread(
+    site: Site, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the page cache has nothing of it, or the file system can't tell."""
+    monkeypatch.setattr(file_source, "read_from_memory", lambda *_: None)
+    monkeypatch.setattr(
+        "propylon.gateway.handlers.static.static_files.read_from_memory", lambda *_: None
+    )
+    (site.folder / "small").write_bytes(b"small")
+    before = set(os.listdir("/proc/self/fd"))
+    client, exchange = site.begin(site.handler(), f"/s/{what}")
+    assert client.status == 200
+    assert not client.data
+    while not client.over:
+        wait_for(lambda: site.calls, "a thread that has read")
+        site.calls.popleft()()
+        client.take(exchange)
+    assert client.data == (site.folder / what).read_bytes()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_client_that_leaves_while_a_thread_reads(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_source, "read_from_memory", lambda *_: None)
+    before = set(os.listdir("/proc/self/fd"))
+    client, exchange = site.begin(site.handler(), "/s/big")
+    client.leave(exchange)
+    wait_for(lambda: site.calls, "a thread that has read")
+    site.calls.popleft()()
+    assert not client.data
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_page_cache_is_asked_first(site: Site) -> None:
+    fd = os.open(site.folder / "big", os.O_RDONLY)
+    try:
+        assert disk_threads.read_from_memory(fd, 10, 5) == (site.folder / "big").read_bytes()[5:15]
+        assert disk_threads.read_from_memory(fd, 10, SIZE) == b""
+    finally:
+        os.close(fd)
