@@ -60,6 +60,12 @@ class ServeSettings:
     """Seconds between two pieces of a request's body."""
     send_timeout: float = 60.0
     """Seconds in which the client takes no byte although some wait for it."""
+    min_body_rate: int = 240
+    """Bytes a second at which a request's body has to come; 0: no limit."""
+    min_send_rate: int = 240
+    """Bytes a second at which the client has to take what waits for it; 0: no limit."""
+    min_rate_grace: float = 10.0
+    """Seconds that a client has before either counts."""
     timeout_keep_alive: float = 75.0
     """Seconds that a connection may be idle; 0 closes it after each response."""
     request_timeout: float = 60.0

@@ -526,6 +526,25 @@ class Options:
         section="time",
         verbs=GATEWAY_SIDE,
     )
+    min_body_rate: Annotated[int, Meta(ge=0, le=1_000_000_000)] = option(
+        _SERVE.min_body_rate,
+        "Bytes a second at which a request's body has to come, while no response has begun; 0: "
+        "no limit.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    min_send_rate: Annotated[int, Meta(ge=0, le=1_000_000_000)] = option(
+        _SERVE.min_send_rate,
+        "Bytes a second at which a client has to take what waits for it; 0: no limit.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
+    min_rate_grace: Seconds = option(
+        _SERVE.min_rate_grace,
+        "Seconds that a client has before its rate counts.",
+        section="time",
+        verbs=GATEWAY_SIDE,
+    )
     startup_timeout: Seconds = option(
         60.0, "Seconds that a worker may take to start.", section="time"
     )

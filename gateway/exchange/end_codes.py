@@ -109,6 +109,12 @@ CLIENT_HEAD_TIMEOUT: Final = _row(
 CLIENT_BODY_TIMEOUT: Final = _row(
     "client_body_timeout", "upload", "408", "The request's body did not arrive in time."
 )
+CLIENT_BODY_RATE: Final = _row(
+    "client_body_rate",
+    "upload",
+    "408",
+    "The request's body arrived more slowly than the least rate.",
+)
 CLIENT_LEFT_QUEUE: Final = _row(
     "client_left_queue", "queue", "-", "The client left while its request waited for a worker."
 )
@@ -129,6 +135,12 @@ CLIENT_SEND_TIMEOUT: Final = _row(
     "response",
     "cut",
     "The client took nothing of what it was sent for too long.",
+)
+CLIENT_SEND_RATE: Final = _row(
+    "client_send_rate",
+    "response",
+    "cut",
+    "The client took what it was sent more slowly than the least rate.",
 )
 CLIENT_CLOSED_WEBSOCKET: Final = _row(
     "client_closed_websocket",

@@ -59,12 +59,20 @@ BODY_LATE: Final = RequestError(
     option="body-timeout",
     end_code=end_codes.CLIENT_BODY_TIMEOUT,
 )
+BODY_SLOW: Final = RequestError(
+    408,
+    "The request's body arrived too slowly.",
+    option="min-body-rate",
+    end_code=end_codes.CLIENT_BODY_RATE,
+)
 LEFT: Final = "The client went away."
 TOOK_NOTHING: Final = "The client took nothing of its response. --send-timeout"
+TOOK_LITTLE: Final = "The client took its response too slowly. --min-send-rate"
 WAS_CUT: Final = "The connection was cut."
 """The reason in the log for an exchange that has ended without its response."""
 _CODES: Final = {
     TOOK_NOTHING: end_codes.CLIENT_SEND_TIMEOUT,
+    TOOK_LITTLE: end_codes.CLIENT_SEND_RATE,
     WAS_CUT: end_codes.GATEWAY_CUT,
 }
 """The end codes that go with these reasons. Where a client has left is asked of its exchange."""
@@ -200,6 +208,14 @@ class ExchangeSink:
         """Notes that the client took `sent` bytes, and `kept` bytes wait for it."""
         exchange = self.exchange
         self.credit.pay(None if exchange is None else exchange.source, sent, kept)
+
+    def sends_too_slowly(self, now: float) -> bool:
+        """Whether the client sends its request's body below the least rate. It is to be asked a few
+        times a second."""
+        exchange, limit = self.exchange, self._service.body_rate
+        if exchange is None or limit is None or not self.upload.goes_on:
+            return False
+        return self.upload.is_slow(exchange, limit, now)
 
     def client_gone(self, why: str, end_code: str = "") -> bool:
         """Ends the exchange of a client that is gone: the app is told, and the log has 499 if

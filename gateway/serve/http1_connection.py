@@ -46,8 +46,10 @@ from ..transport.transport import Transport
 from ..websocket.handshake import check_handshake
 from .exchange_sink import (
     BODY_LATE,
+    BODY_SLOW,
     HEAD_LATE,
     LEFT,
+    TOOK_LITTLE,
     TOOK_NOTHING,
     WAS_CUT,
     ExchangeSink,
@@ -327,9 +329,16 @@ class Http1Connection(ClosingConnection):
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. It is called a few times a second."""
-        if self._transport.send_by and now >= self._transport.send_by:
+        transport = self._transport
+        if transport.send_by and transport.takes_too_little(now):
+            # After a close the kernel would send on for it, and keep megabytes meanwhile.
+            transport.reset()
+            self._client_gone(TOOK_LITTLE)
+        elif transport.send_by and now >= transport.send_by:
             # The client does not take sent bytes: nothing more can be sent to it.
             self._client_gone(TOOK_NOTHING)
+        elif self._state == "exchange" and self._sink.sends_too_slowly(now):
+            self._refuse(BODY_SLOW)
         elif self._deadline and now >= self._deadline:
             if self._state == "head":
                 self._refuse(HEAD_LATE)

@@ -11,6 +11,7 @@ from ..http.request_ids import RequestIds
 from ..http1.machine import HttpContext
 from ..settings import ServeSettings, WebSocketSettings
 from ..transport.client_socket import TransportContext
+from ..transport.min_rate import RateLimit, rate_limit
 from ..transport.poller import Poller
 from ..websocket.restarts import Restarts
 from .client_faults import ClientFaults
@@ -59,6 +60,8 @@ class ServiceState:
     says_close: bool = field(init=False)
     """Whether responses end their connection, because there is a reason to."""
     transports: TransportContext = field(init=False)
+    body_rate: RateLimit | None = field(init=False)
+    """How fast requests' bodies have to come; None: there is no limit."""
     restarts: Restarts = field(init=False)
     """The WebSockets that are to be closed, one after the other."""
     clock: Callable[[], float] = monotonic
@@ -69,7 +72,11 @@ class ServiceState:
         self._reasons: set[str] = set()
         self.returns_ids = self.settings.request_id_response and self.request_ids is not None
         self.close_for("no keep-alive", self.settings.timeout_keep_alive == 0)
-        self.transports = TransportContext(self.poller, self.clock, self.settings.send_timeout)
+        limits = self.settings
+        grace = limits.min_rate_grace
+        self.body_rate = rate_limit(limits.min_body_rate, grace, limits.body_timeout)
+        send_rate = rate_limit(limits.min_send_rate, grace, limits.send_timeout)
+        self.transports = TransportContext(self.poller, self.clock, limits.send_timeout, send_rate)
         self.restarts = Restarts(self.settings.graceful_timeout / 2)
 
     def close_for(self, reason: str, holds: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from ...protocol.messages import MAX_BODY
 from ..exchange.exchange import Exchange
+from ..transport.min_rate import MinRate, RateLimit
 
 Wants = Literal["nothing", "bytes", "credit"]
 """Why an upload stands still: it is complete, the client is late, or the app is."""
@@ -35,7 +36,7 @@ class BodyReader(Protocol):
 class Upload:
     """The uploads of one stream, one after the other."""
 
-    __slots__ = ("_continued", "_reader", "_unsent", "goes_on")
+    __slots__ = ("_app_was_late", "_continued", "_rate", "_reader", "_unsent", "_wants", "goes_on")
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
@@ -44,11 +45,17 @@ class Upload:
         self._continued = True
         self.goes_on = False
         """Whether some of the body has still to come, or to go on."""
+        self._wants: Wants = "bytes"
+        """What `push` waited for last."""
+        self._app_was_late = False
+        """Whether the app was waited for since the rate was last looked at."""
+        self._rate: MinRate | None = None
 
     def begin(self, exchange: Exchange) -> None:
         """Begins an exchange's upload. The bytes that came with the head travel with the head."""
         body, more = self._reader.next_body()
         exchange.count_received(len(body))
+        self._rate = None
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
         self.goes_on = more or bool(self._unsent)
@@ -73,12 +80,15 @@ class Upload:
             if not data:
                 data, more = self._reader.next_body()
                 if more and not data:
+                    self._wants = "bytes"
                     return "bytes"
                 exchange.count_received(len(data))
                 self._continued = True
             count = min(len(data), source.send_credit, MAX_BODY)
             if data and count <= 0:
                 self._unsent = data
+                self._wants = "credit"
+                self._app_was_late = True
                 return "credit"
             self._unsent = data[count:]
             goes_on = more or count < len(data)
@@ -86,6 +96,19 @@ class Upload:
             exchange.body_goes_on(goes_on)
             source.send_body(data[:count] if count < len(data) else data, goes_on)
         return "nothing"
+
+    def is_slow(self, exchange: Exchange, limit: RateLimit, now: float) -> bool:
+        """Whether the client sends the body more slowly than the limit has it, and nobody else is
+        late. It is to be asked again and again. What comes beside a response that has begun may be
+        a conversation, in which both sides take their time."""
+        total, rate = exchange.body_received, self._rate
+        if rate is None:
+            rate = self._rate = MinRate(limit, total, now)
+        if self._app_was_late or self.held or exchange.status:
+            self._app_was_late = self._wants == "credit"
+            rate.forgive(total, now)
+            return False
+        return rate.is_below(total, now)
 
     @property
     def held(self) -> bool:

@@ -446,9 +446,14 @@ class WebSocketConnection:
         still there."""
         if self._hears_by and now >= self._hears_by:
             self._wait_no_longer()
-        send_by = self._transport.send_by
-        if self._transport.closed:
+        transport = self._transport
+        if transport.closed:
             return
+        if transport.send_by and transport.takes_too_little(now):
+            transport.reset()
+            self._gone(end_codes.CLIENT_SEND_RATE)
+            return
+        send_by = transport.send_by
         if (self._deadline and now >= self._deadline) or (send_by and now >= send_by):
             self._gone(end_codes.CLIENT_SEND_TIMEOUT)
         elif now >= self._next_ping and self._state == "open" and not self._transport.paused:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...protocol.send_buffer import SendBuffer
+from .min_rate import MinRate, RateLimit
 from .poller import HANGUP, READ, WRITE, Poller, Watched
 
 READ_SIZE: Final = 65_536
@@ -34,6 +35,8 @@ class TransportContext:
     """The clock, in monotonic seconds."""
     send_timeout: float
     """Seconds within which the client has to take some of the bytes that are kept for it."""
+    send_rate: RateLimit | None = None
+    """How fast it has to take them; None: there is no limit."""
 
 
 class ClientSocket:
@@ -44,6 +47,7 @@ class ClientSocket:
         "_context",
         "_events",
         "_joined",
+        "_pace",
         "_queued",
         "_sock",
         "_unsent",
@@ -62,6 +66,8 @@ class ClientSocket:
         self._joined = False
         """Whether the poller watches it."""
         self._queued = 0
+        self._pace: _Pace | None = None
+        """How fast the client takes what is kept; None while nothing is, or nobody has asked."""
         self._at_close: Callable[[], None] | None = None
         self.paused = False
         """Whether the owner does not want to read. The client's end is noticed all the same."""
@@ -156,12 +162,15 @@ class ClientSocket:
             except BlockingIOError:
                 pass
             unsent.sent(sent)
+            if self._pace is not None:
+                self._pace.accept(sent)
         if sent or not unsent.size:
             self.send_by = 0.0  # what is left has its whole time again
         if unsent.size:
             self._await_room()
         elif self.blocked:
             self.blocked = False
+            self._pace = None
             self._watch()
         return sent
 
@@ -176,6 +185,21 @@ class ClientSocket:
         asked, and has yet to take more."""
         before, self._queued = self._queued, self._in_kernel()
         return 0 < self._queued < before
+
+    def takes_too_little(self, now: float) -> bool:
+        """Whether the client takes what is kept for it too slowly. It is to be asked again and
+        again. A client that takes some of what the kernel holds has its whole time again, though
+        the kernel may have no room for more yet."""
+        if not self.blocked:
+            return False
+        context, in_kernel = self._context, self._in_kernel()
+        pace = self._pace
+        if pace is None:
+            self._pace = _Pace(context, in_kernel, now)
+            return False
+        if pace.has_moved(in_kernel):
+            self.send_by = now + context.send_timeout
+        return pace.is_slow(now)
 
     def _in_kernel(self) -> int:
         """Bytes sent that the client's side has not acknowledged (SIOCOUTQ, tcp(7))."""
@@ -220,3 +244,30 @@ class ClientSocket:
         self._sock.close()
         if self._at_close is not None:
             self._at_close()
+
+
+class _Pace:
+    """How fast a client takes what is kept for it, from the first look on."""
+
+    __slots__ = ("_accepted", "_rate", "_taken")
+
+    def __init__(self, context: TransportContext, in_kernel: int, now: float) -> None:
+        self._accepted = in_kernel
+        """Bytes that the kernel has taken from us."""
+        self._taken = 0
+        """Bytes that the client has taken from the kernel, as of the last look."""
+        limit = context.send_rate
+        self._rate = None if limit is None else MinRate(limit, 0, now)
+
+    def accept(self, count: int) -> None:
+        self._accepted += count
+
+    def has_moved(self, in_kernel: int) -> bool:
+        """Whether the client has taken some since the last look; the kernel holds `in_kernel` bytes
+        for it now."""
+        before = self._taken
+        self._taken = max(before, self._accepted - in_kernel)
+        return self._taken > before
+
+    def is_slow(self, now: float) -> bool:
+        return self._rate is not None and self._rate.is_below(self._taken, now)

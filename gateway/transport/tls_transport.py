@@ -36,6 +36,7 @@ class TlsTransport(ClientSocket):
         super().__init__(below._sock, below._context)
         self._joined, self._events = below._joined, below._events
         self._unsent, self.blocked, self.send_by = below._unsent, below.blocked, below.send_by
+        self._at_close = below._at_close
         self._session = session
         self._early = early
         self._unasked = 0

@@ -53,6 +53,11 @@ class Transport(Protocol):
         asked, and has yet to take more."""
         ...
 
+    def takes_too_little(self, now: float) -> bool:
+        """Whether the client takes what is kept for it too slowly. It is to be asked again and
+        again, and moves `send_by` if the client takes some."""
+        ...
+
     def pause(self, paused: bool = True) -> None:
         """Reads no more, or reads again."""
         ...

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -75,13 +76,13 @@ async def app(scope, receive, send):
         if path == "app_no_end":
             return
         await asyncio.sleep(60)
-    if path == "client_send_timeout":
+    if path in ("client_send_timeout", "client_send_rate"):
         await begin()
         while True:
             await say(bytes(65_536))
     if path in ("app_timeout", "client_left_app", "gateway_stopped_app", "worker_stopped"):
         await asyncio.sleep(60)
-    if path in ("client_left_upload", "client_body_timeout"):
+    if path in ("client_left_upload", "client_body_timeout", "client_body_rate"):
         while (await receive()).get("more_body"):
             pass
         await asyncio.sleep(60)
@@ -137,6 +138,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             elif kind == "keeping":
                 options = (*usual, "--lifespan=off", "--buffer-requests=on")
                 options += ("--buffer-size=0", "--buffer-disk=0")
+            elif kind == "fast":
+                options = (*usual, "--lifespan=off", "--min-body-rate=1000000")
+                options += (
+                    "--min-send-rate=1000000",
+                    "--min-rate-grace=0.3",
+                    "--timeout-graceful-shutdown=0.6",
+                )
             elif kind == "redirecting":
                 options = ("main:app", "-b", "127.0.0.1:0", *certificate.flags, "--lifespan=off")
                 options += ("--insecure-bind=127.0.0.1:0", "--redirect-to-https")
@@ -217,6 +225,28 @@ def is_late(data: bytes, status: int = 408):
             assert b" %d " % status in read(sock)
 
     return do
+
+
+def sends_in_drops(propylon: Propylon, code: str) -> None:
+    with closing(connected(propylon, HALF.replace(b"CODE", code.encode()))) as sock:
+        sock.settimeout(0.05)
+        while True:
+            try:
+                answer = sock.recv(1_000)
+                break
+            except TimeoutError:
+                sock.sendall(b"x")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def takes_in_drops(propylon: Propylon, code: str) -> None:
+    with closing(connected(propylon, head(code, "Host: h"), room=4_096)) as sock:
+        try:
+            while sock.recv(4_096):
+                time.sleep(0.05)
+        except ConnectionResetError:
+            return  # what the kernel had for it is gone too
+    raise AssertionError("it was sent all that had been written")
 
 
 def takes_nothing(propylon: Propylon, code: str) -> None:
@@ -410,7 +440,7 @@ class Case:
 
 
 BODY = "Content-Length: {}"
-HALF = b"POST /app/CODE HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx"
+HALF = b"POST /app/CODE HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\nx"
 GONE = ("gateway_restart", "gateway_stopped_app")
 STOPPED = ("worker_stopped", "worker_stopped_response")
 
@@ -423,11 +453,13 @@ CASES = [
     Case("client_foreign_origin", "403", asks(*UPGRADE[1:], "Origin: http://evil.example")),
     Case("client_head_timeout", "408", is_late(b"GET /app/CODE HTTP/1.1\r\nHo")),
     Case("client_body_timeout", "408", is_late(HALF)),
+    Case("client_body_rate", "408", sends_in_drops, server="fast"),
     Case("client_left_queue", "499", leaves(), server="gateway"),
     Case("client_left_upload", "499", leaves(b"", BODY.format(9), method="POST")),
     Case("client_left_app", "499", leaves(), everyday=True),
     Case("client_left_response", "200", leaves(b"begun"), everyday=True),
     Case("client_send_timeout", "200", takes_nothing),
+    Case("client_send_rate", "200", takes_in_drops, server="fast"),
     Case("client_closed_websocket", "101", speaks(), everyday=True),
     Case("client_left_websocket", "101", opens(then="is gone")),
     Case("client_bad_frame", "101", opens(b"\x81\x01a")),

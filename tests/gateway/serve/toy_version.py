@@ -299,6 +299,9 @@ class StreamTransport:
     def moves(self) -> bool:
         return False
 
+    def takes_too_little(self, now: float) -> bool:
+        return False
+
     def pause(self, paused: bool = True) -> None:
         self.paused = paused
         if not paused and self.stream.received:

@@ -8,6 +8,7 @@ from propylon.gateway.settings import CertificateFiles, TlsSettings
 from propylon.gateway.tls.certificates import Certificates
 from propylon.gateway.tls.session import TlsSession
 from propylon.gateway.transport.client_socket import ClientSocket, TransportContext
+from propylon.gateway.transport.min_rate import RateLimit
 from propylon.gateway.transport.poller import Poller
 from propylon.gateway.transport.tls_transport import TlsTransport
 
@@ -16,7 +17,7 @@ from .exam import SEND_TIMEOUT, Pair
 
 
 class PlainPair(Pair):
-    def __init__(self, *, tcp: bool = False) -> None:
+    def __init__(self, *, tcp: bool = False, send_rate: RateLimit | None = None) -> None:
         """A Unix socket has no more room than it is given, and what was sent is there at once; only
         `tcp` shows a reset."""
         self.now = 100.0
@@ -25,7 +26,7 @@ class PlainPair(Pair):
         self.client.setblocking(False)
         self.ours.setblocking(False)
         self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_608)
-        context = TransportContext(self.poller, lambda: self.now, SEND_TIMEOUT)
+        context = TransportContext(self.poller, lambda: self.now, SEND_TIMEOUT, send_rate)
         self.transport = self.below = ClientSocket(self.ours, context)
 
     def client_sends(self, data: bytes) -> None:

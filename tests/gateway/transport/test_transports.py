@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing, suppress
 
 import pytest
 from propylon.gateway.tls.certificates import Certificates
+from propylon.gateway.transport.min_rate import rate_limit
 from propylon.gateway.transport.tls_transport import TlsTransport
 
 from .exam import CHECKS, LARGE, Owner, Pair, a_reset_is_seen_as_none
@@ -45,6 +46,37 @@ def test_more_buffers_than_one_call_takes(make: Make) -> None:
         heard += pair.client_reads() or b""
         pair.transport.send_kept()
     assert heard + pair.client_reads_all() == b"ab" * 5_000
+
+
+def test_it_says_once_that_it_is_closed_also_when_tls_has_taken_it_over(
+    held: Certificates,
+) -> None:
+    told: list[str] = []
+    with closing(PlainPair()) as plain, closing(TlsPair(held.session())) as tls:
+        plain.below.at_close(lambda: told.append("plain"))
+        tls.below.at_close(lambda: told.append("tls"))
+        over = TlsTransport(tls.below, held.session(), None)
+        for transport in (plain.transport, over, plain.transport, over):
+            transport.close()
+    assert told == ["plain", "tls"]
+
+
+@pytest.mark.parametrize("least", [0, 5_000])
+def test_a_client_that_takes_from_the_kernel_has_its_whole_time_again(least: int) -> None:
+    """Though the kernel has no room for more yet."""
+    with closing(PlainPair(send_rate=rate_limit(least, 5.0, 50.0))) as pair:
+        transport = pair.transport
+        transport.send(LARGE)
+        assert not transport.takes_too_little(pair.now)
+        before = transport.send_by
+        slow = []
+        for _ in range(200):
+            pair.now += 0.25
+            pair.client_reads(100)
+            slow.append(transport.takes_too_little(pair.now))
+        assert not any(slow[:20])
+        assert any(slow) is (least > 0)
+        assert transport.send_by > before
 
 
 def test_what_is_peeked_at_is_still_there() -> None:
