@@ -34,6 +34,9 @@ log = getLogger("propylon.gateway")
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether workers can still find the socket."""
+BACKLOG: Final = 1_024
+"""Workers that may dial in one moment, all after a gateway has started. Others would be refused and
+try again (connect(2): EAGAIN); the kernel may allow fewer (net.core.somaxconn)."""
 FOLDER_MODE: Final = 0o750
 MODE: Final = 0o660
 """The socket's mode: its owner and the directory's group may connect."""
@@ -55,7 +58,7 @@ def bind(path: str) -> socket.socket:
         sock = bind_socket(path, MODE)
     except Untrusted as why:
         raise OSError(f"the directory of pool socket {path} {why}") from None
-    sock.listen(128)
+    sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
 

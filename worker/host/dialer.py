@@ -1,17 +1,32 @@
-"""Finds the gateways of a pool, connects to them, and decides when to try again."""
+"""Finds the gateways of a pool, connects to them, and decides when to try again.
+
+When a gateway process is replaced or has died, hundreds of workers lose their link at the same
+moment, and all want a new one. They must not come as a herd: a gateway that takes two hundred
+workers in at once serves nobody meanwhile, and what has failed together would fail together again.
+
+Three things keep them apart. A worker looks for sockets ten times a second, from the moment of its
+own start on, so the first dials spread over a tenth of a second by themselves. A delay after a
+failure is made longer or shorter by up to a half by chance, so those that were frozen together, and
+look at the same moments, part at their first failure (Brooker, "Exponential Backoff And Jitter",
+AWS Architecture Blog, 2015). And the gateway takes one worker in for each turn of its loop, between
+which it serves (`gateway/pool/worker_listener.py`). A new socket is dialed without any delay: with
+one worker, which is the usual number, everybody would wait for it.
+"""
 
 import os
+import random
 import socket
 import stat
 import struct
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
 from ..process.app_children import keep_from_children
 
 FIRST_DELAY: Final = 0.1
-"""Seconds before a gateway that refused is tried again. They double up to LONGEST_DELAY."""
+"""Seconds before a gateway that refused is tried again, on average. They double up to
+LONGEST_DELAY."""
 LONGEST_DELAY: Final = 1.0
 SO_PEERGROUPS: Final = 59
 """The socket option of asm-generic/socket.h, for which Python has no name."""
@@ -22,10 +37,12 @@ MOST_GROUPS: Final = 256
 class DialPlan:
     """Looks for sockets in a pool's directory. Each has a back-off of its own."""
 
-    __slots__ = ("_backoff", "_directory", "fault", "found")
+    __slots__ = ("_backoff", "_chance", "_directory", "fault", "found")
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, chance: Callable[[], float] = random.random) -> None:
+        """`chance` returns a number from 0 to 1."""
         self._directory = directory
+        self._chance = chance
         self.found: list[str] = []
         """The sockets that were there at the last look."""
         self.fault: OSError | None = None
@@ -53,7 +70,8 @@ class DialPlan:
     def ended(self, path: str, now: float, *, for_long: bool = False) -> None:
         """A dial failed, or a link ended. `for_long` says that the gateway itself ends."""
         _, delay = self._backoff.get(path, (0.0, LONGEST_DELAY if for_long else FIRST_DELAY))
-        self._backoff[path] = (now + delay, min(delay * 2, LONGEST_DELAY))
+        jittered = delay * (0.5 + self._chance())
+        self._backoff[path] = (now + jittered, min(delay * 2, LONGEST_DELAY))
 
     def succeeded(self, path: str) -> None:
         """The gateway has said HELLO: the next failure starts with a short delay again."""

@@ -1,5 +1,6 @@
 """What the supervisor hears of a pool's workers."""
 
+from propylon.gateway.pool.workers_report import REPORTS_AT_ONCE
 from propylon.protocol.supervision.codec import line_of, read_report
 from propylon.protocol.supervision.messages import LinkedWorker, PoolWorkers
 
@@ -89,3 +90,20 @@ def test_weight_slots_and_a_few_labels() -> None:
     p.introduced()
     assert owner.workers[-1][0].labels == {}
     assert read_report(line_of(PoolWorkers("x", owner.workers[0]))) is not None
+
+
+def test_many_that_come_at_once_are_reported_together() -> None:
+    owner = Owner()
+    p = pool(owner)
+    p.sweep(100.0)
+    for pid in range(1, 201):
+        LinkedMember(p, slots=4, pid=pid)
+        p.introduced()
+    said = len(owner.workers)
+    assert 0 < said <= REPORTS_AT_ONCE
+    p.sweep(100.25)
+    assert len(owner.workers) == said + 1
+    assert len(owner.workers[-1]) == 200
+    LinkedMember(p, slots=4, pid=201)
+    p.introduced()
+    assert len(owner.workers[-1]) == 201, "at once again"

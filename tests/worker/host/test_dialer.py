@@ -1,5 +1,6 @@
 """Who may be a worker's gateway."""
 
+import itertools
 import os
 import socket
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from propylon.protocol.hello import Greeting
-from propylon.worker.host.dialer import connect
+from propylon.worker.host.dialer import FIRST_DELAY, LONGEST_DELAY, DialPlan, connect
 
 from ..gateway_peer import TIMEOUT, Listener, WorkerProcess, running
 
@@ -101,3 +102,42 @@ def test_nobody_listens(run_dir: Path) -> None:
     worker = WorkerProcess("asgi_apps:app", run_dir)
     assert worker.report()["event"] == "ready"
     worker.close()
+
+
+def test_delays_after_a_failure_double_and_differ_by_chance(tmp_path: Path) -> None:
+    (tmp_path / "1.sock").touch()
+    path = str(tmp_path / "1.sock")
+    for chance, first in ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5)):
+        plan = DialPlan(tmp_path, lambda chance=chance: chance)
+        now, waited = 100.0, []
+        for _ in range(6):
+            assert plan.due(now, ()) == [path]
+            plan.ended(path, now)
+            step = FIRST_DELAY / 100
+            began = now
+            while not plan.due(now, ()):
+                now += step
+            waited.append(now - began)
+        expected = [first * min(FIRST_DELAY * 2**count, LONGEST_DELAY) for count in range(6)]
+        assert waited == pytest.approx(expected, abs=FIRST_DELAY / 50)
+
+
+def test_those_that_failed_together_come_again_apart(tmp_path: Path) -> None:
+    (tmp_path / "1.sock").touch()
+    path = str(tmp_path / "1.sock")
+    plans = [DialPlan(tmp_path) for _ in range(200)]
+    for plan in plans:
+        plan.ended(path, 0.0)
+    due = [sum(bool(plan.due(at / 100, ())) for plan in plans) for at in range(5, 17)]
+    arrivals = [after - before for before, after in itertools.pairwise(due)]
+    assert due[0] == 0
+    assert due[-1] == 200
+    assert max(arrivals) < 60, "they spread over a tenth of a second"
+
+
+def test_a_new_gateway_is_dialed_at_once(tmp_path: Path) -> None:
+    (tmp_path / "1.sock").touch()
+    plan = DialPlan(tmp_path)
+    plan.ended(str(tmp_path / "1.sock"), 0.0)
+    (tmp_path / "2.sock").touch()
+    assert plan.due(0.0, ()) == [str(tmp_path / "2.sock")]
