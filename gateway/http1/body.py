@@ -1,5 +1,9 @@
 """Finds the end of a request's body, in one way for both parsers (RFC 9112 section 7).
 
+64 KiB can hold eleven thousand chunks of one byte. So the commonest chunk, which is whole and has
+no extensions, is read in one step, and a `decode` reads `MOST_CHUNKS` at most. The rest waits for
+the connection's next turn.
+
 Chunked framing is strict: only CRLF ends a line, and sizes are plain hexadecimal digits. Extensions
 are checked for their form and then ignored.
 """
@@ -26,6 +30,10 @@ _SIZE_SO_FAR: Final = re.compile(
 _TRAILER_SO_FAR: Final = re.compile(
     rb"(?:\r|" + TOKEN.pattern + rb"(?::" + VALUE_SO_FAR.pattern + rb"\r?+)?)?"
 )
+_PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+"""The first line of most chunks."""
+MOST_CHUNKS: Final = 512
+"""Chunks that one `decode` reads at most: half a millisecond of the gateway's time."""
 _MAX_EXTENSION: Final = 256
 _MAX_TRAILERS: Final = 8_192
 
@@ -73,14 +81,22 @@ class ChunkedBody:
         self.complete = False
 
     def decode(self, data: bytes) -> tuple[bytes, bytes]:
-        """Returns the bytes of the body, and the bytes behind it. A line that is not complete is
-        kept."""
+        """Returns the bytes of the body, and the bytes behind it: of the next request if the body
+        is complete, else of further chunks. A line that is not complete is kept."""
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
         out: list[bytes] = []
         at = 0
+        chunks = MOST_CHUNKS
         while not self.complete:
+            if self._state == "size":
+                if not chunks:
+                    break
+                chunks -= 1
+                if end := self._whole_chunk(data, at, out):
+                    at = end
+                    continue
             if self._state == "data":
                 piece = data[at : at + self._left]
                 if not piece:
@@ -105,6 +121,25 @@ class ChunkedBody:
             else:
                 self._read_trailer(line)
         return out[0] if len(out) == 1 else b"".join(out), data[at:]
+
+    def _whole_chunk(self, data: bytes, at: int, out: list[bytes]) -> int:
+        """Reads the chunk at `at`, if it is plain and whole. Returns the place behind it; 0 if the
+        chunk is to be read step by step."""
+        match = _PLAIN_SIZE.match(data, at)
+        if match is None:
+            return 0
+        start = match.end()
+        end = start + int(match[1], 16)
+        if end == start or data[end : end + 2] != b"\r\n":
+            return 0
+        self._count(end - start)
+        out.append(data[start:end])
+        return end + 2
+
+    def _count(self, size: int) -> None:
+        self._total += size
+        if 0 < self._limit < self._total:
+            raise body_too_large(self._limit)
 
     def _end_of_line(self, data: bytes, at: int) -> int:
         """The place of the line's CRLF; -1 while it may still come."""
@@ -132,9 +167,7 @@ class ChunkedBody:
         if match is None or len(match[2]) > _MAX_EXTENSION:
             raise RequestError(400, "A chunk's size line is malformed.")
         self._left = int(match[1], 16)
-        self._total += self._left
-        if 0 < self._limit < self._total:
-            raise body_too_large(self._limit)
+        self._count(self._left)
         if self._left:
             self._state = "data"
         else:

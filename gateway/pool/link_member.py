@@ -5,6 +5,8 @@ into the outbox goes out at the turn's end, in one `send`.
 """
 
 import socket
+import sys
+from collections.abc import Iterator
 from logging import getLogger
 from time import monotonic
 from typing import cast
@@ -13,6 +15,7 @@ from ...protocol.codec import RECEIVE_SIZE
 from ...protocol.errors import LocalProtocolError, RemoteProtocolError, VersionMismatch
 from ...protocol.gateway_link import GatewayLink
 from ...protocol.hello import Greeting
+from ...protocol.link import Received
 from ...protocol.messages import (
     APP_FAILED,
     BAD_RESPONSE,
@@ -64,6 +67,9 @@ WIND_DOWN = "propylon.wind_down"
 MOST_SAID = 1_000
 """Messages about the link itself between two sweeps at most. A worker sends a handful when it
 starts, and one in answer to a PING."""
+MOST_MESSAGES = 256
+"""Messages of a worker that are handed on in a turn. That is some milliseconds if they are whole
+responses, and far more than there are in a usual turn."""
 MOST_READS = 64
 """Reads of what a dead worker has left in its socket, which holds less than that."""
 EAGER = 16
@@ -92,6 +98,8 @@ class Member(PoolMember):
         self._why_ended = "closed its link"
         self._is_over = False
         """Whether nothing that matters follows, although there is no end of file yet."""
+        self._received: Iterator[Received] | None = None
+        """The messages of the last read; None when all were handed on."""
         self._is_read = False
         """Whether the last read has found nothing."""
         self._has_changed = False
@@ -192,7 +200,14 @@ class Member(PoolMember):
     # -- the socket --------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """Reads once, which may give many messages, and hands them on."""
+        """Hands on a turn's share of what it reads at once, which may be many messages, or of what
+        is left of the last read."""
+        self._read(MOST_MESSAGES)
+
+    def _read(self, most: int) -> None:
+        if self._received is not None:
+            self._hand_on(self._received, most)
+            return
         try:
             count = self._sock.recv_into(self._buffer)
         except BlockingIOError:
@@ -204,13 +219,23 @@ class Member(PoolMember):
         if not count:
             self._end()
             return
+        self._hand_on(self.machine.receive(self._buffer[:count]), most)
+
+    def _hand_on(self, received: Iterator[Received], most: int) -> None:
+        """Hands on `most` messages. The machine has its own copy of what was read, so the rest may
+        wait for the next turn."""
+        self._received = None
         try:
             # Its calls are those that `open` gave it: `cast` would cost a call for each message.
-            for call, message in self.machine.receive(self._buffer[:count]):
+            for call, message in received:
                 if call is None:
                     self._hear(message)
                 else:
                     self._deliver(call, message)  # pyright: ignore[reportArgumentType]
+                most -= 1
+                if not most:
+                    self._received = received
+                    break
         except RemoteProtocolError as error:
             reason = f"broke the link protocol ({reason_of(error.reason)})"
             if isinstance(error, VersionMismatch):
@@ -226,13 +251,15 @@ class Member(PoolMember):
         elif self._has_changed:
             self._has_changed = False
             self._pool.changed()
+        if self._received is not None and not self._ended:
+            self._poller.go_on(self._sock.fileno())
 
     def worker_ended(self) -> None:
         self._is_read = False
         for _ in range(MOST_READS):
             if self._is_read or self._ended:
                 break
-            self.readable()
+            self._read(sys.maxsize)
         self._end("has ended")
 
     def cut(self) -> None:
@@ -276,6 +303,7 @@ class Member(PoolMember):
         if self._ended:
             return
         self._ended = True
+        self._received = None
         self._close_connecting()
         self._poller.remove(self._sock.fileno())
         self._sock.close()

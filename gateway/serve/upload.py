@@ -10,8 +10,9 @@ from ...protocol.messages import MAX_BODY
 from ..exchange.exchange import Exchange
 from ..transport.min_rate import MinRate, RateLimit
 
-Wants = Literal["nothing", "bytes", "credit"]
-"""Why an upload stands still: it is complete, the client is late, or the app is."""
+Wants = Literal["nothing", "bytes", "credit", "turn"]
+"""Why an upload stands still: it is complete; the client is late, or the app is; or the connection
+has had its share of this turn."""
 
 
 class BodyReader(Protocol):
@@ -28,8 +29,8 @@ class BodyReader(Protocol):
         ...
 
     def next_body(self) -> tuple[bytes, bool]:
-        """Returns what has come of the body, and whether more of it is to come. Raises RequestError
-        if it can't be read to its end."""
+        """Returns what has come of the body, or a turn's share of it (then the rest is `buffered`),
+        and whether more of it is to come. Raises RequestError if it can't be read to its end."""
         ...
 
 
@@ -74,14 +75,19 @@ class Upload:
     def push(self, exchange: Exchange) -> Wants:
         """Hands on what has credit. Raises RequestError for a body that can't be read further, or
         that the source has no room for."""
-        source = exchange.source
+        source, reader = exchange.source, self._reader
+        has_read = False
         while self.goes_on and source is not None:
-            data, more = self._unsent, not self._reader.body_complete
+            data, more = self._unsent, not reader.body_complete
             if not data:
-                data, more = self._reader.next_body()
+                if has_read and reader.buffered:
+                    self._wants = "turn"
+                    return "turn"
+                data, more = reader.next_body()
+                has_read = True
                 if more and not data:
-                    self._wants = "bytes"
-                    return "bytes"
+                    self._wants = "turn" if reader.buffered else "bytes"
+                    return self._wants
                 exchange.count_received(len(data))
                 self._continued = True
             count = min(len(data), source.send_credit, MAX_BODY)

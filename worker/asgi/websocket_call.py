@@ -42,6 +42,10 @@ sends on and takes no notice           is slowed down, and ended at last (`host.
 *What crosses.* Once the app has closed, the gateway's disconnect changes nothing: the first close
 counts. Once the client has left, messages of the app are not sent, and it is told so.
 
+*Many small messages.* A `receive` that has a message and a `send` that has credit need not wait,
+and an app that echoes would take all messages that have come without any other call being heard. So
+now and then (`MOST_AT_ONCE`) they let others run.
+
 *How far the app has come* is what the gateway asks when a client broke the rules (SPEC.md 7.5). It
 closes then, but the answers to the client's earlier messages are to go out first. The app has taken
 all of them when it waits in `receive` and nothing is left to give: then `settle` is answered.
@@ -68,6 +72,8 @@ ABNORMAL: Final = 1006
 NORMAL: Final = 1000
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
+MOST_AT_ONCE: Final = 64
+"""Messages that an app receives or sends in a row before other calls have a turn."""
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason at most. A control frame carries 125, and the code takes two."""
 _CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
@@ -78,6 +84,7 @@ class WebSocketCall(AsgiCall):
     while it sends an HTTP response instead, `open` and `closed`."""
 
     __slots__ = (
+        "_at_once",
         "_connect_told",
         "_disconnect",
         "_messages",
@@ -91,6 +98,8 @@ class WebSocketCall(AsgiCall):
     def __init__(self, session: LinkSession, context: AppContext) -> None:
         super().__init__(session, context)
         self._phase = "connecting"
+        self._at_once = 0
+        """Messages that it has received and sent since others had a turn."""
         self._connect_told = False
         self._pieces: list[bytes | str] = []
         """Pieces of a message that has not ended yet."""
@@ -180,6 +189,10 @@ class WebSocketCall(AsgiCall):
             return {"type": "websocket.connect"}
         while True:
             if self._messages:
+                self._at_once += 1
+                if self._at_once > MOST_AT_ONCE:
+                    await self._let_others_run()
+                    continue
                 data, size = self._messages.popleft()
                 if size:
                     self.session.link.taken(self, size)
@@ -197,11 +210,22 @@ class WebSocketCall(AsgiCall):
                 return self._disconnect.copy()
             if self._settles:
                 self.session.link.settle(self)
-            self._receiving = True
+            self._receiving, self._at_once = True, 0
             try:
                 await self._park()
             finally:
                 self._receiving = False
+
+    async def send(self, event: AsgiEvent) -> None:
+        await super().send(event)
+        # Behind it, or the messages of tasks that began in order would not go out in order.
+        self._at_once += 1
+        if self._at_once > MOST_AT_ONCE:
+            await self._let_others_run()
+
+    async def _let_others_run(self) -> None:
+        self._at_once = 0
+        await self._context.loop.sleep(0)
 
     @property
     def _client_left(self) -> bool:

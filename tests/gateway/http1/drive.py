@@ -39,6 +39,8 @@ def drive(pieces: Iterable[bytes], parser: str, **limits: int | str) -> list[Out
                     body = b""
                 data, more = machine.next_body()
                 body += data
+                if more and machine.buffered:
+                    continue
                 if more:
                     break
                 outcomes.append(

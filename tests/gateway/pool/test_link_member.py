@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall
-from propylon.gateway.pool.link_member import MOST_SAID, Member
+from propylon.gateway.pool.link_member import MOST_MESSAGES, MOST_SAID, Member
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.transport.poller import Poller
 from propylon.protocol.calls import Call
@@ -78,19 +78,21 @@ class Worker:
         while data := self.link.take_output():
             self.sock.sendall(data)
         self.member.readable()
+        while self.member._received is not None:
+            assert self.poller._turn(), "what is left is forgotten"
 
     def tokens(self) -> list[int]:
         return [message[1] for _, message in self.hear() if message[0] == PING]
 
 
 @contextmanager
-def worker(of: Pool, number: int = 1) -> Iterator[Worker]:
+def worker(of: Pool, number: int = 1, on: Poller | None = None) -> Iterator[Worker]:
     """One that is ready, with eight slots."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     with theirs:
-        poller = Poller()
+        poller = on or Poller()
         member = Member(of, ours, 1, poller)
         who: dict[str, object] = {"worker": number, "pid": 10 + number, "id": number}
         one = Worker(member, WorkerLink(Greeting(who=who), lambda: None), theirs, poller)
@@ -272,6 +274,54 @@ def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link() -> None:
             one.link.slots(number % 7)
         one.say()
         assert p.members == []
+
+
+def answers_in_pieces(one: Worker, count: int) -> None:
+    """Its call is answered in so many messages behind the head."""
+    (call,) = (call for call, message in one.hear() if message[0] == OPEN)
+    assert call is not None
+    one.link.start_response(call, 200, ())
+    said = [one.link.take_output()]
+    for _ in range(count):
+        one.link.send_body(call, b"x", True)
+        said.append(one.link.take_output())  # each by itself
+    one.sock.sendall(b"".join(said))
+
+
+def test_a_worker_that_says_much_has_a_share_of_each_turn() -> None:
+    """Another pool's worker is heard in each of them."""
+    poller = Poller()
+    p, other = pool(), pool()
+    with worker(p, 1, poller) as one, worker(other, 2, poller) as two:
+        _, flooded = submit(p)
+        answers_in_pieces(one, 3 * MOST_MESSAGES - 1)
+        for number in range(1, 4):
+            _, client = submit(other)
+            call = next(call for call, message in two.hear() if message[0] == OPEN)
+            assert call is not None
+            two.link.respond(call, 200, (), b"ok")
+            two.link.end(call)
+            two.sock.sendall(two.link.take_output())
+            before = len(flooded.data)
+            poller._turn()
+            assert client.data == b"ok"
+            assert len(flooded.data) - before <= MOST_MESSAGES, number
+        while len(flooded.data) < 3 * MOST_MESSAGES - 1:
+            assert poller._turn(), "what was left is lost"
+        assert not poller._turn(), "it turns in circles"
+
+
+def test_all_that_a_dead_worker_has_said_is_heard() -> None:
+    p = pool()
+    with worker(p, 1) as one:
+        _, client = submit(p)
+        answers_in_pieces(one, 3 * MOST_MESSAGES)
+        one.poller._turn()
+        assert 0 < len(client.data) < 2 * MOST_MESSAGES
+        p.worker_ended(1)
+        assert len(client.data) == 3 * MOST_MESSAGES
+        assert p.members == []
+        assert not one.poller._turn(), "nothing is left to do"
 
 
 def test_a_request_that_the_worker_cannot_take(caplog: pytest.LogCaptureFixture) -> None:

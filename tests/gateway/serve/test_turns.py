@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing
 import pytest
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Exchange, Observers
-from propylon.gateway.serve.http1_connection import Http1Connection
+from propylon.gateway.http1.body import MOST_CHUNKS
+from propylon.gateway.serve.http1_connection import MOST_REQUESTS, Http1Connection
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import ServeSettings, WebSocketSettings
 from propylon.gateway.transport.client_socket import ClientSocket
@@ -18,6 +19,8 @@ from ...fakes.exchange_sides import FakeSource
 from ..http1.drive import context
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"1\r\nx\r\n"
 LARGE = bytes(range(256)) * 256
 
 
@@ -147,6 +150,54 @@ def test_a_whole_response_goes_at_once_and_in_its_place(serve: Serve) -> None:
     assert packets[1].endswith(b"\r\n\r\nsecond")
     assert it.finished == 2
     assert it.source.taken in (0, 4)
+
+
+def test_pipelined_requests_have_their_share_of_each_turn(serve: Serve) -> None:
+    """Each is answered at once, by nobody who has to be asked."""
+    it = serve(lambda exchange: exchange.sink.respond(exchange, 200, (), b"ok") and None)
+    it.client.send(GET * 3 * MOST_REQUESTS + GET[:10])
+    for number in range(1, 4):
+        assert len(it.turn()) == MOST_REQUESTS
+        assert it.finished == number * MOST_REQUESTS
+        if number == 1:
+            it.client.send(GET[10:])  # is not read meanwhile
+    for _ in range(4):
+        it.turn()
+    assert it.finished == 3 * MOST_REQUESTS + 1
+    assert not it.poller._turn(), "it turns in circles"  # pyright: ignore[reportPrivateUsage]
+
+
+def test_small_chunks_have_their_share_of_each_turn(serve: Serve) -> None:
+    it = serve(lambda _: None)
+    it.source.send_credit = 1_000_000
+    it.client.send(POST + CHUNK * 6 * MOST_CHUNKS + b"0\r\n\r\n" + GET)
+    came = [0]
+    while not it.source.complete:
+        it.turn()
+        came.append(sum(map(len, it.source.got)) + len(it.exchanges[0].body))
+        assert came[-1] - came[-2] <= 2 * MOST_CHUNKS, "with the head, and behind it"
+        assert len(came) < 20
+    assert came[-1] == 6 * MOST_CHUNKS
+    exchange = it.exchanges[0]
+    exchange.sink.respond(exchange, 200, (), b"ok")
+    assert len(it.exchanges) == 2, "the next request, behind the body, is read"
+
+
+def test_small_chunks_wait_for_credit_between_two_turns(serve: Serve) -> None:
+    it = serve(lambda _: None)
+    it.source.send_credit = 10
+    it.client.send(POST + CHUNK * 6 * MOST_CHUNKS + b"0\r\n\r\n")
+    for _ in range(5):
+        it.turn()
+    exchange = it.exchanges[0]
+    assert len(b"".join(it.source.got)) == 10
+    assert not it.poller._turn(), "it turns in circles"  # pyright: ignore[reportPrivateUsage]
+    for _ in range(40):
+        it.source.send_credit += 100
+        exchange.uploader.credit_arrived(exchange)
+        it.turn()
+    assert it.source.complete
+    assert len(b"".join(it.source.got)) + len(exchange.body) == 6 * MOST_CHUNKS
 
 
 def test_a_failure_behind_gathered_parts_cuts_them_visibly(serve: Serve) -> None:

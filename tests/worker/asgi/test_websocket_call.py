@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
+from propylon.worker.asgi.websocket_call import MOST_AT_ONCE
 
 from ..apps.asgi_apps import LARGE
 from ..gateway_peer import TIMEOUT, GatewayPeer, PeerCall, running, scope
@@ -39,6 +40,23 @@ def test_messages_go_both_ways(asgi: GatewayPeer) -> None:
     asgi.flush()
     asgi.until(lambda: len(call.pieces) == 5)
     assert call.messages == [b"bytes", "text", b"", "", "in pieces"]
+    asgi.link.event(call, {"type": "websocket.disconnect", "code": 1000, "reason": ""})
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+
+
+def test_many_messages_leave_other_calls_their_turns(asgi: GatewayPeer) -> None:
+    """A request behind them is answered before all of them are."""
+    count = 50 * MOST_AT_ONCE
+    call = opened(asgi, "/ws_echo")
+    for number in range(count):
+        asgi.link.send_ws_message(call, b"%d" % number, False)
+    asked = asgi.open(scope(path=b"/stats"))
+    asgi.flush()
+    asgi.until(lambda: asked.ended)
+    assert len(call.pieces) < 10 * MOST_AT_ONCE
+    asgi.until(lambda: len(call.pieces) == count)
+    assert call.messages == [b"%d" % number for number in range(count)]
     asgi.link.event(call, {"type": "websocket.disconnect", "code": 1000, "reason": ""})
     asgi.flush()
     asgi.until(lambda: call.ended)
