@@ -145,6 +145,8 @@ async def run_gateway(
         ]
         if logs is not None:
             seen.append(logs.problems)
+        if tracer is not None:
+            seen.append(tracer.problems)
         if settings.tls.certificates:
             certificates = Certificates(settings.tls, loud=settings.gateway == 1)
             tls = Handshakes(state, certificates, settings.tls)

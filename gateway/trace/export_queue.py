@@ -4,6 +4,10 @@ A collector may be down, slow or hostile, and a request must not notice. So a re
 record into a queue, without a lock and without waiting. If the queue is full, because the collector
 takes less than comes in, the record is dropped and counted. The thread has batches exported
 (`export_process`), and what goes wrong with one is said once a minute at most.
+
+That no batch goes through is a problem as long as it lasts. An instance without requests has
+nothing to send, and would never learn that its collector is back. So it then sends an empty batch,
+which every collector takes (OTLP 1.0, "OTLP/HTTP Response": an empty request is a success).
 """
 
 import threading
@@ -19,6 +23,9 @@ log = getLogger("propylon.gateway")
 
 SAID_EVERY: Final = 60.0
 """Seconds between two lines about what was lost."""
+
+TRIED_AGAIN_EVERY: Final = 5.0
+"""Seconds between two empty batches."""
 
 Export = Callable[[list[ExchangeRecord]], str]
 """Exports a batch. Returns "", or why it could not."""
@@ -39,6 +46,10 @@ class ExportQueue:
         """Records that found the queue full. Only `has_room` counts."""
         self.failed = 0
         """Records that could not be exported. Only the thread counts."""
+        self.fault = ""
+        """Why the first of the batches that have failed in a row did so; "" if the last one went
+        through. Only the thread sets it."""
+        self._try_again_at = 0.0
         self._said = 0
         """How many of both the log knows of."""
         self._say_at = 0.0
@@ -79,11 +90,12 @@ class ExportQueue:
 
     def _run(self) -> None:
         while not self._ended:
-            self._due.wait(self._delay)
+            self._due.wait(min(self._delay, TRIED_AGAIN_EVERY) if self.fault else self._delay)
             self._due.clear()
             while self._records and self._export_batch():
                 if len(self._records) < self._batch and not self._ended:
                     break  # the rest may wait for more
+            self._try_again()
             self._say()
         # What came while the last batch was on its way. One that fails is the last one.
         while self._records and self._export_batch():
@@ -94,15 +106,26 @@ class ExportQueue:
         """Exports a batch. Returns whether that has worked."""
         records = self._records
         batch = [records.popleft() for _ in range(min(len(records), self._batch))]
+        why = self._exported(batch)
+        if why:
+            self.failed += len(batch)
+            self._why = why
+        return not why
+
+    def _exported(self, batch: list[ExchangeRecord]) -> str:
         try:
             why = self._export(batch)
         except Exception as error:  # a library's, which must not end the thread
             log.debug("traces: an export failed", exc_info=True)
             why = f"{type(error).__name__}: {error}"
-        if why:
-            self.failed += len(batch)
-            self._why = why
-        return not why
+        self.fault = why and (self.fault or why)
+        self._try_again_at = monotonic() + TRIED_AGAIN_EVERY
+        return why
+
+    def _try_again(self) -> None:
+        """Looks whether batches go through again, if nothing else shows it."""
+        if self.fault and not self._ended and monotonic() >= self._try_again_at:
+            self._exported([])
 
     def _say(self, *, last: bool = False) -> None:
         """Logs how many records were lost since the log was told, if there were any."""

@@ -19,6 +19,10 @@ MOST_ANSWER: Final = 65_536
 """Bytes of a collector's answer that are read."""
 
 
+UNRESOLVED: Final = "Failed to resolve"
+"""How urllib3 begins to say that a name is not known."""
+
+
 class LastLine(logging.Handler):
     """Keeps what a library has logged last."""
 
@@ -53,7 +57,8 @@ class OtlpExporter:
             ) from None
         self._last_line = LastLine()
         logging.getLogger().addHandler(self._last_line)
-        self._exporter = otlp.OTLPSpanExporter(session=bounded_session())
+        self._session = bounded_session()
+        self._exporter = otlp.OTLPSpanExporter(session=self._session)
         self._resource = resources.Resource.create(_own_resource(gateway))
         self._scope = scopes.InstrumentationScope("propylon", version("propylon"), SCHEMA)
         self._kinds: dict[str, Any] = {
@@ -65,8 +70,10 @@ class OtlpExporter:
     def export(self, spans: Iterable[Span]) -> str:
         """Sends spans, and waits for the collector's answer. Returns "", or why it has failed."""
         result = self._exporter.export([self._readable(span) for span in spans])
-        said = self._last_line.take()
-        return "" if result.name == "SUCCESS" else said or "the collector did not take it"
+        unreached, said = self._session.take_unreached(), self._last_line.take()
+        if result.name == "SUCCESS":
+            return ""
+        return unreached or said or "the collector did not take it"
 
     def _readable(self, span: Span) -> Any:
         trace = self._trace
@@ -123,11 +130,34 @@ def bounded_session() -> Any:
             self.close()
 
     class BoundedSession(requests.Session):
+        _unreached = ""
+
+        def take_unreached(self) -> str:
+            """Returns why the collector could not be reached at the last attempt. The exporter says
+            only that it has tried for long enough."""
+            text, self._unreached = self._unreached, ""
+            return text
+
         def request(self, *arguments: Any, **options: Any) -> Any:
             options |= {"stream": True, "allow_redirects": False}
-            answer = BoundedResponse(requests.Session.request(self, *arguments, **options))
+            try:
+                whole = requests.Session.request(self, *arguments, **options)
+            except requests.exceptions.ConnectionError as error:
+                self._unreached = _unreached(error)
+                raise
+            self._unreached = ""
+            answer = BoundedResponse(whole)
             if answer.is_redirect:  # the exporter would take it for a success
                 raise requests.exceptions.TooManyRedirects("the collector is elsewhere")
             return answer
 
     return BoundedSession()
+
+
+def _unreached(error: Exception) -> str:
+    """What has gone wrong with a connection, without the library's name of it, which may have an
+    address in memory."""
+    cause: object = getattr(error.args[0] if error.args else None, "reason", None)
+    said = str(cause or error)
+    before, _, after = said.partition(": ")
+    return after if "Connection" in before and after else said

@@ -1,19 +1,27 @@
 """Observes exchanges and has them traced (--traces otlp)."""
 
 import os
+from collections.abc import Iterator
 from logging import getLogger
 from random import getrandbits
 from typing import Final
 
+from ...protocol.supervision.messages import Problem
+from ...protocol.supervision.problems import problem
 from ..exchange.exchange import Exchange
 from ..exchange.trace_context import RANDOM, SAMPLED, TRACEPARENT, write_traceparent
 from .export_process import ExportProcess
 from .export_queue import ExportQueue
 from .options import TraceOptions, read_trace_options
+from .otlp import UNRESOLVED
 from .recording import RecordedExchange
 
 log = getLogger("propylon.gateway")
 
+_DNS: Final = (
+    "mend its name in OTEL_EXPORTER_OTLP_ENDPOINT, or the DNS (Kubernetes: dnsPolicy, and a "
+    "NetworkPolicy that lets port 53 out)"
+)
 LAST_EXPORT: Final = 2.0
 """Seconds that the end of the process waits for a collector."""
 
@@ -57,6 +65,12 @@ class Tracer:
         trace = exchange.trace
         if isinstance(trace, RecordedExchange) and self._queue.has_room():
             self._queue.put(trace.record(exchange))
+
+    def problems(self, now: float) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        if why := self._queue.fault:
+            what = f"traces: the collector takes no spans: {why}"
+            yield problem("collector", "", what, _DNS if UNRESOLVED in why else "")
 
     def close(self) -> None:
         """Exports what waits, if the collector takes it within LAST_EXPORT. It blocks so long."""

@@ -54,6 +54,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "each"
     ),
     "full volume": ROOM,
+    "collector": (
+        "start it, or mend OTEL_EXPORTER_OTLP_ENDPOINT; what is recorded meanwhile is lost, and no "
+        "request notices"
+    ),
     "log": "see who reads it; what is logged meanwhile is lost",
     "protocol version": "update the older image; neighbouring releases work together",
     "pool socket": (

@@ -100,3 +100,27 @@ def test_a_volume_that_fills_up_under_a_running_instance(tmp_path: Path) -> None
         names = [line.split("/?")[1].split("=")[0] for line in lines.read_text().splitlines()]
         assert names == [str(number + 1) for number in range(asked)], "they have waited for room"
         assert one.stderr.text.count("cannot be written") == 2, "one that came and went"
+
+
+@pytest.mark.slow
+def test_a_collector_that_is_not_there_until_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    from ..fakes.otlp_receiver import otlp_receiver
+
+    with otlp_receiver() as collector:
+        collector.refuses_with = 400  # it is not tried again, so this takes no time
+        flags = ["--run-dir", str(tmp_path / "run"), "-b", "127.0.0.1:0", "--traces", "otlp"]
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+        with Part("serve", "asgi_raw:app", *flags, variables=variables) as one:
+            url = one.stderr.find(r"Serving on (http://[^\s,]+)", one.process)[1]
+            assert httpx.get(url, timeout=DEADLINE, **NO_PROXY).text == "hello"
+            one.stderr.find("the collector takes no spans: .*; start it, or mend", one.process)
+            (said,) = json.loads(status_of(tmp_path / "run", "--json"))["problems"]
+            assert said["kind"] == "collector"
+            collector.refuses_with = 0
+            one.stderr.find("No longer: traces: the collector takes no spans", one.process)
+            one.terminate()
+            assert one.ended() == 0

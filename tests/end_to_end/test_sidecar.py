@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,13 +25,13 @@ from .test_drain import NO_PROXY, ask
 class Part:
     """`propylon gateway` or `propylon worker`, in a process of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
             command(*arguments),
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
-            env=environment(),
+            env=environment(**(variables or {})),
             cwd=APPS,
         )
         assert self.process.stderr is not None

@@ -5,6 +5,7 @@ import threading
 from time import monotonic
 
 import pytest
+from propylon.gateway.trace import export_queue
 from propylon.gateway.trace.export_queue import ExportQueue
 from propylon.gateway.trace.recording import ExchangeRecord
 
@@ -124,3 +125,30 @@ def test_an_end_does_not_wait_for_a_collector_that_hangs(caplog: pytest.LogCaptu
     assert monotonic() - began < DEADLINE / 2
     assert "takes nothing" in caplog.text
     collector.takes.set()
+
+
+def test_a_collector_that_is_back_is_noticed_without_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(export_queue, "TRIED_AGAIN_EVERY", 0.01)
+    collector = Collector("Connection refused")
+    collector.takes.set()
+    queue = ExportQueue(collector.export, 100, 1, FOREVER)
+    queue.put(a_record())
+    collector.has_taken(1)
+    with collector.taken:
+        assert collector.taken.wait_for(lambda: len(collector.batches) >= 3, DEADLINE)
+        assert queue.fault == "Connection refused"
+        assert collector.batches[:3] == [1, 0, 0], "nothing waits"
+        collector.why = "another reason"
+    with collector.taken:
+        tried = len(collector.batches)
+        assert collector.taken.wait_for(lambda: len(collector.batches) > tried + 1, DEADLINE)
+        assert queue.fault == "Connection refused", "as it began"
+        collector.why = ""
+    deadline = monotonic() + DEADLINE
+    while queue.fault and monotonic() < deadline:
+        pass
+    assert queue.fault == ""
+    assert queue.close(DEADLINE)
+    assert queue.failed == 1

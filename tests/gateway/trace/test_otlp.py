@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from socket import create_server
 
 import pytest
-from propylon.gateway.trace.otlp import MOST_ANSWER, OtlpExporter
+from propylon.gateway.trace.otlp import MOST_ANSWER, UNRESOLVED, OtlpExporter
 from propylon.gateway.trace.spans import SpanMaker
 
 from ...fakes.otlp_receiver import otlp_receiver
@@ -136,3 +136,20 @@ def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(ValueError, match=r"pip install 'propylon\[otel\]'"):
         OtlpExporter(1)
+
+
+def test_a_collector_that_cannot_be_reached_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with create_server(("127.0.0.1", 0)) as sock:
+        nobody = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    refused = exporter_to(monkeypatch, nobody, "0.5").export(some_spans())
+    assert refused.endswith("Connection refused")
+    assert "0x" not in refused, "it is the same each time"
+    unknown = exporter_to(monkeypatch, "http://collector.invalid:4318", "0.5").export([])
+    assert unknown.startswith(f"{UNRESOLVED} 'collector.invalid'")
+
+
+def test_an_empty_batch_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with otlp_receiver() as collector:
+        assert exporter_to(monkeypatch, collector.url).export([]) == ""
+        assert len(collector.requests) == 1
+        assert collector.spans == []
