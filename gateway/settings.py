@@ -79,6 +79,9 @@ class ServeSettings:
     limit_connections_per_address: int = 0
     """Client connections of one gateway process from one address, or one /64 of IPv6; 0: no
     limit."""
+    limit_requests_per_connection: int = 0
+    """Requests after which a connection is closed, with the last response saying so; 0: no
+    limit."""
     connections_in_memory: int = 0
     """Connections that fit into the memory, for the default; 0: it is not known."""
     server_header: bool = True
@@ -111,6 +114,8 @@ class WebSocketSettings:
 
     max_size: int = 16_777_216
     """Bytes of one message, after decompression."""
+    max_rate: int = 0
+    """Messages of a client a second, in the long run; 0: no limit."""
     ping_interval: float = 20.0
     """Seconds between two pings; 0 sends none."""
     ping_timeout: float = 20.0

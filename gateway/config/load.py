@@ -251,6 +251,7 @@ def _config(
             drain_delay=options.drain_delay,
             limit_connections=options.limit_connections,
             limit_connections_per_address=options.limit_connections_per_address,
+            limit_requests_per_connection=options.limit_requests_per_connection,
             server_header=options.server_header,
             date_header=options.date_header,
             headers=tuple(_field(text) for text in options.header),
@@ -258,6 +259,7 @@ def _config(
         ),
         websocket=WebSocketSettings(
             max_size=options.ws_max_size,
+            max_rate=options.ws_max_rate,
             ping_interval=options.ws_ping_interval,
             ping_timeout=options.ws_ping_timeout,
             per_message_deflate=options.ws_per_message_deflate,

@@ -590,6 +590,13 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="100",
     )
+    limit_requests_per_connection: Annotated[int, Meta(ge=0, le=2**40)] = option(
+        _SERVE.limit_requests_per_connection,
+        "Requests after which a connection is closed, as its last response says; 0: no limit.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        example="10000",
+    )
     limit_request_line: SizeOrNone = option(
         _HTTP.limit_request_line,
         "Size of the request line; 0: as much as can be.",
@@ -733,6 +740,14 @@ class Options:
         section="websocket",
         verbs=GATEWAY_SIDE,
         aliases=("websocket-max-message-size",),
+    )
+    ws_max_rate: Annotated[int, Meta(ge=0, le=1_000_000)] = option(
+        _WEBSOCKET.max_rate,
+        "Messages of a client a second, with bursts of ten seconds' worth; beyond them it is "
+        "closed with 1008; 0: no limit.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+        example="100",
     )
     ws_ping_interval: SecondsOrNone = option(
         _WEBSOCKET.ping_interval,

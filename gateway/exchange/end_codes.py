@@ -164,6 +164,12 @@ CLIENT_BAD_FRAME: Final = _row(
 CLIENT_MESSAGE_TOO_LARGE: Final = _row(
     "client_message_too_large", "websocket", "1009", "A message of the client's was over the limit."
 )
+CLIENT_MESSAGE_RATE: Final = _row(
+    "client_message_rate",
+    "websocket",
+    "1008",
+    "The client sent more messages than the limit allows.",
+)
 CLIENT_PING_TIMEOUT: Final = _row(
     "client_ping_timeout", "websocket", "1011", "The client did not answer a ping in time."
 )

@@ -35,6 +35,7 @@ Two clocks run, for the two ways in which a client can be late: `_deadline` for 
 in this state, and its transport's `send_by` for what it has to take.
 """
 
+import sys
 from logging import getLogger
 from typing import ClassVar, Final
 
@@ -74,7 +75,15 @@ can be kept. It is what one read may bring; a longer rest costs more than a new 
 
 
 class Http1Connection(ClosingConnection):
-    __slots__ = ("_advancing", "_cut_short", "_goes_on", "_lingers", "_machine", "_sink")
+    __slots__ = (
+        "_advancing",
+        "_cut_short",
+        "_goes_on",
+        "_lingers",
+        "_machine",
+        "_requests_left",
+        "_sink",
+    )
 
     protocol: ClassVar[str] = "http/1.1"
     accepts_with: ClassVar[int] = 101
@@ -83,6 +92,8 @@ class Http1Connection(ClosingConnection):
         super().__init__(transport, service)
         self._machine = HttpMachine(service.http)
         self._sink = ExchangeSink(self, self._machine, endpoint, service)
+        self._requests_left = service.settings.limit_requests_per_connection or sys.maxsize
+        """Requests that the connection may have yet."""
         self._advancing = False
         self._goes_on = False
         """Whether it has had its share of a turn, and something is left for the next."""
@@ -179,6 +190,7 @@ class Http1Connection(ClosingConnection):
             check_handshake(request)
         self._state = "exchange"
         self._deadline = 0.0
+        self._requests_left -= 1
         sink = self._sink
         exchange = sink.open(request)
         if exchange.more_body and not sink.upload.held:
@@ -223,9 +235,13 @@ class Http1Connection(ClosingConnection):
         machine = self._machine
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
-        close = self._service.says_close or not (
-            machine.body_complete
-            or (machine.body_left_is_at_most(MOST_DISCARDED) and not self._sink.upload.held)
+        close = (
+            self._service.says_close
+            or not self._requests_left
+            or not (
+                machine.body_complete
+                or (machine.body_left_is_at_most(MOST_DISCARDED) and not self._sink.upload.held)
+            )
         )
         data = machine.respond(status, fields, body, close=close)
         if machine.fault:
@@ -236,7 +252,7 @@ class Http1Connection(ClosingConnection):
         machine = self._machine
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
-        close = self._service.says_close or not machine.body_complete
+        close = self._service.says_close or not (machine.body_complete and self._requests_left)
         return self._transport.gather((machine.start(status, fields, close=close),))
 
     def write_body(self, data: bytes) -> bool:

@@ -31,6 +31,7 @@ from ..websocket.frames import (
     ABNORMAL,
     INTERNAL_ERROR,
     NO_STATUS,
+    POLICY_VIOLATION,
     SERVICE_RESTART,
     TOO_BIG,
     Closed,
@@ -42,6 +43,7 @@ from ..websocket.frames import (
 )
 from ..websocket.handshake import accept_fields, extension_offers
 from .body_credit import BodyCredit
+from .message_rate import MessageRate
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -75,6 +77,7 @@ class WebSocketConnection:
         "_machine",
         "_next_ping",
         "_pending_close",
+        "_rate",
         "_service",
         "_source",
         "_state",
@@ -120,6 +123,8 @@ class WebSocketConnection:
         self._deadline = 0.0
         """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
+        rate = service.websocket.max_rate
+        self._rate = MessageRate(rate, service.clock()) if rate else None
         interval = service.websocket.ping_interval
         self._next_ping = service.clock() + interval if interval else float("inf")
         exchange.become_websocket(self)
@@ -158,11 +163,14 @@ class WebSocketConnection:
         if self._awaits_pong:  # any bytes show that it is there
             self._awaits_pong = False
             self._next_ping = self._service.clock() + self._service.websocket.ping_interval
+        count = 0
         for event in self._machine.read():
             if isinstance(event, Messages):
+                count += len(event.data)
                 for message in event.data:
                     self._pass_on(message, False)
             elif isinstance(event, Piece):
+                count += not event.more
                 self._pass_on(event.data, event.more)
             elif isinstance(event, Closed):
                 if event.reply:
@@ -172,19 +180,29 @@ class WebSocketConnection:
                 self._close_when_sent()
                 return
             elif isinstance(event, Failed):
-                if self._state == "open":
-                    self._state = "failed"
-                    if self._source is not None:
-                        self._source.settle()
                 too_large = event.code == TOO_BIG
-                self._give_end(
-                    end_codes.CLIENT_MESSAGE_TOO_LARGE if too_large else end_codes.CLIENT_BAD_FRAME
+                self._fail(
+                    end_codes.CLIENT_MESSAGE_TOO_LARGE if too_large else end_codes.CLIENT_BAD_FRAME,
+                    event.code,
+                    event.reason,
                 )
-                self._over_behind_messages(event.code, event.reason)
                 return
             else:
                 self._gather(event.data)
+        rate = self._rate
+        if count and rate is not None and rate.is_exceeded(count, self._service.clock()):
+            self._fail(end_codes.CLIENT_MESSAGE_RATE, POLICY_VIOLATION, "too many messages")
+            return
         self._push()
+
+    def _fail(self, end_code: str, code: int, reason: str) -> None:
+        """Ends the WebSocket of a client that has broken the rules, behind the messages before."""
+        if self._state == "open":
+            self._state = "failed"
+            if self._source is not None:
+                self._source.settle()
+        self._give_end(end_code)
+        self._over_behind_messages(code, reason)
 
     def _pass_on(self, data: bytes | str, more: bool) -> None:
         """Passes a piece of a message to the app, or keeps it behind others that have no credit.

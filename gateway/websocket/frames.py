@@ -35,6 +35,7 @@ NO_STATUS: Final = 1005
 """The peer's close frame had no code. This code is never on the wire."""
 ABNORMAL: Final = 1006
 """The connection ended without a close frame. This code is never on the wire."""
+POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012

@@ -139,7 +139,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
                 options = (*usual, "--lifespan=off", "--buffer-requests=on")
                 options += ("--buffer-size=0", "--buffer-disk=0")
             elif kind == "fast":
-                options = (*usual, "--lifespan=off", "--min-body-rate=1000000")
+                options = (*usual, "--lifespan=off", "--min-body-rate=1000000", "--ws-max-rate=1")
                 options += (
                     "--min-send-rate=1000000",
                     "--min-rate-grace=0.3",
@@ -464,6 +464,7 @@ CASES = [
     Case("client_left_websocket", "101", opens(then="is gone")),
     Case("client_bad_frame", "101", opens(b"\x81\x01a")),
     Case("client_message_too_large", "101", speaks("x" * 2_000)),
+    Case("client_message_rate", "101", opens(b"\x81\x81aaaa\x00" * 12), server="fast"),
     Case("client_ping_timeout", "101", opens()),
     Case("gateway_redirect", "308", asks_in_plain, server="redirecting"),
     Case("gateway_no_route", "404", asks(path="/"), path="/gateway_no_route"),

@@ -1019,6 +1019,20 @@ def test_no_keep_alive() -> None:
         play(stage, [asks(), answers(200, b"x"), hears(200, b"x", SAYS_CLOSE), is_over()])
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_so_many_requests_for_a_connection(cut: bool) -> None:
+    """The last response says that it is the last, whole or in pieces, pipelined or not."""
+    ask = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    stays: dict[bytes, bytes | None] = {b"connection": None}
+    with closing(Stage(Http1Framing(), cut=cut, limit_requests_per_connection=2)) as stage:
+        row = [sends(2 * ask), answers(200, b"1"), hears(200, b"1", stays)]
+        row += [answers(200, b"2"), hears(200, b"2", SAYS_CLOSE)]
+        play(stage, [*row, is_over(), asked(2)])
+    with closing(Stage(Http1Framing(), cut=cut, limit_requests_per_connection=1)) as stage:
+        row = [sends(ask), begins(), says(b"1"), finishes(), hears(200, b"1", SAYS_CLOSE)]
+        play(stage, [*row, is_over()])
+
+
 def test_what_is_refused_before_it_is_http() -> None:
     """A layer below HTTP has read what this port does not take: it is answered all the same."""
     with closing(Stage(Http1Framing())) as stage:
