@@ -319,13 +319,19 @@ def _high_priority(settings: GatewaySettings) -> frozenset[str]:
     return frozenset(name for name, route in routes.items() if route.priority == "high")
 
 
+def _answer_of_pool(route: RouteSettings, pool: Pool) -> Answer:
+    if route.most_calls or route.most_percent:
+        return pool.submit_within(name_of(route), route.most_calls, route.most_percent)
+    return pool.submit
+
+
 def _answers(
     settings: GatewaySettings, pools: Mapping[str, Pool], poller: Poller
 ) -> Iterator[tuple[RouteSettings, Answer]]:
     """Each route with what answers it."""
     disk = DiskThreads(poller.call_soon_threadsafe)
     for route in settings.routes:
-        answer = pools[route.pool].submit if route.pool else None
+        answer = _answer_of_pool(route, pools[route.pool]) if route.pool else None
         if route.static is not None:
             yield route, StaticFiles(route.static, route.prefix, disk, answer).answer
         elif answer is not None:

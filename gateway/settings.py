@@ -255,6 +255,10 @@ class RouteSettings:
     """Whether its requests pass those of other routes in the pool's queue."""
     static: StaticSettings | None = None
     """The files that it sends; None if it only leads to a pool."""
+    most_calls: int = 0
+    """Its requests that may be under way at once; 0: `most_percent` says it."""
+    most_percent: int = 0
+    """The same as a part of the pool's slots; 0 as well: there is no limit."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (

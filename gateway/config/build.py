@@ -46,7 +46,11 @@ def gateway_settings(
             )
             for pool in config.pools
         ),
-        routes=config.routes,
+        # A number is for all gateway processes together.
+        routes=tuple(
+            replace(route, most_calls=-(-route.most_calls // config.gateways))
+            for route in config.routes
+        ),
         root_path=config.root_path,
         http=config.http,
         serve=config.serve,

@@ -12,11 +12,12 @@ from .options import Options, table
 from .reading import Reading
 from .sources import POOL_KEYS, Found, Section
 from .static_routes import read_static_keys
-from .values import one_of, read_host, read_pool_name, read_prefix
+from .values import one_of, read_host, read_pool_name, read_prefix, read_route_limit
 
 _NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
 _HOST = Option(help="", name="host", type=str, default="", read=read_host)
 _PREFIX = Option(help="", name="prefix", type=str, default="", read=read_prefix)
+_LIMIT = Option(help="", name="limit-concurrency", type=int | str, default=0, read=read_route_limit)
 _POOL = Option(help="", name="pool", type=str, default="")
 _PRIORITY = Option(help="", name="priority", type=Priority, default="default")
 
@@ -73,6 +74,8 @@ def read_routes(
             reading.faults.append(Fault(found["path"].origin, problem))
         prefix = found.get("prefix") or found.get("path")
         static = read_static_keys(section, reading)
+        limit = found.get("limit_concurrency")
+        share: int | str = reading.value(_LIMIT, limit) if limit else 0
         route = RouteSettings(
             pool="" if static and "pool" not in found else _pool_of(section, names, reading),
             host=reading.value(_HOST, found["host"]) if "host" in found else "",
@@ -82,6 +85,8 @@ def read_routes(
             if "priority" in found
             else "default",
             static=static,
+            most_calls=share if isinstance(share, int) else 0,
+            most_percent=int(share[:-1]) if isinstance(share, str) else 0,
         )
         routes.append(route)
         if len(reading.faults) > faults:

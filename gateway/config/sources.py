@@ -35,7 +35,9 @@ STATIC_KEYS: Final = (
     "static",
     *(f"static_{each.name}" for each in fields(StaticSettings) if each.name != "folder"),
 )
-ROUTE_KEYS: Final = ("host", "prefix", "path", "pool", "root_path", "priority", *STATIC_KEYS)
+ROUTE_KEYS: Final = (
+    "host", "prefix", "path", "pool", "root_path", "priority", "limit_concurrency", *STATIC_KEYS,
+)  # fmt: skip
 
 SERVICE_LINK: Final = re.compile(
     r"PROPYLON(_[A-Z0-9]+)*?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"

@@ -244,6 +244,15 @@ def read_host(text: str) -> str:
     return host
 
 
+def read_route_limit(value: int | str) -> int | str:
+    """A number, or a percentage as its text."""
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?%|100%", value):
+        return value
+    if isinstance(value, int) and 0 <= value <= 1_000_000:
+        return value
+    raise ValueError('a share is written 8, or "50%" of the pool\'s slots; 0 is no limit')
+
+
 def read_pool_name(text: str) -> str:
     """A pool's name is also a directory's."""
     if not _POOL_NAME.fullmatch(text):

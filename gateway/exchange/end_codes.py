@@ -214,6 +214,12 @@ GATEWAY_QUEUE_TIMEOUT: Final = _row(
     "503",
     "The pool's workers were busy for as long as a request may wait.",
 )
+GATEWAY_ROUTE_FULL: Final = _row(
+    "gateway_route_full",
+    "queue",
+    "503",
+    "As many requests of its route were under way as `limit_concurrency` allows.",
+)
 GATEWAY_NO_WORKER: Final = _row(
     "gateway_no_worker",
     "queue",

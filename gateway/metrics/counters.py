@@ -62,6 +62,7 @@ REFUSALS: Final[Mapping[tuple[str, str], str]] = {
     (end_codes.GATEWAY_NO_ROUTE, ""): "no_route",
     (end_codes.GATEWAY_QUEUE_FULL, ""): "queue_full",
     (end_codes.GATEWAY_QUEUE_TIMEOUT, ""): "queue_timeout",
+    (end_codes.GATEWAY_ROUTE_FULL, ""): "route_full",
     (end_codes.GATEWAY_NO_WORKER, ""): "no_worker",
     (end_codes.GATEWAY_STOPPED_QUEUE, ""): "stopping",
 }

@@ -127,6 +127,18 @@ POOL_NEWEST_FIRST: Final = Family(
     ("pool",),
     merge="max",
 )
+ROUTE_RUNNING: Final = Family(
+    "propylon_route_running",
+    "gauge",
+    "Requests of a route with limit_concurrency that are under way.",
+    ("pool", "route"),
+)
+ROUTE_QUEUE_LENGTH: Final = Family(
+    "propylon_route_queue_length",
+    "gauge",
+    "Requests of a route with limit_concurrency that wait until there is room for them.",
+    ("pool", "route"),
+)
 OPEN_WEBSOCKETS: Final = Family(
     "propylon_websockets", "gauge", "WebSockets that are open.", ("pool",)
 )
@@ -207,6 +219,7 @@ GATEWAY_LAG: Final = Family(
 BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, POOL_NEWEST_FIRST,
+    ROUTE_RUNNING, ROUTE_QUEUE_LENGTH,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
     CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
     GATEWAY_RSS, GATEWAY_LAG,

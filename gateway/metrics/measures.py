@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import getLogger
 from typing import ClassVar, Final, Literal, Protocol
 
@@ -27,6 +27,8 @@ from .families import (
     POOL_RUNNING,
     POOL_SLOTS,
     RETRIES,
+    ROUTE_QUEUE_LENGTH,
+    ROUTE_RUNNING,
     WEBSOCKET_MESSAGES,
 )
 from .snapshot import Snapshot, to_wire
@@ -52,8 +54,19 @@ class Load(Protocol):
     def order(self) -> Literal["oldest-first", "newest-first"]: ...
 
 
+class MeasuredShare(Protocol):
+    name: str
+
+    @property
+    def running(self) -> int: ...
+    def waiting(self) -> int: ...
+
+
 class MeasuredPool(Protocol):
     """The part of a pool that is measured."""
+
+    @property
+    def shares(self) -> Sequence[MeasuredShare]: ...
 
     @property
     def retries(self) -> Mapping[str, int]: ...
@@ -151,6 +164,7 @@ class GatewayMeasures:
 
     def _of_pools(self) -> Snapshot:
         loads = {(name,): pool.load() for name, pool in self._pools.items()}
+        shares = [(name, one) for name, pool in self._pools.items() for one in pool.shares]
         return {
             POOL_SLOTS.name: {pool: load.slots for pool, load in loads.items()},
             POOL_RUNNING.name: {pool: load.running for pool, load in loads.items()},
@@ -159,6 +173,8 @@ class GatewayMeasures:
             POOL_NEWEST_FIRST.name: {
                 pool: int(load.order == "newest-first") for pool, load in loads.items()
             },
+            ROUTE_RUNNING.name: {(pool, one.name): one.running for pool, one in shares},
+            ROUTE_QUEUE_LENGTH.name: {(pool, one.name): one.waiting() for pool, one in shares},
             OPEN_WEBSOCKETS.name: {
                 (name,): pool.websockets() for name, pool in self._pools.items()
             },

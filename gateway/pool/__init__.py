@@ -1,7 +1,7 @@
 """The workers of one app: members, their slots, the queue, and the driver of each link.
 
 Reading order: `clip_text`, `retry` -> `call` -> `health`, `departures` -> `queue`, `line`,
-`turns`, `balance` -> `sticky`, `sticky_cookie`, `sticky_address`, `load` (who waits, who is chosen,
-how busy that makes the pool) -> `slow_start` -> `pool_member` ->
-`workers_report`, `versions` -> `pool` -> `event_shapes` -> `link_member` -> `worker_listener`.
+`turns`, `balance` -> `route_share`, `sticky`, `sticky_cookie`, `sticky_address`, `load` (who waits,
+who is chosen, how busy that makes the pool) -> `slow_start` -> `pool_member` -> `workers_report`,
+`versions` -> `pool` -> `event_shapes` -> `link_member` -> `worker_listener`.
 """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ...protocol.gateway_link import GatewayLink
     from ..settings import PoolSettings
+    from .route_share import RouteShare
 
     class Carrier(Protocol):
         """The part of a pool member that a call needs."""
@@ -48,6 +49,7 @@ class PoolCall(Call):
         "kept",
         "member",
         "refusals",
+        "share",
         "since",
         "started",
         "waited",
@@ -64,6 +66,8 @@ class PoolCall(Call):
         self.deaths = 0
         """How many workers have died with this exchange on them."""
         self.refusals = 0
+        self.share: RouteShare[PoolCall] | None = None
+        """Its route's share of the pool, which it was admitted to; None if it counts for none."""
         self.earlier = 0
         """How many workers have had this exchange before."""
         self.started = False
@@ -93,6 +97,15 @@ class PoolCall(Call):
                 generation = None
         attempts = self.earlier + (member is not None)
         return Account(self._pool.settings.name, worker, waited, attempts, generation)
+
+    @property
+    def never_ran(self) -> bool:
+        """Whether it is over, and no worker has had it."""
+        return self.exchange is None and self.member is None
+
+    def admit(self, share: "RouteShare[PoolCall]") -> None:
+        """It counts for this share from now on."""
+        self.share = share
 
     def enter_queue(self) -> None:
         """No member has room for it."""
@@ -167,6 +180,7 @@ class PoolCall(Call):
         another = PoolCall(self._pool, exchange, now)
         another.deaths, another.refusals = self.deaths, self.refusals
         another.waited, another.earlier = self.waited, self.earlier + 1
+        another.share = self.share
         return another
 
     def forget_body(self) -> None:

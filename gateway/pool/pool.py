@@ -7,6 +7,7 @@ the queue is not empty, no slot is free. Every change of either ends in `_dispat
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from logging import getLogger
 from time import monotonic
 from typing import Final, Literal, Protocol
@@ -27,6 +28,7 @@ from .load import PoolLoad
 from .pool_member import PoolMember
 from .queue import PoolQueue
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
+from .route_share import RouteShare
 from .sticky import Sticky
 from .sticky_address import StickyAddresses
 from .sticky_cookie import StickyCookies
@@ -37,6 +39,11 @@ log = getLogger("propylon.gateway")
 
 
 MOST_PIDS: Final = 64
+_ROUTE_FULL: Final = (
+    end_codes.GATEWAY_ROUTE_FULL,
+    503,
+    "Too many requests of this route are under way (limit_concurrency of [[routes]]).",
+)
 RetryReason = Literal["worker_died", "worker_refused"]
 
 
@@ -92,6 +99,8 @@ class Pool:
         self.winding_down = False
         self._requests = 0
         self._budget = RetryBudget()
+        self.shares: list[RouteShare[PoolCall]] = []
+        """Routes that may have a part of the slots only."""
         self._sticky: Sticky[PoolMember, PoolCall] | None = sticky_of(settings)
         """Where clients are at home; None if they are nowhere."""
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
@@ -114,25 +123,59 @@ class Pool:
 
     # -- exchanges ---------------------------------------------------------------------------
 
-    def submit(self, exchange: Exchange) -> None:
+    def submit(self, exchange: Exchange, share: RouteShare[PoolCall] | None = None) -> None:
         """Takes an exchange that was just opened, to be answered by a worker or an error page."""
         self._requests += 1
         if exchange.more_body and self.buffers.requests and not exchange.request.upgrade:
-            self.buffers.collect(exchange, self._submit_whole)
+            self.buffers.collect(exchange, partial(self._submit_whole, share=share))
         else:
-            self._submit(exchange, exchange.opened)
+            self._submit(exchange, exchange.opened, share)
 
-    def _submit_whole(self, exchange: Exchange) -> None:
+    def submit_within(self, name: str, limit: int, percent: int) -> Callable[[Exchange], None]:
+        """Gives a route a share of this pool (see `RouteShare`). Returns the function that takes
+        the route's exchanges."""
+        settings = self.settings
+        share: RouteShare[PoolCall] = RouteShare(
+            name, limit, percent, settings.queue_size, settings.queue_timeout
+        )
+        self.shares.append(share)
+        return partial(self.submit, share=share)
+
+    def _submit_whole(self, exchange: Exchange, share: RouteShare[PoolCall] | None) -> None:
         """Takes an exchange whose body has become whole."""
-        self._submit(exchange, self.clock())
+        self._submit(exchange, self.clock(), share)
 
-    def _submit(self, exchange: Exchange, now: float) -> None:
+    def _submit(self, exchange: Exchange, now: float, share: RouteShare[PoolCall] | None) -> None:
         call = PoolCall(self, exchange, now)
         exchange.connect(call, now)
+        if share is not None and not self._admit(call, share, now):
+            return
         if self._sticky is None and (member := self._balance.choose()) is not None:
             self._hand_over(call, member)
         else:
             self._place(call, exchange, now)
+
+    def _admit(self, call: PoolCall, share: RouteShare[PoolCall], now: float) -> bool:
+        """Returns whether the call's route has room for it. If not, it waits or is answered."""
+        if share.enter(call, self._balance.slots()):
+            call.admit(share)
+            return True
+        call.enter_queue()
+        if not share.wait(call, now):
+            self._fail(call, *_ROUTE_FULL)
+        return False
+
+    def _admit_waiting(self, share: RouteShare[PoolCall]) -> None:
+        """Gives calls of the route their turn, if there is room for them now."""
+        for call in share.admitted(self._balance.slots()):
+            now, exchange = self.clock(), call.exchange
+            assert exchange is not None, "only calls that somebody waits for are admitted"
+            call.admit(share)
+            call.leave_queue(now)
+            if len(self._queue):
+                self._queue_up(call, now)  # behind those that were there before
+            else:
+                self._place(call, exchange, now)
 
     def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
         """Gives a call its worker, or its place among those that wait."""
@@ -315,6 +358,9 @@ class Pool:
             member.count(500)
             no_response = end_codes.APP_NO_RESPONSE
             self._fail(call, no_response, 500, "The app ended without a response.")
+        if call.share is not None:
+            call.share.leave(call)
+            self._admit_waiting(call.share)
         if self._queue.line or self._queue.urgent or self._sticky is not None:
             self._dispatch()
 
@@ -335,6 +381,8 @@ class Pool:
             self.broken_off(call, end_code, reason, started=call.response != "opened")
         if call.kept is not None:
             call.kept.drop()
+        if call.share is not None:
+            call.share.leave(call)
 
     def broken_off(self, call: PoolCall, end_code: str, reason: str, *, started: bool) -> None:
         """The worker died, or reset the call because it ends. `started` says whether it has
@@ -370,6 +418,8 @@ class Pool:
         rest = call.rewind(exchange)
         if rest:
             exchange.uploader.take_back(exchange, rest)
+        if another.share is not None:
+            another.share.add(another)
         self._place(another, exchange, now)
         return True
 
@@ -392,6 +442,11 @@ class Pool:
                 self._release(call, now)
         while (call := self._queue.take_overdue(now)) is not None:
             self._fail(call, *self._why_waiting())
+        for share in self.shares:
+            for call in share.overdue(now):
+                self._fail(call, *_ROUTE_FULL)
+            share.look()
+            self._admit_waiting(share)
         if self.request_timeout:
             late = now - self.request_timeout
             for call in [call for call in self.running if call.since < late]:
@@ -440,7 +495,8 @@ class Pool:
     def _waiting(self) -> int:
         """How many calls wait that have a client."""
         sticky = self._sticky
-        return len(self._queue) + (0 if sticky is None else sticky.waiting())
+        routes = sum(share.waiting() for share in self.shares)
+        return len(self._queue) + (0 if sticky is None else sticky.waiting()) + routes
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -478,6 +534,7 @@ class Pool:
         over."""
         self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
+        waiting += [call for share in self.shares for call in share.take_all()]
         while len(self._queue):
             waiting.append(self._queue.take(self.clock()))
         for call in waiting:

@@ -145,6 +145,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
                     "--min-rate-grace=0.3",
                     "--timeout-graceful-shutdown=0.6",
                 )
+            elif kind == "limited":
+                one = folder / "limited.toml"
+                one.write_text(CONFIG + "limit_concurrency = 1\n")
+                options = ("-c", str(one), *usual[2:], "--lifespan=off", "--queue-size=0")
             elif kind == "redirecting":
                 options = ("main:app", "-b", "127.0.0.1:0", *certificate.flags, "--lifespan=off")
                 options += ("--insecure-bind=127.0.0.1:0", "--redirect-to-https")
@@ -363,6 +367,12 @@ def fills_the_queue(propylon: Propylon, code: str) -> None:
         read(first)
 
 
+def fills_its_route(propylon: Propylon, code: str) -> None:
+    with closing(connected(propylon, head("gateway_cut", "Host: h"))) as first:
+        assert first.recv(1_000)  # it has its worker
+        asks()(propylon, code)
+
+
 def stops(*others: str):
     """The instance stops while clients wait for these paths too."""
 
@@ -470,6 +480,7 @@ CASES = [
     Case("gateway_no_route", "404", asks(path="/"), path="/gateway_no_route"),
     Case("gateway_no_room", "507", is_late(HALF, 507), server="keeping"),
     Case("gateway_queue_full", "503", fills_the_queue, server="gateway"),
+    Case("gateway_route_full", "503", fills_its_route, server="limited"),
     Case("gateway_queue_timeout", "503", with_worker(refuses, asks(), 0), server="gateway"),
     Case("gateway_no_worker", "503", asks(), server="gateway"),
     Case("worker_refused", "502", with_worker(refuses, asks()), server="gateway"),

@@ -30,6 +30,8 @@ BETWEEN = (
 PASSED_ON = {name: row for name, row in table().items() if row.per_pool in ("workers", "gateways")}
 ACTED_ON = {"supervisor": PoolConfig, "workers": WorkerSettings, "gateways": PoolSettings}
 ANOTHER_THING = {
+    ("gateway.config.sections", "limit_concurrency"): "the key of a route's share of its pool",
+    ("gateway.config.sources", "limit_concurrency"): "the same",
     ("worker.process.zygote", "interface"): "of the app as it was found, in a report",
 }
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from propylon.gateway import json_texts
 from propylon.gateway.config.build import WorkerId, gateway_settings, worker_settings
+from propylon.gateway.config.faults import ConfigError
 from propylon.gateway.config.load import load
 from propylon.gateway.config.report import report
 from propylon.gateway.settings import GatewaySettings, ListenerSettings
@@ -99,6 +100,31 @@ def test_report_says_who_is_believed_what() -> None:
     assert "\nBelieves\n  10.0.0.1: for, proto\n" in lines
     lines = report(load("check", {"app": "main:app", "proxy_headers": False}, {}))
     assert "\nBelieves\n  nobody\n" in lines
+
+
+def test_a_route_s_share_is_divided_among_the_gateways() -> None:
+    text = """
+app = "main:app"
+gateways = 3
+[[routes]]
+prefix = "/a"
+limit_concurrency = 8
+[[routes]]
+prefix = "/b"
+limit_concurrency = "25%"
+[[routes]]
+"""
+    Path("propylon.toml").write_text(text)
+    routes = gateway_settings(load("serve", {}, {}).config, 1, "/run/p", []).routes
+    found = {route.prefix: (route.most_calls, route.most_percent) for route in routes}
+    assert found == {"/a": (3, 0), "/b": (0, 25), "": (0, 0)}
+
+
+@pytest.mark.parametrize("value", ['"0%"', '"101%"', '"5.5%"', "-1", "1.5", '"half"', "true"])
+def test_a_share_that_is_none_is_a_fault(value: str) -> None:
+    Path("propylon.toml").write_text(f'app = "main:app"\n[[routes]]\nlimit_concurrency = {value}\n')
+    with pytest.raises(ConfigError, match=r"routes\[0\]\.limit_concurrency"):
+        load("serve", {}, {})
 
 
 def test_who_sends_a_line_is_named_if_there_are_several(tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def test_a_websocket_is_no_slow_request() -> None:
         ("client_head_timeout", 408, "", "head_timeout"),
         ("gateway_no_route", 404, "", "no_route"),
         ("gateway_queue_full", 503, "/", "queue_full"),
+        ("gateway_route_full", 503, "/", "route_full"),
     ],
 )
 def test_refused_requests_by_kind(end: str, status: int, route: str, kind: str) -> None:

@@ -45,9 +45,21 @@ def test_a_loop_that_stood_for_long_says_so() -> None:
 
 
 @dataclass
+class Share:
+    """A route's share of a pool, as far as it is measured."""
+
+    name: str = "/slow/"
+    running: int = 3
+
+    def waiting(self) -> int:
+        return 4
+
+
+@dataclass
 class Pool:
     """The part of a pool that is measured: rows of a table."""
 
+    shares: tuple[Share, ...] = (Share(),)
     retries: dict[str, int] = field(default_factory=lambda: {"worker_died": 2})
 
     def load(self) -> PoolLoad:
@@ -96,6 +108,8 @@ def test_what_is_measured() -> None:
     assert found["propylon_pool_queue_oldest_seconds"] == {("a",): 4.5}
     assert found["propylon_pool_newest_first"] == {("a",): 1}
     assert found["propylon_websockets"] == {("a",): 1}
+    assert found["propylon_route_running"] == {("a", "/slow/"): 3}
+    assert found["propylon_route_queue_length"] == {("a", "/slow/"): 4}
     assert found["propylon_retries_total"] == {("a", "worker_died"): 2}
     assert found["propylon_connections"] == {
         ("http/1.1",): 0,

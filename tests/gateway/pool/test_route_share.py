@@ -1,0 +1,152 @@
+"""A slow route must not take all slots, and its calls must not hold up others."""
+
+import pytest
+from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.pool.pool import Pool
+from propylon.gateway.pool.route_share import RouteShare
+from propylon.protocol.messages import CLIENT_GONE
+
+from ...fakes.exchange_sides import FakeClient
+from .linked import LinkedMember, pool, submit
+
+
+def made(limit: int = 2, percent: int = 0, **settings: float) -> Pool:
+    p = pool(**settings)
+    p.sweep(100.0)
+    p.submit_within("/slow/", limit, percent)
+    return p
+
+
+def slow(p: Pool, method: str = "GET") -> tuple[Exchange, FakeClient]:
+    """A request of the route with a share."""
+    client = FakeClient()
+    exchange = Exchange(Request(method, b"/slow/", "1.1"), client, opened=p.now)
+    p.submit(exchange, p.shares[0])
+    return exchange, client
+
+
+@pytest.mark.parametrize(
+    ("limit", "percent", "slots", "most"),
+    [(3, 0, 100, 3), (0, 50, 9, 4), (0, 100, 9, 9), (0, 1, 9, 1), (0, 50, 0, 1)],
+)
+def test_a_number_or_a_part_of_the_slots(limit: int, percent: int, slots: int, most: int) -> None:
+    share: RouteShare[object] = RouteShare("/", limit, percent, 1, 1.0)  # type: ignore[type-var]
+    assert share.most(slots) == most
+
+
+def test_it_takes_its_share_and_the_others_pass() -> None:
+    p = made(limit=2)
+    member = LinkedMember(p, slots=4)
+    for _ in range(5):
+        slow(p)
+    assert member.running == 2
+    assert (p.shares[0].running, p.shares[0].waiting()) == (2, 3)
+    submit(p)
+    submit(p)
+    assert member.running == 4
+    assert p.load().queued == 3
+    assert p.load().oldest_waiter == 0.0, "more workers would not help them"
+    member.answer(member.calls[0])
+    assert (member.running, p.shares[0].waiting()) == (4, 2), "one of its own follows"
+    member.answer(member.calls[-1])
+    member.answer(member.calls[1])
+    member.answer(member.calls[0])
+    member.answer(member.calls[0])
+    assert p.shares[0].waiting() == 0
+
+
+def test_half_of_the_slots_of_this_moment() -> None:
+    p = made(limit=0, percent=50)
+    one = LinkedMember(p, slots=4)
+    for _ in range(6):
+        slow(p)
+    assert one.running == 2
+    two = LinkedMember(p, slots=4)
+    p.sweep(100.2)
+    assert one.running + two.running == 4
+
+
+def test_who_comes_out_of_its_line_is_behind_those_that_wait() -> None:
+    p = made(limit=1)
+    member = LinkedMember(p, slots=1)
+    slow(p)
+    slow(p)
+    submit(p)  # waits for a slot
+    first = member.calls[0]
+    member.answer(first)
+    (call,) = p.running
+    assert call.share is None, "the other has waited in the queue"
+    member.answer(member.calls[0])
+    (call,) = p.running
+    assert call.share is p.shares[0]
+
+
+def test_a_full_line_and_a_long_wait_are_503() -> None:
+    p = made(limit=1, queue_size=1, queue_timeout=5.0)
+    LinkedMember(p, slots=9)
+    slow(p)
+    waiting, refused = slow(p), slow(p)
+    assert refused[0].end_code == "gateway_route_full"
+    assert refused[1].failed is not None
+    assert refused[1].failed[0] == 503
+    assert "limit_concurrency" in refused[1].failed[1]
+    p.sweep(105.0)
+    assert waiting[1].failed is None
+    p.sweep(105.1)
+    assert waiting[0].end_code == "gateway_route_full"
+    assert submit(p)[1].failed is None
+
+
+def test_a_client_that_leaves_makes_room_when_its_call_has_left_the_app() -> None:
+    p = made(limit=1)
+    member = LinkedMember(p, slots=9)
+    running, waiting, next_one = slow(p)[0], slow(p)[0], slow(p)[0]
+    for each in (running, waiting):
+        assert each.source is not None
+        each.source.abandon(CLIENT_GONE, "the client went away")
+    assert member.running == 1
+    assert p.shares[0].waiting() == 1
+    member.worker.end(member.calls.pop(0))
+    member.exchange_bytes()
+    (call,) = p.running
+    assert call.exchange is next_one
+
+
+def test_what_never_reached_a_worker_makes_room_too() -> None:
+    p = made(limit=1, queue_timeout=5.0)
+    slow(p)  # no worker: it is admitted and waits in the pool's queue
+    assert p.shares[0].running == 1
+    p.sweep(103.0)
+    other = slow(p)[1]
+    p.sweep(105.1)
+    assert other.failed is None
+    member = LinkedMember(p, slots=9)
+    assert member.running == 1
+    left = slow(p)[0]
+    assert left.source is not None
+    left.source.abandon(CLIENT_GONE, "the client went away")
+    member.answer(member.calls[0])
+    p.sweep(105.3)
+    assert p.shares[0].running == 0
+
+
+def test_a_retry_counts_once() -> None:
+    p = made(limit=1)
+    one, two = LinkedMember(p, slots=9), LinkedMember(p, slots=9)
+    slow(p)
+    slow(p)
+    one.die()
+    assert two.running == 1
+    assert (p.shares[0].running, p.shares[0].waiting()) == (1, 1)
+    two.answer(two.calls[0])
+    two.answer(two.calls[0])
+    assert (p.shares[0].running, p.shares[0].waiting()) == (0, 0)
+
+
+def test_at_the_end_all_are_answered() -> None:
+    p = made(limit=1)
+    LinkedMember(p, slots=9)
+    slow(p)
+    waiting = slow(p)[1]
+    p.fail_waiting()
+    assert waiting.failed is not None
