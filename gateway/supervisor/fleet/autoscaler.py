@@ -86,7 +86,8 @@ could only take time from others. Nor are more added than CPUs are left for, goi
 others use. And none if memory would be short: with it, and one more for the next reload's canary,
 each as large as the largest worker of the pool, no more than ROOM of the limit may be in use.
 Above FULL, the pool gives a worker back each CALMED_AFTER seconds, down to the least number: the
-kernel would take one by force, with the calls that it runs.
+kernel would take one by force, with the calls that it runs. Of a large machine no more than
+MOST_FREE is kept, or half of that.
 
     steady --they wait--> waiting --GROW_AFTER looks--> starting --all are ready--> steady
                              |                             ^
@@ -129,6 +130,8 @@ ROOM: Final = 0.9
 """The part of the memory limit that may be in use when a worker is added."""
 FULL: Final = 0.95
 """The part of the memory limit above which a worker is given back."""
+MOST_FREE: Final = 2**30
+"""Bytes. Between two looks no app grows by more, however large the machine is."""
 CALMED_AFTER: Final = 10.0
 """Seconds until the memory of a worker that was given back is free, and can be seen to be."""
 LEAST_WORKER: Final = 32 * 2**20
@@ -378,7 +381,8 @@ class Autoscaler:
     def _places_of_memory(self, pool: PoolLook, machine: MachineLook) -> int:
         if not machine.memory_limit:
             return pool.workers
-        free = machine.memory_limit * ROOM - machine.memory
+        kept = min(machine.memory_limit * (1 - ROOM), MOST_FREE)
+        free = machine.memory_limit - kept - machine.memory
         return max(math.floor(free / (pool.rss or LEAST_WORKER)) - 1, 0)
 
     # -- fewer ---------------------------------------------------------------------------------
@@ -404,7 +408,8 @@ class Autoscaler:
         return Move(target, pool.workers, why)
 
     def _short_of_memory(self, pool: PoolLook, machine: MachineLook, now: float) -> Move | None:
-        if not machine.memory_limit or machine.memory < machine.memory_limit * FULL:
+        kept = min(machine.memory_limit * (1 - FULL), MOST_FREE / 2)
+        if not machine.memory_limit or machine.memory < machine.memory_limit - kept:
             return None
         if pool.workers <= self.settings.least or now - self._gave_back_at < CALMED_AFTER:
             return None

@@ -145,6 +145,15 @@ def test_above_the_limit_of_memory_workers_go_one_by_one() -> None:
     assert told.quiet(60, FULL) == []
 
 
+def test_of_a_large_machine_no_more_than_a_gigabyte_is_kept_free() -> None:
+    told, gigabyte = Told(), 1024 * MEGABYTE
+    told.machine = replace(MACHINE, memory=62 * gigabyte, memory_limit=64 * gigabyte)
+    four = replace(FULL, workers=4, ready=4, slots=16, running=16, rss=100 * MEGABYTE)
+    assert [move.workers for move in told.look(*growing(four))] == [6]
+    told.machine = replace(told.machine, memory=64 * gigabyte - 400 * MEGABYTE)
+    assert [move.workers for move in told.look(four)] == [3]
+
+
 def test_at_the_most_it_is_held() -> None:
     told = Told()
     assert told.look(*growing(replace(FULL, workers=8, ready=8, slots=32, running=32))) == []
