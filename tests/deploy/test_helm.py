@@ -90,6 +90,7 @@ def test_a_packaged_chart_brings_the_rules(tmp_path: Path) -> None:
         ({"replica": 2}, "replica"),
         ({"app": {"wokers": 3}}, "/app"),
         ({"app": {"workers": 0}}, "/app/workers"),
+        ({"app": {"workers": "2.."}}, "/app/workers"),
         ({"app": {"module": "main app"}}, "/app/module"),
         ({"gateway": {"image": {"tag": "a b"}}}, "/gateway/image/tag"),
         ({"drain": {"delay": 0}}, "/drain/delay"),
@@ -104,6 +105,12 @@ def test_a_packaged_chart_brings_the_rules(tmp_path: Path) -> None:
 def test_a_bad_value_is_refused_with_its_path(values: dict[str, object], path: str) -> None:
     with pytest.raises(helm.HelmError, match=path):
         render(values)
+
+
+@pytest.mark.parametrize("workers", [3, "auto", "2..8", "1..auto"])
+def test_workers_are_a_number_or_a_range(workers: int | str) -> None:
+    (app,) = containers(render({"app": {"workers": workers}}, shape="all-in-one")).values()
+    assert f"--workers={workers}" in app["args"]
 
 
 def test_what_an_autoscaler_asks_for_is_recorded_and_adapted() -> None:

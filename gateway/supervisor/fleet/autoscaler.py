@@ -81,6 +81,9 @@ MOST_REGRET times: so a burst every two minutes is learned, and its workers stay
 Is there room?
 ==============
 
+If slots were free while requests waited, they waited for something else: for the worker that they
+stick to. More workers are no cure.
+
 No worker is added if the processes of this instance use BUSY of the CPUs that they may use: it
 could only take time from others. Nor are more added than CPUs are left for, going by what the
 others use. And none if memory would be short: with it, and one more for the next reload's canary,
@@ -118,6 +121,7 @@ START_TIMES: Final = 10
 MOST_PATIENCE: Final = 600.0
 """Seconds that slow starts may keep idle workers for; a longer `idle_time` counts as it is."""
 MOST_REGRET: Final = 8
+"""How often the patience may be doubled together: 60 seconds become eight minutes."""
 SPARE: Final = 0.8
 """The part of the remaining slots that the busiest moment may have used."""
 CALM: Final = 0.7
@@ -311,7 +315,9 @@ class Autoscaler:
     # -- more ----------------------------------------------------------------------------------
 
     def _more(self, pool: PoolLook, machine: MachineLook) -> Move | None:
-        wait = duration(self._wait(pool))
+        wait = _in_words(self._wait(pool))
+        if not self._by_lag(pool) and self._has_free_slots():
+            return self._hold(f"requests wait {wait} for a worker or a share, and slots are free")
         if pool.workers >= self.settings.most:
             return self._hold(f"requests wait {wait}, and it may have no more workers")
         if machine.cpu >= BUSY * machine.cpus:
@@ -324,7 +330,7 @@ class Autoscaler:
         places = self._places_of_memory(pool, machine)
         if places < 1:
             return self._hold(f"requests wait {wait}, and there is no memory for one worker more")
-        limit = duration(self.settings.queue_time)
+        limit = _in_words(self.settings.queue_time)
         where = "event loops were late by" if self._by_lag(pool) else "requests have waited"
         why = f"{where} {wait}, for longer than {limit}"
         return Move(min(target, pool.workers + places), pool.workers, why)
@@ -334,6 +340,12 @@ class Autoscaler:
 
     def _by_lag(self, pool: PoolLook) -> bool:
         return pool.lag >= self._wait(pool)
+
+    def _has_free_slots(self) -> bool:
+        """Whether slots have been free while requests waited: for one worker, since they are
+        sticky, or for their route's share. More workers would not help them."""
+        looks = [one.pool for one in self._recent()[1:]]
+        return all(one.running < SPARE * one.slots for one in looks)
 
     def _target(self, pool: PoolLook) -> int | None:
         """The workers that the work needs, more than there are; None if those that there are
@@ -438,3 +450,8 @@ class Autoscaler:
             self._grown_since, self._shrunk_at = False, now
         self._begin_anew(now)
         return move
+
+
+def _in_words(seconds: float) -> str:
+    """A wait; in milliseconds below a second, where a tenth would say too little."""
+    return f"{seconds * 1_000:.0f} ms" if seconds < 0.9995 else duration(seconds)

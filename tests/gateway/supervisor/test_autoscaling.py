@@ -97,7 +97,7 @@ def test_a_pool_grows_and_says_why(instance: Instance, caplog: pytest.LogCapture
     caplog.set_level(logging.INFO, logger="propylon")
     instance.wait()
     assert instance.workers() == 4
-    assert "Pool default: 4 workers wanted, 2 before: requests have waited 0.5 s" in caplog.text
+    assert "Pool default: 4 workers wanted, 2 before: requests have waited 500 ms" in caplog.text
     found = status(instance)
     assert (found.least, found.most, found.state) == (2, 8, "starting")
     assert (found.move.before, found.move.workers, found.move.ago) == (2, 4, 0)

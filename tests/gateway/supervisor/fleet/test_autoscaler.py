@@ -55,7 +55,7 @@ def test_a_single_look_that_sees_waiting_changes_nothing() -> None:
 def test_requests_that_wait_for_longer_than_the_target_make_it_grow() -> None:
     (move,) = Told().look(*growing())
     assert (move.workers, move.before) == (4, 2)
-    assert move.why == "requests have waited 0.5 s, for longer than 0.1 s"
+    assert move.why == "requests have waited 500 ms, for longer than 100 ms"
 
 
 def test_those_that_wait_for_less_do_not() -> None:
@@ -108,15 +108,23 @@ def test_while_workers_start_nothing_more_is_ordered() -> None:
     assert told.scaler.start_time == 31
     assert told.scaler.patience == START_TIMES * 31
     assert told.look(replace(there, queued=600)) == [
-        Move(8, 4, "requests have waited 0.5 s, for longer than 0.1 s")
+        Move(8, 4, "requests have waited 500 ms, for longer than 100 ms")
     ]
+
+
+def test_who_waits_while_slots_are_free_waits_for_something_else() -> None:
+    told = Told()
+    sticky = replace(FULL, running=5)
+    assert told.look(*growing(sticky), *growing(sticky)) == []
+    assert told.scaler.why.endswith("and slots are free")
+    assert told.look(replace(FULL, queued=30), replace(FULL, queued=40))
 
 
 def test_busy_cpus_hold_it() -> None:
     told = Told()
     told.machine = replace(MACHINE, cpu=7.3)
     assert told.look(*growing()) == []
-    assert told.scaler.why == "requests wait 0.5 s, and all CPUs are busy"
+    assert told.scaler.why == "requests wait 500 ms, and all CPUs are busy"
 
 
 def test_no_more_workers_are_added_than_cpus_are_left_for() -> None:
@@ -157,7 +165,7 @@ def test_of_a_large_machine_no_more_than_a_gigabyte_is_kept_free() -> None:
 def test_at_the_most_it_is_held() -> None:
     told = Told()
     assert told.look(*growing(replace(FULL, workers=8, ready=8, slots=32, running=32))) == []
-    assert told.scaler.why == "requests wait 0.5 s, and it may have no more workers"
+    assert told.scaler.why == "requests wait 500 ms, and it may have no more workers"
 
 
 def test_a_worker_that_is_not_needed_goes_after_its_time() -> None:
@@ -206,7 +214,7 @@ def test_cpu_of_event_loops_keeps_workers() -> None:
 def test_late_loops_that_are_busy_are_doubled_and_blocked_ones_get_one_more() -> None:
     loops = PoolLook(workers=3, ready=3, slots=30_000, cpu=2.9, lag=0.4)
     (move,) = Told().look(loops, loops)
-    assert move == Move(6, 3, "event loops were late by 0.4 s, for longer than 0.1 s")
+    assert move == Move(6, 3, "event loops were late by 400 ms, for longer than 100 ms")
     blocked = replace(loops, cpu=0.2)
     assert [move.workers for move in Told().look(blocked, blocked)] == [4]
 
