@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +27,6 @@ class TmpfsVolume:
         # Lazily: a process of a test that has failed may still have a file open there.
         subprocess.run(["umount", "--lazy", self.path], check=True)
 
-    def remount(self, options: str) -> None:
-        _mount("-o", f"remount,{options}", str(self.path))
-
     def fill(self) -> None:
         """Leaves no room for another byte."""
         with (self.path / "rubbish").open("ab", buffering=0) as rubbish:
@@ -39,6 +38,18 @@ class TmpfsVolume:
 
     def make_room(self) -> None:
         (self.path / "rubbish").unlink()
+
+
+@contextmanager
+def read_only(path: Path, at: Path) -> Iterator[Path]:
+    """The directory `path` once more, where nothing can be written."""
+    at.mkdir()
+    _mount("--bind", str(path), str(at))
+    try:
+        _mount("-o", "remount,bind,ro", str(at))
+        yield at
+    finally:
+        subprocess.run(["umount", "--lazy", at], check=True)
 
 
 def _mount(*arguments: str) -> None:

@@ -46,6 +46,7 @@ FALLBACK: Final = "/dev/shm"
 _CONTROL_OF_WORKERS: Final = re.compile(r"control-[0-9a-f]{4}\.sock")
 _NOWHERE: Final = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
 """Errors that mean that no directory can be made in a place, so that the next one is tried."""
+_MOUNTED: Final = "mount it without readOnly, or name another directory with --run-dir"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -207,14 +208,18 @@ def _unusable(path: str, error: OSError) -> RunDirError:
 
 
 def _room(error: OSError, otherwise: str) -> str:
-    """What to do about an error, as the end of a sentence: make room if the volume is full, and
-    `otherwise` if it is not."""
+    """What to do about an error, as the end of a sentence: make room if the volume is full, mount
+    it otherwise if it is read-only, and else `otherwise`."""
+    if error.errno == errno.EROFS:
+        return f"; {_MOUNTED}"
     if error.errno not in _FULL:
         return otherwise
     return f"; {ROOM}"
 
 
 def _not_writable(path: str, folder: int) -> str:
+    if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
+        return f"run directory {path} is on a read-only volume; {_MOUNTED}"
     mode = stat.S_IMODE(os.fstat(folder).st_mode)
     return (
         f"run directory {path} (mode {mode:04o}) cannot be written to by this user; name another "

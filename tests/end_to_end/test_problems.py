@@ -1,15 +1,19 @@
 """What is wrong around an instance: a line in the log, `status` and /readyz, and that it heals."""
 
 import json
+import os
+import resource
+import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 from propylon.protocol.supervision.problems import REMEDIES
 
-from ..volumes import TmpfsVolume, needs_volumes
-from .server import APPS, DEADLINE, command, environment
+from ..volumes import TmpfsVolume, needs_volumes, read_only
+from .server import APPS, DEADLINE, command, descendants, environment
 from .test_drain import NO_PROXY
 from .test_sidecar import Part
 
@@ -124,3 +128,99 @@ def test_a_collector_that_is_not_there_until_it_is(tmp_path: Path) -> None:
             one.stderr.find("No longer: traces: the collector takes no spans", one.process)
             one.terminate()
             assert one.ended() == 0
+
+
+def kinds(run_dir: Path) -> list[str]:
+    return [one["kind"] for one in json.loads(status_of(run_dir, "--json"))["problems"]]
+
+
+@pytest.mark.slow
+def test_a_second_gateway_in_one_directory_ends_or_leaves_it_to_the_first(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shared = ["--run-dir", str(run_dir)]
+    with Part("serve", "asgi_raw:app", "-b", "127.0.0.1:0", *shared) as first:
+        url = first.stderr.find(r"Serving on (http://[^\s,]+)", first.process)[1]
+        with Part("gateway", "-b", "127.0.0.1:0", *shared) as second:
+            second.stderr.find(
+                r"run directory \S+ is in use by another gateway \(pid \d+\); each needs its own "
+                "--run-dir",
+            )
+            assert second.ended() == 1
+        assert kinds(run_dir) == []
+        # Whoever removes the lock lets another one in.
+        (run_dir / "gateway.lock").unlink()
+        with Part("gateway", "-b", "127.0.0.1:0", *shared) as second:
+            first.stderr.find(
+                f"{run_dir}/default/1.sock is another process's now; end the other gateway",
+                first.process,
+            )
+            assert httpx.get(url, timeout=DEADLINE, **NO_PROXY).text == "hello"
+            second.terminate()
+            assert second.ended() == 0
+        first.stderr.find("No longer: pool default: .* is another process's now", first.process)
+        assert (run_dir / "default" / "1.sock").exists()
+        first.terminate()
+        assert first.ended() == 0
+
+
+@pytest.mark.slow
+def test_what_a_crash_has_left_hinders_nobody(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shared = ["--run-dir", str(run_dir)]
+    with Part("worker", "asgi_raw:app", *shared) as worker:
+        with Part("gateway", "-b", "127.0.0.1:0", *shared) as crashed:
+            crashed.stderr.find("Serving on", crashed.process)
+            worker.stderr.find("Working for the gateways", worker.process)
+            for pid in [crashed.process.pid, *descendants(crashed.process.pid)]:
+                os.kill(pid, signal.SIGKILL)
+            crashed.ended()
+        assert (run_dir / "default" / "1.sock").exists()
+        worker.stderr.find(
+            f"nobody listens at {run_dir}/default/1.sock; start the gateway again", worker.process
+        )
+        with Part("gateway", "-b", "127.0.0.1:0", *shared) as gateway:
+            worker.stderr.find("No longer: nobody listens at", worker.process)
+            url = gateway.stderr.find(r"Serving on (http://[^\s,]+)", gateway.process)[1]
+            assert httpx.get(url, timeout=DEADLINE, **NO_PROXY).text == "hello"
+            worker.terminate()
+            gateway.terminate()
+            assert worker.ended() == gateway.ended() == 0
+
+
+@pytest.mark.slow
+@needs_volumes
+@pytest.mark.parametrize("part", [("gateway", "-b", "127.0.0.1:0"), ("worker", "asgi_raw:app")])
+def test_a_read_only_volume_ends_the_start_with_the_remedy(
+    part: tuple[str, ...], tmp_path: Path
+) -> None:
+    there = tmp_path / "run"
+    there.mkdir()
+    with (
+        read_only(there, tmp_path / "volume") as run_dir,
+        Part(*part, "--run-dir", str(run_dir)) as one,
+    ):
+        assert one.ended() == 1
+        one.stderr.find(
+            f"run directory {run_dir} is on a read-only volume; mount it without readOnly"
+        )
+        assert one.stderr.finish().count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_gateway_out_of_descriptors_says_so_once_and_goes_on(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with Part("serve", "asgi_raw:app", "-b", "127.0.0.1:0", "--run-dir", str(run_dir)) as one:
+        url = one.stderr.find(r"Serving on (http://[^\s,]+)", one.process)[1]
+        pid = json.loads(status_of(run_dir, "--json"))["gateways"][0]["pid"]
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # less than it has open
+        with httpx.Client(timeout=DEADLINE, **NO_PROXY) as client, ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client.get, url)
+            one.stderr.find("Too many open files: .*; raise the limit", one.process)
+            assert kinds(run_dir) == ["open files"]
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            assert answer.result(DEADLINE).text == "hello"
+        one.stderr.find("No longer: .*Too many open files", one.process)
+        assert one.stderr.text.count("Too many open files") == 2
+        one.terminate()
+        assert one.ended() == 0

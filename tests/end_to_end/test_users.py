@@ -161,6 +161,28 @@ def test_a_worker_tells_a_strangers_gateway_nothing(folder: Path) -> None:
 
 @needs_users
 @pytest.mark.slow
+def test_a_socket_that_may_not_be_connected_to_until_it_may(folder: Path) -> None:
+    run_dir = shared(folder, 0o2770, GROUP)
+    with Parts(folder, run_dir) as parts:
+        gateway = parts.gateway(SUPPLEMENTARY[0])
+        gateway.stderr.find("Serving on", gateway.process)
+        (door,) = (run_dir / "default").glob("*.sock")
+        door.chmod(0o600)
+        worker = parts.worker(SUPPLEMENTARY[1])
+        worker.stderr.find(
+            rf"no link to {door}: Permission denied \(uid {GATEWAY}, gid {GROUP}, mode 0600; "
+            rf"we are uid {WORKER}, gid {WORKER}\); run both containers as one user",
+            worker.process,
+        )
+        door.chmod(0o660)
+        worker.stderr.find(f"No longer: no link to {door}", worker.process)
+        assert worker.stderr.text.count("Permission denied") == 2
+        worker.process.terminate()
+        gateway.process.terminate()
+
+
+@needs_users
+@pytest.mark.slow
 def test_a_stranger_at_the_control_socket_is_told_nothing(folder: Path) -> None:
     """Whoever may write to the directory replaces it, and `stop` would say what he likes."""
     run_dir = shared(folder, 0o2770, GROUP)
