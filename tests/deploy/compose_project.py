@@ -1,7 +1,8 @@
 """A project of deploy/compose that podman-compose runs, for a machine without networks of its own.
 
 What a second file changes, as an operator would: the host's network and ports of it, the app's
-state, a short graceful timeout, and limits that a container may have whose host is a container.
+state, a short graceful timeout, no access log, and limits that a container may have whose host is a
+container.
 """
 
 import json
@@ -53,6 +54,7 @@ class Project:
         environment = {"PROPYLON_TIMEOUT_GRACEFUL_SHUTDOWN": str(DELAY + GRACEFUL)}
         changes: dict[str, object] = {"network_mode": "host", "ulimits": LIMITS}
         if service == self.front:
+            environment["PROPYLON_ACCESS_LOG"] = "false"
             environment["PROPYLON_BIND"] = f"127.0.0.1:{ground.port}"
             environment["PROPYLON_ADMIN_BIND"] = f"127.0.0.1:{self.admin}"
         if service != "gateway":

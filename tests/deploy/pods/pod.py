@@ -104,9 +104,12 @@ class Pod:
 
     # -- a container of it ---------------------------------------------------------------------
 
-    async def restart(self, container: str) -> None:
-        """As after a liveness probe that failed: SIGTERM, its end, a start in its place."""
-        await self.podman("restart", "-t", str(self.grace), container)
+    async def restart(self, container: str) -> int:
+        """As after a liveness probe that failed: SIGTERM, its end, a start in its place. Returns
+        the exit code."""
+        code = await self.stop(container)
+        await self.podman("start", container)
+        return code
 
     async def kill(self, container: str) -> int:
         """SIGKILL for its first process, as the OOM killer does, and with it for all others. podman

@@ -52,12 +52,12 @@ class Stage:
         await self.second.start()
         await self.service.until_up({0, 1})
 
-    async def one_by_one(self, restart: Callable[[Pod], Awaitable[None]]) -> None:
-        """Does it to both pods, as a rolling update would: the next when the last is ready."""
+    async def restart(self, containers: Sequence[str]) -> None:
+        """A container of each pod, as a rolling update would: the next when the last is ready."""
         await self.both()
-        for pod in (self.first, self.second):
+        for pod, container in zip((self.first, self.second), containers, strict=True):
             self.scene.tell()
-            await restart(pod)
+            self.exits[container] = await pod.restart(container)
             await pod.until_ready()
             await self.service.until_up({0, 1})
 
@@ -106,7 +106,7 @@ async def app_beside(stage: Stage) -> None:
 
 async def app_in_place(stage: Stage) -> None:
     """the app's container in its place, one of two pods after the other"""
-    await stage.one_by_one(lambda pod: pod.restart(pod.app))
+    await stage.restart([stage.first.app, stage.second.app])
 
 
 async def app_killed(stage: Stage) -> None:
@@ -116,7 +116,7 @@ async def app_killed(stage: Stage) -> None:
 
 async def gateway_in_place(stage: Stage) -> None:
     """the gateway's container in its place, one of two pods after the other"""
-    await stage.one_by_one(lambda pod: pod.restart(pod.gateway))
+    await stage.restart([stage.first.gateway, stage.second.gateway])
 
 
 async def gateway_upgraded(stage: Stage) -> None:
