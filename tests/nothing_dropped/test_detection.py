@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from .servers import Ground
 from .streams import Downloads, Echoes, Events, Uploads
 from .tally import Tally
 from .trial import Client, counted, records
-from .variants import VARIANTS, Settings
+from .variants import VARIANTS, Allowed, Settings
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -280,3 +281,20 @@ ALLOWANCES = [
 def test_what_a_variant_allows(variant: str, client: str, failure: Failed, allowed: bool) -> None:
     allows = VARIANTS[variant].allows([8.0])
     assert (allows(client, failure) is not None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("failure", "allowed"),
+    [
+        (Failed("status 502", born=1.0, age=5.0), True),
+        # Its connection is old, and it was sent after the kill.
+        (Failed("status 502", born=1.0, age=1.0), False),
+        # A WebSocket has no request: its connection counts.
+        (Failed("close code 1011", born=1.0), True),
+    ],
+)
+def test_what_was_under_way_when_a_process_died(failure: Failed, allowed: bool) -> None:
+    """The process died three seconds ago."""
+    allowance = Allowed(what="*", under_way=True, why="-")
+    died = time.monotonic() - 3.0
+    assert allowance.covers("post", failure, 10.0, [died]) is allowed
