@@ -193,6 +193,8 @@ class PoolSettings:
     """Seconds that a pool's workers are kept when all of them ask to leave."""
     buffer_requests: Buffered = "auto"
     """Whether a worker gets a request when its body is whole. auto: a WSGI app's does."""
+    buffer_responses: Buffered = "auto"
+    """Whether a response is taken from its worker as fast as it comes. auto: a WSGI app's is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

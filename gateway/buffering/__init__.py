@@ -2,5 +2,5 @@
 an unlinked temporary file, so that no thread of an app waits for a client.
 
 Reading order: `store` (how much is kept, in all) -> `body_file` -> `request_buffer` ->
-`pool_buffers` (what one pool does with its exchanges).
+`response_spool`, `response_buffer` -> `pool_buffers` (what one pool does with its exchanges).
 """

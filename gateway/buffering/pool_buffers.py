@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange
+from ..exchange.exchange import Exchange, Sink
 from ..settings import BufferSettings, PoolSettings
 from .request_buffer import RequestBuffer
+from .response_buffer import ResponseBuffer
 from .store import BufferStore
 
 HOLDS_A_THREAD: Final = "wsgi"
@@ -22,12 +23,22 @@ class PoolBuffers:
         self._collecting: set[RequestBuffer] = set()
         self.requests = settings.buffer_requests == "on"
         """Whether a worker gets a request when its body is whole."""
+        self.responses = settings.buffer_responses == "on"
+        """Whether a response is taken from its worker as fast as it comes."""
 
     def worker_speaks(self, interfaces: Iterable[object]) -> None:
         """Notes what the workers' apps speak, as each says; None where it has not said it yet."""
         said = [one for one in interfaces if one is not None]
         if said and self._settings.buffer_requests == "auto":
             self.requests = HOLDS_A_THREAD in said
+        if said and self._settings.buffer_responses == "auto":
+            self.responses = HOLDS_A_THREAD in said
+
+    def absorb(self, exchange: Exchange) -> Sink:
+        """Returns what takes the exchange's response, which comes in pieces: its head is next."""
+        if exchange.source is not None and not exchange.request.upgrade:
+            ResponseBuffer(exchange, exchange.source, self._store)
+        return exchange.sink
 
     def collect(self, exchange: Exchange, ready: Callable[[Exchange], None]) -> None:
         """Collects the rest of the request's body, and calls `ready` when it is whole. Raises

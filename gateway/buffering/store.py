@@ -103,6 +103,8 @@ class BufferStore:
         """Takes room on disk for `count` bytes. Raises NoRoom if all is used."""
         most = self.settings.disk // (RESPONSES_SHARE if of_response else 1)
         if self.disk + count > most:
+            if of_response:  # it is slowed, which is no fault
+                raise NoRoom("buffer-disk")
             raise self._no_room(
                 f"they take {self.disk} bytes, which is all they may", "buffer-disk"
             )

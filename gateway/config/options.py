@@ -636,6 +636,14 @@ class Options:
         per_pool="gateways",
         verbs=GATEWAY_SIDE,
     )
+    buffer_responses: Literal["auto", "on", "off"] = option(
+        _POOL.buffer_responses,
+        "Take a response from its worker as fast as it comes, and keep what the client does not "
+        "take at once; auto: for WSGI, so that a slow client holds no thread.",
+        section="limits",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+    )
     buffer_size: Annotated[int, Meta(ge=0, le=2**30)] = option(
         _BUFFERING.body,
         "Bytes of a kept body that stay in memory; the rest goes into a temporary file.",

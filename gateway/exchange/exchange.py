@@ -499,10 +499,13 @@ class Exchange:
 
     # -- between -----------------------------------------------------------------------------
 
-    def put_between(self, between: Between, sink: Sink, source: Source) -> None:
+    def put_between(self, between: Between, sink: Sink, source: Source) -> Between | None:
         """Has the source speak to `sink` and the sink to `source`, which are the two faces of what
-        stands `between` them from now on."""
+        stands `between` them from now on. Returns what stood there before: it stands nearer to the
+        sink, and `between` has to tell it when the exchange is over."""
+        before = self._between
         self._between, self.sink, self.source = between, sink, source
+        return before
 
     # -- the request's body ------------------------------------------------------------------
 

@@ -350,6 +350,8 @@ class Member(PoolMember):
                 call.detach()
                 sink.end(exchange)
         elif message[0] == RESPONSE_START:
+            if self._pool.buffers.responses:
+                sink = self._pool.buffers.absorb(exchange)
             self.count(sink.head(exchange, message[2], message[3]))
             call.forget_body()
         elif message[0] == CREDIT:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ..gateway.tls.issued import trusting_in_threads
-from .server import DEADLINE, Propylon
+from .operating import done
+from .server import DEADLINE, Propylon, wait_for
 
 SIZE = 400_000
 """Bytes of an upload: more than what is kept in memory, and than a window."""
@@ -90,8 +91,15 @@ def answer(sock: socket.socket) -> bytes:
     return fields + b"\r\n\r\n" + body
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
-@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("parser", "chunked"),
+    [
+        ("httptools", True),
+        pytest.param("httptools", False, marks=pytest.mark.slow),
+        pytest.param("h11", True, marks=pytest.mark.slow),
+        pytest.param("h11", False, marks=pytest.mark.slow),
+    ],
+)
 def test_slow_uploads_hold_no_thread(tmp_path: Path, parser: str, chunked: bool) -> None:
     first, second = b"a" * (SIZE - 1_000), b"b" * 1_000
     said = hashlib.sha256(first + second).hexdigest().encode()
@@ -107,3 +115,105 @@ def test_slow_uploads_hold_no_thread(tmp_path: Path, parser: str, chunked: bool)
             sock.sendall(framed(second, chunked=chunked, last=True))
         for sock in slow:
             assert b"%d %b" % (SIZE, said) in answer(sock)
+
+
+DOWNLOADS = """
+import itertools, os, threading, time
+
+SIZE = 3_000_000
+lock, inside, told = threading.Lock(), 0, threading.Event()
+
+class Pieces:
+    def __init__(self):
+        self.left = SIZE
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        size = min(self.left, 50_000)
+        self.left -= size
+        return b"d" * size
+
+    def close(self):
+        global inside
+        with lock:
+            inside -= 1
+
+def events():
+    yield b"data: first\\n\\n"
+    told.wait(20)
+    yield b"data: second\\n\\n"
+
+def app(environ, start_response):
+    global inside
+    slow = environ["PATH_INFO"] == "/slow"
+    start_response("200 OK", [("Content-Length", str(SIZE))] if slow else [])
+    if slow:
+        with lock:
+            inside += 1
+        return Pieces()
+    if environ["PATH_INFO"] == "/events":
+        return events()
+    if environ["PATH_INFO"] == "/tell":
+        told.set()
+    return [f"{inside} {os.getpid()}".encode()]
+"""
+DOWNLOAD = 3_000_000
+
+
+def ask(sock: socket.socket, path: str) -> None:
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+
+
+def slow_reader(server: Propylon, folder: Path | None = None) -> socket.socket:
+    """A client that has asked for a download and takes none of it yet."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    sock.settimeout(DEADLINE)
+    sock.connect(server.address)
+    if folder is not None:
+        sock = trusting_in_threads().wrap_socket(sock, server_hostname="localhost")
+    ask(sock, "/slow")
+    return sock
+
+
+@pytest.mark.parametrize("parser", ["httptools", pytest.param("h11", marks=pytest.mark.slow)])
+def test_slow_readers_hold_no_thread(tmp_path: Path, parser: str) -> None:
+    with serving(tmp_path, DOWNLOADS, "--http", parser) as server, ExitStack() as stack:
+        slow = [stack.enter_context(slow_reader(server)) for _ in range(20)]
+        fast = stack.enter_context(connect(server))
+
+        def inside() -> bytes:
+            ask(fast, "/")
+            return answer(fast).rpartition(b"\r\n")[2].split()[0]
+
+        wait_for(lambda: inside() == b"0", "every thread has said all that it has")
+        for sock in slow[:5]:
+            assert answer(sock).endswith(b"\r\n\r\n" + b"d" * DOWNLOAD)
+
+
+def test_an_event_is_sent_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, DOWNLOADS) as server, ExitStack() as stack:
+        events, other = (stack.enter_context(connect(server)) for _ in range(2))
+        ask(events, "/events")
+        said = b""
+        while b"first" not in said:
+            said += events.recv(1_000)
+        assert b"second" not in said
+        ask(other, "/tell")
+        answer(other)
+        while b"second" not in said:
+            said += events.recv(1_000)
+
+
+@pytest.mark.slow
+def test_a_download_outlives_its_worker(tmp_path: Path) -> None:
+    with serving(tmp_path, DOWNLOADS, "--reload-observe", "0") as server, ExitStack() as stack:
+        slow = stack.enter_context(slow_reader(server))
+        (old,) = server.pids("worker")
+        done(server, "reload")
+        wait_for(lambda: old not in server.pids("worker"), "the old worker has left")
+        assert answer(slow).endswith(b"\r\n\r\n" + b"d" * DOWNLOAD)
