@@ -36,7 +36,6 @@ class Project:
         services = yaml.safe_load((FOLDER / file).read_text())["services"]
         # Where clients are received: the only service, or the gateway's.
         self.front = "gateway" if "gateway" in services else "propylon"
-        self.services = tuple(services)
         changes = {name: self._changes(name, ground) for name in services}
         second = ground.folder.parent / "second.compose.yaml"
         second.write_text(yaml.safe_dump({"services": changes}))
