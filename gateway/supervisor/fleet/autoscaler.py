@@ -225,8 +225,8 @@ class Autoscaler:
         self.start_time = 0.0
         """Seconds that the last start of workers has taken; 0.0 if none was seen."""
         self._seen: deque[_Seen] = deque()
-        """The looks since the number of workers that serve has changed, no older than the
-        patience."""
+        """The looks since the number of workers that serve has changed, as far back as the patience
+        goes, or the recent ones."""
         self._waiting = 0
         """Looks in a row that have seen waiting."""
         self._quiet_since = now
@@ -296,7 +296,8 @@ class Autoscaler:
         ):
             self._seen.clear()
         self._seen.append(_Seen(now, pool))
-        while now - self._seen[0].at > self.patience:
+        kept = max(self.patience, (RECENT + 1) * SCALER_EVERY)
+        while now - self._seen[0].at > kept:
             self._seen.popleft()
 
     def _starts(self, now: float) -> None:
@@ -344,7 +345,7 @@ class Autoscaler:
     def _has_free_slots(self) -> bool:
         """Whether slots have been free while requests waited: for one worker, since they are
         sticky, or for their route's share. More workers would not help them."""
-        looks = [one.pool for one in self._recent()[1:]]
+        looks = [one.pool for one in self._recent()[-self._waiting :]]
         return all(one.running < SPARE * one.slots for one in looks)
 
     def _target(self, pool: PoolLook) -> int | None:
@@ -403,7 +404,7 @@ class Autoscaler:
         patience = self.patience
         if pool.workers <= self.settings.least or now - self._quiet_since < patience:
             return None
-        looks = [seen.pool for seen in self._seen]
+        looks = [seen.pool for seen in self._seen if now - seen.at <= patience]
         busiest = max(one.running + one.queued for one in looks)
         cpu = max(one.cpu for one in looks)
         each = max(pool.slots, 1) / (pool.ready + pool.elsewhere)

@@ -120,6 +120,12 @@ def test_who_waits_while_slots_are_free_waits_for_something_else() -> None:
     assert told.look(replace(FULL, queued=30), replace(FULL, queued=40))
 
 
+def test_a_short_idle_time_leaves_looks_enough_to_grow_by() -> None:
+    told = Told(idle_time=1.0)
+    (move,) = told.look(*growing(replace(FULL, queued=1), 4))
+    assert move.workers == 3, "by its work, and not doubled because that is not known"
+
+
 def test_busy_cpus_hold_it() -> None:
     told = Told()
     told.machine = replace(MACHINE, cpu=7.3)
