@@ -92,9 +92,10 @@ class ClosingConnection(ABC):
     def close_if_idle(self) -> bool:
         """Closes an idle connection at once, to make room. A request that has come by now is
         answered instead. Returns whether it was closed."""
+        since = self.idle_since
         self.readable()
-        if self._state != "idle":
-            return False
+        if self._state == "closed" or self.idle_since != since:
+            return False  # it may be idle again, with an answer that has yet to be taken
         self._close()
         return True
 

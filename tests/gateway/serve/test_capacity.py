@@ -143,6 +143,21 @@ async def test_a_request_that_has_come_is_answered_and_another_one_goes(scene: S
     assert scene.closed == [1]
 
 
+async def test_who_is_answered_at_once_is_not_closed_behind_the_answer(scene: Scene) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sink.respond(exchange, 200, ((b"content-length", b"0"),), b"")
+
+    scene.state.answer = answer
+    for _ in range(3):
+        scene.connect()
+        scene.now += 0.25
+    scene.now += LEAST_IDLE
+    scene.clients[0].send(HEAD)
+    await scene.capacity.room()
+    assert scene.clients[0].recv(1_000).startswith(b"HTTP/1.1 200")
+    assert scene.closed == [1]
+
+
 async def test_it_is_a_problem_for_a_while(scene: Scene) -> None:
     assert list(scene.capacity.problems(scene.now)) == []
     for _ in range(3):
