@@ -8,12 +8,14 @@ its end even if the client leaves, and progress that the client does not read is
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
 import trio
 
+from ...protocol.supervision.messages import Problem
+from ...protocol.supervision.problems import problem
 from ..directories import Untrusted, bind_socket
 from ..observe.process_log import logger
 from ..transport.credentials import credentials
@@ -33,6 +35,8 @@ from .commands import (
 MAX_CONNECTIONS: Final = 64
 """Connections at once: enough for every operator and monitor. A reload keeps its connection until
 it has ended."""
+SOUGHT_EVERY: Final = 1.0
+"""Seconds between two looks whether clients can still find the socket."""
 REQUEST_TIMEOUT: Final = 5.0
 """Seconds from the connection to the end of the request's line."""
 SEND_TIMEOUT: Final = 10.0
@@ -57,6 +61,10 @@ class ControlServer:
         self._handle = handle
         self._inherited = inherited
         self._listener: socket.socket | None = None
+        self._name: tuple[int, int] | None = None
+        """Which file our socket has been given as its name."""
+        self._fault = ""
+        """Why the socket, which is gone, was not made anew."""
         self._connections = 0
 
     @property
@@ -71,17 +79,17 @@ class ControlServer:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves for ever. Raises OSError, before it has started, if the socket cannot be made."""
-        with self._open() as listener:
-            self._listener = listener
-            made = _identity(self._path)
-            try:
-                async with trio.open_nursery() as nursery:
-                    task_status.started()
-                    await self._accept(listener, nursery)
-            finally:
-                if made is not None and made == _identity(self._path):
-                    with suppress(OSError):
-                        os.unlink(self._path)
+        self._use(self._open())
+        try:
+            async with trio.open_nursery() as nursery:
+                task_status.started()
+                await self._accept(nursery)
+        finally:
+            if self._name is not None and self._name == _identity(self._path):
+                with suppress(OSError):
+                    os.unlink(self._path)
+            if self._listener is not None:
+                self._listener.close()
 
     def _open(self) -> socket.socket:
         if self._inherited is None:
@@ -92,9 +100,41 @@ class ControlServer:
         inherited.close()  # its name is gone, so no client can find it
         return bind(self._path)
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+    def _use(self, listener: socket.socket) -> None:
+        before, self._listener = self._listener, listener
+        self._name = _identity(self._path)
+        if before is not None:
+            before.close()
+
+    def _look(self) -> None:
+        """Makes the socket anew if its name is gone: a cleaner of temporary files may have removed
+        it, and no client finds it without."""
+        if _identity(self._path) is not None:
+            self._fault = ""
+            return
+        try:
+            self._use(bind(self._path))
+        except OSError as error:
+            self._fault = error.strerror or str(error)
+        else:
+            self._fault = ""
+            logger.warning("%s was removed by somebody, and is made anew", self._path)
+
+    def problems(self, now: float) -> Iterator[Problem]:
+        """Yields the problems of this moment."""
+        if self._fault:
+            what = f"control socket {self._path} is gone, and not made anew: {self._fault}"
+            yield problem("control socket", self._path, what)
+
+    async def _accept(self, nursery: trio.Nursery) -> None:
         while True:
-            await trio.lowlevel.wait_readable(listener)
+            listener = self._listener
+            assert listener is not None, "it is accepted on once there is one"
+            with trio.move_on_after(SOUGHT_EVERY) as quiet:
+                await trio.lowlevel.wait_readable(listener)
+            if quiet.cancelled_caught:
+                self._look()
+                continue
             try:
                 sock, _ = listener.accept()
             except BlockingIOError:

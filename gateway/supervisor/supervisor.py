@@ -169,6 +169,7 @@ class Supervisor:
         self._own_problems = OwnProblems(self._problems, trio.current_time)
         self._no_workers = NoWorkers(plan.run_dir, with_workers=plan.with_workers)
         self._own_problems.add(self._pools_without_workers)
+        self._own_problems.add(self._control.problems)
         self._own_problems.add(self._logs.problems)
         self._own_problems.add(FullVolume(f"the run directory {plan.run_dir}", plan.run_dir).at)
         self._apps: dict[str, WorkerReady] = {}

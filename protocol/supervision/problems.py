@@ -64,6 +64,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "make its directory writable for the gateway's user again; it is tried once a second, and "
         "without the socket no worker can connect"
     ),
+    "control socket": (
+        "make the run directory writable again; it is tried once a second, and until then SIGHUP "
+        "reloads the instance and SIGTERM stops it, as no command finds it"
+    ),
     "open files": (
         "raise the limit on open files (systemd: LimitNOFILE=; containers: --ulimit nofile=; "
         "elsewhere: ulimit -n) and start again; files that are closed meanwhile are used again"

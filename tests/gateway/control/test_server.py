@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.lowlevel
 from propylon.gateway.control import server as control
 from propylon.gateway.control.commands import Command, Reload, Result, Scale, Status, Stop
 from propylon.gateway.control.server import ControlServer, Handler, Say
@@ -334,6 +335,30 @@ for number in range(20_000):
         except BlockingIOError:
             pass  # its backlog is full
 """
+
+
+async def test_a_name_that_was_removed_is_made_anew(
+    path: str, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "SOUGHT_EVERY", 0.01)
+    server = ControlServer(path, Supervisor().handle)
+    folder = Path(path).parent
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        with trio.fail_after(20):
+            away = folder.rename(folder.with_name(f"{folder.name}-away"))
+            while not (seen := list(server.problems(0.0))):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            assert seen[0].kind == "control socket"
+            assert seen[0].what.endswith("is gone, and not made anew: No such file or directory")
+            (away / Path(path).name).unlink()
+            away.rename(folder)
+            while list(server.problems(0.0)):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            assert await ask(path, STATUS) == STATUS_ANSWER
+        assert f"{path} was removed by somebody, and is made anew" in log.messages
+        nursery.cancel_scope.cancel()
+    assert not os.path.exists(path)
 
 
 def test_there_is_no_moment_without_a_listener(path: str) -> None:
