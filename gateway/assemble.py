@@ -159,7 +159,9 @@ async def run_gateway(
         ]
         lag = LoopLag(SWEEP_EVERY)
         if metrics is not None:
-            metrics.begin(GatewayMeasures(settings.gateway, pools, state, lag, requests, failures))
+            metrics.begin(
+                GatewayMeasures(settings.gateway, pools, state, lag, requests, failures, store)
+            )
         problems = ProblemReporter(report, seen)
         sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
         sweepers.append(problems.sweep)

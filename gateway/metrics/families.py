@@ -207,6 +207,13 @@ GATEWAY_RSS: Final = Family(
     "Resident memory of a gateway process.",
     ("gateway",),
 )
+BUFFERED: Final = Family(
+    "propylon_gateway_buffered_bytes",
+    "gauge",
+    "Bytes of bodies that a gateway process keeps for slow clients (--buffer-requests,"
+    " --buffer-responses), in memory and in temporary files.",
+    ("gateway", "place"),
+)
 GATEWAY_LAG: Final = Family(
     "propylon_gateway_loop_lag_seconds",
     "gauge",
@@ -222,7 +229,7 @@ BY_GATEWAYS: Final = (
     ROUTE_RUNNING, ROUTE_QUEUE_LENGTH,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
     CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
-    GATEWAY_RSS, GATEWAY_LAG,
+    GATEWAY_RSS, BUFFERED, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

@@ -12,6 +12,7 @@ from .failures import Failures
 from .families import (
     ACCEPT_PAUSES,
     ACCEPTED,
+    BUFFERED,
     CONNECTIONS,
     CONNECTIONS_LIMIT,
     CONNECTIONS_REFUSED,
@@ -108,6 +109,15 @@ class MeasuredService(Protocol):
     def connections(self) -> Iterable[MeasuredConnection]: ...
 
 
+class Kept(Protocol):
+    """What the process keeps of bodies, in bytes."""
+
+    @property
+    def memory(self) -> int: ...
+    @property
+    def disk(self) -> int: ...
+
+
 class LoopLag:
     """How late the event loop was, as something sees it that is called at even intervals."""
 
@@ -143,6 +153,7 @@ class GatewayMeasures:
         lag: LoopLag,
         requests: RequestCounters | None = None,
         failures: Failures | None = None,
+        kept: Kept | None = None,
     ) -> None:
         """`gateway` is its number. Without `requests` and `failures` nothing is counted of
         exchanges."""
@@ -152,6 +163,7 @@ class GatewayMeasures:
         self._lag = lag
         self._requests = requests
         self._failures = failures
+        self._kept = kept
 
     def report(self, token: int) -> GatewayMetrics:
         failed = () if self._failures is None else self._failures.report()
@@ -206,6 +218,11 @@ class GatewayMeasures:
             GATEWAY_CPU.name: {mine: used.user + used.system},
             GATEWAY_LAG.name: {mine: self._lag.worst},
         }
+        if self._kept is not None:
+            found[BUFFERED.name] = {
+                (self._gateway, "memory"): self._kept.memory,
+                (self._gateway, "disk"): self._kept.disk,
+            }
         if memory := resident_memory():
             found[GATEWAY_RSS.name] = {mine: memory}
         return found

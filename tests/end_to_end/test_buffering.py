@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ import hashlib
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise RuntimeError
-    body, events = b"", 0
+    body = b""
     while True:
         event = await receive()
         body += event["body"]
@@ -46,8 +47,11 @@ async def app(scope, receive, send):
     fields = dict(scope["headers"])
     said = hashlib.sha256(body).hexdigest()
     length = fields.get(b"content-length", b"None").decode()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": f"{length} {said}".encode()})
+    answer = f"{length} {said}".encode()
+    fields = [(b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": answer[:9], "more_body": True})
+    await send({"type": "http.response.body", "body": answer[9:]})
 """
 
 
@@ -120,7 +124,7 @@ def test_slow_uploads_hold_no_thread(tmp_path: Path, parser: str, chunked: bool)
 DOWNLOADS = """
 import itertools, os, threading, time
 
-SIZE = 3_000_000
+SIZE = 8_000_000
 lock, inside, told = threading.Lock(), 0, threading.Event()
 
 class Pieces:
@@ -161,7 +165,8 @@ def app(environ, start_response):
         told.set()
     return [f"{inside} {os.getpid()}".encode()]
 """
-DOWNLOAD = 3_000_000
+DOWNLOAD = 8_000_000
+"""Bytes of a download: more than the kernel keeps for a client."""
 
 
 def ask(sock: socket.socket, path: str) -> None:
@@ -183,7 +188,7 @@ def slow_reader(server: Propylon, folder: Path | None = None) -> socket.socket:
 @pytest.mark.parametrize("parser", ["httptools", pytest.param("h11", marks=pytest.mark.slow)])
 def test_slow_readers_hold_no_thread(tmp_path: Path, parser: str) -> None:
     with serving(tmp_path, DOWNLOADS, "--http", parser) as server, ExitStack() as stack:
-        slow = [stack.enter_context(slow_reader(server)) for _ in range(20)]
+        slow = [stack.enter_context(slow_reader(server)) for _ in range(8)]
         fast = stack.enter_context(connect(server))
 
         def inside() -> bytes:
@@ -217,3 +222,59 @@ def test_a_download_outlives_its_worker(tmp_path: Path) -> None:
         done(server, "reload")
         wait_for(lambda: old not in server.pids("worker"), "the old worker has left")
         assert answer(slow).endswith(b"\r\n\r\n" + b"d" * DOWNLOAD)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("it takes the right to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_large_uploads_only(tmp_path: Path, small_disk: Path) -> None:
+    flags = ("--temp-dir", str(small_disk))
+    with serving(tmp_path, APP, *flags) as server, ExitStack() as stack:
+        waiting = stack.enter_context(connect(server))
+        waiting.sendall(head(size=600_000) + b"w" * 599_999)
+        fast = stack.enter_context(connect(server))
+        fast.sendall(head(size=4) + b"fast")
+        answer(fast)
+        refused = stack.enter_context(connect(server))
+        refused.sendall(head(size=900_000) + b"r" * 700_000)
+        assert answer(refused).startswith(b"HTTP/1.1 507 ")
+        server.stderr.find(r"no more bodies can be kept .*No space left on device \(--temp-dir\)")
+        fast.sendall(head(size=4) + b"fast")
+        assert answer(fast).endswith(b" 1")
+        waiting.sendall(b"w")
+        assert b"600000 " in answer(waiting)
+        again = stack.enter_context(connect(server))
+        again.sendall(head(size=900_000) + b"a" * 900_000)
+        assert b"900000 " in answer(again), "there is room again"
+
+
+@pytest.mark.slow
+def test_a_full_disk_slows_a_download(tmp_path: Path, small_disk: Path) -> None:
+    flags = ("--temp-dir", str(small_disk))
+    with serving(tmp_path, DOWNLOADS, *flags) as server, ExitStack() as stack:
+        slow = [stack.enter_context(slow_reader(server)) for _ in range(2)]
+        server.stderr.find(r"no more bodies can be kept")
+        for sock in slow:
+            assert answer(sock).endswith(b"\r\n\r\n" + b"d" * DOWNLOAD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_an_asgi_app_may_have_it_too(tmp_path: Path, loop: str) -> None:
+    said = hashlib.sha256(b"a" * SIZE).hexdigest().encode()
+    flags = ("--loop", loop, "--buffer-requests", "on", "--buffer-responses", "on")
+    with serving(tmp_path, ASGI_APP, *flags) as server, connect(server) as sock:
+        data = head(chunked=True) + framed(b"a" * SIZE, chunked=True, last=True)
+        for start in range(0, len(data), 50_000):
+            sock.sendall(data[start : start + 50_000])
+        assert b"%d %b" % (SIZE, said) in answer(sock)

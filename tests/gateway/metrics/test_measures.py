@@ -69,6 +69,10 @@ class Pool:
         return 1
 
 
+class Kept:
+    memory, disk = 5, 6
+
+
 class Broken(Pool):
     def load(self) -> PoolLoad:
         raise RuntimeError("a fault of ours")
@@ -90,7 +94,7 @@ class Service:
 
 def measures(service: Service) -> GatewayMeasures:
     count = RequestCounters({"/": "a"}, Failures(time).add)
-    return GatewayMeasures(2, {"a": Pool()}, service, LoopLag(0.25), count, Failures(time))
+    return GatewayMeasures(2, {"a": Pool()}, service, LoopLag(0.25), count, Failures(time), Kept())
 
 
 def test_what_is_measured() -> None:
@@ -122,6 +126,8 @@ def test_what_is_measured() -> None:
     assert found["propylon_tls_handshakes_total"] == {("ok", "TLSv1.3"): 1, ("timeout", ""): 2}
     assert found["propylon_websocket_messages_total"] == {("received",): 1, ("sent",): 0}
     assert found["propylon_gateway_cpu_seconds_total"].keys() == {("2",)}
+    kept = found["propylon_gateway_buffered_bytes"]
+    assert kept == {("2", "memory"): 5, ("2", "disk"): 6}
     memory = found["propylon_gateway_resident_memory_bytes"]["2",]
     assert isinstance(memory, int)
     assert 1_000_000 < memory <= 2 * resident_memory()
