@@ -19,19 +19,20 @@ def test_a_heavier_worker_gets_more_and_status_says_who_they_are(tmp_path: Path)
     shared = ["--run-dir", str(tmp_path / "run")]
     app = ["main:app", "--app-dir", str(tmp_path), *shared]
 
-    def linked() -> list[dict]:
-        said = subprocess.run(
-            command("status", "--json", *shared),
-            capture_output=True, check=False, env=environment(), timeout=DEADLINE,
-        ).stdout  # fmt: skip
-        return [one for one in json.loads(said)["linked"] if one["state"] == "ready"]
-
     with (
         Part("gateway", *shared, "-b", "127.0.0.1:0") as gateway,
         Part("worker", *app, "--weight", "3", "--label", "zone=a", "--label", "size=large"),
         Part("worker", *app),
     ):
         url = gateway.stderr.find(r"Serving on (http://\S+)", gateway.process)[1].rstrip(",")
+
+        def linked() -> list[dict]:
+            said = subprocess.run(
+                command("status", "--json", "--pid", str(gateway.process.pid), *shared),
+                capture_output=True, check=True, env=environment(), timeout=DEADLINE,
+            ).stdout  # fmt: skip
+            return [one for one in json.loads(said)["linked"] if one["state"] == "ready"]
+
         found = {
             one["weight"]: one for one in wait_for(lambda: len(linked()) == 2 and linked(), "both")
         }
@@ -41,7 +42,7 @@ def test_a_heavier_worker_gets_more_and_status_says_who_they_are(tmp_path: Path)
             counts = Counter(client.get(url).text for _ in range(40))
         assert counts == {str(found[3]["pid"]): 30, str(found[1]["pid"]): 10}
         text = subprocess.run(
-            command("status", *shared),
+            command("status", "--pid", str(gateway.process.pid), *shared),
             capture_output=True, text=True, check=True, env=environment(), timeout=DEADLINE,
         ).stdout  # fmt: skip
         assert "from elsewhere, weight 3, zone=a, size=large" in " ".join(text.split())
