@@ -149,6 +149,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
                 one = folder / "limited.toml"
                 one.write_text(CONFIG + "limit_concurrency = 1\n")
                 options = ("-c", str(one), *usual[2:], "--lifespan=off", "--queue-size=0")
+                options += ("--timeout-graceful-shutdown=0.6",)
             elif kind == "redirecting":
                 options = ("main:app", "-b", "127.0.0.1:0", *certificate.flags, "--lifespan=off")
                 options += ("--insecure-bind=127.0.0.1:0", "--redirect-to-https")

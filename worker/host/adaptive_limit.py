@@ -20,8 +20,8 @@ period of about a second:
     neither, and at least half of it was in use        it grows by its square root
     else                                               it stays
 
-- What falls is the smaller of the limit and the most calls that ran: a limit that nobody has reached
-  says nothing, and must come down at once when it is needed.
+- What falls is the smaller of the limit and the most calls that ran: a limit that nobody has
+  reached says nothing, and must come down at once when it is needed.
 - It grows only while it is used. Otherwise a quiet night would let it grow to a number that the
   morning's first burst is not warned by.
 - The square root is Netflix's: a large limit has to be sought in larger steps, and the ripple stays
@@ -35,8 +35,11 @@ period of about a second:
 - Lag is the stronger sign, so it is heeded first. It is a tenth of a second: what a person does not
   notice yet (Nielsen, 1993), and above what a garbage collection costs a busy loop.
 
-It is bounded by LEAST, since a worker that takes one call at a time would learn nothing more, and by
-the limit that a worker has without it.
+It is bounded by LEAST_LIMIT, since a worker that takes one call at a time would learn nothing more,
+and by the limit that a worker has without it.
+
+No host uses it yet. It needs the seconds from a call's start to the head of its response (a stream
+or a WebSocket says nothing by how long it lasts), which calls do not note today.
 """
 
 from math import sqrt
@@ -93,7 +96,7 @@ class AdaptiveLimit:
         self._count = 0
 
     def ended(self, took: float) -> None:
-        """A call has taken so many seconds in the app."""
+        """A call has taken so many seconds until its response began."""
         self._took += took
         self._count += 1
 

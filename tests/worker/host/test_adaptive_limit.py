@@ -51,6 +51,11 @@ def test_a_bottleneck_behind_the_app_is_seen_by_the_latency() -> None:
     service.run(120.0, 10_000)
     assert service.run(60.0, 10_000) >= 0.95 * 20 / 0.1
     assert service.limit.limit <= 4 * 20
+    service.behind = 5
+    service.run(20.0, 10_000)
+    assert service.limit.limit <= 4 * 5
+    service.behind = 20
+    service.run(120.0, 10_000)
     service.waits = 0.3  # slower for good: the limit need not fall for that
     service.run(200.0, 10_000)
     assert service.run(120.0, 10_000) >= 0.95 * 20 / 0.3
