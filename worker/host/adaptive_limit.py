@@ -16,7 +16,7 @@ limit is sought, as TCP seeks its window (AIMD: Chiu and Jain, 1989; Vegas: Brak
 period of about a second:
 
     lag above LAG_TARGET                               the limit falls by a fifth
-    latency above TOLERANCE times the floor            it falls in proportion, by a half at most
+    latency above LATENCY_TOLERANCE times the floor            it falls in proportion, by a half at most
     neither, and at least half of it was in use        it grows by its square root
     else                                               it stays
 
@@ -51,7 +51,7 @@ PERIOD: Final = 1.0
 """Seconds between two changes: a change has to be felt before the next one."""
 LAG_TARGET: Final = 0.1
 LAG_CUT: Final = 0.8
-TOLERANCE: Final = 2.0
+LATENCY_TOLERANCE: Final = 2.0
 PROBE_AFTER: Final = 60
 """Periods. A probe of two costs about a thirtieth of the throughput at most, while it is crowded
 all the time, and nothing otherwise."""
@@ -138,10 +138,10 @@ class AdaptiveLimit:
         if self._lag > LAG_TARGET and used:
             self.verdict = "lag"
             return used * LAG_CUT
-        if latency > self._floor * TOLERANCE:
+        if latency > self._floor * LATENCY_TOLERANCE:
             self.verdict = "latency"
             self._probe_in = self._probe_in or PROBE_AFTER
-            return used * max(0.5, self._floor * TOLERANCE / latency)
+            return used * max(0.5, self._floor * LATENCY_TOLERANCE / latency)
         if 2 * self._peak >= self.limit:
             self.verdict = "grows"
             return self.limit + sqrt(self.limit)
