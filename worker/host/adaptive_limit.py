@@ -16,7 +16,7 @@ limit is sought, as TCP seeks its window (AIMD: Chiu and Jain, 1989; Vegas: Brak
 period of about a second:
 
     lag above LAG_TARGET                               the limit falls by a fifth
-    latency above LATENCY_TOLERANCE times the floor            it falls in proportion, by a half at most
+    latency above LATENCY_TOLERANCE times the floor    it falls in proportion, by a half at most
     neither, and at least half of it was in use        it grows by its square root
     else                                               it stays
 
