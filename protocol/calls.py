@@ -135,14 +135,15 @@ class Call:
 
     # -- credit ------------------------------------------------------------------------------
 
-    def spend(self, count: int) -> None:
-        """Spends credit for `count` bytes of body to send. Raises LocalProtocolError if there is
-        not enough."""
+    def spend(self, count: int, overhead: int = 0) -> None:
+        """Spends credit for `count` bytes of body to send and the `overhead` of its message. Raises
+        LocalProtocolError if there is not enough."""
         if count > MAX_BODY:
             raise LocalProtocolError(f"a body message carries {MAX_BODY} bytes at most")
-        if count > self.send_credit:
-            raise LocalProtocolError(f"{count} bytes with credit for {self.send_credit}")
-        self.send_credit -= count
+        cost = count + overhead
+        if cost > self.send_credit:
+            raise LocalProtocolError(f"{cost} bytes with credit for {self.send_credit}")
+        self.send_credit -= cost
 
     def allow(self, count: int) -> None:
         """Adds `count` bytes of credit that the peer gives. Raises RemoteProtocolError if that
@@ -151,16 +152,17 @@ class Call:
             raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {self.send_credit}")
         self.send_credit += count
 
-    def count_received(self, size: int, window: int, *, last: bool) -> None:
-        """Counts a body message of `size` bytes, the `last` of its body or not. `window` is the
-        credit of a call at its start. Raises RemoteProtocolError without the credit."""
+    def count_received(self, size: int, window: int, *, last: bool, overhead: int = 0) -> None:
+        """Counts a body message of `size` bytes, the `last` of its body or not, and its `overhead`.
+        `window` is the credit of a call at its start. Raises RemoteProtocolError without the
+        credit."""
         if size > MAX_BODY:
             raise RemoteProtocolError(f"a body message of {size} bytes")
         if self.receive_window is None:
             if last:  # whole in one piece, and every window holds that: no account to keep
                 return
             self.receive_window = ReceiveWindow(window)
-        self.receive_window.arrived(size)
+        self.receive_window.arrived(size + overhead)
 
     def receive_into(self, window: ReceiveWindow) -> None:
         """Uses a window that exists already as the account of received bytes."""

@@ -36,8 +36,9 @@ class Fragmenter(Generic[Data]):
     def take(self, limit: int) -> Data | None:
         """Returns the next piece, of `limit` bytes at most (a text is measured as UTF-8). None if
         the limit does not allow a single byte or character, and when all was taken. Only an empty
-        message has an empty piece, which any limit allows."""
-        if self.done:
+        message has an empty piece, which a limit of 0 allows and one below does not: then there is
+        no credit for the overhead of a piece."""
+        if self.done or limit < 0:
             return None
         whole = self._data if self._utf8 is None else self._utf8
         start, size = self._offset, len(whole)

@@ -17,10 +17,12 @@ from .hello import Greeting, negotiate
 from .messages import (
     BYE,
     BYE_NORMAL,
+    COUNTED_MESSAGES,
     CREDIT,
     DRAIN,
     EVENT,
     HELLO,
+    MESSAGE_OVERHEAD,
     PING,
     PONG,
     RESET,
@@ -69,6 +71,9 @@ class LinkMachine(ABC):
         self.theirs: Greeting | None = None
         self.version = 0
         self.features: frozenset[str] = frozenset()
+        self.message_overhead = 0
+        """Bytes of credit that each piece of a WebSocket message costs beside its data, in both
+        directions: MESSAGE_OVERHEAD, or 0 with a peer that does not count messages."""
         self.state: Literal["greeting", "open", "closed"] = "greeting"
         self.calls: dict[int, Call] = {}
         self.last_call_id = 0
@@ -129,11 +134,12 @@ class LinkMachine(ABC):
         self._outbox.put_after(call.call_id, (data,))
 
     def send_ws_message(self, call: Call, data: bytes | str, more: bool) -> None:
-        """Sends a piece of a WebSocket message, of MAX_BODY and `call.send_credit` bytes at most (a
-        text is measured as UTF-8). `more` says whether the message goes on."""
+        """Sends a piece of a WebSocket message, of MAX_BODY bytes at most (a text is measured as
+        UTF-8). It costs its bytes and `message_overhead` of `call.send_credit`. `more` says whether
+        the message goes on."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         encoded = self._outbox.encode((WS_MESSAGE, call.call_id, data, more))
-        call.spend(size)
+        call.spend(size, self.message_overhead)
         self._move(call, WS_MESSAGE)
         self._outbox.put_body(call.call_id, (encoded,))
 
@@ -144,8 +150,8 @@ class LinkMachine(ABC):
         self._outbox.drop(call.call_id)
 
     def taken(self, call: Call, count: int) -> None:
-        """The consumer took `count` bytes of body. The peer gets credit in steps of half a
-        window."""
+        """The consumer took `count` bytes of body, the overhead of their messages included. The
+        peer gets credit in steps of half a window."""
         window = call.receive_window
         if window is not None and (grant := window.taken(count)):
             self._grant(call, grant)
@@ -196,6 +202,8 @@ class LinkMachine(ABC):
                 raise RemoteProtocolError("a second HELLO")
             theirs = Greeting.read(message)
             self.version, self.features = negotiate(self.ours, theirs)
+            if COUNTED_MESSAGES in self.features:
+                self.message_overhead = MESSAGE_OVERHEAD
             self.theirs = theirs
             self._send_window = theirs.window
             self._outbox.limit(theirs.max_message)
@@ -212,7 +220,8 @@ class LinkMachine(ABC):
 
     def _ws_message_arrived(self, call: Call, data: bytes | str) -> None:
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
-        call.count_received(size, self.ours.window, last=False)
+        overhead = self.message_overhead
+        call.count_received(size, self.ours.window, last=False, overhead=overhead)
 
 
 def unlawful(move: int, state: str, call: Call) -> str:

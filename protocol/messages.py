@@ -77,7 +77,10 @@ response (SPEC.md 5.4)."""
 NAMES_AS_WRITTEN: Final = "names-as-written"
 """Feature: names of a response's fields may have capitals and reach the client as they were
 written."""
-FEATURES: Final = frozenset({NAMES_AS_WRITTEN})
+COUNTED_MESSAGES: Final = "counted-messages"
+"""Feature: each piece of a WebSocket message costs MESSAGE_OVERHEAD bytes of credit more, so that
+credit bounds the number of messages too (SPEC.md 7.6)."""
+FEATURES: Final = frozenset({NAMES_AS_WRITTEN, COUNTED_MESSAGES})
 """All features that this implementation has."""
 
 MAX_BODY: Final = 65_536
@@ -86,6 +89,9 @@ MAX_MESSAGE: Final = 1_048_576
 """Bytes of the largest encoded message that this implementation takes; announced in HELLO."""
 WINDOW: Final = 262_144
 """Bytes of credit that a call has at first in each direction; announced in HELLO."""
+MESSAGE_OVERHEAD: Final = 64
+"""Bytes of credit that a piece of a WebSocket message costs beside its data, where COUNTED_MESSAGES
+is in use: about what a queued message that is empty takes in the memory of a worker."""
 MAX_CALL_ID: Final = 2**53 - 1
 """The largest id of a call. Ids only rise; at a million calls a second they last 285 years."""
 

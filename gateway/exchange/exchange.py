@@ -155,8 +155,14 @@ class Source(Protocol):
 class WebSocketSource(Source, Protocol):
     """The app's side of an accepted WebSocket."""
 
+    @property
+    def message_overhead(self) -> int:
+        """Bytes of credit that a piece of a message costs beside its data, in both directions. It
+        does not change."""
+        ...
+
     def send_message(self, data: bytes | str, more: bool) -> None:
-        """Takes a piece of a message, at most `send_credit` bytes."""
+        """Takes a piece of a message, which with its overhead costs at most `send_credit`."""
         ...
 
     def settle(self) -> None:

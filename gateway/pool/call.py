@@ -222,6 +222,10 @@ class PoolCall(Call):
 
     # -- a WebSocket's -----------------------------------------------------------------------
 
+    @property
+    def message_overhead(self) -> int:
+        return 0 if self.member is None else self.member.machine.message_overhead
+
     def send_message(self, data: bytes | str, more: bool) -> None:
         if self.member is not None:  # without a member there is no credit, and nothing to send
             self.member.machine.send_ws_message(self, data, more)

@@ -76,6 +76,7 @@ class WebSocketConnection:
         "_hears_by",
         "_machine",
         "_next_ping",
+        "_overhead",
         "_pending_close",
         "_rate",
         "_service",
@@ -114,8 +115,9 @@ class WebSocketConnection:
         """The app's side; None once the exchange is over."""
         self._window = source.send_credit
         """The app's credit when it has taken every message and asks for more."""
+        self._overhead = source.message_overhead
         self._unfinished = 0
-        """Bytes that the app was sent of a message that has not ended."""
+        """Credit that was spent on pieces of a message that has not ended."""
         self._state: State = "open"
         self._unsent: deque[tuple[Fragmenter[bytes | str], bool]] = deque()
         """Pieces of messages without credit of the app, each with whether more of its message
@@ -211,17 +213,21 @@ class WebSocketConnection:
         if source is None:
             return
         size = len(data) if isinstance(data, bytes) else 4 * len(data)  # at most, as UTF-8
-        if not self._unsent and size <= MAX_BODY and size <= source.send_credit:
+        if not self._unsent and size <= self._room(source):
             self._tell(source, data, more)
         else:
             self._unsent.append((Fragmenter(data), more))
+
+    def _room(self, source: WebSocketSource) -> int:
+        """Bytes that the next piece may have; below 0 if not even an empty one has its credit."""
+        return min(source.send_credit - self._overhead, MAX_BODY)
 
     def _push(self) -> None:
         """Hands pieces on as far as the app gives credit; reading waits for the rest."""
         source, unsent = self._source, self._unsent
         while unsent and source is not None:
             fragmenter, more = unsent[0]
-            data = fragmenter.take(min(source.send_credit, MAX_BODY))
+            data = fragmenter.take(self._room(source))
             if data is None:
                 break
             if fragmenter.done:
@@ -237,12 +243,12 @@ class WebSocketConnection:
     def _tell(self, source: WebSocketSource, data: bytes | str, more: bool) -> None:
         before = source.send_credit
         source.send_message(data, more)
-        size = before - source.send_credit
+        cost = before - source.send_credit
         if self._exchange is not None:
-            self._exchange.count_received(size)
+            self._exchange.count_received(cost - self._overhead)
         if not more:
             self._service.counts.receive_message()
-        self._unfinished = self._unfinished + size if more else 0
+        self._unfinished = self._unfinished + cost if more else 0
 
     @property
     def _caught_up(self) -> bool:
@@ -263,12 +269,12 @@ class WebSocketConnection:
         if self._state not in ("open", "failed"):
             # The client is gone and the app does not know yet: it must not wait for ever.
             if self._source is not None:
-                self._source.consumed(size)
+                self._source.consumed(size + self._overhead)
             return
         exchange.count_sent(size)
         if not more:
             self._service.counts.send_message()
-        self._credit.owe(size)
+        self._credit.owe(size + self._overhead)
         self._gather(self._machine.message(data, more))
 
     def accept(

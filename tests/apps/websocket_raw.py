@@ -11,7 +11,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-seen: dict[str, Any] = {"open": 0, "reading": False}
+seen: dict[str, Any] = {"open": 0, "reading": False, "empty": 0}
 room: set[Send] = set()
 """Who gets what /room hears."""
 
@@ -160,6 +160,20 @@ async def flood(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
 
 
+async def empty(scope: Scope, receive: Receive, send: Send) -> None:
+    """Empty messages without end, whose number /empties tells."""
+    await accept(receive, send)
+    while True:
+        await say(send, "")
+        seen["empty"] += 1
+
+
+async def empties(scope: Scope, receive: Receive, send: Send) -> None:
+    await accept(receive, send)
+    while said(await receive()) is not None:
+        await say(send, str(seen["empty"]))
+
+
 async def late(scope: Scope, receive: Receive, send: Send) -> None:
     """Reads nothing until /read_on is opened; then counts until the word `end`, or until the
     disconnect, which it writes to `file`."""
@@ -200,8 +214,8 @@ async def join(scope: Scope, receive: Receive, send: Send) -> None:
 KNOBS = {
     f"/{knob.__name__}": knob
     for knob in (
-        accept_badly, accept_later, choose, close, crash, deny, echo, facts, flood, join, late,
-        leave, read_on, refuse, silent, sizes, told,
+        accept_badly, accept_later, choose, close, crash, deny, echo, empties, empty, facts, flood,
+        join, late, leave, read_on, refuse, silent, sizes, told,
     )
 }  # fmt: skip
 

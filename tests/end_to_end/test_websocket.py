@@ -517,6 +517,66 @@ def test_fragments_to_an_app_that_does_not_read_are_held_back(
         assert resident(worker) - before < 8 * MIB
 
 
+@pytest.mark.parametrize("payload", [b"", b"x"], ids=["empty", "one byte"])
+def test_small_messages_to_an_app_that_does_not_read_are_held_back(
+    uvloop: Propylon, tmp_path: Path, payload: bytes
+) -> None:
+    """Each costs its place in the app's queue. The client cannot send on, long before the worker
+    holds much; another one is answered meanwhile."""
+    worker = uvloop.pids("worker")[0]
+    messages = (bytes((0x82, 0x80 | len(payload), 0, 0, 0, 0)) + payload) * 10_000
+    with (
+        closing(socket.create_connection(uvloop.address, DEADLINE)) as late,
+        dial(uvloop) as other,
+    ):
+        late.sendall(upgrade(uvloop, f"/late?file={tmp_path}/began"))
+        assert late.recv(65_536).startswith(b"HTTP/1.1 101 ")
+        before = resident(worker)
+        late.settimeout(0.5)
+        try:
+            for _ in range(200):
+                late.sendall(messages)
+                other.send("me too")
+                assert other.recv(DEADLINE) == "me too"
+            pytest.fail("two million messages went to an app that does not read")
+        except TimeoutError:
+            pass
+        other.send("me too")
+        assert other.recv(DEADLINE) == "me too"
+        assert resident(worker) - before < 4 * MIB
+    with dial(uvloop, "/read_on"):
+        pass
+
+
+@pytest.mark.slow
+def test_empty_messages_to_a_client_that_does_not_read_are_held_back(uvloop: Propylon) -> None:
+    """The app waits when the kernel takes no more of them, and the gateway holds few."""
+    gateway, worker = uvloop.pids("gateway")[0], uvloop.pids("worker")[0]
+    with closing(socket.socket()) as slow, dial(uvloop, "/empties") as other:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        slow.settimeout(DEADLINE)
+        slow.connect(uvloop.address)
+        before = resident(gateway) + resident(worker)
+        slow.sendall(upgrade(uvloop, "/empty"))
+        last = -1
+
+        def is_held_back() -> bool:
+            nonlocal last
+            said = last
+            for _ in range(200):
+                other.send("how many?")
+                last = int(other.recv(DEADLINE))
+            return said == last > 0
+
+        wait_for(is_held_back, "the app waits")
+        assert resident(gateway) + resident(worker) - before < 8 * MIB
+        held = last
+        while last == held:  # it goes on when the client reads
+            assert slow.recv(65_536)
+            other.send("how many?")
+            last = int(other.recv(DEADLINE))
+
+
 def test_a_slow_app_bounds_memory_and_nobody_else(server: Propylon) -> None:
     gateway, worker = server.pids("gateway")[0], server.pids("worker")[0]
     count = 256

@@ -299,7 +299,8 @@ def messages_within_their_credit(scene: WebSocketSourceScene) -> None:
     source = scene.source
     credit = source.send_credit
     source.send_message("gr\u00fc\u00df dich", False)
-    assert source.send_credit == credit - len("gr\u00fc\u00df dich".encode())
+    cost = len("gr\u00fc\u00df dich".encode()) + source.message_overhead
+    assert source.send_credit == credit - cost
     source.send_message(b"one ", True)
     source.send_message(b"piece", False)
     scene.turn()

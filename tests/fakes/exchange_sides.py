@@ -121,6 +121,7 @@ class FakeSource:
     """A source, of a WebSocket too, that takes `send_credit` bytes and says nothing."""
 
     send_credit: int = 0
+    message_overhead: int = 0
     taken: int = 0
     """Bytes of response that the client has taken."""
     given_up: int = 0
@@ -152,8 +153,9 @@ class FakeSource:
 
     def send_message(self, data: bytes | str, more: bool) -> None:
         size = len(data) if isinstance(data, bytes) else len(data.encode())
-        assert size <= self.send_credit, "there is no credit for it"
-        self.send_credit -= size
+        cost = size + self.message_overhead
+        assert cost <= self.send_credit, "there is no credit for it"
+        self.send_credit -= cost
         self.messages.append(data)
 
     def settle(self) -> None: ...

@@ -5,7 +5,7 @@ from propylon.protocol.codec import Decoder, encode
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
 from propylon.protocol.link import LinkMachine
-from propylon.protocol.messages import Message, Scope
+from propylon.protocol.messages import COUNTED_MESSAGES, Message, Scope
 from propylon.protocol.worker_link import WorkerLink
 
 SCOPE: Scope = ("http", "1.1", "GET", "http", b"/", b"", "", (), None, None, None)
@@ -25,10 +25,11 @@ def greeting(**changes: object) -> Greeting:
     return Greeting(**{"who": {}, "window": 65_536, **changes})  # pyright: ignore[reportArgumentType]
 
 
-def pair() -> tuple[GatewayLink, WorkerLink]:
-    """Both open; nothing waits to go out."""
-    gateway = GatewayLink(greeting(), Bell())
-    worker = WorkerLink(greeting(), Bell())
+def pair(counted: bool = False) -> tuple[GatewayLink, WorkerLink]:
+    """Both open; nothing waits to go out. `counted`: both have the feature COUNTED_MESSAGES."""
+    features = frozenset({COUNTED_MESSAGES} if counted else ())
+    gateway = GatewayLink(greeting(features=features), Bell())
+    worker = WorkerLink(greeting(features=features), Bell())
     gateway.greet()
     worker.greet()
     exchange(gateway, worker)
@@ -42,9 +43,11 @@ def exchange(gateway: GatewayLink, worker: WorkerLink) -> None:
         list(gateway.receive(worker.take_output()))
 
 
-def opened(more: bool = False, flags: int = 0) -> tuple[GatewayLink, Call, WorkerLink, Call]:
+def opened(
+    more: bool = False, flags: int = 0, counted: bool = False
+) -> tuple[GatewayLink, Call, WorkerLink, Call]:
     """A pair with one call open on it: its gateway's and its worker's side."""
-    gateway, worker = pair()
+    gateway, worker = pair(counted)
     call = Call()
     gateway.open(call, SCOPE, b"", more, flags)
     exchange(gateway, worker)

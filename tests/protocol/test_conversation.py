@@ -1,4 +1,5 @@
-"""A gateway and a worker that say whatever is lawful, over pipes that cut anywhere.
+"""A gateway and a worker that say whatever is lawful, over pipes that cut anywhere. Both, one or
+neither of them counts WebSocket messages.
 
 After every step: nobody has sent a byte without credit, nobody was accused of breaking the
 protocol, what was said about a call is heard in its order and by that call alone (of a response the
@@ -21,9 +22,11 @@ from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.link import LinkMachine
 from propylon.protocol.messages import (
     CONFIRM_START,
+    COUNTED_MESSAGES,
     CREDIT,
     END,
     EVENT,
+    FEATURES,
     HOLD_BODY,
     MAX_BODY,
     OPEN,
@@ -93,6 +96,8 @@ class Side:
         self.granted: dict[int, int] = {}
         """Per call: credit that the peer has told us of, the initial window left out."""
         self.resets: set[int] = set()
+        self.overhead = 0
+        """Credit that a piece of a WebSocket message costs beside its bytes."""
 
     @contextmanager
     def speaking(self) -> Any:
@@ -123,7 +128,8 @@ class Side:
             if message[0] in BODY_AT:
                 body = message[BODY_AT[message[0]]]  # pyright: ignore
                 words.append((SORTS.get(message[0], "piece"), body))
-                self.untaken[call_id] = self.untaken.get(call_id, 0) + len(body)
+                cost = len(body) + self.overhead * (message[0] == WS_MESSAGE)
+                self.untaken[call_id] = self.untaken.get(call_id, 0) + cost
             elif message[0] == EVENT:
                 words.append(("event", message[2]["n"]))  # pyright: ignore
             elif message[0] == RESET:
@@ -137,12 +143,6 @@ class Conversation(RuleBasedStateMachine):
         # Small batches, so that bodies often wait and take turns.
         self.batch, outbox.BATCH = outbox.BATCH, 2_000  # pyright: ignore
         self.most_pieces, response_batch.MOST_PIECES = response_batch.MOST_PIECES, 4  # pyright: ignore
-        bell = Bell()
-        self.gateway = GatewayLink(greeting(), bell)
-        self.g = Side(self.gateway, bell)
-        bell = Bell()
-        self.worker = WorkerLink(greeting(), bell)
-        self.w = Side(self.worker, bell)
         self.mine: dict[int, Call] = {}
         """The gateway's calls, ended ones too."""
         self.theirs: dict[int, Call] = {}
@@ -153,8 +153,16 @@ class Conversation(RuleBasedStateMachine):
         """Request bodies that were whole in their OPEN: credit for them need not come back."""
         self.count = 0
 
-    @initialize()
-    def greet(self) -> None:
+    @initialize(gateway_counts=st.booleans(), worker_counts=st.booleans())
+    def greet(self, gateway_counts: bool, worker_counts: bool) -> None:
+        features = {True: FEATURES, False: FEATURES - {COUNTED_MESSAGES}}
+        bell = Bell()
+        self.gateway = GatewayLink(greeting(features=features[gateway_counts]), bell)
+        self.g = Side(self.gateway, bell)
+        bell = Bell()
+        self.worker = WorkerLink(greeting(features=features[worker_counts]), bell)
+        self.w = Side(self.worker, bell)
+        self.g.overhead = self.w.overhead = 64 if gateway_counts and worker_counts else 0
         self.gateway.greet()
         self.worker.greet()
         self.deliver_all()
@@ -301,12 +309,14 @@ class Conversation(RuleBasedStateMachine):
     def ws_message(self, data: st.DataObject, by_gateway: bool, size: int) -> None:
         side, calls = (self.g, self.gateway.calls) if by_gateway else (self.w, self.worker.calls)
         may = (self.may if by_gateway else self.can)(WS_MESSAGE)
-        call = self.pick(data, calls, lambda call: call.send_credit > 0 and may(call))
+        least = max(1, side.overhead)
+        call = self.pick(data, calls, lambda call: call.send_credit >= least and may(call))
         if call is not None:
-            body = (b"%d " % call.call_id * (size // 2 + 1))[: min(call.send_credit, MAX_BODY)]
+            most = min(call.send_credit - side.overhead, MAX_BODY)
+            body = (b"%d " % call.call_id * (size // 2 + 1))[: min(size, most)]
             with side.speaking():
                 side.link.send_ws_message(call, body, size % 2 == 0)
-            side.say(call, "piece", body, len(body))
+            side.say(call, "piece", body, len(body) + side.overhead)
 
     @rule(data=st.data(), by_gateway=st.booleans())
     def reset(self, data: st.DataObject, by_gateway: bool) -> None:

@@ -3,11 +3,24 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.protocol.calls import Call
 from propylon.protocol.credit import ReceiveWindow
 from propylon.protocol.errors import LocalProtocolError, RemoteProtocolError
-from propylon.protocol.messages import CREDIT, HOLD_BODY, MAX_BODY, REQUEST_BODY, WS_MESSAGE
+from propylon.protocol.fragmenter import Fragmenter
+from propylon.protocol.gateway_link import GatewayLink
+from propylon.protocol.link import LinkMachine
+from propylon.protocol.messages import (
+    COUNTED_MESSAGES,
+    CREDIT,
+    HOLD_BODY,
+    MAX_BODY,
+    MESSAGE_OVERHEAD,
+    REQUEST_BODY,
+    WS_MESSAGE,
+)
+from propylon.protocol.worker_link import WorkerLink
 
-from .pair import exchange, hear, opened, output
+from .pair import SCOPE, Bell, exchange, greeting, hear, opened, output
 
 WINDOW = 65_536
 
@@ -135,6 +148,85 @@ def test_a_peer_that_sends_messages_without_credit() -> None:
         hear(worker, (WS_MESSAGE, 1, bytes(MAX_BODY), True))
     with pytest.raises(RemoteProtocolError):
         hear(worker, (WS_MESSAGE, 1, b"x", False))
+
+
+def test_counted_messages_cost_their_overhead_too() -> None:
+    """Both ways, each piece, and an empty one as well; a window holds so many and no more."""
+    gateway, call, worker, worker_call = opened(counted=True)
+    for link, said_by, peer, heard_by in (
+        (gateway, call, worker, worker_call),
+        (worker, worker_call, gateway, call),
+    ):
+        link.send_ws_message(said_by, "é", True)
+        link.send_ws_message(said_by, "", False)
+        assert said_by.send_credit == WINDOW - 2 - 2 * MESSAGE_OVERHEAD
+        for _ in range(WINDOW // MESSAGE_OVERHEAD - 3):
+            link.send_ws_message(said_by, b"", False)
+        assert said_by.send_credit == MESSAGE_OVERHEAD - 2
+        with pytest.raises(LocalProtocolError):
+            link.send_ws_message(said_by, b"", False)
+        exchange(gateway, worker)
+        peer.taken(heard_by, WINDOW - MESSAGE_OVERHEAD + 2)
+        exchange(gateway, worker)
+        assert said_by.send_credit == WINDOW
+
+
+@pytest.mark.parametrize("end", [0, 2])
+def test_a_peer_that_sends_empty_messages_without_credit(end: int) -> None:
+    link = opened(counted=True)[end]
+    assert isinstance(link, LinkMachine)
+    hear(link, *[(WS_MESSAGE, 1, b"", False)] * (WINDOW // MESSAGE_OVERHEAD))
+    with pytest.raises(RemoteProtocolError):
+        hear(link, (WS_MESSAGE, 1, b"", False))
+
+
+@pytest.mark.parametrize("counts", ["gateway", "worker", "neither"])
+def test_messages_are_not_counted_unless_both_do(counts: str) -> None:
+    features = {counts: frozenset({COUNTED_MESSAGES})}
+    nothing = frozenset[str]()
+    gateway = GatewayLink(greeting(features=features.get("gateway", nothing)), Bell())
+    worker = WorkerLink(greeting(features=features.get("worker", nothing)), Bell())
+    gateway.greet()
+    worker.greet()
+    exchange(gateway, worker)
+    call = Call()
+    gateway.open(call, SCOPE, b"", False, 0)
+    exchange(gateway, worker)
+    for link, one in ((gateway, call), (worker, worker.calls[1])):
+        for _ in range(2 * WINDOW // MESSAGE_OVERHEAD):
+            link.send_ws_message(one, b"", False)
+        link.send_ws_message(one, bytes(WINDOW), False)
+        assert one.send_credit == 0
+        link.send_ws_message(one, b"", False)
+    exchange(gateway, worker)
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 63, 64, 65, 1_000, 32_704, 65_472, 65_536, 200_000])),
+    st.booleans(),
+)
+def test_no_message_waits_for_ever_for_its_overhead(sizes: list[int], counted: bool) -> None:
+    """Whatever credit is left when its turn comes: the receiver takes what has come, and the rest
+    follows. Its consumer takes the pieces one by one."""
+    gateway, call, worker, worker_call = opened(counted=counted)
+    heard = 0
+    for size in sizes:
+        fragmenter = Fragmenter(bytes(size))
+        while not fragmenter.done:
+            room = min(call.send_credit - gateway.message_overhead, MAX_BODY)
+            piece = fragmenter.take(room)
+            if piece is not None:
+                gateway.send_ws_message(call, piece, not fragmenter.done)
+                continue
+            messages = list(worker.receive(gateway.take_output()))
+            assert messages, "nothing is on its way, and nothing may be sent"
+            for _, message in messages:
+                assert message[0] == WS_MESSAGE
+                heard += len(message[2])
+                worker.taken(worker_call, len(message[2]) + worker.message_overhead)
+            list(gateway.receive(worker.take_output()))
+    heard += sum(len(message[2]) for _, message in worker.receive(gateway.take_output()))  # type: ignore[misc, arg-type]
+    assert heard == sum(sizes)
 
 
 def test_a_whole_body_needs_no_account() -> None:

@@ -46,7 +46,11 @@ def test_pieces_are_as_long_as_they_may_be(data: bytes | str, limit: int) -> Non
 
 @pytest.mark.parametrize("data", [b"", ""])
 def test_an_empty_message_is_one_empty_piece_at_any_credit(data: bytes | str) -> None:
+    """But for a debt: there is no credit for the overhead of a piece."""
     assert pieces(data, 0) == [data]
+    fragmenter = Fragmenter[bytes | str](data)
+    assert (fragmenter.take(-1), fragmenter.begun) == (None, False)
+    assert fragmenter.take(0) == data
 
 
 @pytest.mark.parametrize("data", [b"whole", "whole", "gänze"])

@@ -222,7 +222,7 @@ class GatewayPeer:
             if self.take_bodies:
                 data = message[2]
                 size = len(data) if isinstance(data, bytes) else utf8_size(data)
-                self.link.taken(call, size)
+                self.link.taken(call, size + self.link.message_overhead)
         elif message[0] == STARTED:
             call.started = True
         elif message[0] == END:

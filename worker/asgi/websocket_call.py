@@ -104,9 +104,9 @@ class WebSocketCall(AsgiCall):
         self._pieces: list[bytes | str] = []
         """Pieces of a message that has not ended yet."""
         self._owed = 0
-        """Bytes of these pieces that do not count as taken yet."""
+        """Credit for these pieces, which do not count as taken yet."""
         self._messages: deque[tuple[bytes | str, int]] = deque()
-        """Whole messages for the app, each with the bytes for which credit is still owed."""
+        """Whole messages for the app, each with the credit that is still owed for it."""
         self._disconnect: AsgiEvent | None = None
         self._receiving = False
         """Whether the app waits for a message."""
@@ -126,9 +126,10 @@ class WebSocketCall(AsgiCall):
         taken at once, since the whole may be longer than the window. For pieces of later messages
         credit is owed."""
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
+        cost = size + self.session.link.message_overhead
         if more:
             self._pieces.append(data)
-            self._owed += size
+            self._owed += cost
             if not self._messages:
                 self._release()
             return
@@ -136,7 +137,7 @@ class WebSocketCall(AsgiCall):
             self._pieces.append(data)
             data = _joined(self._pieces)
             self._pieces = []
-        self._messages.append((data, size + self._owed))
+        self._messages.append((data, cost + self._owed))
         self._owed = 0
         self.wake()
 
@@ -193,9 +194,9 @@ class WebSocketCall(AsgiCall):
                 if self._at_once > MOST_AT_ONCE:
                     await self._let_others_run()
                     continue
-                data, size = self._messages.popleft()
-                if size:
-                    self.session.link.taken(self, size)
+                data, cost = self._messages.popleft()
+                if cost:
+                    self.session.link.taken(self, cost)
                 if self._owed and not self._messages:
                     self._release()
                 if isinstance(data, str):
@@ -248,7 +249,7 @@ class WebSocketCall(AsgiCall):
         if phase == "open" and kind == "websocket.send":
             message = _message(event)
             most = len(message) if isinstance(message, bytes) else 4 * len(message)  # as UTF-8
-            if most <= MAX_BODY and most <= self.send_credit:
+            if most <= self._room:
                 self.session.link.send_ws_message(self, message, False)
                 return None
             data = Fragmenter(message)
@@ -269,10 +270,15 @@ class WebSocketCall(AsgiCall):
             raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {phase}")
         return None
 
+    @property
+    def _room(self) -> int:
+        """Bytes that the next piece may have; below 0 if not even an empty one has its credit."""
+        return min(self.send_credit - self.session.link.message_overhead, MAX_BODY)
+
     def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
         if self._phase == "denying":
             return super()._say_pieces(data, more)
-        while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
+        while (piece := data.take(self._room)) is not None:
             self.session.link.send_ws_message(self, piece, not data.done)
         return data.done
 

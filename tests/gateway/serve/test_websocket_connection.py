@@ -13,7 +13,7 @@ from propylon.gateway.transport.client_socket import MOST_BUFFERED, ClientSocket
 from propylon.gateway.transport.poller import Poller
 from propylon.gateway.transport.transport import Transport
 from propylon.gateway.websocket.frames import MOST_FRAMES
-from propylon.protocol.messages import WINDOW
+from propylon.protocol.messages import MESSAGE_OVERHEAD, WINDOW
 
 from ...fakes.exchange_sides import FakeSource
 from ..http1.drive import context
@@ -50,8 +50,9 @@ class Hall:
     def turn(self) -> None:
         self.poller._turn()  # pyright: ignore[reportPrivateUsage]
 
-    def enter(self, credit: int = WINDOW) -> tuple[socket.socket, FakeSource]:
-        """A client whose WebSocket was accepted, and the app's side of it."""
+    def enter(self, credit: int = WINDOW, overhead: int = 0) -> tuple[socket.socket, FakeSource]:
+        """A client whose WebSocket was accepted, and the app's side of it, for which each piece
+        costs an `overhead`."""
         ours, client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, client):
             end.setblocking(False)
@@ -61,7 +62,7 @@ class Hall:
         Http1Connection(transport, Endpoint(None, None), self.state).open()
         client.send(HANDSHAKE)
         self.turn()
-        exchange, source = self.exchanges[-1], FakeSource(credit)
+        exchange, source = self.exchanges[-1], FakeSource(credit, overhead)
         exchange.connect(source, exchange.opened)
         assert exchange.sink is not None
         assert exchange.websocket is not None
@@ -131,6 +132,61 @@ def test_frames_wait_for_the_credit_of_the_app(hall: Hall) -> None:
         for _ in range(2):
             hall.turn()
         assert len(source.messages) > before
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_frames_wait_for_the_credit_of_their_overhead(hall: Hall, payload: bytes) -> None:
+    """Of all that a client has sent an app gets as much as its credit pays, empty messages too, and
+    the log counts their bytes alone."""
+    cost = MESSAGE_OVERHEAD + len(payload)
+    client, source = hall.enter(10 * cost + MESSAGE_OVERHEAD - 1, MESSAGE_OVERHEAD)
+    client.send(frame(BINARY, payload) * 30)
+    for count in (10, 20, 30):
+        for _ in range(3):
+            hall.turn()
+        assert len(source.messages) == count
+        source.send_credit += 10 * cost
+        exchange = hall.exchanges[-1]
+        exchange.uploader.credit_arrived(exchange)
+    assert exchange.body_received == 30 * len(payload)
+
+
+def test_what_was_right_is_answered_first_though_messages_are_counted(hall: Hall) -> None:
+    """A client breaks the rules in the midst of a message: the app has answered when its credit is
+    whole but for that message's pieces."""
+    client, source = hall.enter(WINDOW, MESSAGE_OVERHEAD)
+    client.send(frame(BINARY, b"x") + frame(BINARY) + frame(0x02, b"begun") + frame(0x83))
+    hall.turn()
+    hall.turn()
+    assert source.messages == [b"x", b"", b"begun"]
+    assert not source.hung_up
+    exchange = hall.exchanges[-1]
+    source.send_credit += 2 * MESSAGE_OVERHEAD
+    exchange.uploader.credit_arrived(exchange)
+    assert not source.hung_up
+    source.send_credit += 1
+    exchange.uploader.credit_arrived(exchange)
+    assert [event["code"] for event in source.hung_up] == [1002]
+
+
+def test_empty_messages_have_their_credit_when_the_client_takes_them(hall: Hall) -> None:
+    """Else an app could have any number of them wait for a client that reads nothing."""
+    client, source = hall.enter(WINDOW, MESSAGE_OVERHEAD)
+    exchange = hall.exchanges[-1]
+    assert exchange.websocket is not None
+    said = 0
+    while said * MESSAGE_OVERHEAD - source.taken < WINDOW:
+        assert said < 1_000_000, "the app is never stopped"
+        for _ in range(1_000):
+            exchange.websocket.message(exchange, b"", False)
+        said += 1_000
+        hall.turn()
+    heard = 0
+    while found := sum(map(len, packets(client))):
+        heard += found
+        hall.turn()
+    assert heard == 2 * said
+    assert source.taken == said * MESSAGE_OVERHEAD
 
 
 def test_the_close_behind_many_frames_is_heard_behind_them(hall: Hall) -> None:

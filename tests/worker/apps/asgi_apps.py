@@ -187,6 +187,13 @@ async def listens(scope, receive, send):
 
 
 @route
+async def ws_empty_for_ever(scope, receive, send):
+    await accepted(receive, send)
+    while True:
+        await send({"type": "websocket.send", "text": ""})
+
+
+@route
 async def ws_listens(scope, receive, send):
     await accepted(receive, send)
     await shutdown_event().wait()

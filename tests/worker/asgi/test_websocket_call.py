@@ -5,7 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
-from propylon.protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW
+from propylon.protocol.hello import Greeting
+from propylon.protocol.messages import (
+    CLIENT_GONE,
+    COUNTED_MESSAGES,
+    FEATURES,
+    MAX_BODY,
+    MESSAGE_OVERHEAD,
+    WINDOW,
+)
 from propylon.worker.asgi.websocket_call import MOST_AT_ONCE
 
 from ..apps.asgi_apps import LARGE
@@ -78,13 +86,45 @@ def test_a_text_that_utf8_cannot_carry_is_refused_whole(asgi: GatewayPeer) -> No
     assert call.pieces == [("refused", False)]
 
 
+def test_empty_messages_wait_for_a_client_that_takes_none(asgi: GatewayPeer) -> None:
+    """A window of them, and as many more as are taken."""
+    asgi.take_bodies = False
+    call = opened(asgi, "/ws_empty_for_ever")
+    asgi.until(lambda: len(call.pieces) == WINDOW // MESSAGE_OVERHEAD)
+    for _ in range(3):
+        assert asgi.get("/hello").body == b"hello"
+    assert len(call.pieces) == WINDOW // MESSAGE_OVERHEAD
+    asgi.link.taken(call, WINDOW)
+    asgi.flush()
+    asgi.until(lambda: len(call.pieces) == 2 * WINDOW // MESSAGE_OVERHEAD)
+    assert set(call.pieces) == {("", False)}
+    asgi.take_bodies = True
+    asgi.link.event(call, {"type": "websocket.disconnect", "code": 1000, "reason": ""})
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+
+
+def test_a_gateway_that_does_not_count_messages_takes_any_number(run_dir: Path) -> None:
+    """An older one: bytes alone have a cost, as they always had."""
+    greeting = Greeting(who={"gateway": 1}, features=FEATURES - {COUNTED_MESSAGES})
+    with running("asgi_apps:app", run_dir, greeting=greeting) as (_, peer):
+        call = opened(peer, "/ws_echo")
+        count = 2 * WINDOW // MESSAGE_OVERHEAD
+        for _ in range(count):
+            peer.link.send_ws_message(call, b"", False)
+        peer.link.send_ws_message(call, b"x" * MAX_BODY, False)
+        peer.flush()
+        peer.until(lambda: len(call.pieces) == count + 1)
+        assert call.send_credit == WINDOW - MAX_BODY
+
+
 # -- several tasks that send -------------------------------------------------------------------
 
 
 def test_messages_of_several_tasks_do_not_mix(asgi: GatewayPeer) -> None:
     asgi.take_bodies = False
     call = opened(asgi, "/ws_two_send")
-    asgi.until(lambda: sum(len(data) for data, _ in call.pieces) == WINDOW)
+    asgi.until(lambda: sum(len(data) + MESSAGE_OVERHEAD for data, _ in call.pieces) == WINDOW)
     asgi.quiet(0.2)  # the others are in line by then
     asgi.take_bodies = True
     asgi.link.taken(call, WINDOW)
