@@ -10,6 +10,7 @@ is none, EARLIER. A shallow clone has no history, and skips.
 import os
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from .many_workers import ManyWorkers
-from .server import Output, Propylon, command, environment, wait_for
+from .server import DEADLINE, Output, Propylon, command, environment, wait_for
 
 ROOT = Path(__file__).parents[2]
 EARLIER = "98bff98e57a5246deb06e37e8cbae7bc670570a1"
@@ -32,6 +34,12 @@ async def app(scope, receive, send):
         for what in ("startup", "shutdown"):
             await receive()
             await send({"type": f"lifespan.{what}.complete"})
+        return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            await send({**event, "type": "websocket.send"})
         return
     body, more = b"", True
     while more:
@@ -107,7 +115,7 @@ def gateway(run_dir: Path, cwd: Path, code: Path | None = None) -> Iterator[Prop
 
 
 def serves(url: str) -> None:
-    """All that travels on a link: heads, bodies in pieces and at once, and credit."""
+    """All that travels on a link: heads, bodies in pieces and at once, messages, and credit."""
     with httpx.Client(base_url=url, timeout=20) as client:
         wait_for(lambda: client.get("/").status_code == 200, "a worker is linked")
         assert client.get("/").text.isdigit()
@@ -117,6 +125,13 @@ def serves(url: str) -> None:
         assert answer.headers["x-case"] == "a"
         assert client.post("/", content=iter([large[:9], large[9:]])).content == large
         assert len(client.get("/streamed").content) > 1_000_000
+    with connect(url.replace("http", "ws", 1), proxy=None, max_size=None) as websocket:
+        # More than a window, of the many and of the large.
+        messages = [*[b"", "x"] * 4_000, large, "é" * 200_000]
+        sender = threading.Thread(target=lambda: [websocket.send(one) for one in messages])
+        sender.start()
+        assert [websocket.recv(DEADLINE) for _ in messages] == messages
+        sender.join(DEADLINE)
 
 
 @pytest.fixture
