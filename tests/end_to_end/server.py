@@ -103,7 +103,7 @@ class Propylon:
         if not {"-b", "--bind", "-c"} & set(arguments):
             self._arguments += ["-b", "127.0.0.1:0"]
         self._env = environment(**(env or {}))
-        self._cwd = cwd
+        self.cwd = cwd
         self.url = ""
 
     def __enter__(self) -> "Propylon":
@@ -113,7 +113,7 @@ class Propylon:
             stderr=subprocess.PIPE,
             text=True,
             env=self._env,
-            cwd=self._cwd,
+            cwd=self.cwd,
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None

@@ -5,6 +5,7 @@ does what a client, an app or a worker may do; then the line of its request has 
 is the code, below /app, so each line is found.
 """
 
+import os
 import re
 import signal
 import socket
@@ -145,6 +146,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
                     "--min-rate-grace=0.3",
                     "--timeout-graceful-shutdown=0.6",
                 )
+            elif kind == "files":
+                (folder / "files").mkdir()
+                (folder / "files/gateway_file").write_bytes(b"x")
+                with (folder / "files/gateway_file_broke").open("wb") as large:
+                    large.truncate(50_000_000)
+                options = (*usual, "--lifespan=off")
+                options = ("main:app", *options[2:], "--static", f"/app={folder / 'files'}")
             elif kind == "limited":
                 one = folder / "limited.toml"
                 one.write_text(CONFIG + "limit_concurrency = 1\n")
@@ -257,6 +265,13 @@ def takes_in_drops(propylon: Propylon, code: str) -> None:
 def takes_nothing(propylon: Propylon, code: str) -> None:
     with closing(connected(propylon, head(code, "Host: h"), room=4_096)):
         line(propylon, code)
+
+
+def reads_while_it_shrinks(propylon: Propylon, code: str) -> None:
+    with closing(connected(propylon, head(code, "Host: h"))) as sock:
+        sock.recv(1_000)
+        os.truncate(Path(propylon.cwd) / "files" / code, 20_000_000)
+        read(sock)
 
 
 UPGRADE = (
@@ -479,6 +494,9 @@ CASES = [
     Case("client_ping_timeout", "101", opens()),
     Case("gateway_redirect", "308", asks_in_plain, server="redirecting"),
     Case("gateway_no_route", "404", asks(path="/"), path="/gateway_no_route"),
+    Case("gateway_file", "200", asks(), server="files"),
+    Case("gateway_no_file", "404", asks(), server="files"),
+    Case("gateway_file_broke", "200", reads_while_it_shrinks, server="files"),
     Case("gateway_no_room", "507", is_late(HALF, 507), server="keeping"),
     Case("gateway_queue_full", "503", fills_the_queue, server="gateway"),
     Case("gateway_route_full", "503", fills_its_route, server="limited"),

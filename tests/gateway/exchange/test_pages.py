@@ -18,7 +18,7 @@ def test_a_page() -> None:
 
 
 def test_a_page_without_an_id() -> None:
-    assert error_page(404, "Nothing is here.")[1].endswith(b"look at its [[routes]].\n")
+    assert error_page(404, "Nothing is here.")[1].endswith(b"what is answered here, and by what.\n")
 
 
 def test_what_differs_between_two_refused_requests() -> None:
