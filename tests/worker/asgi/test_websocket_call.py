@@ -86,6 +86,27 @@ def test_a_text_that_utf8_cannot_carry_is_refused_whole(asgi: GatewayPeer) -> No
     assert call.pieces == [("refused", False)]
 
 
+def test_small_messages_beyond_the_window(asgi: GatewayPeer) -> None:
+    """The app's taking of a message gives back all that it cost, whole or in pieces."""
+    call = opened(asgi, "/ws_echo")
+    for more in (False, True):
+        said = 0
+        while said <= WINDOW // MESSAGE_OVERHEAD:
+            while call.send_credit > 2 * MESSAGE_OVERHEAD:
+                if more:
+                    asgi.link.send_ws_message(call, b"x", True)
+                asgi.link.send_ws_message(call, b"", False)
+                said += 1
+            asgi.flush()
+            asgi.until(lambda: call.send_credit > 2 * MESSAGE_OVERHEAD)
+        asgi.until(lambda said=said: len(call.pieces) == said)
+        assert set(call.messages) == {b"x" if more else b""}
+        call.pieces.clear()
+    asgi.link.event(call, {"type": "websocket.disconnect", "code": 1000, "reason": ""})
+    asgi.flush()
+    asgi.until(lambda: call.ended)
+
+
 def test_empty_messages_wait_for_a_client_that_takes_none(asgi: GatewayPeer) -> None:
     """A window of them, and as many more as are taken."""
     asgi.take_bodies = False
