@@ -60,6 +60,7 @@ REFUSALS: Final[Mapping[tuple[str, str], str]] = {
     (end_codes.CLIENT_FOREIGN_ORIGIN, ""): "foreign_origin",
     (end_codes.CLIENT_HEAD_TIMEOUT, ""): "head_timeout",
     (end_codes.GATEWAY_NO_ROUTE, ""): "no_route",
+    (end_codes.GATEWAY_NO_FILE, ""): "no_file",
     (end_codes.GATEWAY_NO_ROOM, ""): "no_room",
     (end_codes.GATEWAY_QUEUE_FULL, ""): "queue_full",
     (end_codes.GATEWAY_QUEUE_TIMEOUT, ""): "queue_timeout",
