@@ -74,8 +74,10 @@ def _folder(found: Found, reading: Reading) -> str:
             found = replace(found, value=only)
         case _:
             pass
+    before = len(reading.faults)
     text: str = reading.value(row, found)
-    if text and not os.path.isdir(text):
+    # An empty one would be the current directory, with the app's code and secrets.
+    if len(reading.faults) == before and not os.path.isdir(text):
         problem = f"found {text!r}, which is no directory"
         reading.faults.append(Fault(found.origin, problem))
     return os.path.abspath(text)

@@ -35,8 +35,15 @@ class DiskThreads:
         the error. `fd` is closed by the thread: it has to be a duplicate of the caller's."""
         self._busy += 1
         if self._busy > self._started < THREADS:
-            self._started += 1
-            Thread(target=self._work, name="propylon-disk", daemon=True).start()
+            try:
+                Thread(target=self._work, name="propylon-disk", daemon=True).start()
+                self._started += 1
+            except RuntimeError as error:  # as many as the container may have
+                if not self._started:
+                    os.close(fd)
+                    why = OSError(errno.EAGAIN, str(error))
+                    self._call_soon(lambda: self._deliver(done, why))
+                    return
         self._jobs.put((fd, size, offset, done))
 
     def _work(self) -> None:

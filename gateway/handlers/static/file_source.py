@@ -89,14 +89,16 @@ class FileSource:
                 self._todo.popleft()
                 self._send(piece)
                 continue
-            size = min(PIECE, self._credit, piece.size)
+            size, again = min(PIECE, self._credit, piece.size), -1
             try:
                 data = read_from_memory(self._fd, size, piece.start)
+                if data is None:
+                    again = os.dup(self._fd)
             except OSError as error:
                 data = error
             if data is None:
                 self._reading = True
-                self._disk.read(os.dup(self._fd), size, piece.start, self._was_read)
+                self._disk.read(again, size, piece.start, self._was_read)
             else:
                 self._take(data)
         if self._fd >= 0 and not self._todo:

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from logging import getLogger
 from typing import Final, NamedTuple
 
@@ -34,9 +35,12 @@ log = getLogger("propylon.gateway")
 IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 NO_CACHE: Final = b"no-cache"
 
-_HEX_HASH: Final = re.compile(rb"[.-](?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\.")
+_HEX_HASH: Final = re.compile(
+    rb"[.-](?=[0-9]*[a-f][0-9]*[a-f])(?=[a-f]*[0-9][a-f]*[0-9])[0-9a-f]{8,64}\."
+)
 _MIXED_HASH: Final = re.compile(
-    rb"-(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[A-Za-z0-9_-]{8}\.[a-z0-9.]+$"
+    rb"-(?![A-Za-z]+[0-9]*\.)(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])"
+    rb"[A-Za-z0-9_-]{8}\.[a-z0-9.]+$"
 )
 
 
@@ -101,9 +105,10 @@ class StaticFiles:
         index = self._settings.index.encode()
         if not index:
             return False
-        if wanted and not wanted.endswith(b"/"):
-            return self._send_into(exchange, wanted + b"/" + index)
-        return self._send_named(exchange, wanted + index)
+        below = wanted if not wanted or wanted.endswith(b"/") else wanted + b"/"
+        if not exchange.request.path.endswith(b"/"):
+            return self._send_into(exchange, below + index)
+        return self._send_named(exchange, below + index)
 
     def _send_named(self, exchange: Exchange, name: bytes, status: int = 200) -> bool:
         """Sends a file that the settings name. Returns whether it is there."""
@@ -135,14 +140,23 @@ class StaticFiles:
     # -- a file ------------------------------------------------------------------------------
 
     def _send(self, exchange: Exchange, name: bytes, found: Opened, status: int = 200) -> None:
-        """Answers with the file that was opened, and closes it."""
+        """Answers with the file that was opened. It is closed here, or by the source that sends
+        it."""
+        with ExitStack() as files:
+            files.callback(os.close, found.fd)
+            self._send_from(exchange, name, found, status, files)
+
+    def _send_from(
+        self, exchange: Exchange, name: bytes, found: Opened, status: int, files: ExitStack
+    ) -> None:
+        """`files` closes what was opened, unless somebody else takes that over."""
         headers = exchange.request.headers
         kind = media_type(os.fsdecode(name))
         fields: list[tuple[bytes, bytes]] = [(b"content-type", kind.encode())]
         coding = ""
         if self._settings.precompressed and can_be_compressed(kind):
             fields.append((b"vary", b"accept-encoding"))
-            coding, found = self._compressed(headers, name, found)
+            coding, found = self._compressed(headers, name, found, files)
             if coding:
                 fields.append((b"content-encoding", coding.encode()))
         state = validators_of(found.size, found.mtime_ns, found.number, coding)
@@ -153,31 +167,34 @@ class StaticFiles:
         ]
         verdict = judge(headers, state) if status == 200 else "proceed"
         if verdict == "not modified":
-            os.close(found.fd)
             _respond(exchange, 304, tuple(fields[1:]))
         elif verdict == "failed":
-            os.close(found.fd)
             exchange.give_end(end_codes.GATEWAY_FILE)
             exchange.sink.fail(exchange, 412, "The file is not in the state that you ask for.")
         else:
             parts = self._parts(exchange, state, found) if status == 200 else None
             if parts == []:
-                os.close(found.fd)
                 _unsatisfiable(exchange, found.size)
             else:
-                self._send_parts(exchange, found, _answer(fields, status, found.size, parts))
+                answer = _answer(fields, status, found.size, parts)
+                self._send_parts(exchange, found, answer, files)
 
-    def _compressed(self, headers: Pairs, name: bytes, found: Opened) -> tuple[str, Opened]:
+    def _compressed(
+        self, headers: Pairs, name: bytes, found: Opened, files: ExitStack
+    ) -> tuple[str, Opened]:
         """The precompressed form that the client likes best, with its coding; ("", `found`) if
-        there is none. One that is older than the file was forgotten when that was changed."""
+        there is none that can be opened. One that is older than the file was forgotten when that
+        was changed."""
         for coding, ending in accepted_siblings(headers):
-            sibling = self._folder.open(name + ending)
+            try:
+                sibling = self._folder.open(name + ending)
+            except OSError:
+                continue  # the file as it is can be sent
             if sibling is None:
                 continue
+            files.callback(os.close, sibling.fd)
             if sibling.kind == "file" and sibling.mtime_ns >= found.mtime_ns:
-                os.close(found.fd)
                 return coding, sibling
-            os.close(sibling.fd)
         return "", found
 
     def _cache_control(self, name: bytes, status: int) -> bytes:
@@ -197,27 +214,23 @@ class StaticFiles:
             return None
         return parts_of(asked[0], found.size)
 
-    def _send_parts(self, exchange: Exchange, found: Opened, answer: "Answer") -> None:
+    def _send_parts(
+        self, exchange: Exchange, found: Opened, answer: "Answer", files: ExitStack
+    ) -> None:
         """Sends the file, whole or in part."""
         todo = answer.todo
         length = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in todo)
         fields = (*answer.fields, (b"content-length", b"%d" % length))
         if exchange.request.method == "HEAD" or not length:
-            os.close(found.fd)
             _respond(exchange, answer.status, fields)
             return
         only = todo[0]
         if len(todo) == 1 and isinstance(only, Part) and only.size <= PIECE:
-            try:
-                body = read_from_memory(found.fd, only.size, only.start)
-            except OSError:
-                os.close(found.fd)
-                raise
+            body = read_from_memory(found.fd, only.size, only.start)
             if body is not None and len(body) == only.size:
-                os.close(found.fd)
                 _respond(exchange, answer.status, fields, body)
                 return
-        source = FileSource(exchange, found.fd, self._settings.folder, todo, self._disk)
+        source = FileSource(exchange, os.dup(found.fd), self._settings.folder, todo, self._disk)
         exchange.connect(source, exchange.opened)
         if exchange.sink.head(exchange, answer.status, fields):
             source.begin()

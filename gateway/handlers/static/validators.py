@@ -18,6 +18,8 @@ from typing import Final, Literal
 
 from ....protocol.messages import Pairs
 
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999, the latest that a date can name."""
 _LEAST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +74,7 @@ def range_still_holds(headers: Pairs, found: Validators) -> bool:
 
 def http_date(seconds: int) -> bytes:
     """As in `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7)."""
-    moment = datetime.fromtimestamp(seconds, UTC)
+    moment = datetime.fromtimestamp(min(seconds, _LATEST), UTC)
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} GMT".encode()
 
@@ -99,7 +101,7 @@ def _date(headers: Pairs, name: bytes) -> int | None:
     try:
         text = value.decode("ascii")
         moment = _of_1994(text) or parsedate_to_datetime(text)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, OverflowError):  # no date, or one in a year that Python has not
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -65,6 +65,7 @@ def test_the_option_in_front_of_the_only_app(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "sentence"),
     [
+        ('static = ""', "found '', which is no directory"),
         ('static = "/nowhere"', "found '/nowhere', which is no directory"),
         ('pool = "default"\nstatic_index = "x"', "name their folder too, as static"),
         ('static = "/"\nstatic_index = "../x"', "the name of a file in the static folder"),

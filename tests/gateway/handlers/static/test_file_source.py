@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from propylon.gateway.handlers.static import disk_threads, file_source
@@ -96,6 +97,22 @@ def test_a_client_that_leaves_while_a_thread_reads(
     wait_for(lambda: site.calls, "a thread that has read")
     site.calls.popleft()()
     assert not client.data
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_where_no_thread_can_be_started(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container at its limit of processes."""
+
+    def fails(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(file_source, "read_from_memory", lambda *_: None)
+    monkeypatch.setattr(Thread, "start", fails)
+    before = set(os.listdir("/proc/self/fd"))
+    client, exchange = site.begin(site.handler(), "/s/big")
+    site.calls.popleft()()
+    assert client.failed is not None
+    assert exchange.end_code == "gateway_file_broke"
     assert set(os.listdir("/proc/self/fd")) == before
 
 

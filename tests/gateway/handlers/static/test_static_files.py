@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from propylon.gateway.handlers.static.folder import Folder, Opened
 from propylon.gateway.handlers.static.static_files import has_hash
 
 from .files import Site
@@ -61,6 +62,7 @@ def test_a_file(site: Site) -> None:
         ("/s/", 200, b"<h1>home</h1>"),
         ("/s/sub/", 200, b"<h1>sub</h1>"),
         ("/s/sub?a=1", 308, None),
+        ("/s", 308, None),
         ("/s/nothing", 200, b""),
         ("/s/empty/", 404, None),
         ("/s/empty", 404, None),
@@ -75,7 +77,7 @@ def test_paths(site: Site, path: str, status: int, body: bytes | None) -> None:
     assert answer is not None
     assert answer.status == status
     if status == 308:
-        assert answer.fields["location"] == "/s/sub/?a=1"
+        assert answer.fields["location"] == path.partition("?")[0] + "/" + ("?a=1" * ("?" in path))
     assert body is None or answer.body == body
 
 
@@ -217,10 +219,41 @@ def test_a_file_that_may_not_be_read(site: Site) -> None:
         ("x-deadbeef.js", False),
         ("bootstrap.bundle.min.js", False),
         ("UPPERCASE-NAMESARE.js", False),
+        ("my-Release1.css", False),
+        ("jquery-Migrate3.js", False),
+        ("report-20240101a.pdf", False),
     ],
 )
 def test_which_names_hold_a_hash(name: str, it_has: bool) -> None:
     assert has_hash(name.encode()) is it_has
+
+
+def test_a_date_that_there_is_not_leaves_nothing_open(site: Site) -> None:
+    handler, before = site.handler(), set(os.listdir("/proc/self/fd"))
+    for date in ("Sun Nov  6 08:49:37 99999999999999999999", "Sun, 06 Nov 1994 08:49:37 +9999999"):
+        for name in ("if_modified_since", "if_unmodified_since", "if_range"):
+            answer = site.ask(handler, "/s/style.css", range="bytes=0-0", **{name: date})
+            assert answer is not None
+            assert answer.status in (200, 206)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_compressed_form_that_cannot_be_opened_is_not_needed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, before = site.handler(), set(os.listdir("/proc/self/fd"))
+    opens = Folder.open
+
+    def fails(folder: Folder, wanted: bytes) -> Opened | None:
+        if wanted.endswith((b".br", b".gz")):
+            raise PermissionError(13, "Permission denied")
+        return opens(folder, wanted)
+
+    monkeypatch.setattr(Folder, "open", fails)
+    answer = site.ask(handler, "/s/style.css", accept_encoding="br, gzip")
+    assert answer is not None
+    assert (answer.status, answer.body) == (200, b"a{}")
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_no_descriptor_is_left(site: Site) -> None:

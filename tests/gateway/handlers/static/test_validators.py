@@ -15,6 +15,7 @@ BEFORE, THEN = b"Sun, 06 Nov 1994 08:49:36 GMT", b"Sun, 06 Nov 1994 08:49:37 GMT
 
 def test_a_date_is_written_in_one_form() -> None:
     assert http_date(784111777) == THEN
+    assert http_date(10**12) == b"Fri, 31 Dec 9999 23:59:59 GMT"
     assert http_date(0) == b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
