@@ -17,7 +17,7 @@ from ...protocol.supervision.messages import WaitingCalls
 from ..buffering.pool_buffers import PoolBuffers
 from ..buffering.store import BufferStore
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange
+from ..exchange.exchange import Exchange, log_facts, log_tail
 from ..settings import PoolSettings
 from .balance import Balance
 from .call import PoolCall
@@ -103,6 +103,9 @@ class Pool:
         """Routes that may have a part of the slots only."""
         self._sticky: Sticky[PoolMember, PoolCall] | None = sticky_of(settings)
         """Where clients are at home; None if they are nowhere."""
+        self._homes_turn = True
+        """Whether the queue has had a slot since calls that waited for their homes had one. It
+        counts while the newest goes first."""
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
         """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
@@ -166,16 +169,14 @@ class Pool:
         return False
 
     def _admit_waiting(self, share: RouteShare[PoolCall]) -> None:
-        """Gives calls of the route their turn, if there is room for them now."""
+        """Gives calls of the route their turn, if there is room for them now. Those that wait in
+        the queue come first: `_dispatch` has to be called before."""
         for call in share.admitted(self._balance.slots()):
             now, exchange = self.clock(), call.exchange
             assert exchange is not None, "only calls that somebody waits for are admitted"
             call.admit(share)
             call.leave_queue(now)
-            if len(self._queue):
-                self._queue_up(call, now)  # behind those that were there before
-            else:
-                self._place(call, exchange, now)
+            self._place(call, exchange, now)
 
     def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
         """Gives a call its worker, or its place among those that wait."""
@@ -243,16 +244,21 @@ class Pool:
             now = self.clock()
             call = queue.take(now)
             call.leave_queue(now)
+            self._homes_turn = True
             self._hand_over(call, member)
             if self._sticky is not None:
                 self._dispatch_home(self._sticky)
 
     def _dispatch_home(self, sticky: Sticky[PoolMember, PoolCall]) -> None:
         """Gives free slots to calls that wait for their own worker, unless the next of those that
-        wait for any has waited longer."""
-        now = self.clock()
-        for call, home in sticky.due(now - self._queue.next_has_waited(now)):
+        wait for any has waited longer, or may pass. The newest of a queue has never waited longer:
+        while it goes first, they take turns."""
+        now, queue = self.clock(), self._queue
+        if queue.urgent or (not self._homes_turn and queue.order(now) == "newest-first"):
+            return
+        for call, home in sticky.due(now - queue.next_has_waited(now)):
             call.leave_queue(now)
+            self._homes_turn = False
             self._hand_over(call, home)
 
     def _fail(
@@ -263,7 +269,12 @@ class Pool:
             exchange.give_end(end_code)
             if status == 503:
                 exchange.give_retry_after(self._queue.retry_after(self.now))
-            exchange.sink.fail(exchange, status, sentence, option)
+            try:
+                exchange.sink.fail(exchange, status, sentence, option)
+            except Exception:
+                # The barrier of one call: others wait to be answered behind it.
+                tail, facts = log_tail(exchange), log_facts(exchange)
+                log.exception("a call could not be answered%s", tail, extra=facts)
 
     # -- members -----------------------------------------------------------------------------
 
@@ -344,7 +355,15 @@ class Pool:
         self._owner.ready_changed(self.settings.name, ready)
         self._report.changed(self.members, self.now)
         for call in calls:
-            self._lost(call, reason, end_code)
+            exchange = call.exchange
+            try:
+                self._lost(call, reason, end_code)
+            except Exception:
+                # The barrier of one call: the others of this worker go elsewhere.
+                tail, facts = log_tail(exchange), log_facts(exchange)
+                log.exception("a dead worker's call could not be settled%s", tail, extra=facts)
+                if exchange is not None:
+                    self._give_up(call, exchange)
         self._dispatch()  # a hung worker may be the last now, and get calls again
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
@@ -360,9 +379,10 @@ class Pool:
             self._fail(call, no_response, 500, "The app ended without a response.")
         if call.share is not None:
             call.share.leave(call)
-            self._admit_waiting(call.share)
         if self._queue.line or self._queue.urgent or self._sticky is not None:
             self._dispatch()
+        if call.share is not None:
+            self._admit_waiting(call.share)
 
     def refused(self, call: PoolCall) -> None:
         """The worker has refused the call, before the app was called unless it contradicts itself.
@@ -371,6 +391,13 @@ class Pool:
         if not self._try_again(call, "worker_refused", started=call.started):
             refused = end_codes.WORKER_REFUSED
             self._fail(call, refused, 502, "The workers of this app refused this request.")
+
+    def _give_up(self, call: PoolCall, exchange: Exchange) -> None:
+        """Answers an exchange whose call, or the next one, is in an unknown state."""
+        if call.detach() is None and exchange.source is not None:
+            exchange.source.abandon(SHUTDOWN, "the gateway has failed")
+        exchange.give_end(end_codes.GATEWAY_FAILED)
+        exchange.sink.fail(exchange, 502, "The request could not be given to another worker.")
 
     def _lost(self, call: PoolCall, reason: str, end_code: str) -> None:
         self.running.discard(call)
@@ -416,6 +443,8 @@ class Pool:
         another = call.next_attempt(exchange, now)
         exchange.connect(another, now)
         rest = call.rewind(exchange)
+        if not another.awaited:
+            return True  # its body could not be read again, and the client was told so
         if rest:
             exchange.uploader.take_back(exchange, rest)
         if another.share is not None:

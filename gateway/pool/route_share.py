@@ -84,7 +84,7 @@ class RouteShare(Generic[S]):
 
     def wait(self, call: S, now: float) -> bool:
         """Has the call wait. Returns False if the line is full."""
-        if len(self._line) >= self._size and self._line.waiting() >= self._size:
+        if len(self._line) >= self._size:
             return False
         self._line.put(call, now)
         return True
@@ -109,7 +109,9 @@ class RouteShare(Generic[S]):
             yield self._line.take()
 
     def look(self) -> None:
-        """Forgets calls that ended in the pool's queue. To be called a few times a second."""
+        """Forgets calls that ended in the pool's queue, and places in the line whose clients have
+        left. To be called a few times a second."""
+        self._line.waiting()
         if any(call.never_ran for call in self._calls):
             self._calls = {call for call in self._calls if not call.never_ran}
 

@@ -26,7 +26,9 @@ rule would refuse it. Ours is HAProxy's, with a bound:
   a shorter one, or 0.
 
 A slot that becomes free goes to the call that has waited longest, whether it stands in the worker's
-own line or in the pool's queue. So neither can starve the other. All lines together hold as many
+own line or in the pool's queue. Under overload the queue's next call is its newest, which has never
+waited longer; then the lines and the queue take turns. So neither can starve the other. Requests of
+high priority go before both. All lines together hold as many
 calls as the queue may; a call beyond that is for any worker.
 """
 
@@ -138,8 +140,7 @@ class Sticky(Generic[R, W]):
         return None if name is None else self._replicas.get(name)
 
     def _may_wait(self) -> bool:
-        held = sum(map(len, self._lines.values()))
-        return self._patience > 0 and (held < self._most or self.waiting() < self._most)
+        return self._patience > 0 and sum(map(len, self._lines.values())) < self._most
 
     def due(self, earlier: float) -> Iterator[tuple[W, R]]:
         """Takes out each call whose home has a free slot, and that waits since before `earlier`
@@ -155,8 +156,10 @@ class Sticky(Generic[R, W]):
                 del self._lines[name]
 
     def released(self, now: float) -> Iterator[W]:
-        """Takes out each call that has waited for too long, or whose home is there no more."""
+        """Takes out each call that has waited for too long, or whose home is there no more, and
+        forgets those whose clients have left. To be called a few times a second."""
         for name, line in list(self._lines.items()):
+            line.waiting()
             while (since := line.since()) is not None:
                 if name in self._replicas and now - since < self._patience:
                     break

@@ -144,7 +144,11 @@ class Service:
         while True:
             now = state.clock()
             for sweeper in self._sweepers:
-                sweeper(now)
+                try:
+                    sweeper(now)
+                except Exception:
+                    # A barrier: the other sweepers and the connections have deadlines too.
+                    log.exception("a sweep failed")
             state.restarts.sweep(now)
             for connection in list(state.connections):
                 try:

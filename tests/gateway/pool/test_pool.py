@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.gateway.exchange.end_codes import GATEWAY_FAILED
 from propylon.gateway.exchange.exchange import Account, Exchange, Request
 from propylon.gateway.pool.load import PoolLoad
 from propylon.gateway.pool.pool import Pool
@@ -364,6 +365,55 @@ def test_a_dead_workers_calls(method: str, started: bool, retried: bool) -> None
     if not retried:
         assert client.failed is not None
         assert client.failed[0] == 502
+
+
+class LostBody:
+    """A body that was kept, and cannot be read again."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def rewind(self, exchange: Exchange) -> None:
+        if self.error is not None:
+            raise self.error
+        assert exchange.source is not None
+        exchange.source.abandon(CLIENT_GONE, "the body is lost")
+        exchange.give_end(GATEWAY_FAILED)
+        exchange.sink.fail(exchange, 500, "The request's body could not be read again.")
+
+    def forget(self) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+@pytest.mark.parametrize(("error", "status"), [(None, 500), (OSError("no disk"), 502)])
+def test_a_body_that_is_lost_costs_one_call_of_a_dead_worker(
+    error: Exception | None, status: int
+) -> None:
+    p = pool()
+    one = LinkedMember(p, slots=8)
+    exchange, client = submit(p)
+    others = [submit(p) for _ in range(2)]
+    exchange.collected = LostBody(error)  # type: ignore[assignment]
+    two = LinkedMember(p, slots=8)
+    one.die()
+    assert client.failed is not None
+    assert client.failed[0] == status
+    assert {call.exchange for call in p.running} == {each for each, _ in others}
+    assert two.running == 2
+    assert p.load().queued == 0
+
+
+def test_a_client_that_cannot_be_answered_holds_up_no_other() -> None:
+    class Broken(FakeClient):
+        def fail(self, *args: Any) -> int:
+            raise ValueError("broken")
+
+    p = pool(queue_size=0)
+    p.submit(Exchange(Request("GET", b"/x", "1.1"), Broken(), opened=p.now))
+    _, client = submit(p)
+    assert client.failed is not None
+    assert client.failed[0] == 503
 
 
 def test_two_dead_workers_are_enough() -> None:

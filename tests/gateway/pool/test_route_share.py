@@ -4,13 +4,14 @@ import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.pool.route_share import RouteShare
+from propylon.gateway.pool.sticky_cookie import cookie_value
 from propylon.protocol.messages import CLIENT_GONE
 
 from ...fakes.exchange_sides import FakeClient
 from .linked import LinkedMember, pool, submit
 
 
-def made(limit: int = 2, percent: int = 0, **settings: float) -> Pool:
+def made(limit: int = 2, percent: int = 0, **settings: float | str) -> Pool:
     p = pool(**settings)
     p.sweep(100.0)
     p.submit_within("/slow/", limit, percent)
@@ -79,6 +80,38 @@ def test_who_comes_out_of_its_line_is_behind_those_that_wait() -> None:
     member.answer(member.calls[0])
     (call,) = p.running
     assert call.share is p.shares[0]
+
+
+def test_who_comes_out_of_its_line_waits_for_its_home() -> None:
+    p = made(limit=1, balance="sticky-cookie", sticky_timeout=90.0)
+    one, two = LinkedMember(p, replica="one"), LinkedMember(p, replica="two")
+    cookie = ((b"cookie", b"propylon_sticky=" + cookie_value("two", "default")),)
+    slow(p)
+    own = slow(p)[0]
+    submit(p)
+    own.request.headers = cookie
+    assert (one.running, two.running) == (1, 1)
+    submit(p)  # waits for any
+    one.answer(one.calls[0])
+    p.sweep(100.1)
+    assert p.load().queued == 1
+    assert all(call.exchange is not own for call in p.running)
+    one.answer(one.calls[0])
+    assert one.running == 0, "it is not for this one"
+    two.answer(two.calls[0])
+    assert [call.exchange for call in p.running] == [own]
+
+
+def test_places_of_those_that_left_are_free_again_soon() -> None:
+    p = made(limit=1, queue_size=1)
+    LinkedMember(p, slots=9)
+    slow(p)
+    gone = slow(p)[0]
+    assert gone.source is not None
+    gone.source.abandon(CLIENT_GONE, "the client went away")
+    assert slow(p)[1].failed is not None, "a full line is not searched"
+    p.sweep(100.2)
+    assert slow(p)[1].failed is None
 
 
 def test_a_full_line_and_a_long_wait_are_503() -> None:

@@ -9,10 +9,11 @@ from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.pool.sticky import Home, replicas_of
 from propylon.gateway.pool.sticky_cookie import cookie_value
+from propylon.gateway.settings import PoolSettings
 from propylon.protocol.messages import CLIENT_GONE
 
 from ...fakes.exchange_sides import FakeClient
-from .linked import LinkedMember, pool
+from .linked import LinkedMember, Owner, pool
 
 
 @dataclass(eq=False)
@@ -191,6 +192,68 @@ def test_a_free_slot_is_for_who_has_waited_longest() -> None:
         two.answer(two.calls[0])
         order += [call.exchange for call in p.running if call.exchange is not None]
     assert order == [anybody, own, later]
+
+
+def test_under_overload_homes_and_queue_take_turns() -> None:
+    p = sticky_pool(sticky_timeout=90.0, queue_target=1.0)
+    two = LinkedMember(p, replica="two")
+    for _ in range(4):
+        submit(p, "two")
+    old = submit(p)[0]
+    p.sweep(101.1)
+    new = submit(p)[0]
+    assert p.load().order == "newest-first"
+    order: list[Exchange | None] = []
+    for _ in range(4):
+        two.answer(two.calls[0])
+        order += [call.exchange for call in p.running]
+    assert [order.index(new), order.index(old)] == [1, 3]
+
+
+def test_high_priority_passes_those_that_wait_for_their_home() -> None:
+    p = Pool(
+        PoolSettings(balance="sticky-cookie", sticky_timeout=90.0),
+        60.0,
+        Owner(),
+        clock=lambda: p.now,
+        high_priority=frozenset(["/up/"]),
+    )
+    p.sweep(100.0)
+    two = LinkedMember(p, replica="two")
+    for _ in range(3):
+        submit(p, "two")
+    p.sweep(100.5)
+    probe = Exchange(Request("GET", b"/up", "1.1"), FakeClient(), opened=p.now)
+    probe.take_route("/up/")
+    p.submit(probe)
+    two.answer(two.calls[0])
+    assert [call.exchange for call in p.running] == [probe]
+
+
+def test_a_full_line_is_not_searched() -> None:
+    p = sticky_pool(sticky_timeout=90.0, queue_size=1)
+    LinkedMember(p, replica="one")
+    LinkedMember(p, replica="two")
+    submit(p, "two")
+    gone = submit(p, "two")[0]
+    assert gone.source is not None
+    gone.source.abandon(CLIENT_GONE, "the client went away")
+    exchange, _ = submit(p, "two")
+    assert cookie_value("one", "default") in exchange.cookie, "until the next sweep"
+
+
+def test_places_of_those_that_left_are_free_again_soon() -> None:
+    p = sticky_pool(sticky_timeout=90.0, queue_size=1)
+    LinkedMember(p, replica="two")
+    submit(p, "two")
+    gone = submit(p, "two")[0]
+    assert gone.source is not None
+    gone.source.abandon(CLIENT_GONE, "the client went away")
+    p.sweep(100.2)
+    submit(p, "two")
+    assert p.load().oldest_waiter == 0.0
+    submit(p)
+    assert p.load().queued == 2, "one for its home, and one for any worker"
 
 
 def test_who_left_does_not_get_the_slot() -> None:
