@@ -6,7 +6,8 @@ quota in each period (cgroups(7); Docker's `--cpus`, Kubernetes' `limits.cpu`, s
 
 A part of a CPU counts as a whole one, as for the JVM and for Go since 1.25 (which never goes below
 2). A worker that waits for a database leaves its CPU to others, so with one worker too few the
-quota could not be used up.
+quota could not be used up. Whoever asks whether the CPUs are busy has to know the part, though: of
+1.5 CPUs, 1.5 are all.
 """
 
 import os
@@ -22,6 +23,11 @@ def usable_cpus() -> int:
     return least(len(os.sched_getaffinity(0)), MACHINE)
 
 
+def cpu_limit() -> float:
+    """How much CPU time this process may use, in seconds by seconds; not rounded."""
+    return smallest(len(os.sched_getaffinity(0)), MACHINE)
+
+
 def workers_of(value: int | str, cpus: int) -> tuple[int, int]:
     """The least and the most workers that --workers means, as `values.read_workers` returns it.
     Where `auto` is less than the other number, both are the least."""
@@ -34,7 +40,12 @@ def workers_of(value: int | str, cpus: int) -> tuple[int, int]:
 def least(affinity: int, root: Path) -> int:
     """The smallest of `affinity` and the quotas below `root`, which holds proc and sys. A part of a
     CPU counts as a whole one."""
-    return max(1, min([affinity, *(ceil(cpus) for cpus in quotas(root))]))
+    return max(1, ceil(smallest(affinity, root)))
+
+
+def smallest(affinity: int, root: Path) -> float:
+    """The same, with a part of a CPU as it is."""
+    return min([affinity, *quotas(root)])
 
 
 def quotas(root: Path) -> Iterator[float]:

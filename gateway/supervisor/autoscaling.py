@@ -13,14 +13,14 @@ may have said it twice or not at all, so the use of CPUs is that of the last CPU
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, cast
 
 import trio
 
 from ...protocol.supervision.messages import Vitals
 from ..config.config import PoolConfig
-from ..config.cpus import usable_cpus
+from ..config.cpus import cpu_limit
 from ..config.memory import MemoryUse, memory_use
 from ..control.status import MoveStatus, ScalerStatus
 from ..metrics.snapshot import Snapshot
@@ -122,9 +122,10 @@ class Autoscaling:
             await trio.sleep(SCALER_EVERY)
             if self._controller.phase not in ("starting", "serving"):
                 continue
-            if pools := self.pools(clock()):
+            if self.pools(clock()):
                 await self._figures.collect()
-                self.look(pools, clock())
+                now = clock()
+                self.look(self.pools(now), now)  # a reload may have ended meanwhile
 
     # -- one look ------------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ class Autoscaling:
         machine = self._machine(looks, now)
         for pool in pools:
             scaled, look = self._pools[pool.name], looks[pool.name]
-            if pool.name in self._generations.scaled:
+            if pool.name in self._generations.scaled or self._is_resized(pool.name, look.workers):
                 scaled.scaler.moved_by_others(now)
                 continue
             move = scaled.scaler.look(
@@ -182,6 +183,12 @@ class Autoscaling:
             rss=max((one.rss for one in vitals), default=0),
         )
 
+    def _is_resized(self, pool: str, workers: int) -> bool:
+        """Whether a reload is about to change the number of its workers. Some of those that it adds
+        may serve already, and a move that goes by the number of before would end them."""
+        rollout = self._controller.rollout
+        return rollout is not None and rollout.wanted(pool) != workers
+
     def _serving(self, pool: str) -> Iterator[Process]:
         fleet = self._controller.fleet
         for process in fleet.ready("worker"):
@@ -201,9 +208,10 @@ class Autoscaling:
         use = self._memory()
         coming = sum(look.starting * (look.rss or LEAST_WORKER) for look in looks.values())
         return MachineLook(
-            cpus=usable_cpus(),
+            cpus=cpu_limit(),
             cpu=sum(look.cpu for look in looks.values()) + _rate(self._gateways),
-            memory=use.used + coming if use else 0,
+            memory=use.used if use else 0,
+            coming=coming,
             memory_limit=use.limit if use else 0,
         )
 
@@ -285,9 +293,6 @@ def _rate(seen: deque[tuple[float, float]]) -> float:
 def _with_move(machine: MachineLook, look: PoolLook, move: Move) -> MachineLook:
     """The machine when a move has had its effect, for the pools that are looked at next."""
     size = (move.workers - move.before) * (look.rss or LEAST_WORKER)
-    return MachineLook(
-        cpus=machine.cpus,
-        cpu=machine.cpu,
-        memory=max(machine.memory + size, 0),
-        memory_limit=machine.memory_limit,
-    )
+    if size > 0:
+        return replace(machine, coming=machine.coming + size)
+    return replace(machine, memory=max(machine.memory + size, 0))

@@ -194,6 +194,8 @@ class MachineLook:
     """CPUs that all its processes have used since the look before."""
     memory: int = 0
     """Bytes in use, of `memory_limit`."""
+    coming: int = 0
+    """Bytes that workers which start will take, beside those in use already."""
     memory_limit: int = 0
     """Bytes; 0 if not known."""
 
@@ -395,7 +397,7 @@ class Autoscaler:
         if not machine.memory_limit:
             return pool.workers
         kept = min(machine.memory_limit * (1 - ROOM), MOST_FREE)
-        free = machine.memory_limit - kept - machine.memory
+        free = machine.memory_limit - kept - machine.memory - machine.coming
         return max(math.floor(free / (pool.rss or LEAST_WORKER)) - 1, 0)
 
     # -- fewer ---------------------------------------------------------------------------------

@@ -74,6 +74,10 @@ class Rollout:
 
     # -- more and fewer meanwhile --------------------------------------------------------------
 
+    def wanted(self, pool: str) -> int:
+        """How many workers the pool shall have when it is committed."""
+        return sum(name.kind == "worker" and name.pool == pool for name in self._wanted)
+
     def include(self, replica_id: ReplicaId) -> None:
         """Replaces one more replica, which runs the old generation, if its pool stays."""
         if replica_id.pool in self._pools and replica_id not in self._wanted:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from propylon.gateway.config.cpus import least, usable_cpus, workers_of
+from propylon.gateway.config.cpus import cpu_limit, least, smallest, usable_cpus, workers_of
 
 V2 = "0::{path}\n"
 V1 = "9:name=systemd:/\n4:memory:/other\n2:cpu,cpuacct:{path}\n1:cpuset:/\n"
@@ -91,6 +91,16 @@ def test_the_numbers_of_workers(value: int | str, numbers: tuple[int, int]) -> N
     assert workers_of(value, 4) == numbers
 
 
+def test_a_part_of_a_cpu_is_known(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(V2.format(path="/"))
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("150000 100000")
+    assert smallest(8, tmp_path) == 1.5
+    assert smallest(1, tmp_path) == 1
+
+
 def test_without_files_it_is_the_affinity(tmp_path: Path) -> None:
     assert least(3, tmp_path) == 3
+    assert 0 < cpu_limit() <= len(os.sched_getaffinity(0))
     assert 1 <= usable_cpus() <= len(os.sched_getaffinity(0))

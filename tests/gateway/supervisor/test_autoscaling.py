@@ -1,8 +1,11 @@
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 from propylon.gateway.config.load import load
 from propylon.gateway.config.memory import MemoryUse
 from propylon.gateway.listen.sockets import Listeners
@@ -11,8 +14,10 @@ from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
     FleetEvent,
     FleetSettings,
+    Linked,
     Ready,
     ReplicaId,
+    RollOut,
     Spawn,
     Start,
 )
@@ -64,6 +69,15 @@ class Instance:
     def gateway(self) -> int:
         (process,) = self.controller.fleet.ready("gateway")
         return process.id
+
+    def link_all(self) -> None:
+        """The gateway is linked to every worker."""
+        ids = [
+            process.id
+            for process in self.controller.fleet.processes.values()
+            if process.replica_id.kind == "worker"
+        ]
+        self.tell(Linked(self.gateway, "default", frozenset(ids)))
 
     def look(self, pool: str = "default", **load: float) -> None:
         """A second later the gateway says how a pool is, and the autoscaler looks."""
@@ -206,6 +220,47 @@ def test_pools_share_the_memory(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
     held = pools.scaling.status(pools.generations.current.pools[1], pools.now)
     assert held is not None
     assert held.why.endswith("there is no memory for one worker more")
+
+
+def test_a_reload_that_changes_the_number_is_waited_for(instance: Instance) -> None:
+    """From two workers to six, which serve already; the books have two until the commit."""
+    wanted = {ReplicaId("worker", number, "default") for number in range(1, 7)}
+    gateways = {one for one in instance.controller.fleet.replicas if one.kind == "gateway"}
+    instance.tell(RollOut(generation=2, replicas=frozenset(wanted | gateways)))
+    instance.link_all()
+    rollout = instance.controller.rollout
+    assert rollout is not None
+    assert (rollout.state, rollout.wanted("default")) == ("rolling", 6)
+    instance.wait(3)
+    assert len(wanted & instance.controller.fleet.replicas.keys()) == 6
+    assert instance.generations.workers["default"] == 2
+
+
+async def test_a_pool_may_go_while_figures_are_collected(
+    instance: Instance, autojump_clock: trio.testing.MockClock
+) -> None:
+    class Figures(InstanceMetrics):
+        async def collect(self) -> None:
+            """As at the end of a reload without the pool."""
+            instance.scaling.pools(instance.now)
+            del instance.generations.workers["default"]
+            generations = instance.generations
+            generations.current = replace(generations.current, pools=())
+            collected.set()
+
+    collected = trio.Event()
+    scaling = Autoscaling(
+        instance.generations,
+        instance.controller,
+        instance.deployment,
+        Figures(instance.controller, {}),
+        instance.builder,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scaling.run, trio.current_time)
+        await collected.wait()
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
 
 
 def test_late_loops_count_by_the_least_late(instance: Instance) -> None:

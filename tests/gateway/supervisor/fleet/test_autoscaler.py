@@ -162,6 +162,15 @@ def test_above_the_limit_of_memory_workers_go_one_by_one() -> None:
     assert told.quiet(60, FULL) == []
 
 
+def test_memory_that_starting_workers_will_take_costs_no_worker() -> None:
+    told = Told()
+    told.machine = replace(MACHINE, memory=900, coming=90, memory_limit=1000)
+    assert told.look(replace(FULL, workers=4, ready=3, starting=1)) == []
+    told.machine = replace(MACHINE, memory=500, coming=400, memory_limit=1000)
+    assert told.look(*growing(replace(FULL, rss=100))) == []
+    assert told.scaler.why.endswith("there is no memory for one worker more")
+
+
 def test_of_a_large_machine_no_more_than_a_gigabyte_is_kept_free() -> None:
     told, gigabyte = Told(), 1024 * MEGABYTE
     told.machine = replace(MACHINE, memory=62 * gigabyte, memory_limit=64 * gigabyte)
