@@ -19,8 +19,8 @@ HEAD = "# Rendered from the Helm chart. Change it in an overlay: a copy can then
 ONLY_HELM = re.compile(r"^ *(app\.kubernetes\.io/managed-by|helm\.sh/chart|namespace): .*\n", re.M)
 COMPONENTS: dict[str, tuple[str, dict[str, Any]]] = {
     # The component's folder -> the chart's template, and the values that switch it on
-    "hpa": ("autoscaling", {"autoscaling": {"kind": "hpa"}}),
-    "keda": ("autoscaling", {"autoscaling": {"kind": "keda"}}),
+    "hpa": ("autoscaling", {"autoscaling": {"kind": "hpa"}, "app": {"interface": "wsgi"}}),
+    "keda": ("autoscaling", {"autoscaling": {"kind": "keda"}, "app": {"interface": "wsgi"}}),
     "podmonitor": ("monitor", {"monitoring": {"kind": "PodMonitor"}}),
     "rules": ("prometheusrule", {"monitoring": {"rules": True}}),
     "networkpolicy": ("networkpolicy", {"networkPolicy": {"enabled": True}}),

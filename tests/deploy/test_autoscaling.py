@@ -17,6 +17,7 @@ from .render import NAMESPACE, RELEASE, one, render
 from .test_prometheus import FOLDER, RULES, ask, prometheus
 
 SCALING = {"targetLoad": 0.7, "targetQueueSeconds": 0.5}
+WSGI = {"app": {"interface": "wsgi"}}
 POD = {"namespace": NAMESPACE, "pod": f"{RELEASE}-propylon-5d9c8b7f4-x2x9k"}
 """The labels of a pod of the chart's release: Deployment, hash of the template, five letters."""
 SLOTS = 2
@@ -31,7 +32,7 @@ def adapter_rules() -> dict[str, dict[str, Any]]:
 def adapter_queries() -> list[str]:
     """What prometheus-adapter asks for the HPA: its templates filled in for our pod."""
     queries: list[str] = []
-    hpa = one(render({"autoscaling": {"kind": "hpa", **SCALING}}), "HorizontalPodAutoscaler")
+    hpa = one(render({"autoscaling": {"kind": "hpa", **SCALING}, **WSGI}), "HorizontalPodAutoscaler")
     for metric in hpa["spec"]["metrics"]:
         rule = adapter_rules()[metric["pods"]["metric"]["name"]]
         series = re.sub(r"{.*", "", rule["seriesQuery"])
@@ -43,7 +44,7 @@ def adapter_queries() -> list[str]:
 
 
 def keda_queries() -> list[str]:
-    scaled = one(render({"autoscaling": {"kind": "keda", **SCALING}}), "ScaledObject")
+    scaled = one(render({"autoscaling": {"kind": "keda", **SCALING}, **WSGI}), "ScaledObject")
     return [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
 
 

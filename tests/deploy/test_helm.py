@@ -100,11 +100,40 @@ def test_a_packaged_chart_brings_the_rules(tmp_path: Path) -> None:
         ({"listen": {"admin": 8000}}, "listen.admin"),
         ({"rollout": {"maxSurge": 0}}, "rollout.maxSurge"),
         ({"autoscaling": {"minReplicas": 11}}, "autoscaling.minReplicas"),
+        ({"autoscaling": {"kind": "keda"}}, "--limit-concurrency=N to app.args"),
+        ({"volumes": {"tmpSize": "1Gi"}}, "--buffer-disk=N to gateway.args"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_path(values: dict[str, object], path: str) -> None:
     with pytest.raises(helm.HelmError, match=path):
         render(values)
+
+
+@pytest.mark.parametrize("kind", ["hpa", "keda"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"app": {"args": ["--root-path=/a", "--limit-concurrency=40"]}},
+        {"app": {"interface": "wsgi"}},
+        {"config": "limit_concurrency = 40\n"},
+    ],
+)
+def test_an_autoscaler_is_allowed_where_it_sees_the_load(
+    shape: str, kind: str, values: dict[str, object]
+) -> None:
+    assert render({**values, "autoscaling": {"kind": kind}}, shape=shape)
+
+
+def test_a_limit_of_the_disk_is_allowed_with_one_of_the_buffers(shape: str) -> None:
+    limited = {"volumes": {"tmpSize": "1Gi"}}
+    ours = ["--buffer-disk=512M"]
+    assert render({**limited, "gateway": {"args": ours}}, shape=shape)
+    of_the_app = {**limited, "app": {"args": ours}}
+    if shape == "all-in-one":
+        assert render(of_the_app, shape=shape)
+    else:
+        with pytest.raises(helm.HelmError, match=r"gateway\.args"):
+            render(of_the_app, shape=shape)
 
 
 @pytest.mark.parametrize("workers", [3, "auto", "2..8", "1..auto"])
@@ -119,9 +148,10 @@ def test_what_an_autoscaler_asks_for_is_recorded_and_adapted() -> None:
     adapter = yaml.safe_load((PROMETHEUS / "adapter.yml").read_text())["rules"]
     assert {rule["seriesQuery"].split("{")[0] for rule in adapter} <= recorded
     scaling = {"kind": "hpa", "targetQueueSeconds": 0.5}
-    hpa = one(render({"autoscaling": scaling}), "HorizontalPodAutoscaler")
+    wsgi = {"app": {"interface": "wsgi"}}
+    hpa = one(render({"autoscaling": scaling, **wsgi}), "HorizontalPodAutoscaler")
     asked = {each["pods"]["metric"]["name"] for each in hpa["spec"]["metrics"]}
     assert asked == {rule["name"]["as"] for rule in adapter}
-    scaled = one(render({"autoscaling": {**scaling, "kind": "keda"}}), "ScaledObject")
+    scaled = one(render({"autoscaling": {**scaling, "kind": "keda"}, **wsgi}), "ScaledObject")
     queries = [each["metadata"]["query"] for each in scaled["spec"]["triggers"]]
     assert {query.removeprefix("sum(").split("{")[0] for query in queries} <= recorded

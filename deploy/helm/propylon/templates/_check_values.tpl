@@ -25,6 +25,15 @@
 {{- if gt (int $values.autoscaling.minReplicas) (int $values.autoscaling.maxReplicas) }}
 {{- fail (printf "autoscaling.minReplicas (%v) is more than autoscaling.maxReplicas (%v)" $values.autoscaling.minReplicas $values.autoscaling.maxReplicas) }}
 {{- end }}
+{{- $words := concat $values.app.args (ternary $values.gateway.args (list) (eq $values.shape "all-in-one")) -}}
+{{- $ofWorkers := printf "\n%s" (join "\n" $words) -}}
+{{- if and (ne $values.autoscaling.kind "none") (not $values.config) (ne $values.app.interface "wsgi") (not (contains "\n--limit-concurrency=" $ofWorkers)) }}
+{{- fail (printf "autoscaling.kind is %s, but an ASGI worker has 10000 slots, so its load is never seen: add --limit-concurrency=N to app.args, or say app.interface: wsgi" $values.autoscaling.kind) }}
+{{- end }}
+{{- $ofGateway := printf "\n%s" (join "\n" (ternary $words $values.gateway.args (eq $values.shape "all-in-one"))) -}}
+{{- if and $values.volumes.tmpSize (not $values.config) (not (contains "\n--buffer-disk=" $ofGateway)) }}
+{{- fail (printf "volumes.tmpSize is %v, and bodies that are kept for slow clients may take more, for which Kubernetes would evict the pod: add --buffer-disk=N to gateway.args, with N below tmpSize / gateway.processes" $values.volumes.tmpSize) }}
+{{- end }}
 {{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.parentRefs is empty: name the Gateway, as in [{name: public, namespace: gateways}]" }}
 {{- end }}
