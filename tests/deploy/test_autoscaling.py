@@ -32,7 +32,9 @@ def adapter_rules() -> dict[str, dict[str, Any]]:
 def adapter_queries() -> list[str]:
     """What prometheus-adapter asks for the HPA: its templates filled in for our pod."""
     queries: list[str] = []
-    hpa = one(render({"autoscaling": {"kind": "hpa", **SCALING}, **WSGI}), "HorizontalPodAutoscaler")
+    hpa = one(
+        render({"autoscaling": {"kind": "hpa", **SCALING}, **WSGI}), "HorizontalPodAutoscaler"
+    )
     for metric in hpa["spec"]["metrics"]:
         rule = adapter_rules()[metric["pods"]["metric"]["name"]]
         series = re.sub(r"{.*", "", rule["seriesQuery"])

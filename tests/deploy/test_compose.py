@@ -71,7 +71,7 @@ def test_gateway_and_app_meet_and_do_not_wait_for_each_other() -> None:
     both = services("sidecar.compose.yaml")
     for service in both.values():
         assert "depends_on" not in service
-        assert service["volumes"] == ["sockets:/run/propylon"]
+        assert "sockets:/run/propylon" in service["volumes"]
         assert service["environment"]["PROPYLON_RUN_DIR"] == "/run/propylon"
     app = both["app"]
     assert not {"ports", "container_name", "hostname"} & app.keys()  # several of them run at once
@@ -79,9 +79,17 @@ def test_gateway_and_app_meet_and_do_not_wait_for_each_other() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_volume_of_sockets_is_ours_and_podman_can_make_it(name: str) -> None:
-    (volume,) = yaml.safe_load(filled_in(name))["volumes"].values()
-    options = volume["driver_opts"]["o"]
+    sockets, _ = yaml.safe_load(filled_in(name))["volumes"].values()
+    options = sockets["driver_opts"]["o"]
     assert "uid=65532,gid=65532,mode=2770" in options
     assert not re.search(r"\bsize=", options)  # a quota of the disk, for podman
     for service in services(name).values():
         assert not any("uid=" in mount for mount in service["tmpfs"])  # which podman refuses
+
+
+@pytest.mark.parametrize(("name", "front"), [(FILES[0], "propylon"), (FILES[1], "gateway")])
+def test_large_bodies_have_a_disk(name: str, front: str) -> None:
+    """Kept for a WSGI app, in /tmp they would find no room beyond its 64 MB. A volume without
+    options is on disk, and gets the mode of the image's /var/tmp."""
+    assert "temp:/var/tmp" in services(name)[front]["volumes"]
+    assert yaml.safe_load(filled_in(name))["volumes"]["temp"] == {}
