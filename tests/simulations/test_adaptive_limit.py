@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 import pytest
-from propylon.worker.host.adaptive_limit import FIRST_LIMIT, LEAST_LIMIT, AdaptiveLimit
+
+from .adaptive_limit import FIRST_LIMIT, LEAST_LIMIT, AdaptiveLimit
 
 TICK = 0.1
 

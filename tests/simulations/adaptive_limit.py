@@ -38,8 +38,9 @@ period of about a second:
 It is bounded by LEAST_LIMIT, since a worker that takes one call at a time would learn nothing more,
 and by the limit that a worker has without it.
 
-No host uses it yet. It needs the seconds from a call's start to the head of its response (a stream
-or a WebSocket says nothing by how long it lasts), which calls do not note today.
+No worker has it: it is a rule that is studied here. A worker would have to know the seconds from a
+call's start to the head of its response (a stream or a WebSocket says nothing by how long it
+lasts), which calls do not note.
 """
 
 from math import sqrt
