@@ -46,9 +46,13 @@ def gateway_settings(
             )
             for pool in config.pools
         ),
-        # A number is for all gateway processes together.
+        # Shares are for all gateway processes together, and each sees all slots.
         routes=tuple(
-            replace(route, most_calls=-(-route.most_calls // config.gateways))
+            replace(
+                route,
+                most_calls=-(-route.most_calls // config.gateways),
+                most_percent=-(-route.most_percent // config.gateways),
+            )
             for route in config.routes
         ),
         root_path=config.root_path,

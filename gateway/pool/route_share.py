@@ -17,8 +17,8 @@ What counts is a call from its admission until the worker has said that it has l
 client that leaves does not make room by leaving, as everywhere in a pool. Calls that wait in the
 pool's queue count too; so a route with a share has no more calls there than its share.
 
-A number is for all gateway processes together, and each has an equal part of it, rounded up. A part
-of the slots is one of those that the process sees.
+Both are for all gateway processes together, and each has an equal part, rounded up: of the number,
+or of the percentage, since every process sees all slots.
 """
 
 from collections.abc import Iterator

@@ -117,7 +117,7 @@ limit_concurrency = "25%"
     Path("propylon.toml").write_text(text)
     routes = gateway_settings(load("serve", {}, {}).config, 1, "/run/p", []).routes
     found = {route.prefix: (route.most_calls, route.most_percent) for route in routes}
-    assert found == {"/a": (3, 0), "/b": (0, 25), "": (0, 0)}
+    assert found == {"/a": (3, 0), "/b": (0, 9), "": (0, 0)}
 
 
 @pytest.mark.parametrize("value", ['"0%"', '"101%"', '"5.5%"', "-1", "1.5", '"half"', "true"])
