@@ -172,6 +172,14 @@ class StatusBuilder:
             if any(one.ready and not one.late and not one.leaving for one in there.workers)
         }
 
+    def leaving_pools(self) -> set[str]:
+        """The pools with a worker of another supervisor that answers, and is about to leave."""
+        return {
+            pool
+            for (_, pool), there in self._elsewhere.items()
+            if any(one.leaving and not one.late for one in there.workers)
+        }
+
     def linked_pools(self) -> set[str]:
         """The pools that workers of other supervisors are connected to."""
         return {pool for (_, pool), there in self._elsewhere.items() if there.workers}

@@ -605,12 +605,12 @@ class Supervisor:
         return self._status_builder.usable_pools(self._plan, self._controller)
 
     def _pools_without_workers(self, now: float) -> Iterable[Problem]:
-        fleet = self._controller.fleet
-        judged = self._controller.phase == "serving"
-        if judged and (any(fleet.ready("gateway")) or not self._plan.gateways):
-            usable = self.usable_pools()
-            pools = {pool.name: pool.name in usable for pool in self._generations.current.pools}
-            self._no_workers.look(pools, self._status_builder.linked_pools(), now)
+        accepting = any(self._controller.fleet.ready("gateway")) or not self._plan.gateways
+        if self._controller.phase != "serving" or not accepting:
+            return ()
+        present = self.usable_pools() | self._status_builder.leaving_pools()
+        pools = {pool.name: pool.name in present for pool in self._generations.current.pools}
+        self._no_workers.look(pools, self._status_builder.linked_pools(), now)
         return self._no_workers.at(now)
 
     def oldest_waiters(self) -> Mapping[str, float]:

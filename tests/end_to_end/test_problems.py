@@ -13,7 +13,7 @@ import pytest
 from propylon.protocol.supervision.problems import REMEDIES
 
 from ..volumes import TmpfsVolume, needs_volumes, read_only
-from .server import APPS, DEADLINE, command, descendants, environment
+from .server import APPS, DEADLINE, command, descendants, environment, wait_for
 from .test_drain import NO_PROXY
 from .test_sidecar import Part
 
@@ -29,6 +29,10 @@ def status_of(run_dir: Path, *flags: str) -> str:
         cwd=APPS,
     )
     return asked.stdout or asked.stderr
+
+
+def uptime(admin: str) -> float:
+    return httpx.get(f"{admin}/status", timeout=DEADLINE, **NO_PROXY).json()["uptime"]
 
 
 def test_workers_that_came_first_say_so_once_and_go_on_when_the_gateway_comes(
@@ -63,6 +67,12 @@ def test_a_pool_without_workers_says_so_until_one_is_there(tmp_path: Path) -> No
     with Part("gateway", *shared, "-b", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0") as gateway:
         admin = gateway.stderr.find(r"(http://127\.0\.0\.1:\d+)", gateway.process)[1]
         sentence = rf"pool default has no worker that is ready: none is connected at {tmp_path}/run"
+        with Part("worker", "asgi_raw:app", *shared) as worker:  # the first one may take a minute
+            wait_for(lambda: httpx.get(f"{admin}/readyz", **NO_PROXY).status_code == 200, "ready")
+            since = uptime(admin)
+            wait_for(lambda: uptime(admin) > since + 2, "two looks, one a second")
+            worker.terminate()
+            assert worker.ended() == 0
         gateway.stderr.find(sentence, gateway.process)
         text = httpx.get(f"{admin}/readyz?verbose", timeout=DEADLINE, **NO_PROXY).text
         assert "[-]pool default: no worker is ready\n" in text

@@ -283,6 +283,16 @@ def test_workers_from_elsewhere_are_counted(instance: Instance) -> None:
     assert instance.builder.elsewhere("other") == 0
 
 
+def test_a_worker_from_elsewhere_that_is_about_to_leave_is_there(instance: Instance) -> None:
+    """At the end of a pod all are: the pool is no longer usable, but nothing is wrong with it."""
+    gateway = instance.controller.fleet.processes[instance.gateway]
+    instance.builder.linked(gateway, "a", [LinkedWorker(worker=9, ready=True, leaving=True)])
+    instance.builder.linked(gateway, "b", [LinkedWorker(worker=8, ready=True)])
+    late = LinkedWorker(worker=7, ready=True, leaving=True, late=True)
+    instance.builder.linked(gateway, "c", [late])
+    assert instance.builder.leaving_pools() == {"a"}
+
+
 def test_moves_are_counted_by_their_direction(instance: Instance) -> None:
     instance.wait()
     found = instance.metrics.save().own["propylon_worker_scalings_total"]
