@@ -68,4 +68,7 @@ def _can_mount() -> bool:
             return False
 
 
-needs_volumes = pytest.mark.skipif(not _can_mount(), reason="only root can mount volumes")
+needs_volumes = pytest.mark.skipif(
+    not _can_mount(),
+    reason="needs root who may mount volumes: run pytest with sudo, or docker run --privileged",
+)

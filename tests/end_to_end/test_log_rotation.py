@@ -116,7 +116,7 @@ def test_a_process_that_hangs_is_named(tmp_path: Path) -> None:
         assert reopen(tmp_path).returncode == 0
 
 
-@pytest.mark.skipif(LOGROTATE is None, reason="there is no logrotate")
+@pytest.mark.skipif(LOGROTATE is None, reason="needs logrotate: apt-get install logrotate")
 @pytest.mark.slow
 def test_logrotate_under_load(tmp_path: Path) -> None:
     rotation = tmp_path / "rotation"
