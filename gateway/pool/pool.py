@@ -269,12 +269,7 @@ class Pool:
             exchange.give_end(end_code)
             if status == 503:
                 exchange.give_retry_after(self._queue.retry_after(self.now))
-            try:
-                exchange.sink.fail(exchange, status, sentence, option)
-            except Exception:
-                # The barrier of one call: others wait to be answered behind it.
-                tail, facts = log_tail(exchange), log_facts(exchange)
-                log.exception("a call could not be answered%s", tail, extra=facts)
+            _answer(exchange, status, sentence, option)
 
     # -- members -----------------------------------------------------------------------------
 
@@ -397,7 +392,7 @@ class Pool:
         if call.detach() is None and exchange.source is not None:
             exchange.source.abandon(SHUTDOWN, "the gateway has failed")
         exchange.give_end(end_codes.GATEWAY_FAILED)
-        exchange.sink.fail(exchange, 502, "The request could not be given to another worker.")
+        _answer(exchange, 502, "The request could not be given to another worker.")
 
     def _lost(self, call: PoolCall, reason: str, end_code: str) -> None:
         self.running.discard(call)
@@ -491,7 +486,7 @@ class Pool:
             call.member.count(504)
         call.abandon(TIMED_OUT, "request timeout")
         exchange.give_end(end_codes.APP_TIMEOUT)
-        exchange.sink.fail(exchange, 504, "The app did not answer in time.", "request-timeout")
+        _answer(exchange, 504, "The app did not answer in time.", "request-timeout")
 
     def _why_waiting(self) -> tuple[str, int, str, str]:
         """How a queued call is answered: end code, status, sentence, and the option that sets the
@@ -574,7 +569,7 @@ class Pool:
             if exchange is not None and not exchange.status:
                 call.abandon(SHUTDOWN, "the gateway ends")
                 exchange.give_end(end_codes.GATEWAY_STOPPED_APP)
-                exchange.sink.fail(
+                _answer(
                     exchange,
                     504,
                     "The server ends, and the app had not answered.",
@@ -585,6 +580,15 @@ class Pool:
         """Lets every worker go when it has finished: the gateway ends."""
         for member in list(self.members):
             member.drain()
+
+
+def _answer(exchange: Exchange, status: int, sentence: str, option: str = "") -> None:
+    """Answers a client with an error, behind a barrier: others wait to be answered behind it."""
+    try:
+        exchange.sink.fail(exchange, status, sentence, option)
+    except Exception:
+        tail, facts = log_tail(exchange), log_facts(exchange)
+        log.exception("a call could not be answered%s", tail, extra=facts)
 
 
 def sticky_of(settings: PoolSettings) -> Sticky[PoolMember, PoolCall] | None:

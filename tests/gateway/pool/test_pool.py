@@ -404,11 +404,24 @@ def test_a_body_that_is_lost_costs_one_call_of_a_dead_worker(
     assert p.load().queued == 0
 
 
-def test_a_client_that_cannot_be_answered_holds_up_no_other() -> None:
-    class Broken(FakeClient):
-        def fail(self, *args: Any) -> int:
-            raise ValueError("broken")
+class Broken(FakeClient):
+    """A client that cannot be answered."""
 
+    def fail(self, *args: Any) -> int:
+        raise ValueError("broken")
+
+
+def test_one_that_is_too_slow_and_cannot_be_answered_holds_up_no_other() -> None:
+    p = pool()
+    LinkedMember(p, slots=8)
+    clients = [Broken(), FakeClient(), Broken(), FakeClient()]
+    for client in clients:
+        p.submit(Exchange(Request("GET", b"/x", "1.1"), client, opened=p.now))
+    p.sweep(p.now + 61.0)
+    assert [client.status for client in clients] == [0, 504, 0, 504]
+
+
+def test_one_that_is_refused_and_cannot_be_answered_holds_up_no_other() -> None:
     p = pool(queue_size=0)
     p.submit(Exchange(Request("GET", b"/x", "1.1"), Broken(), opened=p.now))
     _, client = submit(p)
