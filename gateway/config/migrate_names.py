@@ -115,7 +115,7 @@ UWSGI_REASONS: Final[Mapping[str, str]] = {
     "socket": "the uwsgi protocol is not spoken: bind the same address, and in nginx write "
     "proxy_pass (and proxy_set_header Host, X-Forwarded-For, X-Forwarded-Proto) for uwsgi_pass",
     "daemonize": "it stays in the foreground, under systemd or Docker",
-    "static-map": "static files are not served yet: let nginx serve them, or WhiteNoise in the app",
+    "static-map": "say it as --static /PREFIX=FOLDER (docs/STATIC-FILES.md)",
     "https": "bind the address, with ssl-certfile and ssl-keyfile",
     "home": "start the propylon that is installed in that environment",
     "virtualenv": "start the propylon that is installed in that environment",

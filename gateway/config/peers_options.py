@@ -53,10 +53,7 @@ _METRICS = (
 _HTTP2 = "clients are spoken to in HTTP/1.1 only"
 _NO_HTTP2 = "HTTP/2 is not spoken yet: leave it out, or put nginx or Caddy in front for it"
 _NO_DIRTY = "there are no dirty workers: run such work in a task queue, or in a process of its own"
-_NO_STATIC = (
-    "static files are not served yet: let nginx or a CDN serve them, or the app (WhiteNoise, "
-    "Starlette's StaticFiles)"
-)
+_NO_STATIC = "say it as --static /PREFIX=FOLDER (docs/STATIC-FILES.md)"
 _NO_LENIENCE = (
     "requests are read as RFC 9112 writes them, because what two servers read in two ways is a "
     "way in for attackers: leave it out, and mend the client"

@@ -163,7 +163,7 @@ def test_a_uwsgi_file() -> None:
     }
     for line in (
         "# not carried over: socket = /run/mysite.sock: the uwsgi protocol is not spoken",
-        "# not carried over: static-map = /static=/srv/static: static files are not served yet",
+        "# not carried over: static-map = /static=/srv/static: say it as --static /PREFIX=FOLDER",
         "# not carried over: daemonize = ",
         "# not carried over: frobnicate = 1: there is no such option here",
         "# left out: master = true",

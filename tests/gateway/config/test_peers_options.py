@@ -264,7 +264,7 @@ def test_a_limit_that_means_the_same_needs_no_note(words: str) -> None:
         ("--http2", "--http2: HTTP/2 is not spoken yet"),
         ("--http-protocols h2", "--http-protocols: HTTP/2 is not spoken yet"),
         ("--quic-bind :443", "--quic-bind: HTTP/3 is not spoken"),
-        ("--static-path-mount a", "--static-path-mount: static files are not served yet"),
+        ("--static-path-mount a", "--static-path-mount: say it as --static /PREFIX=FOLDER"),
         ("--protocol uwsgi", "--protocol: the protocol is HTTP: have nginx use proxy_pass"),
         ("--strip-header-spaces", "--strip-header-spaces: requests are read as RFC 9112"),
         ("-e tcp:port=8000", "--endpoint: Twisted's endpoint descriptions are not read"),
