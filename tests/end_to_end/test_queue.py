@@ -28,6 +28,8 @@ MORE_THAN_IS_READ = 110_000
 """Bytes of a body, of which the gateway reads a part while it waits, and the kernel holds the rest.
 Of a client with more than its window on the way nobody could know that it has left: its end is
 behind bytes that are not read."""
+IN_THE_QUEUE = ("--threads=1", "--buffer-requests=off")
+"""A request waits in the queue while its body comes; with buffering it would enter it whole."""
 SURE = 12
 """Clients in a row that are refused, when every gateway process is full."""
 
@@ -66,7 +68,7 @@ def overloaded(folder: Path, *flags: str) -> Iterator[tuple[Propylon, ExitStack,
     """An instance with one thread and room for one request in the queue of each gateway process;
     and the connections of clients that it has refused when both were taken."""
     (folder / "main.py").write_text(APP)
-    options = ("main:app", "--threads=1", "--queue-size=1", "--queue-target=0", *flags)
+    options = ("main:app", *IN_THE_QUEUE, "--queue-size=1", "--queue-target=0", *flags)
     with Propylon(*options, cwd=folder) as propylon, ExitStack() as stack:
         refused: list[Client] = []
         while len(refused) < SURE:
