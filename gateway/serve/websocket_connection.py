@@ -370,14 +370,15 @@ class WebSocketConnection:
 
     def _pause(self) -> None:
         """Pauses reading for an app that gives no credit, and for a client that takes nothing:
-        it may be sending pings, and each has a pong. If it reads, it first goes on with what was
-        read before."""
+        it may be sending pings, and each has a pong. It is deaf then: a client that has ended its
+        side would have all that it has sent before read into memory. If it reads, it first goes on
+        with what was read before."""
         paused = (
             bool(self._unsent)
             or self._transport.kept >= MOST_BUFFERED
             or self._state in ("failed", "flushing")
         )
-        self._transport.pause(paused)
+        self._transport.pause(paused, deaf=True)
         if self._machine.unread and not paused:
             self._transport.go_on()
 

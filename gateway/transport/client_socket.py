@@ -45,6 +45,7 @@ class ClientSocket:
     __slots__ = (
         "_at_close",
         "_context",
+        "_deaf",
         "_events",
         "_joined",
         "_pace",
@@ -69,8 +70,10 @@ class ClientSocket:
         self._pace: _Pace | None = None
         """How fast the client takes what is kept; None while nothing is, or nobody has asked."""
         self._at_close: Callable[[], None] | None = None
+        self._deaf: bool = False
+        """Whether a pause is deaf to the client's end."""
         self.paused = False
-        """Whether the owner does not want to read. The client's end is noticed all the same."""
+        """Whether the owner does not want to read."""
         self.blocked = False
         """Whether the kernel has refused some of what is kept, and will say when it takes more."""
         self.send_by = 0.0
@@ -109,10 +112,13 @@ class ClientSocket:
         """Reads the first `count` of the bytes that were peeked at. Raises OSError."""
         return self._sock.recv(count) if count else b""
 
-    def pause(self, paused: bool = True) -> None:
-        """Reads no more, or reads again; the client's end is noticed all the same."""
-        if paused is not self.paused:
+    def pause(self, paused: bool = True, *, deaf: bool = False) -> None:
+        """Reads no more, or reads again. The client's end is noticed all the same, unless `deaf`:
+        epoll says it again in every turn, to have read what is before it. A reset is noticed in
+        any case."""
+        if paused is not self.paused or deaf is not self._deaf:
             self.paused = paused
+            self._deaf = deaf
             self._watch()
 
     def go_on(self) -> None:
@@ -210,7 +216,8 @@ class ClientSocket:
         return int.from_bytes(answer, sys.byteorder)
 
     def _watch(self) -> None:
-        events = (HANGUP if self.paused else READ) | (WRITE if self.blocked else 0)
+        pause = 0 if self._deaf else HANGUP
+        events = (pause if self.paused else READ) | (WRITE if self.blocked else 0)
         if events != self._events and not self.closed:
             self._events = events
             if self._joined:

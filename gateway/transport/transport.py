@@ -14,7 +14,7 @@ from .poller import Watched
 
 class Transport(Protocol):
     paused: bool
-    """Whether the owner does not want to read. The client's end is noticed all the same."""
+    """Whether the owner does not want to read."""
     blocked: bool
     """Whether the client has not taken some of what is kept: `writable` is called when it has."""
     closed: bool
@@ -58,8 +58,9 @@ class Transport(Protocol):
         again, and moves `send_by` if the client takes some."""
         ...
 
-    def pause(self, paused: bool = True) -> None:
-        """Reads no more, or reads again."""
+    def pause(self, paused: bool = True, *, deaf: bool = False) -> None:
+        """Reads no more, or reads again. The client's end is noticed all the same, and `readable`
+        called for what comes before it; if `deaf`, only a reset is."""
         ...
 
     def go_on(self) -> None:

@@ -13,6 +13,9 @@ of a second, in which no other client is heard. So three things are done about t
   no meaning, and RFC 7692 section 6.1 none to those of a compressed message. So a run of fragments
   is a whole message, or wsproto gets it as one frame.
 - One `read` handles `MOST_FRAMES` at most. The rest waits for the connection's next turn.
+
+**Large frames of few bytes.** A compressed frame of a hundred bytes may be a hundred thousand, and
+dozens of these come at once. So a `read` ends when wsproto has given `MOST_PLAIN`, too.
 """
 
 import re
@@ -60,6 +63,10 @@ _SMALL: Final = 125
 MOST_FRAMES: Final = 256
 """Frames that one `read` handles at most. That is half a millisecond of the gateway's time if they
 are small, and pays for one `send` to the worker and one to the client."""
+
+MOST_PLAIN: Final = 262_144
+"""Plain bytes of frames that wsproto reads, decompressed or not, behind which a `read` ends: about
+a millisecond."""
 
 _MEMORY_LEVEL: Final = 5
 """zlib's memLevel for messages that we send. It takes 16 KiB and the window; zlib's default takes
@@ -302,6 +309,7 @@ class WebSocketMachine:
         "_at",
         "_buffer",
         "_connection",
+        "_cost",
         "_deflates",
         "_ended",
         "_in_fragments",
@@ -322,6 +330,8 @@ class WebSocketMachine:
         self._buffer = b""
         self._at = 0
         """The place up to which the buffer was read."""
+        self._cost = 0
+        """Plain bytes that wsproto has given in this `read`."""
         self._left = 0
         """Bytes of the current frame that wsproto has yet to get."""
         self._in_fragments = False
@@ -337,12 +347,14 @@ class WebSocketMachine:
         self._at = 0
 
     def read(self, most: int = MOST_FRAMES) -> list[WebSocketEvent]:
-        """Returns what the next frames say, `most` of them; `unread` tells whether more have come.
+        """Returns what the next frames say, `most` of them, and no more behind `MOST_PLAIN`;
+        `unread` tells whether more have come.
         Nothing follows a Closed or a Failed. After our own close frame, messages are dropped."""
         events: list[WebSocketEvent] = []
         data, at, frames = self._buffer, self._at, most
         size = len(data)
         is_open = self._connection.state is ConnectionState.OPEN
+        self._cost = 0
         while at < size and frames > 0 and not self._ended:
             frames -= 1
             first, end = data[at], 0
@@ -368,6 +380,8 @@ class WebSocketMachine:
             else:
                 end = self._read_any(at, events)
             at = end
+            if self._cost >= MOST_PLAIN:
+                frames = 0
         self.unread = frames <= 0 and at < size and not self._ended
         if at < size and not self._ended:
             self._at = at
@@ -439,6 +453,7 @@ class WebSocketMachine:
                 piece = cast("bytes | str", event.data)
                 size = len(piece) if isinstance(piece, bytes) else utf8_size(piece)
                 self._size += size
+                self._cost += size
                 if self._size > self._limit:
                     self._ended = True
                     events.append(Failed(TOO_BIG, self._over_limit))

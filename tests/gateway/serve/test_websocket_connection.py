@@ -134,6 +134,23 @@ def test_frames_wait_for_the_credit_of_the_app(hall: Hall) -> None:
         assert len(source.messages) > before
 
 
+def test_the_end_of_a_client_has_nothing_read_without_credit(hall: Hall) -> None:
+    client, source = hall.enter(credit=1)
+    for _ in range(5):
+        client.send(frame(BINARY, b"x") * 10)
+    client.shutdown(socket.SHUT_WR)
+    transport: Transport = next(iter(hall.state.connections))._transport  # pyright: ignore
+    for _ in range(10):
+        hall.turn()
+    assert transport.recv() == frame(BINARY, b"x") * 10, "the second packet is where it was"
+    source.send_credit += 100
+    hall.exchanges[-1].uploader.credit_arrived(hall.exchanges[-1])
+    for _ in range(10):
+        hall.turn()
+    assert len(source.messages) == 40
+    assert [event["code"] for event in source.hung_up] == [1006]
+
+
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_frames_wait_for_the_credit_of_their_overhead(hall: Hall, payload: bytes) -> None:
     """Of all that a client has sent an app gets as much as its credit pays, empty messages too, and

@@ -302,7 +302,7 @@ class StreamTransport:
     def takes_too_little(self, now: float) -> bool:
         return False
 
-    def pause(self, paused: bool = True) -> None:
+    def pause(self, paused: bool = True, *, deaf: bool = False) -> None:
         self.paused = paused
         if not paused and self.stream.received:
             self.has_come()

@@ -184,6 +184,22 @@ def nobody_is_told_of_bytes_while_reading_pauses(pair: Pair) -> None:
     assert owner.read[1:] == [b""], "the end is noticed all the same"
 
 
+def a_deaf_pause_hears_the_end_when_it_is_over(pair: Pair) -> None:
+    transport, owner = pair.transport, Owner(pair.transport)
+    transport.join(owner)
+    transport.pause(deaf=True)
+    pair.client_sends(b"last")
+    pair.client_shuts()
+    for _ in range(3):
+        pair.turn()
+    assert owner.read == []
+    transport.pause(False)
+    for _ in range(3):
+        pair.turn()
+    assert b"".join(owner.read) == b"last"
+    assert owner.read[-1] == b""
+
+
 def another_owner_takes_over(pair: Pair) -> None:
     first, second = Owner(pair.transport), Owner(pair.transport)
     pair.transport.join(first)
@@ -254,6 +270,7 @@ CHECKS: list[Callable[[Pair], None]] = [
     what_the_client_sends_is_read,
     the_last_bytes_come_before_the_end,
     nobody_is_told_of_bytes_while_reading_pauses,
+    a_deaf_pause_hears_the_end_when_it_is_over,
     another_owner_takes_over,
     the_end_is_sent_behind_everything,
     a_close_is_seen_as_the_end,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from propylon.gateway.settings import WebSocketSettings
 from propylon.gateway.websocket.frames import (
     MOST_FRAMES,
+    MOST_PLAIN,
     BoundedDeflate,
     Closed,
     Failed,
@@ -208,6 +209,20 @@ def test_a_read_has_an_end_and_says_whether_more_has_come() -> None:
     machine.receive(frame(0x82, b"!")[1:])
     assert machine.read(1) == [Messages([b"!"])]
     assert not machine.unread
+
+
+def test_a_read_ends_behind_many_bytes_that_were_few() -> None:
+    settings = WebSocketSettings(max_size=MOST_PLAIN)
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], settings)
+    compressor = zlib.compressobj(wbits=-12)
+    packed = compressor.compress(bytes(MOST_PLAIN // 2)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    data = frame(0xC2, packed.removesuffix(b"\0\0\xff\xff"))
+    machine = WebSocketMachine(settings, deflate)
+    machine.receive(data * 5)
+    for count, unread in ((2, True), (2, True), (1, False)):
+        pieces = [event.data for event in machine.read() if isinstance(event, Piece)]
+        assert sum(map(len, pieces)) == count * (MOST_PLAIN // 2)
+        assert machine.unread is unread
 
 
 def test_a_run_of_fragments_is_one_message() -> None:
