@@ -87,6 +87,7 @@ async def run_gateway(
     pools: dict[str, Pool] = {}
     owner = PoolsOwner(report, pools)
     poller = Poller()
+    descriptors = raise_descriptor_limit()  # half of them may be the store's
     store = BufferStore(settings.buffering, settings.run_dir, poller.at_end_of_turn)
     for pool_settings in settings.pools:
         pools[pool_settings.name] = Pool(
@@ -135,13 +136,14 @@ async def run_gateway(
             observers=observers,
         )
         owner.state = state
-        capacity = Capacity(state, connections_bound(settings.serve, raise_descriptor_limit()))
+        capacity = Capacity(state, connections_bound(settings.serve, descriptors))
         tls: Handshakes | None = None
         seen: list[ProblemSource] = [
             *(pool.versions.at for pool in pools.values()),
             *(listener.problems for listener in worker_listeners.values()),
             state.out_of_files.at,
             capacity.problems,
+            store.full.at,
         ]
         if logs is not None:
             seen.append(logs.problems)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 class NoRoom(Exception):
     """A body cannot be kept on disk: it is full or not writable, or the bound is reached. The log
-    has the reason, once a minute."""
+    or a problem has the reason."""
 
     def __init__(self, option: str) -> None:
         """`option` is what an operator would change."""

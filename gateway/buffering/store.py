@@ -17,6 +17,7 @@ held up only if the system makes writers wait because too much is unwritten, or 
 long ago has left the cache; the bound on disk keeps both far away.
 """
 
+import errno
 import os
 import resource
 import tempfile
@@ -25,6 +26,7 @@ from logging import getLogger
 from time import monotonic
 from typing import Final
 
+from ...protocol.supervision.problems import Recurring
 from ..settings import BufferSettings
 from .body_file import BodyFile, NoRoom
 
@@ -32,6 +34,10 @@ log = getLogger("propylon.gateway")
 
 QUIET: Final = 60.0
 """Seconds between two lines of the log about a disk that takes no more."""
+UNUSABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR})
+"""Errors of a folder that never takes a file of ours. After any other, such as a full disk, the
+next is not tried: it may be in memory, and would be used from then on."""
+NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 LEAST_FILES: Final = 16
 RESPONSES_SHARE: Final = 2
 """Responses get one part in so many of the disk's bound. They can be slowed when that is used up,
@@ -62,6 +68,8 @@ class BufferStore:
         self._folders = _folders(settings.directory, run_dir)
         self._most_files = max(LEAST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._clock = clock
+        self.full = Recurring("full volume", "bodies in temporary files", QUIET)
+        """The problem that there is no room on disk."""
         self._said_at = -QUIET
 
     # -- memory ------------------------------------------------------------------------------
@@ -91,6 +99,8 @@ class BufferStore:
             try:
                 fd = _nameless_file(folder)
             except OSError as error:
+                if error.errno not in UNUSABLE:
+                    raise self._failed(folder, error) from error
                 fault = fault or f"{folder}: {error.strerror}"
                 continue
             if number:  # next time at once
@@ -106,14 +116,21 @@ class BufferStore:
             if of_response:  # it is slowed, which is no fault
                 raise NoRoom("buffer-disk")
             raise self._no_room(
-                f"they take {self.disk} bytes, which is all they may", "buffer-disk"
+                f"they take {self.disk} bytes, which is all they may",
+                "buffer-disk",
+                "raise --buffer-disk if the volume of --temp-dir has room",
             )
         self.disk += count
 
     def disk_failed(self, count: int, error: OSError) -> NoRoom:
         """Gives back room that could not be used, and returns what is to be raised."""
         self.disk -= count
-        return self._no_room(f"{self._folders[0]}: {error.strerror}", "temp-dir")
+        return self._failed(self._folders[0], error)
+
+    def _failed(self, folder: str, error: OSError) -> NoRoom:
+        remedy = "free space there, or name a directory with more room (--temp-dir)"
+        remedy = remedy if error.errno in NO_SPACE else ""
+        return self._no_room(f"{folder}: {error.strerror}", "temp-dir", remedy)
 
     def give_disk(self, count: int) -> None:
         self.disk -= count
@@ -122,10 +139,13 @@ class BufferStore:
         """A file is closed."""
         self.files -= 1
 
-    def _no_room(self, why: str, option: str) -> NoRoom:
+    def _no_room(self, why: str, option: str, remedy: str = "") -> NoRoom:
+        """Notes a problem if there is a remedy, which the supervisor logs; else it is logged."""
         self.refusals += 1
         now = self._clock()
-        if now - self._said_at >= QUIET:
+        if remedy:
+            self.full.met(f"no more bodies can be kept in temporary files: {why}", now, remedy)
+        elif now - self._said_at >= QUIET:
             self._said_at = now
             log.error("no more bodies can be kept in temporary files: %s (--%s)", why, option)
         return NoRoom(option)
@@ -144,13 +164,10 @@ def _nameless_file(folder: str) -> int:
     """Opens a file without a name. Raises OSError."""
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
+    except OSError:
         if not os.path.isdir(folder):
             raise
-        try:
-            fd, path = tempfile.mkstemp(prefix="propylon-body-", dir=folder)
-        except OSError:
-            raise error from None
+        fd, path = tempfile.mkstemp(prefix="propylon-body-", dir=folder)
     try:
         os.unlink(path)
     except OSError:

@@ -323,6 +323,15 @@ class Http1Connection(ClosingConnection):
 
     # -- the end -----------------------------------------------------------------------------
 
+    def end_if_idle(self) -> None:
+        """Also ends a connection whose response is out, in a moment: a stop would wait as long as
+        the client may take for the rest of a request, of which nobody reads anything."""
+        if self._state == "discarding":
+            moment = self._service.clock() + FIRST_BYTE_OF_NEXT
+            self._deadline = min(self._deadline, moment)
+        else:
+            super().end_if_idle()
+
     def hand_over(self) -> Transport:
         self._state = "closed"
         self._service.connections.discard(self)

@@ -1,8 +1,14 @@
 """A body that is kept until it is whole, between a client and a pool of linked workers."""
 
+import errno
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import pytest
+from propylon.gateway.buffering.body_file import NoRoom
 from propylon.gateway.buffering.store import BufferStore
 from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Exchange, Request
@@ -160,11 +166,40 @@ def test_no_room_on_disk(bound: str, tmp_path: Path, caplog: pytest.LogCaptureFi
         assert refused.value.option == ("buffer-disk" if bound == "disk" else "temp-dir")
         client.leave(exchange)
         assert nothing_is_kept(store)
-    assert len(caplog.messages) == 1, "it is said once a minute"
-    assert "buffer-disk" in caplog.text if bound == "disk" else "missing" in caplog.text
+    found = list(store.full.at(monotonic()))
+    if bound == "disk":
+        assert [one.kind for one in found] == ["full volume"]
+        assert "--buffer-disk" in found[0].remedy
+    else:
+        assert not found
+        assert len(caplog.messages) == 1, "it is said once a minute"
+        assert "missing" in caplog.text
     other, _ = submit(keeping, "POST", body=b"short", more=True)
     send(other, b"enough")
     assert keeping.load().queued == 1, "what fits is served"
+
+
+@pytest.mark.parametrize(("error", "falls"), [(errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_full_folder_is_not_given_up_for_the_next(
+    error: int, falls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next may be in memory, and would be used for ever."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    store = BufferStore(BufferSettings())
+
+    def open_file(path: str, *rest: int, call: Callable[..., int] = os.open) -> int:
+        if path == str(tmp_path):
+            raise OSError(error, os.strerror(error), path)
+        return call(path, *rest)
+
+    monkeypatch.setattr(os, "open", open_file)
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: open_file(str(tmp_path)))
+    if falls:
+        store.new_file().close()
+    else:
+        with pytest.raises(NoRoom):
+            store.new_file()
+        assert [one.subject for one in store.full.at(monotonic())] == ["bodies in temporary files"]
 
 
 def test_a_stop_answers_what_has_not_come(keeping: Pool, store: BufferStore) -> None:

@@ -649,6 +649,16 @@ BODIES: dict[str, list[Step]] = {
         sends(GET),
         asked(2),
     ],
+    "drained while a rest is dropped": [
+        asks("POST", size=MOST_DISCARDED, last=False),
+        answers(403),
+        hears(403, fields=SAYS_NOTHING),
+        drains(),
+        passes(FIRST_BYTE_OF_NEXT - 0.01),
+        goes_on(),
+        passes(0.01),
+        half_closed(),
+    ],
     "a rest that is longer closes": [
         asks("POST", size=MOST_DISCARDED + 1, last=False),
         answers(403),
