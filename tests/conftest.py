@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .guarded.write_guard import INHERITED, guard, may_write
 
 # Exams and stages assert for many tests: what was wrong is to be seen there too.
 pytest.register_assert_rewrite("tests.fakes", "tests.gateway.serve.stage")
+
+# No example has a time of its own: the machine may be doing something else.
+settings.register_profile("propylon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("propylon")
 
 ROOT = Path(__file__).parent.parent
 GUARD = guard()

@@ -48,12 +48,23 @@ async def hear_signals(
     wanted = [*WANTED]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # set by nohup
         wanted.remove(signal.SIGHUP)
-    # What comes between here and the receiver waits until it is there.
+    # What comes between here and the receiver waits until it is there. To ignore a signal would
+    # drop one that has come already (sigaction(2)).
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
     for number in wanted:
-        # The receiver puts this back when it ends, and then every child has ended: a second SIGTERM
-        # must not make a good end look like a bad one in its last milliseconds.
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, survive)
+    try:
+        await _hear(hearer, wanted, task_status)
+    finally:
+        # Every child has ended. A second SIGTERM must not make a good end look like a bad one in
+        # its last milliseconds, when the interpreter has handlers no more.
+        for number in wanted:
+            signal.signal(number, signal.SIG_IGN)
+
+
+async def _hear(
+    hearer: SignalHearer, wanted: list[signal.Signals], task_status: trio.TaskStatus[None]
+) -> None:
     with trio.open_signal_receiver(*wanted) as signals:
         async with trio.open_nursery() as nursery:
             # Those that came while newer code took over (`upgrade.exec`) come now.

@@ -204,7 +204,7 @@ def test_the_supervisor_hears_who_the_workers_are(tmp_path: Path) -> None:
                 assert one | {"id": None} == {
                     "id": None, "worker": 1, "pid": one["pid"], "generation": 1,
                     "ready": True, "running": 0, "late": False, "answered": 0, "errors": 0,
-                    "leaving": False,
+                    "leaving": False, "labels": {}, "slots": one["slots"], "weight": 1,
                 }  # fmt: skip
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 # What crashes in the turn in which its head was said is a 500 too.
