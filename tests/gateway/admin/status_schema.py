@@ -19,6 +19,9 @@ def status_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(status.StatusReport)
     described = {(of, field): text for of, field, text in descriptions()}
     for name, definition in schema["$defs"].items():
+        # Versions of Python and of msgspec differ about the spaces at the beginning of a line.
+        if "description" in definition:
+            definition["description"] = " ".join(definition["description"].split())
         for field, known in definition["properties"].items():
             if (name, field) in described:
                 known["description"] = described[name, field]
