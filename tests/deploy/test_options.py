@@ -72,7 +72,7 @@ def checked(folder: Path, objects: list[dict[str, Any]], container: dict[str, An
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_container_takes_its_arguments(tmp_path: Path, shape: str, values: str) -> None:
     objects = render(VALUES[values], shape=shape)
-    for container in Release(objects).running:
+    for container in Release(objects).ours:
         verb = SIDE.get(shape) or SIDE[container["name"]]
         given = {word.partition("=")[0] for word in container["args"] if word.startswith("--")}
         assert given <= known_options(verb)
