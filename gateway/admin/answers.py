@@ -15,12 +15,12 @@ import trio
 
 from ...protocol.messages import Pairs
 from ..exchange.exchange import Exchange
+from ..http.negotiation import takes_gzip, values_of
 from ..metrics.exposition import render_aside
 from .events import Viewers
 from .health import Question, checks, health_text
 from .host_check import answers_to
 from .instance import AdminInstance
-from .negotiation import takes_gzip, values_of
 from .page import Page
 from .shared_making import SharedMaking
 from .status_events import StatusEvents, status_json

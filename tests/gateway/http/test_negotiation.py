@@ -1,5 +1,5 @@
 import pytest
-from propylon.gateway.admin.negotiation import takes_gzip, values_of
+from propylon.gateway.http.negotiation import takes_gzip, values_of
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ def values_of(headers: Pairs, name: bytes) -> str:
 def takes_gzip(headers: Pairs) -> bool:
     """Whether the client takes gzip (RFC 9110 section 12.5.3)."""
     any_coding = False
-    for coding, quality in _weighted(values_of(headers, b"accept-encoding")):
+    for coding, quality in weighted(values_of(headers, b"accept-encoding")):
         if coding in ("gzip", "x-gzip"):
             return quality > 0
         any_coding = any_coding or (coding == "*" and quality > 0)
     return any_coding
 
 
-def _weighted(text: str) -> list[tuple[str, float]]:
+def weighted(text: str) -> list[tuple[str, float]]:
     """The members of a list in lower case, each with its quality value (RFC 9110 section
     12.4.2)."""
     found: list[tuple[str, float]] = []
