@@ -1,6 +1,6 @@
 """A pool with a range of workers, real requests that wait, and an operator who overrides it."""
 
-import threading
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from .asking import UntilOver
 from .operating import done, settled, status
 from .server import DEADLINE, Propylon, wait_for
 
@@ -21,27 +22,16 @@ def app(environ, start_response):
 """
 
 
-class Crowd:
+class Crowd(UntilOver):
     """Clients that ask one after the other, each as soon as it has its answer."""
 
     def __init__(self, port: int, clients: int) -> None:
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(port,)) for _ in range(clients)]
+        super().__init__(*[partial(self._ask, port)] * clients)
         self.statuses: list[int] = []
-
-    def __enter__(self) -> "Crowd":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, port: int) -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        while not self._over.is_set():
+        while not self.over.is_set():
             connection.request("GET", "/")
             response = connection.getresponse()
             response.read()

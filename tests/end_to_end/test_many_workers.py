@@ -5,14 +5,15 @@ import json
 import os
 import signal
 import statistics
-import threading
 import time
 from collections import Counter
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 
+from .asking import UntilOver
 from .many_workers import ManyWorkers
 from .operating import done
 from .server import Propylon, wait_for
@@ -31,27 +32,16 @@ pool = "few"
 """
 
 
-class Asking:
+class Asking(UntilOver):
     """Clients with a new connection for each request, of one path each."""
 
     def __init__(self, port: int, *paths: str) -> None:
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(port, path)) for path in paths]
+        super().__init__(*[partial(self._ask, port, path) for path in paths])
         self.heard: list[tuple[str, float, float, int]] = []
         """Path, when it was asked, how long it took, and the status: 0 for a cut connection."""
 
-    def __enter__(self) -> "Asking":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
     def _ask(self, port: int, path: str) -> None:
-        while not self._over.is_set():
+        while not self.over.is_set():
             began, got = time.monotonic(), 0
             connection = HTTPConnection("127.0.0.1", port, timeout=30)
             try:
@@ -62,7 +52,7 @@ class Asking:
             finally:
                 connection.close()
             self.heard.append((path, began, time.monotonic() - began, got))
-            self._over.wait(0.01)
+            self.over.wait(0.01)
 
     def statuses(self, since: float) -> Counter[int]:
         return Counter(got for _, began, _, got in self.heard if began >= since)
