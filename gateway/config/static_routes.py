@@ -15,6 +15,8 @@ from .values import read_prefix
 
 _NEEDS: Final = "it says how files are sent: name their folder too, as static"
 
+_UNUSED: Final = "it is never sent: what there is no file for is answered by the route's pool"
+
 
 def _below(name: str) -> str:
     """The name of a file in the folder, from there."""
@@ -60,6 +62,12 @@ def read_static_keys(section: Section, reading: Reading) -> StaticSettings | Non
     if folder is None:
         reading.faults.extend(Fault(found.origin, _NEEDS) for found in given.values())
         return None
+    if "pool" in section.values:
+        reading.faults.extend(
+            Fault(found.origin, _UNUSED)
+            for key, found in given.items()
+            if key in ("static_fallback", "static_not_found")
+        )
     rows = _rows()
     told = {
         key.removeprefix("static_"): reading.value(rows[key], found) for key, found in given.items()

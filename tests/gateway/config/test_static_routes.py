@@ -73,6 +73,8 @@ def test_the_option_in_front_of_the_only_app(tmp_path: Path) -> None:
         ('static = "/"\nstatic_symlinks = "yes"', "expected"),
         ('static = "/"\nstatic_immutable = "yes"', "expected"),
         ('static = "/"\nstatic_cache_control = "a\\nb"', "printable ASCII"),
+        ('static = "/"\npool = "default"\nstatic_fallback = "x"', "answered by the route's pool"),
+        ('static = "/"\npool = "default"\nstatic_not_found = "x"', "answered by the route's pool"),
         ('static = "/"\nstatic_root = "x"', "static"),
     ],
 )
