@@ -9,8 +9,9 @@ process only, while two containers share a volume by a supplementary group (Kube
 and for a process in another user namespace they show no user at all.
 
 A name in a directory is not ours for ever. A cleaner of temporary files removes it, or a gateway
-that was told to use the same directory takes it over. So the name is looked at every second, and
-made anew when it is gone; what hinders that is a problem (`protocol.supervision.problems`).
+that was told to use the same directory takes it over, and may be killed. So the name is looked at
+every second, and made anew when it is gone or nobody listens there; what hinders that is a problem
+(`protocol.supervision.problems`).
 """
 
 import errno
@@ -104,9 +105,10 @@ class WorkerListener:
             yield self._unmade
 
     def look(self) -> None:
-        """Makes the socket anew if its name is gone, since without it no worker can connect."""
+        """Makes the socket anew if its name is gone, or belongs to a process that has ended without
+        taking it away, since without it no worker can connect."""
         there = _identity(self.path)
-        if there is not None:
+        if there is not None and (there == self._name or not _is_abandoned(self.path)):
             self._unmade = None if there == self._name else _taken(self._pool, self.path)
             return
         try:
@@ -132,6 +134,13 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _is_abandoned(path: str) -> bool:
+    """Whether nobody listens at a socket any more (connect(2): ECONNREFUSED)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == errno.ECONNREFUSED
 
 
 def _taken(pool: str, path: str) -> Problem:

@@ -95,6 +95,14 @@ def test_a_socket_that_another_gateway_took_over_is_left_to_it(listener: WorkerL
     remove_socket(listener.path)
 
 
+def test_it_comes_back_when_the_other_gateway_was_killed(listener: WorkerListener) -> None:
+    """What is killed leaves its socket's name behind."""
+    bind(listener.path).close()
+    listener.look()
+    assert said(listener) == []
+    assert connects(listener.path)
+
+
 def test_it_comes_back_when_the_other_gateway_has_gone(listener: WorkerListener) -> None:
     other = bind(listener.path)
     listener.look()
