@@ -177,7 +177,7 @@ class StaticFiles:
                 _unsatisfiable(exchange, found.size)
             else:
                 answer = _answer(fields, status, found.size, parts)
-                self._send_parts(exchange, found, answer, files)
+                self._send_parts(exchange, name, found, answer, files)
 
     def _compressed(
         self, headers: Pairs, name: bytes, found: Opened, files: ExitStack
@@ -215,7 +215,7 @@ class StaticFiles:
         return parts_of(asked[0], found.size)
 
     def _send_parts(
-        self, exchange: Exchange, found: Opened, answer: "Answer", files: ExitStack
+        self, exchange: Exchange, name: bytes, found: Opened, answer: "Answer", files: ExitStack
     ) -> None:
         """Sends the file, whole or in part."""
         todo = answer.todo
@@ -230,7 +230,8 @@ class StaticFiles:
             if body is not None and len(body) == only.size:
                 _respond(exchange, answer.status, fields, body)
                 return
-        source = FileSource(exchange, os.dup(found.fd), self._settings.folder, todo, self._disk)
+        path = os.path.join(self._settings.folder, os.fsdecode(name))
+        source = FileSource(exchange, os.dup(found.fd), path, todo, self._disk)
         exchange.connect(source, exchange.opened)
         if exchange.sink.head(exchange, answer.status, fields):
             source.begin()

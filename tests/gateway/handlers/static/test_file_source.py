@@ -50,7 +50,7 @@ def test_a_file_that_becomes_shorter_is_cut_visibly(
     assert client.failed is not None
     assert len(client.data) == WINDOW + 5
     assert exchange.end_code == "gateway_file_broke"
-    assert "became shorter" in caplog.text
+    assert f"the file {site.folder / 'big'} became shorter" in caplog.text
 
 
 def test_a_file_that_grows_or_is_replaced_is_sent_as_it_was(site: Site) -> None:
