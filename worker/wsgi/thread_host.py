@@ -307,11 +307,16 @@ class ThreadHost(Host):
                 session.lose("a fault of the worker")
 
     def forked(self) -> None:
-        """Cleans up in a process that the app has forked. The thread that held the lock does not
-        exist here, and its call has no client."""
+        """Cleans up in a process that the app has forked: the lock is free here, and no call has a
+        client.
+
+        Whether another thread had the lock cannot be asked. A thread that has just got it says so
+        only once it has the interpreter's lock too, and the one that forks has that: `locked()` is
+        false, and yet nobody here will release it. So the lock is made anew, as `threading` does
+        with its own.
+        """
         super().forked()
-        if self.lock.locked():
-            self.lock.release()
+        self.lock._at_fork_reinit()  # pyright: ignore  # the stubs lack it
         with self.lock:
             for call in self.running:
                 call.disconnect()

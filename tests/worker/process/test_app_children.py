@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from propylon.worker.process.orphan_guard import EXIT_OUTLIVED, end_at_once
 
-from ..gateway_peer import TIMEOUT, WorkerProcess, running
+from ..gateway_peer import TIMEOUT, WorkerProcess, running, scope
 
 ASYNCIO, UVLOOP = ("forks:app", "--loop", "asyncio"), ("forks:app", "--loop", "uvloop")
 TRIO, THREADS = ("forks:app", "--loop", "trio"), ("forks:application",)
@@ -53,6 +53,14 @@ def state_of(process: int) -> str:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+def has_ended(process: int) -> None:
+    """Waits until an app's child has ended. No app waits for its children, so it is a zombie."""
+    deadline = time.monotonic() + TIMEOUT
+    while state_of(process) != "Z":
+        assert time.monotonic() < deadline, f"process {process} is still {state_of(process)}"
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("path", ["/comes_back", "/exits"])
 @EVERY_HOST
 def test_a_forked_child_that_comes_back_ends(run_dir: Path, host: Host, path: str) -> None:
@@ -63,10 +71,19 @@ def test_a_forked_child_that_comes_back_ends(run_dir: Path, host: Host, path: st
             child = int(peer.get(path).body)
             for _ in range(10):  # at once: whoever polls with the worker hears in its place
                 assert int(peer.get("/pid").body) == worker.process.pid
-            deadline = time.monotonic() + TIMEOUT
-            while state_of(child) != "Z":  # the app waits for none of its children
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            has_ended(child)
+
+
+def test_children_end_that_were_forked_while_threads_wanted_the_lock(run_dir: Path) -> None:
+    """One of them may have had it in its hands just then, and does not exist in the child."""
+    with running("forks:application", run_dir, "--threads=8") as (worker, peer):
+        forks = [peer.open(scope(path=b"/exits")) for _ in range(40)]
+        others = [peer.open(scope(path=b"/pid")) for _ in range(200)]
+        peer.flush()
+        peer.until(lambda: all(call.ended for call in (*forks, *others)))
+        assert {int(call.body) for call in others} == {worker.process.pid}
+        for call in forks:
+            has_ended(int(call.body))
 
 
 def test_signals_that_are_the_supervisors_end_no_worker(run_dir: Path) -> None:
