@@ -41,6 +41,7 @@ from .observe.access_log import AccessLog
 from .observe.logs import Logs
 from .peers import PeerSet
 from .pool.pool import Pool
+from .pool.route_share import ShareLimit
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
 from .serve.address_limit import AddressLimit
@@ -325,7 +326,14 @@ def _high_priority(settings: GatewaySettings) -> frozenset[str]:
 
 def _answer_of_pool(route: RouteSettings, pool: Pool) -> Answer:
     if route.most_calls or route.most_percent:
-        return pool.submit_within(name_of(route), route.most_calls, route.most_percent)
+        gateway, gateways = route.share_of
+        limit = ShareLimit(
+            calls=route.most_calls,
+            percent=route.most_percent,
+            gateway=gateway,
+            gateways=gateways,
+        )
+        return pool.submit_within(name_of(route), limit)
     return pool.submit
 
 

@@ -258,9 +258,12 @@ class RouteSettings:
     static: StaticSettings | None = None
     """The files that it sends; None if it only leads to a pool."""
     most_calls: int = 0
-    """Its requests that may be under way at once; 0: `most_percent` says it."""
+    """Its requests that may be under way at once, over all gateway processes; 0: `most_percent`
+    says it."""
     most_percent: int = 0
     """The same as a part of the pool's slots; 0 as well: there is no limit."""
+    share_of: tuple[int, int] = (1, 1)
+    """Which of how many gateway processes this one is, that have equal parts of it."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (

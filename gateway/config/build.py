@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..observe.console_log import shows_colour
-from ..settings import GatewaySettings, ListenerSettings, PoolSettings
+from ..settings import GatewaySettings, ListenerSettings, PoolSettings, RouteSettings
 from .config import Config, PoolConfig
 
 
@@ -46,13 +46,8 @@ def gateway_settings(
             )
             for pool in config.pools
         ),
-        # Shares are for all gateway processes together, and each sees all slots.
         routes=tuple(
-            replace(
-                route,
-                most_calls=-(-route.most_calls // config.gateways),
-                most_percent=-(-route.most_percent // config.gateways),
-            )
+            replace(route, share_of=(gateway, config.gateways)) if _has_share(route) else route
             for route in config.routes
         ),
         root_path=config.root_path,
@@ -66,6 +61,10 @@ def gateway_settings(
         metrics=config.metrics,
         trace=config.trace,
     )
+
+
+def _has_share(route: RouteSettings) -> bool:
+    return bool(route.most_calls or route.most_percent)
 
 
 def worker_settings(

@@ -224,7 +224,8 @@ GATEWAY_NO_WORKER: Final = _row(
     "gateway_no_worker",
     "queue",
     "503",
-    "The pool had no ready worker for as long as a request may wait.",
+    "The pool had no ready worker for as long as a request may wait, or none while the queue of a"
+    " route's share was full.",
 )
 GATEWAY_STOPPED_QUEUE: Final = _row(
     "gateway_stopped_queue",

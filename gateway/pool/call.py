@@ -67,7 +67,7 @@ class PoolCall(Call):
         """How many workers have died with this exchange on them."""
         self.refusals = 0
         self.share: RouteShare[PoolCall] | None = None
-        """Its route's share of the pool, which it was admitted to; None if it counts for none."""
+        """Its route's share of the pool, if the route has one."""
         self.earlier = 0
         """How many workers have had this exchange before."""
         self.started = False
@@ -98,13 +98,8 @@ class PoolCall(Call):
         attempts = self.earlier + (member is not None)
         return Account(self._pool.settings.name, worker, waited, attempts, generation)
 
-    @property
-    def never_ran(self) -> bool:
-        """Whether it is over, and no worker has had it."""
-        return self.exchange is None and self.member is None
-
-    def admit(self, share: "RouteShare[PoolCall]") -> None:
-        """It counts for this share from now on."""
+    def belong_to(self, share: "RouteShare[PoolCall]") -> None:
+        """It counts for this share from now on, or waits until it may."""
         self.share = share
 
     def enter_queue(self) -> None:

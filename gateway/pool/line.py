@@ -1,9 +1,9 @@
-"""A line of calls that wait for something of their own, beside the pool's queue. Pure.
+"""A line of calls that wait for one certain worker, beside the pool's queue. Pure.
 
 The pool's queue is for calls that any worker may have: whoever is first gets the next free slot. A
-call that waits for one certain worker, or until its route has less under way, can't stand in it. At
-its head it would hold up all behind it, although there are free slots for these (head-of-line
-blocking). So it stands in a line of its own, and the queue does not know of it.
+call that waits for one certain worker can't stand in it. At its head it would hold up all behind
+it, although there are free slots for these (head-of-line blocking). So it stands in a line of its
+own, and the queue does not know of it.
 """
 
 from collections import deque

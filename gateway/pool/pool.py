@@ -26,9 +26,9 @@ from .departures import Departures
 from .health import AwakeClock
 from .load import PoolLoad
 from .pool_member import PoolMember
-from .queue import PoolQueue
+from .queue import PoolQueue, retry_after
 from .retry import KeptBodies, RetryBudget, may_retry, needs_confirmation
-from .route_share import RouteShare
+from .route_share import RouteShare, ShareLimit
 from .sticky import Sticky
 from .sticky_address import StickyAddresses
 from .sticky_cookie import StickyCookies
@@ -39,10 +39,19 @@ log = getLogger("propylon.gateway")
 
 
 MOST_PIDS: Final = 64
-_ROUTE_FULL: Final = (
+Why = tuple[str, int, str, str]
+"""How a call is answered: end code, status, sentence, and the option that sets the limit."""
+_QUEUE_FULL: Final[Why] = (
+    end_codes.GATEWAY_QUEUE_FULL,
+    503,
+    "The server is at its limit and its queue is full.",
+    "queue-size",
+)
+_ROUTE_FULL: Final[Why] = (
     end_codes.GATEWAY_ROUTE_FULL,
     503,
     "Too many requests of this route are under way (limit_concurrency of [[routes]]).",
+    "",
 )
 RetryReason = Literal["worker_died", "worker_refused"]
 
@@ -114,8 +123,9 @@ class Pool:
             settings.queue_size, settings.queue_timeout, settings.queue_target
         )
         self._high_priority = high_priority
-        self._refused: deque[PoolCall] = deque()
-        """Calls that have no place in the queue and are being answered, one after the other."""
+        self._refused: deque[tuple[PoolCall, Why]] = deque()
+        """Calls that have no place where they would wait, and are being answered, one after the
+        other."""
         self.running: set[PoolCall] = set()
         """Calls that were handed to a worker and have not ended."""
         self._warming = False
@@ -134,12 +144,12 @@ class Pool:
         else:
             self._submit(exchange, exchange.opened, share)
 
-    def submit_within(self, name: str, limit: int, percent: int) -> Callable[[Exchange], None]:
+    def submit_within(self, name: str, limit: ShareLimit) -> Callable[[Exchange], None]:
         """Gives a route a share of this pool (see `RouteShare`). Returns the function that takes
         the route's exchanges."""
         settings = self.settings
         share: RouteShare[PoolCall] = RouteShare(
-            name, limit, percent, settings.queue_size, settings.queue_timeout
+            name, limit, settings.queue_size, settings.queue_timeout, settings.queue_target
         )
         self.shares.append(share)
         return partial(self.submit, share=share)
@@ -160,21 +170,30 @@ class Pool:
 
     def _admit(self, call: PoolCall, share: RouteShare[PoolCall], now: float) -> bool:
         """Returns whether the call's route has room for it. If not, it waits or is answered."""
+        call.belong_to(share)
         if share.enter(call, self._balance.slots()):
-            call.admit(share)
             return True
         call.enter_queue()
-        if not share.wait(call, now):
-            self._fail(call, *_ROUTE_FULL)
+        refused = share.wait(call, now)
+        if refused is not None:
+            self._refuse(refused, self._why_no_room())
         return False
+
+    def _why_no_room(self) -> Why:
+        """How a call is answered that its route had no room for. Without a worker nothing leaves
+        the route, and that is not the route's fault."""
+        why = self._why_waiting()
+        return why if why[0] == end_codes.GATEWAY_NO_WORKER else _ROUTE_FULL
 
     def _admit_waiting(self, share: RouteShare[PoolCall]) -> None:
         """Gives calls of the route their turn, if there is room for them now. Those that wait in
         the queue come first: `_dispatch` has to be called before."""
-        for call in share.admitted(self._balance.slots()):
-            now, exchange = self.clock(), call.exchange
+        if not share.waiting():
+            return
+        now = self.clock()
+        for call in share.admitted(self._balance.slots(), now):
+            exchange = call.exchange
             assert exchange is not None, "only calls that somebody waits for are admitted"
-            call.admit(share)
             call.leave_queue(now)
             self._place(call, exchange, now)
 
@@ -203,24 +222,26 @@ class Pool:
         exchange = call.exchange
         passes = exchange is not None and exchange.route in self._high_priority
         refused = self._queue.put(call, now, "high" if passes else "default")
-        if refused is None:
-            return
-        # Its client may have sent the next request already, which comes here from inside of `_fail`
-        # and makes another one leave: a recursion, if they did not wait their turn.
-        self._refused.append(refused)
+        if refused is not None:
+            self._refuse(refused, _QUEUE_FULL)
+
+    def _refuse(self, call: PoolCall, why: Why) -> None:
+        """Answers a call that has no place where it would wait. Its client may have sent the next
+        request already, which comes here from inside of `_fail` and makes another one leave: a
+        recursion, if they did not wait their turn."""
+        self._refused.append((call, why))
         if len(self._refused) > 1:
             return
-        full, sentence = (
-            end_codes.GATEWAY_QUEUE_FULL,
-            "The server is at its limit and its queue is full.",
-        )
         while self._refused:
-            self._fail(self._refused[0], full, 503, sentence, "queue-size")
+            refused, why = self._refused[0]
+            self._fail(refused, *why)
             self._refused.popleft()
 
     def left_queue(self, call: PoolCall) -> None:
         """The client of a call that has no worker yet has left."""
         self._queue.remove(call)
+        if call.share is not None:
+            call.share.leave(call)
 
     def _hand_over(self, call: PoolCall, member: PoolMember) -> None:
         self.running.add(call)
@@ -264,11 +285,16 @@ class Pool:
     def _fail(
         self, call: PoolCall, end_code: str, status: int, sentence: str, option: str = ""
     ) -> None:
-        exchange = call.detach()
+        exchange, share = call.detach(), call.share
+        oldest = self._queue.oldest(self.now)
+        if share is not None:
+            oldest = max(oldest, share.oldest(self.now))
+            if call.member is None:
+                share.leave(call)
         if exchange is not None:
             exchange.give_end(end_code)
             if status == 503:
-                exchange.give_retry_after(self._queue.retry_after(self.now))
+                exchange.give_retry_after(retry_after(oldest))
             _answer(exchange, status, sentence, option)
 
     # -- members -----------------------------------------------------------------------------
@@ -396,6 +422,8 @@ class Pool:
 
     def _lost(self, call: PoolCall, reason: str, end_code: str) -> None:
         self.running.discard(call)
+        if call.share is not None:
+            call.share.leave(call)
         if call.exchange is not None:
             if not end_code:
                 has_begun = call.exchange.status
@@ -403,8 +431,6 @@ class Pool:
             self.broken_off(call, end_code, reason, started=call.response != "opened")
         if call.kept is not None:
             call.kept.drop()
-        if call.share is not None:
-            call.share.leave(call)
 
     def broken_off(self, call: PoolCall, end_code: str, reason: str, *, started: bool) -> None:
         """The worker died, or reset the call because it ends. `started` says whether it has
@@ -468,8 +494,10 @@ class Pool:
             self._fail(call, *self._why_waiting())
         for share in self.shares:
             for call in share.overdue(now):
-                self._fail(call, *_ROUTE_FULL)
-            share.look()
+                self._fail(call, *self._why_no_room())
+            for call in share.late(now, self._queue.since):
+                self._queue.remove(call)
+                self._fail(call, *self._why_waiting())
             self._admit_waiting(share)
         if self.request_timeout:
             late = now - self.request_timeout
@@ -488,9 +516,8 @@ class Pool:
         exchange.give_end(end_codes.APP_TIMEOUT)
         _answer(exchange, 504, "The app did not answer in time.", "request-timeout")
 
-    def _why_waiting(self) -> tuple[str, int, str, str]:
-        """How a queued call is answered: end code, status, sentence, and the option that sets the
-        limit."""
+    def _why_waiting(self) -> Why:
+        """How a call is answered that has waited in the queue for too long."""
         if any(member.ready for member in self.members):
             late = end_codes.GATEWAY_QUEUE_TIMEOUT
             return late, 503, "No worker was free in time.", "queue-timeout"
@@ -558,7 +585,7 @@ class Pool:
         over."""
         self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
-        waiting += [call for share in self.shares for call in share.take_all()]
+        waiting += [call for share in self.shares for call in share.take_all(self.clock())]
         while len(self._queue):
             waiting.append(self._queue.take(self.clock()))
         for call in waiting:

@@ -125,6 +125,10 @@ class PoolQueue(Generic[W]):
         else:
             self.urgent.pop(waiter, None)
 
+    def since(self, waiter: W) -> float | None:
+        """Since when a call waits, in monotonic seconds; None if it does not."""
+        return self.line.get(waiter, self.urgent.get(waiter))
+
     def take(self, now: float) -> W:
         """Takes out the one that is next. Raises KeyError if there is none."""
         line = self._next_line()
@@ -173,9 +177,10 @@ class PoolQueue(Generic[W]):
         newest = self._order(line, now) == "newest-first"
         return now - line[next(reversed(line) if newest else iter(line))]
 
-    def retry_after(self, now: float) -> int:
-        """Seconds after which a client that is refused now should ask again (RFC 9110 section
-        10.2.3): about as long as the oldest call has waited. A burst that began a moment ago may be
-        over in a moment. What has lasted for half a minute is likely to go on, and clients that ask
-        again each second would be a part of it."""
-        return min(max(1, ceil(self.oldest(now))), LONGEST_RETRY_AFTER)
+
+def retry_after(oldest: float) -> int:
+    """Seconds after which a client that is refused now should ask again (RFC 9110 section 10.2.3):
+    about as long as the oldest call has waited, which is `oldest` seconds. A burst that began a
+    moment ago may be over in a moment. What has lasted for half a minute is likely to go on, and
+    clients that ask again each second would be a part of it."""
+    return min(max(1, ceil(oldest)), LONGEST_RETRY_AFTER)

@@ -9,112 +9,132 @@ words of Nygard, Release It!, 2007; Envoy's circuit breakers do it for a whole c
 
 So a route may have a share, as a number of calls or as a part of the slots that the pool has at the
 moment. What is beyond the share must not stand in the pool's queue, where it would hold up the
-others (see `line`). It waits in the share's own line, with the bounds of the queue: its length and
-its time. A call that comes out of the line joins the others at the end of the queue, or takes a
-slot if one is free.
+others. It waits in a queue of the share's own, which has the same rules as the pool's (see
+`queue`): its length, its time, and under overload the newest first. A call that comes out of it
+joins the others at the end of the pool's queue, or takes a slot if one is free. There it has only
+the rest of its time: whoever waits twice waits no longer than others do once.
 
 What counts is a call from its admission until the worker has said that it has left the app. A
-client that leaves does not make room by leaving, as everywhere in a pool. Calls that wait in the
-pool's queue count too; so a route with a share has no more calls there than its share.
+client that leaves does not make room by leaving, as everywhere in a pool, unless no worker has had
+its call yet. Calls that wait in the pool's queue count too; so a route with a share has no more
+calls there than its share.
 
-Both are for all gateway processes together, and each has an equal part, rounded up: of the number,
-or of the percentage, since every process sees all slots.
+The share is for all gateway processes together. They do not talk to each other, so each has an
+equal part of it, and what is left over goes to the first of them, one each: of 8 calls among three
+processes they have 3, 3 and 2. A process has one call at least, since its clients can't go to
+another. A part of the slots is divided in the same way, since every process sees all slots.
 """
 
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic
 
-from .line import Line
-
-
-class SharingCall(Protocol):
-    @property
-    def awaited(self) -> bool:
-        """Whether a client still waits for the response."""
-        ...
-
-    @property
-    def never_ran(self) -> bool:
-        """Whether it is over, and no worker has had it."""
-        ...
+from .queue import PoolQueue, W
 
 
-S = TypeVar("S", bound=SharingCall)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareLimit:
+    """How many calls of a route may be under way."""
+
+    calls: int = 0
+    """Over all gateway processes; 0: it is `percent` of the pool's slots."""
+    percent: int = 0
+    gateway: int = 1
+    """The number of this gateway process, from 1 on."""
+    gateways: int = 1
+
+    def total(self, slots: int) -> int:
+        """Calls of all gateway processes, in a pool with so many slots."""
+        return max(self.calls or slots * self.percent // 100, self.gateways)
+
+    def here(self, slots: int) -> int:
+        """The part of this gateway process."""
+        each, over = divmod(self.total(slots), self.gateways)
+        return each + (self.gateway <= over)
 
 
-class RouteShare(Generic[S]):
+class RouteShare(Generic[W]):
     """The calls of one route, in one pool and gateway process."""
 
-    __slots__ = ("_calls", "_limit", "_line", "_patience", "_percent", "_size", "name")
+    __slots__ = ("_calls", "_limit", "_patience", "_queue", "name")
 
-    def __init__(self, name: str, limit: int, percent: int, size: int, patience: float) -> None:
-        """`limit`: calls at once; 0: the limit is `percent` of the pool's slots. At most `size`
-        calls wait, each for `patience` seconds, or with 0 as long as its client does."""
+    def __init__(
+        self, name: str, limit: ShareLimit, size: int, patience: float, target: float
+    ) -> None:
+        """The last three are the bounds of the queue, as `PoolQueue` has them."""
         self.name = name
         self._limit = limit
-        self._percent = percent
-        self._size = size
         self._patience = patience
-        self._calls: set[S] = set()
-        self._line: Line[S] = Line()
+        self._queue: PoolQueue[W] = PoolQueue(size, patience, target)
+        self._calls: dict[W, float] = {}
+        """Each call that counts, and the seconds that it has waited for that."""
 
-    def most(self, slots: int) -> int:
-        """Calls that may be under way at once, in a pool with so many slots."""
-        return self._limit or max(1, slots * self._percent // 100)
+    def total(self, slots: int) -> int:
+        """Calls that may be under way at once over all gateway processes, in a pool with so many
+        slots."""
+        return self._limit.total(slots)
 
     @property
     def running(self) -> int:
         """Calls that count: those that workers run, and those that wait in the pool's queue."""
         return len(self._calls)
 
-    def enter(self, call: S, slots: int) -> bool:
+    def enter(self, call: W, slots: int) -> bool:
         """Admits a call, if there is room and nobody waits. Returns whether it did."""
-        if len(self._calls) >= self.most(slots) or self._line.since() is not None:
+        if len(self._queue) or len(self._calls) >= self._limit.here(slots):
             return False
-        self._calls.add(call)
+        self._calls[call] = 0.0
         return True
 
-    def add(self, call: S) -> None:
+    def add(self, call: W) -> None:
         """Counts a call that takes the place of one that was admitted."""
-        self._calls.add(call)
+        self._calls[call] = 0.0
 
-    def leave(self, call: S) -> None:
-        """The call has left the app, or its worker is gone."""
-        self._calls.discard(call)
+    def leave(self, call: W) -> None:
+        """The call has left the app, its worker is gone, or nobody waits for it any more and no
+        worker has had it."""
+        if self._calls.pop(call, None) is None:
+            self._queue.remove(call)
 
-    def wait(self, call: S, now: float) -> bool:
-        """Has the call wait. Returns False if the line is full."""
-        if len(self._line) >= self._size:
-            return False
-        self._line.put(call, now)
-        return True
+    def wait(self, call: W, now: float) -> W | None:
+        """Has a call wait for room. Returns the one that has no place because of it; None if all
+        have one."""
+        return self._queue.put(call, now)
 
-    def admitted(self, slots: int) -> Iterator[S]:
+    def admitted(self, slots: int, now: float) -> Iterator[W]:
         """Takes out the calls that there is room for now, and admits them."""
-        while len(self._calls) < self.most(slots) and self._line.since() is not None:
-            call = self._line.take()
-            self._calls.add(call)
+        while len(self._queue) and len(self._calls) < self._limit.here(slots):
+            waited = self._queue.next_has_waited(now)
+            call = self._queue.take(now)
+            self._calls[call] = waited
             yield call
 
-    def overdue(self, now: float) -> Iterator[S]:
-        """Takes out the calls that have waited for too long."""
-        while (since := self._line.since()) is not None:
-            if not self._patience or now - since <= self._patience:
-                return
-            yield self._line.take()
+    def overdue(self, now: float) -> Iterator[W]:
+        """Takes out the calls that have waited for room for too long."""
+        while (call := self._queue.take_overdue(now)) is not None:
+            yield call
 
-    def take_all(self) -> Iterator[S]:
-        """Takes out all calls that wait."""
-        while self._line.since() is not None:
-            yield self._line.take()
+    def late(self, now: float, since: Callable[[W], float | None]) -> list[W]:
+        """The calls that have waited for too long in both queues together. `since` tells since
+        when a call waits in the pool's; None if it does not."""
+        if not self._patience:
+            return []
+        return [
+            call
+            for call, before in self._calls.items()
+            if before and (began := since(call)) is not None
+            if before + now - began > self._patience
+        ]
 
-    def look(self) -> None:
-        """Forgets calls that ended in the pool's queue, and places in the line whose clients have
-        left. To be called a few times a second."""
-        self._line.waiting()
-        if any(call.never_ran for call in self._calls):
-            self._calls = {call for call in self._calls if not call.never_ran}
+    def take_all(self, now: float) -> Iterator[W]:
+        """Takes out all calls that wait for room."""
+        while len(self._queue):
+            yield self._queue.take(now)
 
     def waiting(self) -> int:
         """How many calls wait for room."""
-        return self._line.waiting()
+        return len(self._queue)
+
+    def oldest(self, now: float) -> float:
+        """Seconds that the oldest call has waited for room; 0.0 if none waits."""
+        return self._queue.oldest(now)

@@ -102,7 +102,7 @@ def test_report_says_who_is_believed_what() -> None:
     assert "\nBelieves\n  nobody\n" in lines
 
 
-def test_a_route_s_share_is_divided_among_the_gateways() -> None:
+def test_each_gateway_knows_its_part_of_a_route_s_share() -> None:
     text = """
 app = "main:app"
 gateways = 3
@@ -115,9 +115,9 @@ limit_concurrency = "25%"
 [[routes]]
 """
     Path("propylon.toml").write_text(text)
-    routes = gateway_settings(load("serve", {}, {}).config, 1, "/run/p", []).routes
-    found = {route.prefix: (route.most_calls, route.most_percent) for route in routes}
-    assert found == {"/a": (3, 0), "/b": (0, 9), "": (0, 0)}
+    routes = gateway_settings(load("serve", {}, {}).config, 2, "/run/p", []).routes
+    found = {one.prefix: (one.most_calls, one.most_percent, one.share_of) for one in routes}
+    assert found == {"/a": (8, 0, (2, 3)), "/b": (0, 25, (2, 3)), "": (0, 0, (1, 1))}
 
 
 @pytest.mark.parametrize("value", ['"0%"', '"101%"', '"5.5%"', "-1", "1.5", '"half"', "true"])

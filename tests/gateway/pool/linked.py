@@ -134,14 +134,20 @@ class Owner:
         self.sent_away += 1
 
 
-def pool(owner: Owner | None = None, store: BufferStore | None = None, **settings: object) -> Pool:
-    """Its clock stands still between two sweeps."""
+def pool(
+    owner: Owner | None = None,
+    store: BufferStore | None = None,
+    high: frozenset[str] = frozenset(),
+    **settings: object,
+) -> Pool:
+    """Its clock stands still between two sweeps. `high` are routes of high priority."""
     made = Pool(
         PoolSettings(**settings),  # type: ignore[arg-type]
         60.0,
         owner or Owner(),
         clock=lambda: made.now,
         store=store,
+        high_priority=high,
     )
     return made
 

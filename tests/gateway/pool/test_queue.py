@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from propylon.gateway.pool.queue import Order, PoolQueue
+from propylon.gateway.pool.queue import Order, PoolQueue, retry_after
 
 
 def filled(
@@ -136,7 +136,7 @@ def test_how_long_they_have_waited(names: str, gone: str, oldest: float) -> None
 def test_a_refused_client_stays_away_for_as_long_as_it_has_lasted(
     names: str, now: float, seconds: int
 ) -> None:
-    assert filled(names).retry_after(now) == seconds
+    assert retry_after(filled(names).oldest(now)) == seconds
 
 
 def with_urgent(default: str, high: str, *, size: int = 9, target: float = 0.0) -> PoolQueue[str]:

@@ -1,9 +1,11 @@
 """A slow route must not take all slots, and its calls must not hold up others."""
 
+from typing import Any
+
 import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.pool import Pool
-from propylon.gateway.pool.route_share import RouteShare
+from propylon.gateway.pool.route_share import ShareLimit
 from propylon.gateway.pool.sticky_cookie import cookie_value
 from propylon.protocol.messages import CLIENT_GONE
 
@@ -11,10 +13,10 @@ from ...fakes.exchange_sides import FakeClient
 from .linked import LinkedMember, pool, submit
 
 
-def made(limit: int = 2, percent: int = 0, **settings: float | str) -> Pool:
+def made(limit: int = 2, percent: int = 0, **settings: Any) -> Pool:
     p = pool(**settings)
     p.sweep(100.0)
-    p.submit_within("/slow/", limit, percent)
+    p.submit_within("/slow/", ShareLimit(calls=limit, percent=percent))
     return p
 
 
@@ -22,6 +24,7 @@ def slow(p: Pool, method: str = "GET") -> tuple[Exchange, FakeClient]:
     """A request of the route with a share."""
     client = FakeClient()
     exchange = Exchange(Request(method, b"/slow/", "1.1"), client, opened=p.now)
+    exchange.route = "/slow/"
     p.submit(exchange, p.shares[0])
     return exchange, client
 
@@ -31,8 +34,26 @@ def slow(p: Pool, method: str = "GET") -> tuple[Exchange, FakeClient]:
     [(3, 0, 100, 3), (0, 50, 9, 4), (0, 100, 9, 9), (0, 1, 9, 1), (0, 50, 0, 1)],
 )
 def test_a_number_or_a_part_of_the_slots(limit: int, percent: int, slots: int, most: int) -> None:
-    share: RouteShare[object] = RouteShare("/", limit, percent, 1, 1.0)  # type: ignore[type-var]
-    assert share.most(slots) == most
+    assert ShareLimit(calls=limit, percent=percent).here(slots) == most
+
+
+@pytest.mark.parametrize(
+    ("limit", "percent", "slots", "parts"),
+    [
+        (8, 0, 100, [3, 3, 2]),
+        (3, 0, 100, [1, 1, 1]),
+        (2, 0, 100, [1, 1, 1]),  # each has clients that can't go to another
+        (0, 25, 16, [2, 1, 1]),
+        (0, 50, 16, [3, 3, 2]),
+        (0, 1, 16, [1, 1, 1]),
+    ],
+)
+def test_all_gateways_together_have_what_is_configured(
+    limit: int, percent: int, slots: int, parts: list[int]
+) -> None:
+    limits = [ShareLimit(calls=limit, percent=percent, gateway=n, gateways=3) for n in (1, 2, 3)]
+    assert [one.here(slots) for one in limits] == parts
+    assert {one.total(slots) for one in limits} == {sum(parts)}
 
 
 def test_it_takes_its_share_and_the_others_pass() -> None:
@@ -102,16 +123,100 @@ def test_who_comes_out_of_its_line_waits_for_its_home() -> None:
     assert [call.exchange for call in p.running] == [own]
 
 
-def test_places_of_those_that_left_are_free_again_soon() -> None:
+def test_places_of_those_that_left_are_free_at_once() -> None:
     p = made(limit=1, queue_size=1)
     LinkedMember(p, slots=9)
     slow(p)
     gone = slow(p)[0]
     assert gone.source is not None
+    assert slow(p)[1].failed is not None
     gone.source.abandon(CLIENT_GONE, "the client went away")
-    assert slow(p)[1].failed is not None, "a full line is not searched"
-    p.sweep(100.2)
     assert slow(p)[1].failed is None
+
+
+def test_who_waits_twice_has_one_time_limit() -> None:
+    p = made(limit=1, queue_timeout=10.0, queue_target=0.0)
+    member = LinkedMember(p, slots=1)
+    slow(p)
+    exchange, client = slow(p)  # waits for the route
+    p.sweep(106.0)
+    ahead = submit(p)[1]  # waits for a slot
+    member.answer(member.calls[0])
+    assert (p.shares[0].waiting(), p.load().queued) == (0, 1), "it waits for a slot, too"
+    p.sweep(110.0)
+    assert client.failed is None
+    p.sweep(110.1)
+    assert client.failed is not None, "6 seconds for the route, and 4 for a slot"
+    assert exchange.end_code == "gateway_queue_timeout"
+    assert (p.shares[0].running, p.load().queued, ahead.failed) == (0, 0, None)
+
+
+def test_who_waits_for_a_slot_only_has_the_whole_time() -> None:
+    p = made(limit=1, queue_timeout=10.0)
+    LinkedMember(p, slots=1)
+    submit(p)
+    client = slow(p)[1]
+    p.sweep(110.0)
+    assert client.failed is None
+    p.sweep(110.1)
+    assert client.failed is not None
+    assert p.shares[0].running == 0
+
+
+def test_the_newest_goes_first_under_overload() -> None:
+    p = made(limit=1, queue_size=2, queue_target=1.0)
+    member = LinkedMember(p, slots=9)
+    slow(p)
+    (oldest, told), middle = slow(p), slow(p)[0]
+    assert slow(p)[1].failed is not None, "in the order of arrival, who comes too late"
+    p.sweep(101.1)
+    newest = slow(p)[0]
+    assert told.failed is not None, "now the oldest makes room"
+    assert (told.failed[0], oldest.end_code) == (503, "gateway_route_full")
+    member.answer(member.calls[0])
+    (call,) = p.running
+    assert call.exchange is newest
+    member.answer(member.calls[0])
+    (call,) = p.running
+    assert call.exchange is middle
+
+
+def test_without_a_worker_it_is_an_outage_and_not_the_route() -> None:
+    p = made(limit=1, queue_size=1, queue_timeout=5.0)
+    slow(p)
+    waiting, refused = slow(p), slow(p)
+    assert refused[0].end_code == "gateway_no_worker"
+    p.sweep(105.1)
+    assert waiting[0].end_code == "gateway_no_worker"
+    assert waiting[1].failed is not None
+    assert "No worker" in waiting[1].failed[1]
+    LinkedMember(p, slots=9)
+    slow(p)
+    slow(p)
+    assert slow(p)[0].end_code == "gateway_route_full", "there is a worker"
+
+
+def test_when_to_ask_again_goes_by_its_own_line() -> None:
+    p = made(limit=1, queue_size=1, queue_target=0.0)
+    LinkedMember(p, slots=9)
+    slow(p)
+    slow(p)
+    p.sweep(107.2)
+    assert slow(p)[0].retry_after == 8
+
+
+def test_priority_is_kept_behind_the_line() -> None:
+    p = made(limit=1, high=frozenset({"/slow/"}))
+    member = LinkedMember(p, slots=1)
+    slow(p)
+    own = slow(p)[0]
+    submit(p)
+    submit(p)
+    member.answer(member.calls[0])  # another gets the slot, and its own joins the queue
+    assert p.load().queued == 2
+    member.answer(member.calls[0])
+    (call,) = p.running
+    assert call.exchange is own
 
 
 def test_a_full_line_and_a_long_wait_are_503() -> None:
@@ -127,6 +232,7 @@ def test_a_full_line_and_a_long_wait_are_503() -> None:
     assert waiting[1].failed is None
     p.sweep(105.1)
     assert waiting[0].end_code == "gateway_route_full"
+    assert waiting[1].failed is not None
     assert submit(p)[1].failed is None
 
 
