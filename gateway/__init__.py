@@ -5,8 +5,8 @@ supervisor, which starts gateways and workers, lives here too.
 `exchange`, `handlers` and `pool`, and its response goes back the same way.
 
 Reading order: `exchange` (what passes between the rooms) -> `http`, `http1`, `websocket`, `tls`
-(protocols without I/O) -> `listen`, `transport` -> `buffering`, `handlers`, `pool` -> `serve`
-(drives all of these) -> `observe`, `metrics`, `trace` -> `assemble`, `process` (a gateway process)
--> `settings`, `config` -> `control`, `admin`, `supervisor` -> `cli`, `program`. `directories`,
-`json_texts` and `peers` are leaves that any room may use.
+(protocols without I/O) -> `listen`, `transport` -> `buffering`, `files`, `handlers`, `pool` ->
+`serve` (drives all of these) -> `observe`, `metrics`, `trace` -> `assemble`, `process` (a gateway
+process) -> `settings`, `config` -> `control`, `admin`, `supervisor` -> `cli`, `program`.
+`directories`, `json_texts` and `peers` are leaves that any room may use.
 """

@@ -22,9 +22,9 @@ from ..protocol.supervision.messages import (
 from ..protocol.supervision.problems import ProblemReporter, ProblemSource, problem
 from .buffering.store import BufferStore
 from .exchange.exchange import Observers
+from .files.disk_threads import DiskThreads
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
-from .handlers.static.disk_threads import DiskThreads
 from .handlers.static.static_files import StaticFiles
 from .http.request_ids import RequestIds
 from .http.trust import TrustPolicy

@@ -26,7 +26,16 @@ from typing import Final, Literal
 
 from ...protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Account, Between, Exchange, Sink, Source, log_facts, log_tail
+from ..exchange.exchange import (
+    Account,
+    Between,
+    Exchange,
+    OpenFile,
+    Sink,
+    Source,
+    log_facts,
+    log_tail,
+)
 from .response_spool import ResponseSpool
 from .store import BufferStore
 
@@ -109,6 +118,11 @@ class ResponseBuffer:
         spool.put(data)
         if credit := held + size - spool.held:
             self._give(credit)
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        if self._state == "open":
+            self.body(exchange, file.read(offset, count))
+        return False
 
     def end(self, exchange: Exchange) -> None:
         if self._state != "open":

@@ -175,6 +175,23 @@ class WebSocketSource(Source, Protocol):
         ...
 
 
+class OpenFile(Protocol):
+    """An open file, parts of which are sent. It stays open as long as somebody has this object."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def name(self) -> str:
+        """The file's name, for the log."""
+        ...
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Returns `count` bytes that are in memory. Raises OSError, also if the file has become
+        shorter."""
+        ...
+
+
 class Sink(Protocol):
     """A sink brings a response to the client. Exactly one of `respond`, `end` and `fail` closes an
     exchange; a call about an exchange that is closed already is ignored.
@@ -182,8 +199,6 @@ class Sink(Protocol):
     `respond`, `head` and `fail` return the status of the head that this call has sent. It may not
     be the status asked for: a response that is not valid HTTP becomes a 500. They return 0 if no
     head was sent: a head was sent before, or the client is gone.
-
-    A body that is a file will come as `file(exchange, fd, offset, count)`, for sendfile(2).
     """
 
     def respond(self, exchange: "Exchange", status: int, fields: Pairs, body: bytes) -> int:
@@ -197,6 +212,15 @@ class Sink(Protocol):
     def body(self, exchange: "Exchange", data: bytes) -> None:
         """Sends a piece of the body. The source gets its credit back when the client has taken the
         piece: at the end of this turn or of another one, but not before this returns."""
+        ...
+
+    def file(self, exchange: "Exchange", file: OpenFile, offset: int, count: int) -> bool:
+        """Sends a piece of a file, as `body` sends bytes; the source has its credit back the same
+        way. The source has made sure that the piece is in memory (the page cache), since a sink
+        never waits for a disk. The sink holds the file until the client has the piece. Returns
+        whether the piece stays in the file until then, so that a source may be far ahead at no
+        cost; otherwise the sink has read it. Raises OSError if it cannot be read, with nothing
+        sent."""
         ...
 
     def end(self, exchange: "Exchange") -> None:

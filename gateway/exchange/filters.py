@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from ...protocol.messages import Pairs
-from .exchange import Account, Exchange, Sink, Source
+from .exchange import Account, Exchange, OpenFile, Sink, Source
 
 Later = Callable[[Callable[[], None]], None]
 """A function that has its argument called at the end of this turn (`Poller.at_end_of_turn`)."""
@@ -165,6 +165,11 @@ class FilterChain:
         if not self._is_asked:
             self._is_asked = True
             self._later(self._ask)
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        if self._state == "body":
+            self.body(exchange, file.read(offset, count))  # a filter wants to see it
+        return False
 
     def end(self, exchange: Exchange) -> None:
         if self._state != "body":

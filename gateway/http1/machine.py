@@ -253,6 +253,20 @@ class HttpMachine:
             self._left -= len(data)
         return (data,)
 
+    @property
+    def has_length(self) -> bool:
+        """Whether the body is what it is given, without framing, and has a length."""
+        return self._send_framing == "length"
+
+    def pass_on(self, count: int) -> int:
+        """Notes that `count` bytes of a body that `has_length` are sent by somebody else. Returns
+        how many may be."""
+        if count > self._left:
+            self._app_fault(went_over(count - self._left))
+            count = self._left
+        self._left -= count
+        return count
+
     def end(self) -> bytes:
         """Returns the end of the body to send."""
         if self._send_framing == "chunked":

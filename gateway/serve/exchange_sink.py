@@ -33,7 +33,14 @@ from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError
-from ..exchange.exchange import Exchange, Request, WebSocketSource, log_facts, log_tail
+from ..exchange.exchange import (
+    Exchange,
+    OpenFile,
+    Request,
+    WebSocketSource,
+    log_facts,
+    log_tail,
+)
 from ..exchange.pages import error_page
 from ..transport.transport import Transport
 from ..websocket.handshake import check_origin
@@ -96,6 +103,16 @@ class ExchangeStream(Protocol):
 
     def write_body(self, data: bytes) -> bool:
         """Gathers a piece of the body; nothing if the response has none (HEAD)."""
+        ...
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether the body of the response that has begun can be sent as a file lies on the disk:
+        without framing of its own and without encryption."""
+        ...
+
+    def write_file(self, file: OpenFile, offset: int, count: int) -> bool:
+        """Gathers a piece of a file, if it `takes_files`."""
         ...
 
     def write_end(self) -> None:
@@ -283,6 +300,19 @@ class ExchangeSink:
         is_first = self._stream.write_body(data)
         if self.credit.owe(size) and is_first:
             self._service.poller.at_end_of_turn(self._stream.flush)
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        if exchange is not self.exchange:
+            return False
+        stream = self._stream
+        if not stream.takes_files:
+            self.body(exchange, file.read(offset, count))
+            return False
+        exchange.count_sent(count)
+        is_first = stream.write_file(file, offset, count)
+        if self.credit.owe(count) and is_first:
+            self._service.poller.at_end_of_turn(stream.flush)
+        return True
 
     def end(self, exchange: Exchange) -> None:
         if exchange is not self.exchange:

@@ -43,7 +43,7 @@ from ...protocol.messages import Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Exchange, log_facts, log_tail
+from ..exchange.exchange import Exchange, OpenFile, log_facts, log_tail
 from ..http1.machine import CONTINUE, HttpMachine
 from ..http1.refused_request import refused_request
 from ..http1.upgrade import switching_protocols
@@ -260,6 +260,15 @@ class Http1Connection(ClosingConnection):
             self._deadline = self._service.clock() + self._service.settings.body_timeout
         return self._transport.gather(self._machine.body(data))
 
+    @property
+    def takes_files(self) -> bool:
+        return self._transport.sends_files and self._machine.has_length
+
+    def write_file(self, file: OpenFile, offset: int, count: int) -> bool:
+        if self._deadline:
+            self._deadline = self._service.clock() + self._service.settings.body_timeout
+        return self._transport.gather_file(file, offset, self._machine.pass_on(count))
+
     def write_end(self) -> None:
         data, transport = self._machine.end(), self._transport
         if self._machine.fault and self._sink.exchange is not None:
@@ -366,12 +375,21 @@ class Http1Connection(ClosingConnection):
     def broken(self) -> None:
         self._client_gone()
 
+    def _log_fault(self, fault: str) -> None:
+        """Logs what was wrong with a file, for the operator."""
+        exchange = self._sink.exchange
+        log.error("%s%s", fault, log_tail(exchange), extra=log_facts(exchange))
+
     def _log_failure(self) -> None:
         exchange = self._sink.exchange
         log.exception("a connection failed%s", log_tail(exchange), extra=log_facts(exchange))
 
     def _client_gone(self, why: str = LEFT, end_code: str = "") -> None:
-        """Ends the connection of a client that is gone, as the sink's `client_gone` says."""
+        """Ends the connection of a client that is gone, as the sink's `client_gone` says; or of one
+        that can't be sent the rest of a file."""
+        if fault := self._transport.fault:
+            self._log_fault(fault)
+            why, end_code = "The file could not be sent to its end.", end_codes.GATEWAY_FILE_BROKE
         was_under_way = self._sink.client_gone(why, end_code)
         if (was_under_way or self._transport.kept) and not self._machine.end_shows:
             self._transport.reset()  # else a cut response would look whole

@@ -23,7 +23,14 @@ from ...protocol.fragmenter import Fragmenter
 from ...protocol.link import utf8_size
 from ...protocol.messages import MAX_BODY, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange, Request, WebSocketSource, log_facts, log_tail
+from ..exchange.exchange import (
+    Exchange,
+    OpenFile,
+    Request,
+    WebSocketSource,
+    log_facts,
+    log_tail,
+)
 from ..settings import WebSocketSettings
 from ..transport.client_socket import LINGER, MOST_BUFFERED
 from ..transport.transport import Transport
@@ -312,6 +319,9 @@ class WebSocketConnection:
         return self.fail(exchange, status, "")
 
     def body(self, exchange: Exchange, data: bytes) -> None: ...
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        return False
 
     def end(self, exchange: Exchange) -> None: ...
 

@@ -13,9 +13,10 @@ import sys
 import termios
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from ...protocol.send_buffer import SendBuffer
+from .file_buffer import FileBuffer, FileFaultError, SendableFile
 from .min_rate import MinRate, RateLimit
 from .poller import HANGUP, READ, WRITE, Poller, Watched
 
@@ -47,6 +48,7 @@ class ClientSocket:
         "_context",
         "_deaf",
         "_events",
+        "_files",
         "_joined",
         "_pace",
         "_queued",
@@ -54,15 +56,20 @@ class ClientSocket:
         "_unsent",
         "blocked",
         "closed",
+        "fault",
         "paused",
         "send_by",
     )
+
+    sends_files: ClassVar[bool] = True
 
     def __init__(self, sock: socket.socket, context: TransportContext) -> None:
         """Takes over a connected, non-blocking socket."""
         self._sock = sock
         self._context = context
         self._unsent = SendBuffer()
+        self._files: FileBuffer | None = None
+        """The same as `_unsent`, once a file was sent."""
         self._events = READ
         self._joined = False
         """Whether the poller watches it."""
@@ -79,6 +86,8 @@ class ClientSocket:
         self.send_by = 0.0
         """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
         self.closed = False
+        self.fault = ""
+        """Why a send has failed, if that was not the client's end."""
 
     def join(self, owner: Watched) -> None:
         """Gives the socket an owner, which the poller calls from now on."""
@@ -158,16 +167,27 @@ class ClientSocket:
         unsent.add_all(buffers)
         return first
 
+    def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
+        """Keeps a piece of a file, as `gather` keeps bytes."""
+        if self._files is None:
+            self._files = self._unsent = FileBuffer(self._unsent)
+        is_first = not self._unsent.size
+        self._files.add_file(file, offset, count)
+        return is_first
+
     def send_kept(self) -> int:
         """Offers the kernel what is kept; returns how many bytes it took. Raises OSError."""
         unsent = self._unsent
         sent = 0
         if unsent.size:
-            try:
-                sent = self._sock.sendmsg(unsent.buffers)
-            except BlockingIOError:
-                pass
-            unsent.sent(sent)
+            if self._files is not None:
+                sent = self._send_with_files(self._files)
+            else:
+                try:
+                    sent = self._sock.sendmsg(unsent.buffers)
+                except BlockingIOError:
+                    pass
+                unsent.sent(sent)
             if self._pace is not None:
                 self._pace.accept(sent)
         if sent or not unsent.size:
@@ -179,6 +199,13 @@ class ClientSocket:
             self._pace = None
             self._watch()
         return sent
+
+    def _send_with_files(self, files: FileBuffer) -> int:
+        try:
+            return files.send_to(self._sock)
+        except FileFaultError as error:
+            self.fault = error.strerror or ""
+            raise
 
     def _await_room(self) -> None:
         self.blocked = True

@@ -13,10 +13,11 @@ ever and takes nothing would have us keep ever more, so these bytes are counted 
 
 import socket
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 from ..tls.session import TlsError, TlsSession
 from .client_socket import ClientSocket
+from .file_buffer import SendableFile
 from .poller import Watched
 
 MOST_UNASKED: Final = 65_536
@@ -28,6 +29,8 @@ class TlsTransport(ClientSocket):
     """A `Transport`: plain bytes here, encrypted ones on the wire."""
 
     __slots__ = ("_early", "_session", "_unasked")
+
+    sends_files: ClassVar[bool] = False
 
     def __init__(self, below: ClientSocket, session: TlsSession, early: bytes | None) -> None:
         """Takes everything over from the socket `below`, which carried the handshake and is of no
@@ -90,6 +93,10 @@ class TlsTransport(ClientSocket):
 
     def gather(self, buffers: Iterable[bytes]) -> bool:
         return super().gather((self._session.encrypt(b"".join(buffers)),))
+
+    def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
+        """Must not be called: a file would go out as it is."""
+        raise AssertionError("files are sent as bytes through TLS")
 
     def send_kept(self) -> int:
         """Offers the kernel what is kept; returns how many encrypted bytes it took. Raises

@@ -7,12 +7,15 @@ the client takes bytes again (`writable`), and decides what a slow client means.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+from .file_buffer import SendableFile
 from .poller import Watched
 
 
 class Transport(Protocol):
+    sends_files: ClassVar[bool]
+    """Whether it sends files as they are. Through any other one they are sent as bytes."""
     paused: bool
     """Whether the owner does not want to read."""
     blocked: bool
@@ -20,6 +23,9 @@ class Transport(Protocol):
     closed: bool
     send_by: float
     """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
+
+    fault: str
+    """Why a send has failed, if that was not the client's end."""
 
     @property
     def kept(self) -> int:
@@ -42,6 +48,11 @@ class Transport(Protocol):
     def gather(self, buffers: Iterable[bytes]) -> bool:
         """Keeps bytes until the end of the turn, which may have more for the client. Returns
         whether they are the first: then `send_kept` is to be called at the turn's end."""
+        ...
+
+    def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
+        """Keeps a piece of a file, as `gather` keeps bytes, if it `sends_files`. The file is held
+        until the client has taken the piece, and the piece is not in memory twice."""
         ...
 
     def send_kept(self) -> int:

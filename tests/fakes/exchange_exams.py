@@ -5,8 +5,11 @@ responses can be read, a source with an app that can be asked what came. The fak
 exams, so that what is tested with them holds for what they stand for.
 """
 
+import os
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import Final, Literal, Protocol
 
 from propylon.gateway.exchange.end_codes import APP_TIMEOUT, WORKER_DIED_RESPONSE
 from propylon.gateway.exchange.exchange import Exchange, Source, WebSocketSource
@@ -77,6 +80,58 @@ def a_response_in_pieces(scene: SinkScene) -> None:
     scene.turn()
     assert scene.seen() == (200, b"one two three", "whole")
     assert scene.ended == [exchange]
+
+
+@dataclass
+class KeptFile:
+    """An `OpenFile` that a scene can be given."""
+
+    fd: int
+    name: str = "it"
+
+    def read(self, offset: int, count: int) -> bytes:
+        return os.pread(self.fd, count, offset)
+
+
+CONTENT: Final = bytes(range(256)) * 2_000
+
+
+def pieces_of_a_file(scene: SinkScene) -> None:
+    exchange, source = asked(scene)
+    sink, size = exchange.sink, len(CONTENT) - 6
+    with TemporaryFile() as opened:
+        opened.write(CONTENT)
+        opened.flush()
+        file = KeptFile(os.dup(opened.fileno()))
+        sink.head(exchange, 200, ((b"content-length", b"%d" % (size + 8)),))
+        sink.body(exchange, b"<<")
+        stays = sink.file(exchange, file, 5, 100_000)
+        assert sink.file(exchange, file, 100_005, size - 100_000) is stays
+        assert source.taken == 0, "no credit from inside of what the source says"
+        sink.body(exchange, b">><<")
+        assert sink.file(exchange, file, 0, 1) is stays
+        sink.body(exchange, b">")
+        scene.turn()
+        sink.end(exchange)
+        scene.turn()
+        assert source.taken in (0, size + 8), "an exchange that is over needs none"
+        os.close(file.fd)
+    body = b"<<" + CONTENT[5 : 5 + size] + b">><<" + CONTENT[:1] + b">"
+    assert scene.seen() == (200, body, "whole")
+
+
+def a_file_to_nobody(scene: SinkScene) -> None:
+    exchange, source = asked(scene, "HEAD")
+    with TemporaryFile() as opened:
+        opened.write(b"never sent")
+        opened.flush()
+        exchange.sink.head(exchange, 200, ((b"content-length", b"10"),))
+        exchange.sink.file(exchange, KeptFile(opened.fileno()), 0, 10)
+        scene.turn()
+    assert source.taken == 10
+    exchange.sink.end(exchange)
+    scene.turn()
+    assert scene.seen() == (200, b"", "whole")
 
 
 def a_body_to_nobody(scene: SinkScene) -> None:
@@ -178,6 +233,8 @@ def another_source_before_the_head(scene: SinkScene) -> None:
 SINK_EXAM: list[Callable[[SinkScene], None]] = [
     a_complete_response,
     a_response_in_pieces,
+    pieces_of_a_file,
+    a_file_to_nobody,
     a_body_to_nobody,
     a_source_that_pushes_as_credit_comes,
     a_failure_before_the_head,

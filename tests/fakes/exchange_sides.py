@@ -4,7 +4,13 @@ that keeps what it is given, and a source that keeps what it is told."""
 from dataclasses import dataclass, field
 
 from propylon.gateway.exchange.end_codes import APP_REFUSED_WEBSOCKET, where_client_left
-from propylon.gateway.exchange.exchange import Account, Exchange, Request, WebSocketSource
+from propylon.gateway.exchange.exchange import (
+    Account,
+    Exchange,
+    OpenFile,
+    Request,
+    WebSocketSource,
+)
 from propylon.protocol.messages import CLIENT_GONE, WINDOW, Pairs
 
 
@@ -45,6 +51,11 @@ class FakeClient:
                 self.data += data
             self._owed += len(data)
             exchange.count_sent(len(data))
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        if not self.over:
+            self.body(exchange, file.read(offset, count))
+        return False
 
     def end(self, exchange: Exchange) -> None:
         if not self.over:

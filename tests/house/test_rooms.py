@@ -22,6 +22,7 @@ LEAVES = {f"gateway.{name}" for name in ("directories", "json_texts", "peers", "
 REQUEST_PATH = {
     "buffering",
     "exchange",
+    "files",
     "handlers",
     "http",
     "http1",
@@ -44,15 +45,16 @@ MAY_IMPORT = {
     "tls": set[str](),
     "listen": set[str](),
     "transport": {"tls"},
-    "pool": {"buffering", "exchange", "transport"},
+    "pool": {"buffering", "exchange", "files", "transport"},
     # A pool reaches a route as something that answers exchanges, not as an import.
-    "handlers": {"exchange", "http", "observe"},
-    "serve": REQUEST_PATH - {"buffering", "pool", "serve"},
+    "files": {"exchange"},
+    "handlers": {"exchange", "files", "http", "observe"},
+    "serve": REQUEST_PATH - {"buffering", "files", "pool", "serve"},
     "observe": {"exchange"},
     "metrics": {"exchange"},
     "trace": {"exchange"},
     # It serves HTTP by the rooms that serve the clients; what it shows, the supervisor hands in.
-    "admin": REQUEST_PATH - {"buffering", "pool"} | {"config", "control", "metrics"},
+    "admin": REQUEST_PATH - {"buffering", "files", "pool"} | {"config", "control", "metrics"},
     "config": {"listen", "observe", "tls"},
     "control": {"config", "listen", "metrics", "observe", "transport"},
     "supervisor": {"admin", "config", "control", "listen", "metrics", "observe", "tls"},

@@ -10,25 +10,23 @@ that is missing stays missing, instead of a page of HTML with the status 200.
 
 import os
 import re
-import secrets
 from collections.abc import Callable
-from contextlib import ExitStack
 from logging import getLogger
-from typing import Final, NamedTuple
+from typing import Final
 
 from ....protocol.messages import Pairs
 from ...exchange import end_codes
 from ...exchange.exchange import Exchange, log_facts, log_tail
 from ...exchange.pages import error_page
+from ...files.disk_file import DiskFile
+from ...files.disk_threads import DiskThreads
+from ...files.file_response import respond_with_file, respond_with_whole_file
+from ...files.folder import Folder
+from ...files.validators import http_date, validators_of
+from ...files.wanted_path import wanted_path
 from ...settings import StaticSettings
 from .codings import accepted_siblings
-from .disk_threads import DiskThreads, read_from_memory
-from .file_source import PIECE, FileSource
-from .folder import Folder, Opened
 from .media_types import can_be_compressed, media_type
-from .ranges import Part, multipart, parts_of
-from .validators import Validators, http_date, judge, range_still_holds, validators_of
-from .wanted_path import wanted_path
 
 log = getLogger("propylon.gateway")
 
@@ -97,11 +95,9 @@ class StaticFiles:
             return False
         if found.kind != "folder":
             if found.kind == "other" or wanted.endswith(b"/"):
-                os.close(found.fd)
                 return False
             self._send(exchange, wanted, found)
             return True
-        os.close(found.fd)
         index = self._settings.index.encode()
         if not index:
             return False
@@ -113,10 +109,7 @@ class StaticFiles:
     def _send_named(self, exchange: Exchange, name: bytes, status: int = 200) -> bool:
         """Sends a file that the settings name. Returns whether it is there."""
         found = self._folder.open(name)
-        if found is None:
-            return False
-        if found.kind != "file":
-            os.close(found.fd)
+        if found is None or found.kind != "file":
             return False
         self._send(exchange, name, found, status)
         return True
@@ -124,10 +117,8 @@ class StaticFiles:
     def _send_into(self, exchange: Exchange, index: bytes) -> bool:
         """Sends a client to the folder that it has named without a slash at the end: relative links
         of its index would lead elsewhere. Returns whether the folder has an index."""
-        found = self._folder.open(index)
-        if found is None:
+        if self._folder.open(index) is None:
             return False
-        os.close(found.fd)
         query = exchange.request.query
         location = exchange.path + b"/" + (b"?" + query if query else b"")
         headers, body = error_page(
@@ -139,50 +130,29 @@ class StaticFiles:
 
     # -- a file ------------------------------------------------------------------------------
 
-    def _send(self, exchange: Exchange, name: bytes, found: Opened, status: int = 200) -> None:
-        """Answers with the file that was opened. It is closed here, or by the source that sends
-        it."""
-        with ExitStack() as files:
-            files.callback(os.close, found.fd)
-            self._send_from(exchange, name, found, status, files)
-
-    def _send_from(
-        self, exchange: Exchange, name: bytes, found: Opened, status: int, files: ExitStack
-    ) -> None:
-        """`files` closes what was opened, unless somebody else takes that over."""
-        headers = exchange.request.headers
+    def _send(self, exchange: Exchange, name: bytes, file: DiskFile, status: int = 200) -> None:
+        """Answers with the file that was opened."""
         kind = media_type(os.fsdecode(name))
         fields: list[tuple[bytes, bytes]] = [(b"content-type", kind.encode())]
         coding = ""
         if self._settings.precompressed and can_be_compressed(kind):
             fields.append((b"vary", b"accept-encoding"))
-            coding, found = self._compressed(headers, name, found, files)
+            coding, file = self._compressed(exchange.request.headers, name, file)
             if coding:
                 fields.append((b"content-encoding", coding.encode()))
-        state = validators_of(found.size, found.mtime_ns, found.number, coding)
+        state = validators_of(file.size, file.mtime_ns, file.number, coding)
         fields += [
             (b"etag", state.etag),
             (b"last-modified", http_date(state.modified)),
             (b"cache-control", self._cache_control(name, status)),
         ]
-        verdict = judge(headers, state) if status == 200 else "proceed"
-        if verdict == "not modified":
-            _respond(exchange, 304, tuple(fields[1:]))
-        elif verdict == "failed":
-            exchange.give_end(end_codes.GATEWAY_FILE)
-            exchange.sink.fail(exchange, 412, "The file is not in the state that you ask for.")
+        if status == 200:
+            respond_with_file(exchange, file, fields, state, self._disk)
         else:
-            parts = self._parts(exchange, state, found) if status == 200 else None
-            if parts == []:
-                _unsatisfiable(exchange, found.size)
-            else:
-                answer = _answer(fields, status, found.size, parts)
-                self._send_parts(exchange, name, found, answer, files)
+            respond_with_whole_file(exchange, status, file, fields, self._disk)
 
-    def _compressed(
-        self, headers: Pairs, name: bytes, found: Opened, files: ExitStack
-    ) -> tuple[str, Opened]:
-        """The precompressed form that the client likes best, with its coding; ("", `found`) if
+    def _compressed(self, headers: Pairs, name: bytes, file: DiskFile) -> tuple[str, DiskFile]:
+        """The precompressed form that the client likes best, with its coding; ("", `file`) if
         there is none that can be opened. One that is older than the file was forgotten when that
         was changed."""
         for coding, ending in accepted_siblings(headers):
@@ -190,12 +160,11 @@ class StaticFiles:
                 sibling = self._folder.open(name + ending)
             except OSError:
                 continue  # the file as it is can be sent
-            if sibling is None:
+            if sibling is None or sibling.kind != "file":
                 continue
-            files.callback(os.close, sibling.fd)
-            if sibling.kind == "file" and sibling.mtime_ns >= found.mtime_ns:
+            if sibling.mtime_ns >= file.mtime_ns:
                 return coding, sibling
-        return "", found
+        return "", file
 
     def _cache_control(self, name: bytes, status: int) -> bytes:
         if status != 200:
@@ -203,40 +172,6 @@ class StaticFiles:
         if self._settings.immutable and has_hash(name.rpartition(b"/")[2]):
             return IMMUTABLE
         return self._settings.cache_control.encode() or NO_CACHE
-
-    def _parts(self, exchange: Exchange, state: Validators, found: Opened) -> list[Part] | None:
-        """The parts that the client asks for; None for the whole file."""
-        if exchange.request.method != "GET":  # RFC 9110 section 14.2
-            return None
-        headers = exchange.request.headers
-        asked = [value for name, value in headers if name == b"range"]
-        if len(asked) != 1 or not range_still_holds(headers, state):
-            return None
-        return parts_of(asked[0], found.size)
-
-    def _send_parts(
-        self, exchange: Exchange, name: bytes, found: Opened, answer: "Answer", files: ExitStack
-    ) -> None:
-        """Sends the file, whole or in part."""
-        todo = answer.todo
-        length = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in todo)
-        fields = (*answer.fields, (b"content-length", b"%d" % length))
-        if exchange.request.method == "HEAD" or not length:
-            _respond(exchange, answer.status, fields)
-            return
-        only = todo[0]
-        if len(todo) == 1 and isinstance(only, Part) and only.size <= PIECE:
-            body = read_from_memory(found.fd, only.size, only.start)
-            if body is not None and len(body) == only.size:
-                _respond(exchange, answer.status, fields, body)
-                return
-        path = os.path.join(self._settings.folder, os.fsdecode(name))
-        source = FileSource(exchange, os.dup(found.fd), path, todo, self._disk)
-        exchange.connect(source, exchange.opened)
-        if exchange.sink.head(exchange, answer.status, fields):
-            source.begin()
-        else:
-            source.close()
 
     # -- no file -----------------------------------------------------------------------------
 
@@ -279,45 +214,6 @@ class StaticFiles:
             self._fault = fault
             tail, facts = log_tail(exchange), log_facts(exchange)
             log.error("static folder %s %s%s", self._settings.folder, fault, tail, extra=facts)
-
-
-class Answer(NamedTuple):
-    """A response with a file's content."""
-
-    status: int
-    fields: Pairs
-    """All but Content-Length."""
-    todo: list[bytes | Part]
-    """What the body is made of."""
-
-
-def _answer(
-    fields: list[tuple[bytes, bytes]], status: int, size: int, parts: list[Part] | None
-) -> Answer:
-    """How a file of `size` bytes is sent; `fields` begin with its Content-Type."""
-    fields = [*fields, (b"accept-ranges", b"bytes")]
-    if parts is None:
-        return Answer(status, tuple(fields), [Part(0, size)])
-    if len(parts) == 1:
-        fields.append((b"content-range", parts[0].content_range(size)))
-        return Answer(206, tuple(fields), [*parts])
-    framed = multipart(parts, size, fields[0][1], secrets.token_hex(16).encode())
-    fields[0] = (b"content-type", framed.content_type)
-    todo: list[bytes | Part] = []
-    for head, part in zip(framed.heads, parts, strict=True):
-        todo += [head, part]
-    return Answer(206, tuple(fields), [*todo, framed.end])
-
-
-def _unsatisfiable(exchange: Exchange, size: int) -> None:
-    page, body = error_page(416, f"The file has {size} bytes.", request_id=exchange.request_id)
-    fields = ((b"content-range", b"bytes */%d" % size), *page)
-    _respond(exchange, 416, fields, body)
-
-
-def _respond(exchange: Exchange, status: int, fields: Pairs, body: bytes = b"") -> None:
-    exchange.give_end(end_codes.GATEWAY_FILE)
-    exchange.sink.respond(exchange, status, fields, body)
 
 
 def _navigates(exchange: Exchange) -> bool:

@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.errors import RequestError
-from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, OpenFile, Request
 from propylon.gateway.http.rules import (
     BODILESS,
     HOP_BY_HOP,
@@ -39,6 +39,7 @@ from propylon.gateway.serve.exchange_sink import (
 from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
+from propylon.gateway.transport.file_buffer import SendableFile
 from propylon.gateway.transport.poller import Watched
 from propylon.gateway.transport.transport import Transport
 from propylon.gateway.websocket.handshake import check_handshake
@@ -179,6 +180,13 @@ class ToyStream:
         self.keep(data)
         return self.connection.wants_flush()
 
+    @property
+    def takes_files(self) -> bool:
+        return False  # its body is framed
+
+    def write_file(self, file: OpenFile, offset: int, count: int) -> bool:
+        raise AssertionError("it takes none")
+
     def keep(self, data: bytes) -> None:
         if self.left is not None:
             if len(data) > self.left:
@@ -251,11 +259,14 @@ class ToyStream:
 class StreamTransport:
     """A `Transport` that is a stream's two directions."""
 
+    sends_files: ClassVar[bool] = False
+
     def __init__(self, stream: ToyStream) -> None:
         self.stream = stream
         self.owner: Watched | None = None
         self.paused = self.blocked = self.closed = False
         self.send_by = 0.0
+        self.fault = ""
 
     def has_come(self) -> None:
         """The client has said something, or its end."""
@@ -292,6 +303,9 @@ class StreamTransport:
         is_first = not self.kept
         self.stream.body += b"".join(buffers)
         return is_first
+
+    def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
+        raise AssertionError("it sends none")
 
     def send_kept(self) -> int:
         return 0  # the stream's own flush has taken what its window allows

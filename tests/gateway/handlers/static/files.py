@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from propylon.gateway.exchange.exchange import Exchange, Request
-from propylon.gateway.handlers.static.disk_threads import DiskThreads
+from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.gateway.handlers.static.static_files import StaticFiles
 from propylon.gateway.settings import StaticSettings
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from propylon.gateway.handlers.static import folder as module
-from propylon.gateway.handlers.static.folder import FLAGS, Folder, Symlinks, open_step_by_step
+from propylon.gateway.files import folder as module
+from propylon.gateway.files.folder import FLAGS, Folder, Symlinks, open_step_by_step
 
 Made = Callable[..., Folder]
 
@@ -45,10 +45,7 @@ def content(folder: Folder, path: str) -> bytes | str | None:
     found = folder.open(path.encode())
     if found is None:
         return None
-    try:
-        return os.read(found.fd, 100) if found.kind == "file" else found.kind
-    finally:
-        os.close(found.fd)
+    return os.read(found.fd, 100) if found.kind == "file" else found.kind
 
 
 @pytest.mark.parametrize(

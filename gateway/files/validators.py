@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
-from ....protocol.messages import Pairs
+from ...protocol.messages import Pairs
 
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999, the latest that a date can name."""

@@ -15,9 +15,15 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
+from .disk_file import DiskFile
+
 THREADS: Final = 4
 _NO_NOWAIT: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 """Errors of file systems that can't tell what is in memory."""
+
+PROBE_EVERY: Final = 131_072
+"""Bytes between two samples of what is in memory. The kernel reads ahead in pieces of this size."""
+_ONE_BYTE: Final = [bytearray(1)]
 
 Done = Callable[[bytes | OSError], None]
 
@@ -26,13 +32,13 @@ class DiskThreads:
     def __init__(self, call_soon_threadsafe: Callable[[Callable[[], None]], None]) -> None:
         """`call_soon_threadsafe` has a function called on the gateway's loop (`Poller`)."""
         self._call_soon = call_soon_threadsafe
-        self._jobs: SimpleQueue[tuple[int, int, int, Done]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[DiskFile, int, int, Done]] = SimpleQueue()
         self._started = 0
         self._busy = 0
 
-    def read(self, fd: int, size: int, offset: int, done: Done) -> None:
+    def read(self, file: DiskFile, size: int, offset: int, done: Done) -> None:
         """Reads in a thread, and calls `done` on the loop with the bytes (b"" at the file's end) or
-        the error. `fd` is closed by the thread: it has to be a duplicate of the caller's."""
+        the error."""
         self._busy += 1
         if self._busy > self._started < THREADS:
             try:
@@ -40,23 +46,23 @@ class DiskThreads:
                 self._started += 1
             except RuntimeError as error:  # as many as the container may have
                 if not self._started:
-                    os.close(fd)
                     why = OSError(errno.EAGAIN, str(error))
                     self._call_soon(lambda: self._deliver(done, why))
                     return
-        self._jobs.put((fd, size, offset, done))
+        self._jobs.put((file, size, offset, done))
 
     def _work(self) -> None:
         while True:
-            fd, size, offset, done = self._jobs.get()
-            found: bytes | OSError
-            try:
-                found = os.pread(fd, size, offset)
-            except OSError as error:
-                found = error
-            finally:
-                os.close(fd)
-            self._call_soon(lambda done=done, found=found: self._deliver(done, found))
+            self._do(*self._jobs.get())
+
+    def _do(self, file: DiskFile, size: int, offset: int, done: Done) -> None:
+        """Does one job; the file is not held until there is another."""
+        found: bytes | OSError
+        try:
+            found = os.pread(file.fd, size, offset)
+        except OSError as error:
+            found = error
+        self._call_soon(lambda: self._deliver(done, found))
 
     def _deliver(self, done: Done, found: bytes | OSError) -> None:
         self._busy -= 1
@@ -77,3 +83,20 @@ def read_from_memory(fd: int, size: int, offset: int) -> bytes | None:
         raise
     del buffer[count:]
     return bytes(buffer)
+
+
+def is_in_memory(fd: int, offset: int, count: int) -> bool:
+    """Whether the page cache has these bytes of a file, as far as samples tell; not if the file
+    ends before them. Raises OSError."""
+    at, last = offset, offset + count - 1
+    try:
+        while os.preadv(fd, _ONE_BYTE, at, os.RWF_NOWAIT):
+            if at == last:
+                return True
+            at = min(at + PROBE_EVERY, last)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_NOWAIT:
+            raise
+    return False

@@ -18,14 +18,13 @@ never sent.
 import ctypes
 import errno
 import os
-import stat
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from .disk_file import DiskFile
 
 Symlinks = Literal["inside", "refuse", "follow"]
 """What becomes of symbolic links below the folder: followed if they stay inside, refused, or
 followed wherever they lead."""
-Kind = Literal["file", "folder", "other"]
 
 FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 LINKS_PASSED: Final = 40
@@ -45,26 +44,13 @@ _NOT_THERE: Final = frozenset({
 """Errors for which there is nothing that may be sent, whoever asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a path has led to. Whoever has it closes `fd`."""
-
-    fd: int
-    kind: Kind
-    size: int
-    """Bytes."""
-    mtime_ns: int
-    number: int
-    """The inode's."""
-
-
 class Folder:
     def __init__(self, path: str, symlinks: Symlinks = "inside") -> None:
         self.path = path
         self._symlinks: Symlinks = symlinks
         self._kernel = _kernel_resolves() and symlinks != "follow"
 
-    def open(self, wanted: bytes) -> Opened | None:
+    def open(self, wanted: bytes) -> DiskFile | None:
         """Opens what lies at a path below the folder: segments with one slash between, none of them
         `..`; "" for the folder itself. None if nothing is there that may be opened. Raises
         PermissionError, and OSError for what is no fault of the path (too many open files, an I/O
@@ -78,12 +64,7 @@ class Folder:
             raise
         finally:
             os.close(folder)
-        try:
-            found = os.fstat(fd)
-        except OSError:
-            os.close(fd)
-            raise
-        return Opened(fd, _kind(found.st_mode), found.st_size, found.st_mtime_ns, found.st_ino)
+        return DiskFile(fd, os.path.join(self.path, os.fsdecode(wanted)))
 
     def _open(self, folder: int, path: bytes) -> int:
         if self._symlinks == "follow":
@@ -92,12 +73,6 @@ class Folder:
             rules = _BENEATH | _NO_MAGICLINKS
             return _openat2(folder, path, rules | _NO_SYMLINKS * (self._symlinks == "refuse"))
         return open_step_by_step(folder, path, follows=self._symlinks == "inside")
-
-
-def _kind(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    return "folder" if stat.S_ISDIR(mode) else "other"
 
 
 # -- by the kernel ---------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from propylon.gateway.handlers.static.ranges import MOST_PARTS, Part, multipart, parts_of
+from propylon.gateway.files.ranges import MOST_PARTS, Part, multipart, parts_of
 
 SIZE = 1000
 FAR = [f"{start}-{start + 9}" for start in range(0, SIZE * 100, 200)]

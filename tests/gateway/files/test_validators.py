@@ -1,7 +1,7 @@
 """RFC 9110 sections 8.8 and 13: validators, and what conditions on them come to."""
 
 import pytest
-from propylon.gateway.handlers.static.validators import (
+from propylon.gateway.files.validators import (
     Validators,
     http_date,
     judge,

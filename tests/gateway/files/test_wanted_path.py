@@ -1,7 +1,7 @@
 """What a path may name, and what it names never."""
 
 import pytest
-from propylon.gateway.handlers.static.wanted_path import wanted_path
+from propylon.gateway.files.wanted_path import wanted_path
 
 
 @pytest.mark.parametrize(

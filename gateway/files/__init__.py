@@ -1,0 +1,13 @@
+"""Sends files, whoever has opened them: a route of static files, or an app that hands one over.
+
+The room knows no route, no pool and no connection. A path is taken apart (`wanted_path`) and what
+it names is opened below a folder (`folder`). An open file (`disk_file`) is closed when nobody has
+it any more. Its validators and the client's conditions on them decide whether it is sent at all
+(`validators`), the Range field how much of it (`ranges`); `file_response` asks both, and answers. A
+small file goes out as one complete response. A large one is pushed by credit (`file_source`): from
+the page cache, where it stays until the kernel sends it, and what has to come from a disk is read
+in a thread (`disk_threads`).
+
+Reading order: disk_file, wanted_path, folder, validators, ranges, file_response, file_source,
+disk_threads.
+"""

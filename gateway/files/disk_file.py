@@ -1,0 +1,51 @@
+"""A file that is open, and who closes it.
+
+A response with a file is over for its source when the last piece was handed on, while the client
+may take minutes to read it. So the connection still needs the descriptor when the source, the
+handler and the exchange are gone; and a cache of open files may have it at the same time. To say
+who of them is the last would need an owner that knows all of them. Instead everybody who needs the
+file has this object, and it is closed when the last one lets go, whichever way that happens: a
+response that ends, a client that leaves, an exception. So no path through the code can leak one.
+"""
+
+import errno
+import os
+import stat
+from typing import Literal
+
+Kind = Literal["file", "folder", "other"]
+
+
+class DiskFile:
+    """An `OpenFile` of the exchange."""
+
+    __slots__ = ("fd", "kind", "mtime_ns", "name", "number", "size")
+
+    def __init__(self, fd: int, name: str) -> None:
+        """Takes the descriptor over, in any case. `name` is for the log. Raises OSError."""
+        self.fd = fd
+        self.name = name
+        found = os.fstat(fd)
+        self.kind: Kind = _kind(found.st_mode)
+        self.size = found.st_size
+        """Bytes, when it was opened."""
+        self.mtime_ns = found.st_mtime_ns
+        self.number = found.st_ino
+        """The inode's."""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Returns `count` bytes. It is for what is in memory, since it waits for what is not.
+        Raises OSError, also if the file has become shorter."""
+        data = os.pread(self.fd, count, offset)
+        if len(data) < count:
+            raise OSError(errno.ENODATA, "it became shorter", self.name)
+        return data
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    return "folder" if stat.S_ISDIR(mode) else "other"
