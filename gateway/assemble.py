@@ -4,6 +4,7 @@ import gc
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from logging import getLogger
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from ..protocol.supervision.problems import ProblemReporter, ProblemSource, prob
 from .buffering.store import BufferStore
 from .exchange.exchange import Observers
 from .files.disk_threads import DiskThreads
+from .handlers.limited_bodies import largest, limited
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
 from .handlers.static.static_files import StaticFiles
@@ -51,7 +53,13 @@ from .serve.proxy_header import ProxyHeaders
 from .serve.service import SWEEP_EVERY, Service, ServiceListener
 from .serve.service_state import ServiceState
 from .serve.tls_handshake import Handshakes
-from .settings import GatewaySettings, ListenerSettings, RouteSettings, ServeSettings
+from .settings import (
+    GatewaySettings,
+    HttpSettings,
+    ListenerSettings,
+    RouteSettings,
+    ServeSettings,
+)
 from .tls.certificates import Certificates
 from .transport.poller import Poller
 
@@ -121,7 +129,7 @@ async def run_gateway(
     async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(
-                settings.http,
+                _http_of_all_routes(settings),
                 choose_parser(settings.http.parser),
                 _response_heads(settings.serve),
             ),
@@ -342,12 +350,20 @@ def _answers(
 ) -> Iterator[tuple[RouteSettings, Answer]]:
     """Each route with what answers it."""
     disk = DiskThreads(poller.call_soon_threadsafe)
+    default = settings.http.max_request_body_size
+    most = largest(default, settings.routes)
     for route in settings.routes:
         answer = _answer_of_pool(route, pools[route.pool]) if route.pool else None
         if route.static is not None:
-            yield route, StaticFiles(route.static, route.prefix, disk, answer).answer
-        elif answer is not None:
-            yield route, answer
+            answer = StaticFiles(route.static, route.prefix, disk, answer).answer
+        if answer is not None:
+            yield route, limited(answer, route, default, most)
+
+
+def _http_of_all_routes(settings: GatewaySettings) -> HttpSettings:
+    """What holds before the route of a request is known."""
+    most = largest(settings.http.max_request_body_size, settings.routes)
+    return replace(settings.http, max_request_body_size=most)
 
 
 def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:

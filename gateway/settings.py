@@ -264,6 +264,8 @@ class RouteSettings:
     """The same as a part of the pool's slots; 0 as well: there is no limit."""
     share_of: tuple[int, int] = (1, 1)
     """Which of how many gateway processes this one is, that have equal parts of it."""
+    max_request_body_size: int | None = None
+    """Bytes of a request's body, 0 for no limit; None for `HttpSettings.max_request_body_size`."""
 
 
 DEFAULT_ACCESS_LOGFORMAT: Final = (

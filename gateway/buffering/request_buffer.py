@@ -25,7 +25,7 @@ from typing import Final, Literal
 from ...protocol.messages import CLIENT_GONE, MAX_BODY
 from ..exchange import end_codes
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Account, Exchange, log_facts, log_tail
+from ..exchange.exchange import Account, Exchange, SizeLimit, log_facts, log_tail
 from .body_file import BodyFile, NoRoom
 from .store import BufferStore
 
@@ -158,6 +158,10 @@ class RequestBuffer:
         """Takes back bytes that were sent: all of them are here."""
         self._sent -= len(body)
         exchange.body_goes_on(True)
+
+    def limit_body(self, exchange: Exchange, limit: SizeLimit) -> None:
+        """Refuses what is here already."""
+        limit.check(self._size)
 
     def rewind(self, exchange: Exchange) -> None:
         """Begins again, for another worker: the first bytes travel with the request."""

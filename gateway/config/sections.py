@@ -87,6 +87,7 @@ def read_routes(
             static=static,
             most_calls=share if isinstance(share, int) else 0,
             most_percent=int(share[:-1]) if isinstance(share, str) else 0,
+            max_request_body_size=_body_size_of(section, reading),
         )
         routes.append(route)
         if len(reading.faults) > faults:
@@ -111,6 +112,13 @@ def _root_path_of(section: Section, reading: Reading) -> str | None:
         problem = f"found {root_path!r}; it is the prefix, {below or '/'}, or a beginning of it"
         reading.faults.append(Fault(found.origin, problem))
     return root_path
+
+
+def _body_size_of(section: Section, reading: Reading) -> int | None:
+    """The bytes of a request's body that the route allows; None if it says nothing of its own."""
+    row = table()["max_request_body_size"]
+    found = section.values.get(row.field)
+    return None if found is None else reading.value(row, found)
 
 
 def _pool_of(section: Section, names: list[str], reading: Reading) -> str:

@@ -36,7 +36,8 @@ STATIC_KEYS: Final = (
     *(f"static_{each.name}" for each in fields(StaticSettings) if each.name != "folder"),
 )
 ROUTE_KEYS: Final = (
-    "host", "prefix", "path", "pool", "root_path", "priority", "limit_concurrency", *STATIC_KEYS,
+    "host", "prefix", "path", "pool", "root_path", "priority", "limit_concurrency",
+    "max_request_body_size", *STATIC_KEYS,
 )  # fmt: skip
 
 SERVICE_LINK: Final = re.compile(

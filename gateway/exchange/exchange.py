@@ -234,6 +234,14 @@ class Sink(Protocol):
         ...
 
 
+class SizeLimit(Protocol):
+    """How large a request's body may be."""
+
+    def check(self, size: int) -> None:
+        """Raises RequestError for a body of so many bytes, if that is too much."""
+        ...
+
+
 class Uploader(Protocol):
     """An uploader reads the request's body: the client's connection."""
 
@@ -244,6 +252,11 @@ class Uploader(Protocol):
     def take_back(self, exchange: "Exchange", body: bytes) -> None:
         """Notes that the exchange has another source, which was given `exchange.body`. The `body`
         here follows it once more, and then the rest."""
+        ...
+
+    def limit_body(self, exchange: "Exchange", limit: SizeLimit) -> None:
+        """Notes that the body, whose size was not told, is refused when more than that has come.
+        Raises RequestError if it has."""
         ...
 
 

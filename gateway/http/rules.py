@@ -44,15 +44,6 @@ def request_length(value: bytes) -> int:
     return int(value)
 
 
-def body_too_large(limit: int) -> RequestError:
-    """The answer to a request with a body of more than `limit` bytes."""
-    return RequestError(
-        413,
-        f"The request body is over the limit of {limit} bytes.",
-        option="max-request-body-size",
-    )
-
-
 # -- what reaches the app --------------------------------------------------------------------
 
 FORWARDED: Final = frozenset({

@@ -11,9 +11,10 @@ are checked for their form and then ignored.
 import re
 from typing import Final
 
+from ..exchange.body_limit import body_too_large
 from ..exchange.errors import RequestError
 from ..http.grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
-from ..http.rules import FORBIDDEN_TRAILERS, body_too_large
+from ..http.rules import FORBIDDEN_TRAILERS
 
 _MAX_LINE: Final = 280
 """Bytes of a line with a chunk's size and extensions: 15 digits, 256 bytes of extensions, and some

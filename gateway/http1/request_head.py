@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from ...protocol.messages import Pairs
+from ..exchange.body_limit import body_too_large
 from ..exchange.errors import RequestError, TlsToPlainPort
 from ..exchange.exchange import Request
 from ..exchange.trace_context import (
@@ -37,7 +38,6 @@ from ..http.rules import (
     MEANINGFUL,
     NOT_SERVED,
     Fields,
-    body_too_large,
     request_length,
     sift,
     sift_ids,

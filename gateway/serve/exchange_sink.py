@@ -37,6 +37,7 @@ from ..exchange.exchange import (
     Exchange,
     OpenFile,
     Request,
+    SizeLimit,
     WebSocketSource,
     log_facts,
     log_tail,
@@ -376,6 +377,10 @@ class ExchangeSink:
     def take_back(self, exchange: Exchange, body: bytes) -> None:
         if exchange is self.exchange:
             self.upload.take_back(exchange, body)
+
+    def limit_body(self, exchange: Exchange, limit: SizeLimit) -> None:
+        if exchange is self.exchange:
+            self.upload.limit(exchange, limit)
 
     # -- from the source: a WebSocket's handshake --------------------------------------------
 

@@ -7,7 +7,7 @@ connection stops reading: a slow app makes its own client wait and costs no memo
 from typing import Literal, Protocol
 
 from ...protocol.messages import MAX_BODY
-from ..exchange.exchange import Exchange
+from ..exchange.exchange import Exchange, SizeLimit
 from ..transport.min_rate import MinRate, RateLimit
 
 Wants = Literal["nothing", "bytes", "credit", "turn"]
@@ -37,7 +37,16 @@ class BodyReader(Protocol):
 class Upload:
     """The uploads of one stream, one after the other."""
 
-    __slots__ = ("_app_was_late", "_continued", "_rate", "_reader", "_unsent", "_wants", "goes_on")
+    __slots__ = (
+        "_app_was_late",
+        "_continued",
+        "_limit",
+        "_rate",
+        "_reader",
+        "_unsent",
+        "_wants",
+        "goes_on",
+    )
 
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
@@ -51,12 +60,15 @@ class Upload:
         self._app_was_late = False
         """Whether the app was waited for since the rate was last looked at."""
         self._rate: MinRate | None = None
+        self._limit: SizeLimit | None = None
+        """What the route allows a body to have whose size was not told; None if there is nothing to
+        be looked at."""
 
     def begin(self, exchange: Exchange) -> None:
         """Begins an exchange's upload. The bytes that came with the head travel with the head."""
         body, more = self._reader.next_body()
         exchange.count_received(len(body))
-        self._rate = None
+        self._rate = self._limit = None
         self._unsent = body[MAX_BODY:]
         self._continued = bool(body) or not exchange.request.expects_continue
         self.goes_on = more or bool(self._unsent)
@@ -71,6 +83,11 @@ class Upload:
         self._unsent = body + self._unsent
         self.goes_on = True
         exchange.body_goes_on(True)
+
+    def limit(self, exchange: Exchange, limit: SizeLimit) -> None:
+        """Bounds the body. Raises RequestError if more has come already."""
+        limit.check(exchange.body_received)
+        self._limit = limit
 
     def push(self, exchange: Exchange) -> Wants:
         """Hands on what has credit. Raises RequestError for a body that can't be read further, or
@@ -89,6 +106,8 @@ class Upload:
                     self._wants = "turn" if reader.buffered else "bytes"
                     return self._wants
                 exchange.count_received(len(data))
+                if self._limit is not None:
+                    self._limit.check(exchange.body_received)
                 self._continued = True
             count = min(len(data), source.send_credit, MAX_BODY)
             if data and count <= 0:

@@ -27,6 +27,7 @@ from ..exchange.exchange import (
     Exchange,
     OpenFile,
     Request,
+    SizeLimit,
     WebSocketSource,
     log_facts,
     log_tail,
@@ -326,6 +327,8 @@ class WebSocketConnection:
     def end(self, exchange: Exchange) -> None: ...
 
     def take_back(self, exchange: Exchange, body: bytes) -> None: ...
+
+    def limit_body(self, exchange: Exchange, limit: SizeLimit) -> None: ...
 
     # -- to the client -----------------------------------------------------------------------
 

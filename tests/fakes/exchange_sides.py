@@ -9,6 +9,7 @@ from propylon.gateway.exchange.exchange import (
     Exchange,
     OpenFile,
     Request,
+    SizeLimit,
     WebSocketSource,
 )
 from propylon.protocol.messages import CLIENT_GONE, WINDOW, Pairs
@@ -26,6 +27,7 @@ class FakeClient:
     failed: tuple[int, str] | None = None
     credited: int = 0
     taken_back: bytes = b""
+    limit: SizeLimit | None = None
     left: int = 0
     messages: list[bytes | str] = field(default_factory=list)
     closed: tuple[int, str] | None = None
@@ -94,6 +96,9 @@ class FakeClient:
 
     def credit_arrived(self, exchange: Exchange) -> None:
         self.credited += 1
+
+    def limit_body(self, exchange: Exchange, limit: SizeLimit) -> None:
+        self.limit = limit
 
     def take_back(self, exchange: Exchange, body: bytes) -> None:
         self.taken_back += body

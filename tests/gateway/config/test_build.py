@@ -127,6 +127,31 @@ def test_a_share_that_is_none_is_a_fault(value: str) -> None:
         load("serve", {}, {})
 
 
+def test_a_route_has_a_body_size_of_its_own() -> None:
+    text = """
+app = "main:app"
+[[routes]]
+prefix = "/a"
+max-request-body-size = 8
+[[routes]]
+prefix = "/b"
+max_request_body_size = 0
+[[routes]]
+"""
+    Path("propylon.toml").write_text(text)
+    routes = gateway_settings(load("serve", {}, {}).config, 1, "/run/p", []).routes
+    found = {route.prefix: route.max_request_body_size for route in routes}
+    assert found == {"/a": 8, "/b": 0, "": None}
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", '"much"', "true"])
+def test_a_route_s_body_size_that_is_none_is_a_fault(value: str) -> None:
+    text = f'app = "main:app"\n[[routes]]\nmax_request_body_size = {value}\n'
+    Path("propylon.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"routes\[0\]\.max_request_body_size"):
+        load("serve", {}, {})
+
+
 def test_who_sends_a_line_is_named_if_there_are_several(tmp_path: Path) -> None:
     def senders(**flags: str) -> list[str]:
         config = load("serve", {"app": "main:app", **flags}, {}).config

@@ -4,7 +4,6 @@ import pytest
 from propylon.gateway.exchange.errors import RequestError, ResponseError
 from propylon.gateway.http.rules import (
     Fields,
-    body_too_large,
     check_field,
     ends_with_head,
     fit,
@@ -38,8 +37,6 @@ def test_a_request_s_length() -> None:
         with pytest.raises(RequestError) as refused:
             request_length(value)
         assert refused.value.status == 400
-    refusal = body_too_large(10)
-    assert (refusal.status, refusal.option) == (413, "max-request-body-size")
 
 
 @pytest.mark.parametrize(

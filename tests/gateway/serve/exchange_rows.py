@@ -8,6 +8,7 @@ from .stage import (
     BODY,
     SEND,
     Step,
+    allows,
     another_source,
     answers,
     asked,
@@ -44,6 +45,9 @@ from .stage import (
 BIG = bytes(range(256)) * 4_000
 """More than the kernel takes for a client that reads nothing."""
 LONG = b"x" * 150_000
+TOO_LONG = (
+    "The request body is over this route's limit of 7 bytes (max_request_body_size of [[routes]])."
+)
 UNANSWERED = "(pool web, worker 3, 0.250 s in the queue, attempts: 2)"
 
 ROWS: dict[str, list[Step]] = {
@@ -357,6 +361,44 @@ ROWS: dict[str, list[Step]] = {
         source_heard(b"ab", complete=True),
         answers(200, b"x"),
         hears(200, b"x"),
+    ],
+    "a body that is as long as its route allows": [
+        asks("POST", body=b"0123", size=None, last=False),
+        allows(8),
+        uploads(b"4567", last=True),
+        source_heard(b"01234567", complete=True),
+        answers(200, b"x"),
+        hears(200, b"x"),
+        asks("POST", body=b"0123", size=None, last=False),
+        uploads(b"456789", last=True),
+        source_heard(b"0123456789", complete=True),
+    ],
+    "a body that becomes too long for its route": [
+        asks("POST", body=b"0123", size=None, last=False),
+        allows(7),
+        uploads(b"456"),
+        hears_nothing_else(0),
+        uploads(b"7"),
+        hears(413, holds=b"this route's limit of 7 bytes"),
+        given_up(TOO_LONG),
+        logged(413, reason=TOO_LONG, end="client_too_large"),
+        said(),
+    ],
+    "a body that becomes too long behind the head of the answer": [
+        asks("POST", body=b"0123", size=None, last=False),
+        allows(7),
+        begins(),
+        says(b"x"),
+        uploads(b"4567"),
+        hears_a_cut(200, b"x"),
+        given_up(TOO_LONG),
+        logged(200, reason=TOO_LONG, end="client_too_large"),
+    ],
+    "a body that was too long for its route from the beginning": [
+        next_source(allows(3)),
+        asks("POST", body=b"0123", size=None, last=False),
+        hears(413),
+        given_up(TOO_LONG.replace("7", "3")),
     ],
     "a body that does not come": [
         asks("POST", size=9, last=False),

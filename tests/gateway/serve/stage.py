@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from propylon.gateway.exchange import end_codes
+from propylon.gateway.exchange.body_limit import BodyLimit
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.exchange import Account, Exchange, Observers
 from propylon.gateway.http1.machine import HttpContext
@@ -525,6 +526,13 @@ def wants(stage: Stage, count: int, *, of: int = -1) -> None:
     source_of(exchange).send_credit += count
     exchange.uploader.credit_arrived(exchange)
     stage.turn()
+
+
+@step
+def allows(stage: Stage, most: int) -> None:
+    """The route of the request under way has a limit for its body."""
+    exchange = stage.exchange
+    exchange.uploader.limit_body(exchange, BodyLimit(most, of_route=True))
 
 
 @step
