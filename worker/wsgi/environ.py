@@ -81,7 +81,8 @@ def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object
     environ["SCRIPT_NAME"] = script_name
     environ["PATH_INFO"] = path if rest is None else rest
     environ["QUERY_STRING"] = query_string
-    environ["REQUEST_URI"] = f"{uri}?{query_string}" if query_string else uri
+    # Both names are in use for the target as the client sent it: uWSGI's, and gunicorn's.
+    environ["REQUEST_URI"] = environ["RAW_URI"] = f"{uri}?{query_string}" if query_string else uri
     environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
     _add_headers(environ, headers, _key_of_any if underscores else _key)
     if scheme == "https":
@@ -110,19 +111,41 @@ def _host_and_port(authority: str) -> tuple[str, str]:
     return name, port
 
 
+_PROTOCOLS: Final = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+_CIPHERS: Final = {
+    0x1301: "TLS_AES_128_GCM_SHA256", 0x1302: "TLS_AES_256_GCM_SHA384",
+    0x1303: "TLS_CHACHA20_POLY1305_SHA256", 0xC02B: "ECDHE-ECDSA-AES128-GCM-SHA256",
+    0xC02C: "ECDHE-ECDSA-AES256-GCM-SHA384", 0xC02F: "ECDHE-RSA-AES128-GCM-SHA256",
+    0xC030: "ECDHE-RSA-AES256-GCM-SHA384", 0xCCA8: "ECDHE-RSA-CHACHA20-POLY1305",
+    0xCCA9: "ECDHE-ECDSA-CHACHA20-POLY1305",
+}  # fmt: skip
+"""OpenSSL's names of the suites that clients of today agree on (RFC 8446, RFC 5289, RFC 7905). The
+tls extension has only their numbers."""
+
+
 def _add_tls(environ: dict[str, object], tls: object) -> None:
-    """Adds Apache's variables, as PEP 3333 asks (mod_ssl, SSLOptions +ExportCertData). All but the
-    first exist only if the gateway itself has terminated TLS."""
+    """Adds Apache's variables, as PEP 3333 asks (mod_ssl, SSLOptions +StdEnvVars +ExportCertData),
+    each only where it is known. All but HTTPS exist only if the gateway itself has terminated
+    TLS: a proxy that did tells nothing of it."""
     environ["HTTPS"] = "on"
     if not isinstance(tls, dict):
         return
     facts = cast("dict[str, object]", tls)
-    environ["SSL_PROTOCOL"] = "TLSv1.3" if facts.get("tls_version") == 0x0304 else "TLSv1.2"
-    environ["SSL_SERVER_CERT"] = facts.get("server_cert") or ""
+    if protocol := _PROTOCOLS.get(cast("int", facts.get("tls_version"))):
+        environ["SSL_PROTOCOL"] = protocol
+    if cipher := _CIPHERS.get(cast("int", facts.get("cipher_suite"))):
+        environ["SSL_CIPHER"] = cipher
+    if certificate := facts.get("server_cert"):
+        environ["SSL_SERVER_CERT"] = certificate
     chain = cast("tuple[str, ...]", facts.get("client_cert_chain") or ())
-    environ["SSL_CLIENT_VERIFY"] = "SUCCESS" if chain else "NONE"
+    if error := facts.get("client_cert_error"):
+        environ["SSL_CLIENT_VERIFY"] = f"FAILED:{error}"
+    else:
+        environ["SSL_CLIENT_VERIFY"] = "SUCCESS" if chain else "NONE"
     if chain:
         environ["SSL_CLIENT_CERT"] = chain[0]
+        for number, certificate in enumerate(chain[1:]):
+            environ[f"SSL_CLIENT_CERT_CHAIN_{number}"] = certificate
         # Texts of an environ are bytes decoded as latin-1.
         subject = str(facts.get("client_cert_name"))
         environ["SSL_CLIENT_S_DN"] = subject.encode().decode("latin-1")

@@ -56,8 +56,13 @@ class WsgiInput:
         return lines
 
     def __iter__(self) -> Iterator[bytes]:
-        while line := self.readline():
-            yield line
+        return self  # as files do: what is left goes on from where the last way of reading stopped
+
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
 
     def close(self) -> None:
         """Does nothing. Frameworks close what they take for a file."""

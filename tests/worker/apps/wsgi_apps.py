@@ -5,7 +5,6 @@ import json
 import sys
 import threading
 import time
-from wsgiref.validate import validator
 
 seen = {"closed": [], "errors": [], "sent": 0, "framings": 0, "yielding": False}
 barrier = threading.Barrier(3)
@@ -418,19 +417,6 @@ class ReadsLate(Closing):
 def late_read(environ, start_response):
     start_response("200 OK", [("Content-Length", "4")])
     return ReadsLate("late_read", [b"done"], environ)
-
-
-@validator
-def validated(environ, start_response):
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
-
-
-@validator
-def validated_generator(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return (part for part in (b"a", b"b"))
 
 
 def stuck(environ, start_response):

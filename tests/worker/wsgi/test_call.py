@@ -534,13 +534,56 @@ def test_websocket_calls_are_refused(wsgi: GatewayPeer) -> None:
     assert wsgi.worker.errors.count("a WebSocket was asked for and refused") == 1
 
 
-@pytest.mark.parametrize("name", ["validated", "validated_generator"])
-def test_the_standard_librarys_validator_is_content(run_dir: Path, name: str) -> None:
-    with running(f"wsgi_apps:{name}", run_dir, "--interface", "wsgi") as (worker, peer):
-        about = scope("POST", b"/x", headers=[(b"content-length", b"2")])
-        call = peer.call(about, b"ab")
-        assert (call.status, call.body, call.reset) == (200, b"ab", None), worker.errors
-        assert "rror" not in worker.errors
+VALID = (
+    "/hello", "/echo", "/own_reason", "/own_reason_in_parts", "/framing", "/lines", "/copies",
+    "/generator", "/sized", "/sized_parts", "/many_parts", "/large_list", "/fits_the_window",
+    "/writes", "/replaces_head", "/file", "/empty", "/late_read", "/raises", "/replaces_late",
+    "/raises_in_iteration", "/environ/caf%C3%A9",
+)  # fmt: skip
+"""Routes on which the app does nothing that PEP 3333 forbids."""
+
+
+def complaints(worker: WorkerProcess) -> list[str]:
+    """What `wsgiref.validate` has found: it raises, and writes what was never closed."""
+    words = ("AssertionError", "WSGIWarning", "without being closed")
+    return [line for line in worker.errors.splitlines() if any(word in line for word in words)]
+
+
+def test_the_standard_library_s_validator_is_content(run_dir: Path) -> None:
+    with running("validated_apps:own", run_dir, "--interface", "wsgi") as (worker, peer):
+        for path in VALID:
+            for about, body in ((scope(path=path.encode()), b""), (sized(path, 4), b"a\nbc")):
+                call = peer.call(about, body)
+                assert call.reset is None or "raises" in path or "late" in path, call.reset
+        assert complaints(worker) == []
+        # The validator is there, and finds what is to be found:
+        peer.get("/body_without_start")
+        assert complaints(worker) != []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("app", "paths"),
+    [
+        ("flask_app", ("/json", "/query?name=a", "/stream?n=100000", "/none", "/form")),
+        ("django", ("/json", "/query?name=a", "/stream?n=100000", "/none")),
+        ("wsgi_raw", ("/hello", "/echo", "/swallow", "/stream?n=100000&piece=1000")),
+    ],
+)
+def test_the_validator_around_apps_of_frameworks(
+    run_dir: Path, app: str, paths: tuple[str, ...]
+) -> None:
+    with running(f"validated_apps:{app}", run_dir, "--interface", "wsgi") as (worker, peer):
+        for path in paths:
+            name, _, query = path.partition("?")
+            for method in ("GET", "HEAD", "POST"):
+                kind = (b"content-type", b"application/x-www-form-urlencoded")
+                headers = [(b"host", b"localhost"), kind, (b"content-length", b"3")]
+                about = scope(method, name.encode(), headers=headers, query=query.encode())
+                call = peer.call(about, b"a=b")
+                assert call.status, worker.errors
+                assert call.reset is None
+        assert complaints(worker) == []
 
 
 def test_sigterm_ends_at_the_deadline_though_a_thread_is_stuck(run_dir: Path) -> None:
