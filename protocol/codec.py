@@ -27,6 +27,7 @@ from .messages import (
     DRAIN,
     END,
     EVENT,
+    FILE,
     HELLO,
     MAX_MESSAGE,
     NOT_READY,
@@ -38,6 +39,7 @@ from .messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SLOTS,
     STARTED,
@@ -75,7 +77,9 @@ _SHAPES: Final[dict[int, frozenset[tuple[type, ...]]]] = {
         PING: [(int,)],
         PONG: [(int, dict)],
         DRAIN: [(str,)],
+        FILE: [(int, int, int, int, bool)],
         BYE: [(int, str)],
+        RESPONSE_FILE: [(int, int, tuple, int, int, int, bool)],
     }.items()
 }
 
@@ -136,7 +140,8 @@ def encode_response(start: bytes, pieces: list[bytes], size: int, ended: bool) -
 
 
 def with_end(response: bytes) -> bytes:
-    """An encoded RESPONSE that said `ended` False, saying True: its last field."""
+    """An encoded RESPONSE, FILE or RESPONSE_FILE that said `ended` False, saying True: that is its
+    last field."""
     return response[:-1] + _TRUE
 
 

@@ -12,9 +12,12 @@ from .messages import (
     DRAIN,
     END,
     EVENT,
+    FILE,
+    FILES,
     HOLD_BODY,
     MAX_BODY,
     MAX_CALL_ID,
+    MAX_OFFSET,
     NOT_READY,
     OPEN,
     PING,
@@ -24,6 +27,7 @@ from .messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SLOTS,
     STARTED,
@@ -136,6 +140,11 @@ class GatewayLink(LinkMachine):
         elif message[0] == RESPONSE_START:
             call = self._moved(message[1], RESPONSE_START)
             _check_headers(message[3])
+        elif message[0] == RESPONSE_FILE:
+            call = self._moved_by_file(message[1], RESPONSE_FILE, message[4:7], message[7])
+            _check_headers(message[3])
+        elif message[0] == FILE:
+            call = self._moved_by_file(message[1], FILE, message[2:5], message[5])
         elif message[0] == END or message[0] == RESET or message[0] == EVENT:
             call = self._moved(message[1], message[0])
         else:
@@ -166,6 +175,17 @@ class GatewayLink(LinkMachine):
         if not call.move_response(move):
             raise RemoteProtocolError(unlawful(move, call.response, call))
         return call
+
+    def _moved_by_file(
+        self, call_id: int, kind: int, of: tuple[int, int, int], ended: bool
+    ) -> Call:
+        """`of` has the descriptor's number, the offset and the count of bytes."""
+        if FILES not in self.features:
+            raise RemoteProtocolError(f"{name_of(kind)} without the feature {FILES!r}")
+        number, offset, count = of
+        if number < 1 or offset < 0 or count < 0 or max(number, offset + count) > MAX_OFFSET:
+            raise RemoteProtocolError(f"{name_of(kind)} of {count} bytes at {offset}, no {number}")
+        return self._moved(call_id, kind | (LAST | ENDS if ended else LAST))
 
     def _forgotten(self, kind: int, call_id: int) -> RemoteProtocolError:
         """The error for a message about a call that is not open. Ids are never used twice, so no

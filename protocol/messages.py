@@ -34,15 +34,17 @@ END: Final = 14
 PING: Final = 15
 PONG: Final = 16
 DRAIN: Final = 17
-# 18 is FD, a file descriptor beside the bytes: reserved for the feature "fd".
 BYE: Final = 19
+# -- files, with the feature FILES -----------------------------------------------------------
+FILE: Final = 18
+RESPONSE_FILE: Final = 20
 
 KIND_NAMES: Final[dict[int, str]] = {
     HELLO: "HELLO", READY: "READY", NOT_READY: "NOT_READY", SLOTS: "SLOTS", OPEN: "OPEN",
     STARTED: "STARTED", EVENT: "EVENT", REQUEST_BODY: "REQUEST_BODY",
     RESPONSE_START: "RESPONSE_START", RESPONSE_BODY: "RESPONSE_BODY", RESPONSE: "RESPONSE",
     WS_MESSAGE: "WS_MESSAGE", CREDIT: "CREDIT", RESET: "RESET", END: "END", PING: "PING",
-    PONG: "PONG", DRAIN: "DRAIN", BYE: "BYE",
+    PONG: "PONG", DRAIN: "DRAIN", FILE: "FILE", BYE: "BYE", RESPONSE_FILE: "RESPONSE_FILE",
 }  # fmt: skip
 
 # Flags of OPEN.
@@ -80,7 +82,10 @@ written."""
 COUNTED_MESSAGES: Final = "counted-messages"
 """Feature: each piece of a WebSocket message costs MESSAGE_OVERHEAD bytes of credit more, so that
 credit bounds the number of messages too (SPEC.md 7.6)."""
-FEATURES: Final = frozenset({NAMES_AS_WRITTEN, COUNTED_MESSAGES})
+FILES: Final = "files"
+"""Feature: a response may end with a part of a file, whose descriptor the worker passes (SPEC.md
+6.7)."""
+FEATURES: Final = frozenset({NAMES_AS_WRITTEN, COUNTED_MESSAGES, FILES})
 """All features that this implementation has."""
 
 MAX_BODY: Final = 65_536
@@ -92,6 +97,8 @@ WINDOW: Final = 262_144
 MESSAGE_OVERHEAD: Final = 64
 """Bytes of credit that a piece of a WebSocket message costs beside its data, where COUNTED_MESSAGES
 is in use: about what a queued message that is empty takes in the memory of a worker."""
+MAX_OFFSET: Final = 2**63 - 1
+"""The largest offset in a file, and the largest number of a descriptor."""
 MAX_CALL_ID: Final = 2**53 - 1
 """The largest id of a call. Ids only rise; at a million calls a second they last 285 years."""
 
@@ -129,11 +136,16 @@ End = tuple[Literal[14], int]
 Ping = tuple[Literal[15], int]
 Pong = tuple[Literal[16], int, dict[str, object]]
 Drain = tuple[Literal[17], str]
+File = tuple[Literal[18], int, int, int, int, bool]  # id, number, offset, count, ended
 Bye = tuple[Literal[19], int, str]
+ResponseFile = tuple[
+    Literal[20], int, int, Pairs, int, int, int, bool
+]  # id, status, headers, number, offset, count, ended
 
 Message = (
     Hello | Ready | NotReady | Slots | Open | Started | Event | RequestBody | ResponseStart
-    | ResponseBody | Response | WsMessage | Credit | Reset | End | Ping | Pong | Drain | Bye
+    | ResponseBody | Response | WsMessage | Credit | Reset | End | Ping | Pong | Drain | File
+    | Bye | ResponseFile
 )  # fmt: skip
 
 

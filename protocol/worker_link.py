@@ -14,6 +14,7 @@ from .messages import (
     DRAIN,
     END,
     EVENT,
+    FILE,
     HOLD_BODY,
     MAX_BODY,
     NOT_READY,
@@ -25,6 +26,7 @@ from .messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SLOTS,
     STARTED,
@@ -39,6 +41,12 @@ from .outbox import LARGE
 from .response_batch import ResponseBatch
 
 _WHOLE: Final = RESPONSE | LAST
+_WHOLE_FILE: Final = RESPONSE_FILE | LAST
+_LAST_FILE: Final = FILE | LAST
+
+
+FilePart = tuple[int, int, int]
+"""A part of a file: the number of its descriptor (SPEC.md 6.7), the offset, the count of bytes."""
 
 
 class WorkerLink(LinkMachine):
@@ -56,8 +64,9 @@ class WorkerLink(LinkMachine):
         self._new_call = new_call
         self._batches: dict[int, bytes | ResponseBatch] = {}
         """Call id -> what its app has said of the response since the last batch went out. A small
-        complete response is kept as an encoded RESPONSE that does not end the call yet. If the app
-        returns right after it, as nearly all do, the same message ends the call too."""
+        complete response is kept as an encoded RESPONSE that does not end the call yet, as are FILE
+        and RESPONSE_FILE. If the app returns right after it, as nearly all do, the same message
+        ends the call too."""
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -152,6 +161,22 @@ class WorkerLink(LinkMachine):
             batch = ResponseBatch(call.call_id)
             batch.add(body, more)
             self._gather(call, batch)
+
+    def respond_file(self, call: Call, status: int, headers: Pairs, of: FilePart) -> None:
+        """Sends a complete response whose body is this part of a file. A refused head leaves no
+        trace, as in `respond`."""
+        if len(headers) > MAX_ARRAY:
+            raise LocalProtocolError(_too_many(headers))
+        data = self._outbox.encode((RESPONSE_FILE, call.call_id, status, headers, *of, False))
+        self._move(call, _WHOLE_FILE)
+        self._gather(call, data)
+
+    def send_file(self, call: Call, of: FilePart) -> None:
+        """Ends a response, whose head was sent, with this part of a file."""
+        data = self._outbox.encode((FILE, call.call_id, *of, False))
+        self._move(call, _LAST_FILE)
+        self._release_call(call.call_id)
+        self._gather(call, data)
 
     def event(self, call: Call, event: dict[str, object]) -> None:
         self._release_call(call.call_id)  # an event behind a response must not overtake it

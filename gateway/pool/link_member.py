@@ -28,6 +28,7 @@ from ...protocol.messages import (
     END,
     EVENT,
     FEATURES,
+    FILES,
     HELLO,
     HOLD_BODY,
     IDENTIFIED,
@@ -82,7 +83,9 @@ class Member(PoolMember):
         """Joins the pool, greets the worker and has its socket watched."""
         super().__init__()
         greeting = Greeting(
-            who={"gateway": gateway}, features=FEATURES, request_timeout=pool.request_timeout
+            who={"gateway": gateway},
+            features=FEATURES - {FILES},
+            request_timeout=pool.request_timeout,
         )
         self.machine = GatewayLink(greeting, self._schedule_flush)
         self.name = "a worker that never said HELLO"

@@ -5,7 +5,7 @@ from propylon.protocol.codec import Decoder, encode
 from propylon.protocol.gateway_link import GatewayLink
 from propylon.protocol.hello import Greeting
 from propylon.protocol.link import LinkMachine
-from propylon.protocol.messages import COUNTED_MESSAGES, Message, Scope
+from propylon.protocol.messages import COUNTED_MESSAGES, FILES, Message, Scope
 from propylon.protocol.worker_link import WorkerLink
 
 SCOPE: Scope = ("http", "1.1", "GET", "http", b"/", b"", "", (), None, None, None)
@@ -26,8 +26,9 @@ def greeting(**changes: object) -> Greeting:
 
 
 def pair(counted: bool = False) -> tuple[GatewayLink, WorkerLink]:
-    """Both open; nothing waits to go out. `counted`: both have the feature COUNTED_MESSAGES."""
-    features = frozenset({COUNTED_MESSAGES} if counted else ())
+    """Both open; nothing waits to go out. Both have the feature FILES, and with
+    `counted` COUNTED_MESSAGES too."""
+    features = frozenset({COUNTED_MESSAGES, FILES} if counted else {FILES})
     gateway = GatewayLink(greeting(features=features), Bell())
     worker = WorkerLink(greeting(features=features), Bell())
     gateway.greet()

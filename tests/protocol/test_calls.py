@@ -18,6 +18,7 @@ from propylon.protocol.messages import (
     DRAIN,
     END,
     EVENT,
+    FILE,
     HELLO,
     KIND_NAMES,
     NOT_READY,
@@ -29,6 +30,7 @@ from propylon.protocol.messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SLOTS,
     STARTED,
@@ -55,6 +57,10 @@ MESSAGES: dict[int, Message] = {
     CREDIT: (CREDIT, 1, 1),
     RESET: (RESET, 1, 3, ""),
     END: (END, 1),
+    FILE | LAST: (FILE, 1, 1, 0, 9, False),
+    FILE | LAST | ENDS: (FILE, 1, 1, 0, 9, True),
+    RESPONSE_FILE | LAST: (RESPONSE_FILE, 1, 200, (), 1, 0, 9, False),
+    RESPONSE_FILE | LAST | ENDS: (RESPONSE_FILE, 1, 200, (), 1, 0, 9, True),
 }
 """Every move about a call, as the message that makes it."""
 
@@ -80,7 +86,7 @@ def spec_table(heading: str) -> Table:
                 moves[-1] |= LAST if word == "last" else ENDS
             else:
                 number = {name: kind for kind, name in KIND_NAMES.items()}[word]
-                moves.append(number | LAST if number == RESPONSE else number)
+                moves.append(number | LAST if number in (RESPONSE, FILE, RESPONSE_FILE) else number)
         befores = states - {"ended"} if where == "every state but ended" else where.split(", ")
         for before, move in product(befores, moves):
             table[before][move] = before if after == "as it was" else after

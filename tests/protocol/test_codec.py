@@ -76,7 +76,7 @@ MSGPACK_VALUES = st.recursive(
     max_leaves=12,
 )
 NEARLY = st.lists(MSGPACK_VALUES, max_size=7).flatmap(
-    lambda fields: st.sampled_from([*KIND_NAMES, 18]).map(lambda kind: [kind, *fields])
+    lambda fields: st.sampled_from([*KIND_NAMES, 21]).map(lambda kind: [kind, *fields])
 )
 """Right kinds with fields that are probably wrong."""
 LIKELY = st.sampled_from(

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -25,6 +26,7 @@ from propylon.protocol.messages import (
     END,
     EVENT,
     FEATURES,
+    FILE,
     HELLO,
     NOT_READY,
     PONG,
@@ -32,6 +34,7 @@ from propylon.protocol.messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SLOTS,
     STARTED,
@@ -75,6 +78,9 @@ class PeerCall(Call):
         self.events: list[dict[str, Any]] = []
         self.pieces: list[tuple[bytes | str, bool]] = []
         """Of WebSocket messages, and whether more of the message comes."""
+        self.file: tuple[int, int] | None = None
+        """The offset and the count of the file that was its body, or the rest of it. `body` has
+        what is there."""
 
     @property
     def header(self) -> dict[bytes, bytes]:
@@ -114,6 +120,8 @@ class GatewayPeer:
         self.eof = False
         self.worker: Any = None
         self.loop = ""
+        self.files: socket.socket | None = None
+        """The gateway's end of the descriptor socket; None until the worker has sent it."""
         self.take_bodies = True
         """Whether arriving response bodies are taken, which gives the worker credit."""
         self.link.greet()
@@ -131,7 +139,14 @@ class GatewayPeer:
         """Hears what comes within the time; False if nothing did."""
         self.sock.settimeout(max(timeout, 0.0001))
         try:
-            data = self.sock.recv(262_144)
+            if self.files is None:
+                data, fds, _, _ = socket.recv_fds(self.sock, 262_144, 2)
+                if fds:
+                    self.files = socket.socket(fileno=fds[0])
+                    self.files.settimeout(TIMEOUT)
+                    weakref.finalize(self, self.files.close)
+            else:
+                data = self.sock.recv(262_144)
         except TimeoutError:
             return False
         except ConnectionResetError:
@@ -213,6 +228,13 @@ class GatewayPeer:
             call.ended = message[4]
             if self.take_bodies and not call.ended:
                 self.link.taken(call, len(message[2]))
+        elif message[0] == FILE:
+            self._read_file(call, *message[2:5])
+            call.ended = message[5]
+        elif message[0] == RESPONSE_FILE:
+            call.status, call.headers = message[2], list(message[3])
+            self._read_file(call, *message[4:7])
+            call.ended = message[7]
         elif message[0] == RESET:
             call.reset = (message[2], message[3])
         elif message[0] == EVENT:
@@ -227,6 +249,16 @@ class GatewayPeer:
             call.started = True
         elif message[0] == END:
             call.ended = True
+
+    def _read_file(self, call: PeerCall, number: int, offset: int, count: int) -> None:
+        assert self.files is not None
+        data, (fd,), _, _ = socket.recv_fds(self.files, 9, 2)
+        assert int.from_bytes(data) == number
+        try:
+            call.body += os.pread(fd, count, offset)
+        finally:
+            os.close(fd)
+        call.file, call.complete = (offset, count), True
 
 
 class Listener:

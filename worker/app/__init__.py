@@ -2,6 +2,6 @@
 is shown.
 
 Reading order: `load`, with `find_apps` (hints for a wrong name), `interface` (ASGI or WSGI) and
-`tracebacks` -> `request_scope` (the path of a request) -> `response_head` (checks) ->
-`client_disconnected`, `shutdown_notice` (what an app may want to know).
+`tracebacks` -> `request_scope` (the path of a request) -> `response_head` (checks), `files` (files
+as a response) -> `client_disconnected`, `shutdown_notice` (what an app may want to know).
 """

@@ -21,6 +21,7 @@ _MOST_KNOWN: Final = 2_048
 _LONGEST_KNOWN: Final = 256
 """Bytes of a value that is remembered. A longer one is hardly ever sent twice (cookies, policies
 with nonces)."""
+_LENGTH: Final = b"content-length"
 _known: Final[set[tuple[bytes, bytes]]] = set()
 
 
@@ -89,3 +90,11 @@ def checked_field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if _BAD_VALUE.search(value):
         raise ValueError(f"the value of header {name!r} holds CR, LF or NUL")
     return name, value
+
+
+def stated_length(fields: Pairs) -> int | None:
+    """The size of the body that the app states, in bytes; None if it states none."""
+    for name, value in fields:
+        if len(name) == len(_LENGTH) and name.lower() == _LENGTH:
+            return int(value) if value.isdigit() and len(value) < 19 else None
+    return None

@@ -14,11 +14,13 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from ...protocol.fragmenter import Fragmenter
 from ...protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
+from ..app.files import FileReader, OpenFile
 from ..app.request_scope import REQUEST_ID, UnknownCallType, call_name, request_id
-from ..app.response_head import checked_headers, checked_status
+from ..app.response_head import checked_headers, checked_status, stated_length
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
 from ..host.unheard import UnheardResponse
+from .file_events import FILE_EVENTS, PATH_SEND, ZERO_COPY_SEND, file_extensions, file_of
 from .scope import http_scope
 
 logger = logging.getLogger("propylon.worker")
@@ -58,6 +60,12 @@ class LoopKind(NamedTuple):
     """Sleeps for some seconds. 0 lets other calls run."""
 
 
+Outgoing = Fragmenter[Any] | FileReader
+"""A body on its way out, piece by piece."""
+Unsaid = tuple[Outgoing, bool]
+"""What is left of an event, and whether the event has `more_body`."""
+
+
 class AppContext(NamedTuple):
     """Facts that all calls of one worker share."""
 
@@ -66,6 +74,14 @@ class AppContext(NamedTuple):
     """The state that the app's lifespan has made. Every scope gets a shallow copy."""
     extensions: dict[str, object]
     """The worker's own extensions. Every scope gets a shallow copy of these too."""
+    with_files: dict[str, object]
+    """The same with those that a gateway has to have which sends files."""
+
+    @classmethod
+    def of(cls, loop: LoopKind) -> "AppContext":
+        """The context before the app's lifespan has begun."""
+        own: dict[str, object] = {"propylon.shutdown": {}}
+        return cls(loop, {}, own, own | file_extensions())
 
 
 class AsgiCall(HostedCall):
@@ -101,7 +117,9 @@ class AsgiCall(HostedCall):
         _, _, self.message, body, self._more, flags = message
         if self.message[0] != "http":
             raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
-        self.scope = http_scope(self.message, self._context.state, self._context.extensions)
+        context = self._context
+        extensions = context.with_files if self.session.passes_files else context.extensions
+        self.scope = http_scope(self.message, context.state, extensions)
         if name := request_id(self.message, flags):
             self.scope[REQUEST_ID] = self.request_id = name
         if body or not self._more:
@@ -250,7 +268,7 @@ class AsgiCall(HostedCall):
             pause = unheard.piece(bool(event.get("more_body", False)), monotonic())
         await self._context.loop.sleep(pause)
 
-    async def _say_rest(self, data: Fragmenter[Any], more: bool) -> None:
+    async def _say_rest(self, data: Outgoing, more: bool) -> None:
         """Sends the rest of a message, while other senders wait behind it. If the client leaves,
         the rest is dropped."""
         try:
@@ -263,6 +281,8 @@ class AsgiCall(HostedCall):
                 self._broken_off()
             raise
         finally:
+            if isinstance(data, FileReader):
+                data.close()
             self._next_in_line()
 
     def _next_in_line(self) -> None:
@@ -271,7 +291,7 @@ class AsgiCall(HostedCall):
         else:
             self._line = None
 
-    def _say(self, event: AsgiEvent) -> tuple[Fragmenter[Any], bool] | None:
+    def _say(self, event: AsgiEvent) -> Unsaid | None:
         """Sends as much of an event as credit allows. Returns the rest and whether the event has
         `more_body`; None if nothing is left."""
         kind = event["type"]
@@ -293,11 +313,13 @@ class AsgiCall(HostedCall):
             self.session.link.respond(self, *head, body)
             if self._event is not None:
                 self.wake()
+        elif kind in FILE_EVENTS and self.session.passes_files and self.message[0] == "http":
+            return self._say_file(event)
         else:
             raise RuntimeError(f"{kind!r} is no event that an app may send in an http call")
         return None
 
-    def _say_body(self, body: bytes, more: bool) -> tuple[Fragmenter[Any], bool] | None:
+    def _say_body(self, body: bytes, more: bool) -> Unsaid | None:
         """Sends a piece of a longer response. Returns what `_say` does."""
         if self._head is not None:
             self.session.link.start_response(self, *self._head)
@@ -312,7 +334,51 @@ class AsgiCall(HostedCall):
         data = Fragmenter(body)
         return None if self._say_pieces(data, more) else (data, more)
 
-    def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
+    def _say_file(self, event: AsgiEvent) -> Unsaid | None:
+        """Has the gateway send a file that ends the response. One that has more of the response
+        behind it, and one that cannot be passed at this moment, is read here. Returns what `_say`
+        does."""
+        kind, head = event["type"], self._head
+        if head is None and self.response != "body":
+            raise RuntimeError(f"{kind} was sent {_WHEN[self.response]}")
+        if head is None and kind == PATH_SEND:
+            raise RuntimeError(f"{kind} cannot be mixed with http.response.body")
+        file = file_of(event, None if head is None else stated_length(head[1]))
+        more = kind == ZERO_COPY_SEND and bool(event.get("more_body", False))
+        try:
+            if more or not self._pass_on(file.part):
+                if self._read_file(file, more):
+                    file.close()
+                    return None
+                return file, more
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return None
+
+    def _pass_on(self, part: OpenFile) -> bool:
+        """Has the gateway send the rest of the response. Returns whether it does."""
+        number = self.session.files.pass_on(part.fd) if part.passable else None
+        if number is None:
+            return False
+        head, self._head = self._head, None
+        of = (number, part.offset, part.length)
+        if head is None:
+            self.session.link.send_file(self, of)
+        else:
+            self.session.link.respond_file(self, *head, of)
+        self.wake()
+        return True
+
+    def _read_file(self, file: FileReader, more: bool) -> bool:
+        """Reads a file here, as far as credit allows. Returns whether all was sent."""
+        if self._head is not None:
+            self.session.link.start_response(self, *self._head)
+            self._streams, self._head = self._head[1], None
+        return self._say_pieces(file, more)
+
+    def _say_pieces(self, data: Outgoing, more: bool) -> bool:
         """Sends pieces as far as credit allows. Returns whether all was sent."""
         while (piece := data.take(min(self.send_credit, MAX_BODY))) is not None:
             self.session.link.send_body(self, piece, more or not data.done)

@@ -63,7 +63,7 @@ from ..app.request_scope import REQUEST_ID, request_id
 from ..app.response_head import checked_headers
 from ..host.link_session import LinkSession
 from ..host.unheard import MANY, UnheardResponse
-from .call import OVER, AppContext, AsgiCall, AsgiEvent
+from .call import OVER, AppContext, AsgiCall, AsgiEvent, Outgoing, Unsaid
 from .scope import websocket_scope
 
 ABNORMAL: Final = 1006
@@ -242,7 +242,7 @@ class WebSocketCall(AsgiCall):
             self.unheard = UnheardResponse(MANY)
         await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
 
-    def _say(self, event: AsgiEvent) -> tuple[Fragmenter[Any], bool] | None:
+    def _say(self, event: AsgiEvent) -> Unsaid | None:
         if self._client_left:
             raise ClientDisconnected("the WebSocket is closed")
         kind, phase = event["type"], self._phase
@@ -275,7 +275,7 @@ class WebSocketCall(AsgiCall):
         """Bytes that the next piece may have; below 0 if not even an empty one has its credit."""
         return min(self.send_credit - self.session.link.message_overhead, MAX_BODY)
 
-    def _say_pieces(self, data: Fragmenter[Any], more: bool) -> bool:
+    def _say_pieces(self, data: Outgoing, more: bool) -> bool:
         if self._phase == "denying":
             return super()._say_pieces(data, more)
         while (piece := data.take(self._room)) is not None:

@@ -8,7 +8,7 @@ one `send`, which is tried at once. Only if it would block is the loop asked to 
 import logging
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Final, Literal, Protocol, cast
@@ -25,6 +25,7 @@ from ...protocol.messages import (
     CREDIT,
     DRAIN,
     EVENT,
+    FILES,
     HELLO,
     OPEN,
     PING,
@@ -42,6 +43,7 @@ from ...protocol.send_buffer import SendBuffer
 from ...protocol.worker_link import WorkerLink
 from ..app.request_scope import UnknownCallType
 from ..process.app_children import end_if_child
+from .file_passing import FilePassing
 from .flush_policy import FlushPolicy
 from .unheard import UnheardResponse
 
@@ -190,11 +192,14 @@ class LinkSession:
     __slots__ = (
         "_buffer",
         "_flush_policy",
+        "_sendmsg",
         "_unconfirmed",
         "_unsent",
+        "files",
         "gateway",
         "link",
         "owner",
+        "passes_files",
         "path",
         "sock",
     )
@@ -206,6 +211,10 @@ class LinkSession:
         new_call = partial(owner.new_call, self)
         self.link = WorkerLink(owner.greeting, self._schedule_flush, new_call)
         self.gateway: GatewayState = "silent"
+        self.files = FilePassing()
+        self.passes_files = False
+        """Whether the gateway sends files whose descriptors are passed to it."""
+        self._sendmsg: Callable[[Iterable[bytes | memoryview]], int] = self._send_first
         self._flush_policy = FlushPolicy()
         self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
@@ -304,6 +313,7 @@ class LinkSession:
             self.link.pong(message[1], self.owner.vitals())
         elif message[0] == HELLO:
             self.gateway = "greeted"
+            self.passes_files = FILES in self.link.features
             self.link.ready(self.owner.about)
             self.link.slots(self.owner.slots)
         elif message[0] == DRAIN:
@@ -355,7 +365,7 @@ class LinkSession:
         if state == "blocked" or state == "closed":
             return
         try:
-            outcome = self._unsent.send(self.sock.sendmsg, self.link.take_batch)
+            outcome = self._unsent.send(self._sendmsg, self.link.take_batch)
         except OSError as error:
             self.lose(str(error))
             return
@@ -368,6 +378,12 @@ class LinkSession:
             self._all_confirmed()
         if self.link.state == "closed":
             self.close()
+
+    def _send_first(self, buffers: Iterable[bytes | memoryview]) -> int:
+        """Sends the first bytes of the link, and the gateway's end of the descriptor socket."""
+        sent = self.files.send_first(self.sock, buffers)
+        self._sendmsg = self.sock.sendmsg
+        return sent
 
     def writable(self) -> None:
         self._flush_policy.writable()
@@ -410,6 +426,7 @@ class LinkSession:
         self.link.close()
         self.owner.closing(self)
         self.sock.close()
+        self.files.close()
         self._disconnect_calls()
         self._all_confirmed()
 

@@ -16,6 +16,7 @@ from ...protocol.gateway_link import GatewayLink
 from ...protocol.hello import Greeting
 from ...protocol.messages import (
     FEATURES,
+    FILES,
     RESET,
     RESPONSE,
     RESPONSE_BODY,
@@ -61,7 +62,8 @@ class WarmUp:
         self._paths = deque(paths)
         self._deadline = deadline
         self._request: _Request | None = None
-        self._link = GatewayLink(Greeting(who={"gateway": 0}, features=FEATURES), lambda: None)
+        greeting = Greeting(who={"gateway": 0}, features=FEATURES - {FILES})
+        self._link = GatewayLink(greeting, lambda: None)
         self._link.greet()
         self._unsent = SendBuffer()
         self.failure = ""

@@ -24,13 +24,15 @@ from ...protocol.messages import (
     Pairs,
 )
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
+from ..app.files import at_its_position
 from ..app.request_scope import METHOD, REQUEST_ID, TYPE, call_name, request_id
+from ..app.response_head import stated_length
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
-from .environ import wsgi_environ
+from .environ import FileWrapper, wsgi_environ
 from .input import WsgiInput
 from .spool import Spool, SpoolError
-from .start_response import content_length, read_headers, read_status
+from .start_response import read_headers, read_status
 
 logger = logging.getLogger("propylon.worker")
 
@@ -235,6 +237,8 @@ class WsgiCall(HostedCall):
         if type(result) is list or type(result) is tuple:  # a subclass may have a close()
             return self._whole(cast("list[bytes]", result))
         try:
+            if type(result) is FileWrapper and self._send_file(result):
+                return None
             for chunk in result:
                 if chunk:
                     self._write(chunk)
@@ -261,7 +265,7 @@ class WsgiCall(HostedCall):
         number, self._reason = read_status(status)
         as_written = NAMES_AS_WRITTEN in self.session.link.features
         pairs = read_headers(headers, as_written=as_written)
-        self._left = content_length(pairs)
+        self._left = stated_length(pairs)
         self._head = (number, pairs)
         return self._write
 
@@ -317,6 +321,33 @@ class WsgiCall(HostedCall):
                 raise AssertionError("write() or a body before start_response")
             self._send_pieces(data)
             self.session.flush()
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Has the gateway send the rest of a file (PEP 3333, "Optional Platform-Specific File
+        Handling"). Returns whether it does; else the file is to be read as any iterable."""
+        if not self.session.passes_files:
+            return False
+        part = at_its_position(wrapper.file)
+        if part is None or not part.passable:
+            return False
+        with self._lock:
+            head = self._head
+            if head is None or self.disconnected:
+                return False
+            if self._left is not None:
+                part = part.cut(self._left)
+                if part.length < self._left:  # shorter than the app says: an error as any other
+                    return False
+            number = self.session.files.pass_on(part.fd)
+            if number is None:
+                return False
+            self._head = None
+            self._say_reason(head[0])
+            of = (number, part.offset, part.length)
+            self.session.link.respond_file(self, *head, of)
+            self.wake()
+            self._host.answered(self.session)
+        return True
 
     def _say_reason(self, status: int) -> None:
         """Says the app's own reason phrase. Called under the lock, before the head."""

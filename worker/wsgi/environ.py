@@ -15,13 +15,13 @@ class FileWrapper:
     """`wsgi.file_wrapper`: a file as an iterable of blocks (PEP 3333, platform-specific files)."""
 
     def __init__(self, filelike: "Readable", block_size: int = _FILE_BLOCK) -> None:
-        self._file = filelike
+        self.file = filelike
         self._block_size = block_size
         if hasattr(filelike, "close"):
             self.close = filelike.close
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self._file.read(self._block_size):
+        while block := self.file.read(self._block_size):
             yield block
 
 

@@ -15,7 +15,6 @@ _MOST_KNOWN: Final = 2_048
 _LONGEST_KNOWN: Final = 256
 """Characters of a value that is remembered, as in `response_head`."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_LENGTH: Final = b"content-length"
 
 _statuses: Final[dict[str, tuple[int, bytes]]] = {}
 _fields: Final[dict[tuple[str, str], tuple[bytes, bytes]]] = {}
@@ -70,11 +69,3 @@ def _read(field: Any) -> tuple[bytes, bytes]:
             _fields.clear()
         _fields[name, value] = pair
     return pair
-
-
-def content_length(pairs: Pairs) -> int | None:
-    """The size of the body that the app states, in bytes; None if it states none."""
-    for name, value in pairs:
-        if len(name) == len(_LENGTH) and name.lower() == _LENGTH:
-            return int(value) if value.isdigit() and len(value) < 19 else None
-    return None

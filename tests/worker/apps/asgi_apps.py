@@ -12,7 +12,7 @@ import sniffio
 from propylon.worker import shutdown_event
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="unset")
-seen = {"disconnects": 0, "errors": [], "sent": 0, "cancelled": 0}
+seen = {"disconnects": 0, "errors": [], "sent": 0, "cancelled": 0, "positions": []}
 routes = {}
 
 
@@ -648,3 +648,31 @@ async def ws_sends_for_ever(scope, receive, send):
             await sleep(0.01)
         except OSError:
             pass
+
+
+@route
+async def sends_file(scope, receive, send):
+    """The request's body has the events as JSON: an event's `file` is a path, which is opened and
+    read from `at` on."""
+    body, _ = await read_body(receive)
+    events = json.loads(body)
+    opened = []
+    for event in events:
+        if "headers" in event:
+            event["headers"] = [[part.encode() for part in field] for field in event["headers"]]
+        if "body" in event:
+            event["body"] = event["body"].encode()
+        if "file" in event:
+            opened.append(open(event["file"], event.pop("mode", "rb")))  # noqa: ASYNC230, SIM115
+            event["file"] = opened[-1]
+            if at := event.pop("at", 0):
+                opened[-1].read(at)
+    try:
+        for event in events:
+            await send(event)
+    except Exception as error:
+        seen["errors"].append(f"{type(error).__name__}: {error}")
+        raise
+    seen["positions"] = [file.tell() for file in opened]
+    for file in opened:
+        file.close()

@@ -1,5 +1,6 @@
 """WSGI apps that the worker's tests call; each path is a way to behave."""
 
+import gzip
 import hashlib
 import json
 import sys
@@ -421,3 +422,31 @@ def late_read(environ, start_response):
 
 def stuck(environ, start_response):
     time.sleep(30)
+
+
+class Wrapped:
+    """A framework's own object around a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def close(self):
+        seen["closed"].append("wrapped")
+        self.file.close()
+
+
+@route
+def sends_file(environ, start_response):
+    """The query has how, where in the file it stands, and the Content-Length ("": none)."""
+    how, at, length = environ["QUERY_STRING"].split(",")
+    opens = gzip.open if how == "gzip" else open
+    file = opens(environ["HTTP_X_FILE"], "r+b" if how == "write" else "rb")
+    if how == "write":
+        file.write(b"written")
+    file.seek(int(at))
+    headers = [("Content-Length", length)] if length else []
+    start_response("200 OK", [("Content-Type", "video/mp4"), *headers])
+    return environ["wsgi.file_wrapper"](Wrapped(file), 1_000)

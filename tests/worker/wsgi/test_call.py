@@ -1,9 +1,12 @@
 """WSGI calls over a real link."""
 
+import gzip
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from propylon.protocol.hello import Greeting
@@ -12,18 +15,22 @@ from propylon.protocol.messages import (
     BAD_RESPONSE,
     CLIENT_GONE,
     CONFIRM_START,
+    END,
     EVENT,
+    FEATURES,
+    FILES,
     HOLD_BODY,
     IDENTIFIED,
     MAX_BODY,
     REASON,
     RESPONSE,
+    RESPONSE_FILE,
     STARTED,
     WINDOW,
     Scope,
 )
 
-from ..gateway_peer import TIMEOUT, GatewayPeer, Listener, WorkerProcess, running, scope
+from ..gateway_peer import TIMEOUT, GatewayPeer, Listener, PeerCall, WorkerProcess, running, scope
 
 
 def sized(path: str, length: int) -> Scope:
@@ -596,3 +603,53 @@ def test_sigterm_ends_at_the_deadline_though_a_thread_is_stuck(run_dir: Path) ->
         worker.process.terminate()
         assert worker.wait() == 0
         assert time.monotonic() - begun < 3
+
+
+# -- wsgi.file_wrapper -------------------------------------------------------------------------
+
+
+def sends_file(peer: GatewayPeer, path: Path, *query: object) -> PeerCall:
+    headers = [(b"x-file", os.fsencode(path))]
+    text = ",".join(map(str, query)).encode()
+    return peer.call(scope(path=b"/sends_file", query=text, headers=headers))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [(("plain", 0, ""), (0, 10)), (("plain", 4, ""), (4, 6)), (("plain", 4, 3), (4, 3)),
+     (("plain", 99, ""), (99, 0)), (("write", 0, ""), (0, 10))],
+)  # fmt: skip
+def test_a_wrapped_file_is_passed_to_the_gateway(
+    wsgi: GatewayPeer, file: Path, query: tuple[Any, ...], part: tuple[int, int]
+) -> None:
+    before = wsgi.get("/stats").json["closed"]
+    call = sends_file(wsgi, file, *query)
+    assert call.file == part
+    assert call.body == file.read_bytes()[part[0] :][: part[1]]
+    assert call.kinds in ([RESPONSE_FILE], [RESPONSE_FILE, END])
+    assert wsgi.get("/stats").json["closed"] == [*before, "wrapped"]
+
+
+def test_what_a_descriptor_does_not_give_is_read(wsgi: GatewayPeer, file: Path) -> None:
+    packed = file.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(b"unpacked"))
+    call = sends_file(wsgi, packed, "gzip", 2, "")
+    assert (call.body, call.file) == (b"packed", None)
+    call = sends_file(wsgi, file, "plain", 4, 7)  # it has six bytes: the app's fault
+    assert (call.body, call.file) == (b"456789", None)
+    file.write_bytes(b"")
+    assert (sends_file(wsgi, file, "plain", 0, "").body, call.file) == (b"", None)
+
+
+@pytest.mark.slow
+def test_a_gateway_that_takes_no_files_gets_bytes(run_dir: Path, file: Path) -> None:
+    greeting = Greeting(who={"gateway": 1}, features=FEATURES - {FILES})
+    with running("wsgi_apps:application", run_dir, greeting=greeting) as (_, peer):
+        assert sends_file(peer, file, "plain", 4, "").body == b"456789"
