@@ -141,8 +141,17 @@ class Pool:
         self._requests += 1
         if exchange.more_body and self.buffers.requests and not exchange.request.upgrade:
             self.buffers.collect(exchange, partial(self._submit_whole, share=share))
+            return
+        # As `_enter`, with two calls less: most exchanges come this way.
+        now = exchange.opened
+        call = PoolCall(self, exchange, now)
+        exchange.connect(call, now)
+        if share is not None or self._sticky is not None:
+            self._enter(call, exchange, now, share)
+        elif (member := self._balance.choose()) is not None:
+            self._hand_over(call, member)
         else:
-            self._submit(exchange, exchange.opened, share)
+            self._queue_up(call, now)
 
     def submit_within(self, name: str, limit: ShareLimit) -> Callable[[Exchange], None]:
         """Gives a route a share of this pool (see `RouteShare`). Returns the function that takes
@@ -156,16 +165,16 @@ class Pool:
 
     def _submit_whole(self, exchange: Exchange, share: RouteShare[PoolCall] | None) -> None:
         """Takes an exchange whose body has become whole."""
-        self._submit(exchange, self.clock(), share)
-
-    def _submit(self, exchange: Exchange, now: float, share: RouteShare[PoolCall] | None) -> None:
+        now = self.clock()
         call = PoolCall(self, exchange, now)
         exchange.connect(call, now)
-        if share is not None and not self._admit(call, share, now):
-            return
-        if self._sticky is None and (member := self._balance.choose()) is not None:
-            self._hand_over(call, member)
-        else:
+        self._enter(call, exchange, now, share)
+
+    def _enter(
+        self, call: PoolCall, exchange: Exchange, now: float, share: RouteShare[PoolCall] | None
+    ) -> None:
+        """Gives a call its worker or its place, if its route has room for it."""
+        if share is None or self._admit(call, share, now):
             self._place(call, exchange, now)
 
     def _admit(self, call: PoolCall, share: RouteShare[PoolCall], now: float) -> bool:
@@ -398,12 +407,13 @@ class Pool:
             member.count(500)
             no_response = end_codes.APP_NO_RESPONSE
             self._fail(call, no_response, 500, "The app ended without a response.")
-        if call.share is not None:
-            call.share.leave(call)
-        if self._queue.line or self._queue.urgent or self._sticky is not None:
+        share, queue = call.share, self._queue
+        if share is not None:
+            share.leave(call)
+        if queue.line or queue.urgent or self._sticky is not None:
             self._dispatch()
-        if call.share is not None:
-            self._admit_waiting(call.share)
+        if share is not None:
+            self._admit_waiting(share)
 
     def refused(self, call: PoolCall) -> None:
         """The worker has refused the call, before the app was called unless it contradicts itself.

@@ -155,7 +155,10 @@ class Http1Connection(ClosingConnection):
                 if self._state == "discarding":
                     if self._machine.next_body()[1]:
                         break
-                    self._begin_idle(self._service.clock())
+                    if self._transport.kept:
+                        self._begin_idle()
+                    else:
+                        self._await_request(self._service.clock())
                 elif exchange is not None:
                     if sink.upload.goes_on:
                         self._push_body(exchange)
@@ -235,14 +238,10 @@ class Http1Connection(ClosingConnection):
         machine = self._machine
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
-        close = (
-            self._service.says_close
-            or not self._requests_left
-            or not (
-                machine.body_complete
-                or (machine.body_left_is_at_most(MOST_DISCARDED) and not self._sink.upload.held)
-            )
-        )
+        close = self._service.says_close or not self._requests_left
+        if not machine.body_complete:
+            short = machine.body_left_is_at_most(MOST_DISCARDED)
+            close = close or not short or self._sink.upload.held
         data = machine.respond(status, fields, body, close=close)
         if machine.fault:
             exchange.give_end(end_codes.APP_WRONG_LENGTH)
@@ -299,21 +298,20 @@ class Http1Connection(ClosingConnection):
             self._close_when_sent()
             return
         self._sink.credit.forget()
-        if machine.body_complete:
-            self._begin_idle(now)
-            return
-        self._state = "discarding"
-        self._deadline = now + self._service.settings.body_timeout
-        self._transport.pause(False)
-        self._advance()
+        if not machine.body_complete:
+            self._state = "discarding"
+            self._deadline = now + self._service.settings.body_timeout
+            self._transport.pause(False)
+            self._advance()
+        elif self._transport.kept:
+            self._begin_idle()
+        else:
+            self._await_request(now)
 
-    def _begin_idle(self, now: float) -> None:
-        """Nothing is left of the request, and nothing to be rendered of its response."""
+    def _begin_idle(self) -> None:
+        """Nothing is left of the request, and its response is not all sent."""
         self._state = "idle"
         self._deadline = 0.0
-        if not self._transport.kept:
-            self._await_request(now)
-            return
         self._transport.pause(False)
         if self._machine.buffered:
             self._advance()
@@ -321,6 +319,7 @@ class Http1Connection(ClosingConnection):
     def _await_request(self, now: float) -> None:
         """Waits for the next request, when everything is sent."""
         service = self._service
+        self._state = "idle"
         self._idle_since = now
         self._deadline = now + (
             FIRST_BYTE_OF_NEXT if service.draining else service.settings.timeout_keep_alive
