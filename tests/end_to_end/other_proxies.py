@@ -88,6 +88,7 @@ global
 defaults
     mode {mode}
     timeout connect 5s
+    timeout check 20s
     timeout client 20s
     timeout server 20s
 frontend in

@@ -149,6 +149,7 @@ def site(tmp_path: Path) -> Path:
 POOLS = ("-c", "pools.toml", *ADMIN, "--reload-observe", "0", "--heartbeat-timeout", "0")
 
 
+@pytest.mark.slow
 def test_two_pools_and_workers_that_hang_and_crash(site: Path) -> None:
     with Propylon(*POOLS, cwd=site) as server:
         shop = Shop(server)

@@ -186,6 +186,7 @@ def slow_reader(server: Propylon, folder: Path | None = None) -> socket.socket:
 
 
 @pytest.mark.parametrize("parser", ["httptools", pytest.param("h11", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_slow_readers_hold_no_thread(tmp_path: Path, parser: str) -> None:
     with serving(tmp_path, DOWNLOADS, "--http", parser) as server, ExitStack() as stack:
         slow = [stack.enter_context(slow_reader(server)) for _ in range(8)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ..cases import some_slow
 from .server import APPS, DEADLINE, Propylon, command, environment, traceback_of_ours, wait_for
 
 
@@ -60,7 +61,9 @@ APPS_THAT_CANNOT_BE_SERVED = {
 
 
 @pytest.mark.parametrize(
-    ("app", "says"), APPS_THAT_CANNOT_BE_SERVED.values(), ids=APPS_THAT_CANNOT_BE_SERVED
+    ("app", "says"),
+    some_slow(3, APPS_THAT_CANNOT_BE_SERVED.values()),
+    ids=APPS_THAT_CANNOT_BE_SERVED,
 )
 def test_an_app_that_cannot_be_served(broken: Path, app: str, says: str) -> None:
     code, output = refused(app, "-b", "127.0.0.1:0", "--app-dir", str(broken))
@@ -86,7 +89,7 @@ WRONG_WORDS = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "says"), WRONG_WORDS.values(), ids=WRONG_WORDS)
+@pytest.mark.parametrize(("arguments", "says"), some_slow(3, WRONG_WORDS.values()), ids=WRONG_WORDS)
 def test_wrong_words(arguments: list[str], says: str) -> None:
     code, output = refused(*arguments)
     assert code == 2, output
@@ -306,7 +309,7 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+@pytest.mark.parametrize("host", some_slow(1, HOSTS.values()), ids=HOSTS)
 def test_an_exception_with_a_lone_surrogate_costs_its_request_only(host: list[str]) -> None:
     with Propylon(*host) as propylon, propylon.client() as client:
         workers = propylon.pids("worker")
@@ -316,7 +319,7 @@ def test_an_exception_with_a_lone_surrogate_costs_its_request_only(host: list[st
         assert propylon.pids("worker") == workers
 
 
-@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+@pytest.mark.parametrize("host", some_slow(1, HOSTS.values()), ids=HOSTS)
 def test_a_request_that_never_ends_holds_no_slot_once_it_was_answered(host: list[str]) -> None:
     with Propylon(*host) as propylon, propylon.client() as client:
         for _ in range(3):

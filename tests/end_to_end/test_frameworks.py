@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ..cases import some_slow
 from .server import APPS, Propylon, wait_for
 
 SERVERS = {
@@ -217,7 +218,7 @@ def test_the_asgi_tutorial_s_echo(loop: str) -> None:
             assert response.headers["content-type"] == "text/plain"
 
 
-@pytest.mark.parametrize("app", ["simple_app", "AppClass", "demo_app"])
+@pytest.mark.parametrize("app", some_slow(1, ["simple_app", "AppClass", "demo_app"]))
 def test_the_wsgi_tutorials_apps(app: str) -> None:
     flags = ["--interface", "wsgi"]
     with Propylon(f"tutorial_wsgi_echo:{app}", *flags) as propylon, propylon.client() as client:

@@ -40,7 +40,7 @@ EVERYWHERE = [
     pytest.param("litestar", "uvloop", marks=pytest.mark.slow),
     pytest.param("quart", "uvloop", marks=pytest.mark.slow),
     pytest.param("django", "uvloop", marks=pytest.mark.slow),
-    ("raw", "uvloop"),
+    pytest.param("raw", "uvloop", marks=pytest.mark.slow),
     pytest.param("raw", "trio", marks=pytest.mark.slow),
     ("wsgi", "auto"),
 ]
@@ -133,7 +133,7 @@ JOBS = {
     "factory",
     [
         "starlette",
-        "wsgi",
+        pytest.param("wsgi", marks=pytest.mark.slow),
         pytest.param("litestar", marks=pytest.mark.slow),
         pytest.param("raw", marks=pytest.mark.slow),
     ],

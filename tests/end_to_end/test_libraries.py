@@ -156,6 +156,7 @@ def test_an_app_closes_its_connection(app: str) -> None:
     assert b"\r\nconnection: close\r\n" in answer
 
 
+@pytest.mark.slow
 def test_a_wsgi_head_as_the_app_wrote_it() -> None:
     with Propylon("heads:wsgi") as propylon:
         head = exchange(propylon.address, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").split(b"\r\n")

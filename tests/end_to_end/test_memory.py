@@ -52,6 +52,7 @@ def sizes(propylon: Propylon) -> dict[int, int]:
     "size", [EVERYDAY, pytest.param(LARGE, marks=pytest.mark.slow)], ids=["200 MB", "1 GB"]
 )
 @pytest.mark.parametrize("way", ["down", "up", "both"])
+@pytest.mark.slow
 def test_growth(server: Propylon, way: str, size: int) -> None:
     before = sizes(server)
     most = dict(before)

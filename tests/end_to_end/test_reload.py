@@ -85,6 +85,7 @@ EVERYDAY = ("dies after ready",)
         for name, bad in BAD.items()
     ],
 )
+@pytest.mark.slow
 def test_code_that_cannot_serve_does_not_get_in(
     server: Propylon, clients: Traffic, tmp_path: Path, code: dict[str, str], why: str
 ) -> None:

@@ -568,6 +568,7 @@ def test_a_secret_of_kubernetes_is_renewed_without_a_restart(tmp_path: Path) -> 
         wait_for(lambda: shown() != second, "the one after it")
 
 
+@pytest.mark.slow
 def test_certificates_that_cannot_be_served(folder: Path, tmp_path: Path) -> None:
     old = issue(tmp_path, "old.test", since=-9, days=-1)
     mixed = Issued(named(folder, "localhost").certfile, named(folder, "b.test").keyfile)

@@ -75,6 +75,7 @@ def test_a_reload_is_not_overrun(server: Propylon, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wish", [Stop(), Reload(wait=False)], ids=["stop", "reload"])
+@pytest.mark.slow
 def test_what_is_asked_before_the_exec_goes_first(
     server: Propylon, tmp_path: Path, wish: Stop | Reload
 ) -> None:

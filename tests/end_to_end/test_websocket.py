@@ -647,6 +647,7 @@ def test_the_app_gets_all_that_was_said_before_the_end(
     assert file.read_text() == f"320000 {heard}"
 
 
+@pytest.mark.slow
 def test_pongs_do_not_pile_up(uvloop: Propylon) -> None:
     """A client that pings and never reads waits, and costs no memory."""
     gateway = uvloop.pids("gateway")[0]

@@ -307,6 +307,7 @@ def test_haproxy_in_front(servers: Callable[[str], Propylon], tmp_path: Path, ap
             passes(f"ws://127.0.0.1:{port}{site.path}", [scheme, site.path])
 
 
+@pytest.mark.slow
 def test_the_client_s_certificate_store_is_asked(servers: Callable[[str], Propylon]) -> None:
     """So that the tests above speak of TLS that was verified."""
     with pytest.raises(ssl.SSLCertVerificationError):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from propylon.gateway.config.options import table
 
+from ..cases import some_slow
 from .running import COMMAND
 
 
@@ -36,23 +37,29 @@ def test_help(tmp_path: Path, verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        (["mysite.wsgi"], "to serve an app, say: propylon serve mysite.wsgi"),
-        (["serv"], "there is no command serv; did you mean serve?"),
-        (["--wrokers", "2", "main:app"], "there is no option --wrokers; did you mean --workers?"),
-        (
-            ["serve", "main:app", "--worker", "2"],
-            "there is no option --worker; did you mean --workers?",
-        ),
-        (["serve", "main:app", "other:app"], "Got unexpected extra argument (other:app)"),
-        (["serve"], "no app is named; say which: propylon serve main:app"),
-        (["serve", "a:b", "-w"], "Option '-w' requires an argument."),
-        (["serve", "a:b", "-c", "x.toml"], "x.toml: cannot be read: No such file or directory"),
-        (
-            ["worker", "a:b"],
-            "--run-dir: propylon worker needs it: the directory that gateway and workers share",
-        ),
-    ],
+    some_slow(
+        4,
+        [
+            (["mysite.wsgi"], "to serve an app, say: propylon serve mysite.wsgi"),
+            (["serv"], "there is no command serv; did you mean serve?"),
+            (
+                ["--wrokers", "2", "main:app"],
+                "there is no option --wrokers; did you mean --workers?",
+            ),
+            (
+                ["serve", "main:app", "--worker", "2"],
+                "there is no option --worker; did you mean --workers?",
+            ),
+            (["serve", "main:app", "other:app"], "Got unexpected extra argument (other:app)"),
+            (["serve"], "no app is named; say which: propylon serve main:app"),
+            (["serve", "a:b", "-w"], "Option '-w' requires an argument."),
+            (["serve", "a:b", "-c", "x.toml"], "x.toml: cannot be read: No such file or directory"),
+            (
+                ["worker", "a:b"],
+                "--run-dir: propylon worker needs it: the directory that gateway and workers share",
+            ),
+        ],
+    ),
 )
 def test_faults_are_one_sentence_and_code_2(
     tmp_path: Path, arguments: list[str], sentence: str

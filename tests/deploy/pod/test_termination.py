@@ -27,6 +27,7 @@ def ended(folder: Path, manifest: Manifest, lag: float, cast: str = "all") -> Ou
     return outcome
 
 
+@pytest.mark.slow
 def test_a_native_sidecar_s_pod_ends_without_a_loss(tmp_path: Path) -> None:
     """The app's container is told first, and has exited before its gateway hears of the end."""
     manifest = Manifest(shape="native-sidecar", delay=0.4, workers=1, graceful=4.0)

@@ -12,6 +12,7 @@ from propylon.gateway.control.commands import Reload, Result
 from propylon.gateway.control.instances import Instance
 from propylon.gateway.control.run_dir import control_sockets
 
+from ...cases import some_slow
 from ..running import PATIENCE
 from .conftest import Said, Start, Type
 from .instance import ABORTED
@@ -49,14 +50,17 @@ def test_reload(start: Start, propylon: Type) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "heard"),
-    [
-        (["4"], "scale 4 relative=False pool=''"),
-        (["auto"], "scale 0 relative=False pool='' auto"),
-        (["+1"], "scale 1 relative=True pool=''"),
-        (["-1"], "scale -1 relative=True pool=''"),
-        (["-2", "--pool", "api"], "scale -2 relative=True pool='api'"),
-        (["--pool=api", "--", "-2"], "scale -2 relative=True pool='api'"),
-    ],
+    some_slow(
+        3,
+        [
+            (["4"], "scale 4 relative=False pool=''"),
+            (["auto"], "scale 0 relative=False pool='' auto"),
+            (["+1"], "scale 1 relative=True pool=''"),
+            (["-1"], "scale -1 relative=True pool=''"),
+            (["-2", "--pool", "api"], "scale -2 relative=True pool='api'"),
+            (["--pool=api", "--", "-2"], "scale -2 relative=True pool='api'"),
+        ],
+    ),
 )
 def test_scale(start: Start, propylon: Type, arguments: list[str], heard: str) -> None:
     start()
@@ -65,19 +69,25 @@ def test_scale(start: Start, propylon: Type, arguments: list[str], heard: str) -
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        (["scale"], "Missing argument 'N|+N|-N|auto'."),
-        (["scale", "many"], "found 'many'; expected a number of workers, as 4, +1 or -1, or auto"),
-        (["scale", "٣"], "found '٣'; expected"),
-        (["scale", "9999"], "found '9999'; expected"),
-        (["scale", "0"], "a pool has at least one worker; to end them all, use stop"),
-        (["scale", "+0"], "a pool has at least one worker"),
-        (["scale", "-1", "-2"], "Got unexpected extra argument (-2)"),
-        (["reload", "main:app"], "Got unexpected extra argument (main:app)"),
-        (["stop", "--nwo"], "there is no option --nwo; did you mean --now?"),
-        (["status", "--pid", "x"], "Invalid value for '--pid': 'x' is not a valid integer."),
-        (["status", "-c", "x.toml"], "x.toml: cannot be read: No such file or directory"),
-    ],
+    some_slow(
+        4,
+        [
+            (["scale"], "Missing argument 'N|+N|-N|auto'."),
+            (
+                ["scale", "many"],
+                "found 'many'; expected a number of workers, as 4, +1 or -1, or auto",
+            ),
+            (["scale", "٣"], "found '٣'; expected"),
+            (["scale", "9999"], "found '9999'; expected"),
+            (["scale", "0"], "a pool has at least one worker; to end them all, use stop"),
+            (["scale", "+0"], "a pool has at least one worker"),
+            (["scale", "-1", "-2"], "Got unexpected extra argument (-2)"),
+            (["reload", "main:app"], "Got unexpected extra argument (main:app)"),
+            (["stop", "--nwo"], "there is no option --nwo; did you mean --now?"),
+            (["status", "--pid", "x"], "Invalid value for '--pid': 'x' is not a valid integer."),
+            (["status", "-c", "x.toml"], "x.toml: cannot be read: No such file or directory"),
+        ],
+    ),
 )
 def test_usage_faults(propylon: Type, arguments: list[str], sentence: str) -> None:
     said = propylon(*arguments)

@@ -15,6 +15,7 @@ import trio
 from propylon.gateway.listen.address import UnixAddress
 from propylon.gateway.listen.sockets import open_listeners
 
+from ...cases import some_slow
 from ..running import PATIENCE, get, propylon
 from .test_supervisor import exists
 
@@ -69,7 +70,7 @@ async def refused(connect) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix"])
-@pytest.mark.parametrize("gateways", [1, 2])
+@pytest.mark.parametrize("gateways", some_slow(1, [1, 2]))
 async def test_while_it_stops_new_clients_are_refused(
     project: Path, where: str, gateways: int
 ) -> None:

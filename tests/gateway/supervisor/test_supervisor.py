@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from ...cases import some_slow
 from ..running import get, gone, propylon
 
 APP = """
@@ -182,13 +183,16 @@ async def test_children_end_with_a_killed_supervisor(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "sentence"),
-    [
-        ("", "module main has no attribute 'app'"),
-        ("import not_there_at_all", "imports 'not_there_at_all', which is not installed"),
-        ("raise SystemExit('bye')", "module main raised SystemExit: bye"),
-        ("import os; os._exit(7)", "exited with code 7 before it was ready"),
-        ("async def app(scope, receive, send): raise ValueError('no db')", "ValueError: no db"),
-    ],
+    some_slow(
+        2,
+        [
+            ("", "module main has no attribute 'app'"),
+            ("import not_there_at_all", "imports 'not_there_at_all', which is not installed"),
+            ("raise SystemExit('bye')", "module main raised SystemExit: bye"),
+            ("import os; os._exit(7)", "exited with code 7 before it was ready"),
+            ("async def app(scope, receive, send): raise ValueError('no db')", "ValueError: no db"),
+        ],
+    ),
 )
 async def test_an_app_that_cannot_boot(project: Path, module: str, sentence: str) -> None:
     (project / "main.py").write_text(module)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ...cases import some_slow
 from ..gateway_peer import Listener, WorkerProcess, running
 
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "trio"])
@@ -16,16 +17,19 @@ MOSTLY_UVLOOP = pytest.mark.parametrize(
 @LOOPS
 @pytest.mark.parametrize(
     ("app", "said"),
-    [
-        ("unsupported", ""),
-        ("answers_as_if_http", ""),
-        ("returns", ""),
-        ("returns_after_receive", ""),
-        ("raises_after_receive", "LookupError: no database at db.internal"),
-        ("raises_odd_before", ""),
-        ("raises_odd_after", "Odd: neither an Exception nor a cancellation"),
-        ("raises_anything", "LookupError: "),
-    ],
+    some_slow(
+        4,
+        [
+            ("unsupported", ""),
+            ("answers_as_if_http", ""),
+            ("returns", ""),
+            ("returns_after_receive", ""),
+            ("raises_after_receive", "LookupError: no database at db.internal"),
+            ("raises_odd_before", ""),
+            ("raises_odd_after", "Odd: neither an Exception nor a cancellation"),
+            ("raises_anything", "LookupError: "),
+        ],
+    ),
 )
 def test_who_does_not_say_that_its_start_up_failed_is_served(
     run_dir: Path, loop: str, app: str, said: str
@@ -61,26 +65,29 @@ def test_mode_off_never_asks(run_dir: Path) -> None:
 @LOOPS
 @pytest.mark.parametrize(
     ("app", "error", "detail"),
-    [
-        (
-            "raises_after_receive",
-            "the app's start-up raised LookupError: no database at db.internal",
-            'raise LookupError("no database at db.internal")',
-        ),
-        (
-            "raises_odd_after",
-            "the app's start-up raised lifespans.Odd: neither an Exception nor a cancellation",
-            "raise Odd(",
-        ),
-        ("says_failed", "the app's start-up failed: no database", "Traceback:\n  no database"),
-        (
-            "says_failed_and_raises",
-            "the app's start-up failed: no database",
-            'raise LookupError("no database at db.internal")',
-        ),
-        ("exits", "the app's start-up raised SystemExit: no database", "sys.exit("),
-        ("exits_before_receive", "the app's start-up raised SystemExit: 3", "sys.exit("),
-    ],
+    some_slow(
+        3,
+        [
+            (
+                "raises_after_receive",
+                "the app's start-up raised LookupError: no database at db.internal",
+                'raise LookupError("no database at db.internal")',
+            ),
+            (
+                "raises_odd_after",
+                "the app's start-up raised lifespans.Odd: neither an Exception nor a cancellation",
+                "raise Odd(",
+            ),
+            ("says_failed", "the app's start-up failed: no database", "Traceback:\n  no database"),
+            (
+                "says_failed_and_raises",
+                "the app's start-up failed: no database",
+                'raise LookupError("no database at db.internal")',
+            ),
+            ("exits", "the app's start-up raised SystemExit: no database", "sys.exit("),
+            ("exits_before_receive", "the app's start-up raised SystemExit: 3", "sys.exit("),
+        ],
+    ),
 )
 def test_a_failed_start_is_reported_and_ends_the_worker(
     run_dir: Path, loop: str, app: str, error: str, detail: str
