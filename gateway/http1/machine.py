@@ -37,10 +37,8 @@ class HttpContext:
 
 class HttpMachine:
     __slots__ = (
-        "_buffer",
         "_context",
         "_empty_line",
-        "_framing",
         "_left",
         "_phrase",
         "_refused",
@@ -50,19 +48,23 @@ class HttpMachine:
         "_send_framing",
         "_unfinished",
         "fault",
+        "framing",
         "keep_alive",
+        "unread",
     )
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
-        self._buffer: bytes = b""
+        self.unread: bytes = b""
+        """What was received and not yet asked for."""
         self._repeated = RepeatedFields()
         self._searched = 0
         self._empty_line = False
         """Whether one came in front of the next head."""
         self._unfinished: UnfinishedHead | None = None
         """None while the next head has not come in part."""
-        self._framing: BodyFraming | None = None
+        self.framing: BodyFraming | None = None
+        """How the body of the current request ends; None if it has none."""
         self._request: Http1Request | None = None
         self._refused = b""
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
@@ -77,38 +79,38 @@ class HttpMachine:
 
     @property
     def buffered(self) -> int:
-        """Bytes received and not yet asked for."""
-        return len(self._buffer)
+        """How many bytes were received and not yet asked for."""
+        return len(self.unread)
 
     @property
     def head_so_far(self) -> bytes:
         """The bytes that have come of a head that was refused or is late, perhaps with more behind
         them."""
-        return self._refused or self._buffer
+        return self._refused or self.unread
 
     @property
     def head_began(self) -> bool:
         """Whether something of the next head has come; an empty line in front is nothing of it."""
-        return self._buffer not in (b"", b"\r")
+        return self.unread not in (b"", b"\r")
 
     @property
     def body_complete(self) -> bool:
         """Whether the current request's body was received to its end."""
-        return self._framing is None or self._framing.complete
+        return self.framing is None or self.framing.complete
 
     def body_left_is_at_most(self, most: int) -> bool:
         """Whether what is left of the current request's body is known to be no more bytes than
         that. Of a chunked body it is not known."""
-        framing = self._framing
+        framing = self.framing
         return framing is None or (isinstance(framing, LengthBody) and framing.left <= most)
 
     def receive(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else data
+        self.unread = self.unread + data if self.unread else data
 
     def next_request(self) -> Http1Request | None:
         """Returns the next request when its head is whole. Raises RequestError, which is to be
         answered before the close."""
-        buffer = self._buffer
+        buffer = self.unread
         if not buffer:
             return None
         self._request = None  # what goes wrong from here on is no answer to the last one
@@ -119,9 +121,9 @@ class HttpMachine:
                 raise RequestError(400, "A bare CR came before the request.")
             if len(buffer) <= 2:
                 if len(buffer) == 2:
-                    self._buffer, self._empty_line = b"", True
+                    self.unread, self._empty_line = b"", True
                 return None
-            self._buffer = buffer = buffer[2:]
+            self.unread = buffer = buffer[2:]
             self._empty_line = True
         end = buffer.find(b"\r\n\r\n", self._searched)
         if end < 0:
@@ -139,14 +141,14 @@ class HttpMachine:
             )
         end += 4
         if end == len(buffer):
-            head, self._buffer = buffer, b""
+            head, self.unread = buffer, b""
         else:
-            head, self._buffer = buffer[:end], buffer[end:]
+            head, self.unread = buffer[:end], buffer[end:]
         self._searched = 0
         self._empty_line, self._unfinished = False, None
         request = self._repeated.read(head, self._context.settings)
         if request is not None:
-            self._framing, self._request = None, request
+            self.framing, self._request = None, request
             self.keep_alive = request.keep_alive
             return request
         try:
@@ -157,18 +159,18 @@ class HttpMachine:
         self._repeated.learn(head, request)
         length = request.content_length
         if length is None:
-            self._framing = ChunkedBody(self._context.settings.max_request_body_size)
+            self.framing = ChunkedBody(self._context.settings.max_request_body_size)
         elif length:
-            self._framing = LengthBody(length)
+            self.framing = LengthBody(length)
         else:
-            self._framing = None
+            self.framing = None
         self._request = request
         self.keep_alive = request.keep_alive
         if request.upgrade:
             # Even if it is refused, no further request is parsed on this connection.
             self.keep_alive = False
             self._refused = head
-            check_upgrade(request, len(self._buffer))
+            check_upgrade(request, len(self.unread))
         return request
 
     def next_body(self) -> tuple[bytes, bool]:
@@ -176,14 +178,14 @@ class HttpMachine:
 
         Raises RequestError if the body cannot be read to its end.
         """
-        framing = self._framing
+        framing = self.framing
         if framing is None:
             return b"", False
-        buffer = self._buffer
+        buffer = self.unread
         if not buffer:
             return b"", not framing.complete
-        self._buffer = b""
-        body, self._buffer = framing.decode(buffer)
+        self.unread = b""
+        body, self.unread = framing.decode(buffer)
         return body, not framing.complete
 
     # -- writing -----------------------------------------------------------------------------

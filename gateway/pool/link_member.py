@@ -202,31 +202,24 @@ class Member(PoolMember):
 
     # -- the socket --------------------------------------------------------------------------
 
-    def readable(self) -> None:
-        """Hands on a turn's share of what it reads at once, which may be many messages, or of what
-        is left of the last read."""
-        self._read(MOST_MESSAGES)
-
-    def _read(self, most: int) -> None:
-        if self._received is not None:
-            self._hand_on(self._received, most)
-            return
-        try:
-            count = self._sock.recv_into(self._buffer)
-        except BlockingIOError:
-            self._is_read = True
-            return
-        except OSError as error:
-            self._end(f"lost its link ({error})")
-            return
-        if not count:
-            self._end()
-            return
-        self._hand_on(self.machine.receive(self._buffer[:count]), most)
-
-    def _hand_on(self, received: Iterator[Received], most: int) -> None:
-        """Hands on `most` messages. The machine has its own copy of what was read, so the rest may
-        wait for the next turn."""
+    def readable(self, most: int = MOST_MESSAGES) -> None:
+        """Hands on what it reads at once, which may be many messages: `most` of them, a turn's
+        share. The machine has its own copy of what was read, so the rest may wait for the next
+        turn, and is handed on before anything is read."""
+        received = self._received
+        if received is None:
+            try:
+                count = self._sock.recv_into(self._buffer)
+            except BlockingIOError:
+                self._is_read = True
+                return
+            except OSError as error:
+                self._end(f"lost its link ({error})")
+                return
+            if not count:
+                self._end()
+                return
+            received = self.machine.receive(self._buffer[:count])
         self._received = None
         try:
             # Its calls are those that `open` gave it: `cast` would cost a call for each message.
@@ -240,15 +233,7 @@ class Member(PoolMember):
                     self._received = received
                     break
         except RemoteProtocolError as error:
-            reason = f"broke the link protocol ({reason_of(error.reason)})"
-            if isinstance(error, VersionMismatch):
-                log.debug("%s %s", self.name, reason)
-                self._pool.versions.refused(error, monotonic())
-            else:
-                log.error("%s %s", self.name, reason)
-            self.machine.bye(error.code, error.reason)
-            self._flush()
-            self._end(reason, end_codes.WORKER_PROTOCOL)
+            self._break_off(error)
         if self._is_over:
             self._end()
         elif self._has_changed:
@@ -257,12 +242,24 @@ class Member(PoolMember):
         if self._received is not None and not self._ended:
             self._poller.go_on(self._sock.fileno())
 
+    def _break_off(self, error: RemoteProtocolError) -> None:
+        """Ends the link of a worker that has broken the protocol, and tells it why."""
+        reason = f"broke the link protocol ({reason_of(error.reason)})"
+        if isinstance(error, VersionMismatch):
+            log.debug("%s %s", self.name, reason)
+            self._pool.versions.refused(error, monotonic())
+        else:
+            log.error("%s %s", self.name, reason)
+        self.machine.bye(error.code, error.reason)
+        self._flush()
+        self._end(reason, end_codes.WORKER_PROTOCOL)
+
     def worker_ended(self) -> None:
         self._is_read = False
         for _ in range(MOST_READS):
             if self._is_read or self._ended:
                 break
-            self._read(sys.maxsize)
+            self.readable(sys.maxsize)
         self._end("has ended")
 
     def cut(self) -> None:

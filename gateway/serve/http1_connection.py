@@ -219,7 +219,7 @@ class Http1Connection(ClosingConnection):
 
     def _go_on(self) -> None:
         """Leaves what is left of the received bytes to the next turn."""
-        if self._machine.buffered:
+        if self._machine.unread:
             self._goes_on = True
             self._transport.go_on()
 
@@ -239,7 +239,7 @@ class Http1Connection(ClosingConnection):
         if exchange.phrase is not None:
             machine.phrase(*exchange.phrase)
         close = self._service.says_close or not self._requests_left
-        if not machine.body_complete:
+        if machine.framing is not None and not machine.body_complete:
             short = machine.body_left_is_at_most(MOST_DISCARDED)
             close = close or not short or self._sink.upload.held
         data = machine.respond(status, fields, body, close=close)
@@ -298,7 +298,7 @@ class Http1Connection(ClosingConnection):
             self._close_when_sent()
             return
         self._sink.credit.forget()
-        if not machine.body_complete:
+        if machine.framing is not None and not machine.body_complete:
             self._state = "discarding"
             self._deadline = now + self._service.settings.body_timeout
             self._transport.pause(False)
@@ -313,7 +313,7 @@ class Http1Connection(ClosingConnection):
         self._state = "idle"
         self._deadline = 0.0
         self._transport.pause(False)
-        if self._machine.buffered:
+        if self._machine.unread:
             self._advance()
 
     def _await_request(self, now: float) -> None:
@@ -326,7 +326,7 @@ class Http1Connection(ClosingConnection):
         )
         if self._transport.paused:
             self._transport.pause(False)
-        if self._machine.buffered:
+        if self._machine.unread:
             self._advance()
 
     # -- the end -----------------------------------------------------------------------------

@@ -187,18 +187,21 @@ class Poller:
         if self._at_end_of_turn or going_on:
             patience = 0.0
         ready = self._epoll.poll(patience, MOST_EVENTS)
+        handled = len(ready)
         self._in_turn = True
         try:
             if going_on:
                 self._going_on = {}
                 self._handle_events(ready, going_on)
                 self._handle_events([(fd, READ) for fd in going_on if fd in self._watched])
+                handled += len(going_on)
             else:
                 self._handle_events(ready)
-            self._flush()
+            if self._at_end_of_turn:
+                self._flush()
         finally:
             self._in_turn = False
-        return len(ready) + len(going_on) + len(self._at_end_of_turn)
+        return handled + len(self._at_end_of_turn)
 
     def _flush(self) -> None:
         """Sends what was gathered, and what these flushes gather."""
