@@ -1,0 +1,123 @@
+"""Runs checks against a server. What comes of one is a word and a sentence."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .check import Check, Failed, NotApplicable, NotOffered, Word, all_checks
+from .launch import DidNotStart, Interface, Launch
+from .target import Target, Visit
+
+READY = 20.0
+"""Seconds until a server that accepts connections answers."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    word: Word
+    detail: str = ""
+
+
+Outcomes = dict[str, Outcome]
+
+
+def outcome(check: Check, visit: "Visit | StartVisit") -> Outcome:
+    try:
+        check.ask(visit)  # type: ignore[arg-type]
+    except NotOffered as error:
+        return Outcome("not offered", str(error))
+    except NotApplicable as error:
+        return Outcome("not applicable", str(error))
+    except (Failed, DidNotStart) as error:
+        return Outcome("fail", one_line(str(error)))
+    except (OSError, ValueError, SyntaxError, IndexError, KeyError) as error:
+        return Outcome("fail", one_line(f"{type(error).__name__}: {error}"))
+    return Outcome("pass")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())[:300]
+
+
+def visits(checks: Iterable[Check], target: Target) -> Outcomes:
+    """Of the checks that need no start of their own."""
+    found: Outcomes = {}
+    for check in checks:
+        found[check.name] = outcome(check, Visit(target, check))
+    return found
+
+
+def wait_until_ready(target: Target) -> None:
+    until = time.monotonic() + READY
+    while True:
+        try:
+            Visit(target, next(iter(all_checks().values()))).notes()
+            return
+        except (Failed, OSError, ValueError, SyntaxError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def wanted(interface: Interface, names: Iterable[str] = ()) -> list[Check]:
+    """The interface's checks, all or those."""
+    names = set(names)
+    return [
+        check
+        for check in all_checks().values()
+        if (check.family == "wsgi") == (interface == "wsgi") and (not names or check.name in names)
+    ]
+
+
+@dataclass
+class Starter:
+    """How a server is started, for checks that need it started in a way of their own."""
+
+    interface: Interface
+    command: str
+    tls: str
+    folder: Path
+    faulty: bool = False
+    count: int = 0
+
+    def launch(self, app: str = "", *, tls: bool = False) -> Launch:
+        self.count += 1
+        folder = self.folder / f"start-{self.count}"
+        return Launch(folder, self.interface, self.command, app, self.tls if tls else "")
+
+
+@dataclass
+class StartVisit:
+    """What a check with `start` has to hand."""
+
+    starter: Starter
+    check: Check
+
+    def launch(self) -> Launch:
+        name = self.check.name.replace("-", "_") + ("__faulty" if self.starter.faulty else "")
+        return self.starter.launch(f"tests.conformance.starts:{name}")
+
+
+def run(starter: Starter, checks: list[Check]) -> Outcomes:
+    """All of them: one start for most, one with TLS, and one for each that needs its own."""
+    found: Outcomes = {}
+    for tls in (False, True):
+        some = [check for check in checks if not check.start and check.tls == tls]
+        if not some:
+            continue
+        if tls and not starter.tls:
+            found |= {check.name: Outcome("not applicable", "it does no TLS") for check in some}
+            continue
+        try:
+            with starter.launch(tls=tls) as launch:
+                launch.wait_for_port()
+                target = launch.target(faulty=starter.faulty)
+                wait_until_ready(target)
+                found |= visits(some, target)
+        except (DidNotStart, Failed) as error:
+            found |= {check.name: Outcome("fail", one_line(str(error))) for check in some}
+    for check in checks:
+        if check.start:
+            found[check.name] = outcome(check, StartVisit(starter, check))
+    return {check.name: found[check.name] for check in checks}
