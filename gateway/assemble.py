@@ -98,6 +98,7 @@ async def run_gateway(
     poller = Poller()
     descriptors = raise_descriptor_limit()  # half of them may be the store's
     store = BufferStore(settings.buffering, settings.run_dir, poller.at_end_of_turn)
+    disk = DiskThreads(poller.call_soon_threadsafe)
     for pool_settings in settings.pools:
         pools[pool_settings.name] = Pool(
             pool_settings,
@@ -106,6 +107,7 @@ async def run_gateway(
             store=store,
             high_priority=_high_priority(settings),
         )
+        pools[pool_settings.name].send_files(disk)
         if ended is not None:
             ended.tell(pools[pool_settings.name].worker_ended)
     access_log = _open_access_log(settings)
@@ -125,7 +127,7 @@ async def run_gateway(
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
-    router = Router(_answers(settings, pools, poller), settings.root_path)
+    router = Router(_answers(settings, pools, disk), settings.root_path)
     async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(
@@ -346,10 +348,9 @@ def _answer_of_pool(route: RouteSettings, pool: Pool) -> Answer:
 
 
 def _answers(
-    settings: GatewaySettings, pools: Mapping[str, Pool], poller: Poller
+    settings: GatewaySettings, pools: Mapping[str, Pool], disk: DiskThreads
 ) -> Iterator[tuple[RouteSettings, Answer]]:
     """Each route with what answers it."""
-    disk = DiskThreads(poller.call_soon_threadsafe)
     default = settings.http.max_request_body_size
     most = largest(default, settings.routes)
     for route in settings.routes:

@@ -506,6 +506,14 @@ class Exchange:
         else:
             self._between.connect(source)
 
+    def go_on_from(self, source: Source) -> None:
+        """Makes `source` the source of the rest of the response: whoever has made the response so
+        far, or decided what it is, has nothing more to say."""
+        if self._between is None:
+            self.source = source
+        else:
+            self._between.connect(source)
+
     def wait(self) -> None:
         """Notes that the exchange waits, because no worker is free."""
         self.started = 0.0

@@ -8,6 +8,8 @@ small file goes out as one complete response. A large one is pushed by credit (`
 the page cache, where it stays until the kernel sends it, and what has to come from a disk is read
 in a thread (`disk_threads`).
 
-Reading order: disk_file, wanted_path, folder, validators, ranges, file_response, file_source,
-disk_threads.
+An app's file comes with a head of the app's own (`app_file`).
+
+Reading order: disk_file, wanted_path, folder, validators, ranges, file_response, app_file,
+file_source, disk_threads.
 """

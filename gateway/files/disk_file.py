@@ -9,11 +9,13 @@ response that ends, a client that leaves, an exception. So no path through the c
 """
 
 import errno
+import fcntl
 import os
 import stat
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal["file", "folder", "other"]
+_UNFIT: Final = os.O_PATH | os.O_DIRECT
 
 
 class DiskFile:
@@ -32,6 +34,13 @@ class DiskFile:
         self.mtime_ns = found.st_mtime_ns
         self.number = found.st_ino
         """The inode's."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it is open for reading, at any offset and in any size: not O_WRONLY, not O_PATH,
+        and not O_DIRECT, which reads whole blocks only (open(2))."""
+        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+        return flags & os.O_ACCMODE != os.O_WRONLY and not flags & _UNFIT
 
     def read(self, offset: int, count: int) -> bytes:
         """Returns `count` bytes. It is for what is in memory, since it waits for what is not.

@@ -21,6 +21,8 @@ from .validators import Validators, judge, range_still_holds
 Fields = list[tuple[bytes, bytes]]
 
 _RANGES: Final = (b"accept-ranges", b"bytes")
+_TYPE: Final = b"content-type"
+_BYTES: Final = b"application/octet-stream"
 
 
 def respond_with_file(
@@ -41,21 +43,21 @@ def respond_with_file(
         exchange.give_end(end_codes.GATEWAY_FILE)
         exchange.sink.fail(exchange, 412, "The file is not in the state that you ask for.")
     else:
-        parts = _parts(exchange, state, file.size)
+        parts = asked_parts(exchange, state, file.size)
         if parts == []:
-            _unsatisfiable(exchange, file.size)
+            unsatisfiable(exchange, file.size)
         else:
-            _send(exchange, file, _answer(fields, 200, file.size, parts), disk)
+            send_answer(exchange, file, answer_of(fields, 200, Part(0, file.size), parts), disk)
 
 
 def respond_with_whole_file(
     exchange: Exchange, status: int, file: DiskFile, fields: Fields, disk: DiskThreads
 ) -> None:
     """Answers with a file whatever the client's conditions are: they are about a 200."""
-    _send(exchange, file, _answer(fields, status, file.size, None), disk)
+    send_answer(exchange, file, answer_of(fields, status, Part(0, file.size), None), disk)
 
 
-def _parts(exchange: Exchange, state: Validators, size: int) -> list[Part] | None:
+def asked_parts(exchange: Exchange, state: Validators, size: int) -> list[Part] | None:
     """The parts that the client asks for; None for the whole file."""
     if exchange.request.method != "GET":  # RFC 9110 section 14.2
         return None
@@ -76,48 +78,56 @@ class Answer(NamedTuple):
     """What the body is made of."""
 
 
-def _answer(fields: Fields, status: int, size: int, parts: list[Part] | None) -> Answer:
-    """How a file of `size` bytes is sent."""
+def answer_of(fields: Fields, status: int, whole: Part, parts: list[Part] | None) -> Answer:
+    """How a file is sent of which `whole` is the content, or `parts` of that content."""
     fields = [*fields, _RANGES]
     if parts is None:
-        return Answer(status, tuple(fields), [Part(0, size)])
+        return Answer(status, tuple(fields), [whole])
+    first, size = whole.start, whole.size
+    of_file = [Part(first + part.start, first + part.stop) for part in parts]
     if len(parts) == 1:
         fields.append((b"content-range", parts[0].content_range(size)))
-        return Answer(206, tuple(fields), [*parts])
-    framed = multipart(parts, size, fields[0][1], secrets.token_hex(16).encode())
-    fields[0] = (b"content-type", framed.content_type)
+        return Answer(206, tuple(fields), [*of_file])
+    kind = next((value for name, value in fields if name.lower() == _TYPE), _BYTES)
+    framed = multipart(parts, size, kind, secrets.token_hex(16).encode())
+    others = [field for field in fields if field[0].lower() != _TYPE]
     todo: list[bytes | Part] = []
-    for head, part in zip(framed.heads, parts, strict=True):
+    for head, part in zip(framed.heads, of_file, strict=True):
         todo += [head, part]
-    return Answer(206, tuple(fields), [*todo, framed.end])
+    return Answer(206, ((_TYPE, framed.content_type), *others), [*todo, framed.end])
 
 
-def _send(exchange: Exchange, file: DiskFile, answer: Answer, disk: DiskThreads) -> None:
-    """Sends the file, whole or in part."""
+def send_answer(exchange: Exchange, file: DiskFile, answer: Answer, disk: DiskThreads) -> int:
+    """Sends the file, whole or in part. Returns the status of the head that was sent."""
     todo = answer.todo
     length = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in todo)
     fields = (*answer.fields, (b"content-length", b"%d" % length))
     if exchange.request.method == "HEAD" or not length:
-        _respond(exchange, answer.status, fields)
-        return
+        return _respond(exchange, answer.status, fields)
     only = todo[0]
     if len(todo) == 1 and isinstance(only, Part) and only.size <= PIECE:
         body = read_from_memory(file.fd, only.size, only.start)
         if body is not None and len(body) == only.size:
-            _respond(exchange, answer.status, fields, body)
-            return
+            return _respond(exchange, answer.status, fields, body)
     source = FileSource(exchange, file, todo, disk)
-    exchange.connect(source, exchange.opened)
-    if exchange.sink.head(exchange, answer.status, fields):
+    if exchange.source is None:
+        exchange.connect(source, exchange.opened)
+    else:
+        exchange.go_on_from(source)
+    status = exchange.sink.head(exchange, answer.status, fields)
+    if status:
         source.begin()
+    return status
 
 
-def _unsatisfiable(exchange: Exchange, size: int) -> None:
+def unsatisfiable(exchange: Exchange, size: int) -> int:
+    """Answers with 416: none of what the client asks for is in the file."""
     page, body = error_page(416, f"The file has {size} bytes.", request_id=exchange.request_id)
     fields = ((b"content-range", b"bytes */%d" % size), *page)
-    _respond(exchange, 416, fields, body)
+    return _respond(exchange, 416, fields, body)
 
 
-def _respond(exchange: Exchange, status: int, fields: Pairs, body: bytes = b"") -> None:
-    exchange.give_end(end_codes.GATEWAY_FILE)
-    exchange.sink.respond(exchange, status, fields, body)
+def _respond(exchange: Exchange, status: int, fields: Pairs, body: bytes = b"") -> int:
+    if exchange.source is None:  # else it is the app's response
+        exchange.give_end(end_codes.GATEWAY_FILE)
+    return exchange.sink.respond(exchange, status, fields, body)

@@ -38,7 +38,17 @@ FILE_PIECE: Final = 262_144
 class FileSource:
     """A `Source`."""
 
-    __slots__ = ("_credit", "_disk", "_exchange", "_file", "_reading", "_todo", "_window")
+    __slots__ = (
+        "_account",
+        "_credit",
+        "_disk",
+        "_end_code",
+        "_exchange",
+        "_file",
+        "_reading",
+        "_todo",
+        "_window",
+    )
 
     def __init__(
         self,
@@ -47,7 +57,12 @@ class FileSource:
         todo: Iterable[bytes | Part],
         disk: DiskThreads,
     ) -> None:
-        """`todo` is what the body is made of, in order: bytes, and parts of the file."""
+        """`todo` is what the body is made of, in order: bytes, and parts of the file. If the
+        exchange has a source already, the response is that one's (an app has handed the file over),
+        and so are the account and the end."""
+        source = exchange.source
+        self._account = None if source is None else source.account()
+        self._end_code = end_codes.GATEWAY_FILE if source is None else ""
         self._exchange = exchange
         self._file: DiskFile | None = file
         self._todo = deque(todo)
@@ -63,7 +78,7 @@ class FileSource:
     # -- as a source -------------------------------------------------------------------------
 
     def account(self) -> Account | None:
-        return None
+        return self._account
 
     @property
     def send_credit(self) -> int:
@@ -97,7 +112,7 @@ class FileSource:
                 self._break_off(f"could not be read to its end: {error.strerror}")
         if self._file is not None and not self._todo:
             self._file = None
-            self._exchange.give_end(end_codes.GATEWAY_FILE)
+            self._exchange.give_end(self._end_code)
             self._exchange.sink.end(self._exchange)
 
     def _send_from(self, file: DiskFile, part: Part) -> bool:

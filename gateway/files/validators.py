@@ -43,6 +43,14 @@ def validators_of(size: int, mtime_ns: int, number: int, coding: str = "") -> Va
     return Validators(f'"{"-".join(parts)}"'.encode(), max(seconds, 0))
 
 
+def stated_validators(fields: Pairs) -> Validators:
+    """The validators of a response that an app has made, as its fields state them. Where there are
+    none, and for a weak tag, they are such as no client can name: b"" and -1."""
+    lower = tuple([(name.lower(), value) for name, value in fields])
+    etag, modified = _value(lower, b"etag") or b"", _date(lower, b"last-modified")
+    return Validators(etag if etag.startswith(b'"') else b"", -1 if modified is None else modified)
+
+
 Verdict = Literal["proceed", "not modified", "failed"]
 
 

@@ -6,7 +6,7 @@ into the outbox goes out at the turn's end, in one `send`.
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging import getLogger
 from time import monotonic
 from typing import cast
@@ -28,6 +28,7 @@ from ...protocol.messages import (
     END,
     EVENT,
     FEATURES,
+    FILE,
     FILES,
     HELLO,
     HOLD_BODY,
@@ -40,12 +41,15 @@ from ...protocol.messages import (
     RESET,
     RESPONSE,
     RESPONSE_BODY,
+    RESPONSE_FILE,
     RESPONSE_START,
     SHUTDOWN,
     SLOTS,
     STARTED,
     WS_MESSAGE,
+    File,
     Message,
+    ResponseFile,
 )
 from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
@@ -56,7 +60,9 @@ from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
 from .event_shapes import acceptance_of, closure_of, phrase_of
+from .file_delivery import deliver_file
 from .health import Health
+from .passed_files import CONTROL_ROOM, READ_FLAGS, PassedFiles, passed_files
 from .pool import Pool
 from .pool_member import PoolMember
 from .retry import needs_confirmation
@@ -84,7 +90,7 @@ class Member(PoolMember):
         super().__init__()
         greeting = Greeting(
             who={"gateway": gateway},
-            features=FEATURES - {FILES},
+            features=FEATURES if pool.disk is not None else FEATURES - {FILES},
             request_timeout=pool.request_timeout,
         )
         self.machine = GatewayLink(greeting, self._schedule_flush)
@@ -93,6 +99,9 @@ class Member(PoolMember):
         self._sock = sock
         self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
+        self._recv_into: Callable[[memoryview], int] = self._recv_first
+        self._files: PassedFiles | None = None
+        """The open files that the worker passes; None if it passes none."""
         self._opened = 0
         """Calls opened since the last flush."""
         self._health = Health(pool.awake, pool.settings.heartbeat_timeout)
@@ -185,6 +194,8 @@ class Member(PoolMember):
             self.machine.ping(token)
         self._health.look()
         self._heed_health()
+        if self._files is not None and not self.machine.calls:
+            self._files.close_unnamed()
 
     def _heed_health(self) -> None:
         """Tells the log and the pool, which ranks its members, of each change of the grade."""
@@ -209,7 +220,7 @@ class Member(PoolMember):
         received = self._received
         if received is None:
             try:
-                count = self._sock.recv_into(self._buffer)
+                count = self._recv_into(self._buffer)
             except BlockingIOError:
                 self._is_read = True
                 return
@@ -253,6 +264,13 @@ class Member(PoolMember):
         self.machine.bye(error.code, error.reason)
         self._flush()
         self._end(reason, end_codes.WORKER_PROTOCOL)
+
+    def _recv_first(self, buffer: memoryview) -> int:
+        """Reads the link for the first time, and the descriptor socket with it (SPEC.md 6.7)."""
+        count, control, _, _ = self._sock.recvmsg_into([buffer], CONTROL_ROOM, READ_FLAGS)
+        self._files = passed_files(control)
+        self._recv_into = self._sock.recv_into
+        return count
 
     def worker_ended(self) -> None:
         self._is_read = False
@@ -307,6 +325,8 @@ class Member(PoolMember):
         self._close_connecting()
         self._poller.remove(self._sock.fileno())
         self._sock.close()
+        if self._files is not None:
+            self._files.close()
         calls = [cast("PoolCall", call) for call in self.machine.calls.values()]
         reason = f"{self.name} {reason or self._why_ended}"
         if calls:
@@ -328,6 +348,8 @@ class Member(PoolMember):
                         self.errors += 1
             elif exchange is not None:
                 self._deliver_piece(call, exchange, message)
+        except RemoteProtocolError:
+            raise  # the worker's whole link is at fault
         except Exception:
             # The barrier of one call: whatever is wrong with it, the link's other calls go on.
             tail, facts = log_tail(exchange), log_facts(exchange)
@@ -336,9 +358,10 @@ class Member(PoolMember):
             if exchange is not None:
                 exchange.give_end(end_codes.GATEWAY_FAILED)
                 exchange.sink.fail(exchange, 502, "The response could not be handed on.")
-        if call.response == "ended":
-            self.running -= 1
-            self._pool.ended(call, self)
+        finally:
+            if call.response == "ended":
+                self.running -= 1
+                self._pool.ended(call, self)
 
     def _deliver_piece(self, call: PoolCall, exchange: Exchange, message: Message) -> None:
         sink = exchange.sink
@@ -354,6 +377,8 @@ class Member(PoolMember):
                 sink = self._pool.buffers.absorb(exchange)
             self.count(sink.head(exchange, message[2], message[3]))
             call.forget_body()
+        elif message[0] == RESPONSE_FILE or message[0] == FILE:
+            self._deliver_file(call, exchange, message)
         elif message[0] == CREDIT:
             exchange.uploader.credit_arrived(exchange)
         elif message[0] == WS_MESSAGE:
@@ -369,6 +394,25 @@ class Member(PoolMember):
             call.detach()
             exchange.give_end(end_codes.APP_NO_END)
             sink.fail(exchange, 502, "The app ended in the middle of its response.")
+
+    def _deliver_file(
+        self, call: PoolCall, exchange: Exchange, message: File | ResponseFile
+    ) -> None:
+        """Sends a file that the worker has passed. The call has its whole response with it."""
+        call.forget_body()
+        call.detach()
+        try:
+            if self._files is None or self._pool.disk is None:
+                raise RemoteProtocolError("a file was named, and none can be passed here")
+            fd = self._files.take(message[-4])
+        except RemoteProtocolError:
+            exchange.give_end(end_codes.WORKER_PROTOCOL)
+            status = exchange.sink.fail(exchange, 502, "The worker has not passed the file.")
+            self.count(status or 502)
+            raise
+        status = deliver_file(exchange, message, fd, self.name, self._pool.disk)
+        if status:
+            self.count(status)
 
     def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
         call.entered()

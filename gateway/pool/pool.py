@@ -18,6 +18,7 @@ from ..buffering.pool_buffers import PoolBuffers
 from ..buffering.store import BufferStore
 from ..exchange import end_codes
 from ..exchange.exchange import Exchange, log_facts, log_tail
+from ..files.disk_threads import DiskThreads
 from ..settings import PoolSettings
 from .balance import Balance
 from .call import PoolCall
@@ -118,6 +119,8 @@ class Pool:
         self.retries: dict[str, int] = {"worker_died": 0, "worker_refused": 0}
         """Why exchanges were given to another worker -> how many."""
         self.kept = KeptBodies()
+        self.disk: DiskThreads | None = None
+        """What reads files that workers pass; None: they may pass none."""
         self.buffers = PoolBuffers(settings, store)
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
@@ -133,6 +136,10 @@ class Pool:
         self._outage_said = False
         self._ended: deque[int] = deque(maxlen=MOST_PIDS)
         """Processes that the supervisor has seen the end of, the latest of them."""
+
+    def send_files(self, disk: DiskThreads) -> None:
+        """Lets workers pass open files, which are sent from here."""
+        self.disk = disk
 
     # -- exchanges ---------------------------------------------------------------------------
 

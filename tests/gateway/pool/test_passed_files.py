@@ -1,0 +1,306 @@
+"""Descriptors that a worker passes, asked for or not, over real sockets: none is ever kept."""
+
+import os
+import resource
+import socket
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from propylon.gateway.exchange.exchange import Exchange
+from propylon.gateway.files.disk_threads import DiskThreads
+from propylon.gateway.pool.link_member import Member
+from propylon.gateway.pool.pool import Pool
+from propylon.gateway.transport.poller import Poller
+from propylon.protocol.calls import Call
+from propylon.protocol.codec import RECEIVE_SIZE, encode
+from propylon.protocol.hello import Greeting
+from propylon.protocol.messages import BYE, FEATURES, FILES, OPEN, RESPONSE_FILE, Message
+from propylon.protocol.worker_link import WorkerLink
+from propylon.worker.host.file_passing import FilePassing
+
+from ...fakes.exchange_sides import FakeClient
+from .linked import pool, submit
+
+CONTENT = b"0123456789"
+
+
+@dataclass
+class Worker:
+    """A worker that may send whatever it likes."""
+
+    member: Member
+    link: WorkerLink
+    sock: socket.socket
+    files: FilePassing
+    calls: list[Call] = field(default_factory=list)
+
+    def hear(self, poller: Poller) -> list[Message]:
+        poller._turn()
+        found: list[Message] = []
+        try:
+            for call, message in self.link.receive(self.sock.recv(RECEIVE_SIZE)):
+                found.append(message)
+                if message[0] == OPEN and call is not None:
+                    self.calls.append(call)
+        except BlockingIOError:
+            pass
+        return found
+
+    def say(self, data: bytes = b"") -> None:
+        data += self.link.take_output()
+        if data:
+            self.files.send_first(self.sock, [data])
+        self.member.readable()
+
+    def packet(self, number: int, *fds: int, size: int = 8) -> None:
+        """Sends a packet of the descriptor socket as it is given."""
+        sock = self.files._ours
+        assert sock is not None
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))
+        sock.sendmsg([number.to_bytes(size)], [rights] if fds else [])
+
+
+@contextmanager
+def worker(poller: Poller, features: frozenset[str] = FEATURES) -> Iterator[tuple[Pool, Worker]]:
+    of = pool()
+    of.send_files(DiskThreads(lambda call: call()))
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    with theirs:
+        member = Member(of, ours, 1, poller)
+        greeting = Greeting(who={"worker": 1, "pid": 7}, features=features)
+        one = Worker(member, WorkerLink(greeting, lambda: None), theirs, FilePassing())
+        one.link.greet()
+        one.hear(poller)
+        one.link.ready({})
+        one.link.slots(8)
+        one.say()
+        try:
+            yield of, one
+        finally:
+            member.cut()
+            one.files.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    """A descriptor of a file with ten bytes."""
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture(scope="module")
+def poller() -> Poller:
+    return Poller()
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open(file: int, poller: Poller) -> Iterator[None]:
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+def opened(of: Pool, one: Worker, poller: Poller) -> tuple[Exchange, FakeClient, Call]:
+    exchange, client = submit(of)
+    one.hear(poller)
+    return exchange, client, one.calls[-1]
+
+
+def test_a_file_is_sent_while_the_worker_is_free(file: int, poller: Poller) -> None:
+    with worker(poller) as (of, one):
+        exchange, client, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number == 1
+        one.link.respond_file(call, 200, ((b"a", b"b"),), (number, 2, 5))
+        one.link.end(call)
+        one.say()
+        assert (client.status, client.data, client.over) == (200, CONTENT[2:7], True)
+        assert exchange.end_code == ""
+        assert one.member.running == 0
+        assert one.member.answered == 1
+        account = None if exchange.source is None else exchange.source.account()
+        assert account is not None
+        assert account.worker == 1
+        assert os.lseek(file, 0, os.SEEK_CUR) == 0, "its position is the worker's"
+
+
+def test_what_was_passed_for_responses_that_were_given_up_is_closed(
+    file: int, poller: Poller
+) -> None:
+    with worker(poller) as (of, one):
+        for _ in range(5):
+            one.files.pass_on(file)
+        _, client, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number == 6
+        one.link.respond_file(call, 200, (), (number, 0, 10))
+        one.say()
+        assert client.data == CONTENT
+
+
+def test_a_client_that_has_left_costs_a_closed_descriptor(file: int, poller: Poller) -> None:
+    with worker(poller) as (of, one):
+        exchange, client, call = opened(of, one, poller)
+        client.leave(exchange)
+        number = one.files.pass_on(file)
+        assert number is not None
+        one.link.respond_file(call, 200, (), (number, 0, 10))
+        one.link.end(call)
+        one.say()
+        before = len(os.listdir("/proc/self/fd"))
+        assert one.member.running == 0
+        one.member.sweep()
+        files = one.member._files
+        assert files is not None
+        with pytest.raises(BlockingIOError):
+            files._sock.recv(9, socket.MSG_DONTWAIT)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_thousands_that_nobody_asked_for_stay_in_the_kernel_and_are_closed(
+    file: int, poller: Poller
+) -> None:
+    with worker(poller) as (of, one):
+        before = len(os.listdir("/proc/self/fd"))
+        passed = 0
+        for _ in range(5_000):
+            passed += one.files.pass_on(file) is not None
+        assert 100 < passed < 5_000, "the socket takes so many and no more"
+        assert len(os.listdir("/proc/self/fd")) == before
+        one.member.sweep()
+        assert one.files.pass_on(file) is not None, "it takes some again"
+        _, client, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number is not None
+        one.link.respond_file(call, 200, (), (number, 0, 10))
+        one.say()
+        assert client.data == CONTENT
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("what", ["never", "twice", "bare", "two", "long", "again", "unread"])
+def test_a_worker_that_breaks_the_protocol_loses_its_link(
+    file: int, poller: Poller, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with worker(poller) as (of, one):
+        _, client, call = opened(of, one, poller)
+        named = 1
+        if what == "twice":
+            one.packet(1, file)
+            one.packet(1, file)
+            named = 2
+        elif what == "bare":
+            one.packet(1)
+        elif what == "two":
+            one.packet(1, file, file)
+        elif what == "long":
+            one.packet(1, file, size=9)
+        elif what == "again":
+            one.packet(2, file)
+            one.packet(1, file)
+            named = 3
+        elif what == "unread":
+            one.packet(5, file)
+        one.say(encode((RESPONSE_FILE, call.call_id, 200, (), named, 0, 10, True)))
+        assert (client.status, client.over) == (502, True)
+        assert of.members == []
+        assert one.hear(poller)[-1][:2] == (BYE, 1)
+        assert "broke the link protocol" in caplog.text
+
+
+def test_a_file_without_the_feature(file: int, poller: Poller) -> None:
+    with worker(poller, FEATURES - {FILES}) as (of, one):
+        opened(of, one, poller)
+        one.files.pass_on(file)
+        one.say(encode((RESPONSE_FILE, 1, 200, (), 1, 0, 10, True)))
+        assert of.members == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "part", "fault"),
+    [
+        (os.O_RDONLY, (0, 11), "has 10 bytes, and not 11"),
+        (os.O_RDONLY, (11, 0), "has 10 bytes, and not 11"),
+        (os.O_WRONLY, (0, 10), "is not open for reading"),
+        (os.O_RDONLY | os.O_DIRECTORY, (0, 10), "is no regular file"),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_can_not_be_sent_costs_one_response(
+    tmp_path: Path, poller: Poller, flags: int, part: tuple[int, int], fault: str, begun: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    path = tmp_path if flags & os.O_DIRECTORY else tmp_path / "file"
+    with worker(poller) as (of, one):
+        exchange, client, call = opened(of, one, poller)
+        fd = os.open(path, flags)
+        number = one.files.pass_on(fd)
+        os.close(fd)
+        assert number is not None
+        if begun:
+            one.link.start_response(call, 200, ())
+            one.link.send_file(call, (number, *part))
+        else:
+            one.link.respond_file(call, 200, (), (number, *part))
+        one.link.end(call)
+        one.say()
+        assert client.failed == (500, "The app's file cannot be sent.")
+        assert client.status == (200 if begun else 500)
+        assert exchange.end_code == "app_bad_response"
+        assert f"the file for GET /x of worker 1 (pid 7) {fault}" in caplog.text
+        assert one.member.running == 0
+        assert of.members == [one.member]
+
+
+def test_a_gateway_without_room_for_another_open_file(
+    file: int, poller: Poller, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with worker(poller) as (of, one):
+        for room in (False, True):
+            exchange, client, call = opened(of, one, poller)
+            number = one.files.pass_on(file)
+            assert number is not None
+            one.link.respond_file(call, 200, (), (number, 0, 10))
+            if room:
+                one.say()
+                assert client.data == CONTENT
+                break
+            lowest = os.dup(file)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+            try:
+                one.say()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            assert client.failed == (503, "The server has no room for another open file.")
+            assert exchange.end_code == "gateway_file_broke"
+            assert "open files: RLIMIT_NOFILE" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["nothing", "a file", "another socket"])
+def test_what_came_instead_of_the_descriptor_socket(file: int, poller: Poller, what: str) -> None:
+    """The worker's sends fail, and it reads its files itself."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    of = pool()
+    of.send_files(DiskThreads(lambda call: call()))
+    with theirs, socket.socket() as other:
+        member = Member(of, ours, 1, poller)
+        link = WorkerLink(Greeting(who={"worker": 1}, features=FEATURES), lambda: None)
+        link.greet()
+        fds = {"nothing": [], "a file": [file, file], "another socket": [other.fileno()]}[what]
+        socket.send_fds(theirs, [link.take_output()], fds)
+        member.readable()
+        assert member._files is None
+        assert of.members == [member]
+        member.cut()
