@@ -147,7 +147,12 @@ async def run_gateway(
             observers=observers,
         )
         owner.state = state
-        capacity = Capacity(state, connections_bound(settings.serve, descriptors))
+        capacity = Capacity(
+            state,
+            connections_bound(settings.serve, descriptors),
+            connections_bound(settings.serve, descriptors, with_files=True),
+            _FilesOfClients(settings, store, pools),
+        )
         tls: Handshakes | None = None
         seen: list[ProblemSource] = [
             *(pool.versions.at for pool in pools.values()),
@@ -177,7 +182,7 @@ async def run_gateway(
             )
         problems = ProblemReporter(report, seen)
         sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
-        sweepers.append(problems.sweep)
+        sweepers += [problems.sweep, capacity.sweep]
         service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())], capacity)
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
@@ -359,6 +364,25 @@ def _answers(
             answer = StaticFiles(route.static, route.prefix, disk, answer).answer
         if answer is not None:
             yield route, limited(answer, route, default, most)
+
+
+class _FilesOfClients:
+    """Files that clients have beside their connection: a static one, or a body's temporary one."""
+
+    def __init__(
+        self, settings: GatewaySettings, store: BufferStore, pools: Mapping[str, Pool]
+    ) -> None:
+        self._sends_files = any(route.static is not None for route in settings.routes)
+        self._keeps_files = settings.buffering.disk > 0
+        self._pools = pools
+        self.allow = store.allow_files
+
+    @property
+    def used(self) -> bool:
+        """Whether there may be any. A pool knows it when its workers have said what they run."""
+        return self._sends_files or (
+            self._keeps_files and any(pool.buffers.in_use for pool in self._pools.values())
+        )
 
 
 def _http_of_all_routes(settings: GatewaySettings) -> HttpSettings:

@@ -26,6 +26,11 @@ class PoolBuffers:
         self.responses = settings.buffer_responses == "on"
         """Whether a response is taken from its worker as fast as it comes."""
 
+    @property
+    def in_use(self) -> bool:
+        """Whether bodies are kept at all."""
+        return self.requests or self.responses
+
     def worker_speaks(self, interfaces: Iterable[object]) -> None:
         """Notes what the workers' apps speak, as each says; None where it has not said it yet."""
         said = [one for one in interfaces if one is not None]

@@ -77,6 +77,10 @@ class RequestBuffer:
     def is_whole(self) -> bool:
         return self._state in ("whole", "forgotten")
 
+    @property
+    def has_file(self) -> bool:
+        return self._file is not None and self._state != "over"
+
     # -- a source, while the body comes ------------------------------------------------------
 
     def account(self) -> Account | None:

@@ -70,7 +70,7 @@ class ResponseBuffer:
         self._sink: Sink = exchange.sink
         self._source = source
         self._store = store
-        self._spool = ResponseSpool(store)
+        self._spool = ResponseSpool(store, exchange.collected)
         self._ahead = 0
         """Bytes that were passed on and that the client has not taken."""
         self._owed = 0

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from ..exchange.exchange import CollectedBody
 from .body_file import BodyFile, NoRoom
 from .store import BufferStore
 
@@ -15,10 +16,12 @@ class ResponseSpool:
     then from `_held`, which has what came when there was no room anywhere. When the two before it
     are empty, `_held` is written to the file as soon as that has room again."""
 
-    __slots__ = ("_file", "_front", "_held", "_read", "_store")
+    __slots__ = ("_file", "_front", "_held", "_read", "_request", "_store")
 
-    def __init__(self, store: BufferStore) -> None:
+    def __init__(self, store: BufferStore, request: CollectedBody | None = None) -> None:
+        """`request` is the body that the response answers, if that is or was kept."""
         self._store = store
+        self._request = request
         self._front: bytearray = bytearray()
         self._file: BodyFile | None = None
         self._read = 0
@@ -57,6 +60,8 @@ class ResponseSpool:
             return False
         try:
             if self._file is None:
+                if self._request is not None and self._request.has_file:
+                    return False  # the client has one descriptor beside its own
                 self._file = self._store.new_file()
             if self._file.size + len(data) > MOST_OF_ONE:
                 return False

@@ -8,7 +8,8 @@ is told so (`NoRoom`) and decides what that means: a request is refused, a respo
 A file has no name (open(2), O_TMPFILE; where the file system lacks that, it is made and unlinked at
 once), so it is gone with the process at the latest, however that ends. It holds a descriptor, so
 their number is bounded too: half of the process's limit, because each belongs to a client that has
-one as well.
+one as well (`listen.connections_bound` counts clients with two). No client has two files at once: a
+response gets none while the file of its request is open, and is slowed meanwhile.
 
 Reads and writes go through the page cache, in pieces of 64 KiB at most, and in the gateway's loop.
 Such a piece takes some ten microseconds, which is less than to hand it to a thread and back
@@ -71,6 +72,10 @@ class BufferStore:
         self.full = Recurring("full volume", "bodies in temporary files", QUIET)
         """The problem that there is no room on disk."""
         self._said_at = -QUIET
+
+    def allow_files(self, most: int) -> None:
+        """Allows so many files at once."""
+        self._most_files = most
 
     # -- memory ------------------------------------------------------------------------------
 

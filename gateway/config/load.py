@@ -17,6 +17,7 @@ from ..settings import (
     BufferSettings,
     HttpSettings,
     LogSettings,
+    PoolSettings,
     RouteSettings,
     ServeSettings,
     TraceSettings,
@@ -26,7 +27,7 @@ from ..settings import (
 from .addresses import admin_addresses, listen_addresses
 from .config import Config, PoolConfig, ReloadConfig
 from .cross_check import apply_log_format, apply_worker_class, check, notes_on, notes_on_ranges
-from .descriptors_note import notes_on_descriptors
+from .descriptors_note import Files, files_of_clients, notes_on_descriptors
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
 from .identity import Identity, identity
@@ -127,10 +128,15 @@ def load(
     if verb in GATEWAY_SIDE:
         reading.notes += [
             *notes_on_trust(trust, found, addresses),
-            *notes_on_descriptors(config.serve, hard_descriptor_limit()),
+            *notes_on_descriptors(config.serve, hard_descriptor_limit(), _files(config)),
         ]
     reading.notes += notes_on_tls(verb, options, addresses)
     return Loaded(config, options, found, path, tuple(reading.notes))
+
+
+def _files(config: Config) -> Files:
+    told = [PoolSettings(**pool.for_gateways) for pool in config.pools]
+    return files_of_clients(config.routes, told, config.buffering.disk)
 
 
 def _file(path: str, reading: Reading) -> TomlFile:

@@ -263,6 +263,11 @@ class Uploader(Protocol):
 class CollectedBody(Uploader, Protocol):
     """A request's body that was kept until it was whole. It can be sent more than once."""
 
+    @property
+    def has_file(self) -> bool:
+        """Whether some of it is in a file."""
+        ...
+
     def rewind(self, exchange: "Exchange") -> None:
         """Begins again, for another worker: `exchange.body` has the first bytes."""
         ...

@@ -4,6 +4,11 @@ Each connection takes a file descriptor and some memory, and the kernel gives a 
 of both. A server that finds out when `accept` fails has no descriptor left for anything else: a
 worker's link, a log, a certificate's file. So the number is known beforehand, and a part of the
 descriptors is kept for what is not a client.
+
+A client that is sent a file takes another descriptor, and so does one whose body is kept in a
+temporary file. A client that was let in must not fail for want of it. So where files are used each
+connection is counted with two, and what is not for connections is for their files: no exchange has
+more than one open for longer than a turn, and no connection of HTTP/1.1 more than one exchange.
 """
 
 from dataclasses import dataclass
@@ -31,17 +36,24 @@ class ConnectionsBound:
     most: int
     """Client connections of one gateway process at once."""
     by: Bound
+    files: int = 0
+    """Descriptors beside them that files of their bodies may have."""
 
 
-def connections_bound(settings: ServeSettings, descriptors: int) -> ConnectionsBound:
-    """The bound of a process that may have so many descriptors open (RLIMIT_NOFILE)."""
+def connections_bound(
+    settings: ServeSettings, descriptors: int, *, with_files: bool = False
+) -> ConnectionsBound:
+    """The bound of a process that may have so many descriptors open (RLIMIT_NOFILE). `with_files`:
+    whether each client may have a file as well."""
     kept = min(max(OWN_DESCRIPTORS, descriptors // OWN_PART), MOST_OWN_DESCRIPTORS)
-    bounds = [ConnectionsBound(max(descriptors - kept, LEAST_CONNECTIONS), "descriptors")]
+    most = max((descriptors - kept) // (1 + with_files), LEAST_CONNECTIONS)
+    bounds: list[tuple[int, Bound]] = [(most, "descriptors")]
     if settings.limit_connections:
-        bounds.append(ConnectionsBound(settings.limit_connections, "connections"))
+        bounds.append((settings.limit_connections, "connections"))
     elif settings.connections_in_memory:
-        bounds.append(ConnectionsBound(settings.connections_in_memory, "memory"))
-    return min(bounds, key=lambda one: one.most)
+        bounds.append((settings.connections_in_memory, "memory"))
+    most, by = min(bounds, key=lambda one: one[0])
+    return ConnectionsBound(most, by, max(descriptors - kept - most, LEAST_CONNECTIONS))
 
 
 def in_memory(size: int | None, gateways: int) -> int:

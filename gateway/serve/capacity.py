@@ -3,7 +3,9 @@
 A process has a number of descriptors, and some memory. A server that accepts until `accept` fails
 has two bad choices then: to ask again at once, which turns in circles, or to end. And it could not
 write a log or take a worker in, for lack of a descriptor. So there is a bound below the kernel's
-(`listen.connections_bound`), and what happens there is decided here.
+(`listen.connections_bound`), and what happens there is decided here. Clients that may have a file
+as well take two descriptors; whether they may is known when workers have said what their apps are,
+and asked again and again (`sweep`).
 
 Most connections of a busy server are idle: their clients have been answered, and may ask again
 within a minute. Nothing is lost when such a one is closed, since every client has to expect that
@@ -22,7 +24,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from heapq import nsmallest
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -55,22 +57,55 @@ _PROBLEMS: Final = {
 _THEN: Final = "idle ones are closed, and then the next wait to be accepted"
 
 
+class Files(Protocol):
+    """Whether clients have files, and how many there may be."""
+
+    @property
+    def used(self) -> bool: ...
+
+    def allow(self, most: int) -> None: ...
+
+
 class Capacity:
-    def __init__(self, state: ServiceState, bound: ConnectionsBound = UNBOUNDED) -> None:
+    def __init__(
+        self,
+        state: ServiceState,
+        bound: ConnectionsBound = UNBOUNDED,
+        with_files: ConnectionsBound = UNBOUNDED,
+        files: Files | None = None,
+    ) -> None:
+        """`with_files` is the bound while clients may have `files`."""
         self._state = state
         self._bound = bound
+        self._without_files, self._with_files = bound, with_files
+        self._files = files
         self._found: deque[tuple[float, ClosingConnection]] = deque()
         """Connections that were idle at the last search, each with the time since when it was."""
         self._next_search = 0.0
-        kind, why = _PROBLEMS[bound.by]
-        self._met = Recurring(kind, "clients at the bound", SEEN_FOR)
-        self._what = f"a gateway process has {bound.most} client connections, {why}: {_THEN}"
+        self._met = {
+            by: Recurring(kind, "clients at the bound", SEEN_FOR)
+            for by, (kind, _) in _PROBLEMS.items()
+        }
         if bound is not UNBOUNDED:
             state.counts.allow(bound.most)
+        self.sweep(0.0)
 
     @property
     def full(self) -> bool:
         return len(self._state.connections) >= self._bound.most
+
+    def sweep(self, now: float) -> None:
+        """Looks whether clients may have files now."""
+        files = self._files
+        if files is None:
+            return
+        bound = self._with_files if files.used else self._without_files
+        if bound is not self._bound:
+            self._bound = bound
+            self._state.counts.allow(bound.most)
+            self._found.clear()
+        if files.used:
+            files.allow(bound.files)
 
     async def room(self) -> None:
         """Makes room for a client that waits: returns when there is some."""
@@ -93,10 +128,16 @@ class Capacity:
 
     def problems(self, now: float) -> Iterator[Problem]:
         """Yields the problem that the bound was met, if it was of late."""
-        yield from self._met.at(now)
+        for met in self._met.values():
+            yield from met.at(now)
 
     def _meet(self) -> None:
-        self._met.met(self._what, self._state.clock())
+        bound = self._bound
+        why = _PROBLEMS[bound.by][1]
+        if bound.by == "descriptors" and bound is self._with_files:
+            why += ", since each may have a file too"
+        what = f"a gateway process has {bound.most} client connections, {why}: {_THEN}"
+        self._met[bound.by].met(what, self._state.clock())
 
     def _close_idle(self, count: int, by: Bound) -> bool:
         """Closes the connections that have been idle for the longest time. Returns whether there

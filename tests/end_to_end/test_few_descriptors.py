@@ -1,10 +1,15 @@
 """A real instance with few descriptors: it says so, survives being there, and recovers."""
 
+import hashlib
+import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -121,6 +126,69 @@ def test_a_kernel_that_refuses_a_descriptor_is_survived(
     for new in clients.connect(30, REQUEST):
         assert answered(new)
     assert gateway_of(server) == gateway
+
+
+UPLOADS = """
+import hashlib
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [hashlib.sha256(body).hexdigest().encode()]
+"""
+UPLOAD = bytes(range(256)) * 600
+DOWNLOAD = bytes(range(256)) * 16_000
+"""More than the kernel holds for a client that does not read."""
+
+
+@pytest.mark.parametrize("gateways", [1, 2])
+def test_clients_with_a_file_each_are_all_served(tmp_path: Path, gateways: int) -> None:
+    """More of them than fit, with bodies in temporary files and files that are sent: those that are
+    let in have a descriptor for theirs, and the others wait."""
+    (tmp_path / "uploads.py").write_text(UPLOADS)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/large.bin").write_bytes(DOWNLOAD)
+    flags = ("uploads:app", "--no-access-log", "--admin-bind", "127.0.0.1:0", "--threads", "4")
+    flags += ("--static", f"/files={tmp_path}/files", "--gateways", str(gateways))
+    few = ("prlimit", f"--nofile={FILES}:{FILES}")
+    count = 150 * gateways
+    go, said = threading.Event(), hashlib.sha256(UPLOAD).hexdigest().encode()
+    with (
+        Propylon(*flags, within=few, cwd=tmp_path) as server,
+        ThreadPoolExecutor(2 * count) as clients,
+    ):
+        server.stderr.find(r"256 open files are allowed .* enough for 108 client .* each with a")
+        page = Page(server.stderr)
+        where = urlsplit(server.url)
+
+        def asks(first: bytes, rest: bytes) -> bytes:
+            with socket.create_connection((where.hostname, where.port), DEADLINE) as sock:
+                sock.sendall(first)
+                assert go.wait(DEADLINE)
+                sock.sendall(rest)
+                answer = b""
+                while got := sock.recv(1_000_000):
+                    answer += got
+                return answer
+
+        head = f"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {len(UPLOAD)}\r\n"
+        up = head.encode() + b"Connection: close\r\n\r\n" + UPLOAD[:-50_000], UPLOAD[-50_000:]
+        down = b"GET /files/large.bin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", b""
+        asked = [clients.submit(asks, *each) for _ in range(count) for each in (up, down)]
+        most = 108 * gateways
+        wait_for(lambda: page.sum("propylon_connections", 'protocol="http/1.1"') == most, "108")
+        assert page.sum("propylon_connections_limit") == most
+        for pid in descendants(server.process.pid):
+            if "gateway.process" in command_line(pid):
+                assert len(os.listdir(f"/proc/{pid}/fd")) < FILES - 8
+        go.set()
+        for up_or_down, one in enumerate(asked):
+            answer = one.result(DEADLINE)
+            assert answer.startswith(b"HTTP/1.1 200"), answer[:300]
+            assert answer.endswith(DOWNLOAD if up_or_down % 2 else said)
+        page.close()
+        assert "Too many open files" not in server.stderr.text
+        assert "no more bodies can be kept" not in server.stderr.text
 
 
 def _has_ended(client: socket.socket) -> bool:

@@ -8,6 +8,7 @@ year. And a page for every missing path (single-page apps) is sent for navigatio
 that is missing stays missing, instead of a page of HTML with the status 200.
 """
 
+import errno
 import os
 import re
 from collections.abc import Callable
@@ -32,6 +33,8 @@ log = getLogger("propylon.gateway")
 
 IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 NO_CACHE: Final = b"no-cache"
+TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""Errors of a file that can be opened a moment later."""
 
 _HEX_HASH: Final = re.compile(
     rb"[.-](?=[0-9]*[a-f][0-9]*[a-f])(?=[a-f]*[0-9][a-f]*[0-9])[0-9a-f]{8,64}\."
@@ -206,7 +209,8 @@ class StaticFiles:
     def _failed(self, exchange: Exchange, error: OSError) -> None:
         self._say(f"can't be used: {error.strerror}", exchange)
         exchange.give_end(end_codes.GATEWAY_FILE_BROKE)
-        exchange.sink.fail(exchange, 500, "The file could not be opened.")
+        status = 503 if error.errno in TOO_MANY_OPEN else 500
+        exchange.sink.fail(exchange, status, "The file could not be opened.")
 
     def _say(self, fault: str, exchange: Exchange) -> None:
         """Logs what is wrong, and not again before something else was."""

@@ -133,6 +133,33 @@ def test_without_room_the_source_waits_for_its_client(tmp_path: Path, bounds) ->
     assert s.is_empty
 
 
+def test_a_client_has_one_file_at_a_time(tmp_path: Path) -> None:
+    class Body(FakeClient):
+        has_file = True
+
+        def forget(self) -> None: ...
+        def rewind(self, exchange: Exchange) -> None: ...
+        def leave(self) -> None: ...
+
+    settings = BufferSettings(directory=str(tmp_path), body=100_000)
+    s = Scene(BufferStore(settings, later=DUE.append))
+    body = Body()
+    s.exchange.collected = body
+    s.begin()
+    assert s.push() < len(BODY)
+    assert (s.store.files, s.credit) == (0, 0)
+    body.has_file = False
+    while s.pushed < len(BODY):
+        s.client.take_some(s.exchange, 60_000)
+        s.push()
+    assert s.store.files == 1
+    s.exchange.sink.end(s.exchange)
+    while not s.client.over:
+        s.client.take(s.exchange)
+    assert s.client.data == BODY
+    assert s.is_empty
+
+
 def test_a_failure_comes_behind_what_was_sent_before_it(tmp_path: Path) -> None:
     s = scene(tmp_path)
     s.push(500_000)

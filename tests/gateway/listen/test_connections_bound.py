@@ -31,6 +31,24 @@ def test_the_least_bound_counts(
     assert (bound.most, bound.by) == (most, by)
 
 
+@pytest.mark.parametrize(
+    ("limit", "descriptors", "most", "by", "files"),
+    [
+        (0, 256, 108, "descriptors", 108),
+        (0, 1_024, 480, "descriptors", 480),
+        (100, 256, 100, "connections", 116),
+        (200, 256, 108, "descriptors", 108),
+        (0, 20, LEAST_CONNECTIONS, "descriptors", LEAST_CONNECTIONS),
+    ],
+)
+def test_clients_with_files_leave_room_for_these(
+    limit: int, descriptors: int, most: int, by: str, files: int
+) -> None:
+    settings = ServeSettings(limit_connections=limit)
+    bound = connections_bound(settings, descriptors, with_files=True)
+    assert (bound.most, bound.by, bound.files) == (most, by, files)
+
+
 def test_half_of_the_memory_is_shared_by_the_gateway_processes() -> None:
     assert in_memory(512 * 2**20, 1) == 8_192
     assert in_memory(512 * 2**20, 4) == 2_048

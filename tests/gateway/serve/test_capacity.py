@@ -158,6 +158,35 @@ async def test_who_is_answered_at_once_is_not_closed_behind_the_answer(scene: Sc
     assert scene.closed == [1]
 
 
+async def test_clients_with_files_count_twice(scene: Scene) -> None:
+    class Files:
+        used = False
+        allowed = 0
+
+        def allow(self, most: int) -> None:
+            self.allowed = most
+
+    files = Files()
+    bounds = (ConnectionsBound(3, "descriptors", 2), ConnectionsBound(2, "descriptors", 3))
+    capacity = Capacity(scene.state, *bounds, files)
+    for _ in range(2):
+        scene.connect()
+    assert not capacity.full
+    assert (scene.state.counts.most, files.allowed) == (3, 0)
+    files.used = True  # a worker has said that it runs a WSGI app
+    capacity.sweep(scene.now)
+    assert capacity.full
+    assert (scene.state.counts.most, files.allowed) == (2, 3)
+    scene.now += LEAST_IDLE
+    await capacity.room()
+    (one,) = capacity.problems(scene.now)
+    assert "2 client connections, as many as its limit of open files" in one.what
+    assert "allows, since each may have a file too: idle ones" in one.what
+    files.used = False
+    capacity.sweep(scene.now)
+    assert scene.state.counts.most == 3
+
+
 async def test_it_is_a_problem_for_a_while(scene: Scene) -> None:
     assert list(scene.capacity.problems(scene.now)) == []
     for _ in range(3):
