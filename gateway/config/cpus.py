@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from .cgroup import MACHINE, groups, read_text
 
@@ -52,20 +53,54 @@ def quotas(root: Path) -> Iterator[float]:
     """CPUs that each group lets its processes use, from this process's own group upwards; a group
     without a limit is passed over."""
     for version, folder in groups("cpu", root):
-        if version == 2:
-            quota, _, period = read_text(folder / "cpu.max").partition(" ")
-        else:
-            quota = read_text(folder / "cpu.cfs_quota_us")
-            period = read_text(folder / "cpu.cfs_period_us")
-        yield from _quota(quota, period)
+        if quota := _quota_of(version, folder):
+            yield quota
 
 
-def _quota(quota: str, period: str) -> Iterator[float]:
-    """Yields how many CPUs a quota allows: microseconds of CPU time in each period of so many
-    microseconds. `max` and -1 mean no limit."""
+class CpuUse(NamedTuple):
+    used: float
+    """Seconds of CPU time up to now."""
+    limit: float
+    """CPUs that may be used."""
+
+
+def cpu_uses(root: Path = MACHINE) -> dict[str, CpuUse]:
+    """What all processes of a control group have used together, of each that has a limit, by its
+    folder: those of this instance, what its apps have started, and whatever else runs in the
+    container. A group that does not say so is left out."""
+    found: dict[str, CpuUse] = {}
+    for version, folder in groups("cpu", root):
+        quota, used = _quota_of(version, folder), _used(version, folder)
+        if quota and used is not None:
+            found[str(folder)] = CpuUse(used, quota)
+    return found
+
+
+def _quota_of(version: Literal[1, 2], folder: Path) -> float | None:
+    """How many CPUs a group may use; None for no limit, which is `max` in version 2 and -1 in
+    version 1. A quota is in microseconds of CPU time in each period of so many microseconds."""
+    if version == 2:
+        quota, _, period = read_text(folder / "cpu.max").partition(" ")
+    else:
+        quota = read_text(folder / "cpu.cfs_quota_us")
+        period = read_text(folder / "cpu.cfs_period_us")
     try:
         time, every = int(quota), int(period)
     except ValueError:
-        return
-    if time > 0 and every > 0:
-        yield time / every
+        return None
+    return time / every if time > 0 and every > 0 else None
+
+
+def _used(version: Literal[1, 2], folder: Path) -> float | None:
+    """Seconds of CPU time: of microseconds in version 2, and of nanoseconds in version 1 where the
+    controllers cpu and cpuacct are one, as systemd mounts them."""
+    if version == 2:
+        lines = dict(line.split(" ", 1) for line in _lines(folder / "cpu.stat"))
+        text, unit = lines.get("usage_usec", ""), 1e-6
+    else:
+        text, unit = read_text(folder / "cpuacct.usage"), 1e-9
+    return int(text) * unit if text.isdecimal() else None
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in read_text(path).splitlines() if " " in line]

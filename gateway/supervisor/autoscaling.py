@@ -8,7 +8,13 @@ kernel knows the memory. An instance without a gateway (`propylon worker`) sees 
 without workers has nothing to start: there nothing is scaled.
 
 CPU time is said once a second, by each process at a moment of its own. Between two looks a process
-may have said it twice or not at all, so the use of CPUs is that of the last CPU_OVER looks.
+may have said it twice or not at all, so the use of CPUs is that of the last CPU_OVER looks. Room
+for one worker more is what *all* leave of it: pools of a fixed number, gateways, and what else runs
+in the container (`CpuRoom`).
+
+Gateways count a call as running that they have given to a worker. With several of them it may wait
+there for a thread, and then it counts as waiting here. Of workers that another supervisor has
+started nobody says so.
 """
 
 from collections import deque
@@ -20,7 +26,7 @@ import trio
 
 from ...protocol.supervision.messages import Vitals
 from ..config.config import PoolConfig
-from ..config.cpus import cpu_limit
+from ..config.cpus import CpuUse, cpu_limit, cpu_uses
 from ..config.memory import MemoryUse, memory_use
 from ..control.status import MoveStatus, ScalerStatus
 from ..metrics.snapshot import Snapshot
@@ -36,7 +42,7 @@ from .fleet.autoscaler import (
 from .fleet.controller import FleetController
 from .fleet.replica import Process
 from .generations import Deployment, Generations
-from .traffic import PoolCounts, gateways_cpu, pool_counts
+from .traffic import PoolCounts, pool_counts, processes_cpu
 
 CPU_OVER: Final = 3
 """Looks over which the use of CPUs is averaged."""
@@ -64,6 +70,8 @@ class ScaledPool:
 
     scaler: Autoscaler
     counts: PoolCounts | None = None
+    looked: float = 0.0
+    """When these were counted."""
     cpu: deque[tuple[float, float]] = field(
         default_factory=lambda: deque[tuple[float, float]](maxlen=CPU_OVER + 1)
     )
@@ -73,11 +81,13 @@ class ScaledPool:
     workers: int = 0
     """The number that was wanted at the last look."""
 
-    def counted(self, counts: PoolCounts, now: float) -> PoolCounts:
-        """Takes what was counted up to now. Returns what had been at the look before."""
+    def counted(self, counts: PoolCounts, now: float) -> tuple[PoolCounts, float]:
+        """Takes what was counted up to now. Returns what had been at the look before, and the
+        seconds since then."""
         before, self.counts = self.counts or counts, counts
+        since, self.looked = (now - self.looked if self.looked else 0.0), now
         self.cpu.append((now, counts.cpu))
-        return before
+        return before, since
 
     def wanted(self, workers: int, now: float) -> None:
         """Takes the number that is wanted, which others may have set."""
@@ -96,6 +106,30 @@ class ScaledPool:
         self.move, self.moved_at, self.workers = move, at, move.workers
 
 
+class CpuRoom:
+    """How much of the CPUs is in use that this instance may use: of whichever limit is nearest to
+    its end, its own processes' or a control group's."""
+
+    def __init__(self, uses: Callable[[], Mapping[str, CpuUse]] = cpu_uses) -> None:
+        self._uses = uses
+        self._seen: dict[str, deque[tuple[float, float]]] = {}
+        """Limit -> when how many seconds of CPU time had been used."""
+
+    def look(self, own: float, now: float) -> tuple[float, float]:
+        """Returns how many CPUs are in use, and of how many. `own`: seconds of CPU time that this
+        instance's processes have used up to now."""
+        uses = {**self._uses(), "": CpuUse(own, cpu_limit())}
+        self._seen = {
+            name: self._seen.get(name) or deque[tuple[float, float]](maxlen=CPU_OVER + 1)
+            for name in uses
+        }
+        found: list[tuple[float, float]] = []
+        for name, use in uses.items():
+            self._seen[name].append((now, use.used))
+            found.append((_rate(self._seen[name]), use.limit))
+        return max(found, key=lambda one: one[0] / one[1])
+
+
 class Autoscaling:
     def __init__(
         self,
@@ -105,6 +139,7 @@ class Autoscaling:
         figures: LoadFigures,
         workers: WorkerFigures,
         memory: Callable[[], MemoryUse | None] = memory_use,
+        cpus: CpuRoom | None = None,
     ) -> None:
         self._generations = generations
         self._controller = controller
@@ -112,9 +147,8 @@ class Autoscaling:
         self._figures = figures
         self._workers = workers
         self._memory = memory
+        self._cpus = cpus or CpuRoom()
         self._pools: dict[str, ScaledPool] = {}
-        self._gateways: deque[tuple[float, float]] = deque(maxlen=CPU_OVER + 1)
-        """When gateway processes had used how many seconds of CPU time."""
 
     async def run(self, clock: Callable[[], float]) -> None:
         """Looks for ever. `clock` is the supervisor's."""
@@ -131,9 +165,8 @@ class Autoscaling:
 
     def look(self, pools: list[PoolConfig], now: float) -> None:
         total = self._figures.total()
-        self._gateways.append((now, gateways_cpu(total)))
         looks = {pool.name: self._pool_look(pool, total, now) for pool in pools}
-        machine = self._machine(looks, now)
+        machine = self._machine(total, now)
         for pool in pools:
             scaled, look = self._pools[pool.name], looks[pool.name]
             if pool.name in self._generations.scaled or self._is_resized(pool.name, look.workers):
@@ -161,27 +194,34 @@ class Autoscaling:
 
     def _pool_look(self, pool: PoolConfig, total: Snapshot, now: float) -> PoolLook:
         scaled, counts = self._pools[pool.name], pool_counts(total, pool.name)
-        before = scaled.counted(counts, now)
+        before, seconds = scaled.counted(counts, now)
         wanted = self._generations.workers[pool.name]
         scaled.wanted(wanted, now)
-        serving = list(self._serving(pool.name))
-        vitals = [self._workers.vitals[one.id] for one in serving if one.id in self._workers.vitals]
+        vitals = self._vitals(pool.name)
+        inside = min(sum(one.queued for one in vitals), counts.running)
+        ended, waits = counts.ended - before.ended, counts.waits - before.waits
+        wait = (counts.waited - before.waited) / waits if waits > 0 else 0.0
         return PoolLook(
             workers=wanted,
-            ready=len(serving),
+            ready=sum(1 for _ in self._serving(pool.name)),
             starting=self._starting(pool.name),
             elsewhere=self._workers.elsewhere(pool.name),
             slots=counts.slots,
-            running=counts.running,
-            queued=counts.queued,
+            running=counts.running - inside,
+            queued=counts.queued + inside,
             oldest_waiter=counts.oldest_waiter,
-            waited=counts.waited - before.waited,
-            ended=counts.ended - before.ended,
+            wait=wait + inside * seconds / max(ended, 1),
+            ended=ended,
             refused=counts.refused - before.refused,
             cpu=_rate(scaled.cpu),
             lag=min((one.lag for one in vitals), default=0.0),
             rss=max((one.rss for one in vitals), default=0),
         )
+
+    def _vitals(self, pool: str) -> list[Vitals]:
+        """What those workers of a pool have said last that serve."""
+        known = self._workers.vitals
+        return [known[one.id] for one in self._serving(pool) if one.id in known]
 
     def _is_resized(self, pool: str, workers: int) -> bool:
         """Whether a reload is about to change the number of its workers. Some of those that it adds
@@ -203,16 +243,20 @@ class Autoscaling:
             if replica_id.pool == pool
         )
 
-    def _machine(self, looks: Mapping[str, PoolLook], now: float) -> MachineLook:
-        """Workers that start will be as large as others, and are not yet."""
-        use = self._memory()
-        coming = sum(look.starting * (look.rss or LEAST_WORKER) for look in looks.values())
+    def _machine(self, total: Snapshot, now: float) -> MachineLook:
+        """Workers that start, of whatever pool, will be as large as others, and are not yet."""
+        memory = self._memory()
+        cpu, cpus = self._cpus.look(processes_cpu(total), now)
+        coming = 0
+        for pool in self._generations.current.pools:
+            rss = max((one.rss for one in self._vitals(pool.name)), default=0)
+            coming += self._starting(pool.name) * (rss or LEAST_WORKER)
         return MachineLook(
-            cpus=cpu_limit(),
-            cpu=sum(look.cpu for look in looks.values()) + _rate(self._gateways),
-            memory=use.used if use else 0,
+            cpus=cpus,
+            cpu=cpu,
+            memory=memory.used if memory else 0,
             coming=coming,
-            memory_limit=use.limit if use else 0,
+            memory_limit=memory.limit if memory else 0,
         )
 
     # -- what is told --------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ..metrics.families import (
     RECEIVED_BYTES,
     REQUESTS,
     RETRIES,
+    ROUTE_QUEUE_LENGTH,
     SENT_BYTES,
     WORKER_CPU,
     Family,
@@ -30,6 +31,9 @@ from ..metrics.snapshot import Snapshot, Value
 
 REFUSED_ENDS: Final = frozenset({"gateway_queue_full", "gateway_queue_timeout"})
 """End codes of requests that found no slot in time."""
+NEVER_RAN: Final = frozenset({"gateway_route_full", "gateway_no_worker", "client_left_queue"})
+"""End codes of requests that no worker has had, and that more workers would not have helped, or
+that may have been on their way out anyhow."""
 NO_POOL: Final = ""
 """The pool of requests that were answered before they had one."""
 
@@ -65,14 +69,20 @@ def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolCounts:
-    """What an autoscaler needs to know of a pool: what has been counted up to now, and what is."""
+    """What an autoscaler needs to know of a pool: what has been counted up to now, and what is.
+
+    What waits for a route's share of the pool waits for no worker, and is left out. The counters of
+    such a route do not tell its two waits apart, so how long its requests have waited is left out
+    as a whole; the oldest waiter is one of those in the pool's queue, whatever its route."""
 
     ended: int
     """Requests that a worker has ended, or a client."""
     refused: int
     """Requests that found no slot in time."""
+    waits: int
+    """Requests that asked for a slot, of routes without a share."""
     waited: float
-    """Seconds in the queue of all requests."""
+    """Seconds that these have waited for it, together."""
     cpu: float
     """Seconds of CPU time that its workers have used."""
     slots: int
@@ -89,24 +99,41 @@ def pool_counts(total: Snapshot, pool: str) -> PoolCounts:
             continue
         if labels[end_at] in REFUSED_ENDS:
             refused += int(value)
-        else:
+        elif labels[end_at] not in NEVER_RAN:
             ended += int(value)
+    waits = _waits_for_workers(total, pool)
     return PoolCounts(
         ended=ended,
         refused=refused,
-        waited=_histogram(total, QUEUE_SECONDS, pool)[0],
+        waits=int(sum(waits[1:])),
+        waited=waits[0],
         cpu=_number(total, WORKER_CPU, pool),
         slots=int(_number(total, POOL_SLOTS, pool)),
         running=int(_number(total, POOL_RUNNING, pool)),
-        queued=int(_number(total, POOL_QUEUE_LENGTH, pool)),
+        queued=int(
+            _number(total, POOL_QUEUE_LENGTH, pool) - _number(total, ROUTE_QUEUE_LENGTH, pool)
+        ),
         oldest_waiter=oldest_waiter(total, pool),
     )
 
 
-def gateways_cpu(total: Snapshot) -> float:
-    """Seconds of CPU time that all gateway processes have used."""
-    series = total.get(GATEWAY_CPU.name, {}).values()
-    return sum(value for value in series if not isinstance(value, list))
+def _waits_for_workers(total: Snapshot, pool: str) -> list[float]:
+    """The histogram of waits in the queue, without those of routes that have a share."""
+    at = ROUTE_QUEUE_LENGTH.labels.index("route")
+    shares = {labels[at] for labels, _ in _series(total, ROUTE_QUEUE_LENGTH, pool)}
+    at = QUEUE_SECONDS.labels.index("route")
+    waits = {
+        labels: value
+        for labels, value in _series(total, QUEUE_SECONDS, pool)
+        if labels[at] not in shares
+    }
+    return _histogram({QUEUE_SECONDS.name: waits}, QUEUE_SECONDS, pool)
+
+
+def processes_cpu(total: Snapshot) -> float:
+    """Seconds of CPU time that all gateways and the workers of all pools have used."""
+    both = [*total.get(GATEWAY_CPU.name, {}).values(), *total.get(WORKER_CPU.name, {}).values()]
+    return sum(value for value in both if not isinstance(value, list))
 
 
 def _requests(total: Snapshot, pool: str) -> tuple[int, int, int]:

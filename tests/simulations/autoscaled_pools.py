@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from propylon.gateway.supervisor.fleet.autoscaler import (
+    SCALER_EVERY,
     Autoscaler,
     MachineLook,
     Move,
@@ -35,6 +36,7 @@ class Scenario:
     settings: ScalerSettings = field(default_factory=lambda: ScalerSettings(least=2, most=8))
     start_time: float = 2.0
     threads: int = 4
+    gateways: int = 1
     cpus: float = 8.0
     cpu_share: float = 0.2
     """The part of a call that needs a CPU. The rest waits for something else."""
@@ -173,7 +175,9 @@ class SimulatedPool(ABC):
 
 
 class Threads(SimulatedPool):
-    """WSGI workers: calls wait in the gateway's queue for a thread."""
+    """WSGI workers: calls wait for a thread. A gateway process has as many calls on the workers as
+    these have threads, so with several of them calls wait inside of the workers first, where only
+    their number is seen, once a second."""
 
     def __init__(self, scenario: Scenario, seed: int = 1) -> None:
         self.queue: deque[float] = deque()
@@ -214,6 +218,8 @@ class Threads(SimulatedPool):
             heapq.heappush(self.ends, at + took * crowd)
 
     def look(self) -> PoolLook:
+        inside = min(len(self.queue), self.slots * (self.scenario.gateways - 1))
+        seen = self._waited if self.scenario.gateways == 1 else inside * SCALER_EVERY
         found = PoolLook(
             workers=self.workers,
             ready=self.ready,
@@ -221,8 +227,8 @@ class Threads(SimulatedPool):
             slots=self.slots,
             running=len(self.ends),
             queued=len(self.queue),
-            oldest_waiter=self.now - self.queue[0] if self.queue else 0.0,
-            waited=self._waited,
+            oldest_waiter=self.now - self.queue[inside] if len(self.queue) > inside else 0.0,
+            wait=seen / max(self._ended, 1),
             ended=self._ended,
             cpu=self._computed,
             rss=max(self.sizes()),

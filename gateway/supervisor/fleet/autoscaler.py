@@ -21,10 +21,14 @@ Do requests wait?
 A pool grows for one reason only: requests wait for longer than `queue_time`. Where slots are
 bounded (WSGI threads, --limit-concurrency) they wait in the gateway's queue, and it says for how
 long: the oldest of those that wait, and the mean of those that have gone (their seconds together,
-by their number). An ASGI worker takes whatever comes, so its queue is its event loop, and the wait
-is the loop's lag. The least lag of all its workers counts, since new requests go to the others. The
-default of `queue_time`, 0.1 s, is what people begin to notice (Nielsen, Usability Engineering,
-1993, chapter 5).
+by their number). With several gateway processes each is offered all slots, and what they send
+together waits inside of the workers, for a thread. Workers say how many do so; L calls that wait
+while c end in a second have waited for L / c seconds on average (Little's law). What waits because
+its route has its share of the pool already (`[[routes]] limit_concurrency`) does not count: the
+share is there to keep it waiting. An ASGI worker takes whatever comes, so its queue is its event
+loop, and the wait is the loop's lag. The least lag of all its workers counts, since new requests go
+to the others. The default of `queue_time`, 0.1 s, is what people begin to notice (Nielsen,
+Usability Engineering, 1993, chapter 5).
 
 One look, which comes once a second, may have seen a burst that is over when anything has started.
 So GROW_AFTER looks in a row must have seen waiting.
@@ -84,13 +88,16 @@ Is there room?
 If slots were free while requests waited, they waited for something else: for the worker that they
 stick to. More workers are no cure.
 
-No worker is added if the processes of this instance use BUSY of the CPUs that they may use: it
-could only take time from others. Nor are more added than CPUs are left for, going by what the
-others use. And none if memory would be short: with it, and one more for the next reload's canary,
-each as large as the largest worker of the pool, no more than ROOM of the limit may be in use.
-Above FULL, the pool gives a worker back each CALMED_AFTER seconds, down to the least number: the
-kernel would take one by force, with the calls that it runs. Of a large machine no more than
-MOST_FREE is kept, or half of that.
+No worker is added if BUSY of the CPUs is in use that this instance may use: it could only take time
+from others. Its workers of all pools and its gateways count, and where a control group has a quota,
+all that runs in the group: what the apps have started, and other programs of the container. What
+the rest of the machine does is not counted: the kernel divides the CPUs between groups by their
+weights, and a pool whose calls wait for a database has to grow beside a busy neighbour, too. Nor
+are more added than CPUs are left for, going by what the others use. And none if memory would be
+short: with it, and one more for the next reload's canary, each as large as the largest worker of
+the pool, no more than ROOM of the limit may be in use. Above FULL, the pool gives a worker back
+each CALMED_AFTER seconds, down to the least number: the kernel would take one by force, with the
+calls that it runs. Of a large machine no more than MOST_FREE is kept, or half of that.
 
     steady --they wait--> waiting --GROW_AFTER looks--> starting --all are ready--> steady
                              |                             ^
@@ -169,10 +176,13 @@ class PoolLook:
     slots: int = 0
     """Calls that all that serve are willing to run at once."""
     running: int = 0
+    """Calls that the apps run."""
     queued: int = 0
+    """Calls that wait for a slot, or inside of a worker for a thread."""
     oldest_waiter: float = 0.0
-    waited: float = 0.0
-    """Seconds in the queue of all calls that have ended, together."""
+    """Seconds that the oldest of them has waited for a slot."""
+    wait: float = 0.0
+    """Seconds that a call has waited on average, for a slot and inside of its worker."""
     ended: int = 0
     """Calls that workers have ended."""
     refused: int = 0
@@ -289,8 +299,7 @@ class Autoscaler:
 
     def _wait(self, pool: PoolLook) -> float:
         """Seconds that requests wait, wherever they do."""
-        mean = pool.waited / pool.ended if pool.ended else 0.0
-        return max(pool.oldest_waiter, mean, pool.lag)
+        return max(pool.oldest_waiter, pool.wait, pool.lag)
 
     def _remember(self, pool: PoolLook, now: float) -> None:
         if self._seen and self._seen[-1].pool.ready + self._seen[-1].pool.elsewhere != (
@@ -320,7 +329,7 @@ class Autoscaler:
     def _more(self, pool: PoolLook, machine: MachineLook) -> Move | None:
         wait = _in_words(self._wait(pool))
         if not self._by_lag(pool) and self._has_free_slots():
-            return self._hold(f"requests wait {wait} for a worker or a share, and slots are free")
+            return self._hold(f"requests wait {wait} for a certain worker, and slots are free")
         if pool.workers >= self.settings.most:
             return self._hold(f"requests wait {wait}, and it may have no more workers")
         if machine.cpu >= BUSY * machine.cpus:
@@ -345,8 +354,8 @@ class Autoscaler:
         return pool.lag >= self._wait(pool)
 
     def _has_free_slots(self) -> bool:
-        """Whether slots have been free while requests waited: for one worker, since they are
-        sticky, or for their route's share. More workers would not help them."""
+        """Whether slots have been free while requests waited for one worker: they stick to it, or
+        two gateway processes have chosen it at once. More workers would not help them."""
         looks = [one.pool for one in self._recent()[-self._waiting :]]
         return all(one.running < SPARE * one.slots for one in looks)
 

@@ -4,10 +4,28 @@ import os
 from pathlib import Path
 
 import pytest
-from propylon.gateway.config.cpus import cpu_limit, least, smallest, usable_cpus, workers_of
+from propylon.gateway.config.cpus import (
+    CpuUse,
+    cpu_limit,
+    cpu_uses,
+    least,
+    smallest,
+    usable_cpus,
+    workers_of,
+)
 
 V2 = "0::{path}\n"
 V1 = "9:name=systemd:/\n4:memory:/other\n2:cpu,cpuacct:{path}\n1:cpuset:/\n"
+
+
+def machine(root: Path, cgroup: str, files: dict[str, str]) -> None:
+    """Files as the kernel writes them, below a root of our own."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(cgroup)
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +84,7 @@ V1 = "9:name=systemd:/\n4:memory:/other\n2:cpu,cpuacct:{path}\n1:cpuset:/\n"
 def test_the_control_group_s_quota(
     tmp_path: Path, cgroup: str, files: dict[str, str], cpus: int
 ) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text(cgroup)
-    for name, text in files.items():
-        path = tmp_path / "sys/fs/cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    machine(tmp_path, cgroup, files)
     assert least(8, tmp_path) == cpus
 
 
@@ -104,3 +117,38 @@ def test_without_files_it_is_the_affinity(tmp_path: Path) -> None:
     assert least(3, tmp_path) == 3
     assert 0 < cpu_limit() <= len(os.sched_getaffinity(0))
     assert 1 <= usable_cpus() <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "uses"),
+    [
+        ("", {}, {}),
+        (V2.format(path="/"), {"cpu.max": "max 100000", "cpu.stat": "usage_usec 5"}, {}),
+        (V2.format(path="/"), {"cpu.max": "200000 100000", "cpu.stat": "user_usec 5"}, {}),
+        (
+            V2.format(path="/a"),
+            {
+                "a/cpu.max": "200000 100000",
+                "a/cpu.stat": "usage_usec 2500000\nuser_usec 9\n",
+                "cpu.max": "400000 100000",
+                "cpu.stat": "usage_usec 7000000\n",
+            },
+            {"a": CpuUse(2.5, 2), "": CpuUse(7, 4)},
+        ),
+        (
+            V1.format(path="/"),
+            {
+                "cpu/cpu.cfs_quota_us": "50000",
+                "cpu/cpu.cfs_period_us": "100000",
+                "cpu/cpuacct.usage": "1500000000\n",
+            },
+            {"cpu": CpuUse(1.5, 0.5)},
+        ),
+    ],
+)
+def test_what_all_processes_of_a_group_have_used(
+    tmp_path: Path, cgroup: str, files: dict[str, str], uses: dict[str, CpuUse]
+) -> None:
+    machine(tmp_path, cgroup, files)
+    folder = tmp_path / "sys/fs/cgroup"
+    assert cpu_uses(tmp_path) == {str(folder / name): use for name, use in uses.items()}

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from propylon.gateway.config.cpus import CpuUse, cpu_limit
 from propylon.gateway.config.load import load
 from propylon.gateway.config.memory import MemoryUse
 from propylon.gateway.listen.sockets import Listeners
-from propylon.gateway.supervisor.autoscaling import Autoscaling
+from propylon.gateway.supervisor.autoscaling import Autoscaling, CpuRoom
 from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import (
+    Exited,
     FleetEvent,
     FleetSettings,
     Linked,
@@ -49,6 +51,7 @@ class Instance:
         self.metrics = InstanceMetrics(self.controller, {})
         self.builder = StatusBuilder(0.0)
         self.memory: MemoryUse | None = None
+        self.groups: dict[str, CpuUse] = {}
         self.scaling = Autoscaling(
             self.generations,
             self.controller,
@@ -56,7 +59,10 @@ class Instance:
             self.metrics,
             self.builder,
             lambda: self.memory,
+            CpuRoom(lambda: self.groups),
         )
+        self.more: dict[str, Any] = {}
+        """What the gateway says besides."""
         self.now, self.slow = 0.0, False
         self.tell(Start())
 
@@ -84,6 +90,7 @@ class Instance:
         self.now += 1
         gauges = {"slots": 8, "running": 0, "queue_length": 0, "queue_oldest_seconds": 0} | load
         snapshot = {f"propylon_pool_{name}": [[[pool], value]] for name, value in gauges.items()}
+        snapshot |= self.more
         self.metrics.gateway_reported(self.gateway, GatewayMetrics(0, snapshot), self.now)
         self.scaling.look(self.scaling.pools(self.now), self.now)
 
@@ -220,6 +227,116 @@ def test_pools_share_the_memory(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) 
     held = pools.scaling.status(pools.generations.current.pools[1], pools.now)
     assert held is not None
     assert held.why.endswith("there is no memory for one worker more")
+
+
+TWO_POOLS = """
+workers = "1..4"
+[[pools]]
+name = "a"
+app = "main:app"
+[[pools]]
+name = "b"
+app = "main:app"
+workers = 2
+[[routes]]
+pool = "a"
+[[routes]]
+prefix = "/b"
+pool = "b"
+"""
+
+
+def held_by(instance: Instance) -> str:
+    """Why the first pool, whose requests wait, does not grow; "" if it does."""
+    before = instance.workers("a")
+    instance.wait(4, "a")
+    found = instance.scaling.status(instance.generations.current.pools[0], instance.now)
+    assert found is not None
+    assert (instance.workers("a") > before) == (not found.why)
+    return found.why
+
+
+def test_the_cpus_that_a_fixed_pool_uses_are_not_free(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pools = Instance(TWO_POOLS)
+    worker = next(iter(pools.controller.fleet.ready("worker"))).id
+    used = 0.0
+    for _ in range(8):
+        used += cpu_limit()
+        pools.metrics.worker_reported(worker, "b", Vitals(cpu=used))
+        pools.wait(1, "a")
+    found = pools.scaling.status(pools.generations.current.pools[0], pools.now)
+    assert found is not None
+    assert found.why == "requests wait 500 ms, and all CPUs are busy"
+    assert pools.workers("a") == 1
+    assert held_by(pools) == "", "it is idle again"
+
+
+def test_what_else_runs_in_the_container_uses_its_cpus(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pools = Instance(TWO_POOLS)
+    for second in range(8):
+        pools.groups = {"/group": CpuUse(second * 1.4, 1.5)}
+        pools.wait(1, "a")
+    assert pools.workers("a") == 1
+    for second in range(8):
+        pools.groups = {"/group": CpuUse(11.2 + second * 0.7, 1.5)}
+        pools.wait(1, "a")
+    assert pools.workers("a") > 1
+
+
+def test_workers_of_a_fixed_pool_that_start_will_need_memory(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for one worker more of 100 MB and a canary, if the other pool's two were not to come."""
+    monkeypatch.chdir(tmp_path)
+    pools = Instance(TWO_POOLS)
+    pools.memory = MemoryUse(690 * MEGABYTE, 1000 * MEGABYTE)
+    for process in pools.controller.fleet.ready("worker"):
+        pools.builder.vitals[process.id] = Vitals(rss=100 * MEGABYTE)
+    pools.slow = True
+    process = next(p for p in pools.controller.fleet.ready("worker") if p.replica_id.pool == "b")
+    pools.tell(Exited(process.id, "was killed"))
+    assert "memory" in held_by(pools)
+    for process in pools.controller.fleet.processes.values():
+        if process.stage == "starting":
+            pools.tell(Ready(process.id))
+    assert held_by(pools) == ""
+
+
+def test_what_waits_for_its_route_s_share_lets_no_pool_grow(instance: Instance) -> None:
+    def waits(at: int, route: str) -> list[Any]:
+        histogram = [9.0 * at, *[0] * 15, 3 * at]
+        return [["default", route], histogram]
+
+    for at in range(1, 8):
+        instance.more = {
+            "propylon_route_queue_length": [[["default", "/slow"], 40]],
+            "propylon_request_queue_seconds": [waits(at, "/slow")],
+        }
+        instance.look(running=8, queue_length=40)
+    assert instance.workers() == 2
+    assert status(instance).state == "steady"
+    for at in range(8, 10):
+        instance.more["propylon_request_queue_seconds"] = [waits(8, "/slow"), waits(at, "/")]
+        instance.look(running=8, queue_length=40)
+    assert instance.workers() > 2, "others wait for a worker"
+
+
+def test_calls_that_wait_inside_of_workers_wait(instance: Instance) -> None:
+    """Two gateway processes are offered the same eight threads, and have given them 14 calls."""
+    first, second = [process.id for process in instance.controller.fleet.ready("worker")]
+    for queued in (0, 3):
+        for child in (first, second):
+            instance.builder.vitals[child] = Vitals(calls=4, queued=queued)
+        for _ in range(2):
+            instance.look(running=8 + 2 * queued)
+        assert instance.workers() == (4 if queued else 2)
+    assert "requests have waited" in status(instance).move.why
 
 
 def test_a_reload_that_changes_the_number_is_waited_for(instance: Instance) -> None:

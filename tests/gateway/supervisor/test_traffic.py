@@ -1,14 +1,21 @@
 from propylon.gateway.control.status import MOST_FAILED, TrafficStatus
-from propylon.gateway.exchange.end_codes import GATEWAY_QUEUE_FULL, GATEWAY_QUEUE_TIMEOUT
+from propylon.gateway.exchange.end_codes import (
+    CLIENT_LEFT_QUEUE,
+    GATEWAY_NO_WORKER,
+    GATEWAY_QUEUE_FULL,
+    GATEWAY_QUEUE_TIMEOUT,
+    GATEWAY_ROUTE_FULL,
+)
 from propylon.gateway.metrics.families import LATENCY
 from propylon.gateway.metrics.snapshot import Snapshot
 from propylon.gateway.supervisor.traffic import (
+    NEVER_RAN,
     REFUSED_ENDS,
     PoolCounts,
     failed,
-    gateways_cpu,
     oldest_waiter,
     pool_counts,
+    processes_cpu,
     traffic,
 )
 from propylon.protocol.supervision.messages import FailedRequest
@@ -37,8 +44,8 @@ TOTAL: Snapshot = {
         ("jobs", "/jobs"): histogram(1.0, b0=100),
     },
     "propylon_request_queue_seconds": {
-        ("web", "/"): histogram(0.25),
-        ("web", "/api"): histogram(1),
+        ("web", "/"): histogram(0.25, b0=4),
+        ("web", "/api"): histogram(1, b9=1),
     },
     "propylon_request_app_seconds": {("web", "/"): histogram(0.75)},
     "propylon_retries_total": {("web", "died"): 2, ("web", "refused"): 1},
@@ -98,15 +105,44 @@ def test_what_an_autoscaler_asks_for() -> None:
         "propylon_gateway_cpu_seconds_total": {("1",): 1.5, ("2",): 2.0},
     }
     assert pool_counts(total, "web") == PoolCounts(
-        ended=17, refused=11, waited=1.25, cpu=2.5, slots=8, running=3, queued=2, oldest_waiter=1.5
+        ended=17,
+        refused=11,
+        waits=5,
+        waited=1.25,
+        cpu=2.5,
+        slots=8,
+        running=3,
+        queued=2,
+        oldest_waiter=1.5,
     )
-    assert gateways_cpu(total) == 3.5
+    assert processes_cpu(total) == 15.0
     nothing = pool_counts({}, "web")
-    assert (nothing.ended, nothing.waited, gateways_cpu({})) == (0, 0, 0)
+    assert (nothing.ended, nothing.waited, processes_cpu({})) == (0, 0, 0)
+
+
+def test_what_waits_for_a_route_s_share_waits_for_no_worker() -> None:
+    total: Snapshot = {
+        "propylon_requests_total": {
+            ("web", "/", "GET", "200", "ok"): 6,
+            ("web", "/slow", "GET", "503", "gateway_route_full"): 50,
+        },
+        "propylon_request_queue_seconds": {
+            ("web", "/"): histogram(0.25, b0=6),
+            ("web", "/slow"): histogram(900.0, b15=90),
+            ("jobs", "/slow"): histogram(3.0, b3=2),
+        },
+        "propylon_pool_queue_length": {("web",): 40, ("jobs",): 1},
+        "propylon_route_queue_length": {("web", "/slow"): 30, ("web", "/report"): 8},
+    }
+    web = pool_counts(total, "web")
+    assert (web.ended, web.refused, web.waits, web.waited, web.queued) == (6, 0, 6, 0.25, 2)
+    jobs = pool_counts(total, "jobs")
+    assert (jobs.waits, jobs.waited, jobs.queued) == (2, 3.0, 1)
 
 
 def test_the_ends_of_requests_without_a_slot_are_end_codes() -> None:
     assert {GATEWAY_QUEUE_FULL, GATEWAY_QUEUE_TIMEOUT} == REFUSED_ENDS
+    assert {GATEWAY_ROUTE_FULL, GATEWAY_NO_WORKER, CLIENT_LEFT_QUEUE} == NEVER_RAN
 
 
 def test_the_newest_failures_of_all_processes_come_first() -> None:

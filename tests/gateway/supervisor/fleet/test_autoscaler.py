@@ -65,9 +65,9 @@ def test_those_that_wait_for_less_do_not() -> None:
 
 
 def test_waits_between_two_looks_count_too() -> None:
-    gone = replace(FULL, queued=0, oldest_waiter=0.0, waited=80 * 0.2)
+    gone = replace(FULL, queued=0, oldest_waiter=0.0, wait=0.2)
     assert Told().look(*growing(gone, 1))
-    assert not Told().look(*growing(replace(gone, waited=80 * 0.05), 1))
+    assert not Told().look(*growing(replace(gone, wait=0.05), 1))
 
 
 def test_it_grows_by_what_the_work_needs() -> None:
@@ -206,7 +206,7 @@ def test_the_busiest_look_counts() -> None:
 def test_a_wait_begins_the_time_anew() -> None:
     told = Told()
     idle = PoolLook(workers=3, ready=3, slots=12)
-    assert told.look(*[idle] * 50, replace(idle, waited=9.0, ended=2), *[idle] * 59) == []
+    assert told.look(*[idle] * 50, replace(idle, wait=4.5), *[idle] * 59) == []
     assert told.quiet(1, idle)
 
 
@@ -268,6 +268,14 @@ def test_a_step_is_followed_within_two_starts() -> None:
     assert pool.longest_wait(75, 240) < 0.1
     assert pool.moments[-1].workers == 2
     assert len(pool.moves) == 8, "once up, once down"
+
+
+def test_what_waits_inside_of_workers_is_followed_as_well() -> None:
+    """Eight gateway processes have given the workers all that waits, a little more each second."""
+    pool = Threads(replace(step(20, 84), gateways=8)).run(400)
+    assert pool.longest_wait(60, 240) < 0.7
+    assert pool.moments[-1].workers == 2
+    assert len(pool.moves) < 8, "it does not flap"
 
 
 def test_a_slow_start_is_waited_for() -> None:
