@@ -116,6 +116,8 @@ class WebSocketSettings:
     """Bytes of one message, after decompression."""
     max_rate: int = 0
     """Messages of a client a second, in the long run; 0: no limit."""
+    max_byte_rate: int = 0
+    """Bytes of a client a second, in the long run; 0: no limit."""
     ping_interval: float = 20.0
     """Seconds between two pings; 0 sends none."""
     ping_timeout: float = 20.0

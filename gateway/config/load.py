@@ -266,6 +266,7 @@ def _config(
         websocket=WebSocketSettings(
             max_size=options.ws_max_size,
             max_rate=options.ws_max_rate,
+            max_byte_rate=options.ws_max_byte_rate,
             ping_interval=options.ws_ping_interval,
             ping_timeout=options.ws_ping_timeout,
             per_message_deflate=options.ws_per_message_deflate,

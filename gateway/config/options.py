@@ -757,6 +757,14 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="100",
     )
+    ws_max_byte_rate: SizeOrNone = option(
+        _WEBSOCKET.max_byte_rate,
+        "Bytes of a client a second, compressed ones as what they become, with bursts of ten "
+        "seconds' worth; beyond them it is closed with 1008; 0: no limit.",
+        section="websocket",
+        verbs=GATEWAY_SIDE,
+        example="1000000",
+    )
     ws_ping_interval: SecondsOrNone = option(
         _WEBSOCKET.ping_interval,
         "Seconds between pings to a silent client; 0: none.",

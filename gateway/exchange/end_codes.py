@@ -170,6 +170,12 @@ CLIENT_MESSAGE_RATE: Final = _row(
     "1008",
     "The client sent more messages than the limit allows.",
 )
+CLIENT_BYTE_RATE: Final = _row(
+    "client_byte_rate",
+    "websocket",
+    "1008",
+    "The client sent more bytes than the limit allows.",
+)
 CLIENT_PING_TIMEOUT: Final = _row(
     "client_ping_timeout", "websocket", "1011", "The client did not answer a ping in time."
 )

@@ -1,7 +1,7 @@
 """A client connection's life: bytes meet exchanges.
 
 Reading order: `service_state`, `service_counts`, `log_throttle`, `client_faults` -> `upload`,
-`body_credit`, `message_rate` -> `websocket_connection` -> `exchange_sink` -> `lingering_close` ->
+`body_credit`, `max_rate` -> `websocket_connection` -> `exchange_sink` -> `lingering_close` ->
 `http1_connection` -> `begin` -> `proxy_header`, `address_limit`, `tls_handshake` (layers below
 HTTP) -> `capacity` -> `service`.
 """

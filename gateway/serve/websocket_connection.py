@@ -16,6 +16,7 @@ the app hears of the end behind the last message, and the exchange may outlive t
 """
 
 from collections import deque
+from collections.abc import Callable
 from logging import getLogger
 from typing import ClassVar, Final, Literal
 
@@ -51,7 +52,7 @@ from ..websocket.frames import (
 )
 from ..websocket.handshake import accept_fields, extension_offers
 from .body_credit import BodyCredit
-from .message_rate import MessageRate
+from .max_rate import MaxRate, max_rate
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -77,6 +78,7 @@ def agree(
 class WebSocketConnection:
     __slots__ = (
         "_awaits_pong",
+        "_byte_rate",
         "_credit",
         "_deadline",
         "_exchange",
@@ -133,8 +135,8 @@ class WebSocketConnection:
         self._deadline = 0.0
         """Monotonic seconds at which the client is late with its part of the end; 0.0: never."""
         self._awaits_pong = False
-        rate = service.websocket.max_rate
-        self._rate = MessageRate(rate, service.clock()) if rate else None
+        self._rate = max_rate(service.websocket.max_rate, service.clock())
+        self._byte_rate = max_rate(service.websocket.max_byte_rate, service.clock())
         interval = service.websocket.ping_interval
         self._next_ping = service.clock() + interval if interval else float("inf")
         exchange.become_websocket(self)
@@ -155,7 +157,7 @@ class WebSocketConnection:
             if data:
                 if self._state in ("open", "closing"):
                     self._machine.receive(data)
-                    self._hear()
+                    self._hear(len(data))
             elif data is not None:
                 self._gone()
         except OSError:
@@ -168,8 +170,8 @@ class WebSocketConnection:
         log.exception("a WebSocket failed%s", log_tail(exchange), extra=log_facts(exchange))
         self._gone(end_codes.GATEWAY_FAILED)
 
-    def _hear(self) -> None:
-        """Handles this turn's share of what has come."""
+    def _hear(self, received: int = 0) -> None:
+        """Handles this turn's share of what has come. `received`: the bytes that are new."""
         if self._awaits_pong:  # any bytes show that it is there
             self._awaits_pong = False
             self._next_ping = self._service.clock() + self._service.websocket.ping_interval
@@ -199,9 +201,12 @@ class WebSocketConnection:
                 return
             else:
                 self._gather(event.data)
-        rate = self._rate
-        if count and rate is not None and rate.is_exceeded(count, self._service.clock()):
+        if count and _exceeds(self._rate, count, self._service.clock):
             self._fail(end_codes.CLIENT_MESSAGE_RATE, POLICY_VIOLATION, "too many messages")
+            return
+        received += self._machine.inflated
+        if _exceeds(self._byte_rate, received, self._service.clock):
+            self._fail(end_codes.CLIENT_BYTE_RATE, POLICY_VIOLATION, "too many bytes")
             return
         self._push()
 
@@ -540,3 +545,7 @@ class WebSocketConnection:
         self._unsent.clear()
         self._window = 0
         self._push()
+
+
+def _exceeds(rate: MaxRate | None, count: int, clock: Callable[[], float]) -> bool:
+    return rate is not None and rate.is_exceeded(count, clock())

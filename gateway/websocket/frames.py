@@ -14,15 +14,22 @@ of a second, in which no other client is heard. So three things are done about t
   is a whole message, or wsproto gets it as one frame.
 - One `read` handles `MOST_FRAMES` at most. The rest waits for the connection's next turn.
 
-**Large frames of few bytes.** A compressed frame of a hundred bytes may be a hundred thousand, and
-dozens of these come at once. So a `read` ends when wsproto has given `MOST_PLAIN`, too.
+Fragments that come one by one, each in a `read` of its own, would still cost the link and the
+worker a message each. So pieces of a message are held here until they are `LEAST_PIECE` bytes
+together, or the message ends. The app gets whole messages only, so nobody waits for them.
+
+**Compressed frames.** A frame of 16 KiB may be 16 MiB, which take zlib and all behind it a tenth of
+a second. wsproto can't stop in the middle of that, so compressed messages are read here, without
+it: `inflate.py` takes the compression off step by step, and a `read` ends behind `MOST_PLAIN`
+bytes. The next goes on where it was.
 """
 
+import codecs
 import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
@@ -31,13 +38,16 @@ from wsproto.frame_protocol import CloseReason, RsvBits
 
 from ...protocol.link import utf8_size
 from ..settings import WebSocketSettings
+from .inflate import Inflater
 from .masking import apply_mask
 
 NORMAL: Final = 1000
 NO_STATUS: Final = 1005
 """The peer's close frame had no code. This code is never on the wire."""
+PROTOCOL_ERROR: Final = 1002
 ABNORMAL: Final = 1006
 """The connection ended without a close frame. This code is never on the wire."""
+BAD_DATA: Final = 1007
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
@@ -55,6 +65,9 @@ _FRAGMENTS: Final = frozenset({0, 1, 2, _FIN})
 """First bytes of fragments that are not compressed themselves; those that begin a message have an
 opcode."""
 _OPCODE: Final = 0x0F
+_RESERVED: Final = 0x70
+_COMPRESSED: Final = 0x40
+"""The reserved bit on the first frame of a message that is compressed (RFC 7692 section 6)."""
 _HEAD: Final = 6
 """Bytes before the payload of a small frame: first byte, size, mask."""
 _SMALL: Final = 125
@@ -65,14 +78,21 @@ MOST_FRAMES: Final = 256
 are small, and pays for one `send` to the worker and one to the client."""
 
 MOST_PLAIN: Final = 262_144
-"""Plain bytes of frames that wsproto reads, decompressed or not, behind which a `read` ends: about
-a millisecond."""
+"""Plain bytes of frames that wsproto reads, or that were compressed, behind which a `read` ends:
+about a millisecond."""
+LEAST_PIECE: Final = 4_096
+"""Bytes, or characters, that a piece has which is not a message's last one. Less would cost more on
+its way to the app than its bytes do; more would be held for each WebSocket."""
+_STEP_COST: Final = 1_024
+"""Plain bytes that a step of zlib, and what is done about it, is worth."""
+_MOST_HELD: Final = 64
+"""Small pieces that are held one by one, until they are put together."""
 
 _MEMORY_LEVEL: Final = 5
 """zlib's memLevel for messages that we send. It takes 16 KiB and the window; zlib's default takes
 128 KiB."""
-_COMPRESSED_BIT: Final = RsvBits(True, False, False)
-"""The reserved bits that permessage-deflate takes for itself."""
+_NO_BITS: Final = RsvBits(False, False, False)
+"""The reserved bits that frames may have which wsproto reads."""
 _PARAMETER: Final = re.compile(
     rb"(server_no_context_takeover|client_no_context_takeover)"
     rb"|(server_max_window_bits)=\"?([0-9]{1,2})\"?"
@@ -176,6 +196,12 @@ def _frame(first: int, payload: bytes) -> bytes:
     return b"%c\xfe%b\0\0\0\0%b" % (first, size.to_bytes(2, "big"), payload)
 
 
+def _joined(pieces: list[bytes | str]) -> bytes | str:
+    if isinstance(pieces[0], str):
+        return "".join(cast("list[str]", pieces))
+    return b"".join(cast("list[bytes]", pieces))
+
+
 def _add(message: bytes | str, events: list[WebSocketEvent]) -> None:
     """Adds a whole message behind what else was read."""
     last = events[-1] if events else None
@@ -185,48 +211,23 @@ def _add(message: bytes | str, events: list[WebSocketEvent]) -> None:
         events.append(Messages([message]))
 
 
-class BoundedDeflate(PerMessageDeflate):
-    """permessage-deflate that stops as soon as a message is over its limit."""
+class OutboundDeflate(PerMessageDeflate):
+    """permessage-deflate for what we send, with a small compressor. What wsproto reads is plain: a
+    compressed frame never gets there, and one that says so where it can't be has a reserved bit too
+    many."""
 
-    def __init__(self, limit: int, **parameters: Any) -> None:
+    def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        self._limit = limit
-        self._left = limit
-        self._control = False
-        """Whether the frame that is being read is a control frame."""
         self.finalize("permessage-deflate")
 
     def frame_inbound_header(self, proto: Any, opcode: Any, rsv: Any, payload_length: int) -> Any:
-        self._control = opcode.iscontrol()
-        if self._control:
-            # Control frames are never compressed (RFC 7692 section 6.1) and may come between a
-            # message's fragments; wsproto would then forget that these are compressed (its pull
-            # request 205).
-            return CloseReason.PROTOCOL_ERROR if rsv.rsv1 else _COMPRESSED_BIT
-        if self._inbound_compressed is None:
-            self._left = self._limit
-        return super().frame_inbound_header(proto, opcode, rsv, payload_length)
+        return _NO_BITS
 
-    def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
-        if self._control:
-            return None
-        try:
-            return super().frame_inbound_complete(proto, fin)
-        finally:
-            if self._decompressor is not None and self._decompressor.eof:
-                # A final block has ended the stream (RFC 7692 section 7.2.3.4): begin anew.
-                self._decompressor = None
+    def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes:
+        return data
 
-    def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
-        if self._control or not self._inbound_compressed:
-            return data
-        assert self._decompressor is not None, "wsproto has made it for the frame's header"
-        try:
-            plain = self._decompressor.decompress(bytes(data), self._left + 1)
-        except zlib.error:
-            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
-        self._left -= len(plain)
-        return plain if self._left >= 0 else CloseReason.MESSAGE_TOO_BIG
+    def frame_inbound_complete(self, proto: Any, fin: bool) -> None:
+        return None
 
     def frame_outbound(self, proto: Any, opcode: Any, rsv: Any, data: bytes, fin: bool) -> Any:
         if self._compressor is None and self._compressible_opcode(opcode):
@@ -241,7 +242,7 @@ class BoundedDeflate(PerMessageDeflate):
 
 def negotiate_deflate(
     offers: Iterable[bytes], settings: WebSocketSettings
-) -> tuple[BoundedDeflate | None, bytes]:
+) -> tuple[OutboundDeflate | None, bytes]:
     """Returns the extension for the first offer of permessage-deflate that can be met, and the
     response to it. An offer with an unknown parameter is declined (RFC 7692 section 7.1)."""
     if not settings.per_message_deflate:
@@ -271,7 +272,7 @@ def _read_parameters(parameters: Iterable[bytes]) -> dict[bytes, int] | None:
     return wanted
 
 
-def _meet(wanted: dict[bytes, int], settings: WebSocketSettings) -> tuple[BoundedDeflate, bytes]:
+def _meet(wanted: dict[bytes, int], settings: WebSocketSettings) -> tuple[OutboundDeflate, bytes]:
     ours = settings.deflate_window_bits
     server_bits = min(ours, wanted.get(b"server_max_window_bits", 15))
     # A client that does not offer it cannot be told to use a smaller window.
@@ -287,8 +288,7 @@ def _meet(wanted: dict[bytes, int], settings: WebSocketSettings) -> tuple[Bounde
         response.append(b"server_no_context_takeover")
     if client_forgets:
         response.append(b"client_no_context_takeover")
-    extension = BoundedDeflate(
-        settings.max_size,
+    extension = OutboundDeflate(
         server_max_window_bits=server_bits,
         client_max_window_bits=client_bits,
         server_no_context_takeover=server_forgets,
@@ -300,9 +300,10 @@ def _meet(wanted: dict[bytes, int], settings: WebSocketSettings) -> tuple[Bounde
 class WebSocketMachine:
     """The server's side of one WebSocket that was accepted.
 
-    Most messages are one frame that arrives in one piece and is not compressed. These are read and
-    written here, which takes a tenth of the time. wsproto reads everything else. It gets whole
-    frames, and none that was read here, so both agree at the border of each frame.
+    Most messages are one frame that arrives in one piece. These, and all that are compressed, are
+    read here; plain ones are written here, too, which takes a tenth of the time. wsproto reads
+    everything else. It gets whole frames, and none that was read here, so both agree at the border
+    of each frame.
     """
 
     __slots__ = (
@@ -310,34 +311,57 @@ class WebSocketMachine:
         "_buffer",
         "_connection",
         "_cost",
+        "_decoder",
         "_deflates",
         "_ended",
+        "_held",
+        "_held_size",
         "_in_fragments",
+        "_inflater",
+        "_key",
         "_left",
         "_limit",
+        "_packed",
         "_sends_fragments",
         "_size",
+        "inflated",
         "unread",
     )
 
-    def __init__(self, settings: WebSocketSettings, deflate: BoundedDeflate | None) -> None:
+    def __init__(self, settings: WebSocketSettings, deflate: OutboundDeflate | None) -> None:
         extensions: list[Extension] = [] if deflate is None else [deflate]
         self._connection = Connection(ConnectionType.SERVER, extensions)
         self._deflates = deflate is not None
+        self._inflater: Inflater | None = None
+        if deflate is not None:
+            self._inflater = Inflater(
+                deflate.client_max_window_bits, forgets=deflate.client_no_context_takeover
+            )
         self._limit = settings.max_size
         self._size = 0
-        """Bytes of an unfinished message that have arrived."""
+        """Bytes of an unfinished message that have arrived, plain."""
         self._buffer = b""
         self._at = 0
         """The place up to which the buffer was read."""
         self._cost = 0
-        """Plain bytes that wsproto has given in this `read`."""
+        """Plain bytes that wsproto or zlib has given in this `read`."""
         self._left = 0
-        """Bytes of the current frame that wsproto has yet to get."""
+        """Bytes of the current frame that have yet to be read."""
+        self._key = b""
+        """The rest of the mask of the current frame, if it is compressed."""
+        self._packed: Literal["no", "goes on", "last frame"] = "no"
+        """Whether the message that has begun is compressed, and how far it is."""
+        self._decoder: codecs.IncrementalDecoder | None = None
+        """For a compressed message that is text."""
+        self._held: list[bytes | str] = []
+        """Small pieces of a message, which wait for more of it."""
+        self._held_size = 0
         self._in_fragments = False
         """Whether the frames so far leave a message unfinished."""
         self._sends_fragments = False
         self._ended = False
+        self.inflated = 0
+        """Bytes by which what the last `read` has decompressed is more than what it was before."""
         self.unread = False
         """Whether the last `read` has left something for the next one."""
 
@@ -354,7 +378,12 @@ class WebSocketMachine:
         data, at, frames = self._buffer, self._at, most
         size = len(data)
         is_open = self._connection.state is ConnectionState.OPEN
-        self._cost = 0
+        self._cost = self.inflated = 0
+        inflater = self._inflater
+        if inflater is not None and inflater.pending:
+            self._inflate(inflater, events)
+            if self._cost >= MOST_PLAIN:
+                frames = 0
         while at < size and frames > 0 and not self._ended:
             frames -= 1
             first, end = data[at], 0
@@ -382,8 +411,9 @@ class WebSocketMachine:
             at = end
             if self._cost >= MOST_PLAIN:
                 frames = 0
-        self.unread = frames <= 0 and at < size and not self._ended
-        if at < size and not self._ended:
+        more = at < size and not self._ended
+        self.unread = (frames <= 0 and more) or (inflater is not None and inflater.pending)
+        if more:
             self._at = at
         else:
             self._buffer, self._at = b"", 0
@@ -401,7 +431,10 @@ class WebSocketMachine:
             except UnicodeDecodeError:
                 pass  # wsproto says what is wrong with it
         self._in_fragments = not first & _FIN
-        self._read_with_wsproto(_frame(first, payload), events)
+        if self._packed == "no":
+            self._read_with_wsproto(_frame(first, payload), events)
+        else:
+            self._unpack(payload, last=not self._in_fragments, events=events)
 
     def _read_any(self, at: int, events: list[WebSocketEvent]) -> int:
         """Reads a frame of any kind, or the part of it that has come. Returns the place behind it;
@@ -417,13 +450,129 @@ class WebSocketMachine:
                 if message is not None:
                     _add(message, events)
                     return end
+            if self._is_packed(data[at : at + 2], start - at, end - start):
+                return self._begin_packed(data, start, end, first, events)
             if not first & _CONTROL:
+                if self._packed != "no" and first & _OPCODE:
+                    self._fail(PROTOCOL_ERROR, "expected a continuation", events)
+                    return end
                 self._in_fragments = not first & _FIN
             self._left = end - at
         end = min(size, at + self._left)
         self._left -= end - at
-        self._read_with_wsproto(data[at:end], events)
+        if self._key:
+            self._read_packed(data[at:end], events)
+        else:
+            self._read_with_wsproto(data[at:end], events)
         return end
+
+    # -- compressed messages -----------------------------------------------------------------
+
+    def _is_packed(self, two: bytes, head: int, length: int) -> bool:
+        """Whether a frame, with these first two bytes and lengths, is of a compressed message and
+        has no fault that wsproto would find in its header."""
+        first = two[0]
+        if first & _OPCODE:
+            begins = first & _OPCODE in (1, 2) and not self._in_fragments and self._deflates
+            fits = begins and first & _RESERVED == _COMPRESSED
+        else:
+            fits = self._packed == "goes on" and not first & _RESERVED
+        shortest = _HEAD if length <= _SMALL else _HEAD + (2 if length <= 0xFFFF else 8)
+        return fits and two[1] >= _MASKED and head == shortest and length < 1 << 63
+
+    def _begin_packed(
+        self, data: bytes, start: int, end: int, first: int, events: list[WebSocketEvent]
+    ) -> int:
+        """Begins a frame of a compressed message. Returns the place up to which it was read."""
+        if first & _OPCODE:
+            self._packed = "goes on"
+            is_text = first & _OPCODE == 1
+            self._decoder = codecs.getincrementaldecoder("utf-8")() if is_text else None
+        self._in_fragments = not first & _FIN
+        if not self._in_fragments:
+            self._packed = "last frame"
+        self._left, self._key = end - start, data[start - 4 : start]
+        there = min(end, len(data))
+        self._left -= there - start
+        self._read_packed(data[start:there], events)
+        return there
+
+    def _read_packed(self, masked: bytes, events: list[WebSocketEvent]) -> None:
+        """Reads bytes of the current frame, which is of a compressed message."""
+        key, count = self._key, len(masked) % 4
+        self._key = key[count:] + key[:count] if self._left else b""
+        last = not self._left and self._packed == "last frame"
+        self._unpack(apply_mask(masked, key) if masked else b"", last=last, events=events)
+
+    def _unpack(self, packed: bytes, *, last: bool, events: list[WebSocketEvent]) -> None:
+        """Takes bytes of a compressed message. `last`: they are its last ones."""
+        inflater = self._inflater
+        assert inflater is not None, "it was negotiated"
+        if last:
+            self._packed = "last frame"
+        if self._connection.state is not ConnectionState.OPEN:
+            if last:
+                self._packed = "no"
+            return
+        self.inflated -= len(packed)
+        inflater.feed(packed, last)
+        self._inflate(inflater, events)
+
+    def _inflate(self, inflater: Inflater, events: list[WebSocketEvent]) -> None:
+        """Takes the compression off what has come, in steps, up to this `read`'s share."""
+        if self._connection.state is not ConnectionState.OPEN:
+            inflater.drop()
+            if self._packed == "last frame" and not self._left:
+                self._packed = "no"
+            return
+        decoder = self._decoder
+        while inflater.pending and self._cost < MOST_PLAIN:
+            try:
+                plain = inflater.step()
+            except zlib.error:
+                self._fail(BAD_DATA, "the compressed data is not valid", events)
+                return
+            self._cost += len(plain) + _STEP_COST
+            self.inflated += len(plain)
+            self._size += len(plain)
+            if self._size > self._limit:
+                self._fail(TOO_BIG, self._over_limit, events)
+                return
+            over = inflater.message_over
+            piece: bytes | str = plain
+            if decoder is not None:
+                try:
+                    piece = decoder.decode(plain, over)
+                except UnicodeDecodeError as error:
+                    self._fail(BAD_DATA, str(error), events)
+                    return
+            if over:
+                self._packed = "no"
+                self._size = 0
+            self._add_piece(piece, not over, events)
+
+    def _fail(self, code: int, reason: str, events: list[WebSocketEvent]) -> None:
+        self._ended = True
+        if self._inflater is not None:
+            self._inflater.drop()
+        events.append(Failed(code, reason))
+
+    def _add_piece(self, piece: bytes | str, more: bool, events: list[WebSocketEvent]) -> None:
+        """Adds a piece of a message behind what else was read, or holds a small one."""
+        held = self._held
+        if more:
+            self._held_size += len(piece)
+            if self._held_size < LEAST_PIECE:
+                held.append(piece)
+                if len(held) == _MOST_HELD:
+                    held[:] = [_joined(held)]
+                return
+        self._held_size = 0
+        if held:
+            held.append(piece)
+            piece = _joined(held)
+            held.clear()
+        events.append(Piece(piece, more))
 
     def _whole_message(self, data: bytes, at: int, start: int, end: int) -> bytes | str | None:
         """The message of one plain frame; None if the frame is unusual in any way."""
@@ -455,15 +604,11 @@ class WebSocketMachine:
                 self._size += size
                 self._cost += size
                 if self._size > self._limit:
-                    self._ended = True
-                    events.append(Failed(TOO_BIG, self._over_limit))
+                    self._fail(TOO_BIG, self._over_limit, events)
                     return
-                more = not event.message_finished
-                if not more:
+                if event.message_finished:
                     self._size = 0
-                elif not size:
-                    continue  # a frame that has begun and has no payload yet
-                events.append(Piece(piece, more))
+                self._add_piece(piece, not event.message_finished, events)
             elif isinstance(event, Ping):
                 if connection.state is ConnectionState.OPEN:
                     events.append(Reply(connection.send(event.response())))
@@ -471,7 +616,7 @@ class WebSocketMachine:
                 self._ended = True
                 code, reason = int(event.code), event.reason or ""
                 if connection.state is ConnectionState.OPEN:
-                    events.append(Failed(code, self._over_limit if code == TOO_BIG else reason))
+                    events.append(Failed(code, reason))
                 else:
                     events.append(Closed(code, reason, self.close(code, reason)))
                 return

@@ -146,6 +146,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
                     "--min-rate-grace=0.3",
                     "--timeout-graceful-shutdown=0.6",
                 )
+            elif kind == "counted":
+                options = (*usual, "--lifespan=off", "--ws-max-byte-rate=20")
+                options += ("--timeout-graceful-shutdown=0.6",)
             elif kind == "files":
                 (folder / "files").mkdir()
                 (folder / "files/gateway_file").write_bytes(b"x")
@@ -491,6 +494,7 @@ CASES = [
     Case("client_bad_frame", "101", opens(b"\x81\x01a")),
     Case("client_message_too_large", "101", speaks("x" * 2_000)),
     Case("client_message_rate", "101", opens(b"\x81\x81aaaa\x00" * 12), server="fast"),
+    Case("client_byte_rate", "101", opens(b"\x8a\x80aaaa" * 40), server="counted"),
     Case("client_ping_timeout", "101", opens()),
     Case("gateway_redirect", "308", asks_in_plain, server="redirecting"),
     Case("gateway_no_route", "404", asks(path="/"), path="/gateway_no_route"),

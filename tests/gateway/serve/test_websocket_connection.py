@@ -1,6 +1,7 @@
 """How a WebSocket shares the turns with others: counted in turns and packets, never in time."""
 
 import socket
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -33,14 +34,14 @@ def frame(first: int, payload: bytes = b"") -> bytes:
 class Hall:
     """WebSockets on one poller. Their clients see each send by itself: it is one packet."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: WebSocketSettings | None = None) -> None:
         self.poller = Poller()
         self.exchanges: list[Exchange] = []
         self.clients: list[socket.socket] = []
         self.state = ServiceState(
             http=context("h11"),
             settings=ServeSettings(),
-            websocket=WebSocketSettings(),
+            websocket=settings or WebSocketSettings(),
             apply_trust=lambda _: None,
             answer=self.exchanges.append,
             poller=self.poller,
@@ -50,9 +51,11 @@ class Hall:
     def turn(self) -> None:
         self.poller._turn()  # pyright: ignore[reportPrivateUsage]
 
-    def enter(self, credit: int = WINDOW, overhead: int = 0) -> tuple[socket.socket, FakeSource]:
+    def enter(
+        self, credit: int = WINDOW, overhead: int = 0, offers: bytes = b""
+    ) -> tuple[socket.socket, FakeSource]:
         """A client whose WebSocket was accepted, and the app's side of it, for which each piece
-        costs an `overhead`."""
+        costs an `overhead`. `offers`: an extension of the client's."""
         ours, client = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, client):
             end.setblocking(False)
@@ -60,7 +63,8 @@ class Hall:
         self.clients.append(client)
         transport = ClientSocket(ours, self.state.transports)
         Http1Connection(transport, Endpoint(None, None), self.state).open()
-        client.send(HANDSHAKE)
+        extension = b"Sec-WebSocket-Extensions: " + offers + b"\r\n\r\n" if offers else b"\r\n"
+        client.send(HANDSHAKE.removesuffix(b"\r\n") + extension)
         self.turn()
         exchange, source = self.exchanges[-1], FakeSource(credit, overhead)
         exchange.connect(source, exchange.opened)
@@ -172,10 +176,11 @@ def test_what_was_right_is_answered_first_though_messages_are_counted(hall: Hall
     """A client breaks the rules in the midst of a message: the app has answered when its credit is
     whole but for that message's pieces."""
     client, source = hall.enter(WINDOW, MESSAGE_OVERHEAD)
-    client.send(frame(BINARY, b"x") + frame(BINARY) + frame(0x02, b"begun") + frame(0x83))
+    begun = frame(0x02, b"begun" * 25) + frame(0x00, b"begun" * 25) * 39
+    client.send(frame(BINARY, b"x") + frame(BINARY) + begun + frame(0x83))
     hall.turn()
     hall.turn()
-    assert source.messages == [b"x", b"", b"begun"]
+    assert source.messages == [b"x", b"", b"begun" * 1_000]
     assert not source.hung_up
     exchange = hall.exchanges[-1]
     source.send_credit += 2 * MESSAGE_OVERHEAD
@@ -184,6 +189,44 @@ def test_what_was_right_is_answered_first_though_messages_are_counted(hall: Hall
     source.send_credit += 1
     exchange.uploader.credit_arrived(exchange)
     assert [event["code"] for event in source.hung_up] == [1002]
+
+
+def test_fragments_that_come_one_by_one_are_one_message_to_the_worker(hall: Hall) -> None:
+    client, source = hall.enter(WINDOW, MESSAGE_OVERHEAD)
+    client.send(frame(0x02, b"x"))
+    for _ in range(1_000):
+        client.send(frame(0x00, b"y"))
+        hall.turn()
+    client.send(frame(0x80, b"z"))
+    hall.turn()
+    hall.turn()
+    assert source.messages == [b"x" + b"y" * 1_000 + b"z"]
+    assert source.send_credit == WINDOW - MESSAGE_OVERHEAD - 1_002
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_bytes_beyond_their_rate_end_it(packed: bool) -> None:
+    """A compressed message counts as what it becomes."""
+    hall = Hall(WebSocketSettings(max_byte_rate=1_000))
+    try:
+        client, source = hall.enter(offers=b"permessage-deflate" if packed else b"")
+        for size in (9_000, 2_000):
+            if packed:
+                compressor = zlib.compressobj(wbits=-12)
+                data = compressor.compress(bytes(size)) + compressor.flush(zlib.Z_FULL_FLUSH)
+                client.send(frame(0xC2, data.removesuffix(b"\0\0\xff\xff")))
+            else:
+                client.send(frame(0x02) + frame(0x00, bytes(100)) * (size // 100) + frame(0x80))
+            hall.turn()
+        hall.turn()
+        assert source.messages[0] == bytes(9_000)
+        exchange = hall.exchanges[-1]
+        source.send_credit = WINDOW
+        exchange.uploader.credit_arrived(exchange)
+        assert [event["code"] for event in source.hung_up] == [1008]
+        assert exchange.end_code == "client_byte_rate"
+    finally:
+        hall.close()
 
 
 def test_empty_messages_have_their_credit_when_the_client_takes_them(hall: Hall) -> None:

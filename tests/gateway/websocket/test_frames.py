@@ -3,13 +3,14 @@
 import zlib
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from propylon.gateway.settings import WebSocketSettings
 from propylon.gateway.websocket.frames import (
+    LEAST_PIECE,
     MOST_FRAMES,
     MOST_PLAIN,
-    BoundedDeflate,
     Closed,
     Failed,
     Messages,
@@ -21,6 +22,7 @@ from propylon.gateway.websocket.frames import (
 )
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.extensions import PerMessageDeflate
 
 LIMIT = 70_000
 SETTINGS = WebSocketSettings(max_size=LIMIT)
@@ -165,7 +167,8 @@ def test_what_is_sent_can_be_read(
     server = WebSocketMachine(SETTINGS, extension)
     theirs = None
     if answer:
-        theirs = BoundedDeflate(LIMIT, server_max_window_bits=12)
+        theirs = PerMessageDeflate(server_max_window_bits=12)
+        theirs.finalize("permessage-deflate")
     client = Connection(ConnectionType.CLIENT, [] if theirs is None else [theirs])
     expected: list[tuple[str, bytes]] = []
     for message, cut in zip(messages, more, strict=False):
@@ -205,24 +208,139 @@ def test_a_read_has_an_end_and_says_whether_more_has_come() -> None:
     assert machine.unread, "the beginning of a header"
     assert machine.read(1) == []
     assert not machine.unread
-    assert [len(events) for events in heard] == [1, 0, 1, 1, 1, 1]
+    assert [len(events) for events in heard] == [1, 0, 1, 0, 1, 1]
     machine.receive(frame(0x82, b"!")[1:])
     assert machine.read(1) == [Messages([b"!"])]
     assert not machine.unread
 
 
+def packed(message: bytes, *, full: bool = False) -> bytes:
+    """A message as its sender compresses it."""
+    compressor = zlib.compressobj(wbits=-12)
+    data = compressor.compress(message)
+    data += compressor.flush(zlib.Z_FULL_FLUSH if full else zlib.Z_SYNC_FLUSH)
+    return data.removesuffix(b"\0\0\xff\xff")
+
+
 def test_a_read_ends_behind_many_bytes_that_were_few() -> None:
     settings = WebSocketSettings(max_size=MOST_PLAIN)
     deflate, _ = negotiate_deflate([b"permessage-deflate"], settings)
-    compressor = zlib.compressobj(wbits=-12)
-    packed = compressor.compress(bytes(MOST_PLAIN // 2)) + compressor.flush(zlib.Z_FULL_FLUSH)
-    data = frame(0xC2, packed.removesuffix(b"\0\0\xff\xff"))
+    data = frame(0xC2, packed(bytes(MOST_PLAIN // 2), full=True))
     machine = WebSocketMachine(settings, deflate)
     machine.receive(data * 5)
-    for count, unread in ((2, True), (2, True), (1, False)):
-        pieces = [event.data for event in machine.read() if isinstance(event, Piece)]
-        assert sum(map(len, pieces)) == count * (MOST_PLAIN // 2)
-        assert machine.unread is unread
+    assert_steps(machine, MOST_PLAIN // 2 * 5)
+
+
+def test_one_frame_that_becomes_a_thousand_times_as_large_takes_many_reads() -> None:
+    settings = WebSocketSettings(max_size=MOST_PLAIN * 20)
+    for first, text in ((0xC1, True), (0xC2, False)):
+        deflate, _ = negotiate_deflate([b"permessage-deflate"], settings)
+        machine = WebSocketMachine(settings, deflate)
+        machine.receive(frame(first, packed(b"x" * (MOST_PLAIN * 20))) + frame(0x89, b""))
+        pieces = assert_steps(machine, MOST_PLAIN * 20)
+        assert all(isinstance(piece.data, str) is text for piece in pieces)
+        assert [piece.more for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+
+
+def assert_steps(machine: WebSocketMachine, size: int) -> list[Piece]:
+    """It gives so many bytes in pieces, and not too many of them in one read."""
+    pieces: list[Piece] = []
+    reads = 0
+    while not reads or machine.unread:
+        reads += 1
+        there = [event for event in machine.read() if isinstance(event, Piece)]
+        assert sum(len(piece.data) for piece in there) <= MOST_PLAIN + 65_536
+        pieces += there
+    assert sum(len(piece.data) for piece in pieces) == size
+    assert reads >= size // (MOST_PLAIN + 65_536)
+    return pieces
+
+
+COMPRESSED = st.tuples(
+    st.one_of(st.text(max_size=300), st.binary(max_size=300), st.just("ä" * 3_000)),
+    st.integers(1, 400),  # bytes of each frame
+    st.booleans(),  # is it compressed?
+)
+
+
+@given(
+    messages=st.lists(COMPRESSED, min_size=1, max_size=4),
+    step=st.sampled_from([1, 7, 90, 100_000]),
+    takeover=st.booleans(),
+    most=st.sampled_from([1, 3, MOST_FRAMES]),
+)
+@example(messages=[("", 1, True), (b"", 1, True), ("a", 1, False)], step=1, takeover=True, most=1)
+def test_compressed_messages_however_they_are_cut(
+    messages: list[tuple[str | bytes, int, bool]], step: int, takeover: bool, most: int
+) -> None:
+    offer = b"permessage-deflate" + (b"" if takeover else b"; client_no_context_takeover")
+    deflate, _ = negotiate_deflate([offer], SETTINGS)
+    compressor = zlib.compressobj(wbits=-12)
+    data = b""
+    for message, size, compressed in messages:
+        payload = message.encode() if isinstance(message, str) else message
+        if compressed:
+            if not takeover:
+                compressor = zlib.compressobj(wbits=-12)
+            payload = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            payload = payload.removesuffix(b"\0\0\xff\xff")
+        first = (1 if isinstance(message, str) else 2) | (0x40 if compressed else 0)
+        pieces = [payload[i : i + size] for i in range(0, len(payload), size)] or [b""]
+        for index, piece in enumerate(pieces):
+            final = 0x80 if index == len(pieces) - 1 else 0
+            data += frame((0 if index else first) | final, piece)
+            data += frame(0x89, b"?") * (not final)
+    step = max(step, len(data) // 300)
+    cuts = [data[i : i + step] for i in range(0, len(data), step)]
+    heard = said(WebSocketMachine(SETTINGS, deflate), cuts, most)
+    assert [one for one in heard if one != b"\x8a\x01?"] == [join([one[0]]) for one in messages]
+
+
+WRONG = {
+    "not compressed with that bit": (frame(0xC2, b"\xff\xff\xff"), 1007),
+    "not UTF-8": (frame(0xC1, packed(b"\xff")), 1007),
+    "half a character at the end": (frame(0xC1, packed(b"\xc3")), 1007),
+    "the bit on a continuation": (frame(0x42, b"") + frame(0xC0, packed(b"x")), 1002),
+    "the bit on a ping": (frame(0xC9, b""), 1002),
+    "another bit": (frame(0xE2, packed(b"x")), 1002),
+    "without a mask": (frame(0xC2, packed(b"x"), mask=False), 1002),
+    "not the shortest length": (frame(0xC2, packed(b"x"), length=b"\0\3"), 1002),
+    "a new message within": (frame(0x42, b"") + frame(0x82, b"x"), 1002),
+    "a new compressed message within": (frame(0x42, b"") + frame(0xC2, packed(b"x")), 1002),
+    "one behind a plain beginning": (frame(0x02, b"") + frame(0xC2, packed(b"x")), 1002),
+    "an opcode that is none": (frame(0xC3, packed(b"x")), 1002),
+    "too large": (frame(0xC2, packed(bytes(LIMIT + 1))), 1009),
+    "too large in pieces": (
+        b"".join(frame(0x42 * (not i), b) for i, b in enumerate([packed(bytes(LIMIT + 1))] * 2)),
+        1009,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_compressed_messages(kind: str) -> None:
+    data, code = WRONG[kind]
+    for cuts in ([data], [data[i : i + 1] for i in range(len(data))]):
+        deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+        machine = WebSocketMachine(SETTINGS, deflate)
+        heard = said(machine, cuts)
+        assert heard == [("Failed", code)]
+        machine.receive(frame(0x81, b"more"))
+        assert machine.read() == []
+        assert not machine.unread
+
+
+def test_compressed_messages_behind_our_close_are_dropped() -> None:
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    machine = WebSocketMachine(WebSocketSettings(max_size=2**24), deflate)
+    bomb = packed(bytes(3 * MOST_PLAIN))
+    machine.receive(frame(0x42, bomb))
+    assert machine.read()
+    assert machine.unread
+    machine.close(1000, "")
+    rest = frame(0, bomb) + frame(0x80, b"x") + frame(0xC1, b"\xff") + frame(0x88, b"\x03\xe8")
+    machine.receive(rest)
+    assert [type(event) for event in events_of(machine)] == [Closed]
 
 
 def test_a_run_of_fragments_is_one_message() -> None:
@@ -230,18 +348,41 @@ def test_a_run_of_fragments_is_one_message() -> None:
     machine = WebSocketMachine(SETTINGS, None)
     machine.receive(frame(1, b"a") + frame(0, b"b") * 98 + frame(0x8A, b"") + frame(0x80, b"c"))
     assert machine.read() == [Messages(["a" + "b" * 98 + "c"])]
-    machine.receive(frame(2, b"a") + frame(0, b"b") * 300)
-    assert machine.read(100) == [Piece(b"a" + b"b" * 99, True)]
-    assert machine.read(500) == [Piece(b"b" * 201, True)]
+
+
+def test_small_pieces_wait_for_each_other_however_they_come() -> None:
+    """Each fragment comes alone, and is too small to be worth a message to the worker."""
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    for letter, opcode, extension in (("x", 1, None), ("x", 2, None), ("ä", 1, deflate)):
+        machine = WebSocketMachine(SETTINGS, extension)
+        pieces: list[Piece] = []
+        data = letter.encode() * (2 * LEAST_PIECE)
+        frames = [frame(0, data[i : i + 1]) for i in range(1, len(data))]
+        for one in [frame(opcode, data[:1]), *frames, frame(0x80, b"")]:
+            machine.receive(one)
+            for event in machine.read():
+                assert isinstance(event, Piece)
+                pieces.append(event)
+        assert [piece.more for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+        assert all(len(piece.data) >= LEAST_PIECE for piece in pieces[:-1])
+        assert len(pieces) == 3
+        parts = [piece.data for piece in pieces]
+        assert join(parts) == ("text" if opcode == 1 else "binary", data)
+
+
+def test_a_large_fragment_waits_for_nothing() -> None:
+    machine = WebSocketMachine(SETTINGS, None)
+    machine.receive(frame(2, b"a") + frame(0, b"b" * LEAST_PIECE) + frame(0, b"c"))
+    assert machine.read() == [Piece(b"a" + b"b" * LEAST_PIECE, True)]
+    machine.receive(frame(0x80, b"d"))
+    assert machine.read() == [Piece(b"cd", False)]
 
 
 def test_fragments_of_a_compressed_message_are_put_together() -> None:
     deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
-    compressor = zlib.compressobj(wbits=-12)
-    packed = compressor.compress(b"hello " * 9) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    packed = packed.removesuffix(b"\0\0\xff\xff")
-    small = [frame(0, packed[i : i + 1]) for i in range(1, len(packed))]
-    data = frame(0x41, packed[:1]) + b"".join(small) + frame(0x80, b"") + frame(0x81, b"next")
+    hello = packed(b"hello " * 9)
+    small = [frame(0, hello[i : i + 1]) for i in range(1, len(hello))]
+    data = frame(0x41, hello[:1]) + b"".join(small) + frame(0x80, b"") + frame(0x81, b"next")
     heard = said(WebSocketMachine(SETTINGS, deflate), [data])
     assert heard == [("text", b"hello " * 9), ("text", b"next")]
 
@@ -255,10 +396,8 @@ def test_a_message_of_many_fragments_is_bounded() -> None:
 def test_a_ping_between_compressed_fragments() -> None:
     """wsproto forgets that the message is compressed (its pull request 205)."""
     deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
-    compressor = zlib.compressobj(wbits=-12)
-    packed = compressor.compress(b"hello " * 9) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    packed = packed.removesuffix(b"\0\0\xff\xff")
-    data = frame(0x41, packed[:5]) + frame(0x89, b"there?") + frame(0x80, packed[5:])
+    hello = packed(b"hello " * 9)
+    data = frame(0x41, hello[:5]) + frame(0x89, b"there?") + frame(0x80, hello[5:])
     ping, message = said(WebSocketMachine(SETTINGS, deflate), [data])
     assert (ping, message) == (b"\x8a\x06there?", ("text", b"hello " * 9))
 
