@@ -24,6 +24,7 @@ from ..protocol.supervision.problems import ProblemReporter, ProblemSource, prob
 from .buffering.store import BufferStore
 from .exchange.exchange import Observers
 from .files.disk_threads import DiskThreads
+from .files.hot_files import HotFiles
 from .handlers.limited_bodies import largest, limited
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
@@ -127,7 +128,8 @@ async def run_gateway(
         for name in pools
     }
     sockets = [_socket(listener.fd) for listener in settings.listeners]
-    router = Router(_answers(settings, pools, disk), settings.root_path)
+    hot = HotFiles()
+    router = Router(_answers(settings, pools, disk, hot), settings.root_path)
     async with trio.open_nursery() as background:
         state = ServiceState(
             http=HttpContext(
@@ -182,7 +184,7 @@ async def run_gateway(
             )
         problems = ProblemReporter(report, seen)
         sweepers = [lag.sweep, Pulse(report).sweep, Waits(report, pools, state).sweep]
-        sweepers += [problems.sweep, capacity.sweep]
+        sweepers += [problems.sweep, capacity.sweep, hot.sweep]
         service = Service(state, [*sweepers, *(pool.sweep for pool in pools.values())], capacity)
         background.start_soon(poller.run)
         background.start_soon(service.sweep)
@@ -353,7 +355,7 @@ def _answer_of_pool(route: RouteSettings, pool: Pool) -> Answer:
 
 
 def _answers(
-    settings: GatewaySettings, pools: Mapping[str, Pool], disk: DiskThreads
+    settings: GatewaySettings, pools: Mapping[str, Pool], disk: DiskThreads, hot: HotFiles
 ) -> Iterator[tuple[RouteSettings, Answer]]:
     """Each route with what answers it."""
     default = settings.http.max_request_body_size
@@ -361,7 +363,7 @@ def _answers(
     for route in settings.routes:
         answer = _answer_of_pool(route, pools[route.pool]) if route.pool else None
         if route.static is not None:
-            answer = StaticFiles(route.static, route.prefix, disk, answer).answer
+            answer = StaticFiles(route.static, route.prefix, disk, hot, answer).answer
         if answer is not None:
             yield route, limited(answer, route, default, most)
 

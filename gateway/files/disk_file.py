@@ -12,16 +12,33 @@ import errno
 import fcntl
 import os
 import stat
+from time import monotonic
 from typing import Final, Literal
+
+from .file_system import Store, store_of
 
 Kind = Literal["file", "folder", "other"]
 _UNFIT: Final = os.O_PATH | os.O_DIRECT
+
+READ_FOR: Final = 1.0
+"""Seconds for which what was read is taken to be in memory yet."""
 
 
 class DiskFile:
     """An `OpenFile` of the exchange."""
 
-    __slots__ = ("fd", "kind", "mtime_ns", "name", "number", "size")
+    __slots__ = (
+        "_read",
+        "_store",
+        "ctime_ns",
+        "device",
+        "fd",
+        "kind",
+        "mtime_ns",
+        "name",
+        "number",
+        "size",
+    )
 
     def __init__(self, fd: int, name: str) -> None:
         """Takes the descriptor over, in any case. `name` is for the log. Raises OSError."""
@@ -32,8 +49,15 @@ class DiskFile:
         self.size = found.st_size
         """Bytes, when it was opened."""
         self.mtime_ns = found.st_mtime_ns
+        self.device = found.st_dev
+        self.ctime_ns = found.st_ctime_ns
         self.number = found.st_ino
         """The inode's."""
+        self._store: Store | None = None
+        """Where its file system has it; None if nobody knows yet."""
+        self._read = (0, 0, 0.0)
+        """What was read last without a gap: from where, up to where, and when in monotonic
+        seconds."""
 
     @property
     def is_readable(self) -> bool:
@@ -49,6 +73,28 @@ class DiskFile:
         if len(data) < count:
             raise OSError(errno.ENODATA, "it became shorter", self.name)
         return data
+
+    def read_slowly(self, offset: int, size: int) -> bytes:
+        """Returns up to `size` bytes, b"" at the end, however long that takes: for a thread. Raises
+        OSError."""
+        if self._store is None:
+            self._store = store_of(self.fd)
+        data = os.pread(self.fd, size, offset)
+        start, stop, at = self._read
+        now = monotonic()
+        if stop != offset or now - at > READ_FOR:
+            start = offset
+        self._read = (start, offset + len(data), now)
+        return data
+
+    def was_read(self, offset: int, size: int) -> bool:
+        """Whether these bytes are in memory because they were read just now, or always are. What
+        is remote has to be asked for again: its server may want to be asked whether they still
+        hold."""
+        if self._store == "disk":
+            start, stop, at = self._read
+            return start <= offset and offset + size <= stop and monotonic() - at < READ_FOR
+        return self._store == "memory" and offset + size <= self.size
 
     def __del__(self) -> None:
         os.close(self.fd)

@@ -13,8 +13,9 @@ from ..exchange import end_codes
 from ..exchange.exchange import Exchange
 from ..exchange.pages import error_page
 from .disk_file import DiskFile
-from .disk_threads import DiskThreads, read_from_memory
+from .disk_threads import DiskThreads
 from .file_source import PIECE, FileSource
+from .page_cache import read_from_memory
 from .ranges import Part, multipart, parts_of
 from .validators import Validators, judge, range_still_holds
 
@@ -48,6 +49,11 @@ def respond_with_file(
             unsatisfiable(exchange, file.size)
         else:
             send_answer(exchange, file, answer_of(fields, 200, Part(0, file.size), parts), disk)
+
+
+def whole_fields(fields: Fields, size: int) -> Pairs:
+    """All fields of the answer with the whole file."""
+    return (*fields, _RANGES, (b"content-length", b"%d" % size))
 
 
 def respond_with_whole_file(
@@ -106,7 +112,7 @@ def send_answer(exchange: Exchange, file: DiskFile, answer: Answer, disk: DiskTh
         return _respond(exchange, answer.status, fields)
     only = todo[0]
     if len(todo) == 1 and isinstance(only, Part) and only.size <= PIECE:
-        body = read_from_memory(file.fd, only.size, only.start)
+        body = read_from_memory(file, only.start, only.size)
         if body is not None and len(body) == only.size:
             return _respond(exchange, answer.status, fields, body)
     source = FileSource(exchange, file, todo, disk)

@@ -14,6 +14,7 @@ one: the one that was opened goes out whole.
 
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from logging import getLogger
 from typing import Final
 
@@ -21,7 +22,8 @@ from ...protocol.messages import WINDOW
 from ..exchange import end_codes
 from ..exchange.exchange import Account, Exchange, log_facts, log_tail
 from .disk_file import DiskFile
-from .disk_threads import DiskThreads, is_in_memory, read_from_memory
+from .disk_threads import DiskThreads
+from .page_cache import is_in_memory, read_from_memory
 from .ranges import Part
 
 log = getLogger("propylon.gateway")
@@ -118,7 +120,7 @@ class FileSource:
     def _send_from(self, file: DiskFile, part: Part) -> bool:
         """Sends a piece of the file as it lies in memory. Returns whether it does."""
         size = min(FILE_PIECE, self._credit, part.size)
-        if not is_in_memory(file.fd, part.start, size):
+        if not is_in_memory(file, part.start, size):
             return False
         self._credit -= size
         self._sent(part, size)
@@ -130,12 +132,13 @@ class FileSource:
     def _read(self, file: DiskFile, part: Part) -> None:
         """Reads a piece: what memory has of a file that has become shorter, else in a thread."""
         size = min(PIECE, self._credit, part.size)
-        data = read_from_memory(file.fd, size, part.start)
+        data = read_from_memory(file, part.start, size)
         if data is not None:
             self._take(data)
         else:
+            size = min(FILE_PIECE, self._credit, part.size)
             self._reading = True
-            self._disk.read(file, size, part.start, self._was_read)
+            self._disk.run(partial(file.read_slowly, part.start, size), self._was_read)
 
     def _was_read(self, found: bytes | OSError) -> None:
         self._reading = False

@@ -36,7 +36,8 @@ class FakeClient:
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
         if self.over:
             return 0
-        self.status, self.fields, self.data, self.over = status, fields, body, True
+        self.status, self.fields, self.over = status, fields, True
+        self.data = b"" if exchange.request.method == "HEAD" else body
         exchange.complete(status, fields, len(body), exchange.opened)
         return status
 

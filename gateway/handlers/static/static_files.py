@@ -9,32 +9,43 @@ that is missing stays missing, instead of a page of HTML with the status 200.
 """
 
 import errno
+import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from logging import getLogger
 from typing import Final
 
-from ....protocol.messages import Pairs
 from ...exchange import end_codes
 from ...exchange.exchange import Exchange, log_facts, log_tail
 from ...exchange.pages import error_page
-from ...files.disk_file import DiskFile
 from ...files.disk_threads import DiskThreads
-from ...files.file_response import respond_with_file, respond_with_whole_file
-from ...files.folder import Folder
-from ...files.validators import http_date, validators_of
+from ...files.file_response import respond_with_file, respond_with_whole_file, whole_fields
+from ...files.file_source import PIECE
+from ...files.folder import Folder, WouldWaitError
+from ...files.hot_files import HotFile, HotFiles, stamp_of
+from ...files.page_cache import read_from_memory
+from ...files.validators import http_date, judge, validators_of
 from ...files.wanted_path import wanted_path
 from ...settings import StaticSettings
 from .codings import accepted_siblings
+from .lookup import Asked, Found, FoundFile, Lookup
 from .media_types import can_be_compressed, media_type
 
 log = getLogger("propylon.gateway")
 
 IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 NO_CACHE: Final = b"no-cache"
-TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
-"""Errors of a file that can be opened a moment later."""
+BETTER_FORM_AFTER: Final = 1.0
+"""Seconds after which we look again whether a file has a compressed form."""
+_AGAIN: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that may be over when the client asks again: too much waits for the disk, or is open."""
+_DECIDE: Final = frozenset({
+    b"accept-encoding", b"range", b"if-range", b"if-match", b"if-none-match",
+    b"if-modified-since", b"if-unmodified-since",
+})  # fmt: skip
+"""Fields of a request on which the answer with a file depends."""
 
 _HEX_HASH: Final = re.compile(
     rb"[.-](?=[0-9]*[a-f][0-9]*[a-f])(?=[a-f]*[0-9][a-f]*[0-9])[0-9a-f]{8,64}\."
@@ -58,6 +69,7 @@ class StaticFiles:
         settings: StaticSettings,
         prefix: str,
         disk: DiskThreads,
+        hot: HotFiles,
         otherwise: Callable[[Exchange], None] | None = None,
     ) -> None:
         """Serves below the route's `prefix`. `otherwise` answers what no file is there for; None if
@@ -65,109 +77,124 @@ class StaticFiles:
         self._settings = settings
         self._prefix = prefix.rstrip("/").encode()
         self._folder = Folder(settings.folder, settings.symlinks)
+        self._lookup = Lookup(settings, self._folder, otherwise is None)
         self._disk = disk
+        self._hot = hot
         self._otherwise = otherwise
         self._fault = ""
         """What is wrong with the folder, as it was logged last; "" if nothing is."""
 
     def answer(self, exchange: Exchange) -> None:
         """Answers with a file, or hands the exchange on."""
-        if exchange.request.method not in ("GET", "HEAD"):
+        request = exchange.request
+        if request.method not in ("GET", "HEAD"):
             self._other_method(exchange)
             return
+        accepted, conditional = b"", False
+        for name, value in request.headers:
+            if name in _DECIDE:
+                if name != b"accept-encoding":
+                    conditional = True
+                else:
+                    accepted = accepted + b"," + value if accepted else value
+        key = (self, request.path, accepted)
+        known = self._hot.find(key, exchange.opened)
+        if known is not None and self._send_known(exchange, known, conditional):
+            return
+        asked = self._asked(exchange)
         try:
-            if not self._send_wanted(exchange):
-                self._nothing_there(exchange)
-            self._fault = ""
-        except PermissionError as error:
-            self._forbidden(exchange, error)
+            found = self._lookup.at_once(asked)
+        except WouldWaitError:
+            look = partial(self._lookup.slowly, asked)
+            self._disk.run(look, partial(self._was_found, exchange, key))
         except OSError as error:
             self._failed(exchange, error)
+        else:
+            self._reply(exchange, found, key)
 
-    # -- what is asked for -------------------------------------------------------------------
+    def _was_found(self, exchange: Exchange, key: Hashable, found: Found | OSError | None) -> None:
+        """Goes on, when a thread has looked for the file."""
+        if exchange.ended:
+            return
+        if isinstance(found, OSError):
+            self._failed(exchange, found)
+        else:
+            # What is kept is looked at again in the loop, which must not ask a server.
+            near = isinstance(found, FoundFile) and all(map(self._folder.is_near, found.depends_on))
+            self._reply(exchange, found, key if near else None)
 
-    def _wanted(self, exchange: Exchange) -> bytes | None:
-        path = exchange.request.path
-        return wanted_path(path, self._prefix, hidden=self._settings.hidden)
-
-    def _send_wanted(self, exchange: Exchange) -> bool:
-        """Sends the file that the request names. Returns whether there was one."""
-        wanted = self._wanted(exchange)
-        found = None if wanted is None else self._folder.open(wanted)
-        if wanted is None or found is None:
-            return False
-        if found.kind != "folder":
-            if found.kind == "other" or wanted.endswith(b"/"):
-                return False
-            self._send(exchange, wanted, found)
-            return True
-        index = self._settings.index.encode()
-        if not index:
-            return False
-        below = wanted if not wanted or wanted.endswith(b"/") else wanted + b"/"
-        if not exchange.request.path.endswith(b"/"):
-            return self._send_into(exchange, below + index)
-        return self._send_named(exchange, below + index)
-
-    def _send_named(self, exchange: Exchange, name: bytes, status: int = 200) -> bool:
-        """Sends a file that the settings name. Returns whether it is there."""
-        found = self._folder.open(name)
-        if found is None or found.kind != "file":
-            return False
-        self._send(exchange, name, found, status)
-        return True
-
-    def _send_into(self, exchange: Exchange, index: bytes) -> bool:
-        """Sends a client to the folder that it has named without a slash at the end: relative links
-        of its index would lead elsewhere. Returns whether the folder has an index."""
-        if self._folder.open(index) is None:
-            return False
-        query = exchange.request.query
-        location = exchange.path + b"/" + (b"?" + query if query else b"")
-        headers, body = error_page(
-            308, f"Use {location.decode('latin-1')}", request_id=exchange.request_id
+    def _asked(self, exchange: Exchange) -> Asked:
+        request, settings = exchange.request, self._settings
+        siblings = accepted_siblings(request.headers) if settings.precompressed else []
+        return Asked(
+            wanted_path(request.path, self._prefix, hidden=settings.hidden),
+            request.path.endswith(b"/"),
+            _navigates(exchange),
+            siblings,
         )
-        exchange.give_end(end_codes.GATEWAY_REDIRECT)
-        exchange.sink.respond(exchange, 308, ((b"location", location), *headers), body)
-        return True
+
+    def _reply(self, exchange: Exchange, found: Found | None, key: Hashable | None) -> None:
+        """Answers with what was found. `key` is what the answer may be kept by."""
+        self._fault = ""
+        if found is None:
+            self._nothing_there(exchange)
+        elif isinstance(found, FoundFile):
+            self._send(exchange, found, key)
+        else:
+            _redirect(exchange)
 
     # -- a file ------------------------------------------------------------------------------
 
-    def _send(self, exchange: Exchange, name: bytes, file: DiskFile, status: int = 200) -> None:
+    def _send_known(self, exchange: Exchange, known: HotFile, conditional: bool) -> bool:
+        """Answers with a file that was asked for before. Returns whether that could be done."""
+        body = known.body
+        if body is None:
+            file = known.file
+            assert file is not None, "there is one of the two"
+            if file.size > PIECE:
+                respond_with_file(exchange, file, known.fields, known.state, self._disk)
+                return True
+            body = read_from_memory(file, 0, file.size)
+            if body is None or len(body) < file.size:
+                return False
+            self._hot.keep_body(known, body)
+        if not conditional:
+            exchange.give_end(end_codes.GATEWAY_FILE)
+            exchange.sink.respond(exchange, 200, known.whole, body)
+            return True
+        if judge(exchange.request.headers, known.state) != "not modified":
+            return False
+        exchange.give_end(end_codes.GATEWAY_FILE)
+        exchange.sink.respond(exchange, 304, tuple(known.fields[1:]), b"")
+        return True
+
+    def _send(self, exchange: Exchange, found: FoundFile, key: Hashable | None) -> None:
         """Answers with the file that was opened."""
-        kind = media_type(os.fsdecode(name))
+        file, coding = found.file, found.coding
+        kind = media_type(os.fsdecode(found.name))
         fields: list[tuple[bytes, bytes]] = [(b"content-type", kind.encode())]
-        coding = ""
         if self._settings.precompressed and can_be_compressed(kind):
             fields.append((b"vary", b"accept-encoding"))
-            coding, file = self._compressed(exchange.request.headers, name, file)
             if coding:
                 fields.append((b"content-encoding", coding.encode()))
         state = validators_of(file.size, file.mtime_ns, file.number, coding)
         fields += [
             (b"etag", state.etag),
             (b"last-modified", http_date(state.modified)),
-            (b"cache-control", self._cache_control(name, status)),
+            (b"cache-control", self._cache_control(found.name, found.status)),
         ]
-        if status == 200:
-            respond_with_file(exchange, file, fields, state, self._disk)
-        else:
-            respond_with_whole_file(exchange, status, file, fields, self._disk)
-
-    def _compressed(self, headers: Pairs, name: bytes, file: DiskFile) -> tuple[str, DiskFile]:
-        """The precompressed form that the client likes best, with its coding; ("", `file`) if
-        there is none that can be opened. One that is older than the file was forgotten when that
-        was changed."""
-        for coding, ending in accepted_siblings(headers):
-            try:
-                sibling = self._folder.open(name + ending)
-            except OSError:
-                continue  # the file as it is can be sent
-            if sibling is None or sibling.kind != "file":
-                continue
-            if sibling.mtime_ns >= file.mtime_ns:
-                return coding, sibling
-        return "", file
+        if found.status != 200:
+            exchange.give_end(end_codes.GATEWAY_NO_FILE)
+            respond_with_whole_file(exchange, found.status, file, fields, self._disk)
+            return
+        if key is not None:
+            # A better form of the file may come, and the file itself says nothing of it.
+            until = exchange.opened + BETTER_FORM_AFTER if len(fields) > 4 else math.inf
+            whole = whole_fields(fields, file.size)
+            stamps = tuple(map(stamp_of, found.depends_on))
+            kept = HotFile(fields, whole, state, file, None, stamps, until)
+            self._hot.keep(key, kept, exchange.opened)
+        respond_with_file(exchange, file, fields, state, self._disk)
 
     def _cache_control(self, name: bytes, status: int) -> bytes:
         if status != 200:
@@ -192,24 +219,18 @@ class StaticFiles:
         if self._otherwise is not None:
             self._otherwise(exchange)
             return
-        settings = self._settings
-        page = settings.fallback.encode() if _navigates(exchange) else b""
-        if page and self._send_named(exchange, page):
-            return
         exchange.give_end(end_codes.GATEWAY_NO_FILE)
-        if settings.not_found and self._send_named(exchange, settings.not_found.encode(), 404):
-            return
         exchange.sink.fail(exchange, 404, "There is no such file.")
 
-    def _forbidden(self, exchange: Exchange, error: PermissionError) -> None:
-        self._say(f"may not be read: {error.filename or ''} {error.strerror}", exchange)
-        exchange.give_end(end_codes.GATEWAY_NO_FILE)
-        exchange.sink.fail(exchange, 403, "The server may not read this file.")
-
     def _failed(self, exchange: Exchange, error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            self._say(f"may not be read: {error.filename or ''} {error.strerror}", exchange)
+            exchange.give_end(end_codes.GATEWAY_NO_FILE)
+            exchange.sink.fail(exchange, 403, "The server may not read this file.")
+            return
         self._say(f"can't be used: {error.strerror}", exchange)
         exchange.give_end(end_codes.GATEWAY_FILE_BROKE)
-        status = 503 if error.errno in TOO_MANY_OPEN else 500
+        status = 503 if error.errno in _AGAIN else 500
         exchange.sink.fail(exchange, status, "The file could not be opened.")
 
     def _say(self, fault: str, exchange: Exchange) -> None:
@@ -218,6 +239,18 @@ class StaticFiles:
             self._fault = fault
             tail, facts = log_tail(exchange), log_facts(exchange)
             log.error("static folder %s %s%s", self._settings.folder, fault, tail, extra=facts)
+
+
+def _redirect(exchange: Exchange) -> None:
+    """Sends a client to the folder that it has named without a slash at the end: relative links of
+    its index would lead elsewhere."""
+    query = exchange.request.query
+    location = exchange.path + b"/" + (b"?" + query if query else b"")
+    headers, body = error_page(
+        308, f"Use {location.decode('latin-1')}", request_id=exchange.request_id
+    )
+    exchange.give_end(end_codes.GATEWAY_REDIRECT)
+    exchange.sink.respond(exchange, 308, ((b"location", location), *headers), body)
 
 
 def _navigates(exchange: Exchange) -> bool:

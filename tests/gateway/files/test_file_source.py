@@ -5,10 +5,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from propylon.gateway.files import disk_threads, file_response, file_source
+from propylon.gateway.files import file_response, file_source
+from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.protocol.messages import WINDOW
 
-from ...end_to_end.server import wait_for
 from ..handlers.static.files import Site
 
 SIZE = 3 * WINDOW + 17
@@ -83,8 +83,7 @@ def test_what_is_not_in_memory_is_read_in_a_thread(
     assert client.status == 200
     assert not client.data
     while not client.over:
-        wait_for(lambda: site.calls, "a thread that has read")
-        site.calls.popleft()()
+        site.hear()
         client.take(exchange)
     assert client.data == (site.folder / what).read_bytes()
     assert not set(os.listdir("/proc/self/fd")) - before
@@ -97,8 +96,7 @@ def test_a_client_that_leaves_while_a_thread_reads(
     before = set(os.listdir("/proc/self/fd"))
     client, exchange = site.begin(site.handler(), "/s/big")
     client.leave(exchange)
-    wait_for(lambda: site.calls, "a thread that has read")
-    site.calls.popleft()()
+    site.hear()
     assert not client.data
     assert not set(os.listdir("/proc/self/fd")) - before
 
@@ -110,19 +108,14 @@ def test_where_no_thread_can_be_started(site: Site, monkeypatch: pytest.MonkeyPa
         raise RuntimeError("can't start new thread")
 
     nothing_is_in_memory(monkeypatch)
+    handler = site.handler()
+    site.ask(handler, "/s/missing")
+    disk = DiskThreads(site.calls.append)
+    monkeypatch.setattr(handler, "_disk", disk)
     monkeypatch.setattr(Thread, "start", fails)
     before = set(os.listdir("/proc/self/fd"))
-    client, exchange = site.begin(site.handler(), "/s/big")
-    site.calls.popleft()()
+    client, exchange = site.begin(handler, "/s/big")
+    site.hear()
     assert client.failed is not None
     assert exchange.end_code == "gateway_file_broke"
     assert not set(os.listdir("/proc/self/fd")) - before
-
-
-def test_the_page_cache_is_asked_first(site: Site) -> None:
-    fd = os.open(site.folder / "big", os.O_RDONLY)
-    try:
-        assert disk_threads.read_from_memory(fd, 10, 5) == (site.folder / "big").read_bytes()[5:15]
-        assert disk_threads.read_from_memory(fd, 10, SIZE) == b""
-    finally:
-        os.close(fd)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from propylon.gateway.files import folder as module
-from propylon.gateway.files.folder import FLAGS, Folder, Symlinks, open_step_by_step
+from propylon.gateway.files.folder import (
+    FLAGS,
+    Folder,
+    Symlinks,
+    WouldWaitError,
+    open_step_by_step,
+)
 
 Made = Callable[..., Folder]
 
@@ -34,18 +40,26 @@ def site(tmp_path: Path) -> Path:
 def made(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, site: Path) -> Made:
     """Makes folders that are resolved in one of the two ways."""
     by_kernel = request.param == "kernel"
-    if by_kernel and not module._kernel_resolves():  # pyright: ignore[reportPrivateUsage]
+    if by_kernel and not module.kernel_can(0):
         pytest.skip("needs openat2: Linux 5.6")
-    monkeypatch.setattr(module, "_kernel_resolves", lambda: by_kernel)
+    monkeypatch.setattr(module, "kernel_can", lambda _: by_kernel)
     return lambda symlinks="inside": Folder(str(site), symlinks)
 
 
 def content(folder: Folder, path: str) -> bytes | str | None:
     """The file's content, or what else is there."""
     found = folder.open(path.encode())
-    if found is None:
-        return None
-    return os.read(found.fd, 100) if found.kind == "file" else found.kind
+    seen = (
+        None if found is None else found.kind if found.kind != "file" else found.read_slowly(0, 9)
+    )
+    try:
+        again = folder.open_at_once(path.encode())
+    except WouldWaitError:
+        pass
+    else:
+        assert (again is None) == (found is None), "at once it is the same"
+        assert again is None or again.kind != "file" or again.read_slowly(0, 9) == seen
+    return seen
 
 
 @pytest.mark.parametrize(
@@ -78,7 +92,7 @@ def test_where_paths_lead(
     rules: dict[Symlinks, object] = {"inside": inside, "refuse": refuse, "follow": follow}
     found = {rule: content(made(rule), path) for rule in rules}
     assert found == rules
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_no_socket_is_opened(made: Made, site: Path) -> None:
@@ -126,3 +140,38 @@ def test_step_by_step_ends_with_the_flags_of_the_kernel_s_way(site: Path) -> Non
         assert FLAGS & os.O_NONBLOCK
     finally:
         os.close(fd)
+
+
+def test_only_what_is_at_hand_is_opened_at_once(site: Path) -> None:
+    folder = Folder(str(site))
+    with pytest.raises(WouldWaitError):
+        folder.open_at_once(b"")  # nobody has looked yet what it lies on
+    folder.open(b"")
+    folder.open(b"a.txt")
+    found = folder.open_at_once(b"a.txt")
+    assert found is not None
+    assert found.kind == "file"
+
+
+@pytest.mark.skipif(not module.kernel_can(0x20), reason="an older kernel can't tell")
+def test_another_file_system_is_left_to_a_thread(site: Path) -> None:
+    """Behind it may be a server."""
+    folder = Folder("/")
+    folder.open(b"proc/self/stat")
+    with pytest.raises(WouldWaitError):
+        folder.open_at_once(b"proc/self/stat")
+    folder = Folder("/proc/self")  # which is as good as remote
+    assert folder.open(b"stat") is not None
+    with pytest.raises(WouldWaitError):
+        folder.open_at_once(b"stat")
+
+
+@pytest.mark.skipif(not module.kernel_can(0x20), reason="an older kernel can't tell")
+@pytest.mark.parametrize("path", [b"../escape", b"loop", b"missing/x"])
+def test_nothing_else_is_opened_at_once(site: Path, path: bytes) -> None:
+    folder = Folder(str(site))
+    folder.open(b"")
+    try:
+        assert folder.open_at_once(path) is None
+    except WouldWaitError:
+        assert folder.open(path) is None

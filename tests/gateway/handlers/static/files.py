@@ -7,9 +7,11 @@ from pathlib import Path
 
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.files.disk_threads import DiskThreads
+from propylon.gateway.files.hot_files import HotFiles
 from propylon.gateway.handlers.static.static_files import StaticFiles
 from propylon.gateway.settings import StaticSettings
 
+from ....end_to_end.server import wait_for
 from ....fakes.exchange_sides import FakeClient
 
 
@@ -31,7 +33,7 @@ class Site:
     def handler(self, *, app: bool = False, prefix: str = "/s", **settings: object) -> StaticFiles:
         told = StaticSettings(folder=str(self.folder), **settings)  # type: ignore[arg-type]
         disk = DiskThreads(self.calls.append)
-        return StaticFiles(told, prefix, disk, self.to_app.append if app else None)
+        return StaticFiles(told, prefix, disk, HotFiles(), self.to_app.append if app else None)
 
     def ask(
         self, handler: StaticFiles, path: str, method: str = "GET", **fields: str
@@ -43,9 +45,15 @@ class Site:
         while not client.over:
             before = len(client.data)
             client.take(exchange)
-            assert client.over or len(client.data) > before, "it goes on"
+            if len(client.data) == before and not client.over:
+                self.hear()
         seen = {name.decode(): value.decode() for name, value in client.fields}
         return Answered(client.status, seen, client.data, exchange.end_code)
+
+    def hear(self) -> None:
+        """What a thread has to say, when it has something to say."""
+        wait_for(lambda: self.calls, "a thread")
+        self.calls.popleft()()
 
     def begin(
         self, handler: StaticFiles, path: str, method: str = "GET", **fields: str
@@ -58,4 +66,6 @@ class Site:
         client = FakeClient()
         exchange = Exchange(request, client)
         handler.answer(exchange)
+        while not client.status and exchange not in self.to_app:
+            self.hear()
         return client, exchange

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.files import disk_threads, hot_files
 from propylon.gateway.files.disk_file import DiskFile
 from propylon.gateway.files.folder import Folder
-from propylon.gateway.handlers.static.static_files import has_hash
+from propylon.gateway.handlers.static.static_files import StaticFiles, has_hash
 
+from ....fakes.exchange_sides import FakeClient
 from .files import Site
 
 YEAR = "public, max-age=31536000, immutable"
@@ -264,3 +267,79 @@ def test_no_descriptor_is_left(site: Site) -> None:
             for method in ("GET", "HEAD", "PUT"):
                 site.ask(handler, f"/s/{path}", method, accept_encoding="br", **fields)
     assert not set(os.listdir("/proc/self/fd")) - before
+
+
+# -- what is asked for again -------------------------------------------------------------------
+
+
+@pytest.fixture
+def hot(monkeypatch: pytest.MonkeyPatch, site: Site) -> StaticFiles:
+    """A handler that keeps what it was asked for, and has been asked for all of it."""
+    monkeypatch.setattr(hot_files, "SETTLED", -1_000_000_000)
+    (site.folder / "large.bin").write_bytes(bytes(200_000))
+    handler = site.handler()
+    for path in ("/s/", "/s/style.css", "/s/large.bin"):
+        for coding in ("", "gzip"):
+            assert site.ask(handler, path, accept_encoding=coding) is not None
+    return handler
+
+
+@pytest.mark.parametrize("path", ["/s/", "/s/style.css", "/s/large.bin"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"range": "bytes=1-2"},
+        {"if_none_match": "*"},
+        {"if_match": '"x"'},
+        {"range": "bytes=7-"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_what_is_kept_is_answered_as_what_is_not(
+    site: Site, hot: StaticFiles, path: str, method: str, asked: dict[str, str], coding: str
+) -> None:
+    fresh = site.ask(site.handler(), path, method, **asked, accept_encoding=coding)
+    assert site.ask(hot, path, method, **asked, accept_encoding=coding) == fresh
+
+
+def test_what_is_kept_is_not_looked_for_again(
+    site: Site, hot: StaticFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(folder: Folder, wanted: bytes) -> None:
+        raise AssertionError("it is opened again")
+
+    monkeypatch.setattr(Folder, "open_at_once", fails)
+    for path in ("/s/", "/s/style.css", "/s/large.bin"):
+        answer = site.ask(hot, path, accept_encoding="gzip")
+        assert answer is not None
+        assert answer.status == 200
+
+
+def test_a_compressed_form_is_not_kept_when_its_file_has_changed(
+    site: Site, hot: StaticFiles
+) -> None:
+    (site.folder / "style.css").write_text("changed{}")
+    os.utime(site.folder / "style.css", (2e9, 2e9))
+    answer = site.ask(hot, "/s/style.css", accept_encoding="gzip")
+    assert answer is not None
+    assert (answer.body, "content-encoding" in answer.fields) == (b"changed{}", False)
+
+
+def test_a_client_that_leaves_while_a_thread_looks(site: Site) -> None:
+    handler, client = site.handler(app=True), FakeClient()
+    exchange = Exchange(Request("GET", b"/s/missing", "1.1"), client, opened=1.0)
+    handler.answer(exchange)
+    client.leave(exchange)
+    site.hear()
+    assert not site.to_app
+    assert client.status == 0
+
+
+def test_more_than_may_wait_for_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_threads, "MOST_JOBS", 0)
+    client, exchange = site.begin(site.handler(), "/s/style.css")
+    assert client.failed is not None
+    assert (client.failed[0], exchange.end_code) == (503, "gateway_file_broke")

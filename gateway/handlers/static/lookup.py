@@ -1,0 +1,113 @@
+"""Looks for the file that a request names: itself, an index, a compressed form, or a page for what
+is missing.
+
+It is all that a request asks of the file system, in one piece, so that it can be done at once if
+everything is at hand, and else in a thread from the beginning. It knows nothing of the exchange,
+which belongs to the loop.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from ...files.disk_file import DiskFile
+from ...files.folder import Folder
+from ...settings import StaticSettings
+from .media_types import can_be_compressed, media_type
+
+Open = Callable[[bytes], DiskFile | None]
+
+
+class Asked(NamedTuple):
+    """What a request asks for."""
+
+    wanted: bytes | None
+    """The path below the folder; None if nothing can be meant."""
+    slash: bool
+    """Whether its path ends with one."""
+    navigates: bool
+    """Whether it is for a page, and not for something that a page has named."""
+    siblings: list[tuple[str, bytes]]
+    """The codings that the client takes, and what such files' names end with."""
+
+
+class FoundFile(NamedTuple):
+    name: bytes
+    """Its path below the folder, without the ending of a coding."""
+    file: DiskFile
+    coding: str
+    status: int
+    depends_on: tuple[DiskFile, ...]
+    """The files whose state decides that it is this one."""
+
+
+Found = FoundFile | Literal["redirect"]
+"""A file; or the folder is there, and has to be named with a slash."""
+
+
+class Lookup:
+    def __init__(self, settings: StaticSettings, folder: Folder, is_last: bool) -> None:
+        """`is_last` says whether nobody else is asked for what is missing."""
+        self._settings = settings
+        self._folder = folder
+        self._is_last = is_last
+
+    def at_once(self, asked: Asked) -> Found | None:
+        """What is there; None if nothing is. Raises WouldWaitError, PermissionError and other
+        errors of `Folder.open`."""
+        return self._look(asked, self._folder.open_at_once)
+
+    def slowly(self, asked: Asked) -> Found | None:
+        """The same, and waits for it: for a thread."""
+        return self._look(asked, self._folder.open)
+
+    def _look(self, asked: Asked, open: Open) -> Found | None:
+        found = self._wanted(asked, open)
+        if found is not None or not self._is_last:
+            return found
+        settings = self._settings
+        if settings.fallback and asked.navigates:
+            found = self._named(settings.fallback.encode(), asked, open)
+        if found is None and settings.not_found:
+            found = self._named(settings.not_found.encode(), asked, open, 404)
+        return found
+
+    def _wanted(self, asked: Asked, open: Open) -> Found | None:
+        """What the request names."""
+        wanted = asked.wanted
+        file = None if wanted is None else open(wanted)
+        if wanted is None or file is None:
+            return None
+        if file.kind != "folder":
+            if file.kind == "other" or wanted.endswith(b"/"):
+                return None
+            return self._in_a_form(wanted, file, asked, open, 200)
+        if not self._settings.index:
+            return None
+        below = wanted if not wanted or wanted.endswith(b"/") else wanted + b"/"
+        index = self._named(below + self._settings.index.encode(), asked, open)
+        return index if asked.slash or index is None else "redirect"
+
+    def _named(self, name: bytes, asked: Asked, open: Open, status: int = 200) -> FoundFile | None:
+        """A file that the settings name."""
+        file = open(name)
+        if file is None or file.kind != "file":
+            return None
+        return self._in_a_form(name, file, asked, open, status)
+
+    def _in_a_form(
+        self, name: bytes, file: DiskFile, asked: Asked, open: Open, status: int
+    ) -> FoundFile:
+        """The file, in the precompressed form that the client likes best if there is one that can
+        be opened. One that is older than the file was forgotten when that was changed."""
+        if asked.siblings and can_be_compressed(media_type(os.fsdecode(name))):
+            for coding, ending in asked.siblings:
+                try:
+                    sibling = open(name + ending)
+                except OSError:
+                    continue  # the file as it is can be sent
+                if sibling is None or sibling.kind != "file":
+                    continue
+                if sibling.mtime_ns >= file.mtime_ns:
+                    return FoundFile(name, sibling, coding, status, (file, sibling))
+        return FoundFile(name, file, "", status, (file,))
