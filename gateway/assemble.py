@@ -25,6 +25,7 @@ from .buffering.store import BufferStore
 from .exchange.exchange import Observers
 from .files.disk_threads import DiskThreads
 from .files.hot_files import HotFiles
+from .handlers.internal_files import InternalFiles
 from .handlers.limited_bodies import largest, limited
 from .handlers.redirect import HttpsRedirect
 from .handlers.route import Answer, Router, name_of
@@ -341,7 +342,13 @@ def _high_priority(settings: GatewaySettings) -> frozenset[str]:
     return frozenset(name for name, route in routes.items() if route.priority == "high")
 
 
-def _answer_of_pool(route: RouteSettings, pool: Pool) -> Answer:
+def _answer_of_pool(route: RouteSettings, pool: Pool, disk: DiskThreads) -> Answer:
+    answer = _asked(route, pool)
+    folders = pool.settings.internal_files
+    return InternalFiles(folders, answer, disk).answer if folders else answer
+
+
+def _asked(route: RouteSettings, pool: Pool) -> Answer:
     if route.most_calls or route.most_percent:
         gateway, gateways = route.share_of
         limit = ShareLimit(
@@ -361,7 +368,7 @@ def _answers(
     default = settings.http.max_request_body_size
     most = largest(default, settings.routes)
     for route in settings.routes:
-        answer = _answer_of_pool(route, pools[route.pool]) if route.pool else None
+        answer = _answer_of_pool(route, pools[route.pool], disk) if route.pool else None
         if route.static is not None:
             answer = StaticFiles(route.static, route.prefix, disk, hot, answer).answer
         if answer is not None:

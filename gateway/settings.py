@@ -197,6 +197,9 @@ class PoolSettings:
     """Whether a worker gets a request when its body is whole. auto: a WSGI app's does."""
     buffer_responses: Buffered = "auto"
     """Whether a response is taken from its worker as fast as it comes. auto: a WSGI app's is."""
+    internal_files: tuple[str, ...] = ()
+    """Folders of which the app may name files in a field of its response: PREFIX=DIR, with an
+    absolute path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ from .values import (
     read_forwarded_fields,
     read_headers,
     read_id_header,
+    read_internal_files,
     read_labels,
     read_limit,
     read_logformat,
@@ -696,6 +697,17 @@ class Options:
         metavar="PREFIX=DIR",
         example="/assets=dist/assets",
         read=read_static,
+    )
+    internal_files: tuple[str, ...] = option(
+        _POOL.internal_files,
+        "Folder of files that the app may have sent by X-Accel-Redirect (a path below PREFIX) or "
+        "X-Sendfile (a path of the folder); may be repeated.",
+        section="responses",
+        per_pool="gateways",
+        verbs=GATEWAY_SIDE,
+        metavar="PREFIX=DIR",
+        example="/protected=/srv/files",
+        read=read_internal_files,
     )
     server_header: bool = option(
         True, "Send the Server field.", section="responses", verbs=GATEWAY_SIDE

@@ -2,6 +2,7 @@
 was expected.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal, get_args, get_origin
@@ -222,6 +223,17 @@ def read_static(texts: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError("a folder of files is written PREFIX=DIR, as in /assets=dist/assets")
         read_prefix(prefix)
     return texts
+
+
+def read_internal_files(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders with absolute paths."""
+    made: list[str] = []
+    for text in read_static(texts):
+        prefix, _, folder = text.partition("=")
+        if not os.path.isdir(folder):
+            raise ValueError(f"{folder!r} is no directory")
+        made.append(f"{prefix}={os.path.abspath(folder)}")
+    return tuple(made)
 
 
 def read_warm_up(paths: tuple[str, ...]) -> tuple[str, ...]:

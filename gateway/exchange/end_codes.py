@@ -203,12 +203,12 @@ GATEWAY_NO_FILE: Final = _row(
     "gateway_no_file",
     "request",
     "403, 404",
-    "A route with `static` has no such file, or may not read it.",
+    "A route with `static`, or a folder of `internal_files`, has no such file or may not read it.",
 )
 GATEWAY_FILE_BROKE: Final = _row(
     "gateway_file_broke",
     "any",
-    "500, cut",
+    "500, 503, cut",
     "A file, or its folder, could not be read, or the file became shorter while it was sent.",
 )
 GATEWAY_QUEUE_FULL: Final = _row(

@@ -555,6 +555,13 @@ class Exchange:
 
     # -- between -----------------------------------------------------------------------------
 
+    def pass_through(self, sink: Sink) -> Sink:
+        """Has the source speak to `sink`, which looks at the response and hands it on to the sink
+        that is returned. The client's side knows nothing of it, and gives the source its credit
+        back itself: so `sink` changes no body."""
+        before, self.sink = self.sink, sink
+        return before
+
     def put_between(self, between: Between, sink: Sink, source: Source) -> Between | None:
         """Has the source speak to `sink` and the sink to `source`, which are the two faces of what
         stands `between` them from now on. Returns what stood there before: it stands nearer to the
