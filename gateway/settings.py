@@ -241,6 +241,8 @@ class StaticSettings:
     symlinks: Literal["inside", "refuse", "follow"] = "inside"
     hidden: bool = False
     """Whether names that begin with a dot are sent."""
+    listing: bool = False
+    """Whether a folder without an index is answered with what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

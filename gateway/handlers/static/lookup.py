@@ -7,12 +7,14 @@ which belongs to the loop.
 """
 
 import os
+import stat
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from ...files.disk_file import DiskFile
-from ...files.folder import Folder
+from ...files.folder import Folder, WouldWaitError
 from ...settings import StaticSettings
+from .listing import ENTRIES_LISTED, Entry, Listed, ordered
 from .media_types import can_be_compressed, media_type
 
 Open = Callable[[bytes], DiskFile | None]
@@ -41,8 +43,8 @@ class FoundFile(NamedTuple):
     """The files whose state decides that it is this one."""
 
 
-Found = FoundFile | Literal["redirect"]
-"""A file; or the folder is there, and has to be named with a slash."""
+Found = FoundFile | Listed | Literal["redirect"]
+"""A file; what a folder has; or the folder is there, and has to be named with a slash."""
 
 
 class Lookup:
@@ -82,11 +84,47 @@ class Lookup:
             if file.kind == "other" or wanted.endswith(b"/"):
                 return None
             return self._in_a_form(wanted, file, asked, open, 200)
-        if not self._settings.index:
-            return None
         below = wanted if not wanted or wanted.endswith(b"/") else wanted + b"/"
-        index = self._named(below + self._settings.index.encode(), asked, open)
-        return index if asked.slash or index is None else "redirect"
+        index = self._settings.index.encode()
+        found = self._named(below + index, asked, open) if index else None
+        if found is None and not self._settings.listing:
+            return None
+        if not asked.slash:
+            return "redirect"
+        return self._listed(below, file, open) if found is None else found
+
+    def _listed(self, below: bytes, folder: DiskFile, open: Open) -> Listed:
+        """What the folder has. To read it may take long, wherever it lies."""
+        if open == self._folder.open_at_once:
+            raise WouldWaitError
+        entries: list[Entry] = []
+        with os.scandir(folder.fd) as found:
+            for each in found:
+                if len(entries) == ENTRIES_LISTED:
+                    return Listed(ordered(entries), False, bool(below))
+                name = os.fsencode(each.name)
+                if name.startswith(b".") and not self._settings.hidden:
+                    continue
+                entry = self._entry(each, below + name, open)
+                if entry is not None:
+                    entries.append(entry)
+        return Listed(ordered(entries), True, bool(below))
+
+    def _entry(self, found: os.DirEntry[str], path: bytes, open: Open) -> Entry | None:
+        """What is listed of a name; None if it would not be sent."""
+        name = os.fsencode(found.name)
+        try:
+            if found.is_symlink():
+                file = open(path)
+                if file is None or file.kind == "other":
+                    return None
+                return Entry(name, file.kind == "folder", file.size, file.mtime_ns // 10**9)
+            about = found.stat(follow_symlinks=False)
+        except OSError:
+            return None  # it has gone meanwhile, or may not be read
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            return None
+        return Entry(name, stat.S_ISDIR(about.st_mode), about.st_size, int(about.st_mtime))
 
     def _named(self, name: bytes, asked: Asked, open: Open, status: int = 200) -> FoundFile | None:
         """A file that the settings name."""

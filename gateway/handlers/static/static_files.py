@@ -30,6 +30,7 @@ from ...files.validators import http_date, judge, validators_of
 from ...files.wanted_path import wanted_path
 from ...settings import StaticSettings
 from .codings import accepted_siblings
+from .listing import rendered
 from .lookup import Asked, Found, FoundFile, Lookup
 from .media_types import can_be_compressed, media_type
 
@@ -140,8 +141,12 @@ class StaticFiles:
             self._nothing_there(exchange)
         elif isinstance(found, FoundFile):
             self._send(exchange, found, key)
-        else:
+        elif found == "redirect":
             _redirect(exchange)
+        else:
+            exchange.give_end(end_codes.GATEWAY_FILE)
+            fields, body = rendered(found, exchange.request.path, exchange.request.headers)
+            exchange.sink.respond(exchange, 200, fields, body)
 
     # -- a file ------------------------------------------------------------------------------
 
