@@ -55,6 +55,10 @@ HOLD_BODY: Final = 2
 (how `Expect: 100-continue` reaches the app, RFC 9110 section 10.1.1)."""
 IDENTIFIED: Final = 4
 """The last of the headers is the gateway's own, and its value is the request's id."""
+TAKES_HINTS: Final = 8
+"""The client can take interim responses: the app may send early hints (RFC 8297)."""
+TAKES_TRAILERS: Final = 16
+"""The client has asked for trailers (RFC 9110 section 10.1.4), and its connection carries them."""
 
 # Codes of RESET: why a call is abandoned.
 CLIENT_GONE: Final = 1
@@ -74,6 +78,12 @@ BYE_REFUSED: Final = 3
 REASON: Final = "propylon.reason"
 """The event with the app's own reason phrase: `status` int, `reason` bytes. It comes before the
 response (SPEC.md 5.4)."""
+EARLY_HINT: Final = "http.response.early_hint"
+"""ASGI's event with early hints: `links`, and further fields as pairs in `headers` (SPEC.md
+5.5)."""
+TRAILERS: Final = "http.response.trailers"
+"""ASGI's event with the fields behind the body: `headers`. It comes before the last piece of the
+body (SPEC.md 5.6)."""
 
 # Features (SPEC.md 3.2).
 NAMES_AS_WRITTEN: Final = "names-as-written"

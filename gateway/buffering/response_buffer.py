@@ -131,6 +131,13 @@ class ResponseBuffer:
         if not self._spool.size:
             self._sink.end(exchange)
 
+    def interim(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        self._sink.interim(exchange, status, fields)
+
+    def trailers(self, exchange: Exchange, fields: Pairs) -> None:
+        """Hands them on at once: the sink keeps them until the end."""
+        self._sink.trailers(exchange, fields)
+
     def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
         if self._state == "open" and self._spool.size:
             self._state, self._failure = "failed", (status, sentence, option)

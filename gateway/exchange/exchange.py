@@ -50,6 +50,7 @@ class Request:
         "method",
         "path",
         "query",
+        "takes",
         "target",
         "told_ids",
         "trace_parent",
@@ -76,6 +77,9 @@ class Request:
         self.upgrade: Literal["", "websocket"] = ""
         """The protocol that it is to become: HTTP/1.1's Upgrade, or HTTP/2's :protocol (RFC
         8441)."""
+        self.takes = 0
+        """What its client can take beside a plain response, as flags of OPEN: TAKES_HINTS,
+        TAKES_TRAILERS."""
         self.trace_parent: TraceParent | None = None
         """The trace that it continues; None if it continues none."""
         self.told_ids: tuple[bytes, ...] = ()
@@ -225,6 +229,16 @@ class Sink(Protocol):
 
     def end(self, exchange: "Exchange") -> None:
         """Ends the response: its body is complete."""
+        ...
+
+    def interim(self, exchange: "Exchange", status: int, fields: Pairs) -> None:
+        """Sends an interim response (1xx) before the head, if the client takes such. It is dropped
+        while the client takes nothing: nothing would bound how many of them wait."""
+        ...
+
+    def trailers(self, exchange: "Exchange", fields: Pairs) -> None:
+        """Gives the fields that go out behind the body, with its end, if the client takes such. It
+        comes between the head and `end`, once."""
         ...
 
     def fail(self, exchange: "Exchange", status: int, sentence: str, option: str = "") -> int:

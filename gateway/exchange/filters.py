@@ -179,6 +179,12 @@ class FilterChain:
         self._state = "over"
         self._sink.end(exchange)
 
+    def interim(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        self._sink.interim(exchange, status, fields)
+
+    def trailers(self, exchange: Exchange, fields: Pairs) -> None:
+        self._sink.trailers(exchange, fields)
+
     def fail(self, exchange: Exchange, status: int, sentence: str, option: str = "") -> int:
         return self._sink.fail(exchange, status, sentence, option)
 

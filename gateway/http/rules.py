@@ -44,6 +44,19 @@ def request_length(value: bytes) -> int:
     return int(value)
 
 
+def takes_trailers(te: bytes) -> bool:
+    """Whether a TE field of a request, perhaps of several values, names trailers (RFC 9110 section
+    10.1.4)."""
+    return any(one.strip(b" \t").lower() == b"trailers" for one in te.split(b","))
+
+
+NAVIGATION: Final = b"navigate"
+"""The value of Sec-Fetch-Mode by which a browser loads a page (Fetch Metadata). No other client
+says so, and every browser that says so reads an interim response as RFC 9110 section 15.2 asks.
+Not every client of HTTP/1.1 does: http.client of Python, and with it requests and urllib3, take a
+103 for the response, and the response for that of their next request."""
+
+
 # -- what reaches the app --------------------------------------------------------------------
 
 FORWARDED: Final = frozenset({
@@ -60,6 +73,7 @@ WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind
 
 MEANINGFUL: Final = DROPPED | {
     b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
+    b"te", b"sec-fetch-mode",
     TRACEPARENT, TRACESTATE,
 }  # fmt: skip
 """Fields of a request with a meaning for the gateway; all others pass without a look."""
@@ -108,6 +122,14 @@ has none of them (RFC 9113 section 8.2.2)."""
 def ends_with_head(method: str, status: int) -> bool:
     """Whether a response has no body, whatever the app gives."""
     return status in BODILESS or method == "HEAD"
+
+
+def check_trailer(name: bytes, value: bytes) -> None:
+    """Raises ResponseError for a field of an app that may not stand behind a body."""
+    check_field(name, value)
+    lower = name.lower()
+    if lower in FORBIDDEN_TRAILERS or lower in HOP_BY_HOP:
+        raise ResponseError(f"{lower.decode()} is no trailer field: it frames or routes")
 
 
 def check_field(name: bytes, value: bytes) -> None:

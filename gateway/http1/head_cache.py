@@ -37,7 +37,7 @@ class RepeatedFields:
     """The fields of the last request of one connection."""
 
     __slots__ = ("_after_trace", "_before_trace", "_block", "_forwarded", "_headers", "_host",
-                 "_keep_alive", "_told_ids", "_trace_parent")  # fmt: skip
+                 "_keep_alive", "_takes", "_told_ids", "_trace_parent")  # fmt: skip
 
     def __init__(self) -> None:
         self._block = b""
@@ -51,6 +51,7 @@ class RepeatedFields:
         self._keep_alive = True
         self._trace_parent: TraceParent | None = None
         self._told_ids: tuple[bytes, ...] = ()
+        self._takes = 0
 
     def read(self, head: bytes, settings: HttpSettings) -> Http1Request | None:
         """Returns the request of a whole head, if its fields are cached and its line is plain."""
@@ -82,6 +83,7 @@ class RepeatedFields:
         return Http1Request(
             method.decode(), target, "1.1", path, query,
             headers, self._forwarded, self._host, self._keep_alive, trace_parent, self._told_ids,
+            self._takes,
         )  # fmt: skip
 
     def _another_trace(self, head: bytes) -> bytes:
@@ -109,6 +111,7 @@ class RepeatedFields:
             self._headers, self._forwarded = request.headers, request.forwarded
             self._host, self._keep_alive = request.host, request.keep_alive
             self._trace_parent, self._told_ids = request.trace_parent, request.told_ids
+            self._takes = request.takes
             self._learn_trace()
         else:
             self._block = b""

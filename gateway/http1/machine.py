@@ -46,6 +46,7 @@ class HttpMachine:
         "_request",
         "_searched",
         "_send_framing",
+        "_trailers",
         "_unfinished",
         "fault",
         "framing",
@@ -70,6 +71,8 @@ class HttpMachine:
         self._send_framing: Literal["none", "length", "chunked", "close"] = "none"
         self._left = 0
         self._phrase: tuple[int, bytes] | None = None
+        self._trailers = b""
+        """The lines that stand behind the last chunk of this response."""
         self.keep_alive = True
         """Whether another request may follow; final once a response's head was rendered."""
         self.fault = ""
@@ -199,6 +202,16 @@ class HttpMachine:
         reason = phrase[1] if phrase is not None and phrase[0] == status else b""
         return self._context.heads.lines(status, headers, reason)
 
+    def interim(self, status: int, headers: Pairs) -> bytes:
+        """Returns an interim response to send (RFC 9110 section 15.2). Raises ResponseError."""
+        return self._context.heads.interim(status, headers)
+
+    def trailers(self, headers: Pairs) -> None:
+        """Keeps the trailers of a response in chunks, the only one that can have any (RFC 9112
+        section 7.1.2), until its end. Raises ResponseError."""
+        if self._send_framing == "chunked":
+            self._trailers = self._context.heads.trailers(headers)
+
     def respond(self, status: int, headers: Pairs, body: bytes, *, close: bool = False) -> bytes:
         """Returns a complete response to send. Raises ResponseError if it may not be sent."""
         request = self._request
@@ -272,7 +285,10 @@ class HttpMachine:
     def end(self) -> bytes:
         """Returns the end of the body to send."""
         if self._send_framing == "chunked":
-            return b"0\r\n\r\n"
+            if not self._trailers:
+                return b"0\r\n\r\n"
+            lines, self._trailers = self._trailers, b""
+            return b"0\r\n%b\r\n" % lines
         if self._send_framing == "length" and self._left:
             self._app_fault(ended_before(self._left))
         return b""

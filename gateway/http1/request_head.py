@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
-from ...protocol.messages import Pairs
+from ...protocol.messages import TAKES_HINTS, TAKES_TRAILERS, Pairs
 from ..exchange.body_limit import body_too_large
 from ..exchange.errors import RequestError, TlsToPlainPort
 from ..exchange.exchange import Request
@@ -36,13 +36,15 @@ from ..http.rules import (
     DROPPED,
     FORWARDED,
     MEANINGFUL,
+    NAVIGATION,
     NOT_SERVED,
     Fields,
     request_length,
     sift,
     sift_ids,
+    takes_trailers,
 )
-from ..settings import HttpSettings
+from ..settings import EarlyHints, HttpSettings
 from . import parse_h11
 
 ParseFields = Callable[[bytes], Fields]
@@ -88,6 +90,7 @@ class Http1Request(Request):
         keep_alive: bool = True,
         trace_parent: TraceParent | None = None,
         told_ids: tuple[bytes, ...] = (),
+        takes: int = 0,
     ) -> None:
         # Each field is set once, and not by the base class before: every request is made here.
         self.method = method
@@ -103,6 +106,7 @@ class Http1Request(Request):
         self.upgrade = ""
         self.trace_parent = trace_parent
         self.told_ids = told_ids
+        self.takes = takes
         self.keep_alive = keep_alive
         """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
 
@@ -147,7 +151,7 @@ class Http1Request(Request):
         length: bytes | None = None
         coding: bytes | None = None
         options: set[bytes] = set()
-        upgrades = b""
+        upgrades = wishes = mode = b""
         expects = expects_more = False
         parents: list[bytes] = []
         states: list[bytes] = []
@@ -167,6 +171,10 @@ class Http1Request(Request):
             elif name == b"expect":
                 expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
                 expects = self.http_version != "1.0"
+            elif name == b"te":
+                wishes += value + b","
+            elif name == b"sec-fetch-mode":
+                mode = value
             elif name == TRACEPARENT:
                 parents.append(value)
             elif name == TRACESTATE:
@@ -183,6 +191,11 @@ class Http1Request(Request):
                 if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
                     raise RequestError(400, "The Upgrade field is malformed.")
                 self.upgrade = "websocket"
+        if self.http_version != "1.0":
+            if wishes and takes_trailers(wishes):
+                self.takes |= TAKES_TRAILERS
+            if mode == NAVIGATION:
+                self.takes |= TAKES_HINTS
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options:
@@ -210,6 +223,13 @@ class Http1Request(Request):
             self.content_length = None
         elif length is not None:
             self.content_length = request_length(length)
+
+    def hint(self, hinted: EarlyHints) -> None:
+        """Takes the operator's word for which clients get early hints."""
+        if hinted == "off":
+            self.takes &= ~TAKES_HINTS
+        elif hinted == "all" and self.http_version != "1.0":
+            self.takes |= TAKES_HINTS
 
     def ignore_upgrade(self) -> None:
         """Has the request served as any other (RFC 9110 section 7.8)."""
@@ -259,6 +279,8 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     if id_name and id_name in (names.replace(b"_", b"-") if b"_" in names else names):
         fields, told_ids = sift_ids(fields, id_name)
     request.read_fields(fields, authority, forwarded, told_ids)
+    if settings.early_hints != "browsers":
+        request.hint(settings.early_hints)
     if request.upgrade and not settings.websockets:
         request.ignore_upgrade()
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:

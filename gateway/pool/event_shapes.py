@@ -16,15 +16,39 @@ NORMAL_CLOSURE: Final = 1000
 
 def acceptance_of(event: dict[str, object]) -> tuple[str | None, Pairs]:
     """The subprotocol and header fields of a `websocket.accept`. Raises ResponseError."""
-    subprotocol, fields = event.get("subprotocol"), event.get("headers") or ()
+    subprotocol = event.get("subprotocol")
     if not (subprotocol is None or isinstance(subprotocol, str)):
         raise ResponseError(f"the subprotocol {subprotocol!r} is no text")
+    return subprotocol, _fields_of(event)
+
+
+def _fields_of(event: dict[str, object]) -> Pairs:
+    fields = event.get("headers") or ()
     if not isinstance(fields, tuple) or not all(
         isinstance(field, tuple) and [type(part) for part in field] == [bytes, bytes]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         for field in cast("tuple[object, ...]", fields)
     ):
         raise ResponseError("its header fields are not pairs of bytes")
-    return subprotocol, cast("Pairs", fields)
+    return cast("Pairs", fields)
+
+
+def hints_of(event: dict[str, object]) -> Pairs:
+    """The header fields of a `http.response.early_hint`: its links, and others. Raises
+    ResponseError."""
+    links = event.get("links") or ()
+    if not isinstance(links, tuple) or not all(
+        isinstance(link, bytes) for link in cast("tuple[object, ...]", links)
+    ):
+        raise ResponseError("its links are not bytes")
+    return (
+        *((b"link", link) for link in cast("tuple[bytes, ...]", links)),
+        *_fields_of(event),
+    )
+
+
+def trailers_of(event: dict[str, object]) -> Pairs:
+    """The fields of a `http.response.trailers`. Raises ResponseError."""
+    return _fields_of(event)
 
 
 def closure_of(event: dict[str, object]) -> tuple[int, str]:

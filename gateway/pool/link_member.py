@@ -25,6 +25,7 @@ from ...protocol.messages import (
     CONFIRM_START,
     CREDIT,
     DRAIN,
+    EARLY_HINT,
     END,
     EVENT,
     FEATURES,
@@ -46,6 +47,7 @@ from ...protocol.messages import (
     SHUTDOWN,
     SLOTS,
     STARTED,
+    TRAILERS,
     WS_MESSAGE,
     File,
     Message,
@@ -59,13 +61,13 @@ from ..exchange.exchange import Exchange, log_facts, log_tail
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
-from .event_shapes import acceptance_of, closure_of, phrase_of
+from .event_shapes import acceptance_of, closure_of, hints_of, phrase_of, trailers_of
 from .file_delivery import deliver_file
 from .health import Health
 from .passed_files import CONTROL_ROOM, READ_FLAGS, PassedFiles, passed_files
 from .pool import Pool
 from .pool_member import PoolMember
-from .retry import needs_confirmation
+from .retry import NEVER_CONFIRMED
 
 log = getLogger("propylon.gateway")
 
@@ -132,7 +134,9 @@ class Member(PoolMember):
         request = exchange.request
         self.running += 1
         call.place_on(self)
-        flags = CONFIRM_START if needs_confirmation(exchange) else 0
+        flags = request.takes
+        if request.method not in NEVER_CONFIRMED:  # `needs_confirmation` without its call
+            flags |= CONFIRM_START
         if request.expects_continue and exchange.more_body and not exchange.body:
             flags |= HOLD_BODY
         if exchange.request_id:
@@ -420,6 +424,15 @@ class Member(PoolMember):
         if kind == REASON:
             if not exchange.status and (phrase := phrase_of(event)) is not None:
                 exchange.set_phrase(*phrase)
+            return
+        if kind == EARLY_HINT or kind == TRAILERS:
+            try:
+                if kind == EARLY_HINT:
+                    exchange.sink.interim(exchange, 103, hints_of(event))
+                else:
+                    exchange.sink.trailers(exchange, trailers_of(event))
+            except ResponseError as error:
+                self._refuse(call, exchange, error)
             return
         websocket, status = exchange.websocket, 0
         if websocket is None:

@@ -126,10 +126,10 @@ class KeptBody:
 def needs_confirmation(exchange: Exchange) -> bool:
     """Whether the worker has to say STARTED before the app is called. After its death only STARTED
     tells whether another worker may do a request that must not be done twice."""
-    return exchange.request.method not in _NEVER_CONFIRMED
+    return exchange.request.method not in NEVER_CONFIRMED
 
 
-_NEVER_CONFIRMED: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+NEVER_CONFIRMED: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 def may_retry(

@@ -18,7 +18,8 @@ Who calls whom, from the head of a request to its end:
 
     stream -> sink    `open` (a request has come), `refuse` (what came can't be served),
                       `taken` (the client took bytes), `client_gone` (nobody is there any more)
-    source -> sink    `respond`, or `head`, `body`..., `end`; `fail`; a WebSocket's `accept`
+    source -> sink    `interim`..., then `respond`, or `head`, `body`..., `trailers`, `end`; `fail`; a
+                      WebSocket's `accept`
     sink -> stream    `write_*`, `cut_short`, `finished`; `body_wanted`; `broken`
 
 A write fails in two ways. `ResponseError`: nothing was written, the app is at fault, and the client
@@ -29,7 +30,7 @@ the stream then calls the sink's `client_gone`, as when it finds out by itself.
 from logging import getLogger
 from typing import ClassVar, Final, Protocol
 
-from ...protocol.messages import CLIENT_GONE, Pairs
+from ...protocol.messages import CLIENT_GONE, TAKES_HINTS, TAKES_TRAILERS, Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError, ResponseError
@@ -123,6 +124,16 @@ class ExchangeStream(Protocol):
     def write_accept(self, fields: Pairs) -> None:
         """Sends the head that accepts a WebSocket at once. Raises ResponseError with nothing
         written, OSError."""
+        ...
+
+    def write_interim(self, status: int, fields: Pairs) -> None:
+        """Sends an interim response at once, or drops it while the client takes nothing. Raises
+        ResponseError with nothing written, OSError."""
+        ...
+
+    def write_trailers(self, fields: Pairs) -> None:
+        """Keeps the fields that `write_end` sends behind the body; nothing if the response has no
+        body. Raises ResponseError with nothing kept."""
         ...
 
     def flush(self) -> None:
@@ -328,6 +339,32 @@ class ExchangeSink:
         now = self._service.clock()
         exchange.end(now)
         stream.finished(exchange, now)
+
+    def interim(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        if (
+            exchange is not self.exchange
+            or exchange.status
+            or not exchange.request.takes & TAKES_HINTS
+        ):
+            return
+        try:
+            self._stream.write_interim(status, fields)
+        except ResponseError as error:
+            log_app_fault(exchange, f"an interim response was dropped: {error}")
+        except OSError:
+            self._stream.broken()
+
+    def trailers(self, exchange: Exchange, fields: Pairs) -> None:
+        if (
+            exchange is not self.exchange
+            or not exchange.status
+            or not exchange.request.takes & TAKES_TRAILERS
+        ):
+            return
+        try:
+            self._stream.write_trailers(fields)
+        except ResponseError as error:
+            log_app_fault(exchange, f"the trailers were dropped: {error}")
 
     def fail(
         self,

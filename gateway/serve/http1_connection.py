@@ -278,6 +278,13 @@ class Http1Connection(ClosingConnection):
     def write_accept(self, fields: Pairs) -> None:
         self._transport.send(switching_protocols(b"websocket", fields, self._service.http.heads))
 
+    def write_interim(self, status: int, fields: Pairs) -> None:
+        if not self._transport.kept:
+            self._transport.send(self._machine.interim(status, fields))
+
+    def write_trailers(self, fields: Pairs) -> None:
+        self._machine.trailers(fields)
+
     def flush(self) -> None:
         try:
             # While it is blocked the poller tells when it is not.

@@ -31,6 +31,8 @@ class FakeClient:
     left: int = 0
     messages: list[bytes | str] = field(default_factory=list)
     closed: tuple[int, str] | None = None
+    interims: list[tuple[int, Pairs]] = field(default_factory=list)
+    trailing: Pairs = ()
     _owed: int = 0
 
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
@@ -59,6 +61,14 @@ class FakeClient:
         if not self.over:
             self.body(exchange, file.read(offset, count))
         return False
+
+    def interim(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        if not (self.over or exchange.status):
+            self.interims.append((status, fields))
+
+    def trailers(self, exchange: Exchange, fields: Pairs) -> None:
+        if exchange.status and not self.over:
+            self.trailing = fields
 
     def end(self, exchange: Exchange) -> None:
         if not self.over:

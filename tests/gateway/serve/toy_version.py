@@ -23,6 +23,7 @@ from propylon.gateway.http.rules import (
     BODILESS,
     HOP_BY_HOP,
     check_field,
+    check_trailer,
     ended_before,
     ends_with_head,
     response_length,
@@ -80,6 +81,7 @@ class ToyStream:
         self.late_at = 0.0
         """When the client is late with the request's body; 0.0: never."""
         self.window = FIRST_WINDOW
+        self.trailers = b""
         self.frames, self.body, self.last = b"", bytearray(), b""
         """What is to be sent: frames, then body as the window allows, then END or RESET."""
         self.has_body = True
@@ -203,6 +205,16 @@ class ToyStream:
         self.last = RESET if self.left else END
         self.connection.flush_soon()
 
+    def write_interim(self, status: int, fields: Pairs) -> None:
+        if not self.frames:
+            self.frames += frame(self.number, HEAD, _lines(b"%d " % status, fields))
+            self.connection.flush_soon()
+
+    def write_trailers(self, fields: Pairs) -> None:
+        for field in fields:
+            check_trailer(*field)
+        self.trailers = _lines(b"trailers", fields) if self.has_body else b""
+
     def push(self) -> None:
         """Hands on what the client and its socket take; the rest waits here, and its source."""
         count = min(len(self.body), self.window, PIECE, self.connection.room)
@@ -212,6 +224,8 @@ class ToyStream:
         out, self.frames = self.frames, b""
         out += frame(self.number, DATA, data) if data else b""
         is_over = self.last and not self.body
+        if is_over and self.trailers and self.last == END:
+            out += frame(self.number, HEAD, self.trailers)
         self.connection.transport.gather((out + frame(self.number, self.last) if is_over else out,))
         self.sink.taken(count, len(self.body))
         if self.carried is not None and count:
@@ -254,6 +268,10 @@ class ToyStream:
     def hand_over(self) -> Transport:
         self.carried = StreamTransport(self)
         return self.carried
+
+
+def _lines(first: bytes, fields: Pairs) -> bytes:
+    return b"\n".join([first, *(b"%b: %b" % field for field in fields)])
 
 
 class StreamTransport:
