@@ -81,6 +81,9 @@ response (SPEC.md 5.4)."""
 EARLY_HINT: Final = "http.response.early_hint"
 """ASGI's event with early hints: `links`, and further fields as pairs in `headers` (SPEC.md
 5.5)."""
+MOST_HINTS: Final = 16
+"""Early hints of one response that a worker sends; further ones are dropped. They cost no credit,
+so that nothing else bounds them."""
 TRAILERS: Final = "http.response.trailers"
 """ASGI's event with the fields behind the body: `headers`. It comes before the last piece of the
 body (SPEC.md 5.6)."""

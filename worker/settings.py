@@ -93,6 +93,8 @@ class WorkerSettings:
     """--log-config as JSON text, for `own_log.configure`; "" if it was not given."""
     colour: bool = False
     """Whether the worker's own log has colours."""
+    development: bool = False
+    """Whether it runs with --reload, where apps may send `http.response.debug`."""
     zygote: bool = False
     """Whether this process only loads the app, and workers are forked from it (--preload)."""
 

@@ -87,6 +87,7 @@ def worker_settings(
         "heartbeat_timeout": config.heartbeat_timeout,
         "startup_timeout": config.startup_timeout,
         "header_map": config.http.header_map,
+        "development": config.reload is not None,
         "log_level": log.level,
         "log_format": log.format,
         "log_sender": _sender(config, pool, who, zygote=zygote),

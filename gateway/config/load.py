@@ -241,6 +241,7 @@ def _config(
             ),
             max_request_body_size=options.max_request_body_size,
             header_map=options.header_map,
+            early_hints=options.early_hints,
             websockets=options.ws == "auto",
             request_id_header=options.request_id_header if options.request_ids else "",
         ),

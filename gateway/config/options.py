@@ -681,6 +681,13 @@ class Options:
         "refused with 400, or given to the app.",
         section="limits",
     )
+    early_hints: Literal["browsers", "all", "off"] = option(
+        _HTTP.early_hints,
+        "Clients that get the early hints (103) of an app: browsers that load a page, all of "
+        "HTTP/1.1, or none.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+    )
     http: Literal["auto", "httptools", "h11"] = option(
         "auto",
         "Parser of HTTP/1.1.",

@@ -124,6 +124,20 @@ def ends_with_head(method: str, status: int) -> bool:
     return status in BODILESS or method == "HEAD"
 
 
+def interim_fields(fields: Pairs) -> Pairs:
+    """The fields of an app that may stand in an interim response: none about a body or the
+    connection. Raises ResponseError."""
+    for field in fields:
+        check_field(*field)
+    return tuple(
+        [
+            field
+            for field in fields
+            if (name := field[0].lower()) not in HOP_BY_HOP and name != b"content-length"
+        ]
+    )
+
+
 def check_trailer(name: bytes, value: bytes) -> None:
     """Raises ResponseError for a field of an app that may not stand behind a body."""
     check_field(name, value)

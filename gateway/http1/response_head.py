@@ -12,7 +12,7 @@ from ...protocol.messages import Pairs
 from ...protocol.reason_phrases import REASONS
 from ..exchange.errors import ResponseError
 from ..http.grammar import FIELD_VALUE
-from ..http.rules import HOP_BY_HOP, check_field, check_trailer, response_length
+from ..http.rules import HOP_BY_HOP, check_field, check_trailer, interim_fields, response_length
 
 _LOOKED_AT: Final = HOP_BY_HOP | {b"date", b"server"}
 _NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
@@ -114,13 +114,10 @@ class ResponseHeads:
         return [*lines, self._more] if self._more else lines
 
     def interim(self, status: int, headers: Pairs) -> bytes:
-        """The bytes of an interim response, whose fields are those of a 101, without our own."""
-        lines = [self._checked(*field) for field in headers if field[0].lower() not in _NOT_IN_101]
-        return b"HTTP/1.1 %d %b\r\n%b\r\n" % (
-            status,
-            REASONS.get(status, "").encode(),
-            b"".join(lines),
-        )
+        """The bytes of an interim response. Our own fields are not in it."""
+        lines = [b"%b: %b\r\n" % field for field in interim_fields(headers)]
+        reason = REASONS.get(status, "").encode()
+        return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
     def trailers(self, headers: Pairs) -> bytes:
         """The lines of the fields behind a body."""

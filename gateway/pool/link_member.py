@@ -425,7 +425,7 @@ class Member(PoolMember):
             if not exchange.status and (phrase := phrase_of(event)) is not None:
                 exchange.set_phrase(*phrase)
             return
-        if kind == EARLY_HINT or kind == TRAILERS:
+        if kind in (EARLY_HINT, TRAILERS):
             try:
                 if kind == EARLY_HINT:
                     exchange.sink.interim(exchange, 103, hints_of(event))

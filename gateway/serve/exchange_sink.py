@@ -18,8 +18,8 @@ Who calls whom, from the head of a request to its end:
 
     stream -> sink    `open` (a request has come), `refuse` (what came can't be served),
                       `taken` (the client took bytes), `client_gone` (nobody is there any more)
-    source -> sink    `interim`..., then `respond`, or `head`, `body`..., `trailers`, `end`; `fail`; a
-                      WebSocket's `accept`
+    source -> sink    `interim`..., then `respond`, or `head`, `body`..., `trailers`, `end`;
+                      `fail`; a WebSocket's `accept`
     sink -> stream    `write_*`, `cut_short`, `finished`; `body_wanted`; `broken`
 
 A write fails in two ways. `ResponseError`: nothing was written, the app is at fault, and the client

@@ -12,15 +12,27 @@ from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from ...protocol.fragmenter import Fragmenter
-from ...protocol.messages import APP_FAILED, BAD_RESPONSE, MAX_BODY, Open, Pairs
+from ...protocol.messages import (
+    APP_FAILED,
+    BAD_RESPONSE,
+    EARLY_HINT,
+    IDENTIFIED,
+    MAX_BODY,
+    TAKES_HINTS,
+    TAKES_TRAILERS,
+    TRAILERS,
+    Open,
+    Pairs,
+)
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
 from ..app.files import FileReader, OpenFile
-from ..app.request_scope import REQUEST_ID, UnknownCallType, call_name, request_id
+from ..app.request_scope import METHOD, REQUEST_ID, UnknownCallType, call_name, request_id
 from ..app.response_head import checked_headers, checked_status, stated_length
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
 from ..host.unheard import UnheardResponse
 from .file_events import FILE_EVENTS, PATH_SEND, ZERO_COPY_SEND, file_extensions, file_of
+from .hints_and_trailers import HintsAndTrailers, checked_links, without_length
 from .scope import http_scope
 
 logger = logging.getLogger("propylon.worker")
@@ -33,6 +45,11 @@ AsgiApp = Callable[
 
 _NOT_BEGUN: Final = frozenset({"opened", "started"})
 OVER: Final = frozenset({"complete", "failed"})
+_NOT_WHOLE: Final = "a complete response"
+_TAKES: Final = TAKES_HINTS | TAKES_TRAILERS
+DEBUG: Final = "http.response.debug"
+_OF_EXTENSIONS: Final = FILE_EVENTS | {DEBUG, "http.response.push"}
+"""Events of ASGI's extensions that a scope does not offer always, or never."""
 _WHEN: Final = {
     "opened": "before http.response.start",
     "started": "before http.response.start",
@@ -74,19 +91,36 @@ class AppContext(NamedTuple):
     """The state that the app's lifespan has made. Every scope gets a shallow copy."""
     extensions: dict[str, object]
     """The worker's own extensions. Every scope gets a shallow copy of these too."""
+    for_http: dict[str, object]
+    """The same with those that a WebSocket has not."""
     with_files: dict[str, object]
-    """The same with those that a gateway has to have which sends files."""
+    """The latter with those that a gateway has to have which sends files."""
 
     @classmethod
-    def of(cls, loop: LoopKind) -> "AppContext":
+    def of(cls, loop: LoopKind, *, development: bool = False) -> "AppContext":
         """The context before the app's lifespan has begun."""
         own: dict[str, object] = {"propylon.shutdown": {}}
-        return cls(loop, {}, own, own | file_extensions())
+        http = own.copy()
+        if development:
+            http[DEBUG] = {}
+        return cls(loop, {}, own, http, http | file_extensions())
 
 
 class AsgiCall(HostedCall):
-    __slots__ = ("_body", "_chunks", "_context", "_event", "_head", "_line", "_more",
-                 "_streams", "_task", "_told", "scope")  # fmt: skip
+    __slots__ = (
+        "_around",
+        "_body",
+        "_chunks",
+        "_context",
+        "_event",
+        "_head",
+        "_line",
+        "_more",
+        "_streams",
+        "_task",
+        "_told",
+        "scope",
+    )  # fmt: skip
 
     def __init__(self, session: LinkSession, context: AppContext) -> None:
         super().__init__(session)
@@ -107,6 +141,9 @@ class AsgiCall(HostedCall):
         """Whether the last piece of the request's body has still to come."""
         self._told = False
         """Whether the app has got the disconnect."""
+        self._around: HintsAndTrailers | None = None
+        """What stands around the response; None if its client takes nothing there, and the app has
+        said nothing of it."""
         self.scope: dict[str, object]
         self._task: Cancellable | None = None
         """The task that runs the call; None before it runs."""
@@ -118,10 +155,16 @@ class AsgiCall(HostedCall):
         if self.message[0] != "http":
             raise UnknownCallType(f"this worker serves no {self.message[0]!r} calls")
         context = self._context
-        extensions = context.with_files if self.session.passes_files else context.extensions
-        self.scope = http_scope(self.message, context.state, extensions)
-        if name := request_id(self.message, flags):
-            self.scope[REQUEST_ID] = self.request_id = name
+        extensions = context.with_files if self.session.passes_files else context.for_http
+        if flags < IDENTIFIED:  # no flag of which the scope says anything
+            self.scope = http_scope(self.message, context.state, extensions)
+        else:
+            if flags & _TAKES:
+                self._around = HintsAndTrailers(flags & _TAKES)
+                extensions = extensions | self._around.extensions
+            self.scope = http_scope(self.message, context.state, extensions)
+            if name := request_id(self.message, flags):
+                self.scope[REQUEST_ID] = self.request_id = name
         if body or not self._more:
             self._body = body
 
@@ -177,7 +220,12 @@ class AsgiCall(HostedCall):
     def _returned(self) -> None:
         """Ends the call of an app that has returned before its response was complete."""
         if self.awaited:
-            self._log_and_fail(BAD_RESPONSE, "the app returned without a complete response")
+            lacks = "the trailers that it has announced" if self._trailers_due else _NOT_WHOLE
+            self._log_and_fail(BAD_RESPONSE, f"the app returned without {lacks}")
+
+    @property
+    def _trailers_due(self) -> bool:
+        return self._around is not None and self._around.state == "due"
 
     async def receive(self) -> AsgiEvent:
         while True:
@@ -294,12 +342,17 @@ class AsgiCall(HostedCall):
     def _say(self, event: AsgiEvent) -> Unsaid | None:
         """Sends as much of an event as credit allows. Returns the rest and whether the event has
         `more_body`; None if nothing is left."""
-        kind = event["type"]
+        try:
+            kind = event["type"]
+        except (KeyError, TypeError):
+            raise TypeError(f"an event is a dict with a type, not {event!r:.200}") from None
         if kind == "http.response.start":
             if self._head is not None or self.response not in _NOT_BEGUN:
                 raise RuntimeError("http.response.start was sent already")
-            status = checked_status(event["status"])
+            status = checked_status(event.get("status"))
             self._head = (status, checked_headers(event.get("headers", ())))
+            if event.get("trailers"):
+                self._announce_trailers(*self._head)
         elif kind == "http.response.body":
             body = event.get("body", b"")
             if type(body) is not bytes:
@@ -315,12 +368,67 @@ class AsgiCall(HostedCall):
                 self.wake()
         elif kind in FILE_EVENTS and self.session.passes_files and self.message[0] == "http":
             return self._say_file(event)
+        elif kind == EARLY_HINT:
+            self._say_hint(event)
+        elif kind == TRAILERS:
+            self._say_trailers(event)
+        elif kind == DEBUG and DEBUG in self._context.for_http:
+            self._take_debug(event)
+        elif kind in _OF_EXTENSIONS:
+            raise RuntimeError(f"{kind!r} belongs to an extension that this scope does not offer")
         else:
             raise RuntimeError(f"{kind!r} is no event that an app may send in an http call")
         return None
 
+    def _announce_trailers(self, status: int, fields: Pairs) -> None:
+        """Notes that trailers will come. If they travel, the head goes out at once, since the
+        response cannot be one message."""
+        around = self._around
+        if around is None:
+            around = self._around = HintsAndTrailers(0)
+        around.announce()
+        if around.trailers_travel:
+            if self.message[1] == "1.1" and self.message[METHOD] != "HEAD":
+                fields = without_length(fields)
+            self.session.link.start_response(self, status, fields)
+            self._streams, self._head = fields, None
+
+    def _say_hint(self, event: AsgiEvent) -> None:
+        if self.response in OVER:
+            raise RuntimeError(f"{EARLY_HINT} was sent {_WHEN[self.response]}")
+        links, around = checked_links(event), self._around
+        if links and around is not None and self.response in _NOT_BEGUN and around.take_hint():
+            self.session.link.event(self, {"type": EARLY_HINT, "links": links})
+
+    def _say_trailers(self, event: AsgiEvent) -> None:
+        around = self._around
+        if around is None:
+            around = HintsAndTrailers(0)  # of which none was announced
+        fields = around.add(event, body_is_over=self.response in OVER)
+        if fields is not None and self.response == "body":
+            if fields:
+                self.session.link.event(self, {"type": TRAILERS, "headers": fields})
+            self.session.link.send_body(self, b"", False)
+            self.wake()
+
+    def _take_debug(self, event: AsgiEvent) -> None:
+        """Logs what a framework tells of itself (ASGI extensions, "Debug"), in development."""
+        if self._head is not None or self.response not in _NOT_BEGUN:
+            raise RuntimeError(f"{DEBUG} was sent behind http.response.start")
+        if not isinstance(event.get("info"), dict):
+            raise TypeError(f"info of {DEBUG} is a dict, not {event.get('info')!r:.200}")
+        logger.info(
+            "%s: debug information: %.2000r%s",
+            call_name(self.message),
+            event["info"],
+            self.log_end(),
+            extra=self.log_facts(),
+        )
+
     def _say_body(self, body: bytes, more: bool) -> Unsaid | None:
         """Sends a piece of a longer response. Returns what `_say` does."""
+        if self._around is not None:
+            more = self._around.holds_end(more)
         if self._head is not None:
             self.session.link.start_response(self, *self._head)
             self._streams, self._head = self._head[1], None
@@ -343,8 +451,10 @@ class AsgiCall(HostedCall):
             raise RuntimeError(f"{kind} was sent {_WHEN[self.response]}")
         if head is None and kind == PATH_SEND:
             raise RuntimeError(f"{kind} cannot be mixed with http.response.body")
-        file = file_of(event, None if head is None else stated_length(head[1]))
         more = kind == ZERO_COPY_SEND and bool(event.get("more_body", False))
+        if self._around is not None:
+            more = self._around.holds_end(more)
+        file = file_of(event, None if head is None else stated_length(head[1]))
         try:
             if more or not self._pass_on(file.part):
                 if self._read_file(file, more):

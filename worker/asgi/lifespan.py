@@ -129,7 +129,10 @@ class Lifespan:
         return {"type": "lifespan.shutdown"}
 
     async def _send(self, event: dict[str, Any]) -> None:
-        kind = event["type"]
+        try:
+            kind = event["type"]
+        except (KeyError, TypeError):
+            raise _NotLifespan(f"an event is a dict with a type, not {event!r:.200}") from None
         if kind == "lifespan.startup.complete" and self.status == "starting":
             self.status = "started"
             self._started.set()
@@ -145,7 +148,19 @@ class Lifespan:
             logger.error("the app's shutdown failed: %s", event.get("message", "no reason given"))
             self._stopped.set()
         else:
-            raise _NotLifespan(f"{kind!r} has no place at this point of a lifespan")
+            raise _NotLifespan(self._why_not(kind))
+
+    def _why_not(self, kind: object) -> str:
+        """The rule that an event breaks, as a sentence."""
+        if kind in ("lifespan.startup.complete", "lifespan.startup.failed"):
+            rule = "it answers lifespan.startup, which was answered already"
+        elif kind not in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            rule = "a lifespan has only startup.complete, startup.failed and those of the shutdown"
+        elif self._received < 2:
+            rule = "it answers lifespan.shutdown, which has not come"
+        else:
+            rule = "it answers lifespan.shutdown, which was answered already"
+        return f"{kind!r} has no place at this point of a lifespan: {rule}"
 
     @property
     def _stop_asked(self) -> bool:

@@ -245,7 +245,11 @@ class WebSocketCall(AsgiCall):
     def _say(self, event: AsgiEvent) -> Unsaid | None:
         if self._client_left:
             raise ClientDisconnected("the WebSocket is closed")
-        kind, phase = event["type"], self._phase
+        try:
+            kind = event["type"]
+        except (KeyError, TypeError):
+            raise TypeError(f"an event is a dict with a type, not {event!r:.200}") from None
+        phase = self._phase
         if phase == "open" and kind == "websocket.send":
             message = _message(event)
             most = len(message) if isinstance(message, bytes) else 4 * len(message)  # as UTF-8
@@ -263,12 +267,24 @@ class WebSocketCall(AsgiCall):
             # was a WebSocket.
             self._disconnect = _abnormal()
             self._say_close(NORMAL, event.get("reason"))
-        elif kind.startswith("websocket.http.response.") and phase in _BEFORE:
-            self._phase = "denying"
-            return super()._say({**event, "type": kind.removeprefix("websocket.")})
+        elif kind in _DENIAL and phase in _BEFORE:
+            return self._deny(event)
         else:
-            raise RuntimeError(f"{kind!r} may not be sent while the WebSocket is {phase}")
+            raise RuntimeError(
+                f"{kind!r} may not be sent while the WebSocket is {phase}{_rule(kind, phase)}"
+            )
         return None
+
+    def _deny(self, event: AsgiEvent) -> Unsaid | None:
+        """Sends a part of the HTTP response that refuses the WebSocket (ASGI extensions, "Websocket
+        Denial Response")."""
+        self._phase = "denying"
+        kind: str = event["type"]
+        try:
+            return super()._say({**event, "type": kind.removeprefix("websocket.")})
+        except RuntimeError as error:
+            rule = str(error).replace("http.response", "websocket.http.response")
+            raise RuntimeError(rule) from None
 
     @property
     def _room(self) -> int:
@@ -313,6 +329,26 @@ class WebSocketCall(AsgiCall):
 
 
 _BEFORE: Final = frozenset({"connecting", "denying"})
+_DENIAL: Final = frozenset({"websocket.http.response.start", "websocket.http.response.body"})
+_OWN: Final = _DENIAL | {"websocket.accept", "websocket.send", "websocket.close"}
+_RULES: Final = {
+    ("websocket.accept", "open"): "it was accepted already",
+    ("websocket.accept", "denying"): "it is refused by websocket.http.response.start",
+    ("websocket.send", "connecting"): "websocket.accept comes first",
+    ("websocket.send", "denying"): "it is refused by websocket.http.response.start",
+    ("websocket.close", "denying"): "the response that refuses it closes it",
+    ("websocket.http.response.start", "open"): "only one that was not accepted can be refused",
+    ("websocket.http.response.body", "open"): "only one that was not accepted can be refused",
+}
+"""The rule that an event breaks in a phase."""
+
+
+def _rule(kind: object, phase: str) -> str:
+    """The rule that such an event breaks, as the end of a sentence."""
+    if kind not in _OWN:
+        return f"; the events of a WebSocket are {', '.join(sorted(_OWN))}"
+    rule = _RULES.get((str(kind), phase))
+    return f"; {rule}" if rule else ""
 
 
 def _abnormal() -> AsgiEvent:

@@ -17,9 +17,11 @@ from ...protocol.messages import (
     APP_FAILED,
     BAD_RESPONSE,
     CONFIRM_START,
+    IDENTIFIED,
     MAX_BODY,
     NAMES_AS_WRITTEN,
     REASON,
+    TAKES_HINTS,
     Open,
     Pairs,
 )
@@ -29,6 +31,7 @@ from ..app.request_scope import METHOD, REQUEST_ID, TYPE, call_name, request_id
 from ..app.response_head import stated_length
 from ..app.tracebacks import strip_frames, summary
 from ..host.link_session import HostedCall, LinkSession
+from .early_hints import EarlyHints
 from .environ import FileWrapper, wsgi_environ
 from .input import WsgiInput
 from .spool import Spool, SpoolError
@@ -130,8 +133,11 @@ class WsgiCall(HostedCall):
         self._confirmed = not flags & CONFIRM_START
         self.environ = wsgi_environ(self.message, underscores=self._host.underscores)
         self.environ["propylon.shutdown"] = self._host.shutdown
-        if name := request_id(self.message, flags):
-            self.environ[REQUEST_ID] = self.request_id = name
+        if flags >= IDENTIFIED:  # a flag of which the environ says something
+            if flags & TAKES_HINTS:
+                self.environ["wsgi.early_hints"] = EarlyHints(self.hint)
+            if name := request_id(self.message, flags):
+                self.environ[REQUEST_ID] = self.request_id = name
         self.environ["wsgi.input"] = WsgiInput(body, self._next_chunk if self._more else None)
         if body and self._more:
             self.session.link.taken(self, len(body))
@@ -268,6 +274,13 @@ class WsgiCall(HostedCall):
         self._left = stated_length(pairs)
         self._head = (number, pairs)
         return self._write
+
+    def hint(self, event: dict[str, object]) -> None:
+        """Sends early hints at once, unless the response's head is out or nobody waits for it."""
+        with self._lock:
+            if self.response in ("opened", "started") and not self.disconnected:
+                self.session.link.event(self, event)
+                self.session.flush()
 
     def _whole(self, parts: list[bytes]) -> tuple[int, Pairs, bytes] | None:
         """The response of an app that has returned a list, so that its length is known. None if it

@@ -234,3 +234,14 @@ def test_all_bytes_come_in_their_order(
         s.client.take(s.exchange)
     assert s.client.data == BODY[: s.pushed]
     assert s.is_empty
+
+
+def test_trailers_wait_with_the_end(tmp_path: Path) -> None:
+    s = scene(tmp_path)
+    assert s.push() == len(BODY)
+    s.exchange.sink.trailers(s.exchange, ((b"x-digest", b"abc"),))
+    s.exchange.sink.end(s.exchange)
+    assert not s.client.over
+    while not s.client.over:
+        s.client.take_some(s.exchange, 70_000)
+    assert (s.client.data, s.client.trailing) == (BODY, ((b"x-digest", b"abc"),))

@@ -174,3 +174,17 @@ def test_a_source_that_comes_late_or_again_is_connected_to_the_chain() -> None:
     exchange.sink.body(exchange, b"x")
     it.turn()
     assert (first.taken, second.taken) == (0, 1)
+
+
+def test_hints_and_trailers_pass_filters_as_they_are() -> None:
+    client, source = FakeClient(), FakeSource()
+    exchange = exchange_of(client)
+    FilterChain(exchange, [Holds(), Doubles()], lambda _: None)
+    exchange.connect(source, 1.0)
+    exchange.sink.interim(exchange, 103, ((b"link", b"</a>"),))
+    exchange.sink.head(exchange, 200, ())
+    exchange.sink.body(exchange, b"kept")
+    exchange.sink.trailers(exchange, ((b"x-digest", b"abc"),))
+    exchange.sink.end(exchange)
+    assert client.interims == [(103, ((b"link", b"</a>"),))]
+    assert (client.data, client.trailing) == (b"keptkept.", ((b"x-digest", b"abc"),))

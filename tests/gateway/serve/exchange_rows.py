@@ -4,6 +4,8 @@ A row says nothing of how requests and responses are framed, or of what becomes 
 afterwards, where versions differ.
 """
 
+from propylon.protocol.messages import TAKES_HINTS, TAKES_TRAILERS
+
 from .stage import (
     BODY,
     SEND,
@@ -20,8 +22,10 @@ from .stage import (
     given_up,
     hears,
     hears_a_cut,
+    hears_around,
     hears_nothing_else,
     hears_so_far,
+    hints,
     holds,
     is_cut,
     is_over,
@@ -38,6 +42,8 @@ from .stage import (
     source_heard,
     source_sent,
     takes,
+    takes_more,
+    trails,
     uploads,
     wants,
 )
@@ -45,6 +51,8 @@ from .stage import (
 BIG = bytes(range(256)) * 4_000
 """More than the kernel takes for a client that reads nothing."""
 LONG = b"x" * 150_000
+LINKS = ((b"link", b"</a>; rel=preload"), (b"link", b"</b>"))
+DIGEST = ((b"x-digest", b"abc"), (b"x-more", b""))
 TOO_LONG = (
     "The request body is over this route's limit of 7 bytes (max_request_body_size of [[routes]])."
 )
@@ -89,6 +97,115 @@ ROWS: dict[str, list[Step]] = {
         said(),
     ],
     "an empty response in pieces": [asks(), begins(200), finishes(), hears(200, b"")],
+    "early hints go before the response": [
+        asks(),
+        takes_more(TAKES_HINTS),
+        hints(LINKS),
+        hints(((b"link", b"</c>"), (b"content-length", b"7"), (b"connection", b"close"))),
+        not_logged(),
+        answers(200, b"hello"),
+        hears(200, b"hello"),
+        hears_around(interim=2, hinted=(*LINKS, (b"link", b"</c>"))),
+        logged(200, sent=5, count=1),
+        said(),
+    ],
+    "early hints for a client that does not take them": [
+        asks(),
+        hints(LINKS),
+        takes_more(TAKES_TRAILERS),
+        hints(LINKS),
+        answers(200, b"hello"),
+        hears(200, b"hello"),
+        hears_around(interim=0),
+    ],
+    "early hints that come too late": [
+        asks(),
+        takes_more(TAKES_HINTS),
+        begins(),
+        hints(LINKS),
+        says(b"hello"),
+        hints(LINKS),
+        finishes(),
+        hints(LINKS),
+        hears(200, b"hello"),
+        hears_around(interim=0),
+    ],
+    "an early hint that cannot be sent": [
+        asks(),
+        takes_more(TAKES_HINTS),
+        hints(((b"link", b"a\r\nb: c"),)),
+        answers(200, b"hello"),
+        hears(200, b"hello"),
+        hears_around(interim=0),
+        said("error: the app's response to GET /: an interim response was dropped: "),
+    ],
+    "an early hint to a client that is gone": [
+        asks(),
+        takes_more(TAKES_HINTS),
+        resets(),
+        hints(LINKS),
+        given_up("the client went away"),
+    ],
+    "trailers stand behind the body": [
+        asks(),
+        takes_more(TAKES_TRAILERS),
+        begins(),
+        says(b"hel"),
+        trails(DIGEST),
+        says(b"lo"),
+        finishes(),
+        hears(200, b"hello"),
+        hears_around(trailers=DIGEST),
+        logged(200, sent=5),
+        asks(),
+        takes_more(TAKES_TRAILERS),
+        begins(),
+        says(b"next"),
+        finishes(),
+        hears(200, b"next", nth=1),
+        hears_around(nth=1),
+    ],
+    "trailers that nobody takes, or too late": [
+        asks(),
+        begins(),
+        trails(DIGEST),
+        says(b"hello"),
+        finishes(),
+        trails(DIGEST),
+        hears(200, b"hello"),
+        hears_around(),
+    ],
+    "trailers of a response without a body": [
+        asks("HEAD"),
+        takes_more(TAKES_TRAILERS),
+        begins(),
+        trails(DIGEST),
+        finishes(),
+        hears(200, b""),
+        asks(),
+        takes_more(TAKES_TRAILERS),
+        begins(204),
+        trails(DIGEST),
+        finishes(),
+        hears(204, b"", nth=1),
+        asks(),
+        begins(),
+        says(b"next"),
+        finishes(),
+        hears(200, b"next", nth=2),
+        hears_around(nth=2),
+    ],
+    "a trailer that frames is dropped with the others": [
+        asks(),
+        takes_more(TAKES_TRAILERS),
+        begins(),
+        says(b"hello"),
+        trails((*DIGEST, (b"Content-Length", b"7"))),
+        finishes(),
+        hears(200, b"hello"),
+        hears_around(),
+        said("error: the app's response to GET /: the trailers were dropped: content-length"),
+    ],
     "a reason of the app's own": [
         asks(),
         phrases(200, b"Fine"),

@@ -22,6 +22,10 @@ class Response:
     """Whether it is over and not complete, though the connection goes on."""
     interim: list[int] = field(default_factory=list[int])
     """1xx responses before it."""
+    hints: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    """Their fields, of all together."""
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    """The fields behind the body."""
 
 
 class Http1Framing:
@@ -55,6 +59,7 @@ class Http1Framing:
     def read(self, received: bytes, end: str) -> list[Response]:
         found: list[Response] = []
         interim: list[int] = []
+        hints: list[tuple[bytes, bytes]] = []
         while received:
             head, empty, rest = received.partition(b"\r\n\r\n")
             if not empty:
@@ -63,15 +68,15 @@ class Http1Framing:
             version, status, reason = start.split(b" ", 2)
             assert version == b"HTTP/1.1"
             if b"100" <= status < b"200" and status != b"101":
-                assert not lines
+                assert not lines or status == b"103"
+                hints += fields_of(lines)
                 interim.append(int(status))
                 received = rest
                 continue
-            pairs = [line.split(b": ", 1) for line in lines]
-            fields = [(name.lower(), value) for name, value in pairs]
+            fields = fields_of(lines)
             assert len(fields) == len(dict(fields)), "a field stands twice"
-            response = Response(int(status), reason, fields, interim=interim)
-            interim = []
+            response = Response(int(status), reason, fields, interim=interim, hints=hints)
+            interim, hints = [], []
             # What answers no request that was made by `ask` answers a GET.
             method = self._methods[len(found)] if len(found) < len(self._methods) else "GET"
             found.append(response)
@@ -95,12 +100,14 @@ class Http1Framing:
                     response.body += rest[: int(size, 16)] if line_end else b""
                     return b""
                 count = int(size, 16)
+                if not count:
+                    lines, _, data = data.partition(b"\r\n\r\n")
+                    response.trailers = fields_of(lines.split(b"\r\n")[1:])
+                    response.complete = True
+                    return data
                 response.body += rest[:count]
                 assert rest[count : count + 2] == b"\r\n"
                 data = rest[count + 2 :]
-                if not count:
-                    response.complete = True
-                    return data
         if b"content-length" in fields:
             size = int(fields[b"content-length"])
             response.body = data[:size]
@@ -109,3 +116,7 @@ class Http1Framing:
         response.body = data
         response.complete = end == "closed"
         return b""
+
+
+def fields_of(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]

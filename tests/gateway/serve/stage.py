@@ -369,6 +369,23 @@ def resets_unseen(stage: Stage) -> None:
 
 
 @step
+def takes_more(stage: Stage, flags: int) -> None:
+    """The client of the last request takes early hints, or trailers."""
+    stage.exchange.request.takes = flags
+
+
+@step
+def hears_around(
+    stage: Stage, *, interim: int = 0, hinted: Pairs = (), trailers: Pairs = (), nth: int = 0
+) -> None:
+    """How many interim responses were before the response, and which fields stood in them and
+    behind the body."""
+    response = stage.responses[nth]
+    assert (len(response.interim), response.hints) == (interim, list(hinted))
+    assert response.trailers == list(trailers)
+
+
+@step
 def reads(stage: Stage, whether: bool) -> None:
     stage.reads = whether
     stage.turn()
@@ -454,6 +471,20 @@ def answers(
     exchange = stage.exchanges[of]
     got = exchange.sink.respond(exchange, status, fields, body)
     assert returns in (None, got)
+    stage.turn()
+
+
+@step
+def hints(stage: Stage, fields: Pairs, *, of: int = -1) -> None:
+    exchange = stage.exchanges[of]
+    exchange.sink.interim(exchange, 103, fields)
+    stage.turn()
+
+
+@step
+def trails(stage: Stage, fields: Pairs, *, of: int = -1) -> None:
+    exchange = stage.exchanges[of]
+    exchange.sink.trailers(exchange, fields)
     stage.turn()
 
 

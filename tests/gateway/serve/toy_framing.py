@@ -4,7 +4,7 @@ from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
 
-from .http1_framing import Pairs, Response
+from .http1_framing import Pairs, Response, fields_of
 from .toy_version import DATA, END, HEAD, RESET, WINDOW, ToyConnection, frame, frames
 
 
@@ -39,14 +39,21 @@ class ToyFraming:
     def read(self, received: bytes, end: str) -> list[Response]:
         found: dict[int, Response] = {}
         bodies: dict[int, list[bytes]] = {}
+        interim: dict[int, list[int]] = {}
+        hints: dict[int, list[tuple[bytes, bytes]]] = {}
         for number, kind, payload in frames(received):
             if kind == HEAD:
                 line, *lines = payload.split(b"\n")
                 status, _, reason = line.partition(b" ")
-                fields = [
-                    (name.lower(), value) for name, _, value in (x.partition(b": ") for x in lines)
-                ]
-                found[number] = Response(int(status), reason, fields)
+                if status == b"103":
+                    interim.setdefault(number, []).append(103)
+                    hints.setdefault(number, []).extend(fields_of(lines))
+                elif status == b"trailers":
+                    found[number].trailers = fields_of(lines)
+                else:
+                    found[number] = Response(int(status), reason, fields_of(lines))
+                    found[number].interim = interim.get(number, [])
+                    found[number].hints = hints.get(number, [])
             elif kind == DATA:
                 bodies.setdefault(number, []).append(payload)
             elif kind == END:

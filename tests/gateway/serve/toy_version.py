@@ -26,6 +26,7 @@ from propylon.gateway.http.rules import (
     check_trailer,
     ended_before,
     ends_with_head,
+    interim_fields,
     response_length,
     went_over,
 )
@@ -206,8 +207,9 @@ class ToyStream:
         self.connection.flush_soon()
 
     def write_interim(self, status: int, fields: Pairs) -> None:
+        lines = _lines(b"%d " % status, interim_fields(fields))
         if not self.frames:
-            self.frames += frame(self.number, HEAD, _lines(b"%d " % status, fields))
+            self.frames += frame(self.number, HEAD, lines)
             self.connection.flush_soon()
 
     def write_trailers(self, fields: Pairs) -> None:

@@ -1,5 +1,6 @@
 """ASGI apps that the worker's tests call; each path is a way to behave."""
 
+import ast
 import contextvars
 import dataclasses
 import functools
@@ -413,6 +414,13 @@ BAD = {
 @route
 async def bad(scope, receive, send):
     for event in BAD[scope["query_string"].decode()]:
+        await send(event)
+
+
+@route
+async def says(scope, receive, send):
+    """Sends the events that its query names, as Python writes them."""
+    for event in ast.literal_eval(scope["query_string"].decode()):
         await send(event)
 
 

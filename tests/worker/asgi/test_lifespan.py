@@ -1,8 +1,16 @@
 """The lifespan, on asyncio and trio."""
 
+import asyncio
+import contextlib
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+import trio
+from propylon.worker.app.load import AppLoadError
+from propylon.worker.asgi.call import LoopKind
+from propylon.worker.asgi.lifespan import Lifespan
 
 from ...cases import some_slow
 from ..gateway_peer import Listener, WorkerProcess, running
@@ -127,6 +135,59 @@ def test_a_failed_start_is_reported_whatever_its_text(run_dir: Path, loop: str) 
     assert worker.errors == ""
     worker.close()
     listener.close()
+
+
+STARTED = "lifespan.startup.complete"
+STOPPED = "lifespan.shutdown.complete"
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([STARTED, STARTED], "answers lifespan.startup, which was answered already"),
+        ([STARTED, "lifespan.startup.failed"], "answers lifespan.startup, which was answered"),
+        ([STARTED, STOPPED], "answers lifespan.shutdown, which has not come"),
+        ([STARTED, "lifespan.shutdown.failed"], "answers lifespan.shutdown, which has not come"),
+        ([STARTED, "receive", STOPPED, STOPPED], "lifespan.shutdown, which was answered already"),
+        ([STARTED, "receive", STARTED], "answers lifespan.startup, which was answered already"),
+        (["lifespan.ready"], "has only startup.complete"),
+        (["http.response.start"], "has only startup.complete"),
+        ([None], "an event is a dict with a type"),
+    ],
+)
+def test_a_wrong_order_is_an_error_that_names_the_rule(
+    library: str, events: list[str | None], words: str
+) -> None:
+    raised: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            for event in events:
+                if event == "receive":
+                    await receive()
+                else:
+                    await send({"type": event} if event else {})
+        except RuntimeError as error:
+            raised.append(str(error))
+
+    async def run(loop: LoopKind) -> None:
+        async with anyio.create_task_group() as tasks:
+            lifespan = Lifespan(app, "on", loop)
+            tasks.start_soon(lifespan.run)
+            with contextlib.suppress(AppLoadError):
+                await lifespan.startup()
+            await lifespan.shutdown()
+            tasks.cancel_scope.cancel()
+
+    kind = {
+        "asyncio": LoopKind(asyncio.Event, (asyncio.CancelledError,), asyncio.sleep),
+        "trio": LoopKind(trio.Event, (trio.Cancelled,), trio.sleep),
+    }
+    anyio.run(run, kind[library], backend=library)
+    (sentence,) = raised
+    assert words in sentence
 
 
 @MOSTLY_UVLOOP
