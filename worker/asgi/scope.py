@@ -1,6 +1,7 @@
 """The ASGI scopes of calls: HTTP and WebSocket."""
 
 from typing import Final
+from urllib.parse import quote
 
 from ...protocol.messages import Scope
 from ..app.request_scope import below_root, path_bytes
@@ -10,8 +11,13 @@ _HTTP: Final = {"version": "3.0", "spec_version": "2.3"}
 frameworks that see 2.4 stop listening for `http.disconnect`: Starlette's streams then run on for as
 long as they are silent, and its background tasks are skipped when a client leaves. `state` exists
 since 2.0."""
-_WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.4"}
-"""`send` raises an OSError after a disconnect, which frameworks turn into errors of their own."""
+_WEBSOCKET: Final = {"version": "3.0", "spec_version": "2.5"}
+"""`send` raises an OSError after a disconnect (2.4), which frameworks turn into errors of their
+own, and the disconnect has a reason (2.5)."""
+
+
+_IN_PATHS: Final = "/:@!$&'()*+,;=~"
+"""What stands in a raw path as it is, besides letters, digits and `-._` (RFC 3986 section 3.3)."""
 
 
 def http_scope(
@@ -82,5 +88,5 @@ def _paths(raw_path: bytes, root: str) -> tuple[str, bytes]:
     """The decoded and the raw path, both with the mount point in front."""
     path = path_bytes(raw_path).decode("utf-8", "replace")
     if root and below_root(path, root) is None:
-        return root + path, root.encode() + raw_path
+        return root + path, quote(root, safe=_IN_PATHS).encode() + raw_path
     return path, raw_path

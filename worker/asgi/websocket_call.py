@@ -1,4 +1,4 @@
-"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket specification, spec_version 2.4), on any
+"""One WebSocket of an ASGI 3 app (ASGI HTTP & WebSocket specification, spec_version 2.5), on any
 event loop.
 
 The gateway handles frames, pings and compression, and the worker handles events. A large message

@@ -76,6 +76,11 @@ def test_the_path_includes_the_mount_point(asgi: GatewayPeer, path: bytes, whole
     assert found["raw_path"] == whole.encode()
 
 
+def test_a_mount_point_that_a_proxy_took_off_is_put_back_encoded(asgi: GatewayPeer) -> None:
+    found = eval(asgi.call(scope(path=b"/%C3%A4", root_path="/caf\u00e9 1")).body)
+    assert (found["path"], found["raw_path"]) == ("/caf\u00e9 1/\u00e4", b"/caf%C3%A9%201/%C3%A4")
+
+
 def test_the_scope_holds_plain_values(asgi: GatewayPeer) -> None:
     """Middleware writes parts of it as JSON, copies it and sends it to other processes."""
     found = eval(asgi.get("/anything").body)
