@@ -114,6 +114,12 @@ class NamedFileSink:
     def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
         return self._sink.file(exchange, file, offset, count)
 
+    def interim(self, exchange: Exchange, status: int, fields: Pairs) -> None:
+        self._sink.interim(exchange, status, fields)
+
+    def trailers(self, exchange: Exchange, fields: Pairs) -> None:
+        self._sink.trailers(exchange, fields)
+
     def end(self, exchange: Exchange) -> None:
         self._sink.end(exchange)
 
