@@ -22,6 +22,7 @@ from ..protocol.supervision.messages import (
 )
 from ..protocol.supervision.problems import ProblemReporter, ProblemSource, problem
 from .buffering.store import BufferStore
+from .config.memory import memory_use
 from .exchange.exchange import Observers
 from .files.disk_threads import DiskThreads
 from .files.hot_files import HotFiles
@@ -40,7 +41,7 @@ from .listen.connections_bound import connections_bound
 from .listen.descriptors import raise_descriptor_limit
 from .metrics.counters import RequestCounters
 from .metrics.failures import Failures
-from .metrics.measures import GatewayMeasures, LoopLag, MetricsReports
+from .metrics.measures import GatewayMeasures, LoopLag, MetricsReports, resident_memory
 from .observe.access_log import AccessLog
 from .observe.logs import Logs
 from .peers import PeerSet
@@ -51,6 +52,7 @@ from .pool.workers_report import EndedWorkers, Workers
 from .serve.address_limit import AddressLimit
 from .serve.begin import Begin, HttpVersions
 from .serve.capacity import Capacity
+from .serve.memory_watch import MemoryWatch
 from .serve.proxy_header import ProxyHeaders
 from .serve.service import SWEEP_EVERY, Service, ServiceListener
 from .serve.service_state import ServiceState
@@ -155,6 +157,12 @@ async def run_gateway(
             connections_bound(settings.serve, descriptors),
             connections_bound(settings.serve, descriptors, with_files=True),
             _FilesOfClients(settings, store, pools),
+            MemoryWatch(
+                settings.serve.limit_buffered_bytes,
+                resident=resident_memory,
+                group=memory_use,
+                kept=lambda: store.memory,
+            ),
         )
         tls: Handshakes | None = None
         seen: list[ProblemSource] = [

@@ -29,6 +29,11 @@ class Fragmenter(Generic[Data]):
         """Whether all of the message was taken."""
 
     @property
+    def size(self) -> int:
+        """Bytes of the message that are in memory, or characters of a text that is ASCII."""
+        return len(self._data) if self._utf8 is None else len(self._utf8)
+
+    @property
     def begun(self) -> bool:
         """Whether a part of the message was taken."""
         return self.done or self._offset > 0

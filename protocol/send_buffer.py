@@ -20,7 +20,7 @@ class SendBuffer:
     def __init__(self) -> None:
         self.buffers: deque[bytes | memoryview] = deque()
         """The buffers for `sendmsg`: never more than it takes, and none of them empty."""
-        self.size = 0
+        self.size: int = 0
         """Bytes in all buffers."""
 
     def __bool__(self) -> bool:

@@ -117,10 +117,15 @@ def load(
         *notes_on_memory(with_workers, own, limit),
     ]
     config = _config(options, pools, routes, addresses, trust)
-    size = in_memory(limit or memory_of_machine(), options.gateways)
+    memory = limit or memory_of_machine()
+    serve = replace(
+        config.serve,
+        connections_in_memory=in_memory(memory, options.gateways),
+        limit_buffered_bytes=options.limit_buffered_bytes or (memory or 0) // 2 // options.gateways,
+    )
     config = replace(
         config,
-        serve=replace(config.serve, connections_in_memory=size),
+        serve=serve,
         admin_addresses=admin,
         environment=tuple(environment.items()),
         identity=who,

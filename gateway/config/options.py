@@ -591,6 +591,15 @@ class Options:
         verbs=GATEWAY_SIDE,
         example="100",
     )
+    limit_buffered_bytes: SizeOrNone = option(
+        _SERVE.limit_buffered_bytes,
+        "Bytes held in memory for all clients, per gateway process: beyond them idle connections "
+        "are closed, and accepting pauses; 0: half of the memory.",
+        section="limits",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
+        example="536870912",
+    )
     limit_requests_per_connection: Annotated[int, Meta(ge=0, le=2**40)] = option(
         _SERVE.limit_requests_per_connection,
         "Requests after which a connection is closed, as its last response says; 0: no limit.",

@@ -40,6 +40,12 @@ class GatewayStatus:
     state: str = ""
     """starting, ready, hung, stopping."""
     uptime: float = 0.0
+    rss: int = 0
+    """Bytes of resident memory; 0 if not known."""
+    buffered: int = 0
+    """Bytes that it holds in memory for its clients, kept bodies among them."""
+    buffered_disk: int = 0
+    """Bytes of kept bodies in temporary files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Final
 from ..metrics.quantiles import quantile
 from .durations import duration
 from .status import (
+    GatewayStatus,
     LinkedStatus,
     PoolStatus,
     ReloadStatus,
@@ -27,6 +28,8 @@ from .status import (
 WIDTHS: Final = (60, 100)
 """The least and the most columns of text, whatever the terminal has."""
 UNKNOWN: Final = "-"
+MUCH_BUFFERED: Final = 1_048_576
+"""Bytes that a gateway holds for clients which are worth to be shown."""
 OLD_CALL: Final = 1.0
 """Seconds. The column OLDEST is shown only if some worker's oldest call is older."""
 
@@ -214,9 +217,10 @@ def _table(report: StatusReport, width: int) -> list[str]:
     notes = [""]
     for gateway in report.gateways:
         cells = {"PID": _count(gateway.pid), "STATE": gateway.state, "UP": duration(gateway.uptime)}
+        cells |= {"RSS": size(gateway.rss)} if gateway.rss else {}
         cells = [cells.get(column.title, UNKNOWN) for column in columns]
         rows.append([UNKNOWN, f"gateway {gateway.number}", *cells])
-        notes.append("")
+        notes.append(_buffered(gateway))
     for linked in report.linked:
         cells = {
             "PID": _count(linked.pid),
@@ -240,6 +244,16 @@ def _table(report: StatusReport, width: int) -> list[str]:
         return []
     words = [True, True, *(column.words for column in columns)]
     return list(_aligned(rows, notes, words, width))
+
+
+def _buffered(gateway: GatewayStatus) -> str:
+    """What a gateway holds for its clients; "" if that is little."""
+    parts = [
+        f"{size(count)} {where}"
+        for count, where in ((gateway.buffered, "in memory"), (gateway.buffered_disk, "on disk"))
+        if count >= MUCH_BUFFERED
+    ]
+    return f"holds {' and '.join(parts)} for clients" if parts else ""
 
 
 def _from_elsewhere(linked: LinkedStatus) -> str:

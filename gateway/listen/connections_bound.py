@@ -27,8 +27,9 @@ LEAST_CONNECTIONS: Final = 16
 BYTES_A_CONNECTION: Final = 32_768
 """Memory that a connection is counted with, for the default: TLS, and what is under way."""
 
-Bound = Literal["connections", "descriptors", "memory"]
-"""What bounds the number: --limit-connections, the limit of open files, or the memory."""
+Bound = Literal["connections", "descriptors", "memory", "pressure"]
+"""What bounds the number: --limit-connections, the limit of open files, or the memory; pressure:
+that memory is short at this moment."""
 
 
 @dataclass(frozen=True, slots=True)

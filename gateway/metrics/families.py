@@ -214,6 +214,13 @@ BUFFERED: Final = Family(
     " --buffer-responses), in memory and in temporary files.",
     ("gateway", "place"),
 )
+HELD: Final = Family(
+    "propylon_gateway_held_bytes",
+    "gauge",
+    "Bytes that a gateway process holds in memory for its connections beside that, received and not"
+    " handed on, or not taken by their clients.",
+    ("gateway", "protocol"),
+)
 GATEWAY_LAG: Final = Family(
     "propylon_gateway_loop_lag_seconds",
     "gauge",
@@ -229,7 +236,7 @@ BY_GATEWAYS: Final = (
     ROUTE_RUNNING, ROUTE_QUEUE_LENGTH,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
     CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
-    GATEWAY_RSS, BUFFERED, GATEWAY_LAG,
+    GATEWAY_RSS, BUFFERED, HELD, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

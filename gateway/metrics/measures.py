@@ -21,6 +21,7 @@ from .families import (
     GATEWAY_LAG,
     GATEWAY_RSS,
     HANDSHAKES,
+    HELD,
     OPEN_WEBSOCKETS,
     POOL_NEWEST_FIRST,
     POOL_QUEUE_LENGTH,
@@ -98,6 +99,9 @@ class Counts(Protocol):
 
 class MeasuredConnection(Protocol):
     protocol: ClassVar[str]
+
+    @property
+    def held(self) -> int: ...
 
 
 class MeasuredService(Protocol):
@@ -199,8 +203,13 @@ class GatewayMeasures:
 
     def _of_connections(self) -> Snapshot:
         counts = self._service.counts
-        speak = Counter(each.protocol for each in self._service.connections)
+        speak = Counter[str]()
+        held = Counter[str]()
+        for each in self._service.connections:
+            speak[each.protocol] += 1
+            held[each.protocol] += each.held
         return {
+            HELD.name: {(self._gateway, name): held[name] for name in {*PROTOCOLS, *held}},
             CONNECTIONS.name: {(name,): speak[name] for name in {*PROTOCOLS, *speak}},
             ACCEPTED.name: {(): counts.accepted},
             CONNECTIONS_LIMIT.name: {(): counts.most},

@@ -7,6 +7,11 @@ write a log or take a worker in, for lack of a descriptor. So there is a bound b
 as well take two descriptors; whether they may is known when workers have said what their apps are,
 and asked again and again (`sweep`).
 
+When memory is short at this moment (`memory_watch`), there is room for a tenth less with every
+look than there are connections: idle ones are closed, the longest idle first, and new clients wait,
+until it is over. If the container is full, it may be others that fill it. A gateway that closes
+itself would then be no help to anybody, so an eighth of the connections are left alone.
+
 Most connections of a busy server are idle: their clients have been answered, and may ask again
 within a minute. Nothing is lost when such a one is closed, since every client has to expect that
 (RFC 9112 section 9.5). So a client that comes at the bound is let in, and the connection goes that
@@ -30,8 +35,9 @@ import trio
 
 from ...protocol.supervision.messages import Problem
 from ...protocol.supervision.problems import Recurring
-from ..listen.connections_bound import Bound, ConnectionsBound
+from ..listen.connections_bound import LEAST_CONNECTIONS, Bound, ConnectionsBound
 from .lingering_close import ClosingConnection
+from .memory_watch import MEMORY_LOOK_EVERY, MemoryWatch, give_memory_back
 from .service_state import ServiceState
 
 LEAST_IDLE: Final = 1.0
@@ -44,6 +50,9 @@ MOST_FOUND: Final = 256
 """Connections that one search finds."""
 AT_ONCE: Final = 16
 """Idle connections that are closed when the kernel gives no descriptor."""
+LEFT_ALONE: Final = 8
+"""One of so many connections that there may be stays when the whole container's memory is short:
+their part of it is small."""
 SEEN_FOR: Final = 10.0
 """Seconds for which a bound that was met is a problem."""
 UNBOUNDED: Final = ConnectionsBound(sys.maxsize, "connections")
@@ -73,12 +82,18 @@ class Capacity:
         bound: ConnectionsBound = UNBOUNDED,
         with_files: ConnectionsBound = UNBOUNDED,
         files: Files | None = None,
+        memory: MemoryWatch | None = None,
     ) -> None:
         """`with_files` is the bound while clients may have `files`."""
         self._state = state
         self._bound = bound
         self._without_files, self._with_files = bound, with_files
         self._files = files
+        self._memory = memory
+        self._next_look = 0.0
+        self._fit = sys.maxsize
+        """Connections that there is memory for, at this moment."""
+        self._short = Recurring("memory", "clients", SEEN_FOR)
         self._found: deque[tuple[float, ClosingConnection]] = deque()
         """Connections that were idle at the last search, each with the time since when it was."""
         self._next_search = 0.0
@@ -92,13 +107,37 @@ class Capacity:
 
     @property
     def full(self) -> bool:
-        return len(self._state.connections) >= self._bound.most
+        return len(self._state.connections) >= min(self._bound.most, self._fit)
+
+    @property
+    def _by(self) -> Bound:
+        return self._bound.by if self._bound.most <= self._fit else "pressure"
 
     def sweep(self, now: float) -> None:
-        """Looks whether clients may have files now."""
-        files = self._files
-        if files is None:
+        """Looks whether clients may have files now, and whether memory is short."""
+        if self._files is not None:
+            self._look_at_files(self._files)
+        if self._memory is not None and now >= self._next_look:
+            self._next_look = now + MEMORY_LOOK_EVERY
+            self._look_at_memory(self._memory, now)
+
+    def _look_at_memory(self, memory: MemoryWatch, now: float) -> None:
+        connections = self._state.connections
+        short = memory.look(connections)
+        if short is None:
+            self._fit = sys.maxsize
             return
+        least = self._bound.most // LEFT_ALONE if short.by == "group" else 0
+        least, there = max(least, LEAST_CONNECTIONS), len(connections)
+        if there <= least and self._fit == sys.maxsize:
+            return  # it is not for their sake
+        self._short.met(f"{short.what}: {_THEN}", now)
+        self._fit = max(least, min(self._fit, there) * 9 // 10)
+        if there > self._fit:
+            self._close_idle(there - self._fit, "pressure")
+        give_memory_back()
+
+    def _look_at_files(self, files: Files) -> None:
         bound = self._with_files if files.used else self._without_files
         if bound is not self._bound:
             self._bound = bound
@@ -110,14 +149,14 @@ class Capacity:
     async def room(self) -> None:
         """Makes room for a client that waits: returns when there is some."""
         self._meet()
-        if self._close_idle(1, self._bound.by):
+        if self._close_idle(1, self._by):
             return
-        self._state.counts.pause(self._bound.by)
+        self._state.counts.pause(self._by)
         while self.full:
             await trio.sleep(LOOK_FOR_ROOM_EVERY)
             self._meet()
             if self.full:
-                self._close_idle(1, self._bound.by)
+                self._close_idle(1, self._by)
 
     def exhausted(self, address: str, error: OSError) -> None:
         """Makes room because the kernel has refused a descriptor or memory for another client."""
@@ -128,11 +167,13 @@ class Capacity:
 
     def problems(self, now: float) -> Iterator[Problem]:
         """Yields the problem that the bound was met, if it was of late."""
-        for met in self._met.values():
+        for met in (*self._met.values(), self._short):
             yield from met.at(now)
 
     def _meet(self) -> None:
         bound = self._bound
+        if self._by == "pressure":
+            return  # it has been said
         why = _PROBLEMS[bound.by][1]
         if bound.by == "descriptors" and bound is self._with_files:
             why += ", since each may have a file too"

@@ -336,6 +336,10 @@ class Http1Connection(ClosingConnection):
         if self._machine.unread:
             self._advance()
 
+    @property
+    def held(self) -> int:
+        return self._machine.buffered + self._sink.upload.waiting + self._transport.held
+
     # -- the end -----------------------------------------------------------------------------
 
     def end_if_idle(self) -> None:

@@ -70,6 +70,11 @@ class ClosingConnection(ABC):
     def cut(self) -> None:
         """Ends the connection at once: the deadline of a drain has passed, or it has failed."""
 
+    @property
+    @abstractmethod
+    def held(self) -> int:
+        """Bytes that are held for it in memory."""
+
     @abstractmethod
     def _last_act(self) -> LastAct:
         """Returns how the connection ends, when all is sent."""

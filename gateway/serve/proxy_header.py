@@ -75,6 +75,10 @@ class PendingHeader:
         self._came = b""
         self._deadline = headers.state.clock() + PROXY_HEADER_TIMEOUT
 
+    @property
+    def held(self) -> int:
+        return len(self._came)
+
     def open(self) -> None:
         self._headers.state.connections.add(self)
         self._transport.join(self)

@@ -24,6 +24,11 @@ class Connection(Protocol):
     protocol: ClassVar[str]
     """What it speaks, for a metric: http/1.1, websocket, tls_handshake, proxy_header."""
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held for it in memory: received and not handed on, or not taken yet."""
+        ...
+
     def sweep(self, now: float) -> None: ...
 
     def drain(self) -> None: ...

@@ -114,6 +114,10 @@ class Handshake:
         self._spoken = False
         """Whether the client has sent anything."""
 
+    @property
+    def held(self) -> int:
+        return self._transport.held
+
     def open(self) -> None:
         self._handshakes.state.connections.add(self)
         self._transport.join(self)

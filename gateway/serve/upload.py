@@ -136,6 +136,11 @@ class Upload:
         return rate.is_below(total, now)
 
     @property
+    def waiting(self) -> int:
+        """Bytes that wait here for credit."""
+        return len(self._unsent)
+
+    @property
     def held(self) -> bool:
         """Whether the client waits for `100 Continue`, so that it can't be late."""
         return not self._continued

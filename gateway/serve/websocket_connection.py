@@ -339,6 +339,11 @@ class WebSocketConnection:
 
     def limit_body(self, exchange: Exchange, limit: SizeLimit) -> None: ...
 
+    @property
+    def held(self) -> int:
+        waiting = sum(piece.size for piece, _ in self._unsent) + sum(map(len, self._gathered))
+        return self._machine.buffered + waiting + self._transport.held
+
     # -- to the client -----------------------------------------------------------------------
 
     def writable(self) -> None:

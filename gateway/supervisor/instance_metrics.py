@@ -32,7 +32,7 @@ from .fleet.events import ReloadEnded
 from .metrics_collection import MetricsCollection, Tell
 from .own_metrics import OwnCounts, present
 from .process.child import ChannelledProcess
-from .traffic import failed, traffic
+from .traffic import failed, traffic, with_memory
 from .upgrade.saved_state import SavedMetrics
 
 COLLECTED_EVERY: Final = 1.0
@@ -154,6 +154,7 @@ class InstanceMetrics:
         certificates = self._certificates.read(tls.certificates)
         return replace(
             report,
+            gateways=with_memory(report.gateways, self._totals.total()),
             latency_bounds=LATENCY,
             traffic=traffic(self._totals.total(), pools),
             failed=failed(self._failed.values(), time()),

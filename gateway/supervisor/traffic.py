@@ -1,15 +1,18 @@
 """Makes the status report's traffic, and its list of failed requests, of what was counted. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
-from ..control.status import MOST_FAILED, FailedStatus, TrafficStatus
+from ..control.status import MOST_FAILED, FailedStatus, GatewayStatus, TrafficStatus
 from ..metrics.families import (
     APP_SECONDS,
+    BUFFERED,
     DURATION_SECONDS,
     GATEWAY_CPU,
+    GATEWAY_RSS,
+    HELD,
     LATENCY,
     OPEN_WEBSOCKETS,
     POOL_NEWEST_FIRST,
@@ -64,6 +67,31 @@ def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
         oldest_waiter=oldest_waiter(total, pool),
         order="newest-first" if _number(total, POOL_NEWEST_FIRST, pool) else "oldest-first",
         websockets=int(_number(total, OPEN_WEBSOCKETS, pool)),
+    )
+
+
+def with_memory(gateways: Iterable[GatewayStatus], total: Snapshot) -> tuple[GatewayStatus, ...]:
+    """The gateways with what they hold for their clients. Of two processes with one number, of
+    which one follows the other, nothing is known apart."""
+    return tuple(
+        replace(
+            one,
+            rss=_of_gateway(total, GATEWAY_RSS, one.number),
+            buffered=_of_gateway(total, BUFFERED, one.number, "memory")
+            + _of_gateway(total, HELD, one.number),
+            buffered_disk=_of_gateway(total, BUFFERED, one.number, "disk"),
+        )
+        for one in gateways
+    )
+
+
+def _of_gateway(total: Snapshot, family: Family, number: int, *more: str) -> int:
+    labels = (str(number), *more)
+    found = total.get(family.name, {}).items()
+    return sum(
+        int(value)
+        for each, value in found
+        if each[: len(labels)] == labels and not isinstance(value, list)
     )
 
 

@@ -142,6 +142,11 @@ class ClientSocket:
         """Bytes that the client has yet to take, gathered ones included."""
         return self._unsent.size
 
+    @property
+    def held(self) -> int:
+        """Bytes of these that are in memory."""
+        return self._unsent.size if self._files is None else self._files.in_memory
+
     def send(self, data: bytes) -> None:
         """Sends what was gathered and `data`, or keeps what the kernel does not take. Raises
         OSError if the client is gone."""

@@ -98,6 +98,11 @@ class FileBuffer(SendBuffer):
         if not isinstance(last, _Piece) or not last.grow(file, offset, count):
             self._behind.append(_Piece(file, offset, count))
 
+    @property
+    def in_memory(self) -> int:
+        """Bytes that wait and are in no file."""
+        return self.size - sum(one.count for one in self._behind if isinstance(one, _Piece))
+
     def clear(self) -> None:
         super().clear()
         self._behind.clear()

@@ -32,6 +32,11 @@ class Transport(Protocol):
         """Bytes that the client has yet to take."""
         ...
 
+    @property
+    def held(self) -> int:
+        """Bytes of these that are in memory, and in no file."""
+        ...
+
     def join(self, owner: Watched) -> None:
         """Gives the transport an owner, which is told from now on what the client does."""
         ...

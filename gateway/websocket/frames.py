@@ -365,6 +365,11 @@ class WebSocketMachine:
         self.unread = False
         """Whether the last `read` has left something for the next one."""
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of the peer that have not been read, about."""
+        return len(self._buffer)
+
     def receive(self, data: bytes) -> None:
         """Takes bytes of the peer, for `read`."""
         self._buffer = self._buffer[self._at :] + data if self._buffer else data

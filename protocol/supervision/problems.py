@@ -53,6 +53,11 @@ REMEDIES: Final[Mapping[str, str]] = {
         "give the container more memory, or set --limit-connections if they need less than 32 KiB "
         "each"
     ),
+    "memory": (
+        "give the container more memory, or find out what fills it (propylon status): workers that "
+        "grow (--workers-max-rss), or clients that take or send slowly (--min-send-rate, "
+        "--buffer-memory)"
+    ),
     "full volume": ROOM,
     "collector": (
         "start it, or mend OTEL_EXPORTER_OTLP_ENDPOINT; what is recorded meanwhile is lost, and no "

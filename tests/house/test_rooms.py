@@ -63,7 +63,7 @@ MAY_IMPORT = {
 }
 ASSEMBLERS = {
     # The files at its top that make a process of the rooms -> what they may import
-    "assemble": REQUEST_PATH | {"metrics", "trace"},
+    "assemble": REQUEST_PATH | {"config", "metrics", "trace"},
     "process": {"assemble", "metrics", "observe", "pool", "supervisor", "tls"},
 }
 INNER_ROOMS = {

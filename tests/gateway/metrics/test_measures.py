@@ -80,10 +80,12 @@ class Broken(Pool):
 
 class Websocket:
     protocol = "websocket"
+    held = 1_000
 
 
 class Http3:
     protocol = "http/3"
+    held = 7
 
 
 @dataclass
@@ -126,6 +128,10 @@ def test_what_is_measured() -> None:
     assert found["propylon_tls_handshakes_total"] == {("ok", "TLSv1.3"): 1, ("timeout", ""): 2}
     assert found["propylon_websocket_messages_total"] == {("received",): 1, ("sent",): 0}
     assert found["propylon_gateway_cpu_seconds_total"].keys() == {("2",)}
+    assert found["propylon_gateway_held_bytes"] == {
+        ("2", "http/1.1"): 0, ("2", "http/3"): 7, ("2", "proxy_header"): 0,
+        ("2", "tls_handshake"): 0, ("2", "websocket"): 2_000,
+    }  # fmt: skip
     kept = found["propylon_gateway_buffered_bytes"]
     assert kept == {("2", "memory"): 5, ("2", "disk"): 6}
     memory = found["propylon_gateway_resident_memory_bytes"]["2",]

@@ -560,6 +560,12 @@ def wants(stage: Stage, count: int, *, of: int = -1) -> None:
 
 
 @step
+def has_in_memory(stage: Stage, least: int, most: int) -> None:
+    """Bytes that the connection holds for its client."""
+    assert least <= stage.connection.held <= most
+
+
+@step
 def allows(stage: Stage, most: int) -> None:
     """The route of the request under way has a limit for its body."""
     exchange = stage.exchange

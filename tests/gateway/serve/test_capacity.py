@@ -13,9 +13,10 @@ from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
-from propylon.gateway.listen.connections_bound import ConnectionsBound
+from propylon.gateway.listen.connections_bound import LEAST_CONNECTIONS, ConnectionsBound
 from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.capacity import LEAST_IDLE, LOOK_FOR_ROOM_EVERY, SEEN_FOR, Capacity
+from propylon.gateway.serve.memory_watch import MEMORY_LOOK_EVERY, Shortage
 from propylon.gateway.serve.service import Service, ServiceListener
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
@@ -185,6 +186,73 @@ async def test_clients_with_files_count_twice(scene: Scene) -> None:
     files.used = False
     capacity.sweep(scene.now)
     assert scene.state.counts.most == 3
+
+
+class Pressure:
+    """What a watch finds, as a test wants it."""
+
+    def __init__(self) -> None:
+        self.short: Shortage | None = None
+
+    def look(self, connections: object) -> Shortage | None:
+        return self.short
+
+
+def pressed(scene: Scene, most: int, connected: int) -> tuple[Capacity, Pressure]:
+    pressure = Pressure()
+    bound = ConnectionsBound(most, "descriptors")
+    capacity = Capacity(scene.state, bound, memory=pressure)  # type: ignore[arg-type]
+    for _ in range(connected):
+        scene.connect()
+        scene.now += 0.01
+    scene.now += LEAST_IDLE
+    capacity.sweep(scene.now)
+    return capacity, pressure
+
+
+async def test_while_memory_is_short_idle_ones_go_and_new_ones_wait(scene: Scene) -> None:
+    capacity, pressure = pressed(scene, 1_000, 40)
+    assert scene.closed == []
+    assert not capacity.full
+    pressure.short = Shortage("buffers", "they hold too much")
+    scene.now += MEMORY_LOOK_EVERY
+    capacity.sweep(scene.now)
+    assert scene.closed == [0, 1, 2, 3]
+    assert capacity.full
+    (one,) = capacity.problems(scene.now)
+    assert (one.kind, one.what.split(":")[0]) == ("memory", "they hold too much")
+    scene.now += MEMORY_LOOK_EVERY / 2
+    capacity.sweep(scene.now)
+    assert len(scene.closed) == 4, "it looks once a second"
+    await capacity.room()  # for somebody who comes meanwhile
+    assert len(scene.closed) == 5
+    for _ in range(20):
+        scene.now += MEMORY_LOOK_EVERY
+        capacity.sweep(scene.now)
+    assert len(scene.state.connections) == LEAST_CONNECTIONS
+    assert scene.state.counts.evicted == {"pressure": 40 - LEAST_CONNECTIONS}
+    pressure.short = None
+    scene.now += MEMORY_LOOK_EVERY
+    capacity.sweep(scene.now)
+    assert not capacity.full
+    assert list(capacity.problems(scene.now + SEEN_FOR)) == []
+
+
+def test_connections_that_are_few_are_not_closed_for_others_sake(scene: Scene) -> None:
+    capacity, pressure = pressed(scene, 160, 20)
+    pressure.short = Shortage("group", "the container is full")
+    scene.now += MEMORY_LOOK_EVERY
+    capacity.sweep(scene.now)
+    assert (scene.closed, capacity.full) == ([], False)
+    assert list(capacity.problems(scene.now)) == []
+    for _ in range(10):
+        scene.connect()
+    scene.now += LEAST_IDLE
+    for _ in range(10):
+        scene.now += MEMORY_LOOK_EVERY
+        capacity.sweep(scene.now)
+    assert len(scene.state.connections) == 20
+    assert capacity.full
 
 
 async def test_it_is_a_problem_for_a_while(scene: Scene) -> None:

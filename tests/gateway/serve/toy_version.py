@@ -307,6 +307,10 @@ class StreamTransport:
     def kept(self) -> int:
         return len(self.stream.body)
 
+    @property
+    def held(self) -> int:
+        return self.kept
+
     def join(self, owner: Watched) -> None:
         self.owner = owner
 
@@ -391,6 +395,14 @@ class ToyConnection(ClosingConnection):
 
     def writable(self) -> None:
         self.flush_soon()
+
+    @property
+    def held(self) -> int:
+        streams = self.streams.values()
+        return self.transport.held + sum(
+            len(one.received) + len(one.frames) + len(one.body) + one.sink.upload.waiting
+            for one in streams
+        )
 
     # -- one flush for all streams -----------------------------------------------------------
 
