@@ -23,6 +23,8 @@ def read_flags(words: Sequence[str]) -> WorkerSettings:
             found[name] = True
         elif get_origin(kind) is Sequence:
             found.setdefault(name, []).append(text)
+        elif name == "limit_concurrency":
+            found[name] = int(text)
         elif kind is int or kind is float:
             found[name] = kind(text)
         else:

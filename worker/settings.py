@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 AUTO_SLOTS: Final = 10_000
 """Calls that an ASGI worker runs at once on one link by default. A call that waits costs a few
@@ -50,9 +50,12 @@ class WorkerSettings:
     loop: Loop = "auto"
     threads: int = 4
     """Threads of a WSGI worker that run the app."""
-    limit_concurrency: int = 0
-    """Calls at once on each link; 0 means AUTO_SLOTS for ASGI and the number of threads for
-    WSGI."""
+    limit_concurrency: int | Literal["auto"] = 0
+    """Calls at once on each link; 0 means AUTO_SLOTS for ASGI and the number of threads for WSGI.
+    `auto` means the same for WSGI. For ASGI the limit of all links together is sought (see
+    `host.adaptive_limit`)."""
+    first_limit: int = 0
+    """Where that begins: what other workers of the pool have found; 0 if none has."""
     weight: int = 1
     """Its share of the calls beside the other workers of a gateway, 1 to 100."""
     label: Sequence[str] = ()
@@ -109,7 +112,10 @@ class WorkerSettings:
         return self.started + 0.9 * self.startup_timeout
 
     def slots_for(self, interface: Interface) -> int:
-        return self.limit_concurrency or (AUTO_SLOTS if interface == "asgi" else self.threads)
+        """Calls at once on each link, where no limit is sought; else the most."""
+        if self.limit_concurrency == "auto" or not self.limit_concurrency:
+            return AUTO_SLOTS if interface == "asgi" else self.threads
+        return self.limit_concurrency
 
 
 def decode_settings(data: bytes) -> WorkerSettings:
@@ -141,7 +147,9 @@ def settings_of(told: Mapping[str, Any]) -> WorkerSettings:
 def _value(name: str, kind: Any, value: Any) -> Any:
     """Returns a value as the type of its field. Raises SettingsError."""
     choices = get_args(kind) if get_origin(kind) is Literal else ()
-    if choices:
+    if get_origin(kind) is Union:
+        fits, wanted = type(value) is int or value == "auto", "a whole number or auto"
+    elif choices:
         fits, wanted = value in choices, f"one of {', '.join(choices)}"
     elif get_origin(kind) is Sequence:
         items = cast("list[object]", value) if isinstance(value, list) else [None]

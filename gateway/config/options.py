@@ -39,6 +39,7 @@ from .values import (
     read_admin_bind,
     read_app,
     read_bind,
+    read_concurrency,
     read_field_limit,
     read_forwarded_fields,
     read_headers,
@@ -331,13 +332,18 @@ class Options:
         metavar="NAME",
         example="uvicorn.workers.UvicornWorker",
     )
-    limit_concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = option(
+    limit_concurrency: int | str = option(
         0,
-        "Requests that one worker runs at once; 0: the worker decides.",
+        "Requests that one worker runs at once; 0: the threads of a WSGI worker, 10,000 of an ASGI "
+        "worker; auto: an ASGI worker finds out how many its event loop and what is behind it can "
+        "take, and a WSGI worker has its threads.",
         section="processes",
         per_pool="workers",
         aliases=("worker-connections", "backpressure"),
         verbs=WORKER_SIDE,
+        read=read_concurrency,
+        metavar="N|auto",
+        example="auto",
     )
     balance: Literal["least-loaded", "round-robin", "sticky-cookie", "sticky-address"] = option(
         _POOL.balance,

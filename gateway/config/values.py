@@ -256,6 +256,16 @@ def read_host(text: str) -> str:
     return host
 
 
+def read_concurrency(value: int | str) -> int | str:
+    """A number, or `auto`."""
+    text = str(value).strip().lower()
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise ValueError("expected auto or a whole number from 0 to 1000000")
+    return int(text)
+
+
 def read_route_limit(value: int | str) -> int | str:
     """A number, or a percentage as its text."""
     if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?%|100%", value):

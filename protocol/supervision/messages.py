@@ -213,6 +213,14 @@ class Vitals:
     """How many abandoned calls cannot be ended."""
     cpu: float = 0.0
     """Seconds of processor time that it has used, user and system."""
+    limit: int = 0
+    """The calls at once that it has found to be right; 0 if it does not seek them."""
+    limit_verdict: str = ""
+    """What its last period of seeking came to; "" as before."""
+    limit_why: str = ""
+    """What the limit was last changed for, as a sentence about the worker."""
+    limit_sought: bool = False
+    """Whether the limit is on its way, and does not say yet what the worker can do."""
 
 
 @dataclass(slots=True)

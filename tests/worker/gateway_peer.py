@@ -304,7 +304,9 @@ def settings_of(app: str, run_dir: Path, *options: str) -> dict[str, Any]:
         elif get_origin(kind) is Sequence:
             told[name] = [*told.get(name, []), words.pop(0)]
         else:
-            told[name] = kind(words.pop(0)) if kind in (int, float) else words.pop(0)
+            word = words.pop(0)
+            numeric = kind in (int, float) or (name == "limit_concurrency" and word != "auto")
+            told[name] = (float if kind is float else int)(word) if numeric else word
     return told
 
 

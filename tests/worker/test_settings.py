@@ -43,6 +43,7 @@ def test_whole_numbers_are_numbers() -> None:
         ({"warm_up": [1]}, "a worker's setting warm_up is [1], and not a list of texts"),
         ({"workers_lifetime": "1"}, "a worker's setting workers_lifetime is '1', and not a number"),
         ({"lifespan": "maybe"}, "setting lifespan is 'maybe', and not one of auto, on, off"),
+        ({"limit_concurrency": "7"}, "limit_concurrency is '7', and not a whole number or auto"),
         ({"lifespan": ["on"]}, "setting lifespan is ['on'], and not one of auto, on, off"),
     ],
 )

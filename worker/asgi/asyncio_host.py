@@ -61,7 +61,7 @@ class AsyncioHost(Host):
         self.loop_name = loop_name
         self._app = cast("AsgiApp", loaded.app)
         self._loop: asyncio.AbstractEventLoop  # set in main
-        self._context = AppContext.of(_LOOP, development=settings.development)
+        self._context = AppContext.of(_LOOP, self.slots.limit, development=settings.development)
 
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()

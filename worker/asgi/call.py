@@ -29,7 +29,8 @@ from ..app.files import FileReader, OpenFile
 from ..app.request_scope import METHOD, REQUEST_ID, UnknownCallType, call_name, request_id
 from ..app.response_head import checked_headers, checked_status, stated_length
 from ..app.tracebacks import strip_frames, summary
-from ..host.link_session import HostedCall, LinkSession
+from ..host.adaptive_limit import AdaptiveLimit
+from ..host.link_session import NOT_BEGUN, HostedCall, LinkSession
 from ..host.unheard import UnheardResponse
 from .file_events import FILE_EVENTS, PATH_SEND, ZERO_COPY_SEND, file_extensions, file_of
 from .hints_and_trailers import HintsAndTrailers, checked_links, without_length
@@ -43,7 +44,6 @@ AsgiApp = Callable[
     Awaitable[None],
 ]
 
-_NOT_BEGUN: Final = frozenset({"opened", "started"})
 OVER: Final = frozenset({"complete", "failed"})
 _NOT_WHOLE: Final = "a complete response"
 _TAKES: Final = TAKES_HINTS | TAKES_TRAILERS
@@ -95,15 +95,19 @@ class AppContext(NamedTuple):
     """The same with those that a WebSocket has not."""
     with_files: dict[str, object]
     """The latter with those that a gateway has to have which sends files."""
+    limit: AdaptiveLimit | None
+    """The limit that is sought, to which latencies are told."""
 
     @classmethod
-    def of(cls, loop: LoopKind, *, development: bool = False) -> "AppContext":
+    def of(
+        cls, loop: LoopKind, limit: AdaptiveLimit | None = None, *, development: bool = False
+    ) -> "AppContext":
         """The context before the app's lifespan has begun."""
         own: dict[str, object] = {"propylon.shutdown": {}}
         http = own.copy()
         if development:
             http[DEBUG] = {}
-        return cls(loop, {}, own, http, http | file_extensions())
+        return cls(loop, {}, own, http, http | file_extensions(), limit)
 
 
 class AsgiCall(HostedCall):
@@ -347,12 +351,15 @@ class AsgiCall(HostedCall):
         except (KeyError, TypeError):
             raise TypeError(f"an event is a dict with a type, not {event!r:.200}") from None
         if kind == "http.response.start":
-            if self._head is not None or self.response not in _NOT_BEGUN:
+            if self._head is not None or self.response not in NOT_BEGUN:
                 raise RuntimeError("http.response.start was sent already")
             status = checked_status(event.get("status"))
             self._head = (status, checked_headers(event.get("headers", ())))
             if event.get("trailers"):
                 self._announce_trailers(*self._head)
+            limit = self._context.limit
+            if limit is not None:
+                limit.responded(self.began)
         elif kind == "http.response.body":
             body = event.get("body", b"")
             if type(body) is not bytes:
@@ -397,7 +404,7 @@ class AsgiCall(HostedCall):
         if self.response in OVER:
             raise RuntimeError(f"{EARLY_HINT} was sent {_WHEN[self.response]}")
         links, around = checked_links(event), self._around
-        if links and around is not None and self.response in _NOT_BEGUN and around.take_hint():
+        if links and around is not None and self.response in NOT_BEGUN and around.take_hint():
             self.session.link.event(self, {"type": EARLY_HINT, "links": links})
 
     def _say_trailers(self, event: AsgiEvent) -> None:
@@ -413,7 +420,7 @@ class AsgiCall(HostedCall):
 
     def _take_debug(self, event: AsgiEvent) -> None:
         """Logs what a framework tells of itself (ASGI extensions, "Debug"), in development."""
-        if self._head is not None or self.response not in _NOT_BEGUN:
+        if self._head is not None or self.response not in NOT_BEGUN:
             raise RuntimeError(f"{DEBUG} was sent behind http.response.start")
         if not isinstance(event.get("info"), dict):
             raise TypeError(f"info of {DEBUG} is a dict, not {event.get('info')!r:.200}")

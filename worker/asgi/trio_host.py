@@ -40,7 +40,7 @@ class TrioHost(Host):
         self._nursery: trio.Nursery  # set in main
         self._to_flush: list[LinkSession] = []
         self._flush_wanted = trio.lowlevel.ParkingLot()
-        self._context = AppContext.of(_LOOP, development=settings.development)
+        self._context = AppContext.of(_LOOP, self.slots.limit, development=settings.development)
 
     async def main(self) -> AppLoadError | None:
         """Runs the worker. Returns why the app could not start; if that were raised, the nursery

@@ -115,6 +115,10 @@ class WebSocketCall(AsgiCall):
 
     # -- the link's side ---------------------------------------------------------------------
 
+    @property
+    def answered(self) -> bool:
+        return self._phase != "connecting"
+
     def opened(self, message: Open) -> None:
         _, _, self.message, _, self._more, flags = message
         self.scope = websocket_scope(self.message, self._context.state, self._context.extensions)

@@ -28,6 +28,7 @@ from ..process.app_children import end_if_child, handle, when_forked
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
 from .abandoned_calls import AbandonedCalls
+from .announced_slots import AnnouncedSlots
 from .app_metrics import AppMetrics
 from .dialer import DialPlan, connect
 from .link_problems import LinkProblems
@@ -92,7 +93,7 @@ class Host(ABC):
         self.loaded = loaded
         self.channel = channel
         self.greeting = worker_greeting(settings, loaded.interface)
-        self.slots = settings.slots_for(loaded.interface)
+        self.slots = AnnouncedSlots(settings, loaded.interface)
         self.about: dict[str, object] = {"app": loaded.name, "interface": loaded.interface}
         self.sessions: dict[str, LinkSession] = {}
         self.shutdown = self.new_event()
@@ -205,7 +206,7 @@ class Host(ABC):
         stopped."""
         end_if_child()
         now = self.now = time.monotonic()
-        self._lag.arrived(now)
+        late = self._lag.arrived(now)
         self.channel.flush()
         self.channel.listen()
         own_log.retry()
@@ -226,6 +227,7 @@ class Host(ABC):
         self._sweep(now)
         if self.state == "serving":
             self._dial(now)
+            self.slots.look(now, self.sessions.values(), late)
             self._app_metrics.look(now)
             delay = TICK
         elif self._has_stopped(now):
@@ -250,6 +252,9 @@ class Host(ABC):
 
     def left(self, call: HostedCall) -> None:
         self.running.discard(call)
+
+    def slots_for(self, session: LinkSession) -> int:
+        return self.slots.of(session, self.sessions.values())
 
     def vitals(self) -> dict[str, object]:
         now = time.monotonic()
@@ -347,7 +352,13 @@ class Host(ABC):
             self._ask_to_go(why)
         user, system, *_ = os.times()
         self.channel.say(
-            Vitals(**vitals, requests=self.requests, stuck=self.stuck(now), cpu=user + system)
+            Vitals(
+                **vitals,
+                **self.slots.vitals(),
+                requests=self.requests,
+                stuck=self.stuck(now),
+                cpu=user + system,
+            )
         )
 
     def _ask_to_go(self, why: str) -> None:

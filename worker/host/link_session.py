@@ -55,6 +55,8 @@ _MOST_STARTED: Final = 1_024
 """Ids in one STARTED: the codec's arrays are bounded."""
 LOST: Final = 0
 """The code for a call with a link that is gone, beside the codes of RESET."""
+NOT_BEGUN: Final = frozenset({"opened", "started"})
+"""States of a response of which nothing was said."""
 _UNFINISHED: Final = frozenset({"opened", "started", "body"})
 """States of a response that is neither whole nor reset."""
 GatewayState = Literal["silent", "greeted", "winding_down", "released"]
@@ -92,6 +94,12 @@ class HostedCall(Call, ABC):
     def log_facts(self) -> dict[str, str]:
         """The same for the record of such a line (`extra`), of which JSON makes a key."""
         return {"request_id": self.request_id}
+
+    @property
+    def answered(self) -> bool:
+        """Whether the response has begun, or a WebSocket is accepted: the call may last from now on
+        and idle."""
+        return self.response not in NOT_BEGUN
 
     @abstractmethod
     def opened(self, message: Open) -> None:
@@ -149,7 +157,6 @@ class Owner(Protocol):
 
     greeting: Greeting
     about: dict[str, object]
-    slots: int
 
     def new_call(self, session: "LinkSession", scope: Scope) -> HostedCall: ...
     def start(self, call: HostedCall) -> None:
@@ -185,6 +192,10 @@ class Owner(Protocol):
         """The gateway speaks no version of the protocol that we speak; the link ends."""
         ...
 
+    def slots_for(self, session: "LinkSession") -> int:
+        """How many calls the gateway may have open here at once."""
+        ...
+
     def vitals(self) -> dict[str, object]: ...
 
 
@@ -201,6 +212,7 @@ class LinkSession:
         "owner",
         "passes_files",
         "path",
+        "slots",
         "sock",
     )
 
@@ -215,6 +227,8 @@ class LinkSession:
         self.passes_files = False
         """Whether the gateway sends files whose descriptors are passed to it."""
         self._sendmsg: Callable[[Iterable[bytes | memoryview]], int] = self._send_first
+        self.slots = 0
+        """What the gateway was told."""
         self._flush_policy = FlushPolicy()
         self._unsent = SendBuffer()
         self._buffer = memoryview(bytearray(RECEIVE_SIZE))
@@ -229,6 +243,12 @@ class LinkSession:
     @property
     def has_unsent(self) -> bool:
         return bool(self._unsent) or self.link.has_output
+
+    @property
+    def answered(self) -> int:
+        """How many of its calls have begun to answer."""
+        calls = cast("Iterable[HostedCall]", self.link.calls.values())
+        return sum(call.answered for call in calls)
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -315,7 +335,7 @@ class LinkSession:
             self.gateway = "greeted"
             self.passes_files = FILES in self.link.features
             self.link.ready(self.owner.about)
-            self.link.slots(self.owner.slots)
+            self.announce(self.owner.slots_for(self))
         elif message[0] == DRAIN:
             self._winds_down()
             self.gateway = "released"
@@ -328,6 +348,11 @@ class LinkSession:
         if self.gateway == "greeted":
             self.gateway = "winding_down"
             self.owner.gateway_winds_down()
+
+    def announce(self, slots: int) -> None:
+        """Tells the gateway how many calls it may have open here at once."""
+        self.slots = slots
+        self.link.slots(slots)
 
     def confirm(self, calls: list[HostedCall]) -> None:
         """Sends STARTED for calls, which has to be on the wire before they enter the app. Calls

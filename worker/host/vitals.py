@@ -39,13 +39,15 @@ class LagMeter:
         """The next tick is due at this time, in seconds of the monotonic clock."""
         self._due = due
 
-    def arrived(self, now: float) -> None:
-        """The tick that was expected has come."""
+    def arrived(self, now: float) -> float:
+        """The tick that was expected has come. Returns by how many seconds it was late."""
         if now - self._turned >= LAG_PERIOD:
             self._before, self._worst, self._turned = self._worst, 0.0, now
-        if self._due is not None:
-            self._worst = max(self._worst, now - self._due)
-            self._due = None
+        if self._due is None:
+            return 0.0
+        late = now - self._due
+        self._worst, self._due = max(self._worst, late), None
+        return max(late, 0.0)
 
     def read(self, now: float) -> float:
         """Returns the delay in seconds. A tick that is overdue at this moment counts too."""

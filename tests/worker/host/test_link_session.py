@@ -29,7 +29,6 @@ class RecordingHost:
     def __init__(self) -> None:
         self.greeting = Greeting(who={})
         self.about: dict[str, object] = {}
-        self.slots = 1
         self.started: list[HostedCall] = []
         self.to_be_ended: list[int] = []
 
@@ -49,6 +48,9 @@ class RecordingHost:
     def closing(self, session: LinkSession) -> None: ...
 
     def left(self, call: HostedCall) -> None: ...
+
+    def slots_for(self, session: LinkSession) -> int:
+        return 1
 
     def vitals(self) -> dict[str, object]:
         return {}
