@@ -46,6 +46,9 @@ async def app(scope, receive, send):
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Case", b"a")]})
+    if scope["path"] == "/offers":
+        offers = {"http.response.early_hint", "http.response.trailers"}
+        body = repr(sorted(offers & set(scope.get("extensions") or ()))).encode()
     if scope["path"] == "/streamed":
         for _ in range(20):
             await send({"type": "http.response.body", "body": b"x" * 50_000, "more_body": True})
@@ -125,6 +128,9 @@ def serves(url: str) -> None:
         assert answer.headers["x-case"] == "a"
         assert client.post("/", content=iter([large[:9], large[9:]])).content == large
         assert len(client.get("/streamed").content) > 1_000_000
+        # What only one end of a link can do is not offered.
+        takes = {"sec-fetch-mode": "navigate", "te": "trailers"}
+        assert client.get("/offers", headers=takes).text == "[]"
     with connect(url.replace("http", "ws", 1), proxy=None, max_size=None) as websocket:
         # More than a window, of the many and of the large.
         messages = [*[b"", "x"] * 4_000, large, "é" * 200_000]

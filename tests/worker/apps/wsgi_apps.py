@@ -71,6 +71,35 @@ def echo(environ, start_response):
 
 
 @route
+def hints(environ, start_response):
+    hint = environ.get("wsgi.early_hints")
+    if hint is None:
+        return answer(start_response, b"no hints")
+    hint([("Link", "</a>; rel=preload"), ("X-Other", "y"), ("Link", "</b>")])
+    return answer(start_response, b"hinted")
+
+
+@route
+def hints_late(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"part"
+    environ["wsgi.early_hints"]([("Link", "</a>")])
+    yield b"rest"
+
+
+@route
+def hints_behind_start(environ, start_response):
+    body = answer(start_response, b"hinted")
+    environ["wsgi.early_hints"]([("Link", "</a>")])
+    return body
+
+
+@route
+def hints_wrong(environ, start_response):
+    environ["wsgi.early_hints"]([("Link", "</a>\r\nX: y")])
+
+
+@route
 def own_reason(environ, start_response):
     return answer(start_response, b"x", "422 Out Of \xfc Cheese")
 

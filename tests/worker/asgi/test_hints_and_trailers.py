@@ -1,6 +1,7 @@
 """Early hints and trailers of an ASGI app over a real link, and the rules that events break."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from propylon.protocol.messages import (
     TRAILERS,
 )
 
-from ..gateway_peer import GatewayPeer, PeerCall, scope
+from ..gateway_peer import GatewayPeer, PeerCall, running, scope
 
 BOTH = TAKES_HINTS | TAKES_TRAILERS
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
@@ -123,6 +124,21 @@ def test_an_app_that_returns_without_its_trailers(asgi: GatewayPeer) -> None:
         BAD_RESPONSE,
         "the app returned without the trailers that it has announced",
     )
+
+
+def test_debug_information_is_logged_in_development(run_dir: Path) -> None:
+    debug = {"type": "http.response.debug", "info": {"template": "page.html", "context": {"a": 1}}}
+    with running("asgi_apps:app", run_dir, "--development") as (worker, peer):
+        assert "http.response.debug" in eval(peer.get("/").body)["extensions"]
+        assert said(peer, debug, START, LAST, flags=0).body == b"dy"
+        assert "GET /says: debug information: {'template': 'page.html', 'con" in worker.errors
+        for events, words in (
+            ([START, debug], "was sent behind http.response.start"),
+            ([{"type": "http.response.debug"}], "info of http.response.debug is a dict, not None"),
+        ):
+            call = said(peer, *events, flags=0)
+            assert call.reset is not None
+            assert words in call.reset[1]
 
 
 # -- the rules ---------------------------------------------------------------------------------
