@@ -393,7 +393,7 @@ class AsgiCall(HostedCall):
         around = self._around
         if around is None:
             around = self._around = HintsAndTrailers(0)
-        around.announce()
+        around.announce(fields)
         if around.trailers_travel:
             if self.message[1] == "1.1" and self.message[METHOD] != "HEAD":
                 fields = without_length(fields)
@@ -456,13 +456,16 @@ class AsgiCall(HostedCall):
         kind, head = event["type"], self._head
         if head is None and self.response != "body":
             raise RuntimeError(f"{kind} was sent {_WHEN[self.response]}")
-        if head is None and kind == PATH_SEND:
+        fields = None if head is None else head[1]
+        if self._around is not None and fields is None:
+            fields = self._around.sent_ahead
+        if fields is None and kind == PATH_SEND:
             raise RuntimeError(f"{kind} cannot be mixed with http.response.body")
+        file = file_of(event, None if fields is None else stated_length(fields))
         more = kind == ZERO_COPY_SEND and bool(event.get("more_body", False))
-        if self._around is not None:
-            more = self._around.holds_end(more)
-        file = file_of(event, None if head is None else stated_length(head[1]))
         try:
+            if self._around is not None:
+                more = self._around.holds_end(more)
             if more or not self._pass_on(file.part):
                 if self._read_file(file, more):
                     file.close()

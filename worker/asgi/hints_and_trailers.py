@@ -39,7 +39,7 @@ _NOT_BEHIND_A_BODY: Final = frozenset({
 
 
 class HintsAndTrailers:
-    __slots__ = ("_fields", "_hints", "_takes", "state")
+    __slots__ = ("_fields", "_hints", "_takes", "sent_ahead", "state")
 
     def __init__(self, takes: int) -> None:
         """`takes` are flags of OPEN: TAKES_HINTS, TAKES_TRAILERS."""
@@ -47,6 +47,9 @@ class HintsAndTrailers:
         self._hints = MOST_HINTS if takes & TAKES_HINTS else 0
         """Hints that may still be sent."""
         self._fields: list[tuple[bytes, bytes]] = []
+        self.sent_ahead: Pairs | None = None
+        """The fields of a head that was sent because trailers were announced, until the body
+        begins."""
         self.state: Literal["none", "announced", "due", "given"] = "none"
         """How far the trailers are: not announced; announced, while the body is sent; due, behind
         its last piece; given."""
@@ -70,9 +73,11 @@ class HintsAndTrailers:
         self._hints -= 1
         return self._hints >= 0
 
-    def announce(self) -> None:
-        """The app's response has trailers."""
+    def announce(self, fields: Pairs) -> None:
+        """The app's response has trailers. `fields` are those of its head."""
         self.state = "announced"
+        if self.trailers_travel:
+            self.sent_ahead = fields
 
     def holds_end(self, more: bool) -> bool:
         """Takes whether the app has said that its body goes on; returns what the gateway is told.
@@ -82,6 +87,7 @@ class HintsAndTrailers:
                 "only http.response.trailers may follow the last http.response.body of a response "
                 "that has announced trailers"
             )
+        self.sent_ahead = None
         if self.state == "announced" and not more:
             self.state = "due"
             return True

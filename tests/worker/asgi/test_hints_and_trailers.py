@@ -112,6 +112,20 @@ def test_trailers_that_nobody_takes_are_dropped(asgi: GatewayPeer) -> None:
     assert "Error" not in asgi.worker.errors[-200:]
 
 
+@pytest.mark.parametrize("flags", [0, BOTH])
+def test_trailers_behind_a_file(asgi: GatewayPeer, tmp_path: Path, flags: int) -> None:
+    (tmp_path / "file").write_bytes(b"body, and what was appended since")
+    file = {"type": "http.response.pathsend", "path": str(tmp_path / "file")}
+    call = said(asgi, ANNOUNCING, file, TRAILING, flags=flags)
+    assert (call.reset, call.complete) == (None, True)
+    if flags:
+        assert (call.body, [one["headers"] for one in call.events]) == (b"body", [(DIGEST,)])
+    missing = {**file, "path": str(tmp_path / "none")}
+    assert "FileNotFoundError" in said(asgi, ANNOUNCING, missing, flags=flags).reset[1]
+    mixed = said(asgi, ANNOUNCING, PART, file, flags=flags)
+    assert "cannot be mixed" in mixed.reset[1]
+
+
 def test_the_answer_to_head_keeps_its_length(asgi: GatewayPeer) -> None:
     call = said(asgi, ANNOUNCING, LAST, TRAILING, method="HEAD")
     assert call.header == {b"content-length": b"4"}
