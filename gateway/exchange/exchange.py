@@ -195,6 +195,16 @@ class OpenFile(Protocol):
         shorter."""
         ...
 
+    def is_in_memory(self, offset: int, count: int) -> bool:
+        """Whether these bytes can be sent without a wait for a disk: the sink may have had to wait
+        for its client, and the kernel may have dropped them meanwhile."""
+        ...
+
+    def bring(self, offset: int, count: int, then: Callable[[], None]) -> None:
+        """Has these bytes read by a thread, and calls `then` on the loop, later and in any
+        case."""
+        ...
+
 
 class Sink(Protocol):
     """A sink brings a response to the client. Exactly one of `respond`, `end` and `fail` closes an

@@ -25,7 +25,7 @@ READ_FOR: Final = 1.0
 
 
 class DiskFile:
-    """An `OpenFile` of the exchange."""
+    """A file, its state when it was opened, and what was read of it just now."""
 
     __slots__ = (
         "_read",

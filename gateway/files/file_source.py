@@ -13,7 +13,7 @@ one: the one that was opened goes out whole.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from logging import getLogger
 from typing import Final
@@ -35,6 +35,44 @@ FILE_WINDOW: Final = 1_048_576
 turn."""
 FILE_PIECE: Final = 262_144
 """Bytes of a file that are looked for in memory together."""
+Done = Callable[[bytes | OSError], None]
+
+
+class SentFile:
+    """An `OpenFile` of the exchange: a file, and who waits for the disk that it lies on."""
+
+    __slots__ = ("_disk", "_file")
+
+    def __init__(self, file: DiskFile, disk: DiskThreads) -> None:
+        self._file = file
+        self._disk = disk
+
+    @property
+    def fd(self) -> int:
+        return self._file.fd
+
+    @property
+    def name(self) -> str:
+        return self._file.name
+
+    def read(self, offset: int, count: int) -> bytes:
+        return self._file.read(offset, count)
+
+    def read_from_memory(self, offset: int, count: int) -> bytes | None:
+        return read_from_memory(self._file, offset, count)
+
+    def read_slowly(self, offset: int, count: int, done: Done) -> None:
+        """Has a thread read up to `count` bytes, and calls `done` with them, or with the error."""
+        self._disk.run(partial(self._file.read_slowly, offset, count), done)
+
+    def is_in_memory(self, offset: int, count: int) -> bool:
+        try:
+            return is_in_memory(self._file, offset, count)
+        except OSError:
+            return True  # whoever sends it is told the same
+
+    def bring(self, offset: int, count: int, then: Callable[[], None]) -> None:
+        self.read_slowly(offset, count, lambda _: then())
 
 
 class FileSource:
@@ -43,7 +81,6 @@ class FileSource:
     __slots__ = (
         "_account",
         "_credit",
-        "_disk",
         "_end_code",
         "_exchange",
         "_file",
@@ -66,9 +103,8 @@ class FileSource:
         self._account = None if source is None else source.account()
         self._end_code = end_codes.GATEWAY_FILE if source is None else ""
         self._exchange = exchange
-        self._file: DiskFile | None = file
+        self._file: SentFile | None = SentFile(file, disk)
         self._todo = deque(todo)
-        self._disk = disk
         self._credit = self._window = WINDOW
         self._reading = False
         """Whether a thread reads what comes next."""
@@ -117,10 +153,10 @@ class FileSource:
             self._exchange.give_end(self._end_code)
             self._exchange.sink.end(self._exchange)
 
-    def _send_from(self, file: DiskFile, part: Part) -> bool:
+    def _send_from(self, file: SentFile, part: Part) -> bool:
         """Sends a piece of the file as it lies in memory. Returns whether it does."""
         size = min(FILE_PIECE, self._credit, part.size)
-        if not is_in_memory(file, part.start, size):
+        if not file.is_in_memory(part.start, size):
             return False
         self._credit -= size
         self._sent(part, size)
@@ -129,16 +165,16 @@ class FileSource:
             self._window = FILE_WINDOW
         return True
 
-    def _read(self, file: DiskFile, part: Part) -> None:
+    def _read(self, file: SentFile, part: Part) -> None:
         """Reads a piece: what memory has of a file that has become shorter, else in a thread."""
         size = min(PIECE, self._credit, part.size)
-        data = read_from_memory(file, part.start, size)
+        data = file.read_from_memory(part.start, size)
         if data is not None:
             self._take(data)
         else:
             size = min(FILE_PIECE, self._credit, part.size)
             self._reading = True
-            self._disk.run(partial(file.read_slowly, part.start, size), self._was_read)
+            file.read_slowly(part.start, size, self._was_read)
 
     def _was_read(self, found: bytes | OSError) -> None:
         self._reading = False

@@ -175,7 +175,7 @@ class ClientSocket:
     def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
         """Keeps a piece of a file, as `gather` keeps bytes."""
         if self._files is None:
-            self._files = self._unsent = FileBuffer(self._unsent)
+            self._files = self._unsent = FileBuffer(self._unsent, self._was_brought)
         is_first = not self._unsent.size
         self._files.add_file(file, offset, count)
         return is_first
@@ -212,9 +212,16 @@ class ClientSocket:
             self.fault = error.strerror or ""
             raise
 
+    def _was_brought(self) -> None:
+        """What comes next is in memory again: the poller says when the kernel takes it."""
+        if self.blocked and not self.closed:
+            self._await_room()
+
     def _await_room(self) -> None:
         self.blocked = True
-        if not self.send_by:
+        if self._files is not None and self._files.brings:
+            self.send_by = 0.0  # it is not the client that is waited for
+        elif not self.send_by:
             self.send_by = self._context.clock() + self._context.send_timeout
         self._watch()
 
@@ -228,7 +235,7 @@ class ClientSocket:
         """Whether the client takes what is kept for it too slowly. It is to be asked again and
         again. A client that takes some of what the kernel holds has its whole time again, though
         the kernel may have no room for more yet."""
-        if not self.blocked:
+        if not self.blocked or (self._files is not None and self._files.brings):
             return False
         context, in_kernel = self._context, self._in_kernel()
         pace = self._pace
@@ -249,11 +256,15 @@ class ClientSocket:
 
     def _watch(self) -> None:
         pause = 0 if self._deaf else HANGUP
-        events = (pause if self.paused else READ) | (WRITE if self.blocked else 0)
+        events = (pause if self.paused else READ) | (WRITE if self._wants_room() else 0)
         if events != self._events and not self.closed:
             self._events = events
             if self._joined:
                 self._context.poller.want(self._sock.fileno(), events)
+
+    def _wants_room(self) -> bool:
+        """Whether there is something to send as soon as the kernel takes it."""
+        return self.blocked and (self._files is None or not self._files.brings)
 
     # -- the end -----------------------------------------------------------------------------
 

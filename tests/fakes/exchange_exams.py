@@ -92,6 +92,12 @@ class KeptFile:
     def read(self, offset: int, count: int) -> bytes:
         return os.pread(self.fd, count, offset)
 
+    def is_in_memory(self, offset: int, count: int) -> bool:
+        return True
+
+    def bring(self, offset: int, count: int, then: Callable[[], None]) -> None:
+        raise AssertionError("it is in memory")
+
 
 CONTENT: Final = bytes(range(256)) * 2_000
 

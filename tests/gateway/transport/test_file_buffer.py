@@ -1,16 +1,16 @@
 """Pieces of files between bytes, to a client that takes little at a time."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from propylon.gateway.transport.client_socket import ClientSocket
-from propylon.gateway.transport.file_buffer import FileFaultError
+from propylon.gateway.transport.file_buffer import CHECKED_AT_ONCE, FileFaultError
 
-from .exam import Owner
+from .exam import SEND_TIMEOUT, Owner
 from .pairs import PlainPair
 
 CONTENT = os.urandom(1_500_000)
@@ -24,7 +24,16 @@ class HeldFile:
     def __init__(self, path: Path) -> None:
         self.fd = os.open(path, os.O_RDONLY)
         self.name = str(path)
+        self.is_there = True
+        """Whether it is in memory."""
+        self.brought: list[tuple[int, int, Callable[[], None]]] = []
         HeldFile.held += 1
+
+    def is_in_memory(self, offset: int, count: int) -> bool:
+        return self.is_there
+
+    def bring(self, offset: int, count: int, then: Callable[[], None]) -> None:
+        self.brought.append((offset, count, then))
 
     def __del__(self) -> None:
         os.close(self.fd)
@@ -117,3 +126,48 @@ def test_a_folder_is_a_fault_of_the_file(scene: Scene) -> None:
     with pytest.raises(FileFaultError):
         scene.transport.send_kept()
     assert "could not be read" in scene.transport.fault
+
+
+def test_what_has_left_memory_meanwhile_is_brought_back(scene: Scene) -> None:
+    """It is not waited for, nor is the client to blame for it."""
+    pair, transport, file = scene.pair, scene.transport, HeldFile(scene.path)
+    transport.gather_file(file, 0, len(CONTENT))
+    transport.send_kept()
+    assert transport.blocked
+    assert transport.send_by == pair.now + SEND_TIMEOUT
+    file.is_there = False
+    heard = pair.client_reads_all()
+    pair.turn()
+    (offset, count, came) = file.brought[0]
+    assert (offset, count) == (len(heard), CHECKED_AT_ONCE)
+    assert (transport.blocked, transport.send_by) == (True, 0.0)
+    assert not transport.takes_too_little(pair.now + 1_000.0)
+    for _ in range(3):
+        pair.turn()
+    assert len(file.brought) == 1, "the poller tells nobody meanwhile"
+    assert pair.client_reads_all() == b""
+    came()
+    pair.turn()
+    assert len(pair.client_reads_all()) > 0
+    while transport.kept:  # what is left is brought piece by piece
+        heard = pair.client_reads_all()
+        pair.turn()
+        file.is_there = True
+        for _, _, then in file.brought[1:]:
+            then()
+        del file.brought[1:]
+    assert transport.send_by == 0.0
+    file.brought.clear()
+
+
+def test_a_socket_that_closes_while_a_file_is_brought(scene: Scene) -> None:
+    file = HeldFile(scene.path)
+    scene.transport.gather_file(file, 0, len(CONTENT))
+    scene.transport.send_kept()
+    file.is_there = False
+    scene.pair.client_reads_all()
+    scene.pair.turn()
+    scene.transport.close()
+    file.brought.pop()[2]()
+    del file
+    assert HeldFile.held == 0
