@@ -25,7 +25,7 @@ MOST_HEAD: Final = 786_432
 what is known of the client's certificate."""
 
 HeaderMap = Literal["drop", "refuse", "dangerous"]
-EarlyHints = Literal["browsers", "all", "off"]
+EarlyHints = Literal["auto", "all", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,10 @@ class HttpSettings:
     header_map: HeaderMap = "drop"
     """What is done with a field that has an underscore in its name: it is dropped, its request is
     refused, or the app gets it (dangerous)."""
-    early_hints: EarlyHints = "browsers"
-    """Which clients get an app's early hints (103): browsers that load a page, every client of
-    HTTP/1.1 or later, or none. A client of HTTP/1.0 never does."""
+    early_hints: EarlyHints = "auto"
+    """Which clients get an app's early hints (103): all from HTTP/1.1 on, none, or (auto) those of
+    versions in which every client reads them. HTTP/1.1 is not one: nginx before 1.29 and Python's
+    http.client take a 103 for the response, and browsers ignore it there."""
     websockets: bool = True
     """Whether a request for a WebSocket is one; if not, it is served as any other request (RFC 9110
     section 7.8)."""

@@ -696,10 +696,10 @@ class Options:
         "refused with 400, or given to the app.",
         section="limits",
     )
-    early_hints: Literal["browsers", "all", "off"] = option(
+    early_hints: Literal["auto", "all", "off"] = option(
         _HTTP.early_hints,
-        "Clients that get the early hints (103) of an app: browsers that load a page, all of "
-        "HTTP/1.1, or none.",
+        "Clients that get the early hints (103) of an app: those of HTTP/2, all from HTTP/1.1 on, "
+        "or none.",
         section="limits",
         verbs=GATEWAY_SIDE,
     )

@@ -50,13 +50,6 @@ def takes_trailers(te: bytes) -> bool:
     return any(one.strip(b" \t").lower() == b"trailers" for one in te.split(b","))
 
 
-NAVIGATION: Final = b"navigate"
-"""The value of Sec-Fetch-Mode by which a browser loads a page (Fetch Metadata). No other client
-says so, and every browser that says so reads an interim response as RFC 9110 section 15.2 asks.
-Not every client of HTTP/1.1 does: http.client of Python, and with it requests and urllib3, take a
-103 for the response, and the response for that of their next request."""
-
-
 # -- what reaches the app --------------------------------------------------------------------
 
 FORWARDED: Final = frozenset({
@@ -73,7 +66,7 @@ WebSocket's `upgrade`, a body's `transfer-encoding`). They decide nothing behind
 
 MEANINGFUL: Final = DROPPED | {
     b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
-    b"te", b"sec-fetch-mode",
+    b"te",
     TRACEPARENT, TRACESTATE,
 }  # fmt: skip
 """Fields of a request with a meaning for the gateway; all others pass without a look."""

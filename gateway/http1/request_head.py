@@ -36,7 +36,6 @@ from ..http.rules import (
     DROPPED,
     FORWARDED,
     MEANINGFUL,
-    NAVIGATION,
     NOT_SERVED,
     Fields,
     request_length,
@@ -44,7 +43,7 @@ from ..http.rules import (
     sift_ids,
     takes_trailers,
 )
-from ..settings import EarlyHints, HttpSettings
+from ..settings import HttpSettings
 from . import parse_h11
 
 ParseFields = Callable[[bytes], Fields]
@@ -151,7 +150,7 @@ class Http1Request(Request):
         length: bytes | None = None
         coding: bytes | None = None
         options: set[bytes] = set()
-        upgrades = wishes = mode = b""
+        upgrades = wishes = b""
         expects = expects_more = False
         parents: list[bytes] = []
         states: list[bytes] = []
@@ -173,8 +172,6 @@ class Http1Request(Request):
                 expects = self.http_version != "1.0"
             elif name == b"te":
                 wishes += value + b","
-            elif name == b"sec-fetch-mode":
-                mode = value
             elif name == TRACEPARENT:
                 parents.append(value)
             elif name == TRACESTATE:
@@ -191,11 +188,8 @@ class Http1Request(Request):
                 if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
                     raise RequestError(400, "The Upgrade field is malformed.")
                 self.upgrade = "websocket"
-        if self.http_version != "1.0":
-            if wishes and takes_trailers(wishes):
-                self.takes |= TAKES_TRAILERS
-            if mode == NAVIGATION:
-                self.takes |= TAKES_HINTS
+        if wishes and self.http_version != "1.0" and takes_trailers(wishes):
+            self.takes |= TAKES_TRAILERS
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options:
@@ -224,11 +218,10 @@ class Http1Request(Request):
         elif length is not None:
             self.content_length = request_length(length)
 
-    def hint(self, hinted: EarlyHints) -> None:
-        """Takes the operator's word for which clients get early hints."""
-        if hinted == "off":
-            self.takes &= ~TAKES_HINTS
-        elif hinted == "all" and self.http_version != "1.0":
+    def take_hints(self) -> None:
+        """Takes the operator's word that clients of HTTP/1.1 read interim responses. HTTP/1.0 has
+        none (RFC 9110 section 15.2)."""
+        if self.http_version != "1.0":
             self.takes |= TAKES_HINTS
 
     def ignore_upgrade(self) -> None:
@@ -279,8 +272,8 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
     if id_name and id_name in (names.replace(b"_", b"-") if b"_" in names else names):
         fields, told_ids = sift_ids(fields, id_name)
     request.read_fields(fields, authority, forwarded, told_ids)
-    if settings.early_hints != "browsers":
-        request.hint(settings.early_hints)
+    if settings.early_hints == "all":
+        request.take_hints()
     if request.upgrade and not settings.websockets:
         request.ignore_upgrade()
     if request.content_length and 0 < settings.max_request_body_size < request.content_length:

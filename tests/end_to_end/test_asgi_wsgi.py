@@ -14,6 +14,7 @@ import h11
 import pytest
 
 from ..gateway.tls.issued import issue, trusting
+from .other_proxies import haproxy, needs_haproxy, needs_nginx, nginx
 from .server import DEADLINE, Propylon
 
 STARLETTE = """
@@ -82,7 +83,6 @@ urlpatterns = [path("hinted", hinted)]
 app = get_wsgi_application()
 """
 APPS = {"starlette": STARLETTE, "flask": FLASK, "django": DJANGO}
-NAVIGATES = ("sec-fetch-mode", "navigate")
 WANTS_TRAILERS = ("te", "trailers")
 LINKS = ["</style.css>; rel=preload; as=style", "</a.js>; rel=preload"]
 
@@ -130,12 +130,12 @@ def asked(server: Propylon, path: str, *fields: tuple[str, str], method: str = "
 
 
 def test_a_starlette_app_s_hints_and_trailers(tmp_path: Path) -> None:
-    with serving(tmp_path, "starlette", "--access-logformat", "%(r)s|%(s)s|%(B)s") as server:
-        interim, response, body, _ = asked(server, "/hinted", NAVIGATES)
+    flags = ("--early-hints", "all", "--access-logformat", "%(r)s|%(s)s|%(B)s")
+    with serving(tmp_path, "starlette", *flags) as server:
+        interim, response, body, _ = asked(server, "/hinted")
         assert [one.status_code for one in interim] == [103]
         assert [value.decode() for _, value in interim[0].headers] == LINKS
         assert (response.status_code, body) == (200, b"page")
-        assert asked(server, "/hinted")[0] == []
         _, response, body, trailers = asked(server, "/digested", WANTS_TRAILERS)
         assert body == b"000000000001000002"
         assert set(trailers) == {b"x-sha256"}
@@ -162,32 +162,51 @@ def test_curl_shows_a_103_and_httpx_reads_past_it(tmp_path: Path) -> None:
         assert asked(server, "/hinted", method="HEAD")[0][0].status_code == 103
 
 
+def status_at(server: Propylon) -> int:
+    connection = http.client.HTTPConnection(*server.address, timeout=DEADLINE)
+    try:
+        connection.request("GET", "/hinted", headers={"Sec-Fetch-Mode": "navigate"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 @pytest.mark.slow
-def test_why_not_all_clients_get_hints_by_default(tmp_path: Path) -> None:
-    """Python's http.client takes a 103 for the response. If it ever does not, `all` may become the
-    default."""
-    with serving(tmp_path, "starlette", "--early-hints", "all") as server:
-        connection = http.client.HTTPConnection(*server.address, timeout=DEADLINE)
-        connection.request("GET", "/hinted")
-        assert connection.getresponse().status == 103
-        connection.close()
+@needs_nginx
+@needs_haproxy
+def test_who_gets_hints_by_default_and_why(tmp_path: Path) -> None:
+    """Nobody over HTTP/1.1. Python's http.client takes a 103 for the response (if it ever does not,
+    another default may be right), and so does nginx before 1.29, which then waits for ever.
+    HAProxy passes it on, which is what `all` is for."""
     with serving(tmp_path, "starlette") as server:
-        connection = http.client.HTTPConnection(*server.address, timeout=DEADLINE)
-        connection.request("GET", "/hinted")
-        assert connection.getresponse().read() == b"page"
-        connection.close()
+        assert asked(server, "/hinted")[0] == []
+        assert "http.response.early_hint" not in json.loads(asked(server, "/extensions")[2])
+        assert status_at(server) == 200
+        location = "proxy_http_version 1.1; proxy_set_header Connection '';"
+        with nginx(tmp_path / "nginx", server.url, location=location) as port:
+            for _ in range(2):
+                shown = curl(f"http://127.0.0.1:{port}/hinted", "-H", "Sec-Fetch-Mode: navigate")
+                assert shown.startswith("HTTP/1.1 200 OK")
+                shown = curl(f"http://127.0.0.1:{port}/digested", "-H", "TE: trailers")
+                assert shown.endswith("000000000001000002")
+    with serving(tmp_path, "starlette", "--early-hints", "all") as server:
+        assert status_at(server) == 103
+        to = "{}:{}".format(*server.address)
+        with haproxy(tmp_path / "haproxy", to, mode="http") as port:
+            shown = curl(f"http://127.0.0.1:{port}/hinted")
+            assert shown.startswith("HTTP/1.1 103 Early Hints")
+            assert shown.endswith("page")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("app", ["flask", "django"])
 def test_hints_of_wsgi_apps(tmp_path: Path, app: str) -> None:
-    with serving(tmp_path, app, "--interface", "wsgi", "--threads", "2") as server:
-        interim, response, body, _ = asked(server, "/hinted", NAVIGATES)
+    with serving(tmp_path, app, "--interface", "wsgi", "--early-hints", "all") as server:
+        interim, response, body, _ = asked(server, "/hinted")
         assert [value.decode() for _, value in interim[0].headers] == LINKS
         assert (response.status_code, body) == (200, b"page")
-        assert asked(server, "/hinted")[0] == []
         for method in ("HEAD", "GET"):
-            interim, response, _, _ = asked(server, "/hinted", NAVIGATES, method=method)
+            interim, response, _, _ = asked(server, "/hinted", method=method)
             assert (len(interim), response.status_code) == (1, 200)
 
 
@@ -195,13 +214,13 @@ def test_hints_of_wsgi_apps(tmp_path: Path, app: str) -> None:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("parser", ["h11", "httptools"])
 def test_on_every_loop_and_parser(tmp_path: Path, loop: str, parser: str) -> None:
-    flags = ("--loop", loop, "--http", parser, "--gateways", "2")
+    flags = ("--loop", loop, "--http", parser, "--gateways", "2", "--early-hints", "all")
     with serving(tmp_path, "starlette", *flags) as server:
         for _ in range(4):
-            assert asked(server, "/hinted", NAVIGATES)[0][0].status_code == 103
+            assert asked(server, "/hinted")[0][0].status_code == 103
             trailers = asked(server, "/digested?n=30000", WANTS_TRAILERS)[3]
             assert set(trailers) == {b"x-sha256"}
-        found = json.loads(asked(server, "/extensions", NAVIGATES, WANTS_TRAILERS)[2])
+        found = json.loads(asked(server, "/extensions", WANTS_TRAILERS)[2])
         assert {"http.response.early_hint", "http.response.trailers"} <= set(found)
         assert "http.response.debug" not in found
 

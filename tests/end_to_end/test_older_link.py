@@ -111,7 +111,8 @@ def workers(run_dir: Path, cwd: Path, code: Path | None = None) -> Iterator[Outp
 @contextmanager
 def gateway(run_dir: Path, cwd: Path, code: Path | None = None) -> Iterator[Propylon]:
     env = {"PYTHONPATH": str(code)} if code else {}
-    server = Propylon("--run-dir", str(run_dir), cwd=cwd, env=env)
+    flags = () if code else ("--early-hints", "all")
+    server = Propylon("--run-dir", str(run_dir), *flags, cwd=cwd, env=env)
     server._arguments[0] = "gateway"
     with server:
         yield server
@@ -129,8 +130,7 @@ def serves(url: str) -> None:
         assert client.post("/", content=iter([large[:9], large[9:]])).content == large
         assert len(client.get("/streamed").content) > 1_000_000
         # What only one end of a link can do is not offered.
-        takes = {"sec-fetch-mode": "navigate", "te": "trailers"}
-        assert client.get("/offers", headers=takes).text == "[]"
+        assert client.get("/offers", headers={"te": "trailers"}).text == "[]"
     with connect(url.replace("http", "ws", 1), proxy=None, max_size=None) as websocket:
         # More than a window, of the many and of the large.
         messages = [*[b"", "x"] * 4_000, large, "é" * 200_000]
