@@ -359,6 +359,7 @@ const workersTable = new Table(byId("workers-table"), [
   { title: "Memory", text: (w) => (w.rss ? bytes(w.rss) : NONE), number: true, sort: (w) => w.rss },
   { title: "Lag", text: (w) => (started(w) ? latency(w.lag) : NONE), number: true, sort: (w) => w.lag, tone: (w) => (w.lag >= 1 ? "bad" : w.lag >= 0.1 ? "warn" : null) },
   { title: "Calls", text: (w) => (started(w) ? count(w.calls) : NONE), number: true, sort: (w) => w.calls },
+  { title: "Limit", text: (w) => (w.limit ? count(w.limit) : NONE), number: true, class: "wide", detail: (w) => w.limit_why, sort: (w) => w.limit },
   { title: "Queued", text: (w) => (started(w) ? count(w.queued) : NONE), number: true, class: "wide", sort: (w) => w.queued },
   { title: "Oldest call", text: (w) => (w.calls ? duration(w.oldest_call) : NONE), number: true, class: "wide", sort: (w) => w.oldest_call, tone: (w) => (w.calls && w.oldest_call >= 30 ? "warn" : null) },
   { title: "Requests", text: (w) => (started(w) ? count(w.requests) : NONE), number: true, class: "wide", sort: (w) => w.requests },

@@ -68,9 +68,16 @@ def _has_share(route: RouteSettings) -> bool:
 
 
 def worker_settings(
-    config: Config, pool: PoolConfig, who: WorkerId, run_dir: str, *, zygote: bool = False
+    config: Config,
+    pool: PoolConfig,
+    who: WorkerId,
+    run_dir: str,
+    *,
+    zygote: bool = False,
+    first_limit: int = 0,
 ) -> dict[str, Any]:
-    """Fields of `worker.settings.WorkerSettings`, as they are sent. `zygote`: it forks workers."""
+    """Fields of `worker.settings.WorkerSettings`, as they are sent. `zygote`: it forks workers.
+    `first_limit`: what workers of the pool have found to be right; 0 if none has."""
     log = config.log
     return {
         **pool.for_workers,
@@ -83,6 +90,7 @@ def worker_settings(
         "child_id": who.child,
         "generation": who.generation,
         "zygote": zygote,
+        "first_limit": first_limit,
         "graceful_timeout": config.serve.graceful_timeout,
         "heartbeat_timeout": config.heartbeat_timeout,
         "startup_timeout": config.startup_timeout,

@@ -62,6 +62,14 @@ class WorkerStatus:
     """Calls that are running."""
     queued: int = 0
     """Calls that wait for a thread of the worker."""
+    limit: int = 0
+    """Calls at once that it has found to be right (--limit-concurrency auto), beside those that
+    have begun to answer; 0 if it does not seek them."""
+    limit_verdict: str = ""
+    """What its last second of seeking came to: begins, grows, stays, lag, latency, probes,
+    restores."""
+    limit_why: str = ""
+    """What the limit was last changed for, as a sentence about the worker."""
     lag: float = 0.0
     """Seconds by which its event loop was late."""
     oldest_call: float = 0.0

@@ -198,6 +198,8 @@ def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
         _Column("RSS", lambda w: size(w.rss)),
         _Column("CALLS", lambda w: _of_app(w, str(w.calls))),
     ]
+    if any(worker.limit for worker in workers):
+        columns.append(_Column("LIMIT", _limit))
     if any(worker.queued for worker in workers):
         columns.append(_Column("QUEUED", lambda w: _of_app(w, str(w.queued))))
     if any(worker.oldest_call >= OLD_CALL for worker in workers):
@@ -205,6 +207,12 @@ def _columns(workers: Sequence[WorkerStatus]) -> list[_Column]:
     columns.append(_Column("LAG", lambda w: _of_app(w, _short(w.lag))))
     columns.append(_Column("REQUESTS", lambda w: _of_app(w, str(w.requests))))
     return columns
+
+
+def _limit(worker: WorkerStatus) -> str:
+    """The limit that is sought, and the sign that it has last seen."""
+    sign = f" {worker.limit_verdict}" if worker.limit_verdict in ("lag", "latency") else ""
+    return f"{worker.limit}{sign}" if worker.limit else UNKNOWN
 
 
 def _of_app(worker: WorkerStatus, cell: str) -> str:

@@ -463,11 +463,16 @@ def _worker_row(pool: PoolStatus, worker: WorkerStatus, speed: float | None) -> 
         Words(duration(worker.uptime)),
         Words(short_size(worker.rss) if worker.rss else UNKNOWN_VALUE),
         Words(short_time(worker.lag) if begun else UNKNOWN_VALUE, lag),
-        Words(str(worker.calls) if begun else UNKNOWN_VALUE),
+        Words(_calls(worker) if begun else UNKNOWN_VALUE),
         Words(UNKNOWN_VALUE if speed is None else per_second(speed)),
         Words(str(worker.requests) if begun else UNKNOWN_VALUE),
         Words(visible(worker.why), "quiet"),
     ]
+
+
+def _calls(worker: WorkerStatus) -> str:
+    """Its calls, and the limit that it seeks."""
+    return f"{worker.calls}/{worker.limit}" if worker.limit else str(worker.calls)
 
 
 def _linked_row(linked: LinkedStatus) -> Row:

@@ -288,6 +288,13 @@ WORKER_RSS: Final = Family(
     "Resident memory of a worker.",
     ("pool", "worker"),
 )
+WORKER_LIMIT: Final = Family(
+    "propylon_worker_concurrency_limit",
+    "gauge",
+    "Requests at once that a worker with --limit-concurrency auto has found to be right.",
+    ("pool", "worker"),
+    merge="max",
+)
 WORKER_LAG: Final = Family(
     "propylon_worker_loop_lag_seconds",
     "gauge",
@@ -392,9 +399,9 @@ SCRAPES: Final = Family(
 
 BY_SUPERVISOR: Final = (
     WORKERS, WORKERS_WANTED, WORKERS_MAX, SCALINGS, RESTARTS, RECYCLES, WORKER_CPU, WORKER_RSS,
-    WORKER_LAG, WORKER_CALLS, WORKER_OLDEST_CALL, GATEWAYS, GATEWAY_RESTARTS, GENERATION, RELOADS,
-    RELOAD_SECONDS, LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY, PROBLEMS, BUILD_INFO,
-    START_TIME, SNAPSHOT_AGE, APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
+    WORKER_LIMIT, WORKER_LAG, WORKER_CALLS, WORKER_OLDEST_CALL, GATEWAYS, GATEWAY_RESTARTS,
+    GENERATION, RELOADS, RELOAD_SECONDS, LAST_RELOAD_OK, LAST_RELOAD, READY, CERTIFICATE_EXPIRY,
+    PROBLEMS, BUILD_INFO, START_TIME, SNAPSHOT_AGE, APP_METRICS_AGE, APP_METRICS_DROPPED, SCRAPES,
 )  # fmt: skip
 """What the supervisor fills."""
 

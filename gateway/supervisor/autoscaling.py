@@ -214,6 +214,7 @@ class Autoscaling:
             ended=ended,
             refused=counts.refused - before.refused,
             cpu=_rate(scaled.cpu),
+            sought=bool(vitals) and all(one.limit_sought for one in vitals),
             lag=min((one.lag for one in vitals), default=0.0),
             rss=max((one.rss for one in vitals), default=0),
         )

@@ -32,6 +32,7 @@ from ..metrics.families import (
     START_TIME,
     WORKER_CALLS,
     WORKER_LAG,
+    WORKER_LIMIT,
     WORKER_OLDEST_CALL,
     WORKER_RSS,
     WORKERS,
@@ -183,3 +184,5 @@ def _of_workers(report: StatusReport) -> Iterator[tuple[Family, Labels, float]]:
             yield WORKER_LAG, labels, worker.lag
             yield WORKER_CALLS, labels, float(worker.calls)
             yield WORKER_OLDEST_CALL, labels, worker.oldest_call
+            if worker.limit:
+                yield WORKER_LIMIT, labels, float(worker.limit)

@@ -71,6 +71,19 @@ class StatusBuilder:
         """Bytes of resident memory that a process had when it reported last; 0 if not known."""
         return self.vitals[child].rss if child in self.vitals else 0
 
+    def found_limit(self, processes: Iterable[Process], pool: str) -> int:
+        """How many calls at once the workers of a pool have found to be right, the most of them; 0
+        if they do not seek that. A new one begins there: in a reload the pool would have less
+        capacity otherwise until its new workers have found out."""
+        return max(
+            (
+                self.vitals[process.id].limit
+                for process in processes
+                if process.replica_id.pool == pool and process.id in self.vitals
+            ),
+            default=0,
+        )
+
     def ended(self, child: Process, how: str, now: float) -> None:
         self.vitals.pop(child.id, None)
         self.waits.pop(child.id, None)
@@ -213,6 +226,9 @@ class StatusBuilder:
             rss=vitals.rss,
             calls=vitals.calls,
             queued=vitals.queued,
+            limit=vitals.limit,
+            limit_verdict=vitals.limit_verdict,
+            limit_why=vitals.limit_why,
             lag=vitals.lag,
             oldest_call=vitals.oldest_call,
             requests=vitals.requests,

@@ -193,7 +193,7 @@ class Supervisor:
         self._status_builder.begin(trio.current_time() - uptime)
         config = self._generations.current
         async with trio.open_nursery() as nursery:
-            self._launcher = Launcher(self._plan, nursery, self._reopening)
+            self._launcher = Launcher(self._plan, nursery, self._reopening, self._found_limit)
             self._own_problems.add(self._launcher.problems)
             if self._handover is not None:
                 # The start comes before the requests of signals and commands that have waited.
@@ -235,6 +235,9 @@ class Supervisor:
                 await self._admin.end()
             nursery.cancel_scope.cancel()
         return self._code
+
+    def _found_limit(self, pool: str) -> int:
+        return self._status_builder.found_limit(self._controller.fleet.processes.values(), pool)
 
     def _open_admin(self) -> "AdminListener":
         # Imported here: without an admin listener the supervisor serves no HTTP.

@@ -38,7 +38,8 @@ Once in each PERIOD, the first line that is true:
 
 - The lag of a period is the *mean* of all looks, and it counts only if each of them was LATE. The
   largest would be decided by one call that blocks the loop once, although the loop idles for the
-  rest of the second. CoDel tells a burst from a standing queue in the same way (RFC 8289).
+  rest of the second. CoDel tells a burst from a standing queue in the same way (RFC 8289). Where
+  only some looks were late it is no sign, but the limit is not doubled either.
 - A fall leaves a half at least and nine tenths at most. The square root is for calls that block the
   loop for longer than LAG_TARGET each: no limit brings that lag down, and the loop must not idle.
 - LAG_TARGET is a tenth of a second, which people do not notice yet (Nielsen, Usability Engineering,
@@ -216,8 +217,7 @@ class AdaptiveLimit:
         if now - self._since < PERIOD:
             return False
         before = self.limit
-        lag = self._lag / self._looks if self._late else 0.0
-        wanted = self._decide(lag, self._latency())
+        wanted = self._decide(self._lag / self._looks, self._latency())
         self.limit = min(max(round(wanted), LEAST_LIMIT), self._most)
         self._since, self._peak = now, waiting
         self._looks, self._lag, self._late = 0, 0.0, True
@@ -243,7 +243,8 @@ class AdaptiveLimit:
         self._probe_in -= self._probe_in > 1
         if latency:
             self._floor = min(latency, self._floor or latency)
-        if lag > LAG_TARGET and self._peak:
+        is_late = lag > LAG_TARGET
+        if is_late and self._late and self._peak:
             self.verdict, self.why = "lag", f"its event loop was late by {lag:.2f} s"
             limit = self._cut(sqrt(LAG_TARGET / lag))
             self._best = min(self._best, round(limit))
@@ -254,7 +255,7 @@ class AdaptiveLimit:
         if self._cuts and self._periods:
             return self.limit  # what it is good for is being measured
         self._cuts = 0
-        if not half_used:
+        if not half_used or (is_late and self._phase == "doubling"):
             self.verdict, self._growths = "stays", 0
             return self.limit
         return self._grow()

@@ -52,7 +52,7 @@ class AnnouncedSlots:
             return
         links = [session for session in sessions if session.gateway == "greeted"]
         answered = [session.answered for session in links]
-        waiting = [len(each.link.calls) - more for each, more in zip(links, answered, strict=True)]
+        waiting = [each.most_calls() - more for each, more in zip(links, answered, strict=True)]
         changed = limit.look(now, max(waiting, default=0) * len(links), late)
         part = self._part(len(links))
         for session, more in zip(links, answered, strict=True):

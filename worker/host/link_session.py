@@ -203,6 +203,7 @@ class LinkSession:
     __slots__ = (
         "_buffer",
         "_flush_policy",
+        "_most_calls",
         "_sendmsg",
         "_unconfirmed",
         "_unsent",
@@ -227,6 +228,7 @@ class LinkSession:
         self.passes_files = False
         """Whether the gateway sends files whose descriptors are passed to it."""
         self._sendmsg: Callable[[Iterable[bytes | memoryview]], int] = self._send_first
+        self._most_calls = 0
         self.slots = 0
         """What the gateway was told."""
         self._flush_policy = FlushPolicy()
@@ -249,6 +251,12 @@ class LinkSession:
         """How many of its calls have begun to answer."""
         calls = cast("Iterable[HostedCall]", self.link.calls.values())
         return sum(call.answered for call in calls)
+
+    def most_calls(self) -> int:
+        """The most calls that were open at once since this was last asked. Calls that only compute
+        come and end within one turn of the loop: whoever looks between turns sees none."""
+        most, self._most_calls = self._most_calls, len(self.link.calls)
+        return max(most, self._most_calls)
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -281,6 +289,8 @@ class LinkSession:
             self.finish(error.code, error.reason)
         finally:
             policy.end_reading()
+        if len(self.link.calls) > self._most_calls:
+            self._most_calls = len(self.link.calls)
         if confirm:
             self.confirm(confirm)
         self.start(opened)

@@ -86,7 +86,8 @@ Is there room?
 ==============
 
 If slots were free while requests waited, they waited for something else: for the worker that they
-stick to. More workers are no cure.
+stick to. More workers are no cure. Nor are they while the workers that there are take more and more
+calls at once, since they seek their limit and have met no sign yet that it is too high.
 
 No worker is added if BUSY of the CPUs is in use that this instance may use: it could only take time
 from others. Its workers of all pools and its gateways count, and where a control group has a quota,
@@ -189,6 +190,8 @@ class PoolLook:
     """Requests that the gateway has refused because they found no slot in time."""
     cpu: float = 0.0
     """CPUs that the workers have used: seconds of CPU time by seconds."""
+    sought: bool = False
+    """Whether all its workers are about to take more calls at once (--limit-concurrency auto)."""
     lag: float = 0.0
     """Seconds by which the least late of all event loops was late."""
     rss: int = 0
@@ -330,6 +333,10 @@ class Autoscaler:
         wait = _in_words(self._wait(pool))
         if not self._by_lag(pool) and self._has_free_slots():
             return self._hold(f"requests wait {wait} for a certain worker, and slots are free")
+        if pool.sought:
+            return self._hold(
+                f"requests wait {wait}, and its workers find out how many they can take at once"
+            )
         if pool.workers >= self.settings.most:
             return self._hold(f"requests wait {wait}, and it may have no more workers")
         if machine.cpu >= BUSY * machine.cpus:

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,16 @@ from .zygote import ForkedWorker, Zygote, start_zygote
 
 
 class Launcher:
-    def __init__(self, plan: Plan, nursery: trio.Nursery, reopening: LogReopening) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        nursery: trio.Nursery,
+        reopening: LogReopening,
+        found_limit: Callable[[str], int],
+    ) -> None:
+        """`found_limit` returns how many calls at once the workers of a pool have found to be
+        right; 0 if they do not seek that."""
+        self._found_limit = found_limit
         self._plan = plan
         self._nursery = nursery
         self._reopening = reopening
@@ -190,7 +199,14 @@ class Launcher:
         self, config: Config, pool: PoolConfig, order: Spawn, *, zygote: bool = False
     ) -> dict[str, Any]:
         who = self._worker_id(order)
-        return worker_settings(config, pool, who, self._plan.run_dir, zygote=zygote)
+        return worker_settings(
+            config,
+            pool,
+            who,
+            self._plan.run_dir,
+            zygote=zygote,
+            first_limit=self._found_limit(pool.name),
+        )
 
 
 def worker_launch(

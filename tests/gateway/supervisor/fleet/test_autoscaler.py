@@ -91,6 +91,14 @@ def test_a_queue_that_is_being_worked_off_holds_it() -> None:
     assert "catching up" in told.scaler.why
 
 
+def test_while_its_workers_seek_a_higher_limit_it_is_held() -> None:
+    told = Told()
+    assert told.look(*growing(replace(FULL, sought=True))) == []
+    assert told.scaler.state == "held"
+    assert told.scaler.why.endswith("its workers find out how many they can take at once")
+    assert told.look(*growing())
+
+
 def test_what_was_refused_is_work() -> None:
     full = replace(FULL, queued=2, ended=80, refused=120)
     (move,) = Told().look(full, full)
