@@ -1,10 +1,10 @@
 """What is in memory of a file, so that the loop may read or send it without waiting for a disk.
 
 `preadv2` with RWF_NOWAIT (Linux 4.14) reads what is in memory and fails for the rest. To copy a
-large file only to see whether it could be sent without a copy would be dear; so it is asked for
-samples. The kernel brings files in by pieces of 128 KiB and more, and takes them out from the end
-that was used longest ago, so one byte of each such piece tells; should a hole be missed, the kernel
-waits for one read.
+large file only to see whether it could be sent without a copy costs as much as to send the copy; so
+it is asked for samples, which cost next to nothing. The kernel brings files in by pieces of 128 KiB
+and more, and takes them out from the end that was used longest ago, so one byte of each such piece
+tells; should a hole be missed, the kernel waits for one read.
 
 tmpfs and overlayfs do not know RWF_NOWAIT. What is on tmpfs is in memory. Of overlayfs, where every
 container's image lies, we remember what a thread has read just now (`DiskFile.note_read`): it will
