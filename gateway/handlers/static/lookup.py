@@ -40,7 +40,8 @@ class FoundFile(NamedTuple):
     coding: str
     status: int
     depends_on: tuple[DiskFile, ...]
-    """The files whose state decides that it is this one."""
+    """The files whose state decides that it is this one; none for a page that is sent for what is
+    missing, since that may come."""
 
 
 Found = FoundFile | Listed | Literal["redirect"]
@@ -69,7 +70,8 @@ class Lookup:
             return found
         settings = self._settings
         if settings.fallback and asked.navigates:
-            found = self._named(settings.fallback.encode(), asked, open)
+            page = self._named(settings.fallback.encode(), asked, open)
+            found = None if page is None else page._replace(depends_on=())
         if found is None and settings.not_found:
             found = self._named(settings.not_found.encode(), asked, open, 404)
         return found

@@ -192,7 +192,7 @@ class StaticFiles:
             exchange.give_end(end_codes.GATEWAY_NO_FILE)
             respond_with_whole_file(exchange, found.status, file, fields, self._disk)
             return
-        if key is not None:
+        if key is not None and found.depends_on:
             # A better form of the file may come, and the file itself says nothing of it.
             until = exchange.opened + BETTER_FORM_AFTER if len(fields) > 4 else math.inf
             whole = whole_fields(fields, file.size)

@@ -343,3 +343,22 @@ def test_more_than_may_wait_for_the_disk(site: Site, monkeypatch: pytest.MonkeyP
     client, exchange = site.begin(site.handler(), "/s/style.css")
     assert client.failed is not None
     assert (client.failed[0], exchange.end_code) == (503, "gateway_file_broke")
+
+
+def test_a_page_for_what_is_missing_is_not_kept(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks otherwise gets another answer, and what is missing may come."""
+    monkeypatch.setattr(hot_files, "SETTLED", -1_000_000_000)
+    handler = site.handler(fallback="index.html")
+    for _ in range(2):
+        page = site.ask(handler, "/s/new.js", accept="text/html")
+        assert page is not None
+        assert page.body == b"<h1>home</h1>"
+    script = site.ask(handler, "/s/new.js", accept="*/*")
+    assert script is not None
+    assert script.status == 404
+    (site.folder / "new.js").write_text("new()")
+    page = site.ask(handler, "/s/new.js", accept="text/html")
+    assert page is not None
+    assert page.body == b"new()"
