@@ -366,14 +366,16 @@ const workersTable = new Table(byId("workers-table"), [
 ], "Workers by pool");
 
 const linkedTable = new Table(byId("linked-table"), [
-  { title: "Worker", text: (w) => w.worker, sort: (w) => w.worker },
+  { title: "Worker", text: (w) => w.worker, detail: (w) => labelsOf(w), sort: (w) => w.worker },
   { title: "PID there", text: (w) => (w.pid ? `${w.pid}` : NONE), number: true, class: "wide" },
   { title: "Gen", text: (w) => (w.generation ? `${w.generation}` : NONE), number: true, sort: (w) => w.generation },
   { title: "State", text: (w) => w.state, pill: true, tone: (w) => tone(w.state), sort: (w) => w.state },
+  { title: "Weight", text: (w) => `${w.weight ?? 1}`, number: true, class: "wide", sort: (w) => w.weight ?? 1 },
   { title: "Calls", text: (w) => count(w.calls), number: true, sort: (w) => w.calls },
   { title: "Requests", text: (w) => count(w.requests), number: true, sort: (w) => w.requests },
   { title: "Gateways", text: (w) => w.gateways.join(", "), number: true },
 ], "Workers of other supervisors, by pool");
+const labelsOf = (one) => Object.entries(one.labels || {}).map(([name, value]) => `${name}=${value}`).join(", ");
 
 const gatewaysTable = new Table(byId("gateways-table"), [
   { title: "Gateway", text: (g) => `${g.number}` },

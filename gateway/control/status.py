@@ -12,6 +12,7 @@ import msgspec
 MOST_ENDED: Final = 20
 MOST_LINKED: Final = 100
 MOST_FAILED: Final = 100
+MOST_SHARES: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +175,20 @@ class ProblemStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteShareStatus:
+    """A route that may have a share of its pool only (`[[routes]] limit_concurrency`), over all
+    gateway processes."""
+
+    route: str = ""
+    running: int = 0
+    """Requests that count: those that workers run, and those that wait in the pool's queue."""
+    limit: int = 0
+    """How many may at once, with the slots that the pool has at this moment."""
+    queued: int = 0
+    """Requests that wait for room in the share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficStatus:
     """What one pool has done since the instance began, over all gateway processes, also those that
     have ended; and what it does at this moment. Two reports give rates."""
@@ -205,6 +220,9 @@ class TrafficStatus:
     order: Literal["oldest-first", "newest-first"] = "oldest-first"
     """Which of the queued requests is next; the newest under overload (--queue-target)."""
     websockets: int = 0
+    shares: tuple[RouteShareStatus, ...] = ()
+    """Of the pool's routes that have a share; those that most wait for come first, MOST_SHARES at
+    most. `queued` contains those that wait for them, `oldest_waiter` does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

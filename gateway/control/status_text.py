@@ -5,7 +5,7 @@ every process; then what each pool has done; and last how processes have ended.
 """
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
@@ -17,6 +17,7 @@ from .status import (
     LinkedStatus,
     PoolStatus,
     ReloadStatus,
+    RouteShareStatus,
     ScalerStatus,
     StatusReport,
     TrafficStatus,
@@ -45,10 +46,10 @@ def status_text(report: StatusReport, width: int = 80) -> str:
         ],
         _reload(report.reload, width) if report.reload else [],
         _missing(report),
-        _scalers(report, width),
+        [*_scalers(report, width), *_weights(report, width)],
         _problems(report, width),
         _table(report, width),
-        _traffic(report, width),
+        [*_traffic(report, width), *_shares(report, width)],
         _ended(report, width),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -170,6 +171,37 @@ def scaler_text(wanted: int, scaler: ScalerStatus) -> str:
     return text
 
 
+def _weights(report: StatusReport, width: int) -> list[str]:
+    """A line for each pool whose workers have told a weight or labels."""
+    lines: list[str] = []
+    for pool in report.pools:
+        if told := weight_and_labels(pool.weight, pool.labels):
+            lines += _wrapped(f"Pool {pool.name}: its workers have {', '.join(told)}", width)
+    return lines
+
+
+def weight_and_labels(weight: int, labels: Mapping[str, str]) -> list[str]:
+    """Of workers that have told them: "weight 3" and "zone=a"."""
+    told = [f"weight {weight}"] if weight != 1 else []
+    return told + [f"{name}={value}" for name, value in labels.items()]
+
+
+def _shares(report: StatusReport, width: int) -> list[str]:
+    """A line for each route that has a share of its pool."""
+    lines: list[str] = []
+    for pool in report.traffic:
+        of = f" of pool {pool.pool}" if len(report.traffic) > 1 else ""
+        for share in pool.shares:
+            lines += _wrapped(f"Route {share.route or '/'}{of}: {share_text(share)}", width)
+    return lines
+
+
+def share_text(share: RouteShareStatus) -> str:
+    """ "2 of 4 requests under way, 17 wait"."""
+    text = f"{share.running} of {share.limit} requests under way"
+    return f"{text}, {share.queued} {'waits' if share.queued == 1 else 'wait'}"
+
+
 def _problems(report: StatusReport, width: int) -> list[str]:
     lines: list[str] = []
     for one in report.problems:
@@ -266,9 +298,7 @@ def _buffered(gateway: GatewayStatus) -> str:
 
 def _from_elsewhere(linked: LinkedStatus) -> str:
     """What stands behind the row of another supervisor's worker."""
-    weight = [f"weight {linked.weight}"] if linked.weight != 1 else []
-    labels = [f"{name}={value}" for name, value in linked.labels.items()]
-    return ", ".join(["from elsewhere", *weight, *labels])
+    return ", ".join(["from elsewhere", *weight_and_labels(linked.weight, linked.labels)])
 
 
 def _aligned(

@@ -25,7 +25,7 @@ from .status import (
     WorkerStatus,
     is_serving,
 )
-from .status_text import scaler_text
+from .status_text import scaler_text, share_text, weight_and_labels
 
 Tone = Literal["", "title", "strong", "quiet", "good", "warn", "bad"]
 """What a text is. A title stands above a column."""
@@ -46,6 +46,9 @@ LEAST_WORDS: Final = 12
 """Columns of the terminal to which words are cut before the whole column is left out."""
 LEAST_FAILED: Final = 3
 """Rows that failed requests have at least, if there are so many."""
+MOST_SHARES_SHOWN: Final = 3
+"""Routes that are shown because requests wait for room in their share; `propylon status` has
+more."""
 MOST_PROBLEMS: Final = 2
 """Problems that are shown, of two lines each; `propylon status` has all."""
 LATE_LOOP: Final = (0.1, 1.0)
@@ -133,6 +136,7 @@ def _head(frame: Frame, width: int) -> list[Line]:
     if report.gateways:
         lines.append(_gateways(report))
     lines += _scalers(report)
+    lines += _full_shares(report)
     if report.reload is not None:
         lines.append(_reload(report.reload))
     lines += _problems(report.problems)
@@ -165,6 +169,15 @@ def _scalers(report: StatusReport) -> list[Line]:
             text = visible(scaler_text(pool.wanted, pool.scaler))
             lines.append([Words(f"Pool {visible(pool.name)}  ", "quiet"), Words(text, tone)])
     return lines
+
+
+def _full_shares(report: StatusReport) -> list[Line]:
+    """A line for each route that requests wait for, since it has its share of the pool."""
+    full = [share for pool in report.traffic for share in pool.shares if share.queued]
+    return [
+        [Words(f"Route {visible(one.route or '/')}  ", "quiet"), Words(share_text(one), "warn")]
+        for one in sorted(full, key=lambda one: -one.queued)[:MOST_SHARES_SHOWN]
+    ]
 
 
 def _workers(report: StatusReport) -> str:
@@ -402,7 +415,7 @@ WORKER_COLUMNS: Final = (
     Column("REQUESTS", drop=2),
     Column("", words=True, drop=4),
 )
-"""The last one is why a worker is in its state."""
+"""The last one is why a worker is in its state, or its weight and labels."""
 
 
 def _worker_rows(frame: Frame, look: Look) -> list[Row]:
@@ -466,13 +479,17 @@ def _worker_row(pool: PoolStatus, worker: WorkerStatus, speed: float | None) -> 
         Words(_calls(worker) if begun else UNKNOWN_VALUE),
         Words(UNKNOWN_VALUE if speed is None else per_second(speed)),
         Words(str(worker.requests) if begun else UNKNOWN_VALUE),
-        Words(visible(worker.why), "quiet"),
+        Words(visible(worker.why or _told(pool)), "quiet"),
     ]
 
 
 def _calls(worker: WorkerStatus) -> str:
     """Its calls, and the limit that it seeks."""
     return f"{worker.calls}/{worker.limit}" if worker.limit else str(worker.calls)
+
+
+def _told(workers: PoolStatus | LinkedStatus) -> str:
+    return ", ".join(weight_and_labels(workers.weight, workers.labels))
 
 
 def _linked_row(linked: LinkedStatus) -> Row:
@@ -487,7 +504,7 @@ def _linked_row(linked: LinkedStatus) -> Row:
         Words(str(linked.calls)),
         none,
         Words(str(linked.requests)),
-        Words("from elsewhere", "quiet"),
+        Words(visible(", ".join(filter(None, ("from elsewhere", _told(linked))))), "quiet"),
     ]
 
 

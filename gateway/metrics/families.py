@@ -133,6 +133,14 @@ ROUTE_RUNNING: Final = Family(
     "Requests of a route with limit_concurrency that are under way.",
     ("pool", "route"),
 )
+ROUTE_LIMIT: Final = Family(
+    "propylon_route_limit",
+    "gauge",
+    "Requests of a route with limit_concurrency that may be under way at once, over all gateway"
+    " processes.",
+    ("pool", "route"),
+    merge="max",  # each gateway process knows the whole
+)
 ROUTE_QUEUE_LENGTH: Final = Family(
     "propylon_route_queue_length",
     "gauge",
@@ -233,7 +241,7 @@ GATEWAY_LAG: Final = Family(
 BY_GATEWAYS: Final = (
     REQUESTS, QUEUE_SECONDS, APP_SECONDS, DURATION_SECONDS, RECEIVED_BYTES, SENT_BYTES, REFUSED,
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, POOL_NEWEST_FIRST,
-    ROUTE_RUNNING, ROUTE_QUEUE_LENGTH,
+    ROUTE_RUNNING, ROUTE_LIMIT, ROUTE_QUEUE_LENGTH,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
     CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
     GATEWAY_RSS, BUFFERED, HELD, GATEWAY_LAG,

@@ -29,6 +29,7 @@ from .families import (
     POOL_RUNNING,
     POOL_SLOTS,
     RETRIES,
+    ROUTE_LIMIT,
     ROUTE_QUEUE_LENGTH,
     ROUTE_RUNNING,
     WEBSOCKET_MESSAGES,
@@ -61,6 +62,7 @@ class MeasuredShare(Protocol):
 
     @property
     def running(self) -> int: ...
+    def total(self, slots: int) -> int: ...
     def waiting(self) -> int: ...
 
 
@@ -190,6 +192,9 @@ class GatewayMeasures:
                 pool: int(load.order == "newest-first") for pool, load in loads.items()
             },
             ROUTE_RUNNING.name: {(pool, one.name): one.running for pool, one in shares},
+            ROUTE_LIMIT.name: {
+                (pool, one.name): one.total(loads[pool,].slots) for pool, one in shares
+            },
             ROUTE_QUEUE_LENGTH.name: {(pool, one.name): one.waiting() for pool, one in shares},
             OPEN_WEBSOCKETS.name: {
                 (name,): pool.websockets() for name, pool in self._pools.items()

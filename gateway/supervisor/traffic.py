@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ...protocol.supervision.messages import FailedRequest
-from ..control.status import MOST_FAILED, FailedStatus, GatewayStatus, TrafficStatus
+from ..control.status import (
+    MOST_FAILED,
+    MOST_SHARES,
+    FailedStatus,
+    GatewayStatus,
+    RouteShareStatus,
+    TrafficStatus,
+)
 from ..metrics.families import (
     APP_SECONDS,
     BUFFERED,
@@ -24,7 +31,9 @@ from ..metrics.families import (
     RECEIVED_BYTES,
     REQUESTS,
     RETRIES,
+    ROUTE_LIMIT,
     ROUTE_QUEUE_LENGTH,
+    ROUTE_RUNNING,
     SENT_BYTES,
     WORKER_CPU,
     Family,
@@ -67,6 +76,7 @@ def _of_pool(total: Snapshot, pool: str) -> TrafficStatus:
         oldest_waiter=oldest_waiter(total, pool),
         order="newest-first" if _number(total, POOL_NEWEST_FIRST, pool) else "oldest-first",
         websockets=int(_number(total, OPEN_WEBSOCKETS, pool)),
+        shares=_shares(total, pool),
     )
 
 
@@ -93,6 +103,30 @@ def _of_gateway(total: Snapshot, family: Family, number: int, *more: str) -> int
         for each, value in found
         if each[: len(labels)] == labels and not isinstance(value, list)
     )
+
+
+def _shares(total: Snapshot, pool: str) -> tuple[RouteShareStatus, ...]:
+    limit, queued = _by_route(total, ROUTE_LIMIT, pool), _by_route(total, ROUTE_QUEUE_LENGTH, pool)
+    shares = [
+        RouteShareStatus(
+            route=route,
+            running=running,
+            limit=limit.get(route, 0),
+            queued=queued.get(route, 0),
+        )
+        for route, running in _by_route(total, ROUTE_RUNNING, pool).items()
+    ]
+    shares.sort(key=lambda one: (-one.queued, -one.running, one.route))
+    return tuple(shares[:MOST_SHARES])
+
+
+def _by_route(total: Snapshot, family: Family, pool: str) -> dict[str, int]:
+    at = family.labels.index("route")
+    return {
+        labels[at]: int(value)
+        for labels, value in _series(total, family, pool)
+        if not isinstance(value, list)
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +181,7 @@ def pool_counts(total: Snapshot, pool: str) -> PoolCounts:
 
 def _waits_for_workers(total: Snapshot, pool: str) -> list[float]:
     """The histogram of waits in the queue, without those of routes that have a share."""
-    at = ROUTE_QUEUE_LENGTH.labels.index("route")
-    shares = {labels[at] for labels, _ in _series(total, ROUTE_QUEUE_LENGTH, pool)}
+    shares = _by_route(total, ROUTE_QUEUE_LENGTH, pool)
     at = QUEUE_SECONDS.labels.index("route")
     waits = {
         labels: value

@@ -66,6 +66,23 @@ def test_a_pool_grows_by_what_waits_is_overridden_and_shrinks(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_what_waits_for_its_route_s_share_brings_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(APP)
+    config = 'app = "work:app"\nworkers = "1..3"\nthreads = 1\n[[routes]]\nlimit_concurrency = 1\n'
+    (tmp_path / "propylon.toml").write_text(config)
+    with Propylon("-c", "propylon.toml", "-b", "127.0.0.1:0", cwd=tmp_path) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        with Crowd(port, 6) as crowd:
+            wait_for(lambda: len(crowd.statuses) >= 50, "five looks of waiting for half a second")
+            (share,) = status(server)["traffic"][0]["shares"]
+            assert share["queued"] >= 4
+        assert set(crowd.statuses) == {200}
+        assert pool_of(server)["scaler"]["move"] is None
+        assert pool_of(server)["wanted"] == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [("--preload",), ("--gateways", "2")])
 def test_it_grows_with_every_shape_of_an_instance(tmp_path: Path, more: tuple[str, ...]) -> None:
     (tmp_path / "work.py").write_text(APP)

@@ -10,6 +10,7 @@ from propylon.gateway.control.status import (
     MoveStatus,
     PoolStatus,
     ReloadStatus,
+    RouteShareStatus,
     ScalerStatus,
     StatusReport,
     TrafficStatus,
@@ -319,6 +320,28 @@ web   1234567890  12345  678        9  0.7 ms  1 s  16000/20000     999    12 s
 def test_traffic_has_a_row_for_each_pool(traffic: tuple[TrafficStatus, ...], table: str) -> None:
     report = replace(CALM, traffic=traffic, latency_bounds=BOUNDS)
     assert status_text(report, 80) == "\n\n".join(filter(None, (status_text(CALM, 80), table)))
+
+
+def test_a_route_with_a_share_has_a_line() -> None:
+    shares = (
+        RouteShareStatus(route="/slow", running=2, limit=2, queued=30),
+        RouteShareStatus(route="", limit=6, queued=1),
+    )
+    one = status_text(replace(CALM, traffic=(replace(QUIET, shares=shares),)), 80)
+    assert one.splitlines()[-2:] == [
+        "Route /slow: 2 of 2 requests under way, 30 wait",
+        "Route /: 0 of 6 requests under way, 1 waits",
+    ]
+    two = status_text(replace(CALM, traffic=(replace(QUIET, shares=shares), NO_POOL)), 80)
+    assert "Route /slow of pool default: 2 of 2 requests under way, 30 wait" in two
+
+
+def test_weights_and_labels_of_our_own_workers_have_a_line() -> None:
+    labels = {"zone": "a", "size": "large"}
+    pools = tuple(replace(pool, weight=3, labels=labels) for pool in CALM.pools)
+    text = status_text(replace(CALM, pools=pools), 80)
+    assert "Pool default: its workers have weight 3, zone=a, size=large" in text.splitlines()
+    assert "its workers" not in status_text(CALM, 80)
 
 
 @pytest.mark.parametrize(

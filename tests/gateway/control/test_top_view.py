@@ -8,6 +8,7 @@ from propylon.gateway.control.status import (
     LinkedStatus,
     PoolStatus,
     ProblemStatus,
+    RouteShareStatus,
     ScalerStatus,
     StatusReport,
     TrafficStatus,
@@ -79,6 +80,28 @@ def test_a_pool_that_scales_says_how_it_stands() -> None:
     line = next(line for line in seen(replace(REPORT, pools=pools)) if line.startswith("Pool "))
     assert " of 1..8 workers; not more now: all CPUs are " in line
     assert "\x1b" not in line
+
+
+def test_routes_that_are_waited_for_stand_above_the_tables() -> None:
+    shares = tuple(
+        RouteShareStatus(route=f"/r{queued}\x1b", running=2, limit=2, queued=queued)
+        for queued in (0, 3, 1, 9, 5)
+    )
+    lines = seen(replace(REPORT, traffic=(replace(TRAFFIC, shares=shares),)))
+    found = [line for line in lines if line.startswith("Route ")]
+    assert [line.split(visible("\x1b"))[0] for line in found] == [
+        "Route /r9", "Route /r5", "Route /r3",
+    ]  # fmt: skip
+    assert found[0].endswith("2 of 2 requests under way, 9 wait")
+    assert not any(line.startswith("Route ") for line in seen())
+
+
+def test_weights_and_labels_stand_behind_their_workers() -> None:
+    pools = tuple(replace(pool, weight=2, labels={"zone": "a\x1b"}) for pool in REPORT.pools)
+    elsewhere = LinkedStatus(pool="default", worker="9", weight=5, labels={"zone": "b"})
+    text = "\n".join(seen(replace(REPORT, pools=pools, linked=(elsewhere,)), width=140))
+    assert text.count(f"weight 2, zone=a{visible(chr(27))}") == 3
+    assert "from elsewhere, weight 5, zone=b" in text
 
 
 def test_a_pool_and_its_rates() -> None:

@@ -54,6 +54,9 @@ class Share:
     def waiting(self) -> int:
         return 4
 
+    def total(self, slots: int) -> int:
+        return slots + 2
+
 
 @dataclass
 class Pool:
@@ -115,6 +118,7 @@ def test_what_is_measured() -> None:
     assert found["propylon_pool_newest_first"] == {("a",): 1}
     assert found["propylon_websockets"] == {("a",): 1}
     assert found["propylon_route_running"] == {("a", "/slow/"): 3}
+    assert found["propylon_route_limit"] == {("a", "/slow/"): 5}
     assert found["propylon_route_queue_length"] == {("a", "/slow/"): 4}
     assert found["propylon_retries_total"] == {("a", "worker_died"): 2}
     assert found["propylon_connections"] == {

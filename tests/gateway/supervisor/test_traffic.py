@@ -1,4 +1,9 @@
-from propylon.gateway.control.status import MOST_FAILED, TrafficStatus
+from propylon.gateway.control.status import (
+    MOST_FAILED,
+    MOST_SHARES,
+    RouteShareStatus,
+    TrafficStatus,
+)
 from propylon.gateway.exchange.end_codes import (
     CLIENT_LEFT_QUEUE,
     GATEWAY_NO_WORKER,
@@ -118,6 +123,22 @@ def test_what_an_autoscaler_asks_for() -> None:
     assert processes_cpu(total) == 15.0
     nothing = pool_counts({}, "web")
     assert (nothing.ended, nothing.waited, processes_cpu({})) == (0, 0, 0)
+
+
+def test_routes_with_a_share_are_the_pool_s_own_and_the_fullest_come_first() -> None:
+    many = {("web", f"/{n}"): n for n in range(MOST_SHARES + 5)}
+    total: Snapshot = {
+        "propylon_route_running": {("web", "/calm"): 1, ("web", "/slow"): 2, ("jobs", "/j"): 3},
+        "propylon_route_limit": {("web", "/calm"): 4, ("web", "/slow"): 2, ("jobs", "/j"): 9},
+        "propylon_route_queue_length": {("web", "/calm"): 0, ("web", "/slow"): 30},
+    }
+    web, jobs = traffic(total, ["web", "jobs"])
+    assert web.shares == (
+        RouteShareStatus(route="/slow", running=2, limit=2, queued=30),
+        RouteShareStatus(route="/calm", running=1, limit=4),
+    )
+    assert jobs.shares == (RouteShareStatus(route="/j", running=3, limit=9),)
+    assert len(traffic({"propylon_route_running": many}, ["web"])[0].shares) == MOST_SHARES
 
 
 def test_what_waits_for_a_route_s_share_waits_for_no_worker() -> None:
