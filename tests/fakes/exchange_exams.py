@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from propylon.gateway.exchange.end_codes import APP_TIMEOUT, WORKER_DIED_RESPONSE
 from propylon.gateway.exchange.exchange import Exchange, Source, WebSocketSource
 from propylon.gateway.exchange.filters import Filter
-from propylon.protocol.messages import CLIENT_GONE
+from propylon.protocol.messages import CLIENT_GONE, TAKES_HINTS, TAKES_TRAILERS
 
 from .exchange_sides import FakeSource, PushingSource
 
@@ -79,6 +79,25 @@ def a_response_in_pieces(scene: SinkScene) -> None:
     sink.end(exchange)
     scene.turn()
     assert scene.seen() == (200, b"one two three", "whole")
+    assert scene.ended == [exchange]
+
+
+def hints_and_trailers_are_no_part_of_the_body(scene: SinkScene) -> None:
+    exchange, source = asked(scene)
+    exchange.request.takes = TAKES_HINTS | TAKES_TRAILERS
+    sink = exchange.sink
+    sink.interim(exchange, 103, ((b"link", b"</a>; rel=preload"),))
+    scene.turn()
+    assert (exchange.status, scene.seen(), scene.ended) == (0, (0, b"", "open"), [])
+    assert sink.head(exchange, 200, ()) == 200
+    sink.interim(exchange, 103, ((b"link", b"</late>"),))
+    sink.body(exchange, b"hello")
+    sink.trailers(exchange, ((b"x-digest", b"abc"),))
+    scene.turn()
+    assert (source.taken, scene.seen()[2]) == (5, "open")
+    sink.end(exchange)
+    scene.turn()
+    assert scene.seen() == (200, b"hello", "whole")
     assert scene.ended == [exchange]
 
 
@@ -239,6 +258,7 @@ def another_source_before_the_head(scene: SinkScene) -> None:
 SINK_EXAM: list[Callable[[SinkScene], None]] = [
     a_complete_response,
     a_response_in_pieces,
+    hints_and_trailers_are_no_part_of_the_body,
     pieces_of_a_file,
     a_file_to_nobody,
     a_body_to_nobody,

@@ -8,7 +8,8 @@ some, and ASGI sends them "in case the client has sent the `TE: trailers` header
 
 ASGI's text lets a hint come "after the Response Start message", and Starlette sends it before. Only
 before the final response does HTTP know it (RFC 8297 section 2). A head is kept here until the body
-begins, so hints are sent until then, and are dropped afterwards.
+begins, so hints are sent until then, and are dropped afterwards. Only the head of a response with
+trailers goes out at once.
 
 Trailers hold the end of a response up: what the app calls the last piece of its body travels as one
 with more behind it, and the end travels behind the trailers.
