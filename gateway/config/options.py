@@ -52,7 +52,7 @@ from .values import (
     read_name,
     read_peers,
     read_pool_name,
-    read_prefix,
+    read_root_path,
     read_static,
     read_umask,
     read_variables,
@@ -231,7 +231,7 @@ class Options:
         section="address",
         aliases=("url-path-prefix",),
         verbs=GATEWAY_SIDE,
-        read=read_prefix,
+        read=read_root_path,
         metavar="PREFIX",
         example="/api",
     )

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from typing import Any, Final, Literal, get_args, get_origin
+from urllib.parse import unquote
 
 from msgspec import inspect
 
@@ -214,6 +215,17 @@ def read_prefix(text: str) -> str:
     if any(not "!" <= letter <= "~" for letter in text) or "?" in text or "#" in text:
         raise ValueError("a prefix is a path: no blanks, query or fragment")
     return text.rstrip("/")
+
+
+def read_root_path(text: str) -> str:
+    """A prefix as apps see it: "/caf%C3%A9/" and "/caf\u00e9" are the same."""
+    if any(letter.isspace() or not letter.isprintable() for letter in text):
+        raise ValueError("a prefix is a path: no blanks, query or fragment")
+    read_prefix("".join(letter for letter in text if letter.isascii()))
+    plain = unquote(text)
+    if not plain.isprintable() or "\ufffd" in plain:
+        raise ValueError("a prefix is a path: what is percent-encoded is printable UTF-8")
+    return plain.rstrip("/")
 
 
 def read_static(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ are compared with a normalised copy of the path, and the app gets the path as it
 
 import posixpath
 from collections.abc import Callable, Iterable
-from urllib.parse import unquote_to_bytes
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
 
 from ..exchange import end_codes
 from ..exchange.exchange import Exchange
@@ -47,12 +48,16 @@ class Prefixes:
         return None
 
 
+_IN_PATHS: Final = "/:@!$&'()*+,;=~"
+"""What stands in a raw path as it is, besides letters, digits and `-._` (RFC 3986 section 3.3)."""
+
+
 class Router:
     def __init__(self, routes: Iterable[tuple[RouteSettings, Answer]], root_path: str) -> None:
         """Each route comes with what answers it. `root_path` is a prefix that a proxy in front has
         taken off. It is put back in front of each path for the app."""
         self._root_path = root_path
-        self._root = root_path.encode()
+        self._root = quote(root_path, safe=_IN_PATHS).encode()
         self._hosts: dict[str, Prefixes] = {}
         for route, answer in routes:
             prefix = route.prefix.rstrip("/")

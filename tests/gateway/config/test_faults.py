@@ -115,6 +115,24 @@ NUMBER_OF_WORKERS = "expected auto or a whole number from 1 to 4096, or a range 
         ({"umask": "9"}, "--umask: found '9'; a umask is written in octal, as in 027"),
         ({"root_path": "api"}, "--root-path: found 'api'; a prefix begins with a slash: /api"),
         (
+            {"root_path": "/a b"},
+            "--root-path: found '/a b'; a prefix is a path: no blanks, query or fragment",
+        ),
+        (
+            {"root_path": "/caf\u00e9?x"},
+            "--root-path: found '/caf\u00e9?x'; a prefix is a path: no blanks, query or fragment",
+        ),
+        (
+            {"root_path": "/a%0a"},
+            "--root-path: found '/a%0a'; a prefix is a path: what is percent-encoded is printable "
+            "UTF-8",
+        ),
+        (
+            {"root_path": "/a%ff"},
+            "--root-path: found '/a%ff'; a prefix is a path: what is percent-encoded is printable "
+            "UTF-8",
+        ),
+        (
             {"app": "main.py"},
             "argument: found 'main.py'; an app is written module:attribute; for main.py that is: "
             "main:app",

@@ -241,6 +241,8 @@ def test_worker_class(
         ("log_level", "trace", "debug"),
         ("root_path", "/api/", "/api"),
         ("root_path", "/", ""),
+        ("root_path", "/caf%C3%A9/a%20b/", "/caf\u00e9/a b"),
+        ("root_path", "/caf\u00e9", "/caf\u00e9"),
         ("umask", "0o027", 0o027),
         ("umask", "27", 0o027),
         ("access_log", "off", False),

@@ -72,6 +72,8 @@ def test_a_proxys_prefix_is_put_back() -> None:
     answer, exchange = route(b"/api/x", root_path="/site")
     assert (answer, exchange.root_path, exchange.path) == ("api", "/site/api", b"/site/api/x")
     assert exchange.request.path == b"/api/x"
+    _, exchange = route(b"/x", routes=(RouteSettings(),), root_path="/caf\u00e9/a b")
+    assert (exchange.root_path, exchange.path) == ("/caf\u00e9/a b", b"/caf%C3%A9/a%20b/x")
     _, exchange = route(b"/x", routes=(RouteSettings(),), root_path="/site")
     assert (exchange.root_path, exchange.path) == ("/site", b"/site/x")
 
