@@ -6,6 +6,8 @@
     python -m tests.bench.overload pools    one pool has 3x its capacity: does the other notice?
     python -m tests.bench.overload rules    3x capacity and clients with little patience: the order
                                             of arrival, and the newest first
+    python -m tests.bench.overload auto     FastAPI that computes and waits, at 3x: fixed limits and
+                                            the one that the worker seeks
 
 Each can run alone, prints its table as Markdown, and says what is to be reached. On a quiet machine
 `--seconds 60` is right; with ten seconds the 99th percentiles are guesses. The clients are one
@@ -228,11 +230,46 @@ def run_rules(seconds: float) -> None:
     print(table(["", "goodput", "served: p50 ms", "p99 ms", "503", "left"], rows))
 
 
+def run_auto(seconds: float) -> None:
+    """What the loop does at most is the CPU time of the half that computes."""
+    compute, sleep, patience = 10, 200, 2.0
+    peak = 1e3 / (0.5 * compute)
+    print(
+        f"\nFastAPI, one worker: half of the requests compute for {compute} ms, half wait for "
+        f"{sleep} ms; 3 times {peak:.0f}/s, which the CPU allows; clients leave after 2 s\n"
+    )
+
+    def choose(at: random.Random) -> str:
+        return f"/wait/{compute}" if at.random() < 0.5 else f"/sleep/{sleep}"
+
+    contestants: dict[str, Commands] = {
+        f"--limit-concurrency {limit}": propylon("--limit-concurrency", limit)
+        for limit in ("0", "4", "25", "200", "auto")
+    }
+    rows: list[list[str]] = []
+    for name, server in each(contestants, "slow_fast:app"):
+        crowd(server.ground, 3 * peak, 10.0, choose, patience)  # it seeks
+        heard = crowd(server.ground, 3 * peak, seconds, choose, patience).during()
+        count = len(heard.answers)
+        rows.append([
+            name + note(heard), f"{heard.goodput():.0f}", f"{heard.goodput() / peak:.0%}",
+            *milliseconds(heard.milliseconds(f"/wait/{compute}")),
+            *milliseconds(heard.milliseconds(f"/sleep/{sleep}")),
+            f"{heard.count(503) / count:.0%}", f"{heard.count(0) / count:.0%}",
+        ])  # fmt: skip
+    titles = [
+        "", "served/s", "goodput", "computing: p50 ms", "p99", "waiting: p50 ms", "p99", "503",
+        "left",
+    ]  # fmt: skip
+    print(table(titles, rows))
+
+
 RUNS: dict[str, Callable[[float], None]] = {
     "mixed": run_mixed,
     "three": run_three,
     "pools": run_pools,
     "rules": run_rules,
+    "auto": run_auto,
 }
 
 

@@ -100,7 +100,11 @@ def test_a_packaged_chart_brings_the_rules(tmp_path: Path) -> None:
         ({"listen": {"admin": 8000}}, "listen.admin"),
         ({"rollout": {"maxSurge": 0}}, "rollout.maxSurge"),
         ({"autoscaling": {"minReplicas": 11}}, "autoscaling.minReplicas"),
-        ({"autoscaling": {"kind": "keda"}}, "--limit-concurrency=N to app.args"),
+        ({"autoscaling": {"kind": "keda"}}, "--limit-concurrency=auto or =N to app.args"),
+        (
+            {"autoscaling": {"kind": "hpa"}, "app": {"args": ["--limit-concurrency=0"]}},
+            "--limit-concurrency=auto or =N to app.args",
+        ),
         ({"volumes": {"tmpSize": "1Gi"}}, "--buffer-disk=N to gateway.args"),
     ],
 )
@@ -114,6 +118,7 @@ def test_a_bad_value_is_refused_with_its_path(values: dict[str, object], path: s
     "values",
     [
         {"app": {"args": ["--root-path=/a", "--limit-concurrency=40"]}},
+        {"app": {"args": ["--limit-concurrency=auto"]}},
         {"app": {"interface": "wsgi"}},
         {"config": "limit_concurrency = 40\n"},
     ],

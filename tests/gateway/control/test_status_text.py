@@ -1,6 +1,7 @@
 """What `propylon status` prints, as it is read."""
 
 import json
+import re
 from dataclasses import replace
 
 import msgspec
@@ -196,6 +197,19 @@ def test_the_first_line_says_whether_it_serves(report: StatusReport, line: str) 
 def test_what_became_of_a_reload(reload: ReloadStatus, lines: list[str]) -> None:
     text = status_text(replace(CALM, reload=reload))
     assert text.split("\n\n")[1].splitlines() == lines
+
+
+def test_a_limit_that_is_sought_has_a_column_with_its_last_sign() -> None:
+    (pool,) = CALM.pools
+    first, second = pool.workers
+    limited = (
+        replace(first, limit=40, limit_verdict="latency"),
+        replace(second, limit=9, limit_verdict="grows"),
+    )
+    text = status_text(replace(CALM, pools=(replace(pool, workers=limited),)), 100)
+    assert re.search(r" CALLS +LIMIT +LAG ", text)
+    assert re.search(r" 2 +40 latency +1 ms ", text)
+    assert re.search(r" 2 +9 +1 ms ", text)
 
 
 def test_workers_from_elsewhere_are_shown() -> None:

@@ -27,8 +27,8 @@
 {{- end }}
 {{- $words := concat $values.app.args (ternary $values.gateway.args (list) (eq $values.shape "all-in-one")) -}}
 {{- $ofWorkers := printf "\n%s" (join "\n" $words) -}}
-{{- if and (ne $values.autoscaling.kind "none") (not $values.config) (ne $values.app.interface "wsgi") (not (contains "\n--limit-concurrency=" $ofWorkers)) }}
-{{- fail (printf "autoscaling.kind is %s, but an ASGI worker has 10000 slots, so its load is never seen: add --limit-concurrency=N to app.args, or say app.interface: wsgi" $values.autoscaling.kind) }}
+{{- if and (ne $values.autoscaling.kind "none") (not $values.config) (ne $values.app.interface "wsgi") (not (regexMatch "\n--limit-concurrency=(auto|[1-9])" $ofWorkers)) }}
+{{- fail (printf "autoscaling.kind is %s, but an ASGI worker has 10000 slots, so its load is never seen: add --limit-concurrency=auto or =N to app.args, or say app.interface: wsgi" $values.autoscaling.kind) }}
 {{- end }}
 {{- $ofGateway := printf "\n%s" (join "\n" (ternary $words $values.gateway.args (eq $values.shape "all-in-one"))) -}}
 {{- if and $values.volumes.tmpSize (not $values.config) (not (contains "\n--buffer-disk=" $ofGateway)) }}
