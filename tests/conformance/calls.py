@@ -30,7 +30,8 @@ def plain(value: Any) -> Any:
         return [plain(entry) for entry in value]
     if type(value) is tuple:
         return tuple(plain(entry) for entry in value)
-    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict, bytearray)):
+    other = isinstance(value, (type, str, bytes, dict, bytearray)) or hasattr(value, "write")
+    if hasattr(value, "__iter__") and not hasattr(value, "read") and not other:
         return [plain(entry) for entry in value]
     return f"<{type(value).__name__} {value!r}>"
 
@@ -107,9 +108,13 @@ class AsgiCall:
 
 
 class WsgiCall:
-    def __init__(self, environ: dict[str, Any], start_response: Any) -> None:
+    def __init__(
+        self, environ: dict[str, Any], start_response: Any, *, positional: bool = True
+    ) -> None:
         self.environ, self.start_response = environ, start_response
         self.key = environ.get("HTTP_X_KEY", "")
+        self.positional = positional
+        """Whether the app was called as PEP 3333 says."""
 
     def start(self, *headers: tuple[str, str], status: str = "200 OK") -> Any:
         return self.start_response(status, [("Content-Type", "text/plain"), *headers])

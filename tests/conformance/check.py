@@ -48,6 +48,8 @@ class Check:
     """Whether it needs a start of its own: `ask` then gets a `Launch`, not a `Visit`."""
     tls: ClassVar[bool] = False
     """Whether the server has to speak TLS."""
+    alone: ClassVar[bool] = False
+    """Whether no other check may run meanwhile."""
     name: str
     level: Level
     section: str

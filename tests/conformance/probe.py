@@ -60,9 +60,8 @@ def wsgi(*arguments: Any, **named_arguments: Any) -> Iterable[bytes]:
     if check is not None:
 
         def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            call = WsgiCall(environ, start_response)
-            call.positional = len(arguments) == 2
-            return check.wsgi(call)
+            positional = len(arguments) == 2
+            return check.wsgi(WsgiCall(environ, start_response, positional=positional))
 
         called: WsgiApp = broken_wsgi(app, check.fault) if faulty and check.fault else app
         return called(environ, start_response)

@@ -34,7 +34,12 @@ class Server:
         return version_of(self.package)
 
 
-_PROPYLON = "{python} -m propylon serve {app} -b 127.0.0.1:{port} --run-dir {folder}/run"
+_PROPYLON = (
+    "{python} -m propylon serve {app} -b 127.0.0.1:{port} --run-dir {folder}/run --early-hints all"
+)
+"""Hints go to clients of HTTP/1.1 only where the operator says so."""
+    "{python} -m propylon serve {app} -b 127.0.0.1:{port} --run-dir {folder}/run --early-hints all"
+)
 _GUNICORN = "{python} -m gunicorn {app} -b 127.0.0.1:{port} --worker-tmp-dir {folder}"
 _GRANIAN = "{python} -m granian {app} --port {port}"
 _HYPERCORN = "{python} -m hypercorn {app} -b 127.0.0.1:{port}"
@@ -89,9 +94,5 @@ SERVERS: dict[str, Server] = {
         interface="wsgi", package="hypercorn",
         command="{python} -m hypercorn wsgi:{app} -b 127.0.0.1:{port}",
         tls="--certfile {chain} --keyfile {key}",
-    ),
-    "uvicorn-wsgi": Server(
-        interface="wsgi", package="uvicorn", tls=TLS,
-        command="{python} -m uvicorn {app} --port {port} --interface wsgi",
     ),
 }  # fmt: skip

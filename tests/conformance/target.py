@@ -12,7 +12,8 @@ from .check import Check, Failed
 from .client import Connection, Response
 
 _NUMBERS = itertools.count(1)
-Fields = tuple[tuple[str, str], ...]
+LOGGED = 2.0
+"""Seconds until a line is in a log."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,15 @@ class Target:
     """Whether every check runs behind its fault."""
     certificate: str = ""
     """The server's own, PEM, where it is known."""
+
+    def wait_for_log(self, text: str) -> None:
+        """Raises Failed."""
+        assert self.log is not None
+        until = time.monotonic() + LOGGED
+        while text not in self.log():
+            if time.monotonic() > until:
+                raise Failed(f"its log does not have {text!r}")
+            time.sleep(0.02)
 
 
 @dataclass

@@ -9,6 +9,12 @@ ORDER = (
     "asgi_http_response",
     "asgi_websocket_scope",
     "asgi_websocket",
+    "asgi_extensions",
+    "asgi_tls",
+    "asgi_lifespan",
+    "wsgi_environ",
+    "wsgi_streams",
+    "wsgi_response",
 )
 """Of the texts, and of their tables. A file's checks are known when it is imported."""
 

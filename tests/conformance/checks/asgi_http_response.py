@@ -340,6 +340,7 @@ class SendRaisesWhenTheClientHasLeft(_Left):
 
 
 class ErrorOfALeftClientIsNotLogged(_Left):
+    alone = True
     says = (
         "Servers must be prepared to catch this exception if they raised it and should not log it "
         "as an error in their server logs."
