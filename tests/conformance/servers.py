@@ -38,12 +38,9 @@ _PROPYLON = (
     "{python} -m propylon serve {app} -b 127.0.0.1:{port} --run-dir {folder}/run --early-hints all"
 )
 """Hints go to clients of HTTP/1.1 only where the operator says so."""
-    "{python} -m propylon serve {app} -b 127.0.0.1:{port} --run-dir {folder}/run --early-hints all"
-)
 _GUNICORN = "{python} -m gunicorn {app} -b 127.0.0.1:{port} --worker-tmp-dir {folder}"
 _GRANIAN = "{python} -m granian {app} --port {port}"
 _HYPERCORN = "{python} -m hypercorn {app} -b 127.0.0.1:{port}"
-_DAPHNE_TLS = "-e ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
 
 SERVERS: dict[str, Server] = {
     "propylon": Server(
