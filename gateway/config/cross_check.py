@@ -95,6 +95,13 @@ def notes_on(pools: list[PoolConfig], routes: list[RouteSettings], options: Opti
             f"{options.threads} threads, and --threads says how many: as many as requests wait "
             "for something at once"
         )
+    notes += [
+        f"pool {pool.name} has limit-concurrency auto and interface wsgi: its workers take as many "
+        f"requests at once as they have threads, {pool.for_workers['threads']}"
+        for pool in pools
+        if (pool.for_workers["limit_concurrency"], pool.for_workers["interface"])
+        == ("auto", "wsgi")
+    ]
     if options.app.endswith("()"):
         notes.append(f"{options.app} is taken as {options.app[:-2]} --factory")
     if not options.reload and (options.reload_dir or options.reload_include):

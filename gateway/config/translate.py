@@ -169,7 +169,7 @@ def _notes_on_meanings(found: Sources, reading: Reading) -> None:
     if (
         limit is not None
         and limit.origin.replace("_", "-").endswith("limit-concurrency")
-        and str(limit.value) != "0"
+        and str(limit.value).strip().lower() not in ("0", "auto")
         and "queue_size" not in found
     ):
         reading.notes.append(

@@ -32,6 +32,12 @@ class AnnouncedSlots:
     def __init__(self, settings: WorkerSettings, interface: Interface) -> None:
         self.most = settings.slots_for(interface)
         sought = settings.limit_concurrency == "auto" and interface == "asgi"
+        if settings.limit_concurrency == "auto" and not sought and settings.worker_id == 1:
+            logger.info(
+                "limit-concurrency auto: workers of a WSGI app take as many requests at once as "
+                "they have threads, %d",
+                self.most,
+            )
         self.limit = AdaptiveLimit(self.most, settings.first_limit) if sought else None
         """The limit that is sought; None if there is none."""
         self._logged = self.limit.limit if self.limit else 0

@@ -18,6 +18,25 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.parametrize("value", ['"many"', "-1", "1_000_001", "1.5", "true"])
+def test_a_limit_is_a_number_or_auto(value: str) -> None:
+    Path("propylon.toml").write_text(f'app = "main:app"\nlimit_concurrency = {value}\n')
+    with pytest.raises(ConfigError, match="limit_concurrency"):
+        load("serve", {}, {})
+
+
+def test_a_pool_may_seek_its_limit() -> None:
+    found = load("serve", {"app": "main:app"}, {"PROPYLON_LIMIT_CONCURRENCY": "auto"})
+    assert found.config.pools[0].for_workers["limit_concurrency"] == "auto"
+    Path("propylon.toml").write_text(
+        'limit_concurrency = 7\n[[pools]]\nname = "a"\napp = "main:app"\n'
+        'limit_concurrency = "auto"\n[[pools]]\nname = "b"\napp = "main:app"\n'
+        '[[routes]]\npool = "a"\n'
+    )
+    pools = load("serve", {}, {}).config.pools
+    assert [pool.for_workers["limit_concurrency"] for pool in pools] == ["auto", 7]
+
+
 def test_the_worker_understands_its_settings(tmp_path: Path) -> None:
     flags = {
         "app": "main:make",

@@ -237,6 +237,10 @@ def test_what_asks_for_nothing_else_is_not_mentioned(words: str) -> None:
         ("--reload-delay 1", "--reload-delay has no effect: "),
         ("-R", "--enable-stdio-inheritance has no effect: "),
         ("--limit-concurrency 5", "--limit-concurrency: each worker runs that many requests"),
+        (
+            "--limit-concurrency auto --interface wsgi",
+            "pool default has limit-concurrency auto and",
+        ),
         ("-k gevent", "-k gevent: there are no greenlets; each worker runs the app in 32 threads"),
         ("-t 9", "--timeout: taken as gunicorn means it"),
         ("--uds-permissions 660", "--uds-permissions has no effect: there is no --uds"),
@@ -254,6 +258,12 @@ def test_a_limit_that_means_the_same_needs_no_note(words: str) -> None:
     result = loaded(*words.split())
     assert result.notes == ()
     assert result.options.limit_concurrency == 5
+
+
+def test_a_limit_that_is_sought_means_nothing_else_elsewhere() -> None:
+    result = loaded("--limit-concurrency", "AUTO")
+    assert result.notes == ()
+    assert result.options.limit_concurrency == "auto"
 
 
 @pytest.mark.parametrize(
