@@ -120,8 +120,12 @@ class ResponseBuffer:
             self._give(credit)
 
     def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
-        if self._state == "open":
-            self.body(exchange, file.read(offset, count))
+        # In pieces as a worker's: a longer one than may be under way would be kept whole, and
+        # nothing would be under way whose credit could send it on.
+        while count and self._state == "open":
+            size = min(count, MAX_BODY)
+            self.body(exchange, file.read(offset, size))
+            offset, count = offset + size, count - size
         return False
 
     def end(self, exchange: Exchange) -> None:

@@ -1,5 +1,6 @@
 """A streamed response between a source that pushes within its credit and a client in no hurry."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from propylon.gateway.buffering.response_buffer import AHEAD, ResponseBuffer
 from propylon.gateway.buffering.store import BufferStore
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.exchange.filters import Filter, FilterChain
+from propylon.gateway.files.disk_file import DiskFile
 from propylon.gateway.settings import BufferSettings
 from propylon.protocol.messages import MAX_BODY, WINDOW
 
@@ -245,3 +247,18 @@ def test_trailers_wait_with_the_end(tmp_path: Path) -> None:
     while not s.client.over:
         s.client.take_some(s.exchange, 70_000)
     assert (s.client.data, s.client.trailing) == (BODY, ((b"x-digest", b"abc"),))
+
+
+def test_a_large_piece_of_a_file_moves_on(tmp_path: Path) -> None:
+    """It may be longer than all that is under way to the client at a time."""
+    (tmp_path / "file").write_bytes(BODY)
+    one = scene(tmp_path)
+    file = DiskFile(os.open(tmp_path / "file", os.O_RDONLY), "file")
+    assert not one.exchange.sink.file(one.exchange, file, 5, 2 * AHEAD)
+    one.exchange.sink.end(one.exchange)
+    assert one.client.data, "nothing would ever be taken, and nothing follow"
+    for _ in range(2 * AHEAD // MAX_BODY + 1):
+        turn_ends()
+        one.client.take_some(one.exchange, MAX_BODY)
+    assert one.client.over
+    assert one.client.data == BODY[5 : 5 + 2 * AHEAD]
