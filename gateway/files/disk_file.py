@@ -22,6 +22,8 @@ _UNFIT: Final = os.O_PATH | os.O_DIRECT
 
 READ_FOR: Final = 1.0
 """Seconds for which what was read is taken to be in memory yet."""
+IN_MEMORY_FOR: Final = 0.1
+"""Seconds for which what was in memory is not looked for again."""
 
 
 class DiskFile:
@@ -29,6 +31,7 @@ class DiskFile:
 
     __slots__ = (
         "_read",
+        "_seen",
         "_store",
         "ctime_ns",
         "device",
@@ -55,6 +58,8 @@ class DiskFile:
         """The inode's."""
         self._store: Store | None = None
         """Where its file system has it; None if nobody knows yet."""
+        self._seen = (0, 0, 0.0)
+        """What was in memory when somebody looked last: from where, up to where, and when."""
         self._read = (0, 0, 0.0)
         """What was read last without a gap: from where, up to where, and when in monotonic
         seconds."""
@@ -65,6 +70,20 @@ class DiskFile:
         and not O_DIRECT, which reads whole blocks only (open(2))."""
         flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
         return flags & os.O_ACCMODE != os.O_WRONLY and not flags & _UNFIT
+
+    def note_seen(self, offset: int, size: int) -> None:
+        """Notes that these bytes are in memory."""
+        start, stop, at = self._seen
+        now = monotonic()
+        if start <= offset <= stop and now - at < IN_MEMORY_FOR:
+            self._seen = (start, max(stop, offset + size), at)
+        else:
+            self._seen = (offset, offset + size, now)
+
+    def was_seen(self, offset: int, size: int) -> bool:
+        """Whether these bytes were in memory just now."""
+        start, stop, at = self._seen
+        return start <= offset and offset + size <= stop and monotonic() - at < IN_MEMORY_FOR
 
     def read(self, offset: int, count: int) -> bytes:
         """Returns `count` bytes. It is for what is in memory, since it waits for what is not.

@@ -34,7 +34,8 @@ FILE_WINDOW: Final = 1_048_576
 """Bytes that may be under way while they stay in the file. As much may go to one client in a
 turn."""
 FILE_PIECE: Final = 262_144
-"""Bytes of a file that are looked for in memory together."""
+"""Bytes of a file that are looked for in memory together, or read by a thread together, if not all
+of it is there."""
 Done = Callable[[bytes | OSError], None]
 
 
@@ -155,9 +156,11 @@ class FileSource:
 
     def _send_from(self, file: SentFile, part: Part) -> bool:
         """Sends a piece of the file as it lies in memory. Returns whether it does."""
-        size = min(FILE_PIECE, self._credit, part.size)
+        size = min(self._credit, part.size)
         if not file.is_in_memory(part.start, size):
-            return False
+            size = min(FILE_PIECE, size)
+            if not file.is_in_memory(part.start, size):
+                return False
         self._credit -= size
         self._sent(part, size)
         if self._exchange.sink.file(self._exchange, file, part.start, size):

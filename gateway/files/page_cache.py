@@ -4,7 +4,8 @@
 large file only to see whether it could be sent without a copy costs as much as to send the copy; so
 it is asked for samples, which cost next to nothing. The kernel brings files in by pieces of 128 KiB
 and more, and takes them out from the end that was used longest ago, so one byte of each such piece
-tells; should a hole be missed, the kernel waits for one read.
+tells; should a hole be missed, the kernel waits for one read. And what was there a moment ago is
+not looked for again: a large file that many ask for is looked at ten times a second.
 
 tmpfs and overlayfs do not know RWF_NOWAIT. What is on tmpfs is in memory. Of overlayfs, where every
 container's image lies, we remember what a thread has read just now (`DiskFile.note_read`): it will
@@ -44,10 +45,13 @@ def read_from_memory(file: DiskFile, offset: int, size: int) -> bytes | None:
 def is_in_memory(file: DiskFile, offset: int, count: int) -> bool:
     """Whether memory has these bytes of a file, as far as samples tell; not if the file ends before
     them. Raises OSError."""
+    if file.was_seen(offset, count):
+        return True
     at, last = offset, offset + count - 1
     try:
         while os.preadv(file.fd, _ONE_BYTE, at, os.RWF_NOWAIT):
             if at == last:
+                file.note_seen(offset, count)
                 return True
             at = min(at + PROBE_EVERY, last)
     except BlockingIOError:

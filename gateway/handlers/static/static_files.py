@@ -157,7 +157,10 @@ class StaticFiles:
             file = known.file
             assert file is not None, "there is one of the two"
             if file.size > PIECE:
-                respond_with_file(exchange, file, known.fields, known.state, self._disk)
+                if conditional:
+                    respond_with_file(exchange, file, known.fields, known.state, self._disk)
+                else:
+                    respond_with_whole_file(exchange, 200, file, known.fields, self._disk)
                 return True
             body = read_from_memory(file, 0, file.size)
             if body is None or len(body) < file.size:

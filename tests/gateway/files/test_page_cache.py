@@ -39,6 +39,30 @@ def test_what_was_written_just_now(file: DiskFile, monkeypatch: pytest.MonkeyPat
     assert read_from_memory(file, 600_000, 10) == b""
 
 
+def test_what_was_there_a_moment_ago_is_not_looked_for_again(
+    file: DiskFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes: list[int] = []
+
+    def probe(_fd: int, _into: object, offset: int, _flags: int) -> int:
+        probes.append(offset)
+        return 1
+
+    monkeypatch.setattr(os, "preadv", probe)
+    monkeypatch.setattr(disk_file, "IN_MEMORY_FOR", 1_000.0)
+    assert is_in_memory(file, 100, 200)
+    assert is_in_memory(file, 300, 131_073)
+    assert probes == [100, 299, 300, 131_372]
+    assert is_in_memory(file, 100, 131_273)
+    assert len(probes) == 4
+    assert is_in_memory(file, 99, 10)
+    assert is_in_memory(file, 131_372, 2)
+    assert len(probes) == 8
+    monkeypatch.setattr(disk_file, "IN_MEMORY_FOR", 0.0)
+    assert is_in_memory(file, 131_372, 2)
+    assert len(probes) == 10
+
+
 def test_where_nothing_is_known_a_thread_has_to_read(
     file: DiskFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
