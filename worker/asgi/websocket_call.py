@@ -369,11 +369,16 @@ def _message(event: AsgiEvent) -> bytes | str:
     data: Any = event.get("bytes")
     if data is None:
         data = event.get("text")
-    if isinstance(data, (bytearray, memoryview)):
-        data = bytes(data)  # pyright: ignore[reportUnknownArgumentType]
-    if not isinstance(data, (bytes, str)):
-        raise TypeError("websocket.send needs bytes or text")
-    return data
+        if isinstance(data, str):
+            return data
+        wrong = "needs bytes or text" if data is None else "needs a text of type str"
+    else:
+        if isinstance(data, (bytearray, memoryview)):
+            data = bytes(data)  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(data, bytes):
+            return data
+        wrong = "needs bytes of type bytes"
+    raise TypeError(f"websocket.send {wrong}, not {data!r:.200}")
 
 
 def checked_code(code: object) -> int:

@@ -204,6 +204,9 @@ WEBSOCKET_RULES: list[tuple[Sequence[Any], str]] = [
     ([{"type": "websocket.http.response.trailers"}], "the events of a WebSocket are"),
     ([{"type": "websocket.nonsense"}], "the events of a WebSocket are websocket.accept"),
     ([{"text": "x"}], NO_EVENT),
+    ([ACCEPT, {**SEND, "text": b"x"}], "websocket.send needs a text of type str, not b'x'"),
+    ([ACCEPT, {**SEND, "bytes": "x"}], "websocket.send needs bytes of type bytes, not 'x'"),
+    ([ACCEPT, {"type": "websocket.send"}], "websocket.send needs bytes or text, not None"),
 ]
 ROWS = [("http", *row) for row in HTTP_RULES] + [("websocket", *row) for row in WEBSOCKET_RULES]
 
