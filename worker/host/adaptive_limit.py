@@ -73,9 +73,9 @@ limit to half, or PROBE_AFTER periods after latency was first found too long:
 
 While it *clears*, the limit is a quarter, until no more calls wait than that, and for as long as
 the latency was. What calls take while it *probes* is the floor then (Envoy's adaptive concurrency
-filter does the same, on a timer). If the latency before was too long by this floor, it
-was the crowd, and the limit goes on from where it was. Else the cuts were wrong, and it is what it
-was before them. Both together take PROBE_MOST periods at most. A probe that has measured nothing
+filter does the same, on a timer). If the latency before was too long by this floor, it was the
+crowd, and the limit goes on from where it was. Else the cuts were wrong, and it is what it was
+before them. Both together take PROBE_MOST periods at most. A probe that has measured nothing
 proves nothing, so the cuts were wrong too.
 
 Measuring
@@ -85,7 +85,8 @@ Latency is the time from a call's start to the head of its response. A stream or
 nothing by how long it lasts. Both ends are read from the clock of the last look: no call pays for a
 clock. That a call has taken 0.0 or 0.1 seconds then is coarse, but the mean of many is right,
 because the looks fall on no particular part of a call. It is the mean of LATENCY_PERIODS, and a cut
-begins a new one. Where fewer than one call was under way on average, it is not believed.
+begins a new one. Where fewer than one call was under way on average, it is not believed. Calls that
+only compute begin and end between two looks, and seem to take no time: the lag speaks for them.
 
 The limit is bounded by LEAST_LIMIT, since a worker that takes one call at a time would learn
 nothing more, and by the slots that a worker has without it.
@@ -197,7 +198,7 @@ class AdaptiveLimit:
         return self._phase != "seeking" or self._growths > SHORT_STEPS
 
     def responded(self, began: float) -> None:
-        """A response has begun, of a call that began when `look` was last told this time."""
+        """A response has begun, of a call that began after the look of this time."""
         self._took += self._now - began
         self._count += 1
 

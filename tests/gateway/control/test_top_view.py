@@ -104,6 +104,14 @@ def test_weights_and_labels_stand_behind_their_workers() -> None:
     assert "from elsewhere, weight 5, zone=b" in text
 
 
+def test_a_limit_that_a_worker_seeks_stands_behind_its_calls() -> None:
+    limited = replace(WORKERS[1], limit=40)
+    pools = tuple(replace(pool, workers=(WORKERS[0], limited)) for pool in REPORT.pools)
+    rows = [line.split() for line in seen(replace(REPORT, pools=pools))]
+    assert any("7/40" in row for row in rows)
+    assert not any("1/0" in row for row in rows)
+
+
 def test_a_pool_and_its_rates() -> None:
     lines = seen()
     title = next(line for line in lines if "REQ/S  5XX/S" in line).split()
