@@ -45,6 +45,7 @@ from ..metrics.exposed import ExposedFamily
 from ..observe.logs import Logs
 from ..observe.process_log import logger
 from .autoscaling import Autoscaling
+from .child_ends import ChildEnd, ChildEnds
 from .fleet.controller import FleetController
 from .fleet.events import (
     Alive,
@@ -172,6 +173,14 @@ class Supervisor:
         self._own_problems.add(self._control.problems)
         self._own_problems.add(self._logs.problems)
         self._own_problems.add(FullVolume(f"the run directory {plan.run_dir}", plan.run_dir).at)
+        self._ends = ChildEnds(
+            self._controller.fleet.processes, self._oom_kills, self._status_builder
+        )
+        self._ends.hear(lambda end: self._metrics.ended(end.child))
+        self._ends.hear(lambda end: self._problems.ended(end.child, end.at))
+        self._ends.hear(lambda end: self._logs_moved.discard(end.child))
+        self._ends.hear(lambda end: self._reopening.process_ended(end.child))
+        self._ends.hear(self._links_ended)
         self._apps: dict[str, WorkerReady] = {}
         """Pool -> the report of a worker of it that was ready."""
         self._handover = handover
@@ -270,6 +279,8 @@ class Supervisor:
         if self._handover is not None:
             self._app_metrics.restore(self._handover.app_metrics)
         self._metrics.add(self._app_metrics.families)
+        ended = self._app_metrics.ended
+        self._ends.hear(lambda end: ended(end.child))
         return self._app_metrics
 
     def _next_tick(self) -> float:
@@ -447,29 +458,16 @@ class Supervisor:
             with trio.move_on_after(COMES_WITHIN):
                 await self._stopping.wait()
         del self._processes[child]
-        self._metrics.ended(child)
-        self._problems.ended(child, trio.current_time())
-        if self._app_metrics is not None:
-            self._app_metrics.ended(child)
-        self._logs_moved.discard(child)
-        self._reopening.process_ended(child)
-        if replica_id.kind == "worker":
-            # Its links may have no end of file, if a child that the app has forked holds them.
-            for gateway in self._running("gateway"):
-                gateway.order(WorkerEnded(child))
-        if replica_id.kind == "gateway":
-            self._launcher.gateway_ended(process.pid)
-        now, known = trio.current_time(), self._controller.fleet.processes.get(child)
-        how, hint, kind = self._oom_kills.exit_of(
-            code,
-            self._status_builder.rss(child),
-            now,
-            killed=known is not None and known.stage == "killed",
-        )
-        if known is not None:
-            shown = f"{how} ({hint})" if hint and not known.why else how
-            self._status_builder.ended(known, shown, now)
-        self._tell(Exited(child, how, hint, clean=code == 0, kind=kind))
+        end = ChildEnd(child, replica_id, process.pid, code, trio.current_time())
+        self._tell(self._ends.tell(end))
+
+    def _links_ended(self, end: ChildEnd) -> None:
+        if end.replica_id.kind == "gateway":
+            self._launcher.gateway_ended(end.pid)
+            return
+        # A worker's may have no end of file, if a child that the app has forked holds them.
+        for gateway in self._running("gateway"):
+            gateway.order(WorkerEnded(end.child))
 
     def _knows_all_children(self) -> bool:
         return self._upgrade.state == "none"
