@@ -154,7 +154,7 @@ def test_a_gateway_that_takes_no_files_is_offered_none(run_dir: Path, file: Path
     with running("asgi_apps:app", run_dir, greeting=greeting) as (_, peer):
         assert set(eval(peer.get("/anything").body)["extensions"]) == {"propylon.shutdown"}
         assert answer(peer, START, path_send(file)).reset is not None
-        assert "is no event" in stats(peer)["errors"][-1]
+        assert "this scope does not offer" in stats(peer)["errors"][-1]
 
 
 @pytest.mark.slow
