@@ -10,7 +10,8 @@ and asked again and again (`sweep`).
 When memory is short at this moment (`memory_watch`), there is room for a tenth less with every
 look than there are connections: idle ones are closed, the longest idle first, and new clients wait,
 until it is over. If the container is full, it may be others that fill it. A gateway that closes
-itself would then be no help to anybody, so an eighth of the connections are left alone.
+itself would then be no help to anybody, so connections that have a sixteenth of the memory are left
+alone.
 
 Most connections of a busy server are idle: their clients have been answered, and may ask again
 within a minute. Nothing is lost when such a one is closed, since every client has to expect that
@@ -51,8 +52,8 @@ MOST_FOUND: Final = 256
 AT_ONCE: Final = 16
 """Idle connections that are closed when the kernel gives no descriptor."""
 LEFT_ALONE: Final = 8
-"""One of so many connections that there may be stays when the whole container's memory is short:
-their part of it is small."""
+"""One of so many connections that half of the memory has room for stays when the whole container's
+memory is short: their part of it is a sixteenth."""
 SEEN_FOR: Final = 10.0
 """Seconds for which a bound that was met is a problem."""
 UNBOUNDED: Final = ConnectionsBound(sys.maxsize, "connections")
@@ -127,7 +128,8 @@ class Capacity:
         if short is None:
             self._fit = sys.maxsize
             return
-        least = self._bound.most // LEFT_ALONE if short.by == "group" else 0
+        in_memory = self._state.settings.connections_in_memory
+        least = in_memory // LEFT_ALONE if short.by == "group" else 0
         least, there = max(least, LEAST_CONNECTIONS), len(connections)
         if there <= least and self._fit == sys.maxsize:
             return  # it is not for their sake

@@ -239,7 +239,8 @@ async def test_while_memory_is_short_idle_ones_go_and_new_ones_wait(scene: Scene
 
 
 def test_connections_that_are_few_are_not_closed_for_others_sake(scene: Scene) -> None:
-    capacity, pressure = pressed(scene, 160, 20)
+    scene.state.settings = ServeSettings(connections_in_memory=160)
+    capacity, pressure = pressed(scene, 30, 20)  # its limit may be a much lower one
     pressure.short = Shortage("group", "the container is full")
     scene.now += MEMORY_LOOK_EVERY
     capacity.sweep(scene.now)
