@@ -1,5 +1,6 @@
 """Runs checks against a server. What comes of one is a word and a sentence."""
 
+import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,9 @@ def tried(check: Check, visit: "Visit | StartVisit") -> Outcome:
         return Outcome("not offered", str(error))
     except NotApplicable as error:
         return Outcome("not applicable", str(error))
-    except (Failed, DidNotStart) as error:
+    except DidNotStart:
+        return Outcome("fail", "it does not start")
+    except Failed as error:
         return Outcome("fail", one_line(str(error)))
     except (OSError, ValueError, SyntaxError, IndexError, KeyError) as error:
         return Outcome("fail", one_line(f"{type(error).__name__}: {error}"))
@@ -47,7 +50,11 @@ def tried(check: Check, visit: "Visit | StartVisit") -> Outcome:
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    """Without what is different each time."""
+    text = re.sub(
+        r"(127\.0\.0\.1['\"]?[,:] ?['\"]?|_PORT'?: ?'?)\d+", r"\1…", " ".join(text.split())
+    )
+    return text[:300]
 
 
 def visits(checks: Iterable[Check], target: Target) -> Outcomes:
@@ -127,8 +134,8 @@ def run(starter: Starter, checks: list[Check]) -> Outcomes:
                 target = launch.target(faulty=starter.faulty)
                 wait_until_ready(target)
                 found |= visits(some, target)
-        except (DidNotStart, Failed) as error:
-            found |= {check.name: Outcome("fail", one_line(str(error))) for check in some}
+        except (DidNotStart, Failed):
+            found |= {check.name: Outcome("fail", "it does not start") for check in some}
     own = [check for check in checks if check.start]
     with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:
         words = pool.map(lambda check: outcome(check, StartVisit(starter, check)), own)

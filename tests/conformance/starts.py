@@ -7,12 +7,7 @@ from .check import all_checks
 from .faults import Receive, Scope, Send, broken_asgi
 
 
-def __getattr__(name: str) -> Any:
-    stem, _, faulty = name.partition("__")
-    check: Any = all_checks().get(stem.replace("_", "-"))
-    if check is None:
-        raise AttributeError(name)
-
+def app_of(check: Any, faulty: bool) -> Any:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await check.called(scope, receive, send)
 
@@ -28,3 +23,9 @@ def __getattr__(name: str) -> Any:
         return instance
 
     return legacy
+
+
+for _name, _check in all_checks().items():
+    if _check.start:
+        globals()[_name.replace("-", "_")] = app_of(_check, faulty=False)
+        globals()[_name.replace("-", "_") + "__faulty"] = app_of(_check, faulty=True)

@@ -18,13 +18,18 @@ HEAD = """# Conformance
 
 Which sentences of the ASGI specifications and of PEP 3333 does a server keep? Here is what each
 server did with each of them, by [`tests/conformance`](../tests/conformance/README.md). Every server
-ran with its defaults and one worker process; the commands are below.
+ran with its defaults and one worker process, but for what its command below says.
 
 ✓ kept · ✗ broken · ○ not offered (an extension, or what a sentence leaves open) · · not applicable
 (it does no TLS, or the sentence needs something that the server does not do)
 
 A sentence of level *must* says must, or states what a server does; *should* says should; *may*
 leaves it to the server.
+
+Propylon does otherwise on purpose in two places, both of level *should*. What an app sends behind
+the end of its response is an error out of `send` that names the rule, and not ignored. And a WSGI
+app that sets `Connection: keep-alive`, as many that stream events do, is served without the
+field, and not failed.
 
 ```
 python -m tests.conformance --server all --write   # this page and tests/conformance/results.json

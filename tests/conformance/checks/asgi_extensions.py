@@ -418,6 +418,9 @@ class ResponseWaitsForItsTrailers(_Trailers):
     def ask(self, visit: Visit) -> None:
         with visit.connect() as connection:
             connection.send(visit.request("/", *self.fields()))
+            response = connection.head()
+            if response.status == 501:
+                raise NotOffered(f"no {self.extension} in the scope's extensions")
             try:
                 expect(connection.heard(b"body", 2.0), "the connection ended")
                 early = connection.heard(b"\r\n0\r\n", 0.2)
@@ -425,9 +428,7 @@ class ResponseWaitsForItsTrailers(_Trailers):
                 early = False
             finally:
                 visit.release()
-            response = connection.response()
-        if response.status == 501:
-            raise NotOffered(f"no {self.extension} in the scope's extensions")
+            connection.body(response)
         expect(not early, "the response ends before its trailers")
         expect(len(response.trailers) == 2, f"the trailers are {response.trailers}")
 

@@ -60,8 +60,14 @@ class ScopeCheck(Check):
         try:
             held = self.holds(seen)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise Failed(f"{type(error).__name__} {error} in {seen.scope}") from None
-        expect(held, f"the scope is {seen.scope}")
+            raise Failed(f"{type(error).__name__} {error} in {self._about(seen.scope)}") from None
+        expect(held, f"the scope has {self._about(seen.scope)}")
+
+    def _about(self, scope: dict[str, Any]) -> dict[str, Any]:
+        """What the sentence speaks of, without what is different each time."""
+        named = [key for key in scope if isinstance(key, str) and f"{key}" in self.says]
+        found = {key: scope[key] for key in named if key != "headers"}
+        return found or {"keys": sorted(map(str, scope))}
 
 
 class HttpScope(ScopeCheck):

@@ -40,7 +40,9 @@ class EnvironCheck(Check):
     def _about(self, environ: Environ) -> Environ:
         """What the sentence speaks of."""
         named = re.findall(r"``([A-Z][A-Z_]+|wsgi\.[a-z_]+)``", self.says)
-        return {key: environ.get(key) for key in named} or environ
+        return {key: environ.get(key) for key in named} or {
+            key: value for key, value in environ.items() if type(value) not in (str, tuple)
+        }
 
 
 def environ_check(
