@@ -231,6 +231,19 @@ def test_a_read_ends_behind_many_bytes_that_were_few() -> None:
     assert_steps(machine, MOST_PLAIN // 2 * 5)
 
 
+def test_a_read_ends_behind_few_frames_that_wsproto_has_read() -> None:
+    """They are not small, so nothing puts them together, and each takes ten times as long."""
+    machine = WebSocketMachine(WebSocketSettings(), None)
+    count = MOST_FRAMES - 1
+    machine.receive(frame(2, b"a") + frame(0, bytes(130)) * count)
+    reads = 1
+    machine.read()
+    while machine.unread:
+        machine.read()
+        reads += 1
+    assert reads >= 4
+
+
 def test_one_frame_that_becomes_a_thousand_times_as_large_takes_many_reads() -> None:
     settings = WebSocketSettings(max_size=MOST_PLAIN * 20)
     for first, text in ((0xC1, True), (0xC2, False)):
