@@ -66,10 +66,10 @@ def test_each_route_has_its_own_limit(tmp_path: Path, gateways: int, parser: str
         for pool in ("streams", "keeps"):
             for chunked in (False, True):
                 for name, fits in (("small", 100), ("plain", 1_000), ("large", LARGE)):
-                    path = f"/{pool}/{name}/echo"
+                    path = f"/{pool}/{name}/swallow"
                     assert status(server, path, fits, chunked=chunked) == 200, path
                     assert status(server, path, fits + 1, chunked=chunked) == 413, path
-                assert status(server, f"/{pool}/none/echo", LARGE + 1, chunked=chunked) == 200
+                assert status(server, f"/{pool}/none/swallow", LARGE + 1, chunked=chunked) == 200
         server.stdout.find(r'" 413 .*reason="The request body is over this route.s limit of 100 ')
 
 
@@ -79,7 +79,7 @@ def test_what_is_too_much_is_refused_before_it_is_asked_for(tmp_path: Path) -> N
         Propylon("-c", str(configured(tmp_path, 1, "auto")), cwd=tmp_path) as server,
         socket.create_connection(server.address, DEADLINE) as sock,
     ):
-        path = "/keeps/small/echo"
+        path = "/keeps/small/swallow"
         head = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\nExpect: 100-continue\r\n"
         sock.sendall(head.encode() + b"\r\n")
         answer = b""
