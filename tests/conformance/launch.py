@@ -35,6 +35,8 @@ class Launch:
         folder.mkdir(parents=True, exist_ok=True)
         self.ground = Ground(folder=folder, tls=bool(tls))
         self.interface: Interface = interface
+        self.answered = False
+        """Whether a request was answered."""
         self.address = self.ground.address
         self._app = app or f"tests.conformance.probe:{interface}"
         chain, key = self.ground.certificate if tls else ("", "")

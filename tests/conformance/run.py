@@ -1,5 +1,6 @@
 """Runs checks against a server. What comes of one is a word and a sentence."""
 
+import itertools
 import re
 import time
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from .target import Target, Visit
 READY = 20.0
 """Seconds until a server that accepts connections answers."""
 
+_NUMBERS = itertools.count()
 AT_ONCE, STARTS_AT_ONCE = 4, 3
 
 
@@ -102,7 +104,7 @@ class Starter:
     faulty: bool = False
 
     def launch(self, app: str = "", *, tls: bool = False) -> Launch:
-        folder = self.folder / f"{app.rpartition(':')[2]}{'-tls' if tls else ''}"
+        folder = self.folder / f"{next(_NUMBERS)}"  # short, since sockets' paths are bounded
         return Launch(folder, self.interface, self.command, app, self.tls if tls else "")
 
 

@@ -72,7 +72,8 @@ class _Lifespan(Check):
             try:
                 self.watch(launch)
             except Failed:
-                if self.family == "lifespan" and "called" not in launch.noted():
+                runs = launch.answered or launch.accepts()
+                if runs and self.family == "lifespan" and "called" not in launch.noted():
                     raise NotApplicable("it calls no app for its lifespan") from None
                 raise
 
@@ -83,7 +84,9 @@ class _Lifespan(Check):
 def get(launch: "Launch") -> Any:
     with Connection(launch.address) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        return connection.response()
+        response = connection.response()
+    launch.answered = True
+    return response
 
 
 def served(launch: "Launch", seconds: float = 15.0) -> Any:
