@@ -41,6 +41,14 @@ async def app(scope, receive, send):
         while (event := await receive())["type"] == "websocket.receive":
             await send({**event, "type": "websocket.send"})
         return
+    if scope["path"] == "/file":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if "http.response.pathsend" in scope["extensions"]:
+            await send({"type": "http.response.pathsend", "path": __file__})
+        else:
+            with open(__file__, "rb") as file:
+                await send({"type": "http.response.body", "body": file.read()})
+        return
     body, more = b"", True
     while more:
         message = await receive()
@@ -129,6 +137,7 @@ def serves(url: str) -> None:
         assert answer.headers["x-case"] == "a"
         assert client.post("/", content=iter([large[:9], large[9:]])).content == large
         assert len(client.get("/streamed").content) > 1_000_000
+        assert client.get("/file").text == APP
         # What only one end of a link can do is not offered.
         assert client.get("/offers", headers={"te": "trailers"}).text == "[]"
     with connect(url.replace("http", "ws", 1), proxy=None, max_size=None) as websocket:
