@@ -189,7 +189,8 @@ class ServerWaitsForStartup(_Lifespan):
         try:
             served(launch, 1.5)
         except Failed:
-            launch.notes.open("a").write("go on\n")
+            with launch.notes.open("a") as file:
+                file.write("go on\n")
             served(launch)
         else:
             raise Failed("a request is served before the app's startup is complete")
