@@ -87,6 +87,28 @@ gateway still reads, and one `send` for so many calls costs next to nothing."""
 
 
 class Member(PoolMember):
+    __slots__ = (
+        "_buffer",
+        "_draining",
+        "_ended",
+        "_files",
+        "_has_changed",
+        "_health",
+        "_is_over",
+        "_is_read",
+        "_opened",
+        "_poller",
+        "_pool",
+        "_received",
+        "_recv_into",
+        "_said",
+        "_sock",
+        "_unsent",
+        "_why_ended",
+        "machine",
+        "name",
+    )
+
     def __init__(self, pool: Pool, sock: socket.socket, gateway: int, poller: Poller) -> None:
         """Joins the pool, greets the worker and has its socket watched."""
         super().__init__()

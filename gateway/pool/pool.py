@@ -78,6 +78,42 @@ class PoolOwner(Protocol):
 
 
 class Pool:
+    # It has more than 30 fields: without slots CPython searches for each (shared keys end there).
+    # (pyright takes the slot `clock` for a method, and then for none that a call can use.)
+    __slots__ = (
+        "_balance",
+        "_budget",
+        "_departures",
+        "_ended",
+        "_high_priority",
+        "_homes_turn",
+        "_leaving",
+        "_outage_said",
+        "_owner",
+        "_queue",
+        "_refused",
+        "_report",
+        "_requests",
+        "_sent_away",
+        "_sticky",
+        "_warming",
+        "awake",
+        "buffers",
+        "clock",
+        "disk",
+        "kept",
+        "last_failure",
+        "members",
+        "now",
+        "request_timeout",
+        "retries",
+        "running",
+        "settings",
+        "shares",
+        "versions",
+        "winding_down",
+    )
+
     def __init__(
         self,
         settings: PoolSettings,
@@ -151,7 +187,7 @@ class Pool:
             return
         # As `_enter`, with two calls less: most exchanges come this way.
         now = exchange.opened
-        call = PoolCall(self, exchange, now)
+        call = PoolCall(self, exchange, now)  # pyright: ignore[reportArgumentType]
         exchange.connect(call, now)
         if share is not None or self._sticky is not None:
             self._enter(call, exchange, now, share)
@@ -173,7 +209,7 @@ class Pool:
     def _submit_whole(self, exchange: Exchange, share: RouteShare[PoolCall] | None) -> None:
         """Takes an exchange whose body has become whole."""
         now = self.clock()
-        call = PoolCall(self, exchange, now)
+        call = PoolCall(self, exchange, now)  # pyright: ignore[reportArgumentType]
         exchange.connect(call, now)
         self._enter(call, exchange, now, share)
 

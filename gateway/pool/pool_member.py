@@ -15,6 +15,20 @@ MOST_WEIGHT: Final = 100
 
 
 class PoolMember(ABC):
+    __slots__ = (
+        "_fresh_since",
+        "answered",
+        "asked_to_leave",
+        "errors",
+        "grade",
+        "handicap",
+        "ready",
+        "running",
+        "slots",
+        "weight",
+        "who",
+    )
+
     def __init__(self) -> None:
         self.running = 0
         """Calls that were opened and have not ended: counted by `open`, and before the pool is

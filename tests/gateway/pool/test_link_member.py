@@ -258,11 +258,13 @@ def test_words_of_a_worker_forge_no_lines(caplog: pytest.LogCaptureFixture) -> N
     assert "\nerror" not in caplog.text
 
 
-def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link() -> None:
+def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     p = pool()
     looks: list[int] = []
     changed = p.changed
-    p.changed = lambda: (looks.append(1), changed())[1]  # type: ignore[method-assign]
+    monkeypatch.setattr(Pool, "changed", lambda _: (looks.append(1), changed())[1])
     with worker(p) as one:
         looks.clear()
         for number in range(100):
