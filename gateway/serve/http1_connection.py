@@ -385,10 +385,16 @@ class Http1Connection(ClosingConnection):
     def broken(self) -> None:
         self._client_gone()
 
-    def _log_fault(self, fault: str) -> None:
-        """Logs what was wrong with a file, for the operator."""
+    def _why_file_broke(self, fault: str) -> tuple[str, str]:
+        """Logs what was wrong with a file, for the operator. Returns the reason and the end code of
+        the exchange under way. If more waits than that has sent, the file was that of a response
+        before, which is over: the client has asked for more before it had taken all of it."""
         exchange = self._sink.exchange
+        if exchange is not None and self._transport.kept > exchange.body_sent:
+            log.error("%s, for a response before", fault)
+            return "The file of the response before could not be sent.", end_codes.GATEWAY_CUT
         log.error("%s%s", fault, log_tail(exchange), extra=log_facts(exchange))
+        return "The file could not be sent to its end.", end_codes.GATEWAY_FILE_BROKE
 
     def _log_failure(self) -> None:
         exchange = self._sink.exchange
@@ -398,8 +404,7 @@ class Http1Connection(ClosingConnection):
         """Ends the connection of a client that is gone, as the sink's `client_gone` says; or of one
         that can't be sent the rest of a file."""
         if fault := self._transport.fault:
-            self._log_fault(fault)
-            why, end_code = "The file could not be sent to its end.", end_codes.GATEWAY_FILE_BROKE
+            why, end_code = self._why_file_broke(fault)
         was_under_way = self._sink.client_gone(why, end_code)
         if (was_under_way or self._transport.kept) and not self._machine.end_shows:
             self._transport.reset()  # else a cut response would look whole

@@ -48,7 +48,6 @@ class ClientSocket:
         "_context",
         "_deaf",
         "_events",
-        "_files",
         "_joined",
         "_pace",
         "_queued",
@@ -67,9 +66,8 @@ class ClientSocket:
         """Takes over a connected, non-blocking socket."""
         self._sock = sock
         self._context = context
-        self._unsent = SendBuffer()
-        self._files: FileBuffer | None = None
-        """The same as `_unsent`, once a file was sent."""
+        self._unsent: SendBuffer | FileBuffer = SendBuffer()
+        """What the client has yet to take; with files, once one was sent."""
         self._events = READ
         self._joined = False
         """Whether the poller watches it."""
@@ -145,7 +143,8 @@ class ClientSocket:
     @property
     def held(self) -> int:
         """Bytes of these that are in memory."""
-        return self._unsent.size if self._files is None else self._files.in_memory
+        unsent = self._unsent
+        return unsent.in_memory if isinstance(unsent, FileBuffer) else unsent.size
 
     def send(self, data: bytes) -> None:
         """Sends what was gathered and `data`, or keeps what the kernel does not take. Raises
@@ -174,10 +173,11 @@ class ClientSocket:
 
     def gather_file(self, file: SendableFile, offset: int, count: int) -> bool:
         """Keeps a piece of a file, as `gather` keeps bytes."""
-        if self._files is None:
-            self._files = self._unsent = FileBuffer(self._unsent, self._was_brought)
-        is_first = not self._unsent.size
-        self._files.add_file(file, offset, count)
+        unsent = self._unsent
+        if not isinstance(unsent, FileBuffer):
+            self._unsent = unsent = FileBuffer(unsent, self._was_brought)
+        is_first = not unsent.size
+        unsent.add_file(file, offset, count)
         return is_first
 
     def send_kept(self) -> int:
@@ -185,8 +185,8 @@ class ClientSocket:
         unsent = self._unsent
         sent = 0
         if unsent.size:
-            if self._files is not None:
-                sent = self._send_with_files(self._files)
+            if isinstance(unsent, FileBuffer):
+                sent = self._send_with_files(unsent)
             else:
                 try:
                     sent = self._sock.sendmsg(unsent.buffers)
@@ -219,7 +219,7 @@ class ClientSocket:
 
     def _await_room(self) -> None:
         self.blocked = True
-        if self._files is not None and self._files.brings:
+        if self._waits_for_file():
             self.send_by = 0.0  # it is not the client that is waited for
         elif not self.send_by:
             self.send_by = self._context.clock() + self._context.send_timeout
@@ -235,7 +235,7 @@ class ClientSocket:
         """Whether the client takes what is kept for it too slowly. It is to be asked again and
         again. A client that takes some of what the kernel holds has its whole time again, though
         the kernel may have no room for more yet."""
-        if not self.blocked or (self._files is not None and self._files.brings):
+        if not self.blocked or self._waits_for_file():
             return False
         context, in_kernel = self._context, self._in_kernel()
         pace = self._pace
@@ -264,7 +264,11 @@ class ClientSocket:
 
     def _wants_room(self) -> bool:
         """Whether there is something to send as soon as the kernel takes it."""
-        return self.blocked and (self._files is None or not self._files.brings)
+        return self.blocked and not self._waits_for_file()
+
+    def _waits_for_file(self) -> bool:
+        """Whether what comes next is not in memory."""
+        return isinstance(self._unsent, FileBuffer) and self._unsent.brings
 
     # -- the end -----------------------------------------------------------------------------
 

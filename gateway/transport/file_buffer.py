@@ -110,52 +110,69 @@ class _Piece:
         return sent
 
 
-class FileBuffer(SendBuffer):
-    __slots__ = ("_behind", "_came", "_paused", "brings")
+class FileBuffer:
+    """It has what a `SendBuffer` has, for whoever only adds."""
+
+    __slots__ = ("_came", "_paused", "_queue", "brings", "size")
 
     def __init__(self, before: SendBuffer, came: Callable[[], None]) -> None:
         """Takes over what waits already. `came` is called when what was brought is there."""
-        super().__init__()
         self._came = came
         self._paused = False
         """Whether the socket has had enough since it was last sent something."""
         self.brings = False
         """Whether what comes next is being brought."""
-        self._behind: deque[_Piece | bytes | memoryview] = deque()
-        """What comes behind `buffers`; it begins with a piece of a file."""
+        self._queue: deque[SendBuffer | _Piece] = deque()
+        """Bytes and pieces of files, as they are to be sent; never bytes behind bytes, and none of
+        them empty."""
+        self.size: int = 0
+        """Bytes in all of them."""
         self.add_all(before.buffers)
 
+    def add(self, data: bytes | memoryview) -> None:
+        """Adds bytes behind what waits."""
+        self.add_all((data,))
+
     def add_all(self, buffers: Iterable[bytes | memoryview]) -> None:
-        if not self._behind:
-            super().add_all(buffers)
+        """Adds buffers behind what waits. Many small ones are joined."""
+        queue = self._queue
+        last = queue[-1] if queue else None
+        if isinstance(last, SendBuffer):
+            before = last.size
+            last.add_all(buffers)
+            self.size += last.size - before
             return
-        for data in buffers:
-            if data:
-                self._behind.append(data)
-                self.size += len(data)
+        last = SendBuffer()
+        last.add_all(buffers)
+        if last.size:
+            queue.append(last)
+            self.size += last.size
 
     def add_file(self, file: SendableFile, offset: int, count: int) -> None:
         """Adds a piece of a file behind what waits."""
+        if not count:
+            return  # of a response without a body (HEAD)
         self.size += count
-        last = self._behind[-1] if self._behind else None
+        last = self._queue[-1] if self._queue else None
         if not isinstance(last, _Piece) or not last.grow(file, offset, count):
-            self._behind.append(_Piece(file, offset, count))
+            self._queue.append(_Piece(file, offset, count))
 
     @property
     def in_memory(self) -> int:
         """Bytes that wait and are in no file."""
-        return self.size - sum(one.count for one in self._behind if isinstance(one, _Piece))
+        return sum(one.size for one in self._queue if isinstance(one, SendBuffer))
 
     def clear(self) -> None:
-        super().clear()
-        self._behind.clear()
+        """Drops what waits, and lets the files go."""
+        self._queue.clear()
+        self.size = 0
 
     def send_to(self, sock: socket.socket) -> int:
         """Sends what the socket takes, and returns how many bytes these were. Raises OSError if the
         client is gone, and FileFaultError."""
         if self._paused:
             self._paused = False
-            for piece in self._behind:
+            for piece in self._queue:
                 if isinstance(piece, _Piece):
                     piece.doubt()
         total = 0
@@ -171,28 +188,26 @@ class FileBuffer(SendBuffer):
         return total
 
     def _send_some(self, sock: socket.socket) -> tuple[int, bool]:
-        """Sends the bytes in front, or the piece of a file. Returns how much the socket took, and
-        whether that was all."""
-        behind = self._behind
-        while behind and not self.buffers and not isinstance(behind[0], _Piece):
-            piece = behind.popleft()
-            assert not isinstance(piece, _Piece)
-            self.buffers.append(piece)
-        if self.buffers:
-            sent = sock.sendmsg(self.buffers, (), socket.MSG_MORE if behind else 0)
-            self.sent(sent)
-            return sent, not self.buffers
-        piece = behind[0]
-        assert isinstance(piece, _Piece)
-        if not piece.is_checked():
+        """Sends the bytes or the piece in front. Returns how much the socket took, and whether that
+        was all."""
+        queue = self._queue
+        first = queue[0]
+        if isinstance(first, SendBuffer):
+            wanted = first.size
+            sent = sock.sendmsg(first.buffers, (), socket.MSG_MORE if len(queue) > 1 else 0)
+            first.sent(sent)
+            left = first.size
+        elif first.is_checked():
+            wanted, sent = first.checked, first.send_to(sock)
+            left = first.count
+        else:
             self.brings = True
-            size = min(piece.count, CHECKED_AT_ONCE)
-            piece.file.bring(piece.offset, size, lambda: self._was_brought(piece))
+            size = min(first.count, CHECKED_AT_ONCE)
+            first.file.bring(first.offset, size, lambda: self._was_brought(first))
             return 0, True
-        wanted, sent = piece.checked, piece.send_to(sock)
         self.size -= sent
-        if not piece.count:
-            behind.popleft()
+        if not left:
+            queue.popleft()
         return sent, sent == wanted
 
     def _was_brought(self, piece: _Piece) -> None:

@@ -1,14 +1,18 @@
 """Pieces of files between bytes, to a client that takes little at a time."""
 
 import os
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from propylon.gateway.transport.client_socket import ClientSocket
-from propylon.gateway.transport.file_buffer import CHECKED_AT_ONCE, FileFaultError
+from propylon.gateway.transport.file_buffer import CHECKED_AT_ONCE, FileBuffer, FileFaultError
+from propylon.protocol.send_buffer import MOST_BUFFERS, SendBuffer
 
 from .exam import SEND_TIMEOUT, Owner
 from .pairs import PlainPair
@@ -85,6 +89,46 @@ def test_bytes_and_pieces_come_in_their_order(scene: Scene) -> None:
     assert scene.pair.client_reads_all() == CONTENT[5:10]
     transport.send(b"bytes alone")
     assert scene.pair.client_reads_all() == b"bytes alone"
+
+
+def test_a_piece_of_nothing_is_no_piece(scene: Scene) -> None:
+    """As of the answer to a HEAD. It would be brought to memory for ever."""
+    transport, file = scene.transport, HeldFile(scene.path)
+    file.is_there = False
+    transport.gather((b"head",))
+    transport.gather_file(file, 5, 0)
+    transport.gather_file(file, len(CONTENT), 0)
+    transport.send(b" behind")
+    assert not transport.kept
+    assert not file.brought
+    assert scene.pair.client_reads_all() == b"head behind"
+
+
+class Counting(socket.socket):
+    sends = 0
+
+    def sendmsg(self, *args: Any) -> int:
+        self.sends += 1
+        return super().sendmsg(*args)
+
+
+def test_many_small_ones_behind_a_piece_are_joined(tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(CONTENT[:10])
+    pair = socket.socketpair()
+    with closing(pair[0]), closing(pair[1]):
+        sock = Counting(fileno=os.dup(pair[0].fileno()))
+        with closing(sock):
+            waiting, small = FileBuffer(SendBuffer(), lambda: None), bytes(bytearray(b"ab"))
+            waiting.add_file(HeldFile(tmp_path / "it"), 0, 10)
+            before = sys.getrefcount(small)
+            for _ in range(5_000):
+                waiting.add(small)
+            assert sys.getrefcount(small) - before <= MOST_BUFFERS
+            assert (waiting.size, waiting.in_memory) == (10_010, 10_000)
+            assert waiting.send_to(sock) == 10_010
+            assert sock.sends == 1
+            assert pair[1].recv(10_010, socket.MSG_WAITALL) == CONTENT[:10] + b"ab" * 5_000
+            assert not waiting.size
 
 
 def test_the_file_is_held_until_the_client_has_it(scene: Scene) -> None:
