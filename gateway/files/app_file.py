@@ -20,7 +20,7 @@ from ..exchange.exchange import Exchange
 from .disk_file import DiskFile
 from .disk_threads import DiskThreads
 from .file_response import (
-    Answer,
+    FileAnswer,
     answer_of,
     asked_parts,
     send_answer,
@@ -62,7 +62,7 @@ def respond_with_app_file(
     if status in _WITHOUT_BODY:
         return exchange.sink.respond(exchange, status, fields, b"")
     if status != 200 or any(name.lower() in _SEEN_TO for name, _ in fields):
-        return send_answer(exchange, sent.file, Answer(status, tuple(rest), [whole]), disk)
+        return send_answer(exchange, sent.file, FileAnswer(status, tuple(rest), [whole]), disk)
     state = stated_validators(fields)
     parts = asked_parts(exchange, state, whole.size)
     if parts == []:

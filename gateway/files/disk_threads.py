@@ -5,6 +5,10 @@ microseconds (see `folder`, `page_cache`). Sometimes it is not, and then it take
 disk does, or the server at the other end of a network: milliseconds, or for ever. Only that comes
 here. The threads are daemons, a few, and made when they are needed first: one that hangs with its
 file server holds no exit up, and no more than so many can hang. What waits for them is bounded too.
+
+What a thread has found comes back to the loop in a turn of its own, in which no link and no
+connection stands above it that would answer for what goes wrong. An exchange whose answer goes on
+there has no other call to wait for: it would hang for ever. So `on_the_loop` is its barrier.
 """
 
 import errno
@@ -14,11 +18,18 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
+from ...protocol.messages import CLIENT_GONE
+from ..exchange import end_codes
+from ..exchange.errors import RequestError
+from ..exchange.exchange import Exchange, log_facts, log_tail
+
 log = getLogger("propylon.gateway")
 
 THREADS: Final = 4
 MOST_JOBS: Final = 1_000
 """Jobs that are done or wait. Behind a disk that does not answer there would be ever more."""
+MAY_BE_OVER: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that may be over when the client asks again: too much waits for the disk, or is open."""
 
 T = TypeVar("T")
 
@@ -72,3 +83,35 @@ class DiskThreads:
     def _deliver(self, done: Callable[[Any], None], found: Any) -> None:
         self._busy -= 1
         done(found)
+
+
+def on_the_loop(
+    exchange: Exchange, then: Callable[[T | OSError], None]
+) -> Callable[[T | OSError], None]:
+    """What goes on with an exchange when a thread is done, to be given to `DiskThreads.run`. It is
+    dropped if the exchange is over by then. The barrier of one exchange: whatever `then` raises,
+    the client is answered, or sees that its response is cut."""
+
+    def go_on(found: T | OSError) -> None:
+        if exchange.ended:
+            return
+        try:
+            then(found)
+        except RequestError as error:
+            _give_up(exchange, error.end_code, error.status, error.sentence, error.option)
+        except Exception:
+            tail, facts = log_tail(exchange), log_facts(exchange)
+            log.exception("an answer failed behind a disk's thread%s", tail, extra=facts)
+            failed = end_codes.GATEWAY_FAILED
+            _give_up(exchange, failed, 500, "The gateway could not answer this request.")
+
+    return go_on
+
+
+def _give_up(
+    exchange: Exchange, end_code: str, status: int, sentence: str, option: str = ""
+) -> None:
+    if exchange.source is not None:
+        exchange.source.abandon(CLIENT_GONE, sentence)
+    exchange.give_end(end_code)
+    exchange.sink.fail(exchange, status, sentence, option)

@@ -74,7 +74,7 @@ def asked_parts(exchange: Exchange, state: Validators, size: int) -> list[Part] 
     return parts_of(asked[0], size)
 
 
-class Answer(NamedTuple):
+class FileAnswer(NamedTuple):
     """A response with a file's content."""
 
     status: int
@@ -84,26 +84,26 @@ class Answer(NamedTuple):
     """What the body is made of."""
 
 
-def answer_of(fields: Fields, status: int, whole: Part, parts: list[Part] | None) -> Answer:
+def answer_of(fields: Fields, status: int, whole: Part, parts: list[Part] | None) -> FileAnswer:
     """How a file is sent of which `whole` is the content, or `parts` of that content."""
     fields = [*fields, _RANGES]
     if parts is None:
-        return Answer(status, tuple(fields), [whole])
+        return FileAnswer(status, tuple(fields), [whole])
     first, size = whole.start, whole.size
     of_file = [Part(first + part.start, first + part.stop) for part in parts]
     if len(parts) == 1:
         fields.append((b"content-range", parts[0].content_range(size)))
-        return Answer(206, tuple(fields), [*of_file])
+        return FileAnswer(206, tuple(fields), [*of_file])
     kind = next((value for name, value in fields if name.lower() == _TYPE), _BYTES)
     framed = multipart(parts, size, kind, secrets.token_hex(16).encode())
     others = [field for field in fields if field[0].lower() != _TYPE]
     todo: list[bytes | Part] = []
     for head, part in zip(framed.heads, of_file, strict=True):
         todo += [head, part]
-    return Answer(206, ((_TYPE, framed.content_type), *others), [*todo, framed.end])
+    return FileAnswer(206, ((_TYPE, framed.content_type), *others), [*todo, framed.end])
 
 
-def send_answer(exchange: Exchange, file: DiskFile, answer: Answer, disk: DiskThreads) -> int:
+def send_answer(exchange: Exchange, file: DiskFile, answer: FileAnswer, disk: DiskThreads) -> int:
     """Sends the file, whole or in part. Returns the status of the head that was sent."""
     todo = answer.todo
     length = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in todo)

@@ -22,7 +22,7 @@ from ...protocol.messages import WINDOW
 from ..exchange import end_codes
 from ..exchange.exchange import Account, Exchange, log_facts, log_tail
 from .disk_file import DiskFile
-from .disk_threads import DiskThreads
+from .disk_threads import DiskThreads, on_the_loop
 from .page_cache import is_in_memory, read_from_memory
 from .ranges import Part
 
@@ -177,7 +177,7 @@ class FileSource:
         else:
             size = min(FILE_PIECE, self._credit, part.size)
             self._reading = True
-            file.read_slowly(part.start, size, self._was_read)
+            file.read_slowly(part.start, size, on_the_loop(self._exchange, self._was_read))
 
     def _was_read(self, found: bytes | OSError) -> None:
         self._reading = False

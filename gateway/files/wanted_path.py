@@ -6,12 +6,14 @@ backslash (a separator elsewhere), a hidden name. `.well-known` (RFC 8615) is ma
 is left is opened below the folder (`folder`), where the kernel has the last word.
 """
 
+import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 LONGEST_SEGMENT: Final = 255
 """Bytes (NAME_MAX). Longer ones can't exist, and would be an error of another kind."""
 WELL_KNOWN: Final = b".well-known"
+_AMBIGUOUS: Final = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
 def wanted_path(raw: bytes, prefix: bytes, *, hidden: bool) -> bytes | None:
@@ -23,12 +25,16 @@ def wanted_path(raw: bytes, prefix: bytes, *, hidden: bool) -> bytes | None:
     path = path[len(prefix) :].removeprefix(b"/")
     if not path:
         return b""
-    segments = path.removesuffix(b"/").split(b"/")
-    for segment in segments:
-        if not segment or segment in (b".", b"..") or len(segment) > LONGEST_SEGMENT:
+    for segment in path.removesuffix(b"/").split(b"/"):
+        if not can_be_meant(segment):
             return None
         if segment.startswith(b".") and not hidden and segment != WELL_KNOWN:
             return None
-    if b"\\" in path or any(byte < 32 or byte == 127 for byte in path):
-        return None
     return path
+
+
+def can_be_meant(segment: bytes) -> bool:
+    """Whether a segment of a decoded path, hidden or not, is what a name in a folder can be."""
+    if not segment or segment in (b".", b"..") or len(segment) > LONGEST_SEGMENT:
+        return False
+    return _AMBIGUOUS.search(segment) is None

@@ -9,21 +9,26 @@ The app's word alone opens nothing: a field is easily made of what a client has 
 opened below the folders of `--internal-files` only, by the kernel's own rule (see `files.folder`).
 Where a pool has no such folder, nothing here runs, and the fields go on to the client: there may be
 an nginx in front that they are meant for.
+
+An open may wait for a disk or for the server behind a network file system, and the loop must not:
+what is not at hand is opened in a thread, as a static file is. Meanwhile the app has nothing more
+to say, so it is no longer the exchange's source.
 """
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from logging import getLogger
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange, OpenFile, Sink, log_facts, log_tail
+from ..exchange.exchange import Account, Exchange, OpenFile, Sink, log_facts, log_tail
 from ..files.disk_file import DiskFile
-from ..files.disk_threads import DiskThreads
+from ..files.disk_threads import MAY_BE_OVER, DiskThreads, on_the_loop
 from ..files.file_response import respond_with_file, respond_with_whole_file
-from ..files.folder import Folder
+from ..files.folder import Folder, WouldWaitError
 from ..files.validators import http_date, validators_of
 from ..files.wanted_path import wanted_path
 from .static.media_types import media_type
@@ -66,9 +71,16 @@ class InternalFiles:
         NamedFileSink(exchange, self)
         self._answer(exchange)
 
+    def open_at_once(self, name: bytes, value: bytes) -> DiskFile | None:
+        """Opens the file that a field names, if nothing has to be waited for; None if there is
+        none, or none that may be sent. Raises WouldWaitError if something has, OSError."""
+        return self._open(name, value, may_wait=False)
+
     def open(self, name: bytes, value: bytes) -> DiskFile | None:
-        """Opens the file that a field names; None if there is none, or none that may be sent.
-        Raises OSError."""
+        """The same, and waits for it: for a thread."""
+        return self._open(name, value, may_wait=True)
+
+    def _open(self, name: bytes, value: bytes, *, may_wait: bool) -> DiskFile | None:
         for folder in self._folders:
             if name == ACCEL_REDIRECT:
                 below, path = folder.prefix, value.partition(b"?")[0]
@@ -78,7 +90,10 @@ class InternalFiles:
                 rest = path[len(below) :]
                 raw = rest if name == ACCEL_REDIRECT else quote_from_bytes(rest).encode()
                 wanted = wanted_path(raw, b"", hidden=True)
-                found = folder.folder.open(wanted) if wanted else None
+                if not wanted:
+                    return None
+                below_it = folder.folder
+                found = below_it.open(wanted) if may_wait else below_it.open_at_once(wanted)
                 return found if found is not None and found.kind == "file" else None
         return None
 
@@ -147,16 +162,42 @@ class NamedFileSink:
         return tuple([field for field in fields if not _is_internal(field[0].lower())])
 
     def _send(self, exchange: Exchange, name: bytes, value: bytes, fields: Pairs) -> int:
-        """Sends the file instead of the response's body. Returns the status that was sent."""
+        """Sends the file instead of the response's body. Returns the status that was sent; 0 if
+        the file has to be waited for."""
         self._state = "passing"
+        files = self._files
+        found: DiskFile | OSError | None
         try:
-            file = self._files.open(name, value)
-        except PermissionError as error:
-            return self._refuse(exchange, 403, name, value, f"may not be read: {error.strerror}")
+            found = files.open_at_once(name, value)
+        except WouldWaitError:
+            source = exchange.source
+            exchange.go_on_from(_Opening(None if source is None else source.account()))
+            then = partial(self._was_opened, exchange, name, value, fields)
+            files.disk.run(partial(files.open, name, value), on_the_loop(exchange, then))
+            return 0
         except OSError as error:
-            return self._refuse(exchange, 500, name, value, f"can't be opened: {error.strerror}")
+            found = error
+        self._was_opened(exchange, name, value, fields, found)
+        return exchange.status
+
+    def _was_opened(
+        self,
+        exchange: Exchange,
+        name: bytes,
+        value: bytes,
+        fields: Pairs,
+        file: DiskFile | OSError | None,
+    ) -> None:
+        if isinstance(file, PermissionError):
+            self._refuse(exchange, 403, name, value, f"may not be read: {file.strerror}")
+            return
+        if isinstance(file, OSError):
+            status = 503 if file.errno in MAY_BE_OVER else 500
+            self._refuse(exchange, status, name, value, f"can't be opened: {file.strerror}")
+            return
         if file is None:
-            return self._refuse(exchange, 404, name, value, "is no file below --internal-files")
+            self._refuse(exchange, 404, name, value, "is no file below --internal-files")
+            return
         state = validators_of(file.size, file.mtime_ns, file.number)
         kept = [field for field in fields if field[0].lower() not in _NOT_KEPT]
         sent = [
@@ -169,9 +210,8 @@ class NamedFileSink:
             respond_with_file(exchange, file, sent, state, self._files.disk)
         else:
             respond_with_whole_file(exchange, 200, file, sent, self._files.disk)
-        return exchange.status
 
-    def _refuse(self, exchange: Exchange, status: int, name: bytes, value: bytes, why: str) -> int:
+    def _refuse(self, exchange: Exchange, status: int, name: bytes, value: bytes, why: str) -> None:
         field, request = name.decode(), exchange.request
         log.error(
             "the app's response to %s %s: its %s %r %s%s",
@@ -184,10 +224,36 @@ class NamedFileSink:
             extra=log_facts(exchange),
         )
         exchange.give_end(
-            end_codes.GATEWAY_FILE_BROKE if status == 500 else end_codes.GATEWAY_NO_FILE
+            end_codes.GATEWAY_FILE_BROKE if status >= 500 else end_codes.GATEWAY_NO_FILE
         )
         exchange.give_reason(f"The {field} of the app's response {why}.")
-        return self._sink.fail(exchange, status, "The file cannot be sent.")
+        self._sink.fail(exchange, status, "The file cannot be sent.")
+
+
+class _Opening:
+    """The source of a response whose file is being opened."""
+
+    __slots__ = ("_account",)
+
+    def __init__(self, account: Account | None) -> None:
+        """`account` is that of the app."""
+        self._account = account
+
+    def account(self) -> Account | None:
+        return self._account
+
+    @property
+    def send_credit(self) -> int:
+        return 0  # the app has answered, and needs no more of the request's body
+
+    def send_body(self, data: bytes, more: bool) -> None:
+        """Ignores the request's body."""
+
+    def consumed(self, count: int) -> None:
+        """Does nothing: nothing was sent."""
+
+    def abandon(self, code: int, reason: str) -> None:
+        """Does nothing: who has opened the file finds that the exchange is over."""
 
 
 def _is_internal(name: bytes) -> bool:

@@ -58,6 +58,27 @@ def test_nobody_else_waits_for_it(tmp_path: Path, slow: SlowFiles, what: str) ->
         assert http.get("/slow/missing").status_code == 404
 
 
+@pytest.mark.parametrize("what", ["lookup", "open"])
+def test_nor_for_a_file_that_an_app_names(tmp_path: Path, slow: SlowFiles, what: str) -> None:
+    flags = ["--internal-files", f"/protected={tmp_path / 'slow'}"]
+    env = {"FILES_FOLDER": str(tmp_path)}
+    with (
+        Propylon("files_wsgi:application", *flags, env=env) as propylon,
+        ThreadPoolExecutor(8) as threads,
+        propylon.client() as http,
+    ):
+        assert http.get("/accel/a.bin").content == CONTENT
+        slow.hold(what)
+        wait = threads.submit(http.get, "/accel/b.txt")
+        wait_for(lambda: slow.waiting, "somebody who waits for the server")
+        for _ in range(20):
+            assert http.get("/x/y").status_code == 404
+        leave(propylon.address, "/accel/a.bin")
+        assert not wait.done()
+        slow.let_go()
+        assert (wait.result().status_code, wait.result().text) == (200, "small")
+
+
 def leave(address: tuple[str, int], path: str) -> None:
     """Asks, and is gone before there is an answer."""
     with socket.create_connection(address) as sock:

@@ -5,6 +5,9 @@ A page that works in every browser and with every screen reader: a heading, a ta
 script. Programs that ask for JSON get what nginx's autoindex gives. Whoever may put a file into the
 folder chooses its name, so each name is escaped for where it stands: as text, and as a path of
 which no part can be read as a scheme or a query.
+
+A page of thousands of rows takes a good while to make, and it is made anew for everybody who asks.
+So the thread makes it that has read the folder, and a listing has an end.
 """
 
 import json
@@ -18,7 +21,7 @@ from ....protocol.messages import Pairs
 from ...files.validators import http_date
 from ...http.negotiation import values_of, weighted
 
-ENTRIES_LISTED: Final = 10_000
+ENTRIES_LISTED: Final = 2_000
 """Entries of a listing. A folder may have millions, and nobody reads them."""
 _FIELDS: Final = (
     (b"vary", b"accept"),
@@ -53,16 +56,24 @@ class Listed(NamedTuple):
     """Whether the folder above is served too."""
 
 
+class Listing(NamedTuple):
+    """The answer."""
+
+    fields: Pairs
+    body: bytes
+
+
 def ordered(entries: Iterable[Entry]) -> list[Entry]:
     """Folders first, each kind by name."""
     return sorted(entries, key=lambda entry: (not entry.is_folder, entry.name.lower(), entry.name))
 
 
-def rendered(listed: Listed, path: bytes, headers: Pairs) -> tuple[Pairs, bytes]:
-    """The fields and the body of the answer. `path` is the request's, as it came."""
+def rendered(listed: Listed, path: bytes, headers: Pairs) -> Listing:
+    """The answer to a request of this path, as it came, and these fields."""
     if _wants_json(headers):
-        return ((b"content-type", b"application/json"), *_FIELDS), _json(listed)
-    return ((b"content-type", b"text/html; charset=utf-8"), *_FIELDS), _page(listed, path)
+        return Listing(((b"content-type", b"application/json"), *_FIELDS), _json(listed))
+    kind = (b"content-type", b"text/html; charset=utf-8")
+    return Listing((kind, *_FIELDS), _page(listed, path))
 
 
 def _wants_json(headers: Pairs) -> bool:

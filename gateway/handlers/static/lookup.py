@@ -3,7 +3,8 @@ is missing.
 
 It is all that a request asks of the file system, in one piece, so that it can be done at once if
 everything is at hand, and else in a thread from the beginning. It knows nothing of the exchange,
-which belongs to the loop.
+which belongs to the loop. What takes long for another reason, as the page with a folder's entries
+does, is done here too, and only in a thread.
 """
 
 import os
@@ -11,13 +12,20 @@ import stat
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from ....protocol.messages import Pairs
 from ...files.disk_file import DiskFile
 from ...files.folder import Folder, WouldWaitError
+from ...files.wanted_path import can_be_meant
 from ...settings import StaticSettings
-from .listing import ENTRIES_LISTED, Entry, Listed, ordered
+from .listing import ENTRIES_LISTED, Entry, Listed, Listing, ordered, rendered
 from .media_types import can_be_compressed, media_type
 
-Open = Callable[[bytes], DiskFile | None]
+
+class Opener(NamedTuple):
+    """How files are opened."""
+
+    file: Callable[[bytes], DiskFile | None]
+    may_wait: bool
 
 
 class Asked(NamedTuple):
@@ -25,8 +33,9 @@ class Asked(NamedTuple):
 
     wanted: bytes | None
     """The path below the folder; None if nothing can be meant."""
-    slash: bool
-    """Whether its path ends with one."""
+    path: bytes
+    """The request's, as it came."""
+    headers: Pairs
     navigates: bool
     """Whether it is for a page, and not for something that a page has named."""
     siblings: list[tuple[str, bytes]]
@@ -44,8 +53,9 @@ class FoundFile(NamedTuple):
     missing, since that may come."""
 
 
-Found = FoundFile | Listed | Literal["redirect"]
-"""A file; what a folder has; or the folder is there, and has to be named with a slash."""
+Found = FoundFile | Listing | Literal["redirect"]
+"""A file; the list of what a folder has; or the folder is there, and has to be named with a
+slash."""
 
 
 class Lookup:
@@ -58,66 +68,70 @@ class Lookup:
     def at_once(self, asked: Asked) -> Found | None:
         """What is there; None if nothing is. Raises WouldWaitError, PermissionError and other
         errors of `Folder.open`."""
-        return self._look(asked, self._folder.open_at_once)
+        return self._look(asked, Opener(self._folder.open_at_once, may_wait=False))
 
     def slowly(self, asked: Asked) -> Found | None:
         """The same, and waits for it: for a thread."""
-        return self._look(asked, self._folder.open)
+        return self._look(asked, Opener(self._folder.open, may_wait=True))
 
-    def _look(self, asked: Asked, open: Open) -> Found | None:
-        found = self._wanted(asked, open)
+    def _look(self, asked: Asked, opener: Opener) -> Found | None:
+        found = self._wanted(asked, opener)
         if found is not None or not self._is_last:
             return found
         settings = self._settings
         if settings.fallback and asked.navigates:
-            page = self._named(settings.fallback.encode(), asked, open)
+            page = self._named(settings.fallback.encode(), asked, opener)
             found = None if page is None else page._replace(depends_on=())
         if found is None and settings.not_found:
-            found = self._named(settings.not_found.encode(), asked, open, 404)
+            found = self._named(settings.not_found.encode(), asked, opener, 404)
         return found
 
-    def _wanted(self, asked: Asked, open: Open) -> Found | None:
+    def _wanted(self, asked: Asked, opener: Opener) -> Found | None:
         """What the request names."""
         wanted = asked.wanted
-        file = None if wanted is None else open(wanted)
+        file = None if wanted is None else opener.file(wanted)
         if wanted is None or file is None:
             return None
         if file.kind != "folder":
             if file.kind == "other" or wanted.endswith(b"/"):
                 return None
-            return self._in_a_form(wanted, file, asked, open, 200)
+            return self._in_a_form(wanted, file, asked, opener, 200)
         below = wanted if not wanted or wanted.endswith(b"/") else wanted + b"/"
         index = self._settings.index.encode()
-        found = self._named(below + index, asked, open) if index else None
+        found = self._named(below + index, asked, opener) if index else None
         if found is None and not self._settings.listing:
             return None
-        if not asked.slash:
+        if not asked.path.endswith(b"/"):
             return "redirect"
-        return self._listed(below, file, open) if found is None else found
+        if found is not None:
+            return found
+        if not opener.may_wait:
+            raise WouldWaitError  # to read it may take long, wherever it lies
+        return rendered(self._listed(below, file, opener), asked.path, asked.headers)
 
-    def _listed(self, below: bytes, folder: DiskFile, open: Open) -> Listed:
-        """What the folder has. To read it may take long, wherever it lies."""
-        if open == self._folder.open_at_once:
-            raise WouldWaitError
+    def _listed(self, below: bytes, folder: DiskFile, opener: Opener) -> Listed:
+        """What the folder has of what would be sent."""
         entries: list[Entry] = []
         with os.scandir(folder.fd) as found:
             for each in found:
                 if len(entries) == ENTRIES_LISTED:
                     return Listed(ordered(entries), False, bool(below))
                 name = os.fsencode(each.name)
+                if not can_be_meant(name):
+                    continue
                 if name.startswith(b".") and not self._settings.hidden:
                     continue
-                entry = self._entry(each, below + name, open)
+                entry = self._entry(each, below + name, opener)
                 if entry is not None:
                     entries.append(entry)
         return Listed(ordered(entries), True, bool(below))
 
-    def _entry(self, found: os.DirEntry[str], path: bytes, open: Open) -> Entry | None:
+    def _entry(self, found: os.DirEntry[str], path: bytes, opener: Opener) -> Entry | None:
         """What is listed of a name; None if it would not be sent."""
         name = os.fsencode(found.name)
         try:
             if found.is_symlink():
-                file = open(path)
+                file = opener.file(path)
                 if file is None or file.kind == "other":
                     return None
                 return Entry(name, file.kind == "folder", file.size, file.mtime_ns // 10**9)
@@ -128,22 +142,24 @@ class Lookup:
             return None
         return Entry(name, stat.S_ISDIR(about.st_mode), about.st_size, int(about.st_mtime))
 
-    def _named(self, name: bytes, asked: Asked, open: Open, status: int = 200) -> FoundFile | None:
+    def _named(
+        self, name: bytes, asked: Asked, opener: Opener, status: int = 200
+    ) -> FoundFile | None:
         """A file that the settings name."""
-        file = open(name)
+        file = opener.file(name)
         if file is None or file.kind != "file":
             return None
-        return self._in_a_form(name, file, asked, open, status)
+        return self._in_a_form(name, file, asked, opener, status)
 
     def _in_a_form(
-        self, name: bytes, file: DiskFile, asked: Asked, open: Open, status: int
+        self, name: bytes, file: DiskFile, asked: Asked, opener: Opener, status: int
     ) -> FoundFile:
         """The file, in the precompressed form that the client likes best if there is one that can
         be opened. One that is older than the file was forgotten when that was changed."""
         if asked.siblings and can_be_compressed(media_type(os.fsdecode(name))):
             for coding, ending in asked.siblings:
                 try:
-                    sibling = open(name + ending)
+                    sibling = opener.file(name + ending)
                 except OSError:
                     continue  # the file as it is can be sent
                 if sibling is None or sibling.kind != "file":

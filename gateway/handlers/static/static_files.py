@@ -8,7 +8,6 @@ year. And a page for every missing path (single-page apps) is sent for navigatio
 that is missing stays missing, instead of a page of HTML with the status 200.
 """
 
-import errno
 import math
 import os
 import re
@@ -20,7 +19,7 @@ from typing import Final
 from ...exchange import end_codes
 from ...exchange.exchange import Exchange, log_facts, log_tail
 from ...exchange.pages import error_page
-from ...files.disk_threads import DiskThreads
+from ...files.disk_threads import MAY_BE_OVER, DiskThreads, on_the_loop
 from ...files.file_response import respond_with_file, respond_with_whole_file, whole_fields
 from ...files.file_source import PIECE
 from ...files.folder import Folder, WouldWaitError
@@ -30,7 +29,6 @@ from ...files.validators import http_date, judge, validators_of
 from ...files.wanted_path import wanted_path
 from ...settings import StaticSettings
 from .codings import accepted_siblings
-from .listing import rendered
 from .lookup import Asked, Found, FoundFile, Lookup
 from .media_types import can_be_compressed, media_type
 
@@ -40,8 +38,9 @@ IMMUTABLE: Final = b"public, max-age=31536000, immutable"
 NO_CACHE: Final = b"no-cache"
 BETTER_FORM_AFTER: Final = 1.0
 """Seconds after which we look again whether a file has a compressed form."""
-_AGAIN: Final = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Errors that may be over when the client asks again: too much waits for the disk, or is open."""
+LONGEST_KEY: Final = 1_000
+"""Bytes of a path and an Accept-Encoding up to which an answer is kept. They are as long as the
+client likes, and kept as well."""
 _DECIDE: Final = frozenset({
     b"accept-encoding", b"range", b"if-range", b"if-match", b"if-none-match",
     b"if-modified-since", b"if-unmodified-since",
@@ -98,8 +97,10 @@ class StaticFiles:
                     conditional = True
                 else:
                     accepted = accepted + b"," + value if accepted else value
-        key = (self, request.path, accepted)
-        known = self._hot.find(key, exchange.opened)
+        key = None
+        if len(request.path) + len(accepted) <= LONGEST_KEY:
+            key = (self, request.path, accepted)
+        known = None if key is None else self._hot.find(key, exchange.opened)
         if known is not None and self._send_known(exchange, known, conditional):
             return
         asked = self._asked(exchange)
@@ -107,16 +108,17 @@ class StaticFiles:
             found = self._lookup.at_once(asked)
         except WouldWaitError:
             look = partial(self._lookup.slowly, asked)
-            self._disk.run(look, partial(self._was_found, exchange, key))
+            then = on_the_loop(exchange, partial(self._was_found, exchange, key))
+            self._disk.run(look, then)
         except OSError as error:
             self._failed(exchange, error)
         else:
             self._reply(exchange, found, key)
 
-    def _was_found(self, exchange: Exchange, key: Hashable, found: Found | OSError | None) -> None:
+    def _was_found(
+        self, exchange: Exchange, key: Hashable | None, found: Found | OSError | None
+    ) -> None:
         """Goes on, when a thread has looked for the file."""
-        if exchange.ended:
-            return
         if isinstance(found, OSError):
             self._failed(exchange, found)
         else:
@@ -129,7 +131,8 @@ class StaticFiles:
         siblings = accepted_siblings(request.headers) if settings.precompressed else []
         return Asked(
             wanted_path(request.path, self._prefix, hidden=settings.hidden),
-            request.path.endswith(b"/"),
+            request.path,
+            request.headers,
             _navigates(exchange),
             siblings,
         )
@@ -145,8 +148,7 @@ class StaticFiles:
             _redirect(exchange)
         else:
             exchange.give_end(end_codes.GATEWAY_FILE)
-            fields, body = rendered(found, exchange.request.path, exchange.request.headers)
-            exchange.sink.respond(exchange, 200, fields, body)
+            exchange.sink.respond(exchange, 200, found.fields, found.body)
 
     # -- a file ------------------------------------------------------------------------------
 
@@ -238,7 +240,7 @@ class StaticFiles:
             return
         self._say(f"can't be used: {error.strerror}", exchange)
         exchange.give_end(end_codes.GATEWAY_FILE_BROKE)
-        status = 503 if error.errno in _AGAIN else 500
+        status = 503 if error.errno in MAY_BE_OVER else 500
         exchange.sink.fail(exchange, status, "The file could not be opened.")
 
     def _say(self, fault: str, exchange: Exchange) -> None:

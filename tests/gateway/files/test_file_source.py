@@ -5,10 +5,12 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.files import file_response, file_source
 from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.protocol.messages import WINDOW
 
+from ...fakes.exchange_sides import FakeClient
 from ..handlers.static.files import Site
 
 SIZE = 3 * WINDOW + 17
@@ -119,3 +121,18 @@ def test_where_no_thread_can_be_started(site: Site, monkeypatch: pytest.MonkeyPa
     assert client.failed is not None
     assert exchange.end_code == "gateway_file_broke"
     assert not set(os.listdir("/proc/self/fd")) - before
+
+
+def test_what_fails_behind_a_thread_cuts_the_response(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(client: FakeClient, exchange: Exchange, data: bytes) -> None:
+        raise ValueError("a fault of ours")
+
+    nothing_is_in_memory(monkeypatch)
+    monkeypatch.setattr(FakeClient, "body", fails)
+    client, exchange = site.begin(site.handler(), "/s/big")
+    site.hear()
+    assert client.failed is not None
+    assert exchange.end_code == "gateway_failed"
+    assert "a fault of ours" in caplog.text

@@ -1,14 +1,19 @@
 """X-Accel-Redirect and X-Sendfile: which files an app may name, and what the client sees of it."""
 
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.files import disk_threads
 from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.gateway.handlers.internal_files import InternalFiles
 from propylon.protocol.messages import WINDOW, Pairs
 
+from ...end_to_end.server import wait_for
 from ...fakes.exchange_sides import FakeClient, FakeSource
 
 HTML = (b"Content-Type", b"text/html; charset=utf-8")
@@ -23,6 +28,12 @@ class App:
     fields: Pairs = ()
     status: int = 200
     streams: bool = False
+    calls: deque[Callable[[], None]] = field(default_factory=deque[Callable[[], None]])
+    """What threads have handed over for the loop."""
+
+    def __post_init__(self) -> None:
+        folders = [f"/files={self.root}/files", f"/files/more={self.root}/more"]
+        self.files = InternalFiles(folders, self.answer, DiskThreads(self.calls.append))
 
     def answer(self, exchange: Exchange) -> None:
         exchange.connect(self.source, 0.0)
@@ -35,16 +46,24 @@ class App:
             exchange.sink.respond(exchange, self.status, self.fields, b"the app's")
 
     def ask(self, method: str = "GET", **headers: bytes) -> FakeClient:
-        request = Request(method, b"/download", "1.1")
-        request.headers = tuple((name.encode(), value) for name, value in headers.items())
-        client = FakeClient()
-        exchange = Exchange(request, client)
-        folders = [f"/files={self.root}/files", f"/files/more={self.root}/more"]
-        files = InternalFiles(folders, self.answer, DiskThreads(lambda call: call()))
-        files.answer(exchange)
+        client, exchange = self.begin(method, **headers)
+        while not client.status:
+            self.hear()
         while not client.over:
             client.take(exchange)
         return client
+
+    def hear(self) -> None:
+        wait_for(lambda: self.calls, "a thread")
+        self.calls.popleft()()
+
+    def begin(self, method: str = "GET", **headers: bytes) -> tuple[FakeClient, Exchange]:
+        request = Request(method, b"/download", "1.1")
+        request.headers = tuple((name.encode(), value) for name, value in headers.items())
+        client = FakeClient()
+        exchange = Exchange(request, client, opened=1.0)
+        self.files.answer(exchange)
+        return client, exchange
 
 
 @pytest.fixture
@@ -160,3 +179,38 @@ def test_other_responses_are_the_app_s(app: App) -> None:
     app.status, app.fields = 403, (HTML, *accel(b"/files/big"))
     refused = app.ask()
     assert (refused.status, refused.data, refused.fields) == (403, b"the app's", (HTML,))
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_what_is_not_at_hand_is_opened_in_a_thread(app: App, streams: bool) -> None:
+    """As where nobody has looked yet what the folder lies on."""
+    app.streams, app.fields = streams, (HTML, *accel(b"/files/a%20b.txt"))
+    client, exchange = app.begin()
+    assert (client.status, client.over) == (0, False)
+    source = exchange.source
+    assert source is not None
+    assert (source.send_credit, source.account()) == (0, app.source.account())
+    app.hear()
+    assert (client.status, client.data) == (200, b"text")
+    app.streams = False
+    at_once, _ = app.begin()
+    assert (at_once.status, at_once.data) == (200, b"text")
+
+
+def test_a_client_that_leaves_while_a_thread_opens(app: App) -> None:
+    app.fields = accel(b"/files/big")
+    before = set(os.listdir("/proc/self/fd"))
+    client, exchange = app.begin()
+    client.leave(exchange)
+    app.hear()
+    assert (client.status, client.data) == (0, b"")
+    wait_for(lambda: not set(os.listdir("/proc/self/fd")) - before, "the file's close")
+
+
+def test_more_than_may_wait_for_the_disk(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_threads, "MOST_JOBS", 0)
+    app.fields = accel(b"/files/big")
+    client, exchange = app.begin()
+    app.hear()
+    assert client.failed == (503, "The file cannot be sent.")
+    assert exchange.end_code == "gateway_file_broke"

@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from propylon.gateway.files.folder import Folder, WouldWaitError
 from propylon.gateway.handlers.static import lookup
+from propylon.gateway.handlers.static.listing import Listing
+from propylon.gateway.handlers.static.lookup import Asked, Lookup
+from propylon.gateway.settings import StaticSettings
 
 from .files import Site
 
 EVIL = "<img src=x onerror=alert(1)>\"&'.txt"
+NEVER_SENT = ("back\\slash", "two\nlines", "delete\x7f")
 
 
 @pytest.fixture
@@ -19,7 +24,8 @@ def site(tmp_path: Path) -> Site:
     (folder / "sub/deeper").mkdir(parents=True)
     (folder / "with index").mkdir()
     (folder / "with index/index.html").write_text("the index")
-    for name in ("b.txt", "A.txt", EVIL, "javascript:alert(1)", ".hidden", "ä?#.txt"):
+    names = ("b.txt", "A.txt", EVIL, "javascript:alert(1)", ".hidden", "ä?#.txt")
+    for name in (*names, *NEVER_SENT):
         (folder / "sub" / name).write_text(name)
     (tmp_path / "secret").write_text("outside")
     (folder / "sub/inner").symlink_to("b.txt")
@@ -108,3 +114,15 @@ def test_a_folder_of_very_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     answer = site.ask(site.handler(listing=True), "/s/sub/")
     assert answer is not None
     assert b"More than 3 entries" in answer.body
+
+
+def test_the_thread_that_reads_the_folder_makes_the_page(site: Site) -> None:
+    folder = Folder(str(site.folder))
+    looks = Lookup(StaticSettings(folder=str(site.folder), listing=True), folder, is_last=True)
+    asked = Asked(b"sub/", b"/s/sub/", (), navigates=True, siblings=[])
+    found = looks.slowly(asked)
+    assert isinstance(found, Listing)
+    assert b"b.txt" in found.body
+    with pytest.raises(WouldWaitError):
+        looks.at_once(asked)
+    assert looks.at_once(asked._replace(path=b"/s/sub")) == "redirect"

@@ -4,13 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from propylon.gateway.exchange.end_codes import GATEWAY_NO_ROOM
+from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.files import disk_threads, hot_files
 from propylon.gateway.files.disk_file import DiskFile
+from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.gateway.files.folder import Folder
+from propylon.gateway.files.hot_files import HotFiles
 from propylon.gateway.handlers.static.static_files import StaticFiles, has_hash
+from propylon.gateway.settings import StaticSettings
 
-from ....fakes.exchange_sides import FakeClient
+from ....fakes.exchange_sides import FakeClient, FakeSource
 from .files import Site
 
 YEAR = "public, max-age=31536000, immutable"
@@ -362,3 +367,52 @@ def test_a_page_for_what_is_missing_is_not_kept(
     page = site.ask(handler, "/s/new.js", accept="text/html")
     assert page is not None
     assert page.body == b"new()"
+
+
+def test_what_is_asked_for_at_great_length_is_not_kept(
+    site: Site, hot: StaticFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client could fill the memory with a thousand fields of 60 KB."""
+    opened: list[bytes] = []
+    opens = Folder.open_at_once
+
+    def noted(folder: Folder, wanted: bytes) -> DiskFile | None:
+        opened.append(wanted)
+        return opens(folder, wanted)
+
+    monkeypatch.setattr(Folder, "open_at_once", noted)
+    for _ in range(2):
+        opened.clear()
+        assert site.ask(hot, "/s/style.css", accept_encoding="gzip" + "," * 1_000) is not None
+        assert opened, "it is looked for each time"
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "end_code"),
+    [
+        (
+            RequestError(507, "There is no room.", end_code=GATEWAY_NO_ROOM),
+            (507, "There is no room."),
+            "gateway_no_room",
+        ),
+        (ValueError("x"), (500, "The gateway could not answer this request."), "gateway_failed"),
+    ],
+    ids=["refused", "failed"],
+)
+def test_what_goes_wrong_behind_a_thread_is_answered(
+    site: Site, fault: Exception, failed: tuple[int, str], end_code: str
+) -> None:
+    """It is the next who is asked that fails, as where no request's body can be kept any more."""
+    asked: list[Exchange] = []
+
+    def fails(exchange: Exchange) -> None:
+        exchange.connect(source, exchange.opened)
+        asked.append(exchange)
+        raise fault
+
+    source, settings = FakeSource(), StaticSettings(folder=str(site.folder))
+    handler = StaticFiles(settings, "/s", DiskThreads(site.calls.append), HotFiles(), fails)
+    client, exchange = site.begin(handler, "/s/missing")
+    assert asked == [exchange]
+    assert (client.failed, exchange.end_code) == (failed, end_code)
+    assert source.given_up == 1
