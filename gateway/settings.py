@@ -182,6 +182,8 @@ class PoolSettings:
     """Room `pool`: the queue of one pool, and its workers."""
 
     name: str = "default"
+    gateways: int = 1
+    """How many gateway processes serve the pool."""
     balance: Literal["least-loaded", "round-robin", "sticky-cookie", "sticky-address"] = (
         "least-loaded"
     )

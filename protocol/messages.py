@@ -95,6 +95,8 @@ written."""
 COUNTED_MESSAGES: Final = "counted-messages"
 """Feature: each piece of a WebSocket message costs MESSAGE_OVERHEAD bytes of credit more, so that
 credit bounds the number of messages too (SPEC.md 7.6)."""
+SHARED_SLOTS: Final = "shared"
+"""What a worker says of its slots (HELLO's `who`) that shares them out among its gateways."""
 FILES: Final = "files"
 """Feature: a response may end with a part of a file, whose descriptor the worker passes (SPEC.md
 6.7)."""

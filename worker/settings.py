@@ -111,6 +111,10 @@ class WorkerSettings:
         supervisor's own limit, so that the worker can still report what took so long."""
         return self.started + 0.9 * self.startup_timeout
 
+    def seeks_limit(self, interface: str) -> bool:
+        """Whether a worker with an app of this interface seeks its limit."""
+        return self.limit_concurrency == "auto" and interface == "asgi"
+
     def slots_for(self, interface: Interface) -> int:
         """Calls at once on each link, where no limit is sought; else the most."""
         if self.limit_concurrency == "auto" or not self.limit_concurrency:

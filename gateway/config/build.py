@@ -40,6 +40,7 @@ def gateway_settings(
         pools=tuple(
             PoolSettings(
                 name=pool.name,
+                gateways=config.gateways,
                 heartbeat_timeout=config.heartbeat_timeout,
                 drain_delay=config.serve.drain_delay,
                 **pool.for_gateways,

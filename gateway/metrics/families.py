@@ -104,7 +104,7 @@ POOL_SLOTS: Final = Family(
     "gauge",
     "Requests that the workers are willing to run at once.",
     ("pool",),
-    merge="max",  # each gateway process is offered all slots of a worker
+    merge="max",  # each gateway process counts the slots for all of them together
 )
 POOL_RUNNING: Final = Family(
     "propylon_pool_running", "gauge", "Requests and WebSockets that workers run.", ("pool",)

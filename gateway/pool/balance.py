@@ -55,7 +55,13 @@ class Candidate(Protocol):
 
     @property
     def slots(self) -> int:
-        """Calls that it is willing to run at once."""
+        """Calls that it is willing to run at once, of this gateway process."""
+        ...
+
+    @property
+    def shares_slots(self) -> bool:
+        """Whether these are its part of slots that all gateway processes share. Else each process
+        is offered all of them."""
         ...
 
     @property
@@ -79,10 +85,12 @@ C = TypeVar("C", bound=Candidate)
 class Balance(Generic[C]):
     """The workers of one pool that may get calls."""
 
-    __slots__ = ("_rule", "_takers", "_turns")
+    __slots__ = ("_gateways", "_rule", "_takers", "_turns")
 
-    def __init__(self, rule: Rule = "least-loaded") -> None:
+    def __init__(self, rule: Rule = "least-loaded", gateways: int = 1) -> None:
+        """`gateways`: how many gateway processes there are."""
         self._rule: Rule = rule
+        self._gateways = gateways
         self._takers: list[C] = []
         """The workers that may get calls; without turns, the one that was chosen longest ago comes
         first."""
@@ -143,5 +151,8 @@ class Balance(Generic[C]):
         return best
 
     def slots(self) -> int:
-        """The slots of all workers that may get calls."""
-        return sum(each.slots for each in self._takers)
+        """The slots of all workers that may get calls, over all gateway processes."""
+        return sum(
+            each.slots * self._gateways if each.shares_slots else each.slots
+            for each in self._takers
+        )

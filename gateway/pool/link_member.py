@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from logging import getLogger
 from time import monotonic
-from typing import cast
+from typing import Literal, cast
 
 from ...protocol.codec import RECEIVE_SIZE
 from ...protocol.errors import LocalProtocolError, RemoteProtocolError, VersionMismatch
@@ -89,10 +89,10 @@ gateway still reads, and one `send` for so many calls costs next to nothing."""
 class Member(PoolMember):
     __slots__ = (
         "_buffer",
+        "_changed",
         "_draining",
         "_ended",
         "_files",
-        "_has_changed",
         "_health",
         "_is_over",
         "_is_read",
@@ -138,8 +138,9 @@ class Member(PoolMember):
         """The messages of the last read; None when all were handed on."""
         self._is_read = False
         """Whether the last read has found nothing."""
-        self._has_changed = False
-        """Whether the last read has changed its slots or its wish to leave."""
+        self._changed: Literal["", "slots", "state"] = ""
+        """What the last read has changed: its slots only, or whether it gets calls, or wants to
+        leave; "": nothing."""
         self._said = 0
         """Messages about the link itself since the last sweep."""
         self._poller = poller
@@ -273,11 +274,17 @@ class Member(PoolMember):
             self._break_off(error)
         if self._is_over:
             self._end()
-        elif self._has_changed:
-            self._has_changed = False
-            self._pool.changed()
+        elif self._changed:
+            self._tell_pool()
         if self._received is not None and not self._ended:
             self._poller.go_on(self._sock.fileno())
+
+    def _tell_pool(self) -> None:
+        changed, self._changed = self._changed, ""
+        if changed == "slots":
+            self._pool.slots_changed()
+        else:
+            self._pool.changed()
 
     def _break_off(self, error: RemoteProtocolError) -> None:
         """Ends the link of a worker that has broken the protocol, and tells it why."""
@@ -521,7 +528,9 @@ class Member(PoolMember):
             log.debug("%s is ready", self.name)
         elif message[0] == SLOTS:
             slots = 0 if self._draining else max(0, message[1])
-            self._has_changed = self._has_changed or slots != self.slots
+            if slots != self.slots:
+                begins_or_ends = not (slots and self.slots)
+                self._changed = "state" if begins_or_ends else self._changed or "slots"
             self.slots = slots
         elif message[0] == PONG:
             self._pool.awake.look(monotonic())
@@ -532,7 +541,7 @@ class Member(PoolMember):
                 self.asked_to_leave = self._pool.clock()
             if not self.ready:
                 self.drain()
-            self._has_changed = True
+            self._changed = "state"
         elif message[0] == NOT_READY:
             why = reason_of(message[2])
             self._pool.could_not_start(why)

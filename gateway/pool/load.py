@@ -21,7 +21,8 @@ class PoolLoad:
     """Calls that workers run. It may exceed `slots`: a worker that drains offers no slots and
     finishes its calls."""
     slots: int
-    """Calls that the workers are willing to run at once, hung workers left out."""
+    """Calls that the workers are willing to run at once, for all gateway processes together, hung
+    workers left out."""
     oldest_waiter: float
     """Seconds that the oldest queued request has waited; 0.0 while none waits."""
     order: Order = "oldest-first"

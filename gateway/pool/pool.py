@@ -129,7 +129,7 @@ class Pool:
         self.settings = settings
         self.clock = clock
         self.members: list[PoolMember] = []
-        self._balance: Balance[PoolMember] = Balance(settings.balance)
+        self._balance: Balance[PoolMember] = Balance(settings.balance, settings.gateways)
         self.now = 0.0
         """Monotonic seconds of the last sweep: exact enough for reports, but not for deadlines."""
         self.last_failure = ""
@@ -376,7 +376,7 @@ class Pool:
         self.last_failure = why
 
     def changed(self) -> None:
-        """A member became ready, announced other slots, wants to leave, or changed its grade."""
+        """A member became ready, wants to leave, or changed its grade."""
         self._let_go()
         self._rank()
         ready = sum(member.ready for member in self.members)
@@ -387,6 +387,11 @@ class Pool:
                 log.warning("pool %s has a worker again", self.settings.name)
         self._owner.ready_changed(self.settings.name, ready)
         self._report.changed(self.members, self.now)
+        self._dispatch()
+
+    def slots_changed(self) -> None:
+        """A member that gets calls takes more or fewer at once. A worker that seeks its limit says
+        so once a second, so the supervisor is told with the next numbers."""
         self._dispatch()
 
     def _let_go(self) -> bool:

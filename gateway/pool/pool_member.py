@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
+from ...protocol.messages import SHARED_SLOTS
 from .balance import handicap_of
 from .clip_text import plain
 from .health import Grade
@@ -34,7 +35,8 @@ class PoolMember(ABC):
         """Calls that were opened and have not ended: counted by `open`, and before the pool is
         told that one has ended."""
         self.slots = 0
-        """Calls that it is willing to run at once; 0 until it is ready, and when it drains."""
+        """Calls that it is willing to run at once, of this gateway process; 0 until it is ready,
+        and when it drains."""
         self.ready = False
         self.grade: Grade = "punctual"
         self.asked_to_leave: float | None = None
@@ -56,6 +58,11 @@ class PoolMember(ABC):
     @property
     def hung(self) -> bool:
         return self.grade == "hung"
+
+    @property
+    def shares_slots(self) -> bool:
+        """Whether it shares its slots out among the gateway processes, as it seeks its limit."""
+        return self.who.get("slots") == SHARED_SLOTS
 
     @property
     def leaves(self) -> bool:

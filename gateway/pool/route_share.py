@@ -22,7 +22,8 @@ calls there than its share.
 The share is for all gateway processes together. They do not talk to each other, so each has an
 equal part of it, and what is left over goes to the first of them, one each: of 8 calls among three
 processes they have 3, 3 and 2. A process has one call at least, since its clients can't go to
-another. A part of the slots is divided in the same way, since every process sees all slots.
+another. A part of the slots is divided in the same way, since every process knows of all slots
+(`Balance.slots`).
 """
 
 from collections.abc import Callable, Iterator

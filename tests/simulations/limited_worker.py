@@ -1,9 +1,9 @@
-"""A worker with an event loop, and a gateway's queue before it, call by call.
+"""A worker with an event loop, and the queues of gateways before it, call by call.
 
 The loop runs one step at a time, in the order in which steps became ready, and a tick of the host
 is one of them: so it is late as a real one is. A call computes, waits, or asks for something behind
 the app that does a few things at once, in that order or another. What decides how many calls run is
-the real rule (`worker.host.adaptive_limit`), or a fixed number.
+the real rule (`worker.host.adaptive_limit`, of which each gateway has its part), or a fixed number.
 """
 
 import heapq
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from propylon.worker.host.adaptive_limit import AdaptiveLimit
+from propylon.worker.host.announced_slots import as_busy_as, part_of
 from propylon.worker.host.host import TICK
 
 Step = tuple[Literal["computes", "waits", "behind"], float]
@@ -31,7 +32,9 @@ class Scenario:
     patience: float = 2.0
     """Seconds after which a client that waits in the queue leaves."""
     fixed: int = 0
-    """A fixed limit; 0: the adaptive one."""
+    """A fixed limit, for each gateway; 0: the adaptive one."""
+    gateways: int = 1
+    """Requests come to one or another."""
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Second:
     done: int = 0
     left: int = 0
     """Clients that have left the queue."""
+    waited: float = 0.0
+    """Seconds that one of the calls that began has waited in the queue at most."""
     took: list[float] = field(default_factory=list[float])
     """Seconds in the worker, of each call that was done."""
     busy: float = 0.0
@@ -61,8 +66,9 @@ class LimitedWorker:
         self._count = 0
         self._ready: deque[tuple[float, Callable[[], None]]] = deque()
         self._is_busy = False
-        self._queue: deque[float] = deque()
-        self._running = 0
+        self._queues: list[deque[float]] = [deque() for _ in range(scenario.gateways)]
+        self._running = [0] * scenario.gateways
+        """Calls of each gateway."""
         self._behind = 0
         self._behind_queue: deque[tuple[float, Callable[[], None]]] = deque()
 
@@ -86,24 +92,28 @@ class LimitedWorker:
         self.seconds.append(Second(len(self.seconds), number, self.limit.verdict))
         self._at(len(self.seconds), self._begin_second)
 
-    # -- the gateway -------------------------------------------------------------------------
+    # -- the gateways ------------------------------------------------------------------------
 
     def _arrive(self) -> None:
-        self._queue.append(self._now)
-        self._fill()
+        gateway = (
+            self._random.randrange(self.scenario.gateways) if self.scenario.gateways > 1 else 0
+        )
+        self._queues[gateway].append(self._now)
+        self._fill(gateway)
         rate = self.scenario.rate(self._now)
         self._at(self._now + self._random.expovariate(rate), self._arrive)
 
-    def _fill(self) -> None:
-        most = self.scenario.fixed or self.limit.limit
-        while self._queue and self._now - self._queue[0] > self.scenario.patience:
-            self._queue.popleft()
-            self.seconds[-1].left += 1
-        while self._queue and self._running < most:
-            self._queue.popleft()
-            self._running += 1
+    def _fill(self, gateway: int) -> None:
+        most = self.scenario.fixed or part_of(self.limit.limit, self.scenario.gateways)
+        queue, second = self._queues[gateway], self.seconds[-1]
+        while queue and self._now - queue[0] > self.scenario.patience:
+            queue.popleft()
+            second.left += 1
+        while queue and self._running[gateway] < most:
+            second.waited = max(second.waited, self._now - queue.popleft())
+            self._running[gateway] += 1
             steps = deque(self.scenario.steps(self._now, self._random))
-            self._go_on(steps, self._now, self._ticked)
+            self._go_on(steps, gateway, self._now, self._ticked)
 
     # -- the worker --------------------------------------------------------------------------
 
@@ -124,21 +134,24 @@ class LimitedWorker:
 
     def _look(self, due: float) -> None:
         self._ticked = self._now
-        self.limit.look(self._now, self._running, self._now - due)
-        self._fill()
+        most, gateways = max(self._running), self.scenario.gateways
+        in_use = as_busy_as(most, self.limit.limit, gateways)
+        self.limit.look(self._now, in_use, self._now - due)
+        for gateway in range(gateways):
+            self._fill(gateway)
         due = self._now + TICK
         self._at(due, lambda: self._tick(due))
 
-    def _go_on(self, steps: deque[Step], began: float, looked: float) -> None:
+    def _go_on(self, steps: deque[Step], gateway: int, began: float, looked: float) -> None:
         def goes_on() -> None:
-            self._go_on(steps, began, looked)
+            self._go_on(steps, gateway, began, looked)
 
         if not steps:
-            self._running -= 1
+            self._running[gateway] -= 1
             self.limit.responded(looked)
             self.seconds[-1].done += 1
             self.seconds[-1].took.append(self._now - began)
-            self._fill()
+            self._fill(gateway)
             return
         kind, time = steps.popleft()
         if kind == "computes":

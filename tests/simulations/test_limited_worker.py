@@ -58,6 +58,35 @@ def test_a_bottleneck_behind_the_app_is_found_by_latency_and_followed_down_and_u
         assert most / 2 <= median(limits(part)) <= 4 * most, number
 
 
+@pytest.mark.parametrize("gateways", [1, 3, 4, 8])
+def test_gateways_that_share_the_limit_find_the_same_bottleneck(gateways: int) -> None:
+    scenario = Scenario(rate=lambda _: 100, steps=behind, behind=lambda _: 5, gateways=gateways)
+    seconds = LimitedWorker(scenario).run(120)
+    assert done(seconds[40:]) >= 0.9 * 5 / 0.1
+    assert 4 <= median(limits(seconds[40:])) <= 40
+    assert limits(seconds[40:])[-1] <= 120, "it never runs away"
+
+
+@pytest.mark.parametrize(
+    ("polls", "lasts", "gateways"), [(150, 20.0, 1), (150, 10.0, 1), (50, 20.0, 4)]
+)
+def test_calls_that_wait_for_news_shut_nothing_out_for_long(
+    polls: int, lasts: float, gateways: int
+) -> None:
+    """Long polling beside short requests: a poll is answered at its end, or when there is news."""
+
+    def steps(at: float, rng: random.Random) -> list[Step]:
+        if rng.random() < polls / lasts / (polls / lasts + 40):
+            return [("waits", min(mean(rng, lasts), 25.0))]
+        return [("computes", 0.001), ("waits", mean(rng, 0.03))]
+
+    rate = polls / lasts + 40
+    scenario = Scenario(rate=lambda _: rate, steps=steps, patience=60.0, gateways=gateways)
+    waited = [one.waited for seed in (1, 2) for one in LimitedWorker(scenario, seed).run(120)]
+    assert max(waited) <= 2.5
+    assert sum(each > 0.1 for each in waited) <= 24, "and that seldom"
+
+
 def test_other_calls_that_take_longer_do_not_hold_the_limit_down() -> None:
     def steps(at: float, rng: random.Random) -> list[Step]:
         return [("computes", 0.0003), ("waits", 0.005 if at < 20 else 0.3)]

@@ -16,7 +16,7 @@ from ..host.host import SHUTDOWN_TIMEOUT, Host
 from ..host.link_session import HostedCall, LinkSession
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
-from .call import AppContext, AsgiApp, AsgiCall, LoopKind
+from .call import AppContext, AsgiApp, AsgiCall, LoopKind, MeasuredCall
 from .lifespan import Lifespan
 from .websocket_call import WebSocketCall
 
@@ -62,6 +62,7 @@ class AsyncioHost(Host):
         self._app = cast("AsgiApp", loaded.app)
         self._loop: asyncio.AbstractEventLoop  # set in main
         self._context = AppContext.of(_LOOP, self.slots.limit, development=settings.development)
+        self._kind = AsgiCall if self.slots.limit is None else MeasuredCall
 
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -88,7 +89,7 @@ class AsyncioHost(Host):
         return asyncio.Event()
 
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
-        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        kind = WebSocketCall if scope[0] == "websocket" else self._kind
         return kind(session, self._context)
 
     def start(self, call: HostedCall) -> None:

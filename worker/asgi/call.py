@@ -357,9 +357,6 @@ class AsgiCall(HostedCall):
             self._head = (status, checked_headers(event.get("headers", ())))
             if "trailers" in event:  # cheaper than `get`, on the path of every response
                 self._announce_trailers(event["trailers"], *self._head)
-            limit = self._context.limit
-            if limit is not None:
-                limit.responded(self.began)
         elif kind == "http.response.body":
             body = event.get("body", b"")
             if type(body) is not bytes:
@@ -555,6 +552,20 @@ class AsgiCall(HostedCall):
     def _log_and_fail(self, code: int, reason: str) -> None:
         self._log_error(reason)
         self.fail(code, reason)
+
+
+class MeasuredCall(AsgiCall):
+    """A call that tells the limit that is sought when its response begins. Calls of workers with a
+    fixed limit do not pay for that."""
+
+    __slots__ = ()
+
+    def _say(self, event: AsgiEvent) -> Unsaid | None:
+        unsaid = super()._say(event)
+        limit = self._context.limit
+        if limit is not None and event["type"] == "http.response.start":
+            limit.responded(self.began)
+        return unsaid
 
 
 def split(

@@ -13,7 +13,7 @@ from ..host.host import SHUTDOWN_TIMEOUT, Host
 from ..host.link_session import HostedCall, LinkSession
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
-from .call import AppContext, AsgiApp, AsgiCall, LoopKind, split
+from .call import AppContext, AsgiApp, AsgiCall, LoopKind, MeasuredCall, split
 from .lifespan import Lifespan
 from .websocket_call import WebSocketCall
 
@@ -41,6 +41,7 @@ class TrioHost(Host):
         self._to_flush: list[LinkSession] = []
         self._flush_wanted = trio.lowlevel.ParkingLot()
         self._context = AppContext.of(_LOOP, self.slots.limit, development=settings.development)
+        self._kind = AsgiCall if self.slots.limit is None else MeasuredCall
 
     async def main(self) -> AppLoadError | None:
         """Runs the worker. Returns why the app could not start; if that were raised, the nursery
@@ -71,7 +72,7 @@ class TrioHost(Host):
         return trio.Event()
 
     def new_call(self, session: LinkSession, scope: Scope) -> AsgiCall:
-        kind = WebSocketCall if scope[0] == "websocket" else AsgiCall
+        kind = WebSocketCall if scope[0] == "websocket" else self._kind
         return kind(session, self._context)
 
     def start(self, call: HostedCall) -> None:

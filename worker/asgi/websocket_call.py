@@ -116,7 +116,7 @@ class WebSocketCall(AsgiCall):
     # -- the link's side ---------------------------------------------------------------------
 
     @property
-    def answered(self) -> bool:
+    def has_begun(self) -> bool:
         return self._phase != "connecting"
 
     def opened(self, message: Open) -> None:

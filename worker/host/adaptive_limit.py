@@ -30,6 +30,7 @@ a limit that was cut below their number would let nothing new in for as long.
 
 Once in each PERIOD, the first line that is true:
 
+    nothing could come in since it fell              see "Calls that idle"
     lag above LAG_TARGET                             it falls: square root of the proportion
     half of it was in use, latency above `allowed`   it falls: in proportion
     half of it was in use, no sign was ever seen     it is doubled
@@ -78,6 +79,18 @@ crowd, and the limit goes on from where it was. Else the cuts were wrong, and it
 before them. Both together take PROBE_MOST periods at most. A probe that has measured nothing
 proves nothing, so the cuts were wrong too.
 
+Calls that idle
+===============
+
+A call of long polling waits for news before it answers, half a minute perhaps, and needs nothing
+for that. A limit that was cut below the number of such calls would let nothing in until they have
+their news. But a crowd leaves: where N calls take L seconds each, N / L end in a second (Little's
+law), and those that compute keep the loop late. So if nothing could come in for a whole period
+after a cut, the loop is not late, and less than IDLE_PART of that has left, then what is left
+idles. The cut is made up for: it counts for the rest only, the crowd, and what idles comes on top.
+After a cut for latency that is a probe at once, since the latency may have been theirs. Calls that
+wait for a few seconds only end as fast as a crowd's do, and are taken for one.
+
 Measuring
 =========
 
@@ -85,8 +98,10 @@ Latency is the time from a call's start to the head of its response. A stream or
 nothing by how long it lasts. Both ends are read from the clock of the last look: no call pays for a
 clock. That a call has taken 0.0 or 0.1 seconds then is coarse, but the mean of many is right,
 because the looks fall on no particular part of a call. It is the mean of LATENCY_PERIODS, and a cut
-begins a new one. Where fewer than one call was under way on average, it is not believed. Calls that
-only compute begin and end between two looks, and seem to take no time: the lag speaks for them.
+begins a new one. A median would not see a crowd that half of the calls have no part in. What has
+taken longer than a probe may is left out: it cannot be proved, and mostly it was to last. Where
+fewer than one call was under way on average, it is not believed. Calls that only compute begin and
+end between two looks, and seem to take no time: the lag speaks for them.
 
 The limit is bounded by LEAST_LIMIT, since a worker that takes one call at a time would learn
 nothing more, and by the slots that a worker has without it.
@@ -116,6 +131,8 @@ PROBE_AFTER: Final = 60
 the time, and nothing otherwise."""
 PROBE_MOST: Final = 8
 PROBE_PART: Final = 0.25
+IDLE_PART: Final = 0.25
+"""Of what a crowd would do. The latency of one that grows is less than that of all of it."""
 LEAST_EVIDENCE: Final = 4
 """Calls from which a latency is believed."""
 
@@ -129,15 +146,19 @@ class AdaptiveLimit:
     __slots__ = (
         "_best",
         "_count",
+        "_crowd",
         "_crowded",
         "_cuts",
         "_floor",
+        "_gone",
         "_growths",
         "_lag",
         "_late",
+        "_left",
         "_looks",
         "_most",
         "_now",
+        "_part",
         "_peak",
         "_periods",
         "_phase",
@@ -169,7 +190,11 @@ class AdaptiveLimit:
         self._usual = 0
         """The limit before a probe."""
         self._crowded = 0.0
-        """The latency before a probe."""
+        """The latency that the last cut was for; 0.0 if it was for a lag."""
+        self._crowd, self._part = 0, 1.0
+        """The calls that the last cut was of, and the part that it has left of them."""
+        self._left = self._gone = 0
+        """Calls that were waiting when the last period ended, and that have responded since."""
         self._growths = self._cuts = 0
         """In a row."""
         self._probe_in = 0
@@ -199,8 +224,11 @@ class AdaptiveLimit:
 
     def responded(self, began: float) -> None:
         """A response has begun, of a call that began after the look of this time."""
-        self._took += self._now - began
-        self._count += 1
+        took = self._now - began
+        self._gone += 1
+        if took <= PROBE_MOST * PERIOD:
+            self._took += took
+            self._count += 1
 
     def look(self, now: float, waiting: int, lag: float) -> bool:
         """Notes how many calls have not begun to answer, and by how many seconds the loop was late.
@@ -220,7 +248,8 @@ class AdaptiveLimit:
         before = self.limit
         wanted = self._decide(self._lag / self._looks, self._latency())
         self.limit = min(max(round(wanted), LEAST_LIMIT), self._most)
-        self._since, self._peak = now, waiting
+        self._since, self._peak, self._left = now, waiting, waiting
+        self._gone = 0
         self._looks, self._lag, self._late = 0, 0.0, True
         return self.limit != before
 
@@ -239,6 +268,8 @@ class AdaptiveLimit:
 
     def _decide(self, lag: float, latency: float) -> float:
         """Returns the limit for the next period, by the tables above."""
+        if (self._cuts or self._phase == "clearing") and self._is_held_by_idle(lag):
+            return self._make_up()
         if self._phase == "clearing" or self._phase == "probing":
             return self._probe(latency)
         self._probe_in -= self._probe_in > 1
@@ -272,25 +303,51 @@ class AdaptiveLimit:
         self._best = max(self._best, round(limit))
         return limit
 
-    def _cut(self, part: float) -> float:
+    def _cut(self, part: float, latency: float = 0.0) -> float:
         self._phase, self._growths = "seeking", 0
         self._cuts += 1
         self._measure_anew()
-        limit = min(self.limit, self._peak) * min(max(part, MOST_CUT), LEAST_CUT)
+        self._crowded, self._crowd = latency, min(self.limit, self._peak)
+        self._part = min(max(part, MOST_CUT), LEAST_CUT)
+        limit = self._crowd * self._part
         return max(limit, self.limit * MOST_CUT) if self._cuts == 1 else limit
+
+    def _is_held_by_idle(self, lag: float) -> bool:
+        """Whether the calls that were there when the limit was cut let nothing in, and idle."""
+        if self._phase == "probing" or self._waiting <= self.limit or lag > LATE:
+            return False
+        gone = max(self._gone, self._left - self._waiting)
+        return gone * self._crowded <= IDLE_PART * self._left * PERIOD
+
+    def _make_up(self) -> float:
+        """Makes the last cut one of the calls only that do not idle. Those that do are now and then
+        more by the square root of their number (Poisson)."""
+        rest = max((self._crowd - self._waiting) * self._part, LEAST_LIMIT)
+        idle = self._waiting + sqrt(self._waiting)
+        usual = round(idle + rest)
+        self._cuts = 0
+        self._measure_anew()
+        self._best = max(self._best, usual)
+        if not self._crowded:
+            self._phase = "seeking"
+            return usual
+        if self._phase != "clearing":
+            self._probed = 0
+        self._phase, self.verdict, self._usual = "probing", "probes", usual
+        return idle + max(rest * PROBE_PART, LEAST_LIMIT)
 
     def _too_slow(self, latency: float) -> float:
         """Cuts the limit, and begins a probe where one is due."""
         without = f"{self._floor:.2f} s without a crowd"
         self.verdict = "latency"
         self.why = f"responses have begun after {latency:.2f} s, and after {without}"
-        limit = self._cut(_allowed(self._floor) / latency)
+        limit = self._cut(_allowed(self._floor) / latency, latency)
         due = self._probe_in == 1 or limit <= self._best * MOST_CUT
         self._probe_in = self._probe_in or PROBE_AFTER
         if not due:
             return limit
         self._phase, self.verdict, self._probed = "clearing", "probes", 0
-        self._usual, self._crowded = round(limit), latency
+        self._usual = round(limit)
         return limit * PROBE_PART
 
     def _probe(self, latency: float) -> float:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Protocol, cast
 
 from ...protocol.errors import VersionMismatch
 from ...protocol.hello import Greeting
-from ...protocol.messages import BYE_NORMAL, FEATURES, Scope
+from ...protocol.messages import BYE_NORMAL, FEATURES, SHARED_SLOTS, Scope
 from ...protocol.supervision.messages import ProblemsSeen, RecycleWish, Vitals, WorkerReady
 from ...protocol.supervision.problems import ProblemReporter
 from ..app.load import AppLoadError, LoadedApp
@@ -70,6 +70,8 @@ def worker_greeting(settings: WorkerSettings, interface: str) -> Greeting:
         who["replica"] = settings.replica
     if settings.weight != 1:
         who["weight"] = settings.weight
+    if settings.seeks_limit(interface):
+        who["slots"] = SHARED_SLOTS
     if settings.label:
         who["labels"] = dict(label.split("=", 1) for label in settings.label)
     return Greeting(who=who, features=FEATURES)
@@ -254,7 +256,7 @@ class Host(ABC):
         self.running.discard(call)
 
     def slots_for(self, session: LinkSession) -> int:
-        return self.slots.of(session, self.sessions.values())
+        return self.slots.slots_for(session, self.sessions.values())
 
     def vitals(self) -> dict[str, object]:
         now = time.monotonic()
@@ -319,7 +321,7 @@ class Host(ABC):
             self._logged = sentences
 
     def _take_up(self, sock: socket.socket, path: str) -> None:
-        session = self.sessions[path] = LinkSession(sock, path, self)
+        session = self.sessions[path] = self.slots.new_session(sock, path, self)
         self.watch(session)
         session.flush()
 

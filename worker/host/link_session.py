@@ -96,7 +96,7 @@ class HostedCall(Call, ABC):
         return {"request_id": self.request_id}
 
     @property
-    def answered(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether the response has begun, or a WebSocket is accepted: the call may last from now on
         and idle."""
         return self.response not in NOT_BEGUN
@@ -203,7 +203,6 @@ class LinkSession:
     __slots__ = (
         "_buffer",
         "_flush_policy",
-        "_most_calls",
         "_sendmsg",
         "_unconfirmed",
         "_unsent",
@@ -228,7 +227,6 @@ class LinkSession:
         self.passes_files = False
         """Whether the gateway sends files whose descriptors are passed to it."""
         self._sendmsg: Callable[[Iterable[bytes | memoryview]], int] = self._send_first
-        self._most_calls = 0
         self.slots = 0
         """What the gateway was told."""
         self._flush_policy = FlushPolicy()
@@ -245,18 +243,6 @@ class LinkSession:
     @property
     def has_unsent(self) -> bool:
         return bool(self._unsent) or self.link.has_output
-
-    @property
-    def answered(self) -> int:
-        """How many of its calls have begun to answer."""
-        calls = cast("Iterable[HostedCall]", self.link.calls.values())
-        return sum(call.answered for call in calls)
-
-    def most_calls(self) -> int:
-        """The most calls that were open at once since this was last asked. Calls that only compute
-        come and end within one turn of the loop: whoever looks between turns sees none."""
-        most, self._most_calls = self._most_calls, len(self.link.calls)
-        return max(most, self._most_calls)
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -289,8 +275,6 @@ class LinkSession:
             self.finish(error.code, error.reason)
         finally:
             policy.end_reading()
-        if len(self.link.calls) > self._most_calls:
-            self._most_calls = len(self.link.calls)
         if confirm:
             self.confirm(confirm)
         self.start(opened)

@@ -78,6 +78,7 @@ def test_gateway_settings_survive_json() -> None:
         "app": "main:app",
         "header_timeout": "3",
         "queue_size": "8",
+        "gateways": "3",
         "limit_request_line": "100000",
         "http": "h11",
         "server_header": False,
@@ -88,7 +89,7 @@ def test_gateway_settings_survive_json() -> None:
     settings = gateway_settings(config, 2, "/run/p", [listener])
     assert msgspec.json.decode(msgspec.json.encode(settings), type=GatewaySettings) == settings
     assert (settings.gateway, settings.run_dir, settings.listeners) == (2, "/run/p", (listener,))
-    assert settings.pools[0].queue_size == 8
+    assert (settings.pools[0].queue_size, settings.pools[0].gateways) == (8, 3)
     assert (settings.serve.header_timeout, settings.serve.server_header) == (3, False)
     assert settings.http.parser == "h11"
     assert settings.http.limit_request_head >= settings.http.limit_request_line

@@ -18,6 +18,7 @@ class Worker:
     leaves: bool = False
     ready: bool = True
     weight: float = 1.0
+    shares_slots: bool = False
 
     @property
     def hung(self) -> bool:
@@ -168,6 +169,12 @@ def test_slots_are_those_of_who_may_get_calls() -> None:
     a, b = Worker("a", slots=3, grade="hung"), Worker("b", slots=2, grade="late")
     assert balance(a, b).slots() == 2
     assert balance(a).slots() == 3
+
+
+def test_slots_that_gateways_share_count_for_all_of_them() -> None:
+    made: Balance[Worker] = Balance("least-loaded", 4)
+    made.rank([Worker("a", slots=8, shares_slots=True), Worker("b", slots=10)])
+    assert made.slots() == 4 * 8 + 10
     assert balance().slots() == 0
 
 

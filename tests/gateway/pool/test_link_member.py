@@ -263,8 +263,9 @@ def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link(
 ) -> None:
     p = pool()
     looks: list[int] = []
-    changed = p.changed
+    changed, slots_changed = p.changed, p.slots_changed
     monkeypatch.setattr(Pool, "changed", lambda _: (looks.append(1), changed())[1])
+    monkeypatch.setattr(Pool, "slots_changed", lambda _: (looks.append(1), slots_changed())[1])
     with worker(p) as one:
         looks.clear()
         for number in range(100):
@@ -276,6 +277,34 @@ def test_slots_are_looked_at_once_in_a_turn_and_a_flood_ends_the_link(
             one.link.slots(number % 7)
         one.say()
         assert p.members == []
+
+
+def test_other_slots_of_a_worker_are_used_at_once_and_reported_with_the_numbers() -> None:
+    owner = Owner()
+    p = pool(owner)
+    p.sweep(100.0)
+    with worker(p) as one:
+        for _ in range(9):
+            submit(p)
+        reports = len(owner.workers)
+        for slots in range(10, 30):
+            one.link.slots(slots)
+            one.say()
+        assert one.member.running == 9, "what waited has its slot"
+        assert len(owner.workers) == reports
+        p.sweep(101.5)
+        assert owner.workers[-1][0].slots == 29
+        one.link.slots(0)
+        one.say()
+        assert owner.workers[-1][0].slots == 0, "it gets no calls any more"
+
+
+def test_a_part_of_slots_that_gateways_share_stands_for_all() -> None:
+    p = pool(gateways=4)
+    with worker(p) as one:
+        assert p.load().slots == 8
+        one.member.who["slots"] = "shared"
+        assert p.load().slots == 32
 
 
 def answers_in_pieces(one: Worker, count: int) -> None:

@@ -1,5 +1,7 @@
 """The rule of --limit-concurrency auto, as a table. `tests/simulations` has it in whole workers."""
 
+from math import sqrt
+
 import pytest
 from propylon.worker.host.adaptive_limit import (
     FIRST_LIMIT,
@@ -130,9 +132,38 @@ def test_a_probe_without_a_difference_restores_the_limit() -> None:
 def test_a_probe_waits_until_the_crowd_has_left_and_does_not_wait_for_ever() -> None:
     clock = begin()
     clock.seconds(LATENCY_PERIODS, 99, latency=0.9)
-    assert clock.seconds(PROBE_MOST - 1, 99) == 14
-    assert clock.seconds(1, 99) == 110
+    for crowd in (70, 50, 36, 26, 14, 14, 14):
+        assert clock.seconds(1, crowd) == 14, "nothing that has begun since then has ended"
+    assert clock.seconds(1, 14) == 110
     assert clock.limit.verdict == "restores"
+
+
+def test_calls_that_do_not_leave_are_no_crowd_and_come_on_top_of_a_probe() -> None:
+    clock = begin()
+    assert clock.seconds(LATENCY_PERIODS, 99, latency=0.9) == 14
+    assert clock.seconds(1, 90) == round(90 + sqrt(90) + LEAST_LIMIT)
+    assert clock.seconds(LATENCY_PERIODS, 93, latency=0.1) == round(90 + sqrt(90) + 9 / 2)
+    assert clock.limit.verdict == "latency"
+
+
+def test_calls_that_idle_after_a_cut_are_the_occasion_of_a_probe() -> None:
+    clock = begin()
+    assert clock.seconds(LATENCY_PERIODS, 99, latency=0.25) == 79
+    assert clock.seconds(1, 88) == round(88 + sqrt(88) + LEAST_LIMIT)
+    assert clock.limit.verdict == "probes"
+
+
+def test_calls_that_idle_while_the_loop_is_punctual_again_come_on_top_of_a_cut() -> None:
+    clock = Clock(AdaptiveLimit(1_000, first=100))
+    assert clock.seconds(1, 100, 0.4) == 50
+    assert clock.seconds(1, 64, 0.05) == 50, "it is still late"
+    assert clock.seconds(1, 64) == 64 + 8 + 18
+    assert clock.limit.verdict == "lag"
+
+
+def test_calls_that_outlast_a_probe_say_nothing() -> None:
+    clock = begin()
+    assert clock.seconds(2 * LATENCY_PERIODS, 99, latency=PROBE_MOST + 1.0) > 100
 
 
 def test_a_floor_is_measured_again_after_a_while() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from propylon.worker.host.adaptive_limit import FIRST_LIMIT
+from propylon.worker.host.announced_slots import as_busy_as, part_of
 
 from ..gateway_peer import Listener, PeerCall, running, scope
 
@@ -41,6 +42,7 @@ def test_gateways_share_the_limit(run_dir: Path) -> None:
         listener = Listener(run_dir, name="2")
         second = listener.accept()
         first.until(lambda: first.slots == FIRST_LIMIT // 2)
+        assert first.hello[6]["slots"] == "shared"
         second.until(lambda: second.slots == FIRST_LIMIT // 2)
         second.sock.close()
         listener.close()
@@ -63,6 +65,16 @@ def test_a_late_loop_takes_fewer_than_are_open_and_all_are_served(run_dir: Path,
 
 def open_of(calls: list[PeerCall]) -> int:
     return sum(not call.ended for call in calls)
+
+
+@pytest.mark.parametrize("links", [1, 2, 3, 4, 6, 8, 33])
+@pytest.mark.parametrize("limit", [4, 10, 32, 397])
+def test_full_parts_are_the_limit_and_no_more(limit: int, links: int) -> None:
+    part = part_of(limit, links)
+    assert part * links >= limit
+    assert as_busy_as(part, limit, links) == limit
+    assert as_busy_as(0, limit, links) == 0
+    assert as_busy_as(part + 1, limit, links) > limit
 
 
 def test_wsgi_has_its_threads(run_dir: Path) -> None:
