@@ -22,7 +22,7 @@ from ..protocol.supervision.messages import (
 )
 from ..protocol.supervision.problems import ProblemReporter, ProblemSource, problem
 from .buffering.store import BufferStore
-from .config.memory import memory_use
+from .config.memory import memory_use_without_files
 from .exchange.exchange import Observers
 from .files.disk_threads import DiskThreads
 from .files.hot_files import HotFiles
@@ -156,12 +156,11 @@ async def run_gateway(
             state,
             connections_bound(settings.serve, descriptors),
             connections_bound(settings.serve, descriptors, with_files=True),
-            _FilesOfClients(settings, store, pools),
+            FilesOfClients(settings, store, pools),
             MemoryWatch(
                 settings.serve.limit_buffered_bytes,
                 resident=resident_memory,
-                group=memory_use,
-                kept=lambda: store.memory,
+                group=memory_use_without_files,
             ),
         )
         tls: Handshakes | None = None
@@ -383,22 +382,27 @@ def _answers(
             yield route, limited(answer, route, default, most)
 
 
-class _FilesOfClients:
-    """Files that clients have beside their connection: a static one, or a body's temporary one."""
+class FilesOfClients:
+    """Files that clients have beside their connection: a static one, one that an app has named or
+    passed, or a body's temporary one."""
 
     def __init__(
         self, settings: GatewaySettings, store: BufferStore, pools: Mapping[str, Pool]
     ) -> None:
-        self._sends_files = any(route.static is not None for route in settings.routes)
+        self._sends_files = any(route.static is not None for route in settings.routes) or any(
+            pool.internal_files for pool in settings.pools
+        )
         self._keeps_files = settings.buffering.disk > 0
         self._pools = pools
         self.allow = store.allow_files
 
     @property
     def used(self) -> bool:
-        """Whether there may be any. A pool knows it when its workers have said what they run."""
-        return self._sends_files or (
-            self._keeps_files and any(pool.buffers.in_use for pool in self._pools.values())
+        """Whether there may be any. A pool knows it when its workers have said what they run, or
+        have passed a file."""
+        return self._sends_files or any(
+            pool.delivers_files or (self._keeps_files and pool.buffers.in_use)
+            for pool in self._pools.values()
         )
 
 

@@ -88,7 +88,8 @@ class ServeSettings:
     """Requests after which a connection is closed, with the last response saying so; 0: no
     limit."""
     limit_buffered_bytes: int = 0
-    """Bytes that are held in memory for all clients of a gateway process; 0: no limit."""
+    """Bytes that are held in memory for all clients of a gateway process, beside kept bodies; 0: no
+    limit."""
     connections_in_memory: int = 0
     """Connections that fit into the memory, for the default; 0: it is not known."""
     server_header: bool = True

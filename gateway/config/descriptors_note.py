@@ -20,7 +20,8 @@ def files_of_clients(
 ) -> Files:
     """What is known of it before a worker has started. `disk`: bytes that temporary files may
     have."""
-    if any(route.static is not None for route in routes):
+    pools = list(pools)
+    if any(route.static for route in routes) or any(pool.internal_files for pool in pools):
         return "all"
     said = {word for pool in pools for word in (pool.buffer_requests, pool.buffer_responses)}
     if not disk or said <= {"off"}:

@@ -12,7 +12,7 @@ sees the count as well.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ from .cgroup import MACHINE, groups, read_text
 
 NO_LIMIT: Final = 2**60
 """Bytes. Version 1 writes "no limit" as the largest number of pages that it can count."""
+_FILES: Final = ("inactive_file", "active_file")
+"""The lines of memory.stat with files' pages: those that nobody has touched lately, and others."""
 
 
 def memory_limit(root: Path = MACHINE) -> int | None:
@@ -51,6 +53,13 @@ def memory_use(root: Path = MACHINE) -> MemoryUse | None:
     return max(_uses(root), key=lambda use: use.used / use.limit, default=None)
 
 
+def memory_use_without_files(root: Path = MACHINE) -> MemoryUse | None:
+    """The same without any pages of files, also those that were touched of late (active_file). Who
+    sends files keeps them in use and has a group that is always full, or rests at memory.high; but
+    the kernel takes them before it kills anybody. What is in a tmpfs stays counted."""
+    return max(_uses(root, _FILES), key=lambda use: use.used / use.limit, default=None)
+
+
 def oom_kills(root: Path = MACHINE) -> int | None:
     """How many processes of this process's control group the kernel has killed for memory; None if
     it does not say so."""
@@ -73,18 +82,20 @@ def _limits(root: Path) -> Iterator[int]:
         yield from (int(text) for text in texts if text.isdecimal())
 
 
-def _uses(root: Path) -> Iterator[MemoryUse]:
+def _uses(root: Path, droppable: Sequence[str] = _FILES[:1]) -> Iterator[MemoryUse]:
+    """`droppable`: the lines of memory.stat that do not count."""
     for version, folder in groups("memory", root):
         if version == 2:
             limits = [read_text(folder / name) for name in ("memory.max", "memory.high")]
-            used, idle = read_text(folder / "memory.current"), "inactive_file"
+            used, prefix = read_text(folder / "memory.current"), ""
         else:
             limits = [read_text(folder / "memory.limit_in_bytes")]
-            used, idle = read_text(folder / "memory.usage_in_bytes"), "total_inactive_file"
+            used, prefix = read_text(folder / "memory.usage_in_bytes"), "total_"
         sizes = [int(text) for text in limits if text.isdecimal() and 0 < int(text) < NO_LIMIT]
         if sizes and used.isdecimal():
-            idle_bytes = _value(read_text(folder / "memory.stat"), idle) or 0
-            yield MemoryUse(max(int(used) - idle_bytes, 0), min(sizes))
+            stat = read_text(folder / "memory.stat")
+            dropped = sum(_value(stat, prefix + name) or 0 for name in droppable)
+            yield MemoryUse(max(int(used) - dropped, 0), min(sizes))
     text = read_text(root / "proc/meminfo")
     total = re.search(r"^MemTotal:\s*(\d+) kB", text, re.MULTILINE)
     free = re.search(r"^MemAvailable:\s*(\d+) kB", text, re.MULTILINE)

@@ -599,8 +599,8 @@ class Options:
     )
     limit_buffered_bytes: SizeOrNone = option(
         _SERVE.limit_buffered_bytes,
-        "Bytes held in memory for all clients, per gateway process: beyond them idle connections "
-        "are closed, and accepting pauses; 0: half of the memory.",
+        "Bytes held in memory for all clients beside kept bodies, per gateway process: beyond them "
+        "idle connections are closed, and accepting pauses; 0: half of the memory.",
         section="limits",
         verbs=GATEWAY_SIDE,
         metavar="BYTES",

@@ -435,7 +435,8 @@ class Member(PoolMember):
         call.forget_body()
         call.detach()
         try:
-            if self._files is None or self._pool.disk is None:
+            disk = self._pool.deliver_file()
+            if self._files is None or disk is None:
                 raise RemoteProtocolError("a file was named, and none can be passed here")
             fd = self._files.take(message[-4])
         except RemoteProtocolError:
@@ -443,7 +444,7 @@ class Member(PoolMember):
             status = exchange.sink.fail(exchange, 502, "The worker has not passed the file.")
             self.count(status or 502)
             raise
-        status = deliver_file(exchange, message, fd, self.name, self._pool.disk)
+        status = deliver_file(exchange, message, fd, self.name, disk)
         if status:
             self.count(status)
 

@@ -100,6 +100,7 @@ class Pool:
         "awake",
         "buffers",
         "clock",
+        "delivers_files",
         "disk",
         "kept",
         "last_failure",
@@ -157,6 +158,8 @@ class Pool:
         self.kept = KeptBodies()
         self.disk: DiskThreads | None = None
         """What reads files that workers pass; None: they may pass none."""
+        self.delivers_files = False
+        """Whether a worker has passed a file: then clients may have one each."""
         self.buffers = PoolBuffers(settings, store)
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
@@ -176,6 +179,11 @@ class Pool:
     def send_files(self, disk: DiskThreads) -> None:
         """Lets workers pass open files, which are sent from here."""
         self.disk = disk
+
+    def deliver_file(self) -> DiskThreads | None:
+        """A worker has passed a file. Returns what reads it; None: it may pass none."""
+        self.delivers_files = self.disk is not None
+        return self.disk
 
     # -- exchanges ---------------------------------------------------------------------------
 
@@ -248,6 +256,11 @@ class Pool:
             assert exchange is not None, "only calls that somebody waits for are admitted"
             call.leave_queue(now)
             self._place(call, exchange, now)
+
+    def _admit_all(self) -> None:
+        """The same for all routes: there are other slots, or calls that are gone."""
+        for share in self.shares:
+            self._admit_waiting(share)
 
     def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
         """Gives a call its worker, or its place among those that wait."""
@@ -388,6 +401,7 @@ class Pool:
         self._owner.ready_changed(self.settings.name, ready)
         self._report.changed(self.members, self.now)
         self._dispatch()
+        self._admit_all()
 
     def slots_changed(self) -> None:
         """A member that gets calls takes more or fewer at once. A worker that seeks its limit says
@@ -443,6 +457,7 @@ class Pool:
                 if exchange is not None:
                     self._give_up(call, exchange)
         self._dispatch()  # a hung worker may be the last now, and get calls again
+        self._admit_all()
 
     def ended(self, call: PoolCall, member: PoolMember) -> None:
         """The call has left the app: its slot is free, and the member has counted that."""

@@ -38,7 +38,7 @@ from ...protocol.supervision.messages import Problem
 from ...protocol.supervision.problems import Recurring
 from ..listen.connections_bound import LEAST_CONNECTIONS, Bound, ConnectionsBound
 from .lingering_close import ClosingConnection
-from .memory_watch import MEMORY_LOOK_EVERY, MemoryWatch, give_memory_back
+from .memory_watch import MEMORY_LOOK_EVERY, MemoryWatch
 from .service_state import ServiceState
 
 LEAST_IDLE: Final = 1.0
@@ -46,9 +46,13 @@ LEAST_IDLE: Final = 1.0
 LOOK_FOR_ROOM_EVERY: Final = 0.02
 """Seconds between two looks whether a connection has ended, while accepting pauses."""
 SCAN_EVERY: Final = 0.1
-"""Seconds between two searches for idle connections, each of which looks at all."""
+"""Seconds between two searches for idle connections for the sake of clients that come. Each looks
+at all connections."""
 MOST_FOUND: Final = 256
-"""Connections that one search finds."""
+"""Connections that such a search finds."""
+GIVE_BACK_EVERY: Final = 10.0
+"""Seconds between two attempts to give freed memory back while memory is short and nothing was
+closed. Each looks at all that the process has."""
 AT_ONCE: Final = 16
 """Idle connections that are closed when the kernel gives no descriptor."""
 LEFT_ALONE: Final = 8
@@ -92,6 +96,7 @@ class Capacity:
         self._files = files
         self._memory = memory
         self._next_look = 0.0
+        self._next_give_back = 0.0
         self._fit = sys.maxsize
         """Connections that there is memory for, at this moment."""
         self._short = Recurring("memory", "clients", SEEN_FOR)
@@ -134,10 +139,15 @@ class Capacity:
         if there <= least and self._fit == sys.maxsize:
             return  # it is not for their sake
         self._short.met(f"{short.what}: {_THEN}", now)
-        self._fit = max(least, min(self._fit, there) * 9 // 10)
-        if there > self._fit:
-            self._close_idle(there - self._fit, "pressure")
-        give_memory_back()
+        fit = max(least, there * 9 // 10)
+        self._fit = max(least, min(self._fit, fit))
+        closed = False
+        if there > fit:
+            self._search(now, there - fit)  # this once a second, however many that are
+            closed = self._close_idle(there - fit, "pressure")
+        if closed or now >= self._next_give_back:
+            self._next_give_back = now + GIVE_BACK_EVERY
+            memory.give_back()
 
     def _look_at_files(self, files: Files) -> None:
         bound = self._with_files if files.used else self._without_files
@@ -194,18 +204,16 @@ class Capacity:
         return left < before
 
     def _longest_idle(self) -> ClosingConnection | None:
-        if not self._found:
-            self._search()
+        if not self._found and (now := self._state.clock()) >= self._next_search:
+            self._search(now, MOST_FOUND)
         while self._found:
             since, connection = self._found.popleft()
             if connection.idle_since == since:
                 return connection
         return None
 
-    def _search(self) -> None:
-        now = self._state.clock()
-        if now < self._next_search:
-            return
+    def _search(self, now: float, most: int) -> None:
+        """Looks for the connections that have been idle for the longest time."""
         self._next_search = now + SCAN_EVERY
         idle = (
             (connection.idle_since, connection)
@@ -213,4 +221,4 @@ class Capacity:
             if isinstance(connection, ClosingConnection)
             and 0.0 < connection.idle_since <= now - LEAST_IDLE
         )
-        self._found.extend(nsmallest(MOST_FOUND, idle, key=lambda one: one[0]))
+        self._found = deque(nsmallest(most, idle, key=lambda one: one[0]))

@@ -6,8 +6,12 @@ WebSocket's message of 16 MiB. And the memory is not the gateway's alone: beside
 and where a container's memory ends the kernel kills. So two things are looked at once a second.
 
 - What all connections of this process hold together (`limit-buffered-bytes`). To add that up takes
-  a microsecond for each, so it is only done when the process is as large as the limit.
-- How full the control group is, or the machine.
+  a microsecond for each, so it is only done when the process is as large as the limit. Bodies that
+  are kept do not count: they have a bound of their own (`buffer-memory`), and beyond it they go to
+  disk, so they are no sign of a shortage. With little memory and several gateway processes they
+  would be one by themselves.
+- How full the control group is, or the machine, without files' pages: a gateway that sends static
+  files has as many as fit, and the kernel drops them when it needs the memory.
 
 A shortage begins at its limit and is over well below it, or it would come and go with every look.
 What is done about it is `capacity`'s: idle connections are closed, and accepting pauses.
@@ -22,8 +26,11 @@ MEMORY_LOOK_EVERY: Final = 1.0
 """Seconds between two looks."""
 GROUP_FULL: Final = 0.95
 """The part of the group's memory at which it is short."""
+GROUP_RECOVERED: Final = 0.93
+"""The part below which that is over. A container whose processes fill it to nine tenths is a usual
+one: it was given what it needs."""
 RECOVERED_AT: Final = 0.9
-"""The part of either limit below which a shortage is over."""
+"""The part of `limit-buffered-bytes` below which that shortage is over."""
 
 
 class Holding(Protocol):
@@ -55,15 +62,12 @@ class MemoryWatch:
         *,
         resident: Callable[[], int],
         group: Callable[[], Use | None],
-        kept: Callable[[], int],
     ) -> None:
-        """`limit`: bytes that connections and kept bodies may hold together; 0: no limit.
-        `resident`: bytes of this process; `group`: how full the container or the machine is;
-        `kept`: bytes of bodies in memory."""
+        """`limit`: bytes that connections may hold together; 0: no limit. `resident`: bytes of this
+        process; `group`: how full the container or the machine is."""
         self._limit = limit
         self._resident = resident
         self._group = group
-        self._kept = kept
         self._short: Literal["", "buffers", "group"] = ""
 
     def look(self, connections: Iterable[Holding]) -> Shortage | None:
@@ -72,14 +76,15 @@ class MemoryWatch:
         self._short = found.by if found is not None else ""
         return found
 
-    def _bound(self, by: Literal["buffers", "group"], limit: float) -> float:
-        return limit * RECOVERED_AT if self._short == by else limit
+    def give_back(self) -> None:
+        """Gives the kernel what was freed."""
+        give_memory_back()
 
     def _look_at_buffers(self, connections: Iterable[Holding]) -> Shortage | None:
-        most = self._bound("buffers", self._limit)
+        most = self._limit * (RECOVERED_AT if self._short == "buffers" else 1)
         if not most or self._resident() < most:
             return None
-        held = self._kept() + sum(each.held for each in connections)
+        held = sum(each.held for each in connections)
         if held < most:
             return None
         return Shortage(
@@ -91,7 +96,7 @@ class MemoryWatch:
     def _look_at_group(self) -> Shortage | None:
         use = self._group()
         if use is None or use.used < use.limit * (
-            RECOVERED_AT if self._short == "group" else GROUP_FULL
+            GROUP_RECOVERED if self._short == "group" else GROUP_FULL
         ):
             return None
         return Shortage(

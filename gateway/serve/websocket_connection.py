@@ -342,7 +342,7 @@ class WebSocketConnection:
     @property
     def held(self) -> int:
         waiting = sum(piece.size for piece, _ in self._unsent) + sum(map(len, self._gathered))
-        return self._machine.buffered + waiting + self._transport.held
+        return self._machine.held + waiting + self._transport.held
 
     # -- to the client -----------------------------------------------------------------------
 

@@ -368,9 +368,11 @@ class WebSocketMachine:
         """Whether the last `read` has left something for the next one."""
 
     @property
-    def buffered(self) -> int:
-        """Bytes of the peer that have not been read, about."""
-        return len(self._buffer)
+    def held(self) -> int:
+        """Bytes of the peer that were not given away yet, about: not read, compressed, or small
+        pieces of a message."""
+        packed = 0 if self._inflater is None else self._inflater.held
+        return len(self._buffer) + packed + self._held_size
 
     def receive(self, data: bytes) -> None:
         """Takes bytes of the peer, for `read`."""

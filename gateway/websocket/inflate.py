@@ -77,6 +77,11 @@ class Inflater:
         return plain
 
     @property
+    def held(self) -> int:
+        """Bytes that were fed and have not been read."""
+        return len(self._packed)
+
+    @property
     def message_over(self) -> bool:
         """Whether the last step was the last one of its message."""
         return self._is_last and not self.pending

@@ -1,13 +1,16 @@
-"""How long a gateway that follows another waits for workers."""
+"""How long a gateway that follows another waits for workers; which clients may have files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import trio
 import trio.testing
-from propylon.gateway.assemble import OTHERS_COME, WORKERS_COME, PoolsOwner
+from propylon.gateway.assemble import OTHERS_COME, WORKERS_COME, FilesOfClients, PoolsOwner
+from propylon.gateway.buffering.store import BufferStore
+from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.gateway.pool.pool import Pool
-from propylon.gateway.settings import PoolSettings
+from propylon.gateway.settings import BufferSettings, GatewaySettings, PoolSettings
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,20 @@ def test_clients_count_as_told_when_the_last_pool_has_begun_to_leave(
     assert owner.left_for() == 2.0
     owner.leaving_changed("api", False)
     assert owner.left_for() == 0.0
+
+
+def test_clients_may_have_a_file_when_an_app_names_them_or_has_passed_one() -> None:
+    pool_settings = PoolSettings(buffer_requests="off", buffer_responses="off")
+    named = replace(pool_settings, internal_files=("/=/srv",))
+    store = BufferStore(BufferSettings())
+    pool = Pool(pool_settings, 60.0, PoolsOwner(lambda _: None, {}))
+    pool.send_files(DiskThreads(lambda call: call()))
+
+    def used(settings: PoolSettings) -> bool:
+        all_settings = GatewaySettings(run_dir="", listeners=(), pools=(settings,))
+        return FilesOfClients(all_settings, store, {"": pool}).used
+
+    assert used(named)
+    assert not used(pool_settings)
+    assert pool.deliver_file() is not None
+    assert used(pool_settings)

@@ -42,6 +42,7 @@ def test_who_may_have_a_file() -> None:
     unsaid, off = PoolSettings(), PoolSettings(buffer_requests="off", buffer_responses="off")
     keeps = PoolSettings(buffer_requests="off", buffer_responses="on")
     assert files_of_clients([plain, static], [off], 0) == "all"
+    assert files_of_clients([plain], [off, PoolSettings(internal_files=("/=/srv",))], 0) == "all"
     assert files_of_clients([plain], [off, keeps], 1) == "all"
     assert files_of_clients([plain], [off, unsaid], 1) == "perhaps"
     assert files_of_clients([plain], [off], 1) == "none"

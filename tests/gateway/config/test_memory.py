@@ -8,6 +8,7 @@ from propylon.gateway.config.memory import (
     memory_limit,
     memory_of_machine,
     memory_use,
+    memory_use_without_files,
     oom_kills,
 )
 
@@ -162,6 +163,25 @@ def test_what_is_in_use(
     root = machine(tmp_path, cgroup, files)
     (root / "proc/meminfo").write_text(meminfo)
     assert memory_use(root) == use
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "folder", "limit", "current", "prefix"),
+    [
+        (V2.format(path="/"), "", "high", "current", ""),
+        (V1.format(path="/d"), "memory/d/", "limit_in_bytes", "usage_in_bytes", "total_"),
+    ],
+)
+def test_files_that_are_sent_again_and_again_do_not_fill_a_group(
+    tmp_path: Path, cgroup: str, folder: str, limit: str, current: str, prefix: str
+) -> None:
+    stat = f"anon 1\n{prefix}inactive_file {20 * MB}\n{prefix}active_file {30 * MB}\n"
+    files = {limit: f"{64 * MB}", current: f"{63 * MB}", "stat": stat}
+    folder += "memory."
+    root = machine(tmp_path, cgroup, {folder + name: text for name, text in files.items()})
+    (root / "proc/meminfo").write_text("")
+    assert memory_use(root) == MemoryUse(43 * MB, 64 * MB)
+    assert memory_use_without_files(root) == MemoryUse(13 * MB, 64 * MB)
 
 
 def test_the_use_of_this_machine_is_below_its_limit() -> None:

@@ -7,7 +7,9 @@ from propylon.gateway.metrics.failures import Failures
 from propylon.gateway.metrics.families import BY_GATEWAYS
 from propylon.gateway.metrics.measures import (
     LAG_WINDOW,
+    MOST_ASKED,
     GatewayMeasures,
+    HeldBytes,
     LoopLag,
     MetricsReports,
     resident_memory,
@@ -141,6 +143,30 @@ def test_what_is_measured() -> None:
     memory = found["propylon_gateway_resident_memory_bytes"]["2",]
     assert isinstance(memory, int)
     assert 1_000_000 < memory <= 2 * resident_memory()
+
+
+def test_many_connections_are_asked_less_often() -> None:
+    class Asked:
+        protocol = "http/1.1"
+        times = 0
+
+        @property
+        def held(self) -> int:
+            Asked.times += 1
+            return 2
+
+    now = 100.0
+    held = HeldBytes(lambda: now)
+    many = [Asked() for _ in range(10 * MOST_ASKED)]
+    for _ in range(25):
+        assert held.of(many) == {"http/1.1": 2 * len(many)}
+        now += 1.0
+    assert Asked.times == 3 * len(many)
+    now += 10.0
+    held.of(many[:500])
+    for _ in range(5):
+        now += 1.0
+        assert held.of(many[:3]) == {"http/1.1": 6}, "few are asked each time"
 
 
 def test_a_report_travels() -> None:

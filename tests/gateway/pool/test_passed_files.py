@@ -118,12 +118,14 @@ def opened(of: Pool, one: Worker, poller: Poller) -> tuple[Exchange, FakeClient,
 def test_a_file_is_sent_while_the_worker_is_free(file: int, poller: Poller) -> None:
     with worker(poller) as (of, one):
         exchange, client, call = opened(of, one, poller)
+        assert not of.delivers_files
         number = one.files.pass_on(file)
         assert number == 1
         one.link.respond_file(call, 200, ((b"a", b"b"),), (number, 2, 5))
         one.link.end(call)
         one.say()
         assert (client.status, client.data, client.over) == (200, CONTENT[2:7], True)
+        assert of.delivers_files
         assert exchange.end_code == ""
         assert one.member.running == 0
         assert one.member.answered == 1

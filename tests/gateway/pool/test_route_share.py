@@ -269,6 +269,32 @@ def test_what_never_reached_a_worker_makes_room_too() -> None:
     assert p.shares[0].running == 0
 
 
+def test_other_slots_and_the_end_of_a_worker_make_room_at_once() -> None:
+    p = made(percent=50, limit=0)
+    member = LinkedMember(p, slots=4)
+    for _ in range(7):
+        slow(p)
+    assert (p.shares[0].running, p.shares[0].waiting()) == (2, 5)
+    member.slots = 8
+    p.changed()
+    assert (p.shares[0].running, p.shares[0].waiting(), member.running) == (4, 3, 4)
+    other = LinkedMember(p, slots=8)
+    assert (p.shares[0].running, p.shares[0].waiting()) == (7, 0)
+    assert other.running == 3
+
+
+def test_calls_that_a_dead_worker_had_make_room_at_once() -> None:
+    p = made(limit=1)
+    one, two = LinkedMember(p, slots=9), LinkedMember(p, slots=9)
+    lost = slow(p, "POST")[1]
+    slow(p)
+    dead, other = (one, two) if one.running else (two, one)
+    dead.start(dead.calls[0])
+    dead.die()
+    assert lost.failed is not None
+    assert (p.shares[0].running, p.shares[0].waiting(), other.running) == (1, 0, 1)
+
+
 def test_a_retry_counts_once() -> None:
     p = made(limit=1)
     one, two = LinkedMember(p, slots=9), LinkedMember(p, slots=9)

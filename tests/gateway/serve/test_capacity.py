@@ -15,7 +15,15 @@ from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
 from propylon.gateway.listen.connections_bound import LEAST_CONNECTIONS, ConnectionsBound
 from propylon.gateway.serve.begin import HttpVersions
-from propylon.gateway.serve.capacity import LEAST_IDLE, LOOK_FOR_ROOM_EVERY, SEEN_FOR, Capacity
+from propylon.gateway.serve.capacity import (
+    GIVE_BACK_EVERY,
+    LEAST_IDLE,
+    LOOK_FOR_ROOM_EVERY,
+    MOST_FOUND,
+    SEEN_FOR,
+    Capacity,
+)
+from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.memory_watch import MEMORY_LOOK_EVERY, Shortage
 from propylon.gateway.serve.service import Service, ServiceListener
 from propylon.gateway.serve.service_state import ServiceState
@@ -193,9 +201,13 @@ class Pressure:
 
     def __init__(self) -> None:
         self.short: Shortage | None = None
+        self.given_back = 0
 
     def look(self, connections: object) -> Shortage | None:
         return self.short
+
+    def give_back(self) -> None:
+        self.given_back += 1
 
 
 def pressed(scene: Scene, most: int, connected: int) -> tuple[Capacity, Pressure]:
@@ -218,6 +230,7 @@ async def test_while_memory_is_short_idle_ones_go_and_new_ones_wait(scene: Scene
     scene.now += MEMORY_LOOK_EVERY
     capacity.sweep(scene.now)
     assert scene.closed == [0, 1, 2, 3]
+    assert pressure.given_back == 1
     assert capacity.full
     (one,) = capacity.problems(scene.now)
     assert (one.kind, one.what.split(":")[0]) == ("memory", "they hold too much")
@@ -236,6 +249,64 @@ async def test_while_memory_is_short_idle_ones_go_and_new_ones_wait(scene: Scene
     capacity.sweep(scene.now)
     assert not capacity.full
     assert list(capacity.problems(scene.now + SEEN_FOR)) == []
+
+
+class Idle(ClosingConnection):
+    """One that costs nothing, of many."""
+
+    def __init__(self, state: ServiceState) -> None:
+        self._service, self._transport = state, Nothing()  # type: ignore[assignment]
+        self._state, self._idle_since, self._deadline = "idle", state.clock(), 1.0
+        state.connections.add(self)
+
+    held = 0
+
+    def readable(self) -> None: ...
+    def writable(self) -> None: ...
+    def sweep(self, now: float) -> None: ...
+    def cut(self) -> None: ...
+    def _closed(self) -> None: ...
+    def _last_act(self) -> LastAct:
+        return "close"
+
+
+class Nothing:
+    def close(self) -> None: ...
+
+
+async def test_a_tenth_of_very_many_is_closed_at_once_also_when_somebody_has_just_come(
+    scene: Scene,
+) -> None:
+    capacity, pressure = pressed(scene, 100_000, 0)
+    for _ in range(12 * MOST_FOUND):
+        Idle(scene.state)
+    scene.now += LEAST_IDLE
+    pressure.short = Shortage("buffers", "they hold too much")
+    there = 12 * MOST_FOUND
+    for come in (0, 1, MOST_FOUND):
+        scene.now += MEMORY_LOOK_EVERY
+        for _ in range(come):
+            await capacity.room()  # which searches
+        capacity.sweep(scene.now)
+        there = (there - come) * 9 // 10
+        assert len(scene.state.connections) == there
+
+
+def test_busy_ones_stay_and_room_does_not_run_away_from_them(scene: Scene) -> None:
+    capacity, pressure = pressed(scene, 1_000, 40)
+    for client in scene.clients:
+        client.send(HEAD)
+    scene.turn()
+    pressure.short = Shortage("buffers", "they hold too much")
+    for _ in range(20):
+        scene.now += MEMORY_LOOK_EVERY
+        capacity.sweep(scene.now)
+    assert (scene.closed, capacity.full) == ([], True)
+    assert pressure.given_back == 20 * MEMORY_LOOK_EVERY / GIVE_BACK_EVERY, "nothing was freed"
+    for client in scene.clients[:5]:
+        client.close()
+    scene.turn()
+    assert (len(scene.state.connections), capacity.full) == (35, False)
 
 
 def test_connections_that_are_few_are_not_closed_for_others_sake(scene: Scene) -> None:

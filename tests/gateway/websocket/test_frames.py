@@ -400,6 +400,25 @@ def test_fragments_of_a_compressed_message_are_put_together() -> None:
     assert heard == [("text", b"hello " * 9), ("text", b"next")]
 
 
+def test_what_is_held_is_counted_wherever_it_is() -> None:
+    machine = WebSocketMachine(SETTINGS, None)
+    machine.receive(frame(2, b"a" * 100) + frame(0, b"b" * 50))
+    assert machine.read() == []
+    assert machine.held == 150
+    machine.receive(frame(0x80, b"c" * 9))
+    assert machine.read() == [Piece(b"a" * 100 + b"b" * 50 + b"c" * 9, False)]
+    assert machine.held == 0
+    deflate, _ = negotiate_deflate([b"permessage-deflate"], SETTINGS)
+    machine = WebSocketMachine(WebSocketSettings(max_size=10**9), deflate)
+    bomb = packed(bytes(30 * MOST_PLAIN))
+    machine.receive(frame(0xC2, bomb))
+    machine.read()
+    assert machine.held > len(bomb) // 2
+    for _ in events_of(machine):
+        pass
+    assert machine.held == 0
+
+
 def test_a_message_of_many_fragments_is_bounded() -> None:
     machine = WebSocketMachine(WebSocketSettings(max_size=100), None)
     over = frame(2, b"a") + frame(0, b"b") * 99 + frame(0x80, b"c")
