@@ -7,15 +7,18 @@ not come. So all of them stand in one list, in the order in which they hear. The
 how it ended, and last the fleet, which orders another in its place.
 
 A fault in one of them is that one's only: the others hear of the end all the same, above all the
-fleet. A replica that is never replaced would be the worst that a wrong figure can do.
+fleet. A replica that is never replaced would be the worst that a wrong figure can do. Where the
+kernel's count of kills fails, the exit code alone says how it ended.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..observe.process_log import logger
 from .fleet.events import Exited, ReplicaId
 from .fleet.replica import Process
+from .process.exit_reason import exit_hint, exit_kind, exit_words
 from .process.oom_kills import OomKills
 from .status_builder import StatusBuilder
 
@@ -49,18 +52,27 @@ class ChildEnds:
     def tell(self, end: ChildEnd) -> Exited:
         """Tells all. Returns what the fleet is to be told."""
         for listener in self._listeners:
-            try:
+            with _barrier(end):
                 listener(end)
-            except Exception:
-                logger.exception("a fault of Propylon's supervisor, at the end of %s", end)
         known = self._fleet.get(end.child)
-        how, hint, kind = self._oom_kills.exit_of(
-            end.code,
-            self._status.rss(end.child),
-            end.at,
-            killed=known is not None and known.stage == "killed",
-        )
+        how, hint, kind = exit_words(end.code), exit_hint(end.code), exit_kind(end.code)
+        with _barrier(end):
+            how, hint, kind = self._oom_kills.exit_of(
+                end.code,
+                self._status.rss(end.child),
+                end.at,
+                killed=known is not None and known.stage == "killed",
+            )
         if known is not None:
-            shown = f"{how} ({hint})" if hint and not known.why else how
-            self._status.ended(known, shown, end.at)
+            with _barrier(end):
+                shown = f"{how} ({hint})" if hint and not known.why else how
+                self._status.ended(known, shown, end.at)
         return Exited(end.child, how, hint, clean=end.code == 0, kind=kind)
+
+
+@contextmanager
+def _barrier(end: ChildEnd) -> Generator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("a fault of Propylon's supervisor, at the end of %s", end)

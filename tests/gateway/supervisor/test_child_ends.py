@@ -6,6 +6,7 @@ import pytest
 from propylon.gateway.supervisor.child_ends import ChildEnd, ChildEnds
 from propylon.gateway.supervisor.fleet.controller import FleetController
 from propylon.gateway.supervisor.fleet.events import Exited, FleetSettings, ReplicaId, Start
+from propylon.gateway.supervisor.fleet.replica import Process
 from propylon.gateway.supervisor.process.oom_kills import OomKills
 from propylon.gateway.supervisor.status_builder import StatusBuilder
 from propylon.protocol.supervision.messages import Vitals
@@ -55,6 +56,21 @@ def test_a_fault_of_one_is_that_one_s_only(caplog: pytest.LogCaptureFixture) -> 
     assert children.end().child == children.worker
     assert heard == [children.worker]
     assert "a fault of Propylon's supervisor, at the end of ChildEnd(" in caplog.text
+
+
+def test_the_fleet_hears_of_it_though_nobody_knows_why(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(StatusBuilder):
+        def ended(self, child: Process, how: str, now: float) -> None:
+            raise KeyError(child.id)
+
+    children, counts = Children(), [0]
+    oom_kills = OomKills(counts.pop, lambda: None)  # it is asked once more than it can answer
+    ends = ChildEnds(children.controller.fleet.processes, oom_kills, Broken(0.0))
+    exited = ends.tell(ChildEnd(children.worker, WORKER, 17, -signal.SIGKILL, 5.0))
+    assert (exited.child, exited.how, exited.hint, exited.kind, exited.clean) == (
+        children.worker, "was killed by SIGKILL", "out of memory?", "killed", False,
+    )  # fmt: skip
+    assert caplog.text.count("a fault of Propylon's supervisor, at the end of ChildEnd(") == 2
 
 
 def test_the_status_hears_how_it_ended_and_forgets_what_it_knew() -> None:
