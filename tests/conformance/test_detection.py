@@ -14,8 +14,8 @@ from .run import Starter, run, wanted
 from .servers import SERVERS
 
 ELSEWHERE: dict[str, str] = {
-    # Check -> why Propylon cannot show it failing, and who has
-    "http-error-of-a-left-client-is-not-logged": "its send raises no error then; gunicorn's does",
+    # Check -> why Propylon cannot show it failing
+    "http-error-of-a-left-client-is-not-logged": "its send raises no error then, as no peer's does",
 }
 
 
