@@ -152,9 +152,9 @@ class GatewayLink(LinkMachine):
         if call.response == "ended":
             del self.calls[call.call_id]
             self._outbox.drop(call.call_id)
-            if call.request == "reset":
+            if call.request == "reset" and not _names_a_file(message):
                 return ((call, (END, call.call_id)),)
-        elif call.request == "reset":
+        elif call.request == "reset" and not _names_a_file(message):
             return ()
         return ((call, message),)
 
@@ -195,6 +195,11 @@ class GatewayLink(LinkMachine):
             f"{name_of(kind)} about call {call_id}, which "
             + ("has ended" if known else "was never opened")
         )
+
+
+def _names_a_file(message: Message) -> bool:
+    """Whether a message is heard although its call was reset: its descriptor has to be closed."""
+    return message[0] == FILE or message[0] == RESPONSE_FILE
 
 
 def _check_headers(headers: Iterable[Any]) -> None:

@@ -120,6 +120,13 @@ class ResponseBuffer:
             self._give(credit)
 
     def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        if self._state == "open" and not self._spool.size:
+            # A source of files is ahead of its client only by what stays in the file, or by one
+            # window: nothing of it has to be kept.
+            stays = self._sink.file(exchange, file, offset, count)
+            self._ahead += count
+            self._owed += count
+            return stays
         # In pieces as a worker's: a longer one than may be under way would be kept whole, and
         # nothing would be under way whose credit could send it on.
         while count and self._state == "open":

@@ -688,6 +688,20 @@ def log_facts(exchange: Exchange | None) -> dict[str, str]:
     return {"request_id": "" if exchange is None else exchange.request_id}
 
 
+def log_app_fault(exchange: Exchange, fault: str) -> None:
+    """Logs for the operator what is wrong with the response that the app has given."""
+    request = exchange.request
+    path = request.path.decode("ascii")
+    log.error(
+        "the app's response to %s %s: %s%s",
+        request.method,
+        path,
+        fault,
+        log_tail(exchange),
+        extra=log_facts(exchange),
+    )
+
+
 class BodyCollector(Source, CollectedBody, Protocol):
     """A source that takes a request's body and makes no response."""
 

@@ -48,7 +48,7 @@ class AppFile(NamedTuple):
             return "is no regular file"
         if not self.file.is_readable:
             return "is not open for reading"
-        if self.part.stop > self.file.size:
+        if self.part.size and self.part.stop > self.file.size:
             return f"has {self.file.size} bytes, and not {self.part.stop}"
         return ""
 

@@ -8,7 +8,7 @@ tells; should a hole be missed, the kernel waits for one read. And what was ther
 not looked for again: a large file that many ask for is looked at ten times a second.
 
 tmpfs and overlayfs do not know RWF_NOWAIT. What is on tmpfs is in memory. Of overlayfs, where every
-container's image lies, we remember what a thread has read just now (`DiskFile.note_read`): it will
+container's image lies, we remember what a thread has read just now (`DiskFile.was_read`): it will
 be in memory for a moment. mincore(2) and cachestat(2) are no help: they tell only the owner of a
 file, and of overlayfs nothing.
 """

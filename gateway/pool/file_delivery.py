@@ -1,16 +1,32 @@
 """Hands a file that a worker has passed on to the exchange's sink (SPEC.md 6.7)."""
 
-from logging import getLogger
+from typing import NamedTuple
 
 from ...protocol.messages import RESPONSE_FILE, File, ResponseFile
 from ..exchange import end_codes
-from ..exchange.exchange import Exchange, log_facts, log_tail
+from ..exchange.exchange import Exchange, log_app_fault
 from ..files.app_file import AppFile, end_with_app_file, respond_with_app_file
 from ..files.disk_file import DiskFile
 from ..files.disk_threads import DiskThreads
 from ..files.ranges import Part
 
-log = getLogger("propylon.gateway")
+
+class NamedPart(NamedTuple):
+    """The part of a file that a FILE or RESPONSE_FILE names, in bytes."""
+
+    number: int
+    """That of the descriptor."""
+    offset: int
+    size: int
+
+
+def named_part(message: File | ResponseFile) -> NamedPart:
+    """What the message names; the two kinds have it at different places."""
+    if message[0] == RESPONSE_FILE:
+        _, _, _, _, number, offset, count, _ = message
+    else:
+        _, _, number, offset, count, _ = message
+    return NamedPart(number, offset, count)
 
 
 def deliver_file(
@@ -21,37 +37,26 @@ def deliver_file(
     disk: DiskThreads,
 ) -> int:
     """Answers, or ends the answer, with the file of the message. `fd` is its descriptor, which is
-    taken over; None if this process could not get it. `worker` is named in the log. Returns the
-    status of the head that was sent, as a `Sink` does."""
+    taken over; None if it could not be had. `worker` is named in the log. Returns the status of the
+    head that was sent, as a `Sink` does."""
     if fd is None:
         exchange.give_end(end_codes.GATEWAY_FILE_BROKE)
-        say(exchange, f"could not be taken from {worker} (open files: RLIMIT_NOFILE)")
+        why = "open files: RLIMIT_NOFILE, or too many of them were passed"
+        log_app_fault(exchange, f"its file could not be taken from {worker} ({why})")
         return exchange.sink.fail(exchange, 503, "The server has no room for another open file.")
-    offset, count = message[-3], message[-2]
+    _, offset, count = named_part(message)
     try:
         sent = AppFile(DiskFile(fd, f"of {worker}"), Part(offset, offset + count))
         fault = sent.fault
     except OSError as error:
         exchange.give_end(end_codes.GATEWAY_FILE_BROKE)
-        say(exchange, f"of {worker} can't be looked at: {error.strerror}")
+        log_app_fault(exchange, f"its file of {worker} can't be looked at: {error.strerror}")
         return exchange.sink.fail(exchange, 500, "The file could not be opened.")
     if fault:
         exchange.give_end(end_codes.APP_BAD_RESPONSE)
-        say(exchange, f"of {worker} {fault}")
+        log_app_fault(exchange, f"its file of {worker} {fault}")
         return exchange.sink.fail(exchange, 500, "The app's file cannot be sent.")
     if message[0] == RESPONSE_FILE:
         return respond_with_app_file(exchange, message[2], message[3], sent, disk)
     end_with_app_file(exchange, sent, disk)
     return 0
-
-
-def say(exchange: Exchange, what: str) -> None:
-    request = exchange.request
-    log.error(
-        "the file for %s %s %s%s",
-        request.method,
-        request.path.decode("ascii"),
-        what,
-        log_tail(exchange),
-        extra=log_facts(exchange),
-    )

@@ -57,12 +57,12 @@ from ...protocol.outbox import SEND_BUFFER
 from ...protocol.send_buffer import SendBuffer
 from ..exchange import end_codes
 from ..exchange.errors import ResponseError
-from ..exchange.exchange import Exchange, log_facts, log_tail
+from ..exchange.exchange import Exchange, log_app_fault, log_facts, log_tail
 from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
 from .event_shapes import acceptance_of, closure_of, hints_of, phrase_of, trailers_of
-from .file_delivery import deliver_file
+from .file_delivery import deliver_file, named_part
 from .health import Health
 from .passed_files import CONTROL_ROOM, READ_FLAGS, PassedFiles, passed_files
 from .pool import Pool
@@ -221,8 +221,17 @@ class Member(PoolMember):
             self.machine.ping(token)
         self._health.look()
         self._heed_health()
-        if self._files is not None and not self.machine.calls:
-            self._files.close_unnamed()
+        if self._files is not None:
+            self._tidy(self._files)
+
+    def _tidy(self, files: PassedFiles) -> None:
+        if not self.machine.calls:
+            files.close_unnamed()
+            return
+        try:
+            files.read_ahead()
+        except RemoteProtocolError as error:
+            self._break_off(error)
 
     def _heed_health(self) -> None:
         """Tells the log and the pool, which ranks its members, of each change of the grade."""
@@ -381,6 +390,8 @@ class Member(PoolMember):
                         self.errors += 1
             elif exchange is not None:
                 self._deliver_piece(call, exchange, message)
+            elif (message[0] == RESPONSE_FILE or message[0] == FILE) and self._files is not None:
+                self._files.close_named(named_part(message).number)
         except RemoteProtocolError:
             raise  # the worker's whole link is at fault
         except Exception:
@@ -438,7 +449,7 @@ class Member(PoolMember):
             disk = self._pool.deliver_file()
             if self._files is None or disk is None:
                 raise RemoteProtocolError("a file was named, and none can be passed here")
-            fd = self._files.take(message[-4])
+            fd = self._files.take(named_part(message).number)
         except RemoteProtocolError:
             exchange.give_end(end_codes.WORKER_PROTOCOL)
             status = exchange.sink.fail(exchange, 502, "The worker has not passed the file.")
@@ -481,16 +492,7 @@ class Member(PoolMember):
 
     def _refuse(self, call: PoolCall, exchange: Exchange, error: ResponseError) -> int:
         """Answers an exchange whose app has sent a malformed event. Returns the status."""
-        request = exchange.request
-        path = request.path.decode("ascii")
-        log.error(
-            "the app's response to %s %s: was refused: %s%s",
-            request.method,
-            path,
-            error,
-            log_tail(exchange),
-            extra=log_facts(exchange),
-        )
+        log_app_fault(exchange, f"was refused: {error}")
         call.abandon(CLIENT_GONE, "the response was refused")
         exchange.give_end(end_codes.APP_BAD_RESPONSE)
         exchange.give_reason(f"The app's response was refused: {error}")

@@ -27,7 +27,6 @@ gets a page. `OSError`: the client is gone; the sink asks the stream to end itse
 the stream then calls the sink's `client_gone`, as when it finds out by itself.
 """
 
-from logging import getLogger
 from typing import ClassVar, Final, Protocol
 
 from ...protocol.messages import CLIENT_GONE, TAKES_HINTS, TAKES_TRAILERS, Pairs
@@ -40,8 +39,7 @@ from ..exchange.exchange import (
     Request,
     SizeLimit,
     WebSocketSource,
-    log_facts,
-    log_tail,
+    log_app_fault,
 )
 from ..exchange.pages import error_page
 from ..transport.transport import Transport
@@ -50,8 +48,6 @@ from .body_credit import BodyCredit
 from .service_state import ServiceState
 from .upload import BodyReader, Upload
 from .websocket_connection import WebSocketConnection, agree
-
-log = getLogger("propylon.gateway")
 
 UNAVAILABLE: Final = frozenset({502, 503, 504})
 """Statuses of answers for an app that could not be asked or has not answered. The operator's log
@@ -465,17 +461,3 @@ class ExchangeSink:
 
     def worker_leaves(self, exchange: Exchange) -> None:
         """Does nothing: a response has an end, or runs until the worker's time is over."""
-
-
-def log_app_fault(exchange: Exchange, fault: str) -> None:
-    """Logs for the operator what the app has done wrong with its response."""
-    request = exchange.request
-    path = request.path.decode("ascii")
-    log.error(
-        "the app's response to %s %s: %s%s",
-        request.method,
-        path,
-        fault,
-        log_tail(exchange),
-        extra=log_facts(exchange),
-    )

@@ -43,7 +43,7 @@ from ...protocol.messages import Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Exchange, OpenFile, log_facts, log_tail
+from ..exchange.exchange import Exchange, OpenFile, log_app_fault, log_facts, log_tail
 from ..http1.machine import CONTINUE, HttpMachine
 from ..http1.refused_request import refused_request
 from ..http1.upgrade import switching_protocols
@@ -59,7 +59,6 @@ from .exchange_sink import (
     TOOK_NOTHING,
     WAS_CUT,
     ExchangeSink,
-    log_app_fault,
 )
 from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
 from .service_state import ServiceState

@@ -1,5 +1,6 @@
 """ASGI apps that answer with the file that their path names, each by its framework's own means."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -41,12 +42,41 @@ async def of_litestar(name: str) -> File:
 litestar = Litestar([of_litestar])
 
 
+_waiting: list[asyncio.Future[None]] = []
+
+
+async def _meet() -> bool:
+    """Waits for a second call. Both go on in the same turn of the loop, the second one first.
+    Returns whether it is the second."""
+    if _waiting:
+        _waiting.pop().set_result(None)
+        return True
+    _waiting.append(asyncio.get_running_loop().create_future())
+    await _waiting[0]
+    return False
+
+
 async def raw(scope, receive, send):
     """The events of the extensions, as they are."""
     if scope["type"] == "lifespan":
         return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            await send({"type": "websocket.send", "text": event["text"]})
     path = FOLDER / scope["path"].lstrip("/")
     query = scope["query_string"].decode()
+    if query == "together":
+        runs_on = await _meet()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": str(path)})
+        if runs_on:
+            await asyncio.sleep(0.2)  # a background task
+        return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     if query == "zero-copy":
         with path.open("rb") as file:

@@ -26,10 +26,9 @@ ran with its defaults and one worker process, but for what its command below say
 A sentence of level *must* says must, or states what a server does; *should* says should; *may*
 leaves it to the server.
 
-Propylon does otherwise on purpose in two places, both of level *should*. What an app sends behind
-the end of its response is an error out of `send` that names the rule, and not ignored. And a WSGI
-app that sets `Connection: keep-alive`, as many that stream events do, is served without the
-field, and not failed.
+Propylon does otherwise on purpose in one place, of level *should*. A WSGI app that sets
+`Connection: keep-alive`, as many that stream events do, is served without the field, and not
+failed.
 
 ```
 python -m tests.conformance --server all --write   # this page and tests/conformance/results.json

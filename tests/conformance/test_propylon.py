@@ -12,7 +12,6 @@ from .servers import SERVERS
 OURS = [name for name, server in SERVERS.items() if server.package == "propylon"]
 NOT_KEPT: dict[str, str] = {
     # Check -> why Propylon does otherwise. All of them are of level should.
-    "asgi-messages-after-the-end-are-ignored": "an error names the rule that the app has broken",
     "wsgi-hop-by-hop-headers-are-an-error": "such a field is left out: many apps that stream say "
     "Connection: keep-alive, and would break where they have run so far",
 }

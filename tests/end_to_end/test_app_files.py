@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from .server import Propylon, wait_for
 
@@ -77,6 +79,23 @@ def test_the_events_on_every_loop(folder: Path, loop: str) -> None:
         assert client.get("/big?zero-copy").content == content[100:]
         mixed = client.get("/big?mixed").content
         assert mixed == b"head " + content[:10] + b" between " + content[10:]
+
+
+@pytest.mark.slow
+def test_two_files_of_one_turn_beside_a_websocket(folder: Path) -> None:
+    """The call that has ended is told first, with the later file."""
+    for name in ("first", "second"):
+        (folder / name).write_text(name)
+    with (
+        serving("files_asgi:raw", folder) as propylon,
+        ThreadPoolExecutor(1) as threads,
+        connect(propylon.url.replace("http", "ws")) as websocket,
+    ):
+        first = threads.submit(httpx.get, f"{propylon.url}/first?together")
+        assert httpx.get(f"{propylon.url}/second?together").text == "second"
+        assert first.result().text == "first"
+        websocket.send("still here")
+        assert websocket.recv() == "still here"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import fcntl
 import io
 import os
 import stat
+from types import FunctionType
 from typing import Any, Final, NamedTuple, cast
 
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -17,8 +18,6 @@ _UNFIT: Final = os.O_PATH | os.O_DIRECT
 """Flags of descriptors that nobody can read at any offset and in any size (open(2))."""
 UNKNOWN: Final = 1 << 62
 """The count of bytes up to wherever the file ends."""
-MOST_WRAPPED: Final = 4
-"""How deep the file object may lie in objects of a framework."""
 _BUFFERED: Final = (io.BufferedReader, io.BufferedRandom)
 
 
@@ -69,24 +68,32 @@ def part_of(fd: int, offset: int, count: int | None) -> OpenFile:
 
 def at_its_position(file: Any) -> OpenFile | None:
     """The rest of a file object of the app, from where it stands. None if its bytes are not those
-    of a descriptor: it has none, or is something that changes what it reads (gzip). Then it can
-    only be read as an object."""
-    for _ in range(MOST_WRAPPED):
-        if isinstance(file, io.IOBase):
-            raw = getattr(cast("Any", file), "raw", None) if type(file) in _BUFFERED else file
-            if type(cast("Any", raw)) is not io.FileIO:
-                return None
-            break
-        inner = getattr(file, "file", None)  # Django's File, tempfile's wrapper
-        if inner is None:
-            break
-        file = inner
+    of a descriptor: it has none (PEP 3333 asks for a `fileno` of its own), or is something that
+    changes what it reads (gzip, or a wrapper that decrypts). Then it can only be read as an
+    object."""
     try:
-        if isinstance(file, io.BufferedRandom):
-            file.flush()  # what it has yet to write belongs to the file too
-        return part_of(file.fileno(), file.tell(), None)
+        reader = _reader_of(file)
+        if reader is None:
+            return None
+        if isinstance(reader, io.BufferedRandom):
+            reader.flush()  # what it has yet to write belongs to the file too
+        return part_of(reader.fileno(), reader.tell(), None)
     except (OSError, ValueError, AttributeError, TypeError):
         return None
+
+
+def _reader_of(file: Any) -> Any:
+    """The file of the standard library by which an object reads: itself, or the one whose `read` it
+    has as its own, as objects do that wrap a file to say more of it (Django's File, tempfile's
+    wrapper). None for an object that reads in another way, or has no descriptor."""
+    if not callable(file.fileno):
+        return None
+    read = file.read
+    if isinstance(read, FunctionType) and read.__globals__.get("__name__") == "tempfile":
+        read = cast("Any", read).__wrapped__  # its wrapper keeps the file from being deleted
+    reader: Any = getattr(read, "__self__", None)
+    raw = reader.raw if type(reader) in _BUFFERED else reader
+    return reader if type(raw) is io.FileIO and read.__name__ == "read" else None
 
 
 class FileReader:

@@ -276,6 +276,11 @@ class AsgiCall(HostedCall):
         except ClientDisconnected:
             await self._send_to_nobody(event)
             return
+        except RuntimeError as error:
+            if not self._is_behind_the_end:
+                raise
+            await self._ignore(event, error)
+            return
         if unsaid is not None:
             self._line = deque()
             await self._say_rest(*unsaid)
@@ -298,6 +303,11 @@ class AsgiCall(HostedCall):
         try:
             if not left:
                 unsaid = self._say(event)
+        except RuntimeError as error:
+            if not self._is_behind_the_end:
+                raise
+            await self._ignore(event, error)
+            return
         finally:
             if unsaid is None:
                 self._next_in_line()
@@ -306,6 +316,20 @@ class AsgiCall(HostedCall):
             left = self._client_left
         if left:
             await self._send_to_nobody(event)
+
+    @property
+    def _is_behind_the_end(self) -> bool:
+        """Whether an event of a wrong order is one that stands behind a complete response."""
+        whole = self.response == "complete" and not self._trailers_due
+        return whole and self.message[0] == "http"
+
+    async def _ignore(self, event: AsgiEvent, error: RuntimeError) -> None:
+        """Ignores an event behind the response's end (ASGI HTTP, "Response Body": "any further
+        messages on the channel will be ignored"). The log names the rule that the first of them
+        breaks."""
+        if self.unheard is None:
+            self._log_error(f"{error}; this event and others behind the end are ignored")
+        await self._send_to_nobody(event)
 
     async def _send_to_nobody(self, event: AsgiEvent) -> None:
         """Does nothing (ASGI HTTP 2.3), but lets other calls run."""

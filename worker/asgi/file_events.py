@@ -14,7 +14,7 @@ import io
 import os
 from typing import Any, Final
 
-from ..app.files import FileReader, open_path, part_of
+from ..app.files import UNKNOWN, FileReader, open_path, part_of
 
 PATH_SEND: Final = "http.response.pathsend"
 ZERO_COPY_SEND: Final = "http.response.zerocopysend"
@@ -42,7 +42,7 @@ def file_of(event: dict[str, Any], stated: int | None) -> FileReader:
     part = part_of(fd, _position(file, fd) if offset is None else offset, count)
     if count is None and stated is not None:
         part = part.cut(stated)
-    if offset is None:
+    if offset is None and part.length != UNKNOWN:
         _move(file, fd, part.offset + part.length)
     return FileReader(part, owns=False)
 
@@ -64,7 +64,8 @@ def _position(file: Any, fd: int) -> int:
 
 
 def _move(file: Any, fd: int, position: int) -> None:
-    """Moves it behind what was sent, as sendfile(2) does."""
+    """Moves it behind what was sent, as sendfile(2) does. The position has to be one that the file
+    system takes: ext4 refuses more than the largest file it has (EINVAL)."""
     if hasattr(file, "seek") and not isinstance(file, io.TextIOBase):
         file.seek(position)
     else:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from propylon.gateway.buffering.response_buffer import AHEAD, ResponseBuffer
 from propylon.gateway.buffering.store import BufferStore
-from propylon.gateway.exchange.exchange import Exchange, Request
+from propylon.gateway.exchange.exchange import Exchange, OpenFile, Request
 from propylon.gateway.exchange.filters import Filter, FilterChain
 from propylon.gateway.files.disk_file import DiskFile
 from propylon.gateway.settings import BufferSettings
@@ -249,16 +249,44 @@ def test_trailers_wait_with_the_end(tmp_path: Path) -> None:
     assert (s.client.data, s.client.trailing) == (BODY, ((b"x-digest", b"abc"),))
 
 
-def test_a_large_piece_of_a_file_moves_on(tmp_path: Path) -> None:
+class SendfileClient(SlowClient):
+    """It leaves what it is given of a file in the file."""
+
+    def file(self, exchange: Exchange, file: OpenFile, offset: int, count: int) -> bool:
+        super().file(exchange, file, offset, count)
+        return True
+
+
+def test_a_file_is_passed_on_while_nothing_is_kept(tmp_path: Path) -> None:
+    """However long a piece: it stays in the file, and nothing of it is copied."""
+    (tmp_path / "file").write_bytes(BODY)
+    one = scene(tmp_path)
+    one.client = SendfileClient()
+    one.exchange = Exchange(Request("GET", b"/", "1.1"), one.client)
+    one.exchange.connect(one.source, 1.0)
+    one.begin()
+    file = DiskFile(os.open(tmp_path / "file", os.O_RDONLY), "file")
+    assert one.exchange.sink.file(one.exchange, file, 5, 2 * AHEAD)
+    assert one.exchange.sink.file(one.exchange, file, 5 + 2 * AHEAD, 10)
+    assert one.is_empty
+    assert one.client.data == BODY[5 : 15 + 2 * AHEAD]
+    one.client.take_some(one.exchange, 4 * AHEAD)
+    assert one.source.taken == 2 * AHEAD + 10
+    one.exchange.sink.end(one.exchange)
+    assert one.client.over
+
+
+def test_a_large_piece_of_a_file_moves_on_behind_what_is_kept(tmp_path: Path) -> None:
     """It may be longer than all that is under way to the client at a time."""
     (tmp_path / "file").write_bytes(BODY)
     one = scene(tmp_path)
+    one.push(AHEAD + MAX_BODY)
+    assert not one.is_empty
     file = DiskFile(os.open(tmp_path / "file", os.O_RDONLY), "file")
     assert not one.exchange.sink.file(one.exchange, file, 5, 2 * AHEAD)
     one.exchange.sink.end(one.exchange)
-    assert one.client.data, "nothing would ever be taken, and nothing follow"
-    for _ in range(2 * AHEAD // MAX_BODY + 1):
+    for _ in range(3 * AHEAD // MAX_BODY + 2):
         turn_ends()
         one.client.take_some(one.exchange, MAX_BODY)
     assert one.client.over
-    assert one.client.data == BODY[5 : 5 + 2 * AHEAD]
+    assert one.client.data == BODY[: AHEAD + MAX_BODY] + BODY[5 : 5 + 2 * AHEAD]

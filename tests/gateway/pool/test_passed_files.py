@@ -13,12 +13,21 @@ import pytest
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.files.disk_threads import DiskThreads
 from propylon.gateway.pool.link_member import Member
+from propylon.gateway.pool.passed_files import MOST_UNNAMED
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.transport.poller import Poller
 from propylon.protocol.calls import Call
 from propylon.protocol.codec import RECEIVE_SIZE, encode
 from propylon.protocol.hello import Greeting
-from propylon.protocol.messages import BYE, FEATURES, FILES, OPEN, RESPONSE_FILE, Message
+from propylon.protocol.messages import (
+    BYE,
+    FEATURES,
+    FILES,
+    MAX_BODY,
+    OPEN,
+    RESPONSE_FILE,
+    Message,
+)
 from propylon.protocol.worker_link import WorkerLink
 from propylon.worker.host.file_passing import FilePassing
 
@@ -55,6 +64,13 @@ class Worker:
         if data:
             self.files.send_first(self.sock, [data])
         self.member.readable()
+
+    def say_all(self) -> None:
+        """Says more than the socket holds."""
+        while data := self.link.take_output():
+            for start in range(0, len(data), MAX_BODY):
+                self.sock.sendall(data[start : start + MAX_BODY])
+                self.member.readable()
 
     def packet(self, number: int, *fds: int, size: int = 8) -> None:
         """Sends a packet of the descriptor socket as it is given."""
@@ -139,11 +155,103 @@ def test_what_was_passed_for_responses_that_were_given_up_is_closed(
     file: int, poller: Poller
 ) -> None:
     with worker(poller) as (of, one):
+        before = len(os.listdir("/proc/self/fd"))
         for _ in range(5):
             one.files.pass_on(file)
         _, client, call = opened(of, one, poller)
         number = one.files.pass_on(file)
         assert number == 6
+        one.link.respond_file(call, 200, (), (number, 0, 10))
+        one.link.end(call)
+        one.say()
+        assert client.data == CONTENT
+        assert len(os.listdir("/proc/self/fd")) == before + 5, "they may still be named"
+        one.member.sweep()
+        assert len(os.listdir("/proc/self/fd")) == before, "nobody is left who could"
+
+
+def test_a_response_that_has_ended_overtakes_that_of_an_app_which_runs_on(
+    file: int, poller: Poller
+) -> None:
+    with worker(poller) as (of, one):
+        pairs = [opened(of, one, poller) for _ in range(3)]
+        for at, (_, _, call) in enumerate(pairs):
+            number = one.files.pass_on(file)
+            assert number is not None
+            one.link.respond_file(call, 200, (), (number, at, 2))
+            if at:
+                one.link.end(call)
+        one.say()
+        assert [client.data for _, client, _ in pairs] == [b"01", b"12", b"23"]
+        assert of.members == [one.member]
+
+
+def test_a_file_that_waits_behind_its_bodies_is_named_late(file: int, poller: Poller) -> None:
+    with worker(poller) as (of, one):
+        streams = [opened(of, one, poller) for _ in range(3)]
+        for _, _, call in streams:
+            one.link.start_response(call, 200, ())
+            while size := min(call.send_credit, MAX_BODY):
+                one.link.send_body(call, bytes(size), True)
+            number = one.files.pass_on(file)
+            assert number is not None
+            one.link.send_file(call, (number, 0, 10))
+        _, whole, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number is not None
+        one.link.respond_file(call, 200, (), (number, 0, 10))
+        one.link.end(call)
+        one.say_all()
+        assert [client.data[-10:] for _, client, _ in streams] == [CONTENT] * 3
+        assert whole.data == CONTENT
+        assert of.members == [one.member]
+
+
+def test_responses_that_clients_give_up_beside_a_call_that_lasts(file: int, poller: Poller) -> None:
+    with worker(poller) as (of, one):
+        opened(of, one, poller)
+        before = len(os.listdir("/proc/self/fd"))
+        for ended in [True, False] * 300:
+            exchange, client, call = opened(of, one, poller)
+            client.leave(exchange)
+            number = one.files.pass_on(file)
+            assert number is not None, "the socket is full"
+            one.link.respond_file(call, 200, (), (number, 0, 10))
+            if ended:
+                one.link.end(call)
+                one.say()
+            else:
+                one.say()
+                one.link.end(call)
+                one.say()
+            assert len(os.listdir("/proc/self/fd")) == before
+        assert one.member.running == 1
+
+
+def test_what_is_never_named_beside_a_call_that_lasts(
+    file: int, poller: Poller, caplog: pytest.LogCaptureFixture
+) -> None:
+    with worker(poller) as (of, one):
+        opened(of, one, poller)
+        exchange, late, call = opened(of, one, poller)
+        oldest = one.files.pass_on(file)
+        assert oldest is not None
+        before = len(os.listdir("/proc/self/fd"))
+        for count in range(3 * MOST_UNNAMED):
+            assert one.files.pass_on(file) is not None, "the socket is full"
+            if count % 100 == 0:
+                one.member.sweep()
+        one.member.sweep()
+        assert len(os.listdir("/proc/self/fd")) == before + MOST_UNNAMED
+        one.link.respond_file(call, 200, (), (oldest, 0, 10))
+        one.say()
+        assert late.failed == (503, "The server has no room for another open file.")
+        assert exchange.end_code == "gateway_file_broke"
+        assert "or too many of them were passed" in caplog.text
+        assert of.members == [one.member]
+        _, client, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number is not None
         one.link.respond_file(call, 200, (), (number, 0, 10))
         one.say()
         assert client.data == CONTENT
@@ -186,7 +294,7 @@ def test_thousands_that_nobody_asked_for_stay_in_the_kernel_and_are_closed(
         one.link.respond_file(call, 200, (), (number, 0, 10))
         one.say()
         assert client.data == CONTENT
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) == before + 1, "the one that came before it"
 
 
 @pytest.mark.parametrize("what", ["never", "twice", "bare", "two", "long", "again", "unread"])
@@ -231,7 +339,7 @@ def test_a_file_without_the_feature(file: int, poller: Poller) -> None:
     ("flags", "part", "fault"),
     [
         (os.O_RDONLY, (0, 11), "has 10 bytes, and not 11"),
-        (os.O_RDONLY, (11, 0), "has 10 bytes, and not 11"),
+        (os.O_RDONLY, (11, 1), "has 10 bytes, and not 12"),
         (os.O_WRONLY, (0, 10), "is not open for reading"),
         (os.O_RDONLY | os.O_DIRECTORY, (0, 10), "is no regular file"),
     ],
@@ -258,9 +366,25 @@ def test_what_can_not_be_sent_costs_one_response(
         assert client.failed == (500, "The app's file cannot be sent.")
         assert client.status == (200 if begun else 500)
         assert exchange.end_code == "app_bad_response"
-        assert f"the file for GET /x of worker 1 (pid 7) {fault}" in caplog.text
+        assert f"response to GET /x: its file of worker 1 (pid 7) {fault}" in caplog.text
         assert one.member.running == 0
         assert of.members == [one.member]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_nothing_of_a_file_may_begin_behind_its_end(file: int, poller: Poller, begun: bool) -> None:
+    with worker(poller) as (of, one):
+        exchange, client, call = opened(of, one, poller)
+        number = one.files.pass_on(file)
+        assert number is not None
+        if begun:
+            one.link.start_response(call, 200, ())
+            one.link.send_file(call, (number, 11, 0))
+        else:
+            one.link.respond_file(call, 200, (), (number, 11, 0))
+        one.say()
+        assert (client.status, client.data, client.over) == (200, b"", True)
+        assert (client.failed, exchange.end_code) == (None, "")
 
 
 def test_a_gateway_without_room_for_another_open_file(

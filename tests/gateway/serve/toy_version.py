@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.exchange.errors import RequestError
-from propylon.gateway.exchange.exchange import Exchange, OpenFile, Request
+from propylon.gateway.exchange.exchange import Exchange, OpenFile, Request, log_app_fault
 from propylon.gateway.http.rules import (
     BODILESS,
     HOP_BY_HOP,
@@ -36,7 +36,6 @@ from propylon.gateway.serve.exchange_sink import (
     TOOK_NOTHING,
     WAS_CUT,
     ExchangeSink,
-    log_app_fault,
 )
 from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.service_state import ServiceState

@@ -411,6 +411,18 @@ def test_a_second_response_is_an_error_that_the_client_does_not_see(asgi: Gatewa
     assert "http.response.start was sent already" in asgi.worker.errors
 
 
+def test_events_behind_the_end_are_ignored_and_logged_once(asgi: GatewayPeer) -> None:
+    before = len(asgi.worker.errors)
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    whole = {"type": "http.response.body", "body": b"whole"}
+    call = asgi.call(scope(path=b"/says", query=repr([start, whole, whole, start, whole]).encode()))
+    assert (call.body, call.complete, call.reset) == (b"whole", True, None)
+    log = asgi.worker.errors[before:]
+    assert log.count("was sent") == 1
+    assert "GET /says: http.response.body was sent after the response was complete" in log
+    assert "the app raised" not in log
+
+
 def test_an_exception_s_text_may_be_anything(asgi: GatewayPeer) -> None:
     """A client's JSON can put a lone surrogate there."""
     call = asgi.call(scope("POST", b"/raises_surrogate"), b'{"name": "\\ud800"}')

@@ -116,6 +116,14 @@ def test_a_file_that_hides_its_size_is_read_by_the_worker(asgi: GatewayPeer) -> 
     assert answer(asgi, START, zero_copy(cpus)).body == cpus.read_bytes()
 
 
+def test_an_empty_file_object_stays_where_it_is(asgi: GatewayPeer, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    call = answer(asgi, START, zero_copy(empty))
+    assert (call.status, call.body, call.complete) == (200, b"", True)
+    assert stats(asgi)["positions"] == [0], "ext4 takes no position behind the end of all files"
+
+
 def test_what_is_no_file(asgi: GatewayPeer, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -142,10 +150,13 @@ def test_events_in_a_wrong_order(asgi: GatewayPeer, file: Path) -> None:
     for events, rule in (
         ([path_send(file)], "was sent before http.response.start"),
         ([START, body, path_send(file)], "cannot be mixed with http.response.body"),
-        ([START, path_send(file), path_send(file)], "was sent after the response was complete"),
     ):
         answer(asgi, *events)
         assert rule in stats(asgi)["errors"][-1]
+    assert answer(asgi, START, path_send(file), path_send(file)).body == CONTENT
+    assert f"{path_send(file)['type']} was sent after the response was complete" in (
+        asgi.worker.errors
+    )
 
 
 @pytest.mark.slow
