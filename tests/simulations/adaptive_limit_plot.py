@@ -57,6 +57,8 @@ RUNS: tuple[tuple[str, Scenario], ...] = (
      Scenario(rate=lambda _: 400, steps=both)),
     ("A database of 20 connections and 100 ms each; of 5 from 80 s to 160 s",
      Scenario(rate=lambda _: 400, steps=asks_behind, behind=falls_and_rises)),
+    ("A database of 5 connections and 100 ms each, and 4 gateways",
+     Scenario(rate=lambda _: 100, steps=asks_behind, behind=lambda _: 5, gateways=4)),
     ("Other endpoints: calls of 5 ms, and of 300 ms from 60 s on",
      Scenario(rate=lambda at: 100 if at < 60 else 300, steps=becomes_slower)),
     ("One call in 20 blocks the loop for 200 ms, 1.5 times the CPU",
@@ -94,7 +96,7 @@ def _draw_run(axes: Any, seconds: Sequence[Second], title: str) -> None:
 
 def table() -> str:
     """For each run, and each limit: calls served a second, and the median of their milliseconds in
-    the worker."""
+    the worker. A number is for each gateway."""
     limits = (*map(str, FIXED), "none", "auto")
     rows = [f"| | {' | '.join(limits)} |", f"|---{'|--:' * len(limits)}|"]
     for title, scenario in RUNS:
