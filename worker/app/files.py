@@ -21,7 +21,7 @@ UNKNOWN: Final = 1 << 62
 _BUFFERED: Final = (io.BufferedReader, io.BufferedRandom)
 
 
-class OpenFile(NamedTuple):
+class FilePart(NamedTuple):
     """A part of an open file."""
 
     fd: int
@@ -31,7 +31,7 @@ class OpenFile(NamedTuple):
     passable: bool
     """Whether another process can read it by its descriptor."""
 
-    def cut(self, length: int) -> "OpenFile":
+    def cut(self, length: int) -> "FilePart":
         """The part without what is beyond so many bytes."""
         return self._replace(length=min(self.length, length))
 
@@ -40,7 +40,7 @@ class NotAFile(ValueError):
     """What an app gave is no file that could be sent."""
 
 
-def open_path(path: object) -> OpenFile:
+def open_path(path: object) -> FilePart:
     """Opens a file to be sent whole; the caller closes it. Raises OSError, TypeError, NotAFile."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"the path of http.response.pathsend is a string, not {path!r}")
@@ -52,7 +52,7 @@ def open_path(path: object) -> OpenFile:
         raise
 
 
-def part_of(fd: int, offset: int, count: int | None) -> OpenFile:
+def part_of(fd: int, offset: int, count: int | None) -> FilePart:
     """The part of an open file that is there: `count` bytes from `offset` on, or up to the file's
     end. Raises NotAFile, OSError."""
     found = os.fstat(fd)
@@ -63,10 +63,10 @@ def part_of(fd: int, offset: int, count: int | None) -> OpenFile:
         raise NotAFile("the file is not open for reading")
     there = max(found.st_size - offset, 0) if found.st_size else UNKNOWN
     count = there if count is None else min(count, there)
-    return OpenFile(fd, offset, count, passable=found.st_size > 0 and not flags & _UNFIT)
+    return FilePart(fd, offset, count, passable=found.st_size > 0 and not flags & _UNFIT)
 
 
-def at_its_position(file: Any) -> OpenFile | None:
+def at_its_position(file: Any) -> FilePart | None:
     """The rest of a file object of the app, from where it stands. None if its bytes are not those
     of a descriptor: it has none (PEP 3333 asks for a `fileno` of its own), or is something that
     changes what it reads (gzip, or a wrapper that decrypts). Then it can only be read as an
@@ -102,7 +102,7 @@ class FileReader:
 
     __slots__ = ("_offset", "_owns", "_rest", "done", "part")
 
-    def __init__(self, part: OpenFile, *, owns: bool) -> None:
+    def __init__(self, part: FilePart, *, owns: bool) -> None:
         """`owns` says whether `close` closes the file."""
         self.part = part
         self._owns = owns

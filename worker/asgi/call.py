@@ -25,7 +25,7 @@ from ...protocol.messages import (
     Pairs,
 )
 from ..app.client_disconnected import ClientDisconnected, is_disconnect
-from ..app.files import FileReader, OpenFile
+from ..app.files import FilePart, FileReader
 from ..app.request_scope import METHOD, REQUEST_ID, UnknownCallType, call_name, request_id
 from ..app.response_head import checked_headers, checked_status, stated_length
 from ..app.tracebacks import strip_frames, summary
@@ -501,7 +501,7 @@ class AsgiCall(HostedCall):
         file.close()
         return None
 
-    def _pass_on(self, part: OpenFile) -> bool:
+    def _pass_on(self, part: FilePart) -> bool:
         """Has the gateway send the rest of the response. Returns whether it does."""
         number = self.session.files.pass_on(part.fd) if part.passable else None
         if number is None:

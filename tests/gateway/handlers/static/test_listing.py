@@ -119,10 +119,10 @@ def test_a_folder_of_very_many(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_thread_that_reads_the_folder_makes_the_page(site: Site) -> None:
     folder = Folder(str(site.folder))
     looks = Lookup(StaticSettings(folder=str(site.folder), listing=True), folder, is_last=True)
-    asked = Asked(b"sub/", b"/s/sub/", (), navigates=True, siblings=[])
+    asked = Asked(b"sub/deeper/", b"/s/sub/deeper/", (), navigates=True, siblings=[])
     found = looks.slowly(asked)
     assert isinstance(found, Listing)
-    assert b"b.txt" in found.body
+    assert b"Index of /s/sub/deeper/" in found.body
     with pytest.raises(WouldWaitError):
         looks.at_once(asked)
-    assert looks.at_once(asked._replace(path=b"/s/sub")) == "redirect"
+    assert looks.at_once(asked._replace(path=b"/s/sub/deeper")) == "redirect"
