@@ -109,7 +109,8 @@ class ResponseBuffer:
         if self._state != "open":
             return
         size, spool = len(data), self._spool
-        if self._ahead + size <= AHEAD and not spool.size:
+        # The first piece may be longer: kept, it would wait for the credit of nothing.
+        if (self._ahead + size <= AHEAD or not self._ahead) and not spool.size:
             self._ahead += size
             self._owed += size
             self._sink.body(exchange, data)

@@ -290,3 +290,16 @@ def test_a_large_piece_of_a_file_moves_on_behind_what_is_kept(tmp_path: Path) ->
         one.client.take_some(one.exchange, MAX_BODY)
     assert one.client.over
     assert one.client.data == BODY[: AHEAD + MAX_BODY] + BODY[5 : 5 + 2 * AHEAD]
+
+
+def test_a_piece_that_is_longer_than_may_be_under_way(tmp_path: Path) -> None:
+    """As a thread reads them of a file that is not in memory."""
+    s = scene(tmp_path)
+    s.exchange.sink.body(s.exchange, BODY[: 2 * AHEAD])
+    assert s.client.waiting, "it stands still"
+    s.exchange.sink.body(s.exchange, BODY[2 * AHEAD :])
+    s.exchange.sink.end(s.exchange)
+    for _ in range(100):
+        s.client.take(s.exchange)
+    assert s.client.over
+    assert s.client.data == BODY
