@@ -46,14 +46,15 @@ _waiting: list[asyncio.Future[None]] = []
 
 
 async def _meet() -> bool:
-    """Waits for a second call. Both go on in the same turn of the loop, the second one first.
-    Returns whether it is the second."""
-    if _waiting:
-        _waiting.pop().set_result(None)
-        return True
-    _waiting.append(asyncio.get_running_loop().create_future())
-    await _waiting[0]
-    return False
+    """Waits for a second call. Both go on in one later turn of the loop, the first one first.
+    Returns whether it is the first."""
+    loop = asyncio.get_running_loop()
+    mine = loop.create_future()
+    _waiting.append(mine)
+    if len(_waiting) == 2:
+        loop.call_later(0.05, lambda: [each.set_result(None) for each in _waiting])
+    await mine
+    return mine is _waiting[0]
 
 
 async def raw(scope, receive, send):
