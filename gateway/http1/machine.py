@@ -220,7 +220,9 @@ class HttpMachine:
             if self._phrase is None
             else self._lines(status, headers)
         )
-        if ends_with_head("" if request is None else request.method, status):
+        # As `ends_with_head`, and below as `_end_head`, without their calls: most responses come
+        # this way.
+        if status in BODILESS or (request is not None and request.method == "HEAD"):
             if length is None and body and status not in BODILESS:
                 lines.append(b"content-length: %d\r\n" % len(body))
             body = b""
@@ -231,7 +233,16 @@ class HttpMachine:
             elif length != size:
                 body, fault = fit(body, length)
                 self._app_fault(fault)
-        self._end_head(lines, close or app_closes)
+        if (
+            close
+            or app_closes
+            or not self.keep_alive
+            or request is None
+            or request.http_version != "1.1"
+        ):
+            self._end_head(lines, close or app_closes)
+        else:
+            lines.append(b"\r\n")
         lines.append(body)
         return b"".join(lines)
 

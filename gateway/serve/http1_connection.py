@@ -161,7 +161,7 @@ class Http1Connection(ClosingConnection):
                 elif exchange is not None:
                     if sink.upload.goes_on:
                         self._push_body(exchange)
-                    elif self._machine.buffered >= MOST_BUFFERED:
+                    elif len(self._machine.unread) >= MOST_BUFFERED:
                         self._transport.pause()
                     if sink.exchange is exchange:
                         break
@@ -303,7 +303,9 @@ class Http1Connection(ClosingConnection):
         if not machine.keep_alive:
             self._close_when_sent()
             return
-        self._sink.credit.forget()
+        credit = self._sink.credit
+        if credit.owed:
+            credit.forget()
         if machine.framing is not None and not machine.body_complete:
             self._state = "discarding"
             self._deadline = now + self._service.settings.body_timeout
