@@ -55,8 +55,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "memory": (
         "give the container more memory, or find out what fills it (propylon status): workers that "
-        "grow (--workers-max-rss), or clients that take or send slowly (--min-send-rate, "
-        "--buffer-memory)"
+        "grow (--workers-max-rss), or clients that take or send slowly (--min-send-rate)"
     ),
     "full volume": ROOM,
     "collector": (
