@@ -117,6 +117,7 @@ def test_ctrl_z_and_fg(server: Propylon) -> None:
         (pid,) = children(screen.process.pid)
         screen.type("\x1a")
         wait_for(lambda: stat(pid)[0] == "T", "it is stopped")
+        wait_for(lambda: screen.raw.count(LEFT), "what it wrote last is read")
         assert screen.attributes() == screen.before
         assert screen.raw.count(LEFT) == screen.raw.count(ENTERED) == 1
         screen.type("\n")
