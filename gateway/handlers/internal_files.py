@@ -18,13 +18,12 @@ to say, so it is no longer the exchange's source.
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from logging import getLogger
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Account, Exchange, OpenFile, Sink, log_facts, log_tail
+from ..exchange.exchange import Account, Exchange, OpenFile, Sink, log_app_fault
 from ..files.disk_file import DiskFile
 from ..files.disk_threads import MAY_BE_OVER, DiskThreads, on_the_loop
 from ..files.file_response import respond_with_file, respond_with_whole_file
@@ -32,8 +31,6 @@ from ..files.folder import Folder, WouldWaitError
 from ..files.validators import http_date, validators_of
 from ..files.wanted_path import wanted_path
 from .static.media_types import media_type
-
-log = getLogger("propylon.gateway")
 
 ACCEL_REDIRECT: Final = b"x-accel-redirect"
 SENDFILE: Final = b"x-sendfile"
@@ -212,17 +209,8 @@ class NamedFileSink:
             respond_with_whole_file(exchange, 200, file, sent, self._files.disk)
 
     def _refuse(self, exchange: Exchange, status: int, name: bytes, value: bytes, why: str) -> None:
-        field, request = name.decode(), exchange.request
-        log.error(
-            "the app's response to %s %s: its %s %r %s%s",
-            request.method,
-            request.path.decode("ascii"),
-            field,
-            value.decode("latin-1"),
-            why,
-            log_tail(exchange),
-            extra=log_facts(exchange),
-        )
+        field = name.decode()
+        log_app_fault(exchange, f"its {field} {value.decode('latin-1')!r} {why}")
         exchange.give_end(
             end_codes.GATEWAY_FILE_BROKE if status >= 500 else end_codes.GATEWAY_NO_FILE
         )
