@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .calls import WAIT, read
-from .check import Check, Failed
-from .client import Connection, Response
+from .check import Check, Failed, expect
+from .client import Connection, Response, Silence
 
 _NUMBERS = itertools.count(1)
 LOGGED = 2.0
@@ -104,6 +104,16 @@ class Visit:
     def release(self) -> None:
         """Lets the app go on."""
         self._aside("release")
+
+    def hears_first(self, connection: Connection, fault: str) -> None:
+        """Lets the app go on only when its first piece, `first`, has come. Raises Failed with this
+        fault if it does not come before the app goes on."""
+        try:
+            expect(connection.heard(b"first", 2.0), "the connection ended")
+        except Silence:
+            raise Failed(fault) from None
+        finally:
+            self.release()
 
     def _aside(self, what: str) -> Response:
         with Connection(self.target.address, self.target.context) as connection:

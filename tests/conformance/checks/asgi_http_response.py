@@ -278,12 +278,7 @@ class BodyIsFlushedBeforeSendReturns(_Body):
     def ask(self, visit: Visit) -> None:
         with visit.connect() as connection:
             connection.send(visit.request())
-            try:
-                expect(connection.heard(b"first", 2.0), "the connection ended")
-            except Silence:
-                raise Failed("the first piece does not come before the second") from None
-            finally:
-                visit.release()
+            visit.hears_first(connection, "the first piece does not come before the second")
             response = connection.response()
             expect(response.body == b"firstlast", f"the body is {response.body!r}")
 

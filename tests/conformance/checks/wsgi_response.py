@@ -70,12 +70,7 @@ class BlocksAreNotDelayed(_Wsgi):
     def ask(self, visit: Visit) -> None:
         with visit.connect() as connection:
             connection.send(visit.request())
-            try:
-                expect(connection.heard(b"first", 2.0), "the connection ended")
-            except Silence:
-                raise Failed("the first block does not come before the second") from None
-            finally:
-                visit.release()
+            visit.hears_first(connection, "the first block does not come before the second")
             expect(connection.response().body == b"firstlast", "another body")
 
 
@@ -685,12 +680,7 @@ class WriteSendsAtOnce(_Write):
     def ask(self, visit: Visit) -> None:
         with visit.connect() as connection:
             connection.send(visit.request())
-            try:
-                expect(connection.heard(b"first", 2.0), "the connection ended")
-            except Silence:
-                raise Failed("what is written waits for the app's end") from None
-            finally:
-                visit.release()
+            visit.hears_first(connection, "what is written waits for the app's end")
 
 
 # -- errors ----------------------------------------------------------------------------------
