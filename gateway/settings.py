@@ -56,6 +56,24 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Http2Settings:
+    """Rooms `http2` and `serve`: HTTP/2 and its limits."""
+
+    enabled: bool = True
+    """Whether TLS listeners offer it (by ALPN)."""
+    prior_knowledge: bool = False
+    """Whether plain listeners take it from clients that begin with it (RFC 9113 section 3.3)."""
+    websockets: bool = True
+    """Whether its streams can become WebSockets (RFC 8441)."""
+    max_streams: int = 100
+    """Requests of one connection at once."""
+    stream_window: int = 262_144
+    """Bytes of a request's body that may be under way before the app takes some."""
+    max_frame_size: int = 16_384
+    """Bytes of the largest frame that a client may send: 16384 to 16777215."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
     """Room `serve`: how long a client may take, and what every response carries."""
 

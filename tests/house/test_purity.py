@@ -22,6 +22,7 @@ PURE = {
     "gateway.exchange",
     "gateway.http",
     "gateway.http1",
+    "gateway.http2",
     "gateway.json_texts",
     "gateway.observe.formats",
     "gateway.peers",

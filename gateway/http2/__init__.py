@@ -1,0 +1,7 @@
+"""HTTP/2 without I/O (RFC 9113): frames and their meaning for one connection. Nothing here knows a
+socket, a clock or a worker.
+
+The meaning of requests and responses (RFC 9110) is in `http`.
+
+Reading order: `engine` (what a driver asks of a library that speaks the protocol).
+"""
