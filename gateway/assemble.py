@@ -141,6 +141,7 @@ async def run_gateway(
                 _response_heads(settings.serve),
             ),
             settings=settings.serve,
+            http2=settings.http2,
             websocket=settings.websocket,
             allowed_origins=frozenset(
                 origin.lower().encode() for origin in settings.websocket.allowed_origins

@@ -366,6 +366,7 @@ class GatewaySettings:
     root_path: str = ""
     """A prefix that a proxy in front has taken off. It is put back in front of every path."""
     http: HttpSettings = HttpSettings()
+    http2: Http2Settings = Http2Settings()
     serve: ServeSettings = ServeSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     buffering: BufferSettings = BufferSettings()

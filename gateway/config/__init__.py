@@ -5,7 +5,7 @@ becomes a value) -> `sources` (flags, variables, TOML), `reading` (values get th
 are collected), `faults` -> `environment`, `log_config`, `app_name`, `cgroup` with `cpus` and
 `memory` (what a container may use), `identity` (single options that take more than a line) ->
 `sections` with `static_routes` ([[pools]] and [[routes]]), `token_file`, `addresses`, `trust`,
-`tls`, `cross_check`, `memory_share` and `descriptors_note` (what options mean together) ->
+`tls`, `http2`, `cross_check`, `memory_share` and `descriptors_note` (what options mean together) ->
 `config` (the result) -> `load` (all of it in order) -> `build` (the settings of each child
 process).
 

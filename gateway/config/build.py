@@ -53,6 +53,7 @@ def gateway_settings(
         ),
         root_path=config.root_path,
         http=config.http,
+        http2=config.http2,
         serve=config.serve,
         websocket=config.websocket,
         buffering=config.buffering,

@@ -8,6 +8,7 @@ from ..listen.address import Address
 from ..settings import (
     AdminSettings,
     BufferSettings,
+    Http2Settings,
     HttpSettings,
     LogSettings,
     RouteSettings,
@@ -101,6 +102,7 @@ class Config:
     reload_observe: float = 1.0
     """Seconds that the canaries of a new generation serve before the other workers follow."""
     http: HttpSettings
+    http2: Http2Settings = field(default_factory=Http2Settings)
     serve: ServeSettings
     websocket: WebSocketSettings
     buffering: BufferSettings = field(default_factory=BufferSettings)

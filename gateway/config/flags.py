@@ -26,6 +26,7 @@ SECTIONS: Final = {
     "limits": "Limits",
     "requests": "Request ids",
     "responses": "Responses",
+    "http2": "HTTP/2",
     "websocket": "WebSocket",
     "tls": "TLS",
     "log": "Log",

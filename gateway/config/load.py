@@ -30,6 +30,7 @@ from .cross_check import apply_log_format, apply_worker_class, check, notes_on, 
 from .descriptors_note import Files, files_of_clients, notes_on_descriptors
 from .environment import app_environment
 from .faults import ConfigError, Fault, nearest
+from .http2 import check_http2, http2_settings, notes_on_http2
 from .identity import Identity, identity
 from .log_config import read_log_config
 from .memory import memory_limit, memory_of_machine
@@ -107,7 +108,7 @@ def load(
     else:
         pools = without_workers(pools)
     if verb in GATEWAY_SIDE:
-        reading.faults += check_tls(options, found, addresses)
+        reading.faults += check_tls(options, found, addresses) + check_http2(options, found)
     if reading.faults:
         raise ConfigError(reading.faults)
     with_workers = pools if verb in WORKER_SIDE else []
@@ -135,7 +136,10 @@ def load(
             *notes_on_trust(trust, found, addresses),
             *notes_on_descriptors(config.serve, hard_descriptor_limit(), _files(config)),
         ]
-    reading.notes += notes_on_tls(verb, options, addresses)
+    reading.notes += [
+        *notes_on_tls(verb, options, addresses),
+        *notes_on_http2(verb, options, found, addresses),
+    ]
     return Loaded(config, options, found, path, tuple(reading.notes))
 
 
@@ -250,6 +254,7 @@ def _config(
             websockets=options.ws == "auto",
             request_id_header=options.request_id_header if options.request_ids else "",
         ),
+        http2=http2_settings(options),
         serve=ServeSettings(
             header_timeout=options.header_timeout,
             body_timeout=options.body_timeout,

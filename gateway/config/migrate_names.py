@@ -54,9 +54,13 @@ name is no setting."""
 HYPERCORN: Final[Mapping[str, str]] = {
     "access_log_format": "access-logformat",
     "accesslog": "access-logfile",
+    "alpn_protocols": "http-protocols",
     "application_path": "app",
     "errorlog": "error-logfile",
     "h11_max_incomplete_size": "h11-max-incomplete-event-size",
+    "h2_max_concurrent_streams": "http2-max-streams",
+    "h2_max_header_list_size": "http2-max-header-list-size",
+    "h2_max_inbound_frame_size": "http2-max-frame-size",
     "include_date_header": "date-header",
     "include_server_header": "server-header",
     "keep_alive_max_requests": "",

@@ -18,6 +18,7 @@ from msgspec import Meta
 from ..settings import (
     AdminSettings,
     BufferSettings,
+    Http2Settings,
     HttpSettings,
     LogSettings,
     PoolSettings,
@@ -30,11 +31,12 @@ from .log_config import check_log_config
 from .option import GATEWAY_SIDE, WORKER_SIDE, Option, option, tls_option
 from .values import (
     CERT_REQS_ALIASES,
+    H2C,
     INTERFACES,
+    LARGEST_WINDOW,
     LEVEL_ALIASES,
     LOOPS,
     MOST_FIELDS,
-    PARSERS,
     WEBSOCKETS,
     read_admin_bind,
     read_app,
@@ -63,6 +65,7 @@ from .values import (
 )
 
 _HTTP, _SERVE, _POOL, _LOG = HttpSettings(), ServeSettings(), PoolSettings(), LogSettings()
+_HTTP2 = Http2Settings()
 _WEBSOCKET = WebSocketSettings()
 _BUFFERING = BufferSettings()
 _TRUST = TrustSettings()
@@ -708,7 +711,6 @@ class Options:
         "Parser of HTTP/1.1.",
         section="limits",
         verbs=GATEWAY_SIDE,
-        words=PARSERS,
     )
 
     static: tuple[str, ...] = option(
@@ -767,6 +769,53 @@ class Options:
         "Send the request's id in responses too.",
         section="requests",
         verbs=GATEWAY_SIDE,
+    )
+
+    http2: bool = option(
+        _HTTP2.enabled,
+        "Offer HTTP/2 to clients of listeners with TLS, before HTTP/1.1 (ALPN).",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+    )
+    h2c: Literal["off", "prior-knowledge"] = option(
+        "off",
+        "HTTP/2 on listeners without TLS, for clients that begin with it: a load balancer in "
+        "front, say. HTTP/1.1 is spoken there as well.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+        aliases=("http2-cleartext",),
+        words=H2C,
+        example="prior-knowledge",
+    )
+    http2_websocket: bool = option(
+        _HTTP2.websockets,
+        "WebSockets on streams of HTTP/2 (RFC 8441), unless --ws none.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+    )
+    http2_max_streams: Annotated[int, Meta(ge=1, le=10_000)] = option(
+        _HTTP2.max_streams,
+        "Requests of one connection at once; the next are refused, and clients send them again.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+        aliases=("http2-max-concurrent-streams",),
+        example="250",
+    )
+    http2_stream_window: Annotated[int, Meta(ge=16_384, le=LARGEST_WINDOW)] = option(
+        _HTTP2.stream_window,
+        "Bytes of a request's body that a client may send before the app takes some.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+        aliases=("http2-initial-window-size", "http2-initial-stream-window-size"),
+        metavar="BYTES",
+        example="1048576",
+    )
+    http2_max_frame_size: Annotated[int, Meta(ge=16_384, le=16_777_215)] = option(
+        _HTTP2.max_frame_size,
+        "Size of the largest frame that a client may send.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+        metavar="BYTES",
     )
 
     ws: Literal["auto", "none"] = option(

@@ -50,8 +50,11 @@ _STATSD = "nothing is sent to statsd; `propylon status --json` has the figures"
 _METRICS = (
     "the metrics are on the admin listener, and are collected when somebody asks: --admin-bind"
 )
-_HTTP2 = "clients are spoken to in HTTP/1.1 only"
-_NO_HTTP2 = "HTTP/2 is not spoken yet: leave it out, or put nginx or Caddy in front for it"
+_HEADS = (
+    "heads have the same limits in every version of HTTP: --limit-request-fields and "
+    "--limit-request-field-size"
+)
+_PINGS = "a connection without a request is kept for --timeout-keep-alive"
 _NO_DIRTY = "there are no dirty workers: run such work in a task queue, or in a process of its own"
 _NO_STATIC = "say it as --static /PREFIX=FOLDER (docs/STATIC-FILES.md)"
 _NO_LENIENCE = (
@@ -137,20 +140,20 @@ PEERS_OPTIONS: Final[Mapping[str, PeerOption]] = {
     "strip-header-spaces": _no(_NO_LENIENCE, takes="nothing"),
     "no-sendfile": _idle("sendfile(2) is not used anyway", takes="nothing"),
     "sendfile": _idle("an app's file comes through the worker's link", takes="nothing"),
-    "http2": _no(_NO_HTTP2, takes="nothing"),
-    "http-protocols": _no(_NO_HTTP2, fine=("h1", "http/1.1")),
-    "http2-cleartext": _no(_NO_HTTP2, fine=("off",)),
-    "http2-adaptive-window": _idle(_HTTP2, takes="nothing"),
-    "http2-initial-connection-window-size": _idle(_HTTP2),
-    "http2-initial-stream-window-size": _idle(_HTTP2),
-    "http2-initial-window-size": _idle(_HTTP2),
-    "http2-keep-alive-interval": _idle(_HTTP2),
-    "http2-keep-alive-timeout": _idle(_HTTP2),
-    "http2-max-concurrent-streams": _idle(_HTTP2),
-    "http2-max-frame-size": _idle(_HTTP2),
-    "http2-max-header-list-size": _idle(_HTTP2),
-    "http2-max-headers-size": _idle(_HTTP2),
-    "http2-max-send-buffer-size": _idle(_HTTP2),
+    "http-protocols": _as("http2"),
+    "http2-adaptive-window": _idle(
+        "the windows are --http2-stream-window, and are filled again as the app reads",
+        takes="nothing",
+    ),
+    "http2-initial-connection-window-size": _idle(
+        "a connection has room for all of its streams: --http2-max-streams times "
+        "--http2-stream-window"
+    ),
+    "http2-keep-alive-interval": _idle(_PINGS),
+    "http2-keep-alive-timeout": _idle(_PINGS),
+    "http2-max-header-list-size": _idle(_HEADS),
+    "http2-max-headers-size": _idle(_HEADS),
+    "http2-max-send-buffer-size": _idle("256 KiB of a response wait for a client that is slow"),
     "static-path-route": _no(_NO_STATIC, takes="values"),
     "static-path-mount": _no(_NO_STATIC, takes="values"),
     "static-path-dir-to-file": _no(_NO_STATIC),

@@ -21,6 +21,8 @@ Values = Mapping[str, object]
 
 _SWITCH = Option(help="", name="switch", type=bool, default=True)
 _BYTES = Option(help="", name="bytes", type=Size, default=0)
+_OFFERED: Final = {"h1", "http/1.1", "h2"}
+"""Protocols of HTTP as gunicorn and hypercorn name them."""
 
 
 def translate(found: Sources, reading: Reading, environ: Mapping[str, str]) -> None:
@@ -39,6 +41,7 @@ def translate(found: Sources, reading: Reading, environ: Mapping[str, str]) -> N
             reading.faults.append(Fault(given.origin, row.why))
         elif row.why:
             reading.notes.append(f"{given.origin} has no effect: {row.why}")
+    _granians_http(found, reading)
     _notes_on_meanings(found, reading)
     _notes_on_variables(reading, environ)
 
@@ -119,6 +122,17 @@ def _parser(given: Found, _: Sources, __: Reading) -> Values:
     return {"http": words.get(str(given.value), given.value)}
 
 
+def _protocols(given: Found, _: Sources, reading: Reading) -> Values:
+    """gunicorn's --http-protocols and hypercorn's alpn_protocols: what is offered by ALPN."""
+    listed: Any = given.value
+    words = listed.split(",") if isinstance(listed, str) else list(listed)
+    spoken = {str(word).strip().lower() for word in words}
+    if not spoken <= _OFFERED:
+        problem = f"found {shown(given.value)}; the protocols that can be offered are h2 and h1"
+        reading.faults.append(Fault(given.origin, problem))
+    return {"http2": "h2" in spoken}
+
+
 def _no_server_name(given: Found, _: Sources, reading: Reading) -> Values:
     return {"server_header": not reading.value(_SWITCH, given)}
 
@@ -138,6 +152,7 @@ Convert = Callable[[Found, Sources, Reading], Values]
 
 _CONVERSIONS: Final[Mapping[str, Convert]] = {
     "timeout": _timeout,
+    "http-protocols": _protocols,
     "http1-header-read-timeout": _milliseconds,
     "http1-keep-alive": _keep_alive,
     "h11-max-incomplete-event-size": _head_size,
@@ -161,6 +176,22 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _granians_http(found: Sources, reading: Reading) -> None:
+    """granian's --http, which is a version there: 1 or 2. Ours names a parser."""
+    given = found.get("http")
+    version = "" if given is None else str(given.value)
+    if given is None or version not in ("1", "2"):
+        return
+    found["http"] = Found("auto", given.origin, given.layer)
+    means: Values = {"http2": version == "2"}
+    if version == "2":
+        means = {"http2": True, "h2c": "prior-knowledge"}
+        reading.notes.append(f"{given.origin} 2: clients of HTTP/1.1 are served as well")
+    for field, value in means.items():
+        if field not in found or found[field].layer < given.layer:
+            found[field] = Found(value, given.origin, given.layer)
 
 
 def _notes_on_meanings(found: Sources, reading: Reading) -> None:

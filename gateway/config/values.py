@@ -20,10 +20,12 @@ INTERFACES: Final = {"asgi3": "asgi", "asginl": "asgi"}
 LEVEL_ALIASES: Final = {"trace": "debug", "notset": "debug", "warn": "warning", "fatal": "critical"}
 LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
 """Loops of uvicorn and granian -> ours."""
-PARSERS: Final = {"1": "auto"}
-"""granian's --http 1 (HTTP/1 only) -> ours."""
+H2C: Final = {"both": "prior-knowledge"}
+"""gunicorn's --http2-cleartext -> ours. `both` has Upgrade as well, whose clients get HTTP/1.1."""
+LARGEST_WINDOW: Final = 2**31 - 1
+"""Bytes of the largest window of HTTP/2 (RFC 9113 section 6.9.1)."""
 NOT_HERE: Final = {
-    ("http", "2"): "HTTP/2 is not spoken: leave it out, or put a load balancer that does in front",
+    ("h2c", "upgrade"): "RFC 9113 has no Upgrade to HTTP/2: say prior-knowledge",
     ("interface", "rsgi"): "RSGI is granian's own: name the app's ASGI or WSGI side",
 }
 """(Option, value) that another server has and we do not -> what to do instead."""

@@ -9,7 +9,7 @@ from ...protocol.supervision.problems import Recurring
 from ..exchange.exchange import NOBODY, Exchange, Observers
 from ..http.request_ids import RequestIds
 from ..http1.machine import HttpContext
-from ..settings import ServeSettings, WebSocketSettings
+from ..settings import Http2Settings, ServeSettings, WebSocketSettings
 from ..transport.client_socket import TransportContext
 from ..transport.min_rate import RateLimit, rate_limit
 from ..transport.poller import Poller
@@ -48,6 +48,7 @@ class ServiceState:
     answer: Callable[[Exchange], None]
     """Gives an exchange to the handler that answers it (the router)."""
     poller: Poller
+    http2: Http2Settings = field(default_factory=Http2Settings)
     request_ids: RequestIds | None = None
     """Names each exchange; None if they get no ids."""
     observers: Observers = NOBODY

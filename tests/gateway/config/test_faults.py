@@ -143,9 +143,8 @@ NUMBER_OF_WORKERS = "expected auto or a whole number from 1 to 4096, or a range 
             "file: -c propylon.toml",
         ),
         (
-            {"http": "2"},
-            "--http: found '2'; HTTP/2 is not spoken: leave it out, or put a load balancer that "
-            "does in front",
+            {"http2_max_frame_size": "16383"},
+            "--http2-max-frame-size: found '16383'; expected a whole number from 16384 to 16777215",
         ),
         (
             {"interface": "rsgi"},
