@@ -69,6 +69,8 @@ async def swallow(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     count, more = 0, True
     while more:
         event = await receive()
+        if event["type"] == "http.disconnect":
+            return
         count += len(event["body"])
         more = event["more_body"]
     await answer(send, b"%d" % count)
