@@ -3,5 +3,6 @@ socket, a clock or a worker.
 
 The meaning of requests and responses (RFC 9110) is in `http`.
 
-Reading order: `engine` (what a driver asks of a library that speaks the protocol).
+Reading order: `engine` (what a driver asks of a library that speaks the protocol) -> `h2_engine`
+(the engine over h2).
 """

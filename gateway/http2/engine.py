@@ -144,7 +144,7 @@ class Engine(Protocol):
         ...
 
     def receive(self, data: bytes) -> list[Event]:
-        """Takes bytes of the client, cut anywhere."""
+        """Takes whole frames of the client (see `frame_reader`), without the connection preface."""
         ...
 
     def output(self) -> bytes:

@@ -1,0 +1,283 @@
+"""The engine over h2, a library in pure Python. The one file that imports it. Pure.
+
+h2 knows the protocol's states and windows. What differs from it here, and why:
+
+- It checks and changes no fields (see `engine`), which also halves what a request costs.
+- What it takes for the end of a connection and is not goes round it. A client's GOAWAY: h2 forgets
+  what is yet to be sent, and sends nothing more, while the client waits for its responses (RFC 9113
+  section 6.8). One stream too many: the driver refuses that stream (section 5.1.2), so h2 is not
+  told how many there may be.
+- What it lets pass is refused: anything before SETTINGS (section 3.4), and RST_STREAM for a stream
+  that never began (section 6.4).
+- A head that cannot be decompressed ends the connection with COMPRESSION_ERROR (section 4.3), which
+  h2 calls PROTOCOL_ERROR.
+- It keeps every stream's end in memory, 65,536 of them. `MOST_ENDED_STREAMS` are enough to tell
+  a late frame from a wrong one.
+"""
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from h2 import events as h2_events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hpack import Decoder
+from hpack.exceptions import HPACKError
+from hyperframe.frame import GoAwayFrame, SettingsFrame
+
+from ..http.rules import Fields
+from ..settings import Http2Settings
+from .engine import (
+    ConnectionFailed,
+    Data,
+    ErrorCode,
+    Event,
+    GoingAway,
+    Head,
+    Pong,
+    Priority,
+    Reset,
+    Room,
+    StreamFailed,
+    Trailers,
+)
+
+MOST_ENDED_STREAMS: Final = 256
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADER: Final = 9
+"""Bytes before a frame's payload (RFC 9113 section 4.1)."""
+GOAWAY_SIZE: Final = HEADER + 8
+"""Bytes of a GOAWAY without a text."""
+
+HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION, PRIORITY_UPDATE = 1, 3, 4, 7, 9, 16
+SPECIAL: Final = frozenset({RST_STREAM, GOAWAY, PRIORITY_UPDATE})
+"""Types of frames that are not left to h2, or not always."""
+END_HEADERS: Final = 0x4
+NO_RFC7540_PRIORITIES: Final = 0x9
+
+
+class _H2Connection(H2Connection):
+    MAX_CLOSED_STREAMS = MOST_ENDED_STREAMS
+
+    def __init__(self, settings: dict[int, int], most_head: int) -> None:
+        """`settings` are those that the client will be told of."""
+        super().__init__(
+            H2Configuration(
+                client_side=False,
+                header_encoding=None,
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        known = {SettingCodes(code): value for code, value in settings.items()}
+        known[SettingCodes.MAX_CONCURRENT_STREAMS] = 2**31 - 1
+        self.local_settings = Settings(client=False, initial_values=known)
+        self.max_inbound_frame_size = known[SettingCodes.MAX_FRAME_SIZE]
+        self.decoder = Decoder(max_header_list_size=most_head)
+
+
+class H2Engine:
+    """An `Engine`."""
+
+    def __init__(self, settings: Http2Settings, most_head: int) -> None:
+        """`most_head`: bytes of a head that may come, decompressed, each field with 32 more (RFC
+        9113 section 6.5.2)."""
+        announced = {
+            int(SettingCodes.MAX_CONCURRENT_STREAMS): settings.max_streams,
+            int(SettingCodes.INITIAL_WINDOW_SIZE): settings.stream_window,
+            int(SettingCodes.MAX_FRAME_SIZE): settings.max_frame_size,
+            int(SettingCodes.MAX_HEADER_LIST_SIZE): most_head,
+            int(SettingCodes.ENABLE_CONNECT_PROTOCOL): int(settings.websockets),
+        }
+        self._h2 = connection = _H2Connection(announced, most_head)
+        self._in_block = False
+        """Whether a head has begun, and is not whole."""
+        self._greeted = False
+        """Whether the client's SETTINGS have come."""
+        self._failed = False
+        connection.initiate_connection()
+        connection.clear_outbound_data_buffer()
+        # h2 does not know the last one (RFC 9218 section 2.1).
+        told = SettingsFrame(0, settings=announced | {NO_RFC7540_PRIORITIES: 1})
+        self._own = [told.serialize()]
+        """Frames that h2 does not know of."""
+        window = min(settings.max_streams * settings.stream_window, 2**31 - 1)
+        if window > 65_535:
+            connection.increment_flow_control_window(window - 65_535)
+        connection.receive_data(PREFACE)
+
+    # -- in ----------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        start = at = 0
+        while at < len(data) and not self._failed:
+            kind, size = data[at + 3], int.from_bytes(data[at : at + 3], "big")
+            end = at + HEADER + size
+            if kind in SPECIAL and self._greeted and not self._in_block:
+                if start < at:
+                    self._feed(data[start:at], events)
+                if not self._failed:
+                    self._special(kind, data[at:end], events)
+                start = end
+            elif not self._greeted:
+                self._greeted = kind == SETTINGS
+                if not self._greeted:
+                    self._fail(ErrorCode.PROTOCOL_ERROR, "SETTINGS have to come first", events)
+            elif kind in (HEADERS, CONTINUATION):
+                self._in_block = not data[at + 4] & END_HEADERS
+            at = end
+        if start < len(data) and not self._failed:
+            self._feed(data if not start else data[start:], events)
+        return events
+
+    def _special(self, kind: int, frame: bytes, events: list[Event]) -> None:
+        """A whole frame that h2 would take for something else."""
+        stream = int.from_bytes(frame[5:HEADER], "big") & 0x7FFF_FFFF
+        if kind == RST_STREAM:
+            if stream > self._h2.highest_inbound_stream_id:
+                self._fail(ErrorCode.PROTOCOL_ERROR, "RST_STREAM for an idle stream", events)
+            else:
+                self._feed(frame, events)
+        elif stream:
+            self._fail(ErrorCode.PROTOCOL_ERROR, "the frame belongs to no stream", events)
+        elif len(frame) < HEADER + (8 if kind == GOAWAY else 4):
+            self._fail(ErrorCode.FRAME_SIZE_ERROR, "the frame is too short", events)
+        elif kind == GOAWAY:
+            events.append(GoingAway(int.from_bytes(frame[13:17], "big")))
+        else:
+            stream = int.from_bytes(frame[HEADER:13], "big") & 0x7FFF_FFFF
+            if stream % 2:
+                events.append(Priority(stream, frame[13:]))
+            else:
+                self._fail(ErrorCode.PROTOCOL_ERROR, "no stream of the client", events)
+
+    def _feed(self, data: bytes, events: list[Event]) -> None:
+        try:
+            heard = self._h2.receive_data(data)
+        except ProtocolError as error:
+            # Its own GOAWAY is the last of what it sends; the code may be a better one.
+            self._own.append(self._h2.data_to_send()[:-GOAWAY_SIZE])
+            code = ErrorCode(int(error.error_code))
+            if isinstance(error.__cause__, HPACKError) and code == ErrorCode.PROTOCOL_ERROR:
+                code = ErrorCode.COMPRESSION_ERROR
+            self._fail(code, str(error), events)
+            return
+        for event in heard:
+            become = _EVENTS.get(type(event))
+            if become is not None:
+                events.append(become(event))
+
+    def _fail(self, code: ErrorCode, sentence: str, events: list[Event]) -> None:
+        self.go_away(self.last_stream, code)
+        self._failed = True
+        events.append(ConnectionFailed(code, sentence))
+
+    # -- out ---------------------------------------------------------------------------------
+
+    def output(self) -> bytes:
+        data = self._h2.data_to_send()
+        if self._own:
+            # What h2 has was said before, but for the first SETTINGS, which have to be the first.
+            own, self._own = b"".join(self._own), []
+            data = own + data
+        return data
+
+    @property
+    def frame_size(self) -> int:
+        return self._h2.max_outbound_frame_size
+
+    @property
+    def last_stream(self) -> int:
+        return self._h2.highest_inbound_stream_id
+
+    def room(self, stream: int) -> int:
+        found = self._h2.streams.get(stream)
+        if found is None:
+            return 0
+        return min(self._h2.outbound_flow_control_window, found.outbound_flow_control_window)
+
+    def head(self, stream: int, fields: Fields, ended: bool) -> None:
+        if self._is_open(stream):
+            self._h2.send_headers(stream, fields, ended)
+
+    def body(self, stream: int, data: bytes, ended: bool) -> None:
+        if self._is_open(stream):
+            self._h2.send_data(stream, data, ended)
+
+    def trailers(self, stream: int, fields: Fields) -> None:
+        self.head(stream, fields, True)
+
+    def reset(self, stream: int, code: int) -> None:
+        if self._is_open(stream):
+            self._h2.reset_stream(stream, code)
+
+    def _is_open(self, stream: int) -> bool:
+        found = self._h2.streams.get(stream)
+        return found is not None and not found.closed and not self._failed
+
+    def taken(self, stream: int, size: int) -> None:
+        if size and not self._failed:
+            self._h2.acknowledge_received_data(size, stream)
+
+    def ping(self, data: bytes) -> None:
+        if not self._failed:
+            self._h2.ping(data)
+
+    def go_away(self, last: int, code: int, debug: bytes = b"") -> None:
+        if not self._failed:
+            frame = GoAwayFrame(0, last_stream_id=last, error_code=code, additional_data=debug)
+            self._own += [self._h2.data_to_send(), frame.serialize()]
+
+
+# -- what h2's events are --------------------------------------------------------------------
+
+
+def _head(event: h2_events.RequestReceived) -> Event:
+    return Head(event.stream_id, cast(Fields, event.headers), event.stream_ended is not None)
+
+
+def _trailers(event: h2_events.TrailersReceived) -> Event:
+    return Trailers(event.stream_id, cast(Fields, event.headers), True)
+
+
+def _data(event: h2_events.DataReceived) -> Event:
+    ended = event.stream_ended is not None
+    return Data(event.stream_id, event.data, event.flow_controlled_length, ended)
+
+
+def _reset(event: h2_events.StreamReset) -> Event:
+    code = int(event.error_code or 0)
+    if event.remote_reset:
+        return Reset(event.stream_id, code)
+    return StreamFailed(event.stream_id, code, "the frame does not belong where it came")
+
+
+def _room(event: h2_events.WindowUpdated) -> Event:
+    return Room(event.stream_id)
+
+
+def _settings(event: h2_events.RemoteSettingsChanged) -> Event:
+    return Room(0)
+
+
+def _pong(event: h2_events.PingAckReceived) -> Event:
+    return Pong(event.ping_data)
+
+
+_EVENTS: Final = cast(
+    dict[type, Callable[[h2_events.Event], Event]],
+    {
+        h2_events.RequestReceived: _head,
+        h2_events.TrailersReceived: _trailers,
+        h2_events.DataReceived: _data,
+        h2_events.StreamReset: _reset,
+        h2_events.WindowUpdated: _room,
+        h2_events.RemoteSettingsChanged: _settings,
+        h2_events.PingAckReceived: _pong,
+    },
+)
