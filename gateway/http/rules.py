@@ -27,6 +27,11 @@ NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 ALLOW: Final[Pairs] = ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),)
 """RFC 9110 section 15.5.6. It is for the app to know more."""
 
+
+def not_served(method: str) -> RequestError:
+    return RequestError(405, f"{method} is not served here.", ALLOW)
+
+
 CONTINUE_EXPECTED: Final = b"100-continue"
 """The only expectation that there is (RFC 9110 section 10.1.1)."""
 
@@ -35,6 +40,19 @@ FORBIDDEN_TRAILERS: Final = frozenset({
     b"content-encoding", b"content-type", b"authorization", b"cookie", b"set-cookie", b"expect",
 })  # fmt: skip
 """Framing, routing and credentials have no place behind a body (RFC 9110 section 6.5.1)."""
+
+MOST_TRAILERS: Final = 8_192
+"""Bytes of the fields behind a request's body."""
+
+
+def check_request_trailer(name: bytes, total: int) -> None:
+    """Checks the name of a well-formed field behind a request's body; with those before it is has
+    `total` bytes. Raises RequestError 400. It is dropped in any case: no ASGI extension that we
+    support delivers trailers."""
+    if total > MOST_TRAILERS:
+        raise RequestError(400, "A trailer field is malformed or too long.")
+    if name in FORBIDDEN_TRAILERS:
+        raise RequestError(400, "A trailer field that frames or routes is refused.")
 
 
 def request_length(value: bytes) -> int:
@@ -111,6 +129,12 @@ HOP_BY_HOP: Final = frozenset({
 """RFC 9110 section 7.6.1: these describe one connection, and the one to the client is ours. HTTP/2
 has none of them (RFC 9113 section 8.2.2)."""
 
+MOST_FIELDS_REMEMBERED: Final = 2_048
+"""Fields of responses that are kept as they are sent."""
+LONGEST_REMEMBERED: Final = 256
+"""Bytes of a field that is kept. A longer one hardly ever comes twice (cookies, policies with
+nonces)."""
+
 
 def ends_with_head(method: str, status: int) -> bool:
     """Whether a response has no body, whatever the app gives."""
@@ -146,6 +170,12 @@ def check_field(name: bytes, value: bytes) -> None:
         raise ResponseError(f"{name[:60]!r} is no name for a header field")
     if FIELD_VALUE.fullmatch(value) is None:
         raise ResponseError(f"the header field {name.decode()} has a control character in it")
+
+
+def check_final_status(status: int) -> None:
+    """Raises ResponseError for a status of an app that ends no exchange."""
+    if not 200 <= status <= 999:
+        raise ResponseError(f"{status} is no status of a final response")
 
 
 def response_length(value: bytes, before: int | None) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from ..exchange.body_limit import body_too_large
 from ..exchange.errors import RequestError
 from ..http.grammar import FIELD_LINE, QUOTED, TOKEN, VALUE_SO_FAR
-from ..http.rules import FORBIDDEN_TRAILERS
+from ..http.rules import MOST_TRAILERS, check_request_trailer
 
 _MAX_LINE: Final = 280
 """Bytes of a line with a chunk's size and extensions: 15 digits, 256 bytes of extensions, and some
@@ -36,7 +36,6 @@ _PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 MOST_CHUNKS: Final = 512
 """Chunks that one `decode` reads at most: half a millisecond of the gateway's time."""
 _MAX_EXTENSION: Final = 256
-_MAX_TRAILERS: Final = 8_192
 
 
 class LengthBody:
@@ -149,7 +148,7 @@ class ChunkedBody:
             if b"\r\n".startswith(found):
                 return at if found == b"\r\n" else -1
             raise RequestError(400, "A chunk is not followed by CRLF.")
-        longest = _MAX_LINE if self._state == "size" else _MAX_TRAILERS
+        longest = _MAX_LINE if self._state == "size" else MOST_TRAILERS
         end = data.find(b"\r\n", at, at + longest + 2)
         if end < 0 and len(data) - at > longest:
             raise RequestError(400, "A line of the chunked body is too long.")
@@ -176,16 +175,15 @@ class ChunkedBody:
             self._total = 0  # from here on: bytes of trailers
 
     def _read_trailer(self, line: bytes) -> None:
-        """Checks a trailer and drops it: no ASGI extension that we support delivers trailers."""
+        """Checks a trailer and drops it."""
         if not line:
             self.complete = True
             return
         self._total += len(line)
         match = FIELD_LINE.fullmatch(line + b"\r\n")
-        if match is None or self._total > _MAX_TRAILERS:
+        if match is None:
             raise RequestError(400, "A trailer field is malformed or too long.")
-        if match[1].lower() in FORBIDDEN_TRAILERS:
-            raise RequestError(400, "A trailer field that frames or routes is refused.")
+        check_request_trailer(match[1].lower(), self._total)
 
 
 BodyFraming = LengthBody | ChunkedBody

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from ...protocol.messages import Pairs
 from ...protocol.outbox import LARGE
 from ..exchange.errors import RequestError
+from ..http.head_limits import head_too_long
 from ..http.rules import BODILESS, ended_before, ends_with_head, fit, went_over
 from ..settings import HttpSettings
 from .body import BodyFraming, ChunkedBody, LengthBody
@@ -135,13 +136,8 @@ class HttpMachine:
             self._unfinished.look(buffer)
             self._searched = max(0, len(buffer) - 3)
             return None
-        limit = self._context.settings.limit_request_head
-        if end + 4 > limit:
-            raise RequestError(
-                431,
-                f"The request's head is over the limit of {limit} bytes.",
-                option="limit-request-field-size",
-            )
+        if end + 4 > self._context.settings.limit_request_head:
+            raise head_too_long(self._context.settings)
         end += 4
         if end == len(buffer):
             head, self.unread = buffer, b""

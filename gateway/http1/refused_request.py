@@ -4,12 +4,11 @@ import re
 from typing import Final
 
 from ..exchange.exchange import Request
+from ..http.head_limits import LONGEST_SHOWN
 
 _LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([!-~]+) HTTP/([0-9]\.[0-9])")
 _BREAK: Final = re.compile(rb"[\r\n]")
 """Also a single one ends the line here: what is behind it may be a field with a password."""
-LONGEST_SHOWN: Final = 1_024
-"""Bytes of a line that are kept for the log, which needs no more of a refused request."""
 
 
 def refused_request(head: bytes) -> Request:

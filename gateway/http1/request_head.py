@@ -10,15 +10,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
-from ...protocol.messages import TAKES_HINTS, TAKES_TRAILERS, Pairs
-from ..exchange.body_limit import body_too_large
+from ...protocol.messages import TAKES_HINTS, Pairs
 from ..exchange.errors import RequestError, TlsToPlainPort
-from ..exchange.exchange import Request
 from ..exchange.trace_context import (
-    TRACEPARENT,
-    TRACESTATE,
     TraceParent,
-    continued_trace,
 )
 from ..http.grammar import (
     FIELD_LINE,
@@ -27,21 +22,18 @@ from ..http.grammar import (
     LINE,
     QUOTED,
     TOKEN,
-    host_name,
     split_target,
 )
+from ..http.head_limits import field_too_long, line_too_long, too_many_fields
+from ..http.read_request import ReadRequest
 from ..http.rules import (
-    ALLOW,
-    CONTINUE_EXPECTED,
-    DROPPED,
     FORWARDED,
     MEANINGFUL,
     NOT_SERVED,
     Fields,
+    not_served,
     request_length,
     sift,
-    sift_ids,
-    takes_trailers,
 )
 from ..settings import HttpSettings
 from . import parse_h11
@@ -71,8 +63,8 @@ _BREAK: Final = re.compile(rb"[\r\n]")
 """What a client may take for the end of the request line; the fields behind it are not shown."""
 
 
-class Http1Request(Request):
-    """A request that reads itself from its head, with the one fact that only HTTP/1 has."""
+class Http1Request(ReadRequest):
+    """A request in HTTP/1, with the one fact that only HTTP/1 has."""
 
     __slots__ = ("keep_alive",)
 
@@ -109,57 +101,12 @@ class Http1Request(Request):
         self.keep_alive = keep_alive
         """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
 
-    def read_fields(
-        self,
-        fields: Fields,
-        authority: bytes | None,
-        forwarded: Pairs = (),
-        told_ids: tuple[bytes, ...] = (),
-        *,
-        whole: bool = True,
-    ) -> None:
-        """Reads the fields with a meaning for us, and keeps those for the app. `authority` is the
-        one in the target, `forwarded` and `told_ids` are what was sifted out of the fields, and
-        `whole` says whether the head has ended. Raises RequestError."""
-        self.forwarded, self.told_ids = forwarded, told_ids
-        host: bytes | None = None
-        meant: list[tuple[bytes, bytes]] = []
-        for field in fields:
-            if field[0] in MEANINGFUL:
-                if field[0] != b"host":
-                    meant.append(field)
-                elif host is None:
-                    host = field[1]
-                else:
-                    raise RequestError(400, "Two Host fields.")
-        if host is not None:
-            self.host = host_name(host)
-            if authority is not None and authority.lower() != host.lower():
-                raise RequestError(400, "The target's authority and the Host field differ.")
-        elif self.http_version == "1.1":
-            if whole:
-                raise RequestError(400, "HTTP/1.1 needs a Host field.")
-        elif authority is not None:
-            self.host = host_name(authority)
-        if meant:
-            fields = self._read_meant(fields, meant)
-        self.headers = tuple(fields)
-
-    def _read_meant(self, fields: Fields, meant: Fields) -> Fields:
-        """Reads the fields with a meaning for us, except Host. Returns the fields for the app."""
-        length: bytes | None = None
+    def _read_own(self, length: bytes | None, own: Fields) -> None:
         coding: bytes | None = None
         options: set[bytes] = set()
-        upgrades = wishes = b""
-        expects = expects_more = False
-        parents: list[bytes] = []
-        states: list[bytes] = []
-        for name, value in meant:
-            if name == b"content-length":
-                if length is not None:
-                    raise RequestError(400, "Two Content-Length fields.")
-                length = value
-            elif name == b"transfer-encoding":
+        upgrades = b""
+        for name, value in own:
+            if name == b"transfer-encoding":
                 if coding is not None:
                     raise RequestError(400, "Two Transfer-Encoding fields.")
                 coding = value
@@ -167,41 +114,17 @@ class Http1Request(Request):
                 options.update(_connection_options(value))
             elif name == b"upgrade":
                 upgrades += value.lower() + b","
-            elif name == b"expect":
-                expects_more = expects_more or value.lower() != CONTINUE_EXPECTED
-                expects = self.http_version != "1.0"
-            elif name == b"te":
-                wishes += value + b","
-            elif name == TRACEPARENT:
-                parents.append(value)
-            elif name == TRACESTATE:
-                states.append(value)
-            elif name in FORWARDED:
-                self.forwarded += ((name, value),)
         self._read_framing(length, coding)
-        self.expects_continue = expects and self.content_length != 0
-        if expects_more:
-            raise RequestError(417, "The only expectation that is known is 100-continue.")
         if upgrades and b"upgrade" in options:
             protocols = {protocol.strip(b" \t") for protocol in upgrades.split(b",")}
             if b"websocket" in protocols:
                 if any(_PROTOCOL.fullmatch(protocol) is None for protocol in protocols - {b""}):
                     raise RequestError(400, "The Upgrade field is malformed.")
                 self.upgrade = "websocket"
-        if wishes and self.http_version != "1.0" and takes_trailers(wishes):
-            self.takes |= TAKES_TRAILERS
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options:
             self.keep_alive = True
-        dropped = DROPPED
-        if parents or states:
-            self.trace_parent = parent = continued_trace(parents, states)
-            if parent is None:
-                dropped = DROPPED | {TRACEPARENT, TRACESTATE}
-            elif states and not parent.state:
-                dropped = DROPPED | {TRACESTATE}
-        return [field for field in fields if field[0] not in dropped]
 
     def _read_framing(self, length: bytes | None, coding: bytes | None) -> None:
         """Reads the framing of the body (RFC 9112 section 6.3), strictly: what two servers could
@@ -264,20 +187,11 @@ def read_head(head: bytes, settings: HttpSettings, parse_fields: ParseFields) ->
         request.read_fields(fields, authority)
         raise RequestError(400, "The request's head is malformed.") from None
     names = b"\n".join([name for name, _ in fields])
-    forwarded: Pairs = ()
-    if b"_" in names or b"x-forwarded-" in names:
-        fields, forwarded = sift(fields, settings.header_map)
-    told_ids: tuple[bytes, ...] = ()
-    id_name = settings.request_id_header.encode()
-    if id_name and id_name in (names.replace(b"_", b"-") if b"_" in names else names):
-        fields, told_ids = sift_ids(fields, id_name)
-    request.read_fields(fields, authority, forwarded, told_ids)
+    request.read(fields, names, authority, settings)
     if settings.early_hints == "all":
         request.take_hints()
     if request.upgrade and not settings.websockets:
         request.ignore_upgrade()
-    if request.content_length and 0 < settings.max_request_body_size < request.content_length:
-        raise body_too_large(settings.max_request_body_size)
     return request
 
 
@@ -287,18 +201,14 @@ def read_line(
     """Reads a request line that has passed the grammar. Returns the request, and the authority in
     its target or None. Raises RequestError."""
     if len(method) + len(target) + len(version) + 2 > settings.limit_request_line:
-        raise RequestError(
-            414,
-            f"The request line is over {settings.limit_request_line} bytes.",
-            option="limit-request-line",
-        )
+        raise line_too_long(settings)
     name = method.decode("ascii")
     if not version.startswith(b"HTTP/1."):
         if method == b"PRI":
             raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
         raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
     if method in NOT_SERVED:
-        raise RequestError(405, f"{name} is not served here.", ALLOW)
+        raise not_served(name)
     path, query, authority = split_target(name, target)
     if version == b"HTTP/1.0":
         return Http1Request(name, target, "1.0", path, query, keep_alive=False), authority
@@ -327,13 +237,9 @@ class FieldsSoFar:
         settings = self._settings
         self._count += 1
         if self._count > settings.limit_request_fields:
-            raise RequestError(
-                431,
-                f"More than {settings.limit_request_fields} header fields.",
-                option="limit-request-fields",
-            )
+            raise too_many_fields(settings)
         if size > settings.limit_request_field_size:
-            raise _field_too_long(settings)
+            raise field_too_long(settings)
         if b"_" in name:
             sift([(name, value)], settings.header_map)
         if name not in MEANINGFUL or len(self._meant) == _MOST_JUDGED_EARLY:
@@ -357,20 +263,9 @@ _MOST_JUDGED_EARLY: Final = 64
 def _check_each_field(block: bytes, settings: HttpSettings) -> None:
     lines = block.split(b"\r\n")[:-1]
     if len(lines) > settings.limit_request_fields:
-        raise RequestError(
-            431,
-            f"More than {settings.limit_request_fields} header fields.",
-            option="limit-request-fields",
-        )
+        raise too_many_fields(settings)
     if max(map(len, lines)) > settings.limit_request_field_size:
-        raise _field_too_long(settings)
-
-
-def _field_too_long(settings: HttpSettings) -> RequestError:
-    limit = settings.limit_request_field_size
-    return RequestError(
-        431, f"A header field is over {limit} bytes.", option="limit-request-field-size"
-    )
+        raise field_too_long(settings)
 
 
 def _is_foreign(coding: bytes) -> bool:
@@ -406,11 +301,7 @@ def why_malformed(head: bytes, settings: HttpSettings) -> RequestError:
     if head.startswith(b"\x16\x03") or head == b"\x16":
         return TlsToPlainPort(400, "This looks like TLS, and this is a plain HTTP port.")
     if len(line) > settings.limit_request_line:
-        return RequestError(
-            414,
-            f"The request line is over {settings.limit_request_line} bytes.",
-            option="limit-request-line",
-        )
+        return line_too_long(settings)
     if LINE.fullmatch(line) is None:
         return RequestError(400, f"The request line is malformed: {_shown(_BREAK.split(line)[0])}")
     try:

@@ -12,15 +12,19 @@ from ...protocol.messages import Pairs
 from ...protocol.reason_phrases import REASONS
 from ..exchange.errors import ResponseError
 from ..http.grammar import FIELD_VALUE
-from ..http.rules import HOP_BY_HOP, check_field, check_trailer, interim_fields, response_length
+from ..http.rules import (
+    HOP_BY_HOP,
+    LONGEST_REMEMBERED,
+    MOST_FIELDS_REMEMBERED,
+    check_field,
+    check_final_status,
+    check_trailer,
+    interim_fields,
+    response_length,
+)
 
 _LOOKED_AT: Final = HOP_BY_HOP | {b"date", b"server"}
 _NOT_IN_101: Final = HOP_BY_HOP | {b"content-length"}
-
-_MOST_LINES: Final = 2_048
-_LONGEST_LINE: Final = 256
-"""Bytes of a line that is kept. A longer line hardly ever comes twice (cookies, policies with
-nonces)."""
 
 
 class ResponseHeads:
@@ -128,8 +132,8 @@ class ResponseHeads:
     def _line(self, field: tuple[bytes, bytes]) -> bytes:
         """A field checked and rendered; kept if it is likely to come again."""
         line = self._checked(*field)
-        if len(line) <= _LONGEST_LINE:
-            if len(self._lines) >= _MOST_LINES:
+        if len(line) <= LONGEST_REMEMBERED:
+            if len(self._lines) >= MOST_FIELDS_REMEMBERED:
                 self._lines.clear()
             self._lines[field] = line
         return line
@@ -139,7 +143,7 @@ class ResponseHeads:
         of few lengths, or of so many that the cache is emptied now and then."""
         name, value = field
         number = response_length(value, None)
-        if len(self._lengths) >= _MOST_LINES:
+        if len(self._lengths) >= MOST_FIELDS_REMEMBERED:
             self._lengths.clear()
         self._lengths[field] = kept = b"%b: %d\r\n" % (name, number), number
         return kept
@@ -154,6 +158,5 @@ class ResponseHeads:
         return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
     def _unusual_status(self, status: int) -> bytes:
-        if not 200 <= status <= 999:
-            raise ResponseError(f"{status} is no status of a final response")
+        check_final_status(status)
         return b"HTTP/1.1 %d \r\n" % status

@@ -13,8 +13,8 @@ ended and where that part began. A whole line is judged by the same rules as in 
 import re
 from typing import Final, Literal
 
-from ..exchange.errors import RequestError
 from ..http.grammar import TARGET_SO_FAR, TOKEN_SO_FAR, VALUE_SO_FAR
+from ..http.head_limits import field_too_long, head_too_long, line_too_long
 from ..settings import HttpSettings
 from .request_head import FieldsSoFar, read_line, why_malformed
 
@@ -107,20 +107,8 @@ class UnfinishedHead:
         long = len(head) - self._line - (self._part == "end")
         if self._fields is None:
             if long > settings.limit_request_line:
-                raise RequestError(
-                    414,
-                    f"The request line is over {settings.limit_request_line} bytes.",
-                    option="limit-request-line",
-                )
+                raise line_too_long(settings)
         elif long > settings.limit_request_field_size:
-            raise RequestError(
-                431,
-                f"A header field is over {settings.limit_request_field_size} bytes.",
-                option="limit-request-field-size",
-            )
+            raise field_too_long(settings)
         if len(head) > settings.limit_request_head:
-            raise RequestError(
-                431,
-                f"The request's head is over the limit of {settings.limit_request_head} bytes.",
-                option="limit-request-field-size",
-            )
+            raise head_too_long(settings)

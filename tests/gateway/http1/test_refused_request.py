@@ -1,7 +1,8 @@
 """What a log can tell of a request that was refused before it was read."""
 
 import pytest
-from propylon.gateway.http1.refused_request import LONGEST_SHOWN, refused_request
+from propylon.gateway.http.head_limits import LONGEST_SHOWN
+from propylon.gateway.http1.refused_request import refused_request
 
 
 @pytest.mark.parametrize(
