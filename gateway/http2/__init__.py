@@ -4,5 +4,5 @@ socket, a clock or a worker.
 The meaning of requests and responses (RFC 9110) is in `http`.
 
 Reading order: `engine` (what a driver asks of a library that speaks the protocol) -> `h2_engine`
-(the engine over h2).
+(the engine over h2) -> `request_fields`, `response_fields` (what the fields of its frames mean).
 """
