@@ -77,7 +77,7 @@ class Request:
         self.upgrade: Literal["", "websocket"] = ""
         """The protocol that it is to become: HTTP/1.1's Upgrade, or HTTP/2's :protocol (RFC
         8441)."""
-        self.takes = 0
+        self.takes: int = 0
         """What its client can take beside a plain response, as flags of OPEN: TAKES_HINTS,
         TAKES_TRAILERS."""
         self.trace_parent: TraceParent | None = None
