@@ -13,6 +13,7 @@ from .values import LARGEST_WINDOW
 
 _NEED_HTTP2: Final = (
     "http2_websocket", "http2_max_streams", "http2_stream_window", "http2_max_frame_size",
+    "http2_max_resets",
 )  # fmt: skip
 """Options that have no meaning where HTTP/2 is not spoken."""
 
@@ -25,6 +26,7 @@ def http2_settings(options: Options) -> Http2Settings:
         max_streams=options.http2_max_streams,
         stream_window=options.http2_stream_window,
         max_frame_size=options.http2_max_frame_size,
+        max_resets=options.http2_max_resets,
     )
 
 

@@ -817,6 +817,14 @@ class Options:
         verbs=GATEWAY_SIDE,
         metavar="BYTES",
     )
+    http2_max_resets: Annotated[int, Meta(ge=0, le=1_000_000)] = option(
+        _HTTP2.max_resets,
+        "Requests of one connection that may be cancelled, faulty or refused in half a minute, "
+        "beside every second one; beyond them it ends; 0: no limit.",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+        example="2000",
+    )
 
     ws: Literal["auto", "none"] = option(
         "auto",

@@ -5,4 +5,8 @@ The meaning of requests and responses (RFC 9110) is in `http`.
 
 Reading order: `engine` (what a driver asks of a library that speaks the protocol) -> `h2_engine`
 (the engine over h2) -> `request_fields`, `response_fields` (what the fields of its frames mean).
+
+Beside it: `flood_guard` (what a client may send how often) -> `frame_reader` (its bytes as whole
+frames); `priority` (what it says of the order of responses) -> `scheduler` (the order in which they
+are sent).
 """

@@ -191,6 +191,13 @@ EVICTED: Final = Family(
     "Idle connections that were closed to make room for others, by what was short.",
     ("reason",),
 )
+HTTP2_FLOODS: Final = Family(
+    "propylon_http2_floods_total",
+    "counter",
+    "HTTP/2 connections that were ended because of what their clients sent, by what there was too"
+    " much of (docs/HTTP2.md).",
+    ("reason",),
+)
 CONNECTIONS_REFUSED: Final = Family(
     "propylon_connections_refused_total",
     "counter",
@@ -243,8 +250,8 @@ BY_GATEWAYS: Final = (
     RETRIES, POOL_SLOTS, POOL_RUNNING, POOL_QUEUE_LENGTH, POOL_QUEUE_OLDEST, POOL_NEWEST_FIRST,
     ROUTE_RUNNING, ROUTE_LIMIT, ROUTE_QUEUE_LENGTH,
     OPEN_WEBSOCKETS, WEBSOCKET_SECONDS, WEBSOCKET_MESSAGES, CONNECTIONS, ACCEPTED,
-    CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, CONNECTIONS_REFUSED, HANDSHAKES, GATEWAY_CPU,
-    GATEWAY_RSS, BUFFERED, HELD, GATEWAY_LAG,
+    CONNECTIONS_LIMIT, ACCEPT_PAUSES, EVICTED, HTTP2_FLOODS, CONNECTIONS_REFUSED, HANDSHAKES,
+    GATEWAY_CPU, GATEWAY_RSS, BUFFERED, HELD, GATEWAY_LAG,
 )  # fmt: skip
 """What a gateway process reports."""
 

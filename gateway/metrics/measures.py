@@ -24,6 +24,7 @@ from .families import (
     GATEWAY_RSS,
     HANDSHAKES,
     HELD,
+    HTTP2_FLOODS,
     OPEN_WEBSOCKETS,
     POOL_NEWEST_FIRST,
     POOL_QUEUE_LENGTH,
@@ -94,6 +95,8 @@ class Counts(Protocol):
     def pauses(self) -> Mapping[str, int]: ...
     @property
     def evicted(self) -> Mapping[str, int]: ...
+    @property
+    def floods(self) -> Mapping[str, int]: ...
     @property
     def refused(self) -> Mapping[str, int]: ...
     @property
@@ -245,6 +248,7 @@ class GatewayMeasures:
             CONNECTIONS_LIMIT.name: {(): counts.most},
             ACCEPT_PAUSES.name: {(why,): count for why, count in counts.pauses.items()},
             EVICTED.name: {(why,): count for why, count in counts.evicted.items()},
+            HTTP2_FLOODS.name: {(why,): count for why, count in counts.floods.items()},
             CONNECTIONS_REFUSED.name: {(why,): count for why, count in counts.refused.items()},
             HANDSHAKES.name: dict(counts.handshakes.items()),
             WEBSOCKET_MESSAGES.name: {("received",): counts.received, ("sent",): counts.sent},

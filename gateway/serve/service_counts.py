@@ -12,6 +12,7 @@ class ServiceCounts:
     __slots__ = (
         "accepted",
         "evicted",
+        "floods",
         "handshakes",
         "most",
         "pauses",
@@ -29,6 +30,8 @@ class ServiceCounts:
         """What was short -> how often accepting has paused for it."""
         self.evicted: dict[str, int] = {}
         """What was short -> how many idle connections were closed to make room."""
+        self.floods: dict[str, int] = {}
+        """Reason -> how many HTTP/2 connections were ended because of what they sent."""
         self.handshakes: dict[tuple[str, str], int] = {}
         """Result and TLS version ("" where none was agreed on) -> how many handshakes."""
         self.refused: dict[str, int] = {}
@@ -49,6 +52,9 @@ class ServiceCounts:
 
     def evict(self, reason: str) -> None:
         self.evicted[reason] = self.evicted.get(reason, 0) + 1
+
+    def flood(self, reason: str) -> None:
+        self.floods[reason] = self.floods.get(reason, 0) + 1
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1

@@ -35,6 +35,7 @@ def test_each_option_reaches_the_gateway() -> None:
         "http2_max_streams": "7",
         "http2_stream_window": "65536",
         "http2_max_frame_size": "32768",
+        "http2_max_resets": "99",
     }
     told = gateway_settings(loaded(**flags).config, 1, "/run", ()).http2
     assert told == Http2Settings(
@@ -44,6 +45,7 @@ def test_each_option_reaches_the_gateway() -> None:
         max_streams=7,
         stream_window=65_536,
         max_frame_size=32_768,
+        max_resets=99,
     )
     assert gateway_settings(loaded().config, 1, "/run", ()).http2 == Http2Settings()
 

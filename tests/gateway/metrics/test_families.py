@@ -14,7 +14,7 @@ def faults(family: Family) -> list[str]:
     """What Prometheus' linter would say of it, and what a stranger would."""
     found: list[str] = []
     words = family.name.split("_")
-    if not re.fullmatch(r"propylon(_[a-z]+)+", family.name):
+    if not re.fullmatch(r"propylon(_[a-z][a-z0-9]*)+", family.name):
         found.append("the name")
     if (words[-1] == "total") != (family.kind == "counter"):
         found.append("a counter ends in _total, and nothing else does")

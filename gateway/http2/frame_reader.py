@@ -1,0 +1,190 @@
+"""The client's bytes as whole frames, in shares of a turn (RFC 9113 sections 3.4 and 4.1). Pure.
+
+An engine answers whatever it is given at once. 64 KiB that were received in one piece may hold
+seven thousand frames, each worth ten bytes to the client and twenty microseconds to us, so that one
+piece would keep all other clients waiting for a tenth of a second. A library that was given part of
+a header block keeps that, and does not say how long it has been waiting for the rest.
+
+So the client's bytes are kept here, and the engine gets whole frames only, at most a share of them
+in a turn. Each frame's header is read on the way, once, which is cheap: the engine's own reading
+takes ten times as long. That is enough
+
+- to tell the guard of floods (`flood_guard`) of each frame before anybody has worked for it;
+- to end a connection whose frame is too long before that frame has come;
+- to know what the connection waits for: the driver has a deadline for a head, and another one for
+  a body.
+
+The 24 bytes that a connection begins with are checked and taken off here. The engine gets frames
+only.
+"""
+
+from struct import Struct
+from typing import Final
+
+from .engine import ErrorCode
+from .flood_guard import LEAST_FRAME_SIZE, FloodGuard, FrameKind
+
+CLIENT_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MOST_UNITS: Final = 128
+"""A share: so many frames, where a HEADERS frame counts as `HEADERS_UNITS`. That is three
+milliseconds of the gateway's time at most, be it of small frames or of requests."""
+HEADERS_UNITS: Final = 4
+MOST_SHARE: Final = 262_144
+"""Bytes behind which a share ends."""
+
+_HEADER: Final = Struct(">HBBBI")
+"""Length (upper two bytes, last byte), kind, flags, stream (RFC 9113 section 4.1)."""
+_HEADER_SIZE: Final = 9
+_STREAM: Final = 0x7FFF_FFFF
+"""The bit above is to be ignored."""
+_END_STREAM: Final = 0x1
+_END_HEADERS: Final = 0x4
+_PADDED: Final = 0x8
+_DATA: Final = FrameKind.DATA.value
+_HEADERS: Final = FrameKind.HEADERS.value
+_CONTINUATION: Final = FrameKind.CONTINUATION.value
+_NOTHING: Final = -1
+
+
+class FrameFault(Exception):
+    """The client does not speak HTTP/2, or has sent a frame that is too long: its connection
+    ends."""
+
+    def __init__(self, code: ErrorCode, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+class FrameReader:
+    """Keeps what the client of one connection has sent, until the engine gets it."""
+
+    __slots__ = (
+        "_begun", "_data", "_guard", "_in_block", "_last_stream", "_most_frame", "_need", "_partial"
+    )  # fmt: skip
+
+    def __init__(self, most_frame: int, guard: FloodGuard) -> None:
+        """`most_frame`: bytes of the longest frame, as our SETTINGS say."""
+        self._most_frame = most_frame
+        self._guard = guard
+        self._data: bytes | bytearray = b""
+        self._begun = False
+        """Whether the preface has come."""
+        self._need = len(CLIENT_PREFACE)
+        """How many bytes have to be there for the next frame to be whole."""
+        self._partial = _NOTHING
+        """The kind of the frame that is not whole, if that is known."""
+        self._in_block = False
+        self._last_stream = 0
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the engine has not got yet."""
+        return len(self._data)
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a header block, or any frame but DATA, has begun and is not whole."""
+        return self._in_block or (0 < len(self._data) < self._need and self._partial != _DATA)
+
+    @property
+    def in_data(self) -> bool:
+        """Whether DATA has begun and is not whole."""
+        return self._partial == _DATA and len(self._data) < self._need
+
+    def receive(self, data: bytes) -> None:
+        kept = self._data
+        if not kept:
+            self._data = data
+        elif isinstance(kept, bytearray):
+            kept += data
+        else:
+            self._data = bytearray(kept)
+            self._data += data
+
+    def share(self, now: float) -> bytes:
+        """Returns the next whole frames, at most a share; b"" if there is none. What is left has to
+        wait for the next turn, even if it is whole. Raises FrameFault and Flood."""
+        if not self._begun and not self._begin():
+            return b""
+        data = self._data
+        size, at = len(data), 0
+        if size < self._need:
+            return b""
+        unpack = _HEADER.unpack_from
+        limit, guard, units, heads = self._most_frame, self._guard, MOST_UNITS, 0
+        self._need, self._partial = 0, _NOTHING
+        while units > 0 and at < MOST_SHARE and at < size:
+            if size - at < _HEADER_SIZE:
+                self._need = _HEADER_SIZE
+                break
+            upper, lower, kind, flags, stream = unpack(data, at)
+            length = upper << 8 | lower
+            if length > limit:
+                raise FrameFault(
+                    ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length:,} bytes is too long"
+                )
+            end = at + _HEADER_SIZE + length
+            if end > size:
+                self._need, self._partial = end - at, kind
+                break
+            if kind == _DATA:
+                units -= 1
+                if (
+                    (not length or flags & _PADDED)
+                    and not flags & _END_STREAM
+                    and _is_empty(data, at, length)
+                ):
+                    guard.frame(kind, length, now)
+            elif kind == _HEADERS:
+                units -= HEADERS_UNITS
+                if stream & _STREAM > self._last_stream:
+                    self._last_stream = stream & _STREAM
+                    heads += 1
+                if not flags & _END_HEADERS or length > LEAST_FRAME_SIZE:
+                    self._in_block = not flags & _END_HEADERS
+                    guard.begin_block(length)
+            elif kind == _CONTINUATION:
+                units -= 1
+                guard.continue_block(length)
+                if flags & _END_HEADERS:
+                    self._in_block = False
+            else:
+                units -= 1
+                guard.frame(kind, length, now)
+            at = end
+        if heads:
+            guard.opened(heads)
+        return self._take(at)
+
+    def _begin(self) -> bool:
+        """Takes the preface off, if it has come. Returns whether it has."""
+        data = self._data
+        start = data[: len(CLIENT_PREFACE)]
+        if start != CLIENT_PREFACE[: len(start)]:
+            raise FrameFault(ErrorCode.PROTOCOL_ERROR, "the preface of HTTP/2 is missing")
+        if len(start) < len(CLIENT_PREFACE):
+            return False
+        self._begun = True
+        self._need = 0
+        self._data = data[len(CLIENT_PREFACE) :]
+        return True
+
+    def _take(self, end: int) -> bytes:
+        """Returns the bytes up to `end` and keeps the others."""
+        data = self._data
+        if end == len(data):
+            self._data = b""
+            return data if isinstance(data, bytes) else bytes(data)
+        if isinstance(data, bytes):
+            self._data = data[end:]
+            return data[:end]
+        taken = bytes(memoryview(data)[:end])
+        del data[:end]
+        return taken
+
+
+def _is_empty(data: bytes | bytearray, at: int, length: int) -> bool:
+    """Whether the DATA frame at `at`, which is padded or has no payload, has no data (RFC 9113
+    section 6.1)."""
+    return length == 0 or data[at + _HEADER_SIZE] + 1 >= length
