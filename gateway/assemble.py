@@ -49,12 +49,13 @@ from .pool.pool import Pool
 from .pool.route_share import ShareLimit
 from .pool.worker_listener import WorkerListener
 from .pool.workers_report import EndedWorkers, Workers
+from .serve.acceptor import ServiceListener
 from .serve.address_limit import AddressLimit
 from .serve.begin import Begin, HttpVersions
 from .serve.capacity import Capacity
 from .serve.memory_watch import MemoryWatch
 from .serve.proxy_header import ProxyHeaders
-from .serve.service import SWEEP_EVERY, Service, ServiceListener
+from .serve.service import SWEEP_EVERY, Service
 from .serve.service_state import ServiceState
 from .serve.tls_handshake import Handshakes
 from .settings import (

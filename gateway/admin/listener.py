@@ -31,7 +31,8 @@ from ..http1.request_head import choose_parser
 from ..http1.response_head import ResponseHeads
 from ..listen.address import Address, TcpAddress, UnixAddress
 from ..listen.sockets import Listeners
-from ..serve.service import Service, ServiceListener
+from ..serve.acceptor import ServiceListener
+from ..serve.service import Service
 from ..serve.service_state import ServiceState
 from ..settings import HttpSettings, ServeSettings, WebSocketSettings
 from ..transport.poller import Poller

@@ -158,10 +158,15 @@ class Capacity:
         if files.used:
             files.allow(bound.files)
 
+    def make_room(self) -> bool:
+        """Makes room for a client that waits, if an idle connection can go. Returns whether there
+        is some."""
+        self._meet()
+        return self._close_idle(1, self._by)
+
     async def room(self) -> None:
         """Makes room for a client that waits: returns when there is some."""
-        self._meet()
-        if self._close_idle(1, self._by):
+        if self.make_room():
             return
         self._state.counts.pause(self._by)
         while self.full:

@@ -1,20 +1,12 @@
-"""The accept loops, the sweeper of deadlines, and the drain of a gateway process."""
+"""The acceptors, the sweeper of deadlines, and the drain of a gateway process."""
 
-import errno
-import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic, time
-from typing import Protocol
 
 import trio
 
-from ...protocol.messages import Address
-from ..exchange.endpoint import Endpoint
-from ..peers import unmapped
-from ..transport.client_socket import ClientSocket
-from .begin import Begin
+from .acceptor import Acceptor, ServiceListener
 from .capacity import Capacity
 from .service_state import ServiceState
 
@@ -27,36 +19,6 @@ LAST_WORDS = 0.6
 LEAST_GRACEFUL = 5.0
 """Seconds, of the graceful timeout, that a stop has at least if clients have been told for long
 that this server ends: their last responses may still be on their way to them."""
-MOST_AT_ONCE = 16
-"""Connections accepted in a row, because each wait costs more than an accept: half a millisecond of
-them. With four times as many a client that opens and closes them costs as much (25 us of CPU each),
-and everybody else waits for longer."""
-WITHOUT_FILES_PAUSE = 0.1
-"""Seconds until the kernel is asked again for what it had no descriptor for."""
-OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-class Gate(Protocol):
-    """Says when no connection may come in, so that they wait in the kernel's queue."""
-
-    @property
-    def full(self) -> bool: ...
-
-    async def room(self) -> None:
-        """Waits until there is room."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceListener:
-    """A bound, listening, non-blocking socket, the operator's name for it, and the first layer of
-    its connections."""
-
-    sock: socket.socket
-    address: str
-    begin: Begin
-    gate: Gate | None = None
-    """Accepting waits while this has no room: the handshakes of a listener with TLS."""
 
 
 class Service:
@@ -80,64 +42,14 @@ class Service:
     async def accept(self, listeners: Iterable[ServiceListener]) -> None:
         """Accepts connections on every listener until `drain`; then those that wait in the
         kernel's queue, which would be reset, and closes it: the next are refused at once."""
-        listeners = list(listeners)
+        acceptors = [Acceptor(one, self._state, self._capacity) for one in listeners]
         with self._accepting:
             async with trio.open_nursery() as nursery:
-                for listener in listeners:
-                    nursery.start_soon(self._accept_on, listener)
-        for listener in listeners:
-            await self._accept_on(listener, last=True)
-            self._state.poller.withdraw(listener.sock.fileno())
-            listener.sock.close()
+                for acceptor in acceptors:
+                    nursery.start_soon(acceptor.run)
+        for acceptor in acceptors:
+            acceptor.close()
         self._listeners_closed.set()
-
-    async def _accept_on(self, listener: ServiceListener, *, last: bool = False) -> None:
-        """Accepts on one listener; if `last`, only the connections that are there already."""
-        sock = listener.sock
-        is_tcp = sock.family != socket.AF_UNIX
-        if is_tcp:  # accepted sockets inherit it
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = _shown(sock.getsockname()) if is_tcp else (_path(sock), None)
-        wildcard = server[0] in ("0.0.0.0", "::")
-        if not last:
-            self._state.poller.announce(sock.fileno())
-        begin, gate, transports = listener.begin, listener.gate, self._state.transports
-        counts, capacity = self._state.counts, self._capacity
-        at_once = 0
-        while True:
-            if not last and (not at_once or capacity.full):
-                await trio.lowlevel.wait_readable(sock)
-                at_once = MOST_AT_ONCE
-                if capacity.full:  # and somebody waits
-                    await capacity.room()
-            if not last and gate is not None and gate.full:
-                counts.pause("handshakes")
-                await gate.room()
-            at_once -= 1
-            try:
-                client_sock, peer = sock.accept()
-            except BlockingIOError:
-                if last:
-                    return
-                at_once = 0
-                continue
-            except OSError as error:
-                if last and error.errno in OUT_OF_FILES:
-                    return
-                if error.errno in OUT_OF_FILES:
-                    # It must neither spin nor end: connections that end will give files back.
-                    capacity.exhausted(listener.address, error)
-                    await trio.sleep(WITHOUT_FILES_PAUSE)
-                continue  # the client was gone before it was accepted
-            client_sock.setblocking(False)
-            counts.accept()
-            client: Address | None = None
-            local = server
-            if is_tcp:
-                client = _shown(peer) if sock.family == socket.AF_INET6 else peer
-                if wildcard:
-                    local = _shown(client_sock.getsockname())
-            begin(ClientSocket(client_sock, transports), Endpoint(client, local))
 
     async def sweep(self) -> None:
         """Looks at every deadline a few times a second, for ever."""
@@ -199,15 +111,3 @@ class Service:
             log.warning("cut %d connections at the end of the drain", len(state.connections))
         for connection in list(state.connections):
             connection.cut()
-
-
-def _shown(name: tuple[str, int]) -> Address:
-    """Returns a socket's name, or its peer's, as an address of either family."""
-    return unmapped(name[0]), name[1]
-
-
-def _path(sock: socket.socket) -> str:
-    name: str | bytes = sock.getsockname()
-    if isinstance(name, str):
-        return name
-    return name.decode("utf-8", "replace").replace("\0", "@", 1)  # abstract, as it is written

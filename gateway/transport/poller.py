@@ -23,10 +23,9 @@ events), keeps the rest, and asks to `go_on`: its `readable` is called again in 
 all others that are ready had theirs. What it keeps is in no socket, so epoll would not tell of it.
 An owner that goes on is not called for its socket too, or it would have two shares of a turn.
 
-trio still does what it is best at: accepting, timers, signals, start and stop. Its loop is entered
-when nothing comes for a few milliseconds, at the latest after as many, and at once when a client is
-to be accepted. While there is traffic we wait in our own set, because every way through trio's loop
-costs as much as two requests.
+trio still does what it is best at: timers, signals, start and stop. Its loop is entered when
+nothing comes for a few milliseconds, and at the latest after as many. While there is traffic we
+wait in our own set, because every way through trio's loop costs as much as two requests.
 """
 
 import os
@@ -84,7 +83,6 @@ class Poller:
         self._going_on: dict[int, None] = {}
         """Sockets whose owners have something left to handle in the next turn, in their order."""
         self._in_turn = False
-        self._trio_is_wanted = False
         self._calls: deque[Callable[[], None]] = deque()
         """Functions to be called in the next turn; other threads append to it."""
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -121,16 +119,6 @@ class Poller:
         if not self._in_turn:
             self._wake()
 
-    def announce(self, fd: int) -> None:
-        """Watches a socket for a task of trio's, which runs at once when something arrives there.
-        Edge-triggered, so a task that takes its time does not make the poller turn in circles."""
-        self._epoll.register(fd, READ | select.EPOLLET)
-
-    def withdraw(self, fd: int) -> None:
-        """Forgets an announced socket. It has to be called before the close: another process may
-        hold the socket too, and then the kernel would go on to report it."""
-        self._epoll.unregister(fd)
-
     def at_end_of_turn(self, flush: Callable[[], None]) -> None:
         """Has `flush` called when this turn's sockets are handled; outside of a turn, at the end of
         the next, which then comes at once. Not for other threads: see `call_soon_threadsafe`."""
@@ -159,21 +147,16 @@ class Poller:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 self._round()
-                if self._trio_is_wanted:
-                    # trio runs what is ready in any order: without this the next round might come
-                    # before the task that was to run.
-                    await trio.lowlevel.checkpoint()
         finally:
             self._flush()
             self._is_over = True
             self._epoll.close()
 
     def _round(self) -> None:
-        """Runs turns until there is nothing to do for a while, or trio has something to do."""
-        self._trio_is_wanted = False
+        """Runs turns until there is nothing to do for a while, or trio's other tasks wait."""
         until = monotonic() + LONGEST_ROUND
         self._turn()
-        while not self._trio_is_wanted and (left := until - monotonic()) > 0:
+        while (left := until - monotonic()) > 0:
             if not self._turn(left):
                 break
         if self._at_end_of_turn or self._going_on:
@@ -234,9 +217,7 @@ class Poller:
             if owner is None:
                 if fd == self._wakeup:
                     self._run_calls()
-                else:  # announced, or removed by an earlier callback of this turn
-                    self._trio_is_wanted = True
-                continue
+                continue  # or it was removed by an earlier callback of this turn
             try:
                 if events & WRITE:
                     owner.writable()

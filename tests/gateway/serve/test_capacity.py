@@ -14,6 +14,7 @@ from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
 from propylon.gateway.listen.connections_bound import LEAST_CONNECTIONS, ConnectionsBound
+from propylon.gateway.serve.acceptor import ServiceListener
 from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.capacity import (
     GIVE_BACK_EVERY,
@@ -25,7 +26,7 @@ from propylon.gateway.serve.capacity import (
 )
 from propylon.gateway.serve.lingering_close import ClosingConnection, LastAct
 from propylon.gateway.serve.memory_watch import MEMORY_LOOK_EVERY, Shortage
-from propylon.gateway.serve.service import Service, ServiceListener
+from propylon.gateway.serve.service import Service
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
 from propylon.gateway.transport.client_socket import ClientSocket
