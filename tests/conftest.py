@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import compileall
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .bytecode import compile_package, compile_tests
 from .guarded.write_guard import INHERITED, guard, may_write
 
 # Exams and stages assert for many tests: what was wrong is to be seen there too.
@@ -18,7 +18,6 @@ pytest.register_assert_rewrite("tests.fakes", "tests.gateway.serve.stage")
 settings.register_profile("propylon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("propylon")
 
-ROOT = Path(__file__).parent.parent
 GUARD = guard()
 os.environ[INHERITED] = os.pathsep.join(may_write())
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -27,12 +26,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiles the package once. The hundreds of processes that tests start may not write bytecode
-    (an app that is written twice within a second would be taken for the first one), so each of them
-    would compile all that it imports."""
+    """Whoever starts the workers compiles for all of them."""
     if not hasattr(config, "workerinput"):
-        for part in ("gateway", "package", "protocol", "worker"):
-            compileall.compile_dir(ROOT / part, quiet=2)
+        compile_package()
+        compile_tests(config)
 
 
 @pytest.hookimpl(wrapper=True)
