@@ -1,60 +1,18 @@
-"""A client of HTTP/2 on a raw socket: it sends whatever bytes it is given, and reads strictly.
-
-Its own frames are those of `tests.http2_frames`. What it hears is decoded here, with hpack, so that
-a fault in the server's field compression is seen whatever the status says.
-"""
+"""A client of HTTP/2 on a socket of its own, for tests that wait for what comes."""
 
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Self
-
-from hpack import Decoder
+from typing import Self
 
 from .. import http2_frames as frames
-from ..http2_frames import ACK, END_HEADERS, END_STREAM, PADDED, PREFACE, Kind, Setting
+from ..http2_client import Client, Reply
+from ..http2_frames import PREFACE
 from .server import DEADLINE
 
-Fields = list[tuple[bytes, bytes]]
-DEFAULT_WINDOW = 65_535
 
-
-class Heard(NamedTuple):
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
-
-
-@dataclass
-class Reply:
-    """What has come on a stream."""
-
-    interim: list[Fields] = field(default_factory=list[Fields])
-    head: Fields = field(default_factory=Fields)
-    body: bytearray = field(default_factory=bytearray)
-    trailers: Fields = field(default_factory=Fields)
-    ended: bool = False
-    """By END_STREAM."""
-    reset: int | None = None
-    """RST_STREAM's code."""
-
-    @property
-    def status(self) -> int:
-        return int(dict(self.head)[b":status"]) if self.head else 0
-
-    @property
-    def over(self) -> bool:
-        return self.ended or self.reset is not None
-
-    def field(self, name: bytes) -> bytes | None:
-        return dict(self.head).get(name)
-
-
-class Wire:
+class Wire(Client):
     """One connection."""
 
     def __init__(
@@ -66,38 +24,16 @@ class Wire:
         preface: bytes | None = None,
         takes: bool = True,
     ) -> None:
-        """`settings`: ours. `takes`: whether what is heard is taken at once, which refills the
-        windows. `preface`: instead of ours."""
+        """`settings`: ours. `preface`: instead of ours. `takes`: as of `Client`."""
+        super().__init__(takes=takes)
         sock = socket.create_connection(address, DEADLINE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = tls.wrap_socket(sock, server_hostname="localhost") if tls else sock
-        self.takes = takes
-        self.decoder = Decoder()
-        self.decoder.max_header_list_size = 1 << 24
-        self.replies: dict[int, Reply] = {}
-        self.settings: dict[int, int] = {}
-        """The server's."""
-        self.settled = False
-        """Whether the server's SETTINGS have come."""
-        self.acked = 0
-        """SETTINGS of ours that the server has confirmed."""
-        self.going_away: list[tuple[int, int, bytes]] = []
-        """GOAWAY: last stream, code, what it says."""
-        self.pongs: list[bytes] = []
         self.closed = False
         """By the server."""
         self.cut = False
         """By a reset."""
-        self.windows: dict[int, int] = {0: DEFAULT_WINDOW}
-        """What may be sent, by stream and in all."""
-        self.next_stream = 1
-        self._rest = bytearray()
-        self._block = bytearray()
-        self._opening: tuple[int, int] | None = None
-        """Stream and flags of the HEADERS whose CONTINUATION is to come."""
-        if preface is None:
-            preface = PREFACE + frames.settings(*settings)
-        self.send(preface)
+        self.send(PREFACE + frames.settings(*settings) if preface is None else preface)
 
     def __enter__(self) -> Self:
         return self
@@ -108,8 +44,6 @@ class Wire:
     def close(self) -> None:
         self.sock.close()
 
-    # -- sending ---------------------------------------------------------------------------------
-
     def send(self, data: bytes) -> None:
         """What the server does not take any more is lost, and seen when its words are read."""
         try:
@@ -117,41 +51,19 @@ class Wire:
         except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self.cut = True
 
-    def get(self, path: bytes = b"/", *more: tuple[bytes, bytes], method: bytes = b"GET") -> int:
-        """Sends a request without a body. Returns its stream."""
-        stream = self.open()
-        self.send(frames.headers(stream, frames.head(path, *more, method=method)))
-        return stream
-
-    def post(self, path: bytes, *more: tuple[bytes, bytes], method: bytes = b"POST") -> int:
-        """Sends a head to which a body follows."""
-        stream = self.open()
-        fields = frames.head(path, *more, method=method)
-        self.send(frames.headers(stream, fields, END_HEADERS))
-        return stream
-
-    def open(self) -> int:
-        """The next stream of ours."""
-        stream, self.next_stream = self.next_stream, self.next_stream + 2
-        initial = self.settings.get(Setting.INITIAL_WINDOW_SIZE, DEFAULT_WINDOW)
-        self.windows[stream] = initial
-        self.replies[stream] = Reply()
-        return stream
-
     def upload(self, stream: int, data: bytes, *, end: bool = True) -> None:
         """Sends it as the windows allow, until all is sent or the stream is over."""
         view = memoryview(data)
         while view and not self.replies[stream].over:
-            size = min(self.windows[stream], self.windows[0], 16_384, len(view))
+            size = min(self.room(stream), len(view))
             if size <= 0:
-                self.read_until(lambda: min(self.windows[stream], self.windows[0]) > 0, stream)
+                self.read_until(lambda: self.room(stream) > 0, stream)
+                assert not self.closed, "closed before it took all"
                 continue
-            self.send(frames.data(stream, bytes(view[:size])))
-            self.windows[stream] -= size
-            self.windows[0] -= size
+            self.data(stream, bytes(view[:size]))
             view = view[size:]
         if end and not self.replies[stream].over:
-            self.send(frames.data(stream, b"", end=True))
+            self.data(stream, b"", end=True)
 
     # -- hearing ---------------------------------------------------------------------------------
 
@@ -165,19 +77,10 @@ class Wire:
         except (ConnectionResetError, ssl.SSLEOFError):
             received, self.cut = b"", True
         if not received:
-            assert not self._rest, f"closed in the midst of a frame: {bytes(self._rest[:40])!r}"
+            assert self.between_frames, "closed in the midst of a frame"
             self.closed = True
             return False
-        self._rest += received
-        while len(self._rest) >= 9:
-            size = int.from_bytes(self._rest[:3])
-            if len(self._rest) < 9 + size:
-                break
-            _, kind, flags, stream = struct.unpack(">BBBI", b"\0" + self._rest[3:9])
-            payload = bytes(self._rest[9 : 9 + size])
-            del self._rest[: 9 + size]
-            assert size <= 16_384, "a frame that is longer than we allow"
-            self._heard(Heard(kind, flags, stream & 0x7FFF_FFFF, payload))
+        self.receive(received)
         return True
 
     def read_until(
@@ -214,91 +117,3 @@ class Wire:
     def finish(self) -> None:
         """Reads to the connection's end."""
         self.read_until(lambda: False)
-
-    def _heard(self, heard: Heard) -> None:
-        kind, flags, stream, payload = heard
-        continued = self._opening is not None
-        assert continued == (kind == Kind.CONTINUATION), f"{heard}, in a field block: {continued}"
-        match kind:
-            case Kind.HEADERS:
-                assert not flags & PADDED
-                self._head(stream, flags, payload)
-            case Kind.CONTINUATION:
-                self._head(stream, flags, payload)
-            case Kind.DATA:
-                self._data(stream, flags, payload)
-            case Kind.SETTINGS:
-                self._settings(flags, payload)
-            case Kind.PING if flags & ACK:
-                self.pongs.append(payload)
-            case Kind.PING:
-                self.send(frames.frame(Kind.PING, ACK, 0, payload))
-            case Kind.RST_STREAM:
-                self.replies.setdefault(stream, Reply()).reset = int.from_bytes(payload)
-            case Kind.GOAWAY:
-                last, code = struct.unpack(">II", payload[:8])
-                self.going_away.append((last, code, payload[8:]))
-            case Kind.WINDOW_UPDATE:
-                size = int.from_bytes(payload)
-                assert size > 0
-                self.windows[stream] = self.windows.get(stream, 0) + size
-                assert self.windows[stream] < 2**31
-            case _:
-                raise AssertionError(f"a server does not send {heard}")
-
-    def _settings(self, flags: int, payload: bytes) -> None:
-        if flags & ACK:
-            assert not payload
-            self.acked += 1
-            return
-        news = dict(struct.iter_unpack(">HI", payload))
-        before = self.settings.get(Setting.INITIAL_WINDOW_SIZE, DEFAULT_WINDOW)
-        self.settings |= news
-        more = self.settings.get(Setting.INITIAL_WINDOW_SIZE, DEFAULT_WINDOW) - before
-        for stream in self.windows:
-            if stream:
-                self.windows[stream] += more
-        self.settled = True
-        self.send(frames.SETTINGS_ACK)
-
-    def _head(self, stream: int, flags: int, fragment: bytes) -> None:
-        opened, first = self._opening = self._opening or (stream, flags)
-        assert opened == stream
-        self._block += fragment
-        if not flags & END_HEADERS:
-            return
-        fields: Fields = [
-            (bytes(name), bytes(value))
-            for name, value in self.decoder.decode(bytes(self._block), raw=True)
-        ]
-        self._block.clear()
-        self._opening = None
-        reply = self.replies.setdefault(stream, Reply())
-        assert not reply.over, f"HEADERS behind the end of stream {stream}"
-        assert all(name == name.lower() for name, _ in fields), fields
-        ended = bool(first & END_STREAM)
-        status = dict(fields).get(b":status")
-        if reply.head:
-            assert status is None, fields
-            assert ended, f"{fields} behind the head, without an end"
-            reply.trailers = fields
-        elif status is not None and status.startswith(b"1"):
-            assert not ended
-            reply.interim.append(fields)
-        else:
-            assert fields[0][0] == b":status", fields
-            reply.head = fields
-        reply.ended = ended
-
-    def _data(self, stream: int, flags: int, payload: bytes) -> None:
-        reply = self.replies[stream]
-        assert reply.head, f"DATA before the head on stream {stream}"
-        assert not reply.over, f"DATA behind the end of stream {stream}"
-        assert not flags & PADDED
-        reply.body += payload
-        reply.ended = bool(flags & END_STREAM)
-        if payload and self.takes:
-            updates = frames.window_update(0, len(payload))
-            if not reply.ended:
-                updates += frames.window_update(stream, len(payload))
-            self.send(updates)

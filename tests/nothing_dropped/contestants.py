@@ -35,6 +35,8 @@ async def hang_up(server: Server) -> None:
 class Contestant:
     commands: Commands
     asgi: bool = True
+    http2: bool = False
+    """Whether it speaks HTTP/2 without TLS, to clients that begin with it."""
     reload: Reload = hang_up
     """Has the new code served. Its exit code, of a command that waits."""
     gateways: Callable[[Server], list[int]] | None = None
@@ -90,6 +92,7 @@ def propylon(*flags: str) -> Commands:
         # What this version does not have yet is left out, and the table says what that costs.
         known = {name: value for name, value in given.items() if name in help_of("serve")}
         told = [word for name, value in known.items() for word in (name, str(value))]
+        told += ["--h2c", "prior-knowledge"]
         return [peers.propylon(ground, *told, "--no-access-log", *flags)]
 
     return commands
@@ -213,12 +216,12 @@ BEHIND = (signal.SIGTERM, signal.SIGQUIT)
 
 CONTESTANTS: dict[str, Contestant] = {
     "propylon": Contestant(
-        commands=propylon(ASGI), reload=propylon_reload, gateways=propylon_gateways,
+        commands=propylon(ASGI), http2=True, reload=propylon_reload, gateways=propylon_gateways,
         upgrade=propylon_upgrade if has_verb("upgrade") else None, packages=("propylon",),
     ),
     "propylon wsgi": Contestant(
         commands=propylon(WSGI, "--interface", "wsgi", "--threads", str(THREADS)), asgi=False,
-        reload=propylon_reload, gateways=propylon_gateways,
+        http2=True, reload=propylon_reload, gateways=propylon_gateways,
         upgrade=propylon_upgrade if has_verb("upgrade") else None, packages=("propylon",),
     ),
     "gunicorn gthread": Contestant(
@@ -230,8 +233,8 @@ CONTESTANTS: dict[str, Contestant] = {
     "uvicorn": Contestant(
         commands=alone(uvicorn), packages=("uvicorn",)
     ),
-    "granian": Contestant(commands=alone(granian), packages=("granian",)),
-    "hypercorn": Contestant(commands=alone(hypercorn), packages=("hypercorn",)),
+    "granian": Contestant(commands=alone(granian), http2=True, packages=("granian",)),
+    "hypercorn": Contestant(commands=alone(hypercorn), http2=True, packages=("hypercorn",)),
     "nginx → gunicorn": Contestant(
         commands=behind_nginx(GTHREAD), asgi=False, upgrade=gunicorn_upgrade,
         gateways=nginx_workers, stop_signals=BEHIND, packages=("nginx", "gunicorn"),

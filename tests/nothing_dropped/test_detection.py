@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from .. import http2_frames as frames
 from ..compare import strict_client
 from ..compare.strict_client import Failed
-from . import streams
+from ..http2_frames import END_HEADERS, END_STREAM, ErrorCode
+from . import http2, streams
 from .apps.size import BLOCKS, block
 from .clients import KeepAlive, NewConnections, NewPosts, Pipelining, Posts
+from .http2 import Multiplexing
 from .scene import Scene
 from .servers import Ground
 from .streams import Downloads, Echoes, Events, Uploads
@@ -190,6 +193,117 @@ def test_what_a_client_must_expect_is_no_failure(
     scene = met(kind, handler)
     assert failures(scene) == []
     assert scene.tally.answers.total() >= 1
+
+
+# -- HTTP/2 --------------------------------------------------------------------------------------
+
+Says = Callable[[int, bytes], bytes]
+"""(stream, what the request said) to what is sent; b"" at the end closes."""
+HEAD = frames.block([(b":status", b"200")])
+
+
+BYE = frames.go_away(1, debug=b"bye")
+"""Behind it the server closes."""
+
+
+def half(stream: int, said: bytes, *, end: bool = False) -> bytes:
+    head = frames.frame(frames.Kind.HEADERS, END_HEADERS, stream, HEAD)
+    return head + frames.data(stream, said, end=end)
+
+
+def right(stream: int, said: bytes) -> bytes:
+    return half(stream, said, end=True)
+
+
+def status(code: bytes) -> Says:
+    fields = frames.block([(b":status", code), (b"retry-after", b"1")])
+    return lambda stream, said: frames.frame(
+        frames.Kind.HEADERS, END_HEADERS | END_STREAM, stream, fields
+    )
+
+
+def then(first: Says, last: Says) -> Says:
+    """`first` for the first request, `last` for all others."""
+    return lambda stream, said: (first if stream == 1 else last)(stream, said)
+
+
+def speaks_http2(says: Says) -> Handler:
+    """A server that answers requests without a body like that, until it has nothing to say."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(frames.PREFACE))
+        writer.write(frames.settings())
+        while True:
+            begin = await reader.readexactly(9)
+            payload = await reader.readexactly(int.from_bytes(begin[:3]))
+            if begin[3] == frames.Kind.HEADERS:
+                said = payload.partition(b"?n=")[2].partition(b"\0")[0]
+                answer = says(int.from_bytes(begin[5:]), said)
+                writer.write(answer)
+                if not answer or answer.endswith(BYE):
+                    return
+
+    return handle
+
+
+INTERNAL = ErrorCode.INTERNAL_ERROR
+WRONG_HTTP2 = {
+    "reset before the head": (lambda stream, said: frames.reset(stream, INTERNAL), "stream reset"),
+    "reset behind the head": (
+        lambda stream, said: half(stream, said) + frames.reset(stream, INTERNAL), "truncated",
+    ),
+    "refused behind the head": (
+        lambda stream, said: half(stream, said) + frames.reset(stream, ErrorCode.REFUSED_STREAM),
+        "truncated",
+    ),
+    "no end": (half, "silence"),
+    "silence": (lambda stream, said: frames.ping(), "silence"),
+    "another's answer": (lambda stream, said: right(stream, b"x"), "wrong answer"),
+    "503": (status(b"503"), "status 503 with Retry-After"),
+    "closed without GOAWAY": (then(right, lambda stream, said: b""), "closed without an answer"),
+    "closed in spite of GOAWAY": (lambda stream, said: BYE, "closed without an answer"),
+    "not HTTP/2": (lambda stream, said: frames.frame(frames.Kind.PUSH_PROMISE, 0, 1), "not HTTP"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def two_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With short requests, who come one after another, and leave at the first failure."""
+    count = Scene.fail
+
+    def fail(scene: Scene, client: str, failure: Failed) -> None:
+        count(scene, client, failure)
+        scene.ending.set()
+
+    monkeypatch.setattr(Scene, "fail", fail)
+    monkeypatch.setattr(http2, "STREAMS", 2)
+    monkeypatch.setattr(http2, "PAUSES", (0.1,))
+    monkeypatch.setattr(Multiplexing, "upload", Multiplexing.quick)
+    monkeypatch.setattr(Multiplexing, "events", Multiplexing.quick)
+
+
+@pytest.mark.usefixtures("two_callers")
+@pytest.mark.parametrize(("says", "what"), WRONG_HTTP2.values(), ids=WRONG_HTTP2)
+def test_a_wrong_server_of_http2_is_seen(says: Says, what: str) -> None:
+    assert failures(met(Multiplexing, speaks_http2(says)))[0].startswith(what)
+
+
+def refused(stream: int, said: bytes) -> bytes:
+    return frames.reset(stream, ErrorCode.REFUSED_STREAM)
+
+
+@pytest.mark.usefixtures("two_callers")
+@pytest.mark.parametrize(
+    "says",
+    [
+        then(right, lambda stream, said: frames.go_away(1)),
+        then(right, lambda stream, said: right(stream, said) + frames.go_away(2**31 - 1)),
+        then(refused, lambda stream, said: right(stream, said) + frames.go_away(stream)),
+    ],
+    ids=["above the last stream", "a last stream that is not known yet", "REFUSED_STREAM"],
+)
+def test_what_a_client_of_http2_must_expect_is_no_failure(says: Says) -> None:
+    assert failures(met(Multiplexing, speaks_http2(says))) == []
 
 
 # -- WebSockets ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ..end_to_end.server import stat
 from .actions import Actions
 from .clients import Crowd, KeepAlive, NewConnections, NewPosts, Pipelining, Posts
 from .contestants import CONTESTANTS, Contestant
+from .http2 import Multiplexing
 from .scene import Scene
 from .servers import Ground, Server, trouble
 from .streams import Downloads, Echoes, Events, Uploads
@@ -75,14 +76,16 @@ class Result:
         return sum(sum(causes.values()) for causes in self.failures.values())
 
 
-def cast(scene: Scene, asgi: bool) -> list[Client]:
-    """The eight kinds of client, a few of each: tens in all, of moderate appetite."""
+def cast(scene: Scene, asgi: bool, http2: bool = False) -> list[Client]:
+    """The nine kinds of client, a few of each: tens in all, of moderate appetite."""
     kinds: list[tuple[type, int]] = [
         (NewConnections, 6), (KeepAlive, 8), (Pipelining, 3), (Posts, 4), (NewPosts, 3),
         (Uploads, 3), (Downloads, 2), (Events, 4),
     ]  # fmt: skip
     if asgi:
         kinds.append((Echoes, 4))
+    if http2:
+        kinds.append((Multiplexing, 1))
     return [kind(scene, f"{kind.__name__}{i}") for kind, count in kinds for i in range(count)]
 
 
@@ -125,8 +128,7 @@ async def crowd(scene: Scene, rate: float) -> None:
 async def perform(actions: Actions, scene: Scene, variant: Variant, seconds: float) -> None:
     """Clients and disturbance, for so many seconds, and then what was begun is finished."""
     tasks = [
-        asyncio.ensure_future(steadily(scene, client))
-        for client in cast(scene, actions.contestant.asgi)
+        asyncio.ensure_future(steadily(scene, client)) for client in cast(scene, actions.contestant)
     ]
     if variant.crowd:
         tasks.append(asyncio.ensure_future(crowd(scene, variant.crowd)))

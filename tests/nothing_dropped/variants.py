@@ -70,7 +70,11 @@ DEADLINE = (
 DEAD_WORKER = (
     # docs/ARCHITECTURE.md, "Failures": a worker that dies takes with it what its app had begun;
     # what is not idempotent must not be begun again ...
-    Allowed(what="status 502", clients=("post", "slow upload"), why="begun by a dead worker"),
+    Allowed(
+        what="status 502",
+        clients=("post", "slow upload", "http/2 post", "http/2 upload"),
+        why="begun by a dead worker",
+    ),
     # ... of an answer that has begun the rest cannot come, and the client must see that ...
     Allowed(what="truncated", why="begun by a dead worker"),
     # ... and a WebSocket's state is gone.
