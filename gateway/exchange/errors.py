@@ -39,5 +39,9 @@ class TlsToPlainPort(RequestError):
     log_line = "TLS came to a plain HTTP port"
 
 
+class Http2Preface(RequestError):
+    """The client has begun as HTTP/2 does (RFC 9113 section 3.4), where HTTP/1.1 is read."""
+
+
 class ResponseError(Exception):
     """The app is at fault: its response may not reach the wire as it is."""

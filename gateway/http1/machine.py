@@ -25,6 +25,8 @@ from .unfinished_head import UnfinishedHead
 from .upgrade import check_upgrade
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""The first bytes of a client of HTTP/2 (RFC 9113 section 3.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class HttpMachine:
         "_request",
         "_searched",
         "_send_framing",
+        "_skipped",
         "_trailers",
         "_unfinished",
         "fault",
@@ -63,6 +66,8 @@ class HttpMachine:
         self._searched = 0
         self._empty_line = False
         """Whether one came in front of the next head."""
+        self._skipped = False
+        """Whether one came in front of any."""
         self._unfinished: UnfinishedHead | None = None
         """None while the next head has not come in part."""
         self.framing: BodyFraming | None = None
@@ -91,6 +96,14 @@ class HttpMachine:
         """The bytes that have come of a head that was refused or is late, perhaps with more behind
         them."""
         return self._refused or self.unread
+
+    @property
+    def http2_so_far(self) -> bytes:
+        """All that has come, if it is the preface of HTTP/2, the beginning of that, or that and
+        more; else b"". It is to be asked when the first request was refused."""
+        came = self._refused + self.unread
+        size = len(HTTP2_PREFACE)
+        return b"" if self._skipped or came[:size] != HTTP2_PREFACE[: len(came)] else came
 
     @property
     def head_began(self) -> bool:
@@ -123,6 +136,7 @@ class HttpMachine:
             # mean the end of the body before.
             if buffer[1:2] != b"\n" and len(buffer) > 1:
                 raise RequestError(400, "A bare CR came before the request.")
+            self._skipped = True
             if len(buffer) <= 2:
                 if len(buffer) == 2:
                     self.unread, self._empty_line = b"", True

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from ...protocol.messages import TAKES_HINTS, Pairs
-from ..exchange.errors import RequestError, TlsToPlainPort
+from ..exchange.errors import Http2Preface, RequestError, TlsToPlainPort
 from ..exchange.trace_context import (
     TraceParent,
 )
@@ -205,7 +205,7 @@ def read_line(
     name = method.decode("ascii")
     if not version.startswith(b"HTTP/1."):
         if method == b"PRI":
-            raise RequestError(505, "This listener speaks HTTP/1.1, not HTTP/2.")
+            raise Http2Preface(505, "This listener speaks HTTP/1.1, not HTTP/2.")
         raise RequestError(505, f"This server speaks HTTP/1.1, not {version.decode()}.")
     if method in NOT_SERVED:
         raise not_served(name)

@@ -10,6 +10,7 @@ States: `idle` between exchanges (and before the first), `head` while one comes 
     idle            -> head       something of a head has come, and not all
     idle, head      -> exchange   a head is whole
     idle, head      -> flushing   what has come is refused, and the answer to that is the last
+    idle, head      -> closed     what has come first is HTTP/2's, and its driver has the client
     exchange        -> idle       its response is whole, and another request may follow
     exchange        -> discarding the same, but the request's body has not come to its end
     discarding      -> idle       it has
@@ -36,13 +37,14 @@ in this state, and its transport's `send_by` for what it has to take.
 """
 
 import sys
+from collections.abc import Callable
 from logging import getLogger
 from typing import ClassVar, Final
 
 from ...protocol.messages import Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
-from ..exchange.errors import RequestError
+from ..exchange.errors import Http2Preface, RequestError
 from ..exchange.exchange import Exchange, OpenFile, log_app_fault, log_facts, log_tail
 from ..http1.machine import CONTINUE, HttpMachine
 from ..http1.refused_request import refused_request
@@ -73,11 +75,16 @@ MOST_DISCARDED: Final = 65_536
 can be kept. It is what one read may bring; a longer rest costs more than a new connection."""
 
 
+TakeOver = Callable[[Transport, bytes], None]
+"""Takes a client over from here, with all that was received."""
+
+
 class Http1Connection(ClosingConnection):
     __slots__ = (
         "_advancing",
         "_cut_short",
         "_goes_on",
+        "_http2",
         "_lingers",
         "_machine",
         "_requests_left",
@@ -87,12 +94,20 @@ class Http1Connection(ClosingConnection):
     protocol: ClassVar[str] = "http/1.1"
     accepts_with: ClassVar[int] = 101
 
-    def __init__(self, transport: Transport, endpoint: Endpoint, service: ServiceState) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        endpoint: Endpoint,
+        service: ServiceState,
+        http2: TakeOver | None = None,
+    ) -> None:
+        """`http2`: what takes over a client that begins with HTTP/2; None: it is refused."""
         super().__init__(transport, service)
         self._machine = HttpMachine(service.http)
         self._sink = ExchangeSink(self, self._machine, endpoint, service)
         self._requests_left = service.settings.limit_requests_per_connection or sys.maxsize
         """Requests that the connection may have yet."""
+        self._http2 = http2
         self._advancing = False
         self._goes_on = False
         """Whether it has had its share of a turn, and something is left for the next."""
@@ -175,10 +190,22 @@ class Http1Connection(ClosingConnection):
                     break
                 else:
                     requests -= 1
+        except Http2Preface as error:
+            self._leave_to_http2(error)
         except RequestError as error:
             self._refuse(error)
         finally:
             self._advancing = False
+
+    def _leave_to_http2(self, error: Http2Preface) -> None:
+        """Hands over a client that has begun with HTTP/2, if that is taken here. What it sends
+        after a request, or what only looks like the preface, is refused."""
+        most = self._service.settings.limit_requests_per_connection or sys.maxsize
+        received = self._machine.http2_so_far
+        if self._http2 is None or self._requests_left != most or not received:
+            self._refuse(error)
+        else:
+            self._http2(self.hand_over(), received)
 
     def _next_exchange(self) -> bool:
         """Opens the next exchange if its head is there."""
