@@ -185,6 +185,8 @@ class TlsSettings:
     cert_reqs: Literal["none", "optional", "required"] = "none"
     ciphers: str = ""
     """Ciphers of TLS 1.2, as OpenSSL writes them; "" means Mozilla's intermediate ones."""
+    alpn: tuple[str, ...] = ("http/1.1",)
+    """Protocols that are offered to clients (RFC 7301), the preferred one first."""
     handshake_timeout: float = 10.0
     max_handshakes: int = 1_000
     """Handshakes in progress at once. Beyond that accepting pauses."""

@@ -7,7 +7,8 @@ from typing import Final
 from ..listen.address import Address, UnixAddress, speaks_tls
 from ..settings import CertificateFiles, TlsSettings
 from ..tls.certificates import expiring, unusable
-from ..tls.session import knows_ciphers
+from ..tls.http2_ciphers import forbidden
+from ..tls.session import known_ciphers
 from .faults import Fault
 from .option import GATEWAY_SIDE, Verb
 from .options import Options
@@ -18,6 +19,9 @@ _NEED_A_CERTIFICATE: Final = (
 )  # fmt: skip
 """Options that have no meaning without a certificate. An operator who gives one of them expects
 TLS, so a missing certificate is a fault."""
+
+MOST_NAMED: Final = 4
+"""Ciphers that a note names."""
 
 
 def tls_settings(options: Options) -> TlsSettings:
@@ -60,7 +64,7 @@ def check_tls(options: Options, found: Sources, addresses: Sequence[Address]) ->
     if options.ssl_cert_reqs != "none" and not options.ssl_ca_certs:
         problem = f"found {options.ssl_cert_reqs!r}; say whose, with --ssl-ca-certs"
         faults.append(Fault(found["ssl_cert_reqs"].origin, problem))
-    if options.ssl_ciphers and not knows_ciphers(options.ssl_ciphers):
+    if options.ssl_ciphers and not known_ciphers(options.ssl_ciphers):
         problem = f"found {options.ssl_ciphers!r}, of which OpenSSL knows none"
         faults.append(Fault(found["ssl_ciphers"].origin, problem))
     if options.redirect_to_https and not any(map(speaks_tls, addresses)):
@@ -81,7 +85,20 @@ def notes_on_tls(verb: Verb, options: Options, addresses: Sequence[Address]) -> 
         notes.append("clients are not asked for certificates: --ssl-cert-reqs is none")
     if not any(map(speaks_tls, addresses)):
         notes.append("nothing listens with TLS: a Unix socket never does")
+    notes += _notes_on_ciphers(options)
     plain = [one for one in addresses if not speaks_tls(one) and not isinstance(one, UnixAddress)]
     if options.redirect_to_https and not plain:
         notes.append("nothing is redirected to https: there is no --insecure-bind")
     return notes
+
+
+def _notes_on_ciphers(options: Options) -> list[str]:
+    listed = forbidden(known_ciphers(options.ssl_ciphers)) if options.ssl_ciphers else []
+    if not options.http2 or not listed:
+        return []
+    names = ", ".join(listed[:MOST_NAMED]) + (", ..." if len(listed) > MOST_NAMED else "")
+    return [
+        f"--ssl-ciphers has {names}: HTTP/2 forbids "
+        f"{'it' if len(listed) == 1 else 'them'} (RFC 9113 appendix A), and its clients that get "
+        "no other are refused; leave out what HTTP/2 forbids, or say --no-http2"
+    ]

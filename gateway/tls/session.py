@@ -20,9 +20,6 @@ from typing import Any, Final, cast
 from ..settings import CertificateFiles, TlsSettings
 from .x509 import Certificate, certificates_in, pem_of, read_certificate
 
-ALPN: Final = ("http/1.1",)
-"""Protocols that are offered by ALPN (RFC 7301), the preferred one first."""
-
 CIPHERS: Final = ":".join((
     "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
@@ -115,20 +112,22 @@ def check_ca_certs(path: str) -> None:
     _trust(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), path, {})
 
 
-def knows_ciphers(ciphers: str) -> bool:
-    """Whether OpenSSL knows at least one of them."""
+def known_ciphers(ciphers: str) -> list[str]:
+    """The ciphers that OpenSSL understands by such a text, by their names, those of TLS 1.3 among
+    them; none if it knows none of TLS 1.2."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(ciphers)
+        context.set_ciphers(ciphers)
     except ssl.SSLError:
-        return False
-    return True
+        return []
+    return [row["name"] for row in cast("list[dict[str, Any]]", context.get_ciphers())]
 
 
 def _context(settings: TlsSettings) -> ServerContext:
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(settings.alpn)
     context.set_ciphers(settings.ciphers or CIPHERS)
     if settings.ca_certs:
         _trust(context, settings.ca_certs, settings.copies)
@@ -296,6 +295,12 @@ class TlsSession:
     def alpn(self) -> str:
         """The protocol that both sides have agreed on (RFC 7301); "" for none."""
         return self._session.selected_alpn_protocol() or ""
+
+    @property
+    def cipher(self) -> str:
+        """The cipher that both sides have agreed on, as OpenSSL names it."""
+        cipher = self._session.cipher()
+        return "" if cipher is None else cipher[0]
 
     def decrypt(self, data: bytes) -> bytes:
         """Takes encrypted bytes and returns all plain text that they complete. Raises TlsError."""

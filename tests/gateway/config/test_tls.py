@@ -167,3 +167,18 @@ def test_the_password_is_printed_nowhere(
 
 def _flags_as_toml(one: Issued) -> list[str]:
     return [f"ssl-certfile = '{one.certfile}'", f"ssl-keyfile = '{one.keyfile}'"]
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "named"),
+    [
+        ("ECDHE+AESGCM", ""),
+        ("ECDHE+AESGCM:AES128-SHA", "AES128-SHA: HTTP/2 forbids it (RFC 9113 appendix A)"),
+        ("ALL", ", ...: HTTP/2 forbids them"),
+    ],
+)
+def test_ciphers_that_http2_forbids_are_named(one: Issued, ciphers: str, named: str) -> None:
+    notes = " ".join(loaded(cert(one) | {"ssl_ciphers": ciphers}).notes)
+    assert bool(notes) == bool(named)
+    assert named in notes
+    assert not loaded(cert(one) | {"ssl_ciphers": ciphers, "http2": False}).notes

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from propylon.gateway.settings import CertificateFiles, TlsSettings
 from propylon.gateway.tls.certificates import Certificates
+from propylon.gateway.tls.http2_ciphers import is_forbidden
 from propylon.gateway.tls.session import TlsError, TlsSession
 
 from .issued import authority, issue, trusting
@@ -216,14 +217,49 @@ def test_a_clients_certificate_with_its_chain(tmp_path: Path) -> None:
     assert pair(held)[0].facts()["client_cert_chain"] == []
 
 
+BOTH = ("h2", "http/1.1")
+
+
 @pytest.mark.parametrize(
-    ("offered", "agreed"), [(["h2", "http/1.1"], "http/1.1"), (["h2"], None), ([], None)]
+    ("ours", "offered", "agreed"),
+    [
+        (("http/1.1",), ["h2", "http/1.1"], "http/1.1"),
+        (("http/1.1",), ["h2"], ""),
+        (BOTH, ["http/1.1", "h2"], "h2"),
+        (BOTH, ["h2"], "h2"),
+        (BOTH, ["http/1.1"], "http/1.1"),
+        (BOTH, ["http/1.0", "h3"], ""),
+        (BOTH, [], ""),
+    ],
 )
-def test_alpn(held: Certificates, offered: list[str], agreed: str | None) -> None:
+def test_alpn(tmp_path: Path, ours: tuple[str, ...], offered: list[str], agreed: str) -> None:
     context = trusting()
     if offered:
         context.set_alpn_protocols(offered)
-    assert pair(held, context)[1].session.selected_alpn_protocol() == agreed
+    server, client = pair(certificates(tmp_path, alpn=ours), context)
+    assert server.alpn == agreed
+    assert (client.session.selected_alpn_protocol() or "") == agreed
+
+
+def test_what_a_name_has_is_offered_as_well(tmp_path: Path) -> None:
+    """Another certificate than the first is chosen within the handshake (SNI)."""
+    held = certificates(tmp_path, "a.test", "b.test", alpn=BOTH)
+    context = trusting()
+    context.set_alpn_protocols(BOTH)
+    server, client = held.session(), Client(context, "b.test")
+    connect(server, client)
+    assert server.alpn == "h2"
+    assert client.session.getpeercert()["subjectAltName"] == (("DNS", "b.test"),)
+
+
+def test_the_cipher_that_was_agreed_on(tmp_path: Path) -> None:
+    context = trusting()
+    assert pair(certificates(tmp_path), context)[0].cipher.startswith("TLS_")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ALL")
+    held = certificates(tmp_path, ciphers="ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+    server, _ = pair(held, context)
+    assert is_forbidden(server.cipher)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
