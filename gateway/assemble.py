@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from ..protocol.messages import Pairs
 from ..protocol.supervision.messages import (
     GatewayAlive,
     GatewayDraining,
@@ -37,6 +38,8 @@ from .http.uuid7 import Uuid7
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
+from .http2.h2_engine import H2Engine
+from .http2.response_fields import ResponseFields
 from .listen.connections_bound import connections_bound
 from .listen.descriptors import raise_descriptor_limit
 from .metrics.counters import RequestCounters
@@ -56,7 +59,7 @@ from .serve.capacity import Capacity
 from .serve.memory_watch import MemoryWatch
 from .serve.proxy_header import ProxyHeaders
 from .serve.service import SWEEP_EVERY, Service
-from .serve.service_state import ServiceState
+from .serve.service_state import Http2Context, ServiceState
 from .serve.tls_handshake import Handshakes
 from .settings import (
     GatewaySettings,
@@ -142,7 +145,7 @@ async def run_gateway(
                 _response_heads(settings.serve),
             ),
             settings=settings.serve,
-            http2=settings.http2,
+            http2=_http2(settings),
             websocket=settings.websocket,
             allowed_origins=frozenset(
                 origin.lower().encode() for origin in settings.websocket.allowed_origins
@@ -420,12 +423,27 @@ def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:
     return {name_of(route): route.pool for route in reversed(settings.routes)}
 
 
+def _http2(settings: GatewaySettings) -> Http2Context:
+    most_head = settings.http.limit_request_head
+    server, fields = _own_fields(settings.serve)
+    return Http2Context(
+        settings.http2,
+        most_head,
+        ResponseFields(server, time(), dated=settings.serve.date_header, more=fields),
+        lambda: H2Engine(settings.http2, 2 * most_head),
+    )
+
+
 def _response_heads(settings: ServeSettings) -> ResponseHeads:
+    server, fields = _own_fields(settings)
+    return ResponseHeads(server, time(), dated=settings.date_header, more=fields)
+
+
+def _own_fields(settings: ServeSettings) -> tuple[bytes, Pairs]:
+    """The value of Server, b"" for none, and the further fields of every response."""
     fields = tuple((name.encode(), value.encode("latin-1")) for name, value in settings.headers)
     ours = settings.server_header and all(name != b"server" for name, _ in fields)
-    return ResponseHeads(
-        b"propylon" if ours else b"", time(), dated=settings.date_header, more=fields
-    )
+    return b"propylon" if ours else b"", fields
 
 
 def _open_access_log(settings: GatewaySettings) -> AccessLog | None:

@@ -60,7 +60,8 @@ class FrameReader:
     """Keeps what the client of one connection has sent, until the engine gets it."""
 
     __slots__ = (
-        "_begun", "_data", "_guard", "_in_block", "_last_stream", "_most_frame", "_need", "_partial"
+        "_begun", "_data", "_guard", "_in_block", "_last_stream", "_most_frame", "_need",
+        "_partial", "_partial_stream",
     )  # fmt: skip
 
     def __init__(self, most_frame: int, guard: FloodGuard) -> None:
@@ -74,6 +75,7 @@ class FrameReader:
         """How many bytes have to be there for the next frame to be whole."""
         self._partial = _NOTHING
         """The kind of the frame that is not whole, if that is known."""
+        self._partial_stream = 0
         self._in_block = False
         self._last_stream = 0
 
@@ -91,6 +93,12 @@ class FrameReader:
     def in_data(self) -> bool:
         """Whether DATA has begun and is not whole."""
         return self._partial == _DATA and len(self._data) < self._need
+
+    def partial_data(self, stream: int) -> int:
+        """Bytes of DATA of a stream that have come, in a frame that is not whole."""
+        if not self.in_data or stream != self._partial_stream:
+            return 0
+        return max(0, len(self._data) - _HEADER_SIZE)
 
     def receive(self, data: bytes) -> None:
         kept = self._data
@@ -127,6 +135,7 @@ class FrameReader:
             end = at + _HEADER_SIZE + length
             if end > size:
                 self._need, self._partial = end - at, kind
+                self._partial_stream = stream & _STREAM
                 break
             if kind == _DATA:
                 units -= 1

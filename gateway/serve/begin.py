@@ -13,6 +13,7 @@ from ..exchange.errors import RequestError
 from ..transport.client_socket import ClientSocket
 from ..transport.transport import Transport
 from .http1_connection import Http1Connection
+from .http2_connection import Http2Connection
 from .service_state import ServiceState
 
 Begin = Callable[[ClientSocket, Endpoint], None]
@@ -28,7 +29,10 @@ class HttpVersions:
     def begin(self, transport: Transport, endpoint: Endpoint, alpn: str = "") -> None:
         """Begins a connection. `alpn` is the protocol that the TLS handshake has agreed on (RFC
         7301); "" for none."""
-        Http1Connection(transport, endpoint, self._state).open()
+        if alpn == "h2":
+            Http2Connection(transport, endpoint, self._state).open()
+        else:
+            Http1Connection(transport, endpoint, self._state).open()
 
     def refuse(
         self, transport: Transport, endpoint: Endpoint, data: bytes, error: RequestError

@@ -234,13 +234,13 @@ class ExchangeSink:
         exchange = self.exchange
         self.credit.pay(None if exchange is None else exchange.source, sent, kept)
 
-    def sends_too_slowly(self, now: float) -> bool:
+    def sends_too_slowly(self, now: float, partial: int = 0) -> bool:
         """Whether the client sends its request's body below the least rate. It is to be asked a few
-        times a second."""
+        times a second. `partial`: bytes that have come, and that the body cannot show yet."""
         exchange, limit = self.exchange, self._service.body_rate
         if exchange is None or limit is None or not self.upload.goes_on:
             return False
-        return self.upload.is_slow(exchange, limit, now)
+        return self.upload.is_slow(exchange, limit, now, partial)
 
     def client_gone(self, why: str, end_code: str = "") -> bool:
         """Ends the exchange of a client that is gone: the app is told, and the log has 499 if

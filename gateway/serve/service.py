@@ -74,6 +74,8 @@ class Service:
             if int(now) != second:
                 second = int(now)
                 state.http.heads.tick(time())
+                if state.http2 is not None:
+                    state.http2.fields.tick(time())
             if state.draining and not state.connections:
                 self._all_gone.set()
             await trio.sleep(SWEEP_EVERY)

@@ -9,6 +9,8 @@ from ...protocol.supervision.problems import Recurring
 from ..exchange.exchange import NOBODY, Exchange, Observers
 from ..http.request_ids import RequestIds
 from ..http1.machine import HttpContext
+from ..http2.engine import Engine
+from ..http2.response_fields import ResponseFields
 from ..settings import Http2Settings, ServeSettings, WebSocketSettings
 from ..transport.client_socket import TransportContext
 from ..transport.min_rate import RateLimit, rate_limit
@@ -38,6 +40,18 @@ class Connection(Protocol):
     def cut(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Http2Context:
+    """What all HTTP/2 connections of a process share."""
+
+    settings: Http2Settings
+    most_head: int
+    """Bytes of a request's head that are served (--limit-request-head)."""
+    fields: ResponseFields
+    engine: Callable[[], Engine]
+    """Makes the engine of a connection."""
+
+
 @dataclass(kw_only=True)
 class ServiceState:
     http: HttpContext
@@ -48,7 +62,8 @@ class ServiceState:
     answer: Callable[[Exchange], None]
     """Gives an exchange to the handler that answers it (the router)."""
     poller: Poller
-    http2: Http2Settings = field(default_factory=Http2Settings)
+    http2: Http2Context | None = None
+    """None where HTTP/2 is not spoken."""
     request_ids: RequestIds | None = None
     """Names each exchange; None if they get no ids."""
     observers: Observers = NOBODY

@@ -122,11 +122,11 @@ class Upload:
             source.send_body(data[:count] if count < len(data) else data, goes_on)
         return "nothing"
 
-    def is_slow(self, exchange: Exchange, limit: RateLimit, now: float) -> bool:
+    def is_slow(self, exchange: Exchange, limit: RateLimit, now: float, partial: int = 0) -> bool:
         """Whether the client sends the body more slowly than the limit has it, and nobody else is
         late. It is to be asked again and again. What comes beside a response that has begun may be
         a conversation, in which both sides take their time."""
-        total, rate = exchange.body_received, self._rate
+        total, rate = exchange.body_received + partial, self._rate
         if rate is None:
             rate = self._rate = MinRate(limit, total, now)
         if self._app_was_late or self.held or exchange.status:

@@ -18,14 +18,22 @@ class Transport(Protocol):
     """Whether it sends files as they are. Through any other one they are sent as bytes."""
     paused: bool
     """Whether the owner does not want to read."""
-    blocked: bool
-    """Whether the client has not taken some of what is kept: `writable` is called when it has."""
     closed: bool
-    send_by: float
-    """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing is."""
 
     fault: str
     """Why a send has failed, if that was not the client's end."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client has not taken some of what is kept: `writable` is called when it
+        has."""
+        ...
+
+    @property
+    def send_by(self) -> float:
+        """Monotonic seconds by which the client must take some of what is kept; 0.0: nothing
+        is."""
+        ...
 
     @property
     def kept(self) -> int:

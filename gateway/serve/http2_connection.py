@@ -1,0 +1,541 @@
+"""The driver of HTTP/2: one client connection's life, frames in, streams, frames out (RFC 9113).
+
+As in HTTP/1.1 nothing here has a task, and no call waits: the poller brings bytes, a link a
+response, the sweeper a deadline. The bytes go through the reader (`http2.frame_reader`), which
+gives the engine a share of them in a turn and has the guard count floods. The engine's events go to
+the streams (`http2_stream`), each of which is an exchange.
+
+What one turn has for the client goes out in one `send` at its end (`flush`): first what was written
+at once (heads, small responses, answers to PING), then DATA of those streams that have had to wait,
+a frame at a time, in the order that the scheduler has (RFC 9218). No more is taken out of the
+streams than the socket takes, so that a response which becomes urgent does not stand behind a
+megabyte.
+
+A connection reads no further while its client takes nothing: it could ask for ever and never read.
+
+**The end** is said twice, because requests may be crossing (RFC 9113 section 6.8). The first GOAWAY
+refuses nothing and asks the client to open no further stream. A PING goes with it; when its answer
+is back, the client has heard it, and the second GOAWAY names the last stream that is served. What
+comes behind that is refused (REFUSED_STREAM), so the client knows that nobody has seen it. Streams
+that are open end as they do. The states of `_leaving`:
+
+    "" -> asked -> told
+
+States otherwise (see `lingering_close`): `idle` without streams, `exchange` with some.
+"""
+
+from logging import getLogger
+from typing import ClassVar, Final, Literal
+
+from ..exchange import end_codes
+from ..exchange.endpoint import Endpoint
+from ..exchange.errors import RequestError
+from ..http2.engine import (
+    ANY_STREAM,
+    Data,
+    ErrorCode,
+    Event,
+    GoingAway,
+    Head,
+    Pong,
+    Priority,
+    Reset,
+    Room,
+    StreamFailed,
+    Trailers,
+)
+from ..http2.flood_guard import LEAST_ROOM, Flood, FloodGuard
+from ..http2.frame_reader import FrameFault, FrameReader
+from ..http2.priority import EarlyUpdates, read_priority
+from ..http2.request_fields import MalformedRequest, check_trailers
+from ..http2.scheduler import Scheduler
+from ..transport.client_socket import MOST_BUFFERED
+from ..transport.transport import Transport
+from .exchange_sink import LEFT, TOOK_LITTLE, TOOK_NOTHING, WAS_CUT
+from .http2_stream import Http2Stream
+from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
+from .service_state import ServiceState
+
+log = getLogger("propylon.gateway")
+
+OUR_PING: Final = b"propylon"
+"""The text of the PING that goes with the first GOAWAY."""
+FRAME_HEADER: Final = 9
+"""Bytes in front of a frame's payload."""
+
+Leaving = Literal["", "asked", "told"]
+
+
+class Http2Connection(ClosingConnection):
+    __slots__ = (
+        "_due",
+        "_early",
+        "_goes_on",
+        "_guard",
+        "_head_by",
+        "_leaving",
+        "_reader",
+        "_requests_left",
+        "_scheduler",
+        "_streams",
+        "_tell_at",
+        "_waiting",
+        "endpoint",
+        "engine",
+        "fields",
+        "service",
+        "settings",
+    )
+
+    protocol: ClassVar[str] = "http/2"
+
+    def __init__(
+        self,
+        transport: Transport,
+        endpoint: Endpoint,
+        service: ServiceState,
+        received: bytes = b"",
+    ) -> None:
+        """`received` are bytes of the client that were read before."""
+        super().__init__(transport, service)
+        context = service.http2
+        assert context is not None, "HTTP/2 is not spoken here"
+        self.endpoint, self.service = endpoint, service
+        self.settings, self.fields = context.settings, context.fields
+        self.engine = context.engine()
+        self._guard = FloodGuard(context.settings, context.most_head, self._idle_since)
+        self._reader = FrameReader(context.settings.max_frame_size, self._guard)
+        self._reader.receive(received)
+        self._streams: dict[int, Http2Stream] = {}
+        self._scheduler = Scheduler()
+        self._waiting: dict[int, Http2Stream] = {}
+        """Streams that have something to send which did not go out at once."""
+        self._early = EarlyUpdates()
+        self._requests_left = service.settings.limit_requests_per_connection
+        """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
+        self._leaving: Leaving = ""
+        self._tell_at = 0.0
+        """Monotonic seconds at which the second GOAWAY goes out without an answer to our PING."""
+        self._head_by = 0.0
+        """Monotonic seconds at which the client is late with the rest of a head, or of any frame
+        but DATA; 0.0: never."""
+        self._goes_on = False
+        """Whether it has had its share of a turn, and something is left for the next."""
+        self._due = False
+        """Whether `flush` will be called."""
+
+    def open(self) -> None:
+        super().open()
+        self.flush_soon()  # our SETTINGS
+        if self._reader.unread and self._state != "closed":
+            self._transport.go_on()
+            self._goes_on = True
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """Reads once, unless something is left of what was read before; the poller calls again for
+        more. The barrier: an exception ends only this connection."""
+        try:
+            if self._goes_on:
+                self._goes_on = False
+                self._advance()
+                return
+            data = self._transport.recv()
+            if data:
+                if self._state in ("idle", "exchange"):
+                    self._reader.receive(data)
+                    self._advance()
+            elif data is not None:
+                # A half-closed client counts as gone, as with nginx.
+                self._gone(LEFT)
+        except OSError:
+            self._gone(LEFT)
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        log.exception("an HTTP/2 connection failed")
+        self._gone(LEFT, end_codes.GATEWAY_FAILED)
+
+    def _advance(self) -> None:
+        """Handles a share of what has come."""
+        now = self.service.clock()
+        try:
+            frames = self._reader.share(now)
+            if frames:
+                for event in self.engine.receive(frames):
+                    self._handle(event, now)
+                if self._state == "idle" and not self._streams:
+                    self._await_request(now)
+        except Flood as flood:
+            self.service.counts.flood(flood.reason)
+            self._end_badly(flood.code, flood.sentence)
+            return
+        except FrameFault as fault:
+            self._end_badly(fault.code, f"HTTP/2: {fault.sentence}")
+            return
+        if self._state not in ("idle", "exchange"):
+            return
+        if not self._reader.in_head:
+            self._head_by = 0.0
+        elif not self._head_by:
+            self._head_by = now + self.service.settings.header_timeout
+        self.flush_soon()
+        if self._transport.kept >= MOST_BUFFERED:
+            self._transport.pause()
+        elif frames and self._reader.unread:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Leaves what is left of the received bytes to the next turn."""
+        self._goes_on = True
+        self._transport.go_on()
+
+    def _handle(self, event: Event, now: float) -> None:
+        if isinstance(event, Head):
+            self._open(event, now)
+        elif isinstance(event, Data):
+            self._hear(event, now)
+        elif isinstance(event, Room):
+            self._has_room(event.stream)
+        elif isinstance(event, Reset):
+            self._reset(event, now)
+        elif isinstance(event, Trailers):
+            self._hear_trailers(event, now)
+        elif isinstance(event, StreamFailed):
+            self._stream_failed(event, now)
+        elif isinstance(event, Priority):
+            self._prefer(event)
+        elif isinstance(event, Pong):
+            if event.data == OUR_PING and self._leaving == "asked":
+                self._tell_last()
+        elif isinstance(event, GoingAway):
+            self._leave()
+        else:
+            self._end_badly(event.code, f"HTTP/2: {event.sentence}", told=True)
+
+    def _open(self, head: Head, now: float) -> None:
+        number, service = head.stream, self.service
+        if self._leaving == "told":
+            self.engine.reset(number, ErrorCode.REFUSED_STREAM)
+            return
+        if len(self._streams) >= self.settings.max_streams:
+            self.engine.reset(number, ErrorCode.REFUSED_STREAM)
+            self._guard.refused(now)
+            return
+        stream = Http2Stream(number, self)
+        self._streams[number] = stream
+        self._state, self._deadline = "exchange", 0.0
+        if service.says_close:
+            self._leave()
+        if self._requests_left:
+            self._requests_left -= 1
+            if not self._requests_left:
+                self._leave()
+        text = self._early.take(number)
+        try:
+            text = text or stream.open(head)
+        except MalformedRequest as error:
+            stream.refuse_malformed(error, head.fields)
+            self._guard.we_reset(now)
+        except RequestError as error:
+            stream.refuse(error, head.fields)
+        if text and number in self._streams:
+            self._scheduler.add(number, *read_priority(text))
+
+    def _hear(self, data: Data, now: float) -> None:
+        stream = self._streams.get(data.stream)
+        if stream is None:
+            # It was reset, or its request was refused.
+            self.engine.taken(data.stream, data.size)
+            return
+        try:
+            stream.hear(data.data, data.size, data.ended)
+        except MalformedRequest as error:
+            stream.refuse_malformed(error)
+            self._guard.we_reset(now)
+        except RequestError as error:
+            stream.refuse(error)
+
+    def _hear_trailers(self, trailers: Trailers, now: float) -> None:
+        stream = self._streams.get(trailers.stream)
+        if stream is None:
+            return
+        try:
+            check_trailers(trailers.fields, trailers.ended)
+            stream.hear(b"", 0, True)
+        except MalformedRequest as error:
+            stream.refuse_malformed(error)
+            self._guard.we_reset(now)
+        except RequestError as error:
+            stream.refuse(error)
+
+    def _has_room(self, number: int) -> None:
+        """The client takes more of one stream, or perhaps of each (0)."""
+        waiting = self._waiting
+        if not number:
+            for stream in waiting.values():
+                if stream.may_send:
+                    self._scheduler.ready(stream.number)
+        elif (stream := waiting.get(number)) is not None and stream.may_send:
+            self._scheduler.ready(number)
+
+    def _reset(self, reset: Reset, now: float) -> None:
+        stream = self._streams.get(reset.stream)
+        if stream is not None:
+            before_response = not stream.has_begun
+            stream.gone(LEFT)
+            self._guard.client_reset(before_response, now)
+
+    def _stream_failed(self, failed: StreamFailed, now: float) -> None:
+        stream = self._streams.get(failed.stream)
+        if stream is not None:
+            stream.gone(f"HTTP/2: {failed.sentence}", end_codes.CLIENT_MALFORMED)
+        self._guard.we_reset(now)
+
+    def _prefer(self, update: Priority) -> None:
+        number = update.stream
+        if number in self._streams:
+            priority = read_priority(update.value)
+            self._scheduler.add(number, *priority)
+            self._scheduler.update(number, *priority)
+        elif number > self.engine.last_stream:
+            self._early.keep(number, update.value)
+
+    def partial_data(self, number: int) -> int:
+        return self._reader.partial_data(number)
+
+    # -- writing -----------------------------------------------------------------------------
+
+    @property
+    def is_blocked(self) -> bool:
+        return self._transport.blocked
+
+    def wait(self, stream: Http2Stream) -> None:
+        number = stream.number
+        self._waiting[number] = stream
+        self._scheduler.add(number, *read_priority(b""))
+        if stream.may_send:
+            self._scheduler.ready(number)
+
+    def forget(self, stream: Http2Stream) -> None:
+        if self._streams.pop(stream.number, None) is not None:
+            self._waiting.pop(stream.number, None)
+            self._scheduler.remove(stream.number)
+            stream.release()
+            if not self._streams:
+                self.flush_soon()  # it may be idle behind that
+
+    def wants_flush(self) -> bool:
+        was_due, self._due = self._due, True
+        return not was_due
+
+    def flush_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self.service.poller.at_end_of_turn(self.flush)
+
+    def flush(self) -> None:
+        """Sends what this turn has, and as much of what waits as the client takes. The barrier of
+        one connection, as in `readable`."""
+        self._due = False
+        if self._state == "closed":
+            return
+        try:
+            self._send()
+        except Flood as flood:
+            self.service.counts.flood(flood.reason)
+            self._end_badly(flood.code, flood.sentence)
+        except OSError:
+            self._gone(LEFT)
+        except Exception:
+            self._failed()
+
+    def _send(self) -> None:
+        transport, engine = self._transport, self.engine
+        if self._state in ("idle", "exchange") and not transport.blocked:
+            self._take_from_streams(MOST_BUFFERED - transport.kept)
+        data = engine.output()
+        if data:
+            transport.send(data)
+        elif transport.kept and not transport.blocked:
+            transport.send_kept()
+        if transport.kept:
+            return  # `writable` comes when the client has taken some
+        if self._scheduler:
+            self.flush_soon()
+        elif self._state == "flushing":
+            self._close_gently()
+        elif not self._streams:
+            self._rest()
+
+    def _take_from_streams(self, room: int) -> None:
+        """Gives the engine DATA of streams that wait, in their order, about `room` bytes."""
+        scheduler, waiting, guard = self._scheduler, self._waiting, self._guard
+        now = 0.0
+        while room > 0 and (number := scheduler.next()) is not None:
+            stream = waiting[number]
+            before = stream.kept
+            count = stream.push()
+            room -= count + FRAME_HEADER
+            if 0 < count < min(before, LEAST_ROOM):
+                now = now or self.service.clock()
+                guard.dribbled(now)
+            else:
+                guard.sent(1)
+            if number not in self._streams:
+                continue
+            scheduler.sent(number)
+            if not stream.may_send:
+                scheduler.idle(number)
+                if stream.kept:
+                    now = now or self.service.clock()
+                    stream.wait_for_room(now)
+                else:
+                    waiting.pop(number, None)
+
+    def writable(self) -> None:
+        """Sends kept bytes."""
+        transport = self._transport
+        try:
+            transport.send_kept()
+        except OSError:
+            self._gone(LEFT)
+            return
+        if transport.kept:
+            return
+        if transport.paused and self._state in ("idle", "exchange"):
+            transport.pause(False)
+            if self._reader.unread:
+                self._go_on()
+        self.flush()
+
+    # -- between two requests ----------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Nothing is under way, and everything is sent."""
+        if self._state == "exchange":
+            self._await_request(self.service.clock())
+        if self._leaving == "told" and self._state == "idle":
+            self._close_when_sent()
+
+    def _await_request(self, now: float) -> None:
+        self._state = "idle"
+        self._idle_since = now
+        self._deadline = now + self.service.settings.timeout_keep_alive
+        if not self.service.settings.timeout_keep_alive:
+            self._deadline = now + self.service.settings.header_timeout
+
+    @property
+    def held(self) -> int:
+        streams = sum(stream.held for stream in self._streams.values())
+        return self._reader.unread + self._transport.held + streams
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """Asks the client to open no further stream."""
+        if self._leaving or self._state not in ("idle", "exchange"):
+            return
+        self._leaving = "asked"
+        self._tell_at = self.service.clock() + FIRST_BYTE_OF_NEXT
+        self.engine.go_away(ANY_STREAM, ErrorCode.NO_ERROR)
+        self.engine.ping(OUR_PING)
+        self.flush_soon()
+
+    def _tell_last(self) -> None:
+        """Says which stream is the last; nobody looks at a later one."""
+        self._leaving = "told"
+        self.engine.go_away(self.engine.last_stream, ErrorCode.NO_ERROR)
+        self.flush_soon()
+
+    def drain(self) -> None:
+        self._leave()
+
+    def end_if_idle(self) -> None:
+        if self._state == "idle":
+            self._leave()
+
+    def close_if_idle(self) -> bool:
+        since = self.idle_since
+        self.readable()
+        if self._state == "closed" or self.idle_since != since:
+            return False
+        self._say_goodbye(ErrorCode.NO_ERROR)
+        self._close()
+        return True
+
+    def _close_idle(self) -> None:
+        self.readable()
+        if self._state == "idle" and not self._streams:
+            self._say_goodbye(ErrorCode.NO_ERROR)
+            self._close_when_sent()
+
+    def _say_goodbye(self, code: int, text: str = "") -> None:
+        """Sends GOAWAY, if anybody is there to read it."""
+        engine = self.engine
+        engine.go_away(engine.last_stream, code, text.encode("ascii", "replace")[:200])
+        self._send_output()
+
+    def _send_output(self) -> None:
+        try:
+            if data := self.engine.output():
+                self._transport.send(data)
+        except OSError:
+            self._gone(LEFT)
+
+    def _end_badly(self, code: int, sentence: str, *, told: bool = False) -> None:
+        """Ends the connection of a client that has broken the rules. `told`: the engine has said so
+        already."""
+        if self._state not in ("idle", "exchange"):
+            return
+        self.service.client_faults.say(sentence, self.endpoint.client)
+        for stream in list(self._streams.values()):
+            stream.gone(sentence, end_codes.CLIENT_MALFORMED)
+        if told:
+            self._send_output()
+        else:
+            self._say_goodbye(code)
+        self._close_when_sent()
+
+    def _last_act(self) -> LastAct:
+        return "linger"  # it may be sending
+
+    def _closed(self) -> None:
+        """Its streams are gone before."""
+
+    def _gone(self, why: str, end_code: str = "") -> None:
+        """Ends the connection at once, and all that is under way on it."""
+        for stream in list(self._streams.values()):
+            stream.gone(why, end_code)
+        self._close()
+
+    def cut(self) -> None:
+        if self._state in ("idle", "exchange"):
+            self._say_goodbye(ErrorCode.NO_ERROR)
+        self._gone(WAS_CUT)
+
+    # -- time --------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Ends what has lasted too long. It is called a few times a second."""
+        transport = self._transport
+        if transport.send_by and transport.takes_too_little(now):
+            transport.reset()
+            self._gone(TOOK_LITTLE)
+        elif transport.send_by and now >= transport.send_by:
+            self._gone(TOOK_NOTHING)
+        elif self._head_by and now >= self._head_by:
+            self._end_badly(
+                ErrorCode.ENHANCE_YOUR_CALM, "HTTP/2: the rest of a frame or head did not come"
+            )
+        elif self._deadline and now >= self._deadline:
+            if self._state == "idle":
+                self._close_idle()
+            else:
+                self._close()
+        elif self._leaving == "asked" and now >= self._tell_at:
+            self._tell_last()
+        for stream in list(self._streams.values()):
+            stream.sweep(now)

@@ -1,0 +1,541 @@
+"""One stream of an HTTP/2 connection: a request and its response (RFC 9113 section 5.1).
+
+It is the `ExchangeStream` of its exchange and the reader of the request's body. What it sends at
+once goes to the engine at once: a head, a small response. Of a longer body it keeps what the client
+has yet to allow, and the connection decides which of its streams sends the next frame.
+
+Both directions are paid for end to end. The client may send more of a body when the app's side has
+taken what came (`_acknowledge`), and the source may push more when the body has gone out (`push`).
+So a slow stream holds back itself and nobody else.
+
+A response is `none`, `begun` with its head, `ending` when its source has said everything, and
+`ended` when the client was sent that, or a reset. The stream is over then: a client that has yet to
+send some of its request is told that nobody waits for it (RST_STREAM with NO_ERROR, RFC 9113
+section 8.1).
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Final, Literal, Protocol
+
+from ...protocol.messages import Pairs
+from ..exchange import end_codes
+from ..exchange.endpoint import Endpoint
+from ..exchange.errors import RequestError
+from ..exchange.exchange import Exchange, OpenFile, log_app_fault
+from ..http.rules import (
+    BODILESS,
+    Fields,
+    ended_before,
+    ends_with_head,
+    fit,
+    went_over,
+)
+from ..http2.engine import Engine, ErrorCode, Head
+from ..http2.request_fields import BodyLength, MalformedRequest, refused_request, request_of
+from ..http2.response_fields import ResponseFields
+from ..settings import Http2Settings
+from ..transport.min_rate import MinRate
+from ..transport.transport import Transport
+from ..websocket.handshake import check_handshake
+from .exchange_sink import BODY_LATE, BODY_SLOW, TOOK_LITTLE, TOOK_NOTHING, ExchangeSink
+from .service_state import ServiceState
+from .stream_transport import StreamTransport
+
+CONTINUE_FIELDS: Final[Fields] = [(b":status", b"100")]
+
+
+class StreamCarrier(Protocol):
+    """The connection, as its streams see it."""
+
+    endpoint: Endpoint
+    engine: Engine
+    service: ServiceState
+    settings: Http2Settings
+    fields: ResponseFields
+
+    def wants_flush(self) -> bool:
+        """Whether `flush` is to be called for what was just written: nobody has said so yet."""
+        ...
+
+    def flush_soon(self) -> None:
+        """Has `flush` called at the end of the turn."""
+        ...
+
+    def flush(self) -> None: ...
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client takes nothing at all at the moment."""
+        ...
+
+    def wait(self, stream: "Http2Stream") -> None:
+        """Notes that a stream has something to send."""
+        ...
+
+    def forget(self, stream: "Http2Stream") -> None:
+        """Notes that a stream is over."""
+        ...
+
+    def partial_data(self, number: int) -> int:
+        """Bytes that have come of a DATA frame that is not whole."""
+        ...
+
+
+Response = Literal["none", "begun", "ending", "ended"]
+
+
+class Http2Stream:
+    __slots__ = (
+        "_body",
+        "_body_ended",
+        "_buffered",
+        "_carried",
+        "_carrier",
+        "_fault",
+        "_has_body",
+        "_late_at",
+        "_left",
+        "_length",
+        "_malformed",
+        "_pace",
+        "_received",
+        "_released",
+        "_reset_with",
+        "_response",
+        "_sent",
+        "_trailers",
+        "_unacknowledged",
+        "number",
+        "send_by",
+        "sink",
+    )
+
+    accepts_with: ClassVar[int] = 200
+
+    def __init__(self, number: int, carrier: StreamCarrier) -> None:
+        self.number = number
+        self._carrier = carrier
+        self.sink = ExchangeSink(self, self, carrier.endpoint, carrier.service)
+        self._released = False
+        # -- the request's body
+        self._received: list[bytes] = []
+        self._buffered = 0
+        """Bytes in `_received`."""
+        self._body_ended = True
+        self._length: BodyLength | None = None
+        self._unacknowledged = 0
+        """Bytes of flow control that the client has used and not got back."""
+        self._late_at = 0.0
+        """Monotonic seconds at which the client is late with the body; 0.0: never."""
+        # -- the response
+        self._response: Response = "none"
+        self._has_body = True
+        self._left: int | None = None
+        """What its Content-Length promises further; None: it has none."""
+        self._body = bytearray()
+        """What the client has yet to allow."""
+        self._trailers: Fields = []
+        self._reset_with: ErrorCode | None = None
+        """How the response ends, if it does not end well."""
+        self._malformed = False
+        self._fault = ""
+        """What the app has done wrong."""
+        self._sent = 0
+        """Bytes of body that have gone out."""
+        self.send_by = 0.0
+        """Monotonic seconds by which the client has to allow some of what waits; 0.0: nothing
+        does, or it is not this stream that is waited for."""
+        self._pace: MinRate | None = None
+        self._carried: StreamTransport | None = None
+        """What a WebSocket stands on that has taken the stream over."""
+
+    # -- the request -------------------------------------------------------------------------
+
+    def open(self, head: Head) -> bytes:
+        """Opens the exchange of its request, which is answered from now on. Returns the value of
+        its priority field. Raises MalformedRequest and RequestError."""
+        service, settings = self._carrier.service, self._carrier.settings
+        http = service.http.settings
+        self._body_ended = head.ended
+        request = request_of(head.fields, head.ended, http, settings)
+        if not head.ended and not request.upgrade:
+            self._length = BodyLength(request.content_length, http.max_request_body_size)
+        if request.upgrade:
+            check_handshake(request, has_key=False)
+        exchange = self.sink.open(request)
+        if exchange.more_body and not self.sink.upload.held:
+            self._client_has_time()
+        service.answer(exchange)
+        return request.priority
+
+    def hear(self, data: bytes, size: int, ended: bool) -> None:
+        """Takes a piece of the body; `size` is what it takes of the windows. Raises
+        MalformedRequest and RequestError."""
+        self._unacknowledged += size
+        self._body_ended = ended
+        if self.sink.exchange is None and self._carried is None:
+            self._acknowledge()  # the response is all said: nobody reads the rest
+            return
+        if self._length is not None:
+            self._length.add(len(data), ended)
+        if data:
+            self._received.append(data)
+            self._buffered += len(data)
+        if self._carried is not None:
+            self._carried.has_come()
+        else:
+            self._push_upload()
+
+    def _push_upload(self) -> None:
+        sink = self.sink
+        exchange = sink.exchange
+        if exchange is not None and sink.upload.goes_on:
+            self._late_at = 0.0
+            if sink.upload.push(exchange) == "bytes" and not sink.upload.held:
+                self._client_has_time()
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Lets the client send as much more as was taken."""
+        taken = self._unacknowledged - self._buffered - self.sink.upload.waiting
+        if taken > 0:
+            self._unacknowledged -= taken
+            self._carrier.engine.taken(self.number, taken)
+            self._carrier.flush_soon()
+
+    def _client_has_time(self) -> None:
+        service = self._carrier.service
+        self._late_at = service.clock() + service.settings.body_timeout
+
+    def body_wanted(self, exchange: Exchange) -> None:
+        if self.sink.upload.owes_continue(exchange):
+            self._carrier.engine.head(self.number, CONTINUE_FIELDS, False)
+            self._carrier.flush_soon()
+        try:
+            self._push_upload()
+        except RequestError as error:
+            self.refuse(error)
+
+    @property
+    def buffered(self) -> int:
+        return self._buffered
+
+    @property
+    def body_complete(self) -> bool:
+        return self._body_ended and not self._buffered
+
+    def next_body(self) -> tuple[bytes, bool]:
+        received = self._received
+        if not received:
+            return b"", not self._body_ended
+        data = received[0] if len(received) == 1 else b"".join(received)
+        self._received = []
+        self._buffered = 0
+        return data, not self._body_ended
+
+    # -- refusals ----------------------------------------------------------------------------
+
+    def refuse(self, error: RequestError, fields: Fields = []) -> None:  # noqa: B006 - never changed
+        """Answers with an error, if there is room for one. `fields` are those of a request that was
+        refused."""
+        self._late_at = 0.0
+        self.sink.refuse(error, refused_request(fields))
+
+    def refuse_malformed(self, error: MalformedRequest, fields: Fields = []) -> None:  # noqa: B006
+        """Resets the stream: nobody else shall read the request in another way than we do."""
+        self._malformed = True
+        self._reset_with = ErrorCode.PROTOCOL_ERROR
+        self.refuse(RequestError(400, error.sentence), fields)
+
+    # -- the response ------------------------------------------------------------------------
+
+    def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
+        carrier = self._carrier
+        number, engine = self.number, carrier.engine
+        if self._malformed:
+            self._end()
+            return
+        out, length = carrier.fields.head(status, fields)
+        if status in BODILESS or exchange.request.method == "HEAD":
+            if length is None and body and status not in BODILESS:
+                out.append((b"content-length", b"%d" % len(body)))
+            body = b""
+        elif length is None:
+            out.append((b"content-length", b"%d" % len(body)))
+        elif length != len(body):
+            if len(body) < length:
+                self._reset_with = ErrorCode.INTERNAL_ERROR
+            body, self._fault = fit(body, length)
+            exchange.give_end(end_codes.APP_WRONG_LENGTH)
+        is_whole = not body and self._reset_with is None
+        engine.head(number, out, is_whole)
+        if is_whole:
+            self._end()
+        elif (
+            self._reset_with is None
+            and not self._trailers
+            and len(body) <= engine.frame_size
+            and len(body) <= engine.room(number)
+            and not carrier.is_blocked
+        ):
+            engine.body(number, body, True)
+            self._end()
+        else:
+            self._body += body
+            self._response = "ending"
+            carrier.wait(self)
+        carrier.flush_soon()
+
+    def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
+        carrier = self._carrier
+        if not self._malformed:
+            out, length = carrier.fields.head(status, fields)
+            self._has_body = not ends_with_head(exchange.request.method, status)
+            self._left = length if self._has_body else None
+            carrier.engine.head(self.number, out, False)
+        self._response = "begun"
+        return carrier.wants_flush()
+
+    def write_body(self, data: bytes) -> bool:
+        if self._late_at:  # the rest of the upload may wait for what the app says meanwhile
+            self._client_has_time()
+        if self._has_body:
+            if self._left is not None:
+                if len(data) > self._left:
+                    self._fault = went_over(len(data) - self._left)
+                    data = data[: self._left]
+                self._left -= len(data)
+            self._body += data
+            if data:
+                self._carrier.wait(self)
+        return self._carrier.wants_flush()
+
+    @property
+    def takes_files(self) -> bool:
+        return False  # its body is in frames
+
+    def write_file(self, file: OpenFile, offset: int, count: int) -> bool:
+        raise AssertionError("a stream takes no files")
+
+    def write_end(self) -> None:
+        if self._left:
+            self._fault = ended_before(self._left)
+            self._reset_with = ErrorCode.INTERNAL_ERROR
+        if self._fault and self.sink.exchange is not None:
+            self.sink.exchange.give_end(end_codes.APP_WRONG_LENGTH)
+        self._response = "ending"
+        self._carrier.wait(self)
+        self._carrier.flush_soon()
+
+    def write_accept(self, fields: Pairs) -> None:
+        carrier = self._carrier
+        carrier.engine.head(self.number, carrier.fields.accept(fields), False)
+        self._response = "begun"
+        carrier.flush_soon()
+
+    def write_interim(self, status: int, fields: Pairs) -> None:
+        carrier = self._carrier
+        if not carrier.is_blocked:
+            carrier.engine.head(self.number, carrier.fields.interim(status, fields), False)
+            carrier.flush_soon()
+
+    def write_trailers(self, fields: Pairs) -> None:
+        trailers = self._carrier.fields.trailers(fields)
+        if self._has_body:
+            self._trailers = trailers
+
+    def flush(self) -> None:
+        self._carrier.flush()
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the response's body that wait here."""
+        return len(self._body)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are in memory for it."""
+        return len(self._body) + self._buffered + self.sink.upload.waiting
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its response has."""
+        return self._response != "none"
+
+    @property
+    def may_send(self) -> bool:
+        """Whether there is something to send, and the client allows it."""
+        if self._body:
+            return self._carrier.engine.room(self.number) > 0
+        return self._response == "ending"
+
+    def push(self) -> int:
+        """Sends one frame of what waits, and what comes behind the last. Returns the bytes of the
+        frame."""
+        engine, number, body = self._carrier.engine, self.number, self._body
+        size = len(body)
+        count = max(0, min(size, engine.room(number), engine.frame_size))
+        ends = self._response == "ending" and count == size
+        ends_well = ends and self._reset_with is None
+        if count or (ends_well and not self._trailers):
+            with memoryview(body) as view:
+                data = bytes(view[:count])
+            del body[:count]
+            engine.body(number, data, ends_well and not self._trailers)
+        if ends_well and self._trailers:
+            engine.trailers(number, self._trailers)
+        self._sent += count
+        if count:
+            self.send_by = 0.0
+        if not body:
+            self._pace = None
+        if ends:
+            self._end()
+            if self._carried is not None:
+                self._body_ended = True
+                self._carried.go_on()
+        self._paid(count)
+        if ends and self.sink.exchange is None:
+            self._carrier.forget(self)
+        return count
+
+    def wait_for_room(self, now: float) -> None:
+        """Notes that the client does not allow what waits."""
+        if not self.send_by:
+            self.send_by = now + self._carrier.service.settings.send_timeout
+
+    def _paid(self, count: int) -> None:
+        if self._carried is not None:
+            self._carried.has_gone(count)
+        elif not self._released:
+            self.sink.taken(count, len(self._body))
+
+    def _end(self) -> None:
+        """The client was sent everything, or what was not whole is reset."""
+        self._response = "ended"
+        code = self._reset_with
+        if code is None and not self._body_ended:
+            code = ErrorCode.NO_ERROR
+        if code is not None:
+            self._carrier.engine.reset(self.number, code)
+            self._carrier.flush_soon()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """What is left goes out as the client takes it."""
+        self._late_at = 0.0
+        if self._fault:
+            log_app_fault(exchange, self._fault)
+        if self._response == "ended":
+            self._carrier.forget(self)
+
+    def cut_short(self) -> None:
+        if self._reset_with is None:
+            self._reset_with = ErrorCode.INTERNAL_ERROR
+        self._late_at = 0.0
+        self._response = "ending"
+        self._carrier.wait(self)
+        self._carrier.flush_soon()
+
+    def broken(self) -> None:
+        raise AssertionError("a stream's bytes wait for the connection, which may break")
+
+    def gone(self, why: str, end_code: str = "") -> None:
+        """Ends the stream: the client has reset it, or is not there any more."""
+        self._response = "ended"
+        self._body.clear()
+        self._body_ended = True
+        carried = self._carried
+        if carried is not None:
+            carried.is_gone()
+        elif not self._released:
+            self.sink.client_gone(why, end_code)
+        self._carrier.forget(self)
+
+    def give_up(self, code: ErrorCode, why: str) -> None:
+        """Resets the stream, and ends it."""
+        self._carrier.engine.reset(self.number, code)
+        self._carrier.flush_soon()
+        self.gone(why)
+
+    def release(self) -> None:
+        """Lets go of what it has, as it is over."""
+        if self._unacknowledged:
+            self._carrier.engine.taken(self.number, self._unacknowledged)
+            self._unacknowledged = 0
+            self._carrier.flush_soon()
+        self._received = []
+        if not self._released:
+            self._released = True
+            self.sink.release()
+
+    def sweep(self, now: float) -> None:
+        """Ends what has lasted too long. It is called a few times a second."""
+        if self._late_at and now >= self._late_at:
+            if self._body:
+                return  # it is busy taking what it is sent
+            if self._carrier.partial_data(self.number):
+                self._client_has_time()
+                return
+            self.refuse(BODY_LATE)
+        elif not self._released and self.sink.sends_too_slowly(
+            now, self._carrier.partial_data(self.number)
+        ):
+            self.refuse(BODY_SLOW)
+        elif self._carried is None and self.send_by:
+            if now >= self.send_by:
+                self.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
+            elif self.takes_too_little(now):
+                self.give_up(ErrorCode.CANCEL, TOOK_LITTLE)
+
+    def takes_too_little(self, now: float) -> bool:
+        """Whether the client allows what waits for it too slowly. It is to be asked again and
+        again."""
+        limit = self._carrier.service.transports.send_rate
+        if limit is None or not self.send_by:
+            return False
+        if self._pace is None:
+            self._pace = MinRate(limit, self._sent, now)
+        return self._pace.is_below(self._sent, now)
+
+    # -- a WebSocket -------------------------------------------------------------------------
+
+    def hand_over(self) -> Transport:
+        self._carried = carried = StreamTransport(self)
+        self._released = True
+        self.sink.release()
+        return carried
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the client has said everything."""
+        return self._body_ended
+
+    def take(self) -> bytes:
+        """What the client of a WebSocket has sent; it may send as much more."""
+        data, _ = self.next_body()
+        self._acknowledge()
+        return data
+
+    def keep(self, data: bytes) -> None:
+        """Keeps bytes of a WebSocket, which go out at the end of the turn."""
+        if self._response == "begun":
+            self._body += data
+            self._carrier.wait(self)
+            self._carrier.flush_soon()
+
+    def end_sending(self, code: ErrorCode | None) -> None:
+        """Ends a WebSocket's stream, behind what waits if `code` is None, else at once."""
+        if self._response != "begun":
+            return
+        if code is not None:
+            self._body.clear()
+            self._reset_with = code
+        self._response = "ending"
+        self._carrier.wait(self)
+        self._carrier.flush_soon()
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """Has `call` called in the next turn."""
+        self._carrier.service.poller.call_soon_threadsafe(call)
