@@ -41,7 +41,7 @@ from .snapshot import Snapshot, to_wire
 
 log = getLogger("propylon.gateway")
 
-PROTOCOLS: Final = ("http/1.1", "websocket", "tls_handshake", "proxy_header")
+PROTOCOLS: Final = ("http/1.1", "http/2", "websocket", "tls_handshake", "proxy_header")
 LAG_WINDOW: Final = 10.0
 """Seconds that an event loop's worst lag is remembered for, at least."""
 MOST_ASKED: Final = 1_000

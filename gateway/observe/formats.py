@@ -71,16 +71,26 @@ def _host(entry: Entry) -> str:
     return client[0] if client else "-"
 
 
+_PROTOCOLS: Final = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", "2": "HTTP/2.0", "": "-"}
+"""Version -> the protocol as a request line has it. HTTP/2 has no such line; nginx and Apache write
+2.0, and so programs that read logs expect it."""
+
+
+def _protocol_of(version: str) -> str:
+    return _PROTOCOLS.get(version) or f"HTTP/{version}"
+
+
 def _protocol(entry: Entry) -> str:
-    version = entry[0].request.http_version
-    return f"HTTP/{version}" if version else "-"
+    return _protocol_of(entry[0].request.http_version)
 
 
 def _request_line(entry: Entry) -> str:
     request = entry[0].request
     if not request.http_version:  # the request was refused before its line could be taken apart
         return escaped(request.target) or "-"
-    return f"{request.method} {escaped(request.target)} HTTP/{request.http_version}"
+    version = request.http_version
+    protocol = _PROTOCOLS.get(version) or _protocol_of(version)
+    return f"{request.method} {escaped(request.target)} {protocol}"
 
 
 def _target_parts(entry: Entry) -> tuple[str, str]:
@@ -330,7 +340,7 @@ def _json_request(
         scheme=scheme,
         method=method,
         host=host,
-        protocol=f"HTTP/{version}" if version else "-",
+        protocol=_protocol_of(version),
         tls=tls or None,
     )
 

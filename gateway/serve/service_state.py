@@ -24,7 +24,7 @@ class Connection(Protocol):
     """A connection, as the service sees it."""
 
     protocol: ClassVar[str]
-    """What it speaks, for a metric: http/1.1, websocket, tls_handshake, proxy_header."""
+    """What it speaks, for a metric: http/1.1, http/2, websocket, tls_handshake, proxy_header."""
 
     @property
     def held(self) -> int:

@@ -83,7 +83,8 @@ def wsgi_environ(scope: Scope, *, underscores: bool = False) -> dict[str, object
     environ["QUERY_STRING"] = query_string
     # Both names are in use for the target as the client sent it: uWSGI's, and gunicorn's.
     environ["REQUEST_URI"] = environ["RAW_URI"] = f"{uri}?{query_string}" if query_string else uri
-    environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
+    # A CGI version has two numbers (RFC 3875 section 4.1.16), and some frameworks take it apart.
+    environ["SERVER_PROTOCOL"] = "HTTP/2.0" if version == "2" else f"HTTP/{version}"
     _add_headers(environ, headers, _key_of_any if underscores else _key)
     if scheme == "https":
         _add_tls(environ, (more or {}).get("tls"))

@@ -125,6 +125,7 @@ def test_what_is_measured() -> None:
     assert found["propylon_retries_total"] == {("a", "worker_died"): 2}
     assert found["propylon_connections"] == {
         ("http/1.1",): 0,
+        ("http/2",): 0,
         ("http/3",): 1,
         ("websocket",): 2,
         ("tls_handshake",): 0,
@@ -135,7 +136,7 @@ def test_what_is_measured() -> None:
     assert found["propylon_websocket_messages_total"] == {("received",): 1, ("sent",): 0}
     assert found["propylon_gateway_cpu_seconds_total"].keys() == {("2",)}
     assert found["propylon_gateway_held_bytes"] == {
-        ("2", "http/1.1"): 0, ("2", "http/3"): 7, ("2", "proxy_header"): 0,
+        ("2", "http/1.1"): 0, ("2", "http/2"): 0, ("2", "http/3"): 7, ("2", "proxy_header"): 0,
         ("2", "tls_handshake"): 0, ("2", "websocket"): 2_000,
     }  # fmt: skip
     kept = found["propylon_gateway_buffered_bytes"]

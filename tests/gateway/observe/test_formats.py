@@ -226,3 +226,13 @@ def test_a_client_cannot_fill_the_memory_with_what_lines_share(logformat: str) -
     odd[0].request.host = 5_000 * "a"
     line(odd)
     assert kept() == before
+
+
+def test_a_line_has_the_version_as_nginx_writes_it() -> None:
+    one = entry()
+    one[0].request.http_version = "2"
+    line = compile_format("%(r)s|%(H)s|%(version)s")(one)
+    assert line == b"GET /a%20b?q=1 HTTP/2.0|HTTP/2.0|2"
+    assert json.loads(compile_format("json")(one))["protocol"] == "HTTP/2.0"
+    one[0].request.http_version = "2.0"  # as a request line has it that was refused
+    assert compile_format("%(H)s")(one) == b"HTTP/2.0"

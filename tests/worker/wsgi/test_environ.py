@@ -89,3 +89,11 @@ def test_what_is_not_known_of_tls_is_not_said() -> None:
     assert variables("https", unknown) == {"HTTPS": "on", "SSL_CLIENT_VERIFY": "NONE"}
     failed = {**nothing, "client_cert_error": "expired"}
     assert variables("https", failed)["SSL_CLIENT_VERIFY"] == "FAILED:expired"
+
+
+@pytest.mark.parametrize(
+    ("version", "protocol"), [("1.0", "HTTP/1.0"), ("1.1", "HTTP/1.1"), ("2", "HTTP/2.0")]
+)
+def test_a_protocol_has_two_numbers(version: str, protocol: str) -> None:
+    kind, _, *rest = about()
+    assert wsgi_environ((kind, version, *rest))["SERVER_PROTOCOL"] == protocol
