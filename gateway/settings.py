@@ -71,7 +71,7 @@ class Http2Settings:
     """Bytes of a request's body that may be under way before the app takes some."""
     max_frame_size: int = 16_384
     """Bytes of the largest frame that a client may send: 16384 to 16777215."""
-    max_resets: int = 500
+    max_resets: int = 1_000
     """Requests that may be in vain at once, beside each second one (see `http2.flood_guard`); 0: no
     limit."""
 

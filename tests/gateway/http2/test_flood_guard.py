@@ -163,7 +163,7 @@ def test_ways_to_waste_requests_are_not_added_up() -> None:
             one.opened(1)
             waste(one)
 
-    assert until_it_ends(act)[0] <= 2 * 500 // 3 + 2
+    assert until_it_ends(act)[0] <= 2 * 1_000 // 3 + 2
 
 
 def test_a_reset_behind_the_beginning_of_a_response_is_nothing() -> None:
