@@ -84,6 +84,16 @@ def test_what_was_not_used_is_saved_only_once() -> None:
     assert until_it_ends(lambda: one.frame(FrameKind.PING, 8, 1e6))[0] == 2 * most
 
 
+def test_what_was_sent_or_opened_pays_once() -> None:
+    one = guard()
+    one.sent(10_000)
+    one.opened(10_000)
+    for kind, rule in ALLOWANCES.items():
+        if rule.each_sent or rule.each_stream:
+            count = until_it_ends(lambda kind=kind: one.frame(kind, 6, 100.0))[0]
+            assert count == 2 * rule.most
+
+
 def test_settings_with_many_entries() -> None:
     one = guard()
     one.frame(FrameKind.SETTINGS, MOST_SETTINGS_BYTES, 100.0)

@@ -121,6 +121,11 @@ def test_a_share_has_so_many_bytes() -> None:
         (headers(1)[:-1], True, False),
         (frame(FrameKind.HEADERS, 1, b"\x82"), True, False),
         (frame(FrameKind.HEADERS, 1, b"\x82") + frame(9, 1, b"a", END_HEADERS), False, False),
+        (
+            frame(FrameKind.HEADERS, 1, b"\x82") + frame(FrameKind.CONTINUATION, 1, b"\x84"),
+            True,
+            False,
+        ),
         (PING[:-1], True, False),
         (data(1, b"abc")[:-1], False, True),
         (data(1, b"abc"), False, False),
@@ -131,6 +136,16 @@ def test_what_it_waits_for(sent: bytes, in_head: bool, in_data: bool) -> None:
     one.receive(sent)
     shares(one)
     assert (one.in_head, one.in_data) == (in_head, in_data)
+
+
+def test_what_it_waits_for_changes() -> None:
+    one = begun()
+    one.receive(data(1, b"abc")[:-1])
+    assert not one.share(0.0)
+    one.receive(b"c\0")
+    assert one.share(0.0)
+    assert one.in_head
+    assert not one.in_data
 
 
 def test_before_the_preface_it_waits_for_a_head() -> None:
@@ -226,6 +241,15 @@ def test_what_is_no_flood(sent: bytes) -> None:
     one = begun()
     one.receive(sent)
     assert b"".join(shares(one)) == sent
+
+
+def test_a_head_in_one_large_frame_has_the_same_limit() -> None:
+    one = FrameReader(1 << 20, FloodGuard(Http2Settings(), 65_536, 0.0))
+    one.receive(BEGINNING + headers(1, block=bytes(131_072)))
+    assert one.share(0.0)
+    one.receive(headers(3, block=bytes(131_073)))
+    with pytest.raises(Flood, match="header block"):
+        shares(one)
 
 
 def test_trailers_and_the_reserved_bit_are_no_new_streams() -> None:
