@@ -468,7 +468,7 @@ class _Layers:
     """What all listeners have below TLS and HTTP."""
 
     def __init__(self, settings: GatewaySettings, state: ServiceState) -> None:
-        self.http = HttpVersions(state)
+        self.http = HttpVersions(state, prior_knowledge=settings.http2.prior_knowledge)
         self.below: list[Callable[[Begin], Begin]] = []
         """From the top down."""
         trust = settings.trust

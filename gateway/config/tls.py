@@ -37,6 +37,7 @@ def tls_settings(options: Options) -> TlsSettings:
         ca_certs=_absolute(options.ssl_ca_certs),
         cert_reqs=options.ssl_cert_reqs,
         ciphers=options.ssl_ciphers,
+        alpn=("h2", "http/1.1") if options.http2 else ("http/1.1",),
         handshake_timeout=options.ssl_handshake_timeout,
         max_handshakes=options.ssl_max_handshakes,
         redirect=options.redirect_to_https,

@@ -472,6 +472,10 @@ class Http2Connection(ClosingConnection):
             self._say_goodbye(ErrorCode.NO_ERROR)
             self._close_when_sent()
 
+    def refuse(self, code: int, sentence: str) -> None:
+        """Ends a connection that may not be HTTP/2's, before anything is read of it."""
+        self._end_badly(code, sentence)
+
     def _say_goodbye(self, code: int, text: str = "") -> None:
         """Sends GOAWAY, if anybody is there to read it."""
         engine = self.engine

@@ -174,7 +174,7 @@ class Handshake:
         endpoint = replace(self._endpoint, scheme="https", extensions={"tls": session.facts()})
         self._leave()
         self._handshakes.state.counts.end_handshake("ok", session.version)
-        self._handshakes.versions.begin(transport, endpoint, session.alpn)
+        self._handshakes.versions.begin(transport, endpoint, session.alpn, session.cipher)
 
     def _refuse_plain(self, data: bytes) -> None:
         handshakes, client = self._handshakes, self._endpoint.client

@@ -134,7 +134,7 @@ def test_one_connection_for_many_requests(server: Propylon, folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert re.search(r"scheme='?https", done.stdout)
     assert "SSL connection using TLSv1.3" in done.stderr
-    assert re.search("ALPN.*accepted.*http/1.1", done.stderr)
+    assert re.search("ALPN.*accepted.*h2", done.stderr)
     assert len(re.findall("Re-?using existing", done.stderr)) == 2
 
 
