@@ -113,6 +113,12 @@ def sends(first: bytes, again: bytes, count: int) -> Flood:
     return flood
 
 
+def burns(port: int, over: Over) -> Iterator[int]:
+    """Keeps a core busy, and never comes near the server."""
+    while not over():
+        yield sum(1 for _ in range(10_000))
+
+
 def drips(port: int, over: Over) -> Iterator[int]:
     """A byte a second of a head, or of a body, on many connections."""
     head = b"GET / HTTP/1.1\r\nHost: " + b"h" * 10_000
@@ -165,7 +171,9 @@ def bomb() -> bytes:
 
 PIPELINED = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 CHUNKED = b"POST /up HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+NO_FLOOD: Final = "a busy core"
 FLOODS: Final[dict[str, Flood]] = {
+    NO_FLOOD: burns,
     "opens and closes": opens_and_closes,
     "10,000 connections": opens_many,
     "pipelined requests": sends(b"", PIPELINED * 1_000, 1_000),

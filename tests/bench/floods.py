@@ -3,13 +3,19 @@
     python -m tests.bench.floods [KIND ...] [--server NAME] [--rounds N] [--seconds S]
                                  [--markdown FILE]
 
-Each flood (`flood_clients.py`) and each server has rounds that alternate: without the flood, and
-with it. One polite client asks a hundred times a second on a connection that it keeps ("kept"), the
-other twenty times, each over a new one ("new"). What they wait counts from the moment at which they
-were to ask. The times of all rounds make one median and one 99th percentile. "moved" is the
-median of the rounds' differences, which a machine that does something else now and then does not
-change. Product defaults; nginx stands in front of uvicorn. "counted as" is what Propylon's own
-metrics have more than before.
+Each flood (`flood_clients.py`) and each server has rounds, of three parts: without the flood; with
+the same flood elsewhere, of a process that reads all and does nothing (`sink.py`); and with the
+flood of the server. One polite client asks a hundred times a second on a connection that it keeps
+("kept"), the other twenty times, each over a new one ("new"). What they wait counts from the moment
+at which they were to ask. The times of all rounds make one median and one 99th percentile.
+
+Whoever floods has a processor core meanwhile, and the machine has two. So others wait for longer
+beside any busy process, also one that has nothing to do with their server: that is what
+"elsewhere" shows, and the row "a busy core", beside a process that only counts. "moved" is by how
+much of itself the time beside the flood is longer than with the flood elsewhere, which is the
+server's doing; in brackets, than without. It is the median of the rounds' differences, which a
+machine that does something else now and then does not change. Product defaults; nginx stands in
+front of uvicorn. "counted as" is what Propylon's own metrics have more than before.
 """
 
 import argparse
@@ -77,16 +83,14 @@ class Heard:
     kept: Times = field(default_factory=Times)
     new: Times = field(default_factory=Times)
 
-    def pairs(self, other: "Heard") -> Iterator[tuple[str, Times, Times]]:
-        yield "kept", self.kept, other.kept
-        yield "new", self.new, other.new
-
 
 @dataclass
 class Found:
     """What became of one flood on one server."""
 
     quiet: Heard = field(default_factory=Heard)
+    elsewhere: Heard = field(default_factory=Heard)
+    """What they hear while the sink is flooded."""
     beside: Heard = field(default_factory=Heard)
     done: list[float] = field(default_factory=list[float])
     """How often a second the flood did what it does, of each round."""
@@ -153,21 +157,35 @@ def _ask(sock: socket.socket, text: bytes) -> None:
 
 
 @contextmanager
-def flooded(server: Server, kind: str, found: Found) -> Iterator[None]:
-    """Has a flood go on meanwhile."""
-    command = [sys.executable, "-m", f"{__package__}.flood_clients", kind, str(server.ground.port)]
+def _process(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", f"{__package__}.{module}", *arguments]
     root = Path(__file__).parents[2]
-    began = time.monotonic()
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
-    ) as client:
+    ) as process:
         try:
-            time.sleep(SETTLE)
-            yield
-            said, _ = client.communicate(b".", timeout=PATIENCE)
-            found.done.append(int(said) / (time.monotonic() - began))
+            yield process
         finally:
-            client.kill()
+            process.kill()
+
+
+@contextmanager
+def flooded(port: int, kind: str, done: list[float]) -> Iterator[None]:
+    """Has a flood go on meanwhile. Adds how often a second it has done what it does."""
+    began = time.monotonic()
+    with _process("flood_clients", kind, str(port)) as client:
+        time.sleep(SETTLE)
+        yield
+        said, _ = client.communicate(b".", timeout=PATIENCE)
+        done.append(int(said) / (time.monotonic() - began))
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """Its port."""
+    with _process("sink") as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
 
 
 def counted(admin: int) -> Counter[str]:
@@ -196,7 +214,10 @@ def measure(name: str, kind: str, rounds: int, seconds: float) -> Found:
         before = counted(admin) if ours else Counter[str]()
         for _ in range(rounds):
             ask_politely(server, seconds, found.quiet)
-            with flooded(server, kind, found):
+            with sink() as other, flooded(other, kind, []):
+                ask_politely(server, seconds, found.elsewhere)
+            time.sleep(SETTLE)
+            with flooded(server.ground.port, kind, found.done):
                 ask_politely(server, seconds, found.beside)
             time.sleep(SETTLE)
         if ours:
@@ -208,24 +229,33 @@ HEAD = """# Floods
 
 Written by `python -m tests.bench.floods --markdown`, which says how it measures: one client floods,
 polite ones ask, on a connection that is kept and over new ones. {rounds} rounds of
-{seconds:g} s without the flood and with it, in turn. The floods' clients take a core at most.
+{seconds:g} s without the flood, with the same flood of another process that does nothing with it
+("elsewhere"), and with it, in turn. "moved" is against elsewhere, and in brackets against without.
+The floods' clients take a core at most.
 
 {machine}
 
-| flood | server | a second | client | p50 without, beside (ms) | p99 without, beside (ms) | \
-p50 moved | p99 moved | failed | counted as |
+| flood | server | a second | client | p50 without, elsewhere, beside (ms) \
+| p99 without, elsewhere, beside (ms) | p50 moved | p99 moved | failed | counted as |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
 
 def lines(kind: str, name: str, found: Found) -> Iterator[str]:
     says = ", ".join(f"{word} {number}" for word, number in found.counted.most_common())
-    for client, quiet, beside in found.quiet.pairs(found.beside):
+    for client in ("kept", "new"):
+        three: tuple[Times, Times, Times] = tuple(
+            getattr(heard, client) for heard in (found.quiet, found.elsewhere, found.beside)
+        )
+        quiet, elsewhere, beside = three
         cells = (
             kind, name, f"{statistics.mean(found.done):,.0f}", client,
-            *(f"{quiet.at(part):.1f}, {beside.at(part):.1f}" for part in (0.5, 0.99)),
-            *(f"{moved(quiet, beside, part):+.0%}" for part in (0.5, 0.99)), beside.failed,
-            says or "-",
+            *(", ".join(f"{times.at(part):.1f}" for times in three) for part in (0.5, 0.99)),
+            *(
+                f"{moved(elsewhere, beside, part):+.0%} ({moved(quiet, beside, part):+.0%})"
+                for part in (0.5, 0.99)
+            ),
+            beside.failed, says or "-",
         )  # fmt: skip
         yield f"| {' | '.join(map(str, cells))} |\n"
         kind = name = says = ""
