@@ -68,12 +68,9 @@ class Admission:
         if len(self._state.connections) >= self._most and not self._make_room():
             transport.close()
             return
-        connection = AdminConnection(transport, endpoint, self._state)
-        connection.open()
-        if connection in self._state.connections:
-            # What it has sent already is read at once. Else, in a burst of more connections than
-            # there may be, it would look as if it asked nothing, and make room for the next ones.
-            connection.readable()
+        # What it has sent already is read at once. Else, in a burst of more connections than there
+        # may be, it would look as if it asked nothing, and make room for the next ones.
+        AdminConnection(transport, endpoint, self._state).open()
 
     def close_idle(self) -> None:
         """Closes the connections on which nothing is being answered, nor on its way."""

@@ -82,7 +82,6 @@ class PendingHeader:
     def open(self) -> None:
         self._headers.state.connections.add(self)
         self._transport.join(self)
-        self.readable()  # a proxy sends the header with its first packet
 
     def readable(self) -> None:
         came = self._came

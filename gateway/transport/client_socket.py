@@ -88,10 +88,14 @@ class ClientSocket:
         """Why a send has failed, if that was not the client's end."""
 
     def join(self, owner: Watched) -> None:
-        """Gives the socket an owner, which the poller calls from now on."""
+        """Gives the socket an owner, which the poller calls from now on. The first one reads at
+        once. A client that asks with its first packet does not wait for another turn then, and one
+        that has left already is never watched."""
         if self._joined:
             self._context.poller.take_over(self._sock.fileno(), owner)
-        else:
+            return
+        owner.readable()
+        if not (self._joined or self.closed):  # nor has another owner it by now
             self._joined = True
             self._context.poller.add(self._sock.fileno(), owner, self._events)
 

@@ -108,8 +108,8 @@ class Poller:
     def remove(self, fd: int) -> None:
         """Forgets a socket. It has to be called before the close: the number may be another
         socket's a moment later."""
+        self._going_on.pop(fd, None)
         if self._watched.pop(fd, None) is not None:
-            self._going_on.pop(fd, None)
             self._epoll.unregister(fd)
 
     def go_on(self, fd: int) -> None:

@@ -90,6 +90,53 @@ def test_what_is_peeked_at_is_still_there() -> None:
         assert below.recv() == b" and more"
 
 
+class Closes(Owner):
+    """Closes at the end, as every driver does."""
+
+    def readable(self) -> None:
+        super().readable()
+        if self.read[-1:] == [b""]:
+            self.transport.close()
+
+
+def test_the_first_owner_reads_at_once() -> None:
+    with closing(PlainPair()) as pair:
+        owner = Owner(pair.transport)
+        pair.client_sends(b"with the first packet")
+        pair.transport.join(owner)
+        assert owner.read == [b"with the first packet"]
+        pair.client_sends(b"later")
+        pair.turn()
+        assert owner.read[1:] == [b"later"]
+
+
+def test_one_that_has_left_before_is_never_watched() -> None:
+    with closing(PlainPair()) as pair:
+        pair.client_leaves()
+        pair.transport.go_on()
+        pair.transport.join(Closes(pair.transport))
+        assert pair.transport.closed
+        assert not pair.poller._watched  # pyright: ignore[reportPrivateUsage]
+        assert not pair.poller._going_on  # pyright: ignore[reportPrivateUsage]
+
+
+def test_an_owner_that_hands_over_at_once_is_not_called_again() -> None:
+    with closing(PlainPair()) as pair:
+        second = Owner(pair.transport)
+
+        class HandsOver(Owner):
+            def readable(self) -> None:
+                super().readable()
+                pair.transport.join(second)
+
+        first = HandsOver(pair.transport)
+        pair.client_sends(b"first")
+        pair.transport.join(first)
+        pair.client_sends(b"second")
+        pair.turn()
+        assert (first.read, second.read) == ([b"first"], [b"second"])
+
+
 def test_tls_takes_over_what_the_handshake_has_left(held: Certificates) -> None:
     with closing(PlainPair()) as pair:
         owner = Owner(pair.below)
