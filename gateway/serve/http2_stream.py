@@ -308,7 +308,14 @@ class Http2Stream:
             self._body += data
             if data:
                 self._carrier.wait(self)
-        return self._carrier.wants_flush()
+        if not self._body:
+            # It was dropped: nobody sends it, and its source has its credit all the same.
+            self._carrier.service.poller.at_end_of_turn(self._pay_dropped)
+        self._carrier.flush_soon()  # also if its source is owed for what was said before
+        return False
+
+    def _pay_dropped(self) -> None:
+        self._paid(0)
 
     @property
     def takes_files(self) -> bool:

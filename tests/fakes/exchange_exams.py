@@ -27,6 +27,8 @@ class SinkScene(Protocol):
 
     ended: list[Exchange]
     """What an observer was told of the end of."""
+    accepts_with: int
+    """The status that accepts a WebSocket."""
 
     def ask(self, method: str = "GET") -> Exchange:
         """The client asks; the exchange has no source yet."""
@@ -279,12 +281,12 @@ def a_websocket_is_accepted_once(scene: SinkScene) -> None:
     exchange, source = scene.ask_for_websocket(), FakeSource(send_credit=100)
     exchange.connect(source, exchange.opened)
     assert exchange.websocket is not None
-    assert exchange.websocket.accept(exchange, source, None, ()) == 101
+    assert exchange.websocket.accept(exchange, source, None, ()) == scene.accepts_with
     assert exchange.websocket.accept(exchange, source, None, ()) == 0
-    assert (exchange.status, scene.ended) == (101, [])
+    assert (exchange.status, scene.ended) == (scene.accepts_with, [])
     assert exchange.websocket.close(exchange, 1000, "") == 0, "no head went out"
     scene.turn()
-    assert exchange.status == 101
+    assert exchange.status == scene.accepts_with
 
 
 def a_websocket_is_refused(scene: SinkScene) -> None:

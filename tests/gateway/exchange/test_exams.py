@@ -28,6 +28,7 @@ from ...fakes.exchange_exams import (
 from ...fakes.exchange_sides import FakeClient, FakeSource
 from ..pool.linked import LinkedMember, pool, submit
 from ..serve.http1_framing import Http1Framing
+from ..serve.http2_framing import Http2Framing
 from ..serve.stage import Framing, Stage
 from ..serve.toy_framing import ToyFraming
 from .gzip_filter import Gzip
@@ -37,6 +38,8 @@ from .gzip_filter import Gzip
 
 class FakeScene:
     """The client is a fake."""
+
+    accepts_with = 101
 
     def __init__(self) -> None:
         self.client = FakeClient()
@@ -83,7 +86,8 @@ class FakeScene:
 class StageScene:
     """A client over TCP."""
 
-    def __init__(self, framing: Framing) -> None:
+    def __init__(self, framing: Framing, accepts_with: int = 101) -> None:
+        self.accepts_with = accepts_with
         self.stage = Stage(framing)
         self.stage.open()
         self.ended = self.stage.ended
@@ -138,7 +142,7 @@ class Filtered:
     def __init__(self, scene: FakeScene | StageScene, *filters: Filter) -> None:
         self._scene = scene
         self._filters = filters
-        self.ended = scene.ended
+        self.ended, self.accepts_with = scene.ended, scene.accepts_with
         self.turn, self.leave, self.close = scene.turn, scene.leave, scene.close
 
     def ask(self, method: str = "GET") -> Exchange:
@@ -161,8 +165,12 @@ class Filtered:
 SINKS: dict[str, Callable[[], FakeScene | StageScene | Filtered]] = {
     "a fake client": FakeScene,
     "http/1.1": lambda: StageScene(Http1Framing()),
+    "http/2": lambda: StageScene(Http2Framing(), accepts_with=200),
     "the toy version": lambda: StageScene(ToyFraming()),
     "a filter that changes nothing": lambda: Filtered(FakeScene(), Filter()),
+    "two such filters over http/2": lambda: Filtered(
+        StageScene(Http2Framing(), accepts_with=200), Filter(), Filter()
+    ),
     "two such filters over http/1.1": lambda: Filtered(
         StageScene(Http1Framing()), Filter(), Filter()
     ),

@@ -112,6 +112,7 @@ ROWS: dict[str, list[Step]] = {
     ],
     "early hints for a client that does not take them": [
         asks(),
+        takes_more(0),
         hints(LINKS),
         takes_more(TAKES_TRAILERS),
         hints(LINKS),

@@ -13,7 +13,8 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 @dataclass
 class Response:
     status: int
-    reason: bytes
+    reason: bytes | None
+    """None in a version that sends none."""
     fields: list[tuple[bytes, bytes]]
     """Lower-case names."""
     body: bytes = b""

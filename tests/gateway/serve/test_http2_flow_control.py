@@ -1,0 +1,244 @@
+"""HTTP/2's windows, both ways: who waits for whom, and for how long."""
+
+import pytest
+from propylon.gateway.exchange import end_codes
+from propylon.gateway.http2.engine import ErrorCode
+from propylon.gateway.settings import Http2Settings
+
+from ..http2.frames import padded
+from .http2_framing import INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Http2Framing
+from .http2_stage import Http2Stage, answer, begin, staged, updates
+from .stage import SEND, source_of
+
+BIG = bytes(range(256)) * 400
+
+
+# -- what the client takes ---------------------------------------------------------------------
+
+
+def test_a_stream_without_a_window_holds_nothing_but_itself() -> None:
+    with staged(Http2Framing(1_000)) as stage:
+        slow, slow_number = stage.asks(path="/slow"), stage.peer.last
+        begin(slow, b"x" * 3_000)
+        stage.turn()
+        assert source_of(slow).taken == 1_000
+        begin(quick := stage.asks(path="/quick"), b"y" * 900)
+        quick.sink.end(quick)
+        assert stage.stream().ended
+        slow.sink.body(slow, b"x" * 2_000)
+        answer(stage.asks(path="/other"), b"z" * 1_000)
+        assert stage.stream().body == b"z" * 1_000
+        stage.sends(stage.peer.allow(slow_number, 10_000))
+        assert stage.stream(slow_number).body == b"x" * 5_000
+        assert source_of(slow).taken == 5_000
+        slow.sink.end(slow)
+        assert stage.stream(slow_number).ended
+
+
+def test_what_is_said_while_the_window_is_used_up_keeps_nobody_from_being_heard() -> None:
+    """A source that is owed credit says more, in a turn in which nobody else does."""
+    with staged(Http2Framing(100)) as stage:
+        slow = stage.asks()
+        begin(slow, b"x" * 150)
+        stage.turn()
+        for _ in range(3):
+            slow.sink.body(slow, b"x")
+            stage.turn()
+        answer(stage.asks(), b"here")
+        assert stage.stream().body == b"here"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_client_that_allows_nothing_at_first(whole: bool) -> None:
+    with staged(Http2Framing(0)) as stage:
+        exchange = stage.asks()
+        if whole:
+            answer(exchange, BIG)
+        else:
+            begin(exchange, BIG)
+            exchange.sink.end(exchange)
+        one = stage.stream()
+        assert (one.response is not None, one.body, one.ended) == (True, b"", False)
+        stage.passes(SEND - 0.5)
+        stage.sends(stage.peer.set({INITIAL_WINDOW_SIZE: 50_000}))
+        assert stage.stream().body == BIG[:50_000]
+        stage.sends(stage.peer.set({INITIAL_WINDOW_SIZE: 10_000}))
+        stage.sends(stage.peer.allow(1, 40_000))
+        assert (stage.stream().body, stage.stream().room) == (BIG[:50_000], 0)
+        stage.sends(stage.peer.allow(1, 50_000), stage.peer.set({INITIAL_WINDOW_SIZE: 60_000}))
+        assert (stage.stream().body, stage.stream().ended) == (BIG[:100_000] + BIG[100_000:], True)
+        assert stage.connection
+
+
+def test_a_response_without_a_body_needs_no_window() -> None:
+    with staged(Http2Framing(0)) as stage:
+        answer(stage.asks(), status=204)
+        assert stage.stream().ended
+        begin(exchange := stage.asks())
+        exchange.sink.end(exchange)
+        assert stage.stream().ended
+
+
+@pytest.mark.parametrize("window", [0, 1_000])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_stream_whose_client_allows_nothing_is_given_up(window: int, whole: bool) -> None:
+    with staged(Http2Framing(window)) as stage:
+        exchange = stage.asks()
+        if whole:
+            answer(exchange, BIG)
+        else:
+            begin(exchange, BIG)
+        stage.turn()
+        stage.passes(SEND - 0.5)
+        answer(stage.asks(), b"")
+        assert stage.stream().ended
+        assert stage.stream(1).reset is None
+        stage.passes(0.5)
+        assert stage.stream(1).reset == ErrorCode.CANCEL
+        assert stage.connection.idle_since
+        if not whole:
+            assert source_of(exchange).given_up == 1
+            assert exchange.end_code == end_codes.CLIENT_SEND_TIMEOUT
+
+
+def test_a_window_that_is_raised_gives_a_stream_its_whole_time_again() -> None:
+    """Though the connection has no room for what it allows."""
+    with staged(Http2Framing(1_000, 65_535)) as stage:
+        begin(stage.asks(), BIG)
+        stage.passes(SEND - 0.5)
+        stage.sends(stage.peer.allow(1, 1))
+        stage.passes(SEND - 0.5)
+        assert stage.stream(1).reset is None
+        stage.passes(0.5)
+        assert stage.stream(1).reset == ErrorCode.CANCEL
+
+
+def test_frames_are_as_long_as_the_client_takes_them() -> None:
+    with staged(Http2Framing(s5=40_000)) as stage:
+        begin(stage.asks(), BIG)
+        assert max(stage.stream().sizes) == 40_000
+        stage.sends(stage.peer.set({MAX_FRAME_SIZE: 16_384}))
+        answer(stage.asks(), BIG)
+        assert max(stage.stream().sizes) == 16_384
+        assert stage.stream().ended
+
+
+def test_a_connection_s_window_is_shared() -> None:
+    with staged(Http2Framing(50_000, 65_535)) as stage:
+        answer(stage.asks(), BIG[:50_000])
+        answer(stage.asks(), BIG[:50_000])
+        assert (stage.stream(1).ended, len(stage.stream(3).body)) == (True, 15_535)
+        stage.sends(stage.peer.allow(0, 34_464))
+        assert (stage.stream(3).ended, len(stage.stream(3).body)) == (False, 49_999)
+        stage.sends(stage.peer.allow(0, 100))
+        assert stage.stream(3).ended
+        assert stage.peer.room == 99
+
+
+# -- what the client sends ---------------------------------------------------------------------
+
+
+def settings(**values: int) -> Http2Settings:
+    return Http2Settings(**values)  # type: ignore[arg-type]
+
+
+def test_a_window_is_refilled_only_as_the_source_takes() -> None:
+    with staged(http2=settings(stream_window=65_536, max_streams=1)) as stage:
+        stage.credit = 0
+        exchange = stage.uploads()
+        stage.hears()
+        stage.sends(padded(1, b"x" * 16_000, 200), stage.peer.send(1, b"y" * 49_000))
+        # Padding is nobody's, and may be refilled. Whether it is told at once is the engine's.
+        assert sum(updates(stage.hears()).values()) <= 2 * 201
+        assert stage.connection.held == 65_000
+        source = source_of(exchange)
+        source.send_credit = 40_000
+        exchange.uploader.credit_arrived(exchange)
+        told = updates(stage.hears())
+        assert 32_768 <= told[1] <= 40_201
+        assert 32_768 <= told[0] <= 40_201
+        source.send_credit = 25_000
+        exchange.uploader.credit_arrived(exchange)
+        later = updates(stage.hears())
+        assert told[1] + later.get(1, 0) <= 65_201
+        assert (sum(map(len, source.got)), stage.connection.held) == (65_000, 0)
+
+
+def test_a_whole_body_has_gone_round_and_both_windows_are_as_they_were() -> None:
+    """What was told is all that was used, but for what the engine keeps for the next time."""
+    with staged(http2=settings(stream_window=65_536, max_streams=1)) as stage:
+        exchange = stage.uploads()
+        sent = 0
+        told = {0: 0, 1: 0}
+        stage.hears()
+        for _ in range(40):
+            stage.sends(stage.peer.send(1, b"x" * 16_384))
+            sent += 16_384
+            for number, count in updates(stage.hears()).items():
+                told[number] += count
+            assert sent - told[1] <= 65_536
+            source_of(exchange).send_credit += 16_384
+        assert sum(map(len, source_of(exchange).got)) == sent
+        assert sent - told[1] < 32_768
+        assert sent - told[0] < 32_768
+
+
+@pytest.mark.parametrize("how", ["client", "send_timeout", "app", "unread"])
+def test_bytes_of_streams_that_were_reset_come_back_to_the_connection(how: str) -> None:
+    with staged(http2=settings(stream_window=65_536, max_streams=1)) as stage:
+        stage.credit = 0
+        stage.hears()
+        told = 0
+        for _ in range(8):
+            exchange = stage.uploads()
+            number = stage.peer.last
+            if how == "unread":
+                answer(exchange, b"no", 403)
+            stage.sends(stage.peer.send(number, b"x" * 40_000))
+            if how == "client":
+                stage.sends(stage.peer.reset(number))
+            elif how == "send_timeout":
+                begin(exchange)
+                exchange.sink.fail(exchange, 502, "It has failed.") if not exchange.give_end(
+                    end_codes.WORKER_DIED_RESPONSE
+                ) else None
+            elif how == "app":
+                answer(exchange, b"enough")
+            found = updates(stage.hears())
+            told += found.get(0, 0)
+        assert 8 * 40_000 - told < 32_768
+
+
+def test_an_upload_beside_small_requests(stage_of: None = None) -> None:
+    with staged(http2=settings(stream_window=65_536)) as stage:
+        stage.credit = 0
+        upload = stage.uploads()
+        number = stage.peer.last
+        stage.sends(stage.peer.send(number, b"x" * 65_536))
+        for _ in range(5):
+            answer(stage.asks(), b"small")
+            assert stage.stream().ended
+        assert not updates(stage.hears()).get(number)
+        source_of(upload).send_credit = 65_536
+        upload.uploader.credit_arrived(upload)
+        assert updates(stage.hears())[number] == 65_536
+
+
+def test_many_small_pieces_do_not_fill_the_memory() -> None:
+    """Each of them would be an object."""
+    with staged(http2=settings(stream_window=65_536)) as stage:
+        stage.credit = 0
+        exchange = stage.uploads()
+        number = stage.peer.last
+        for _ in range(20):
+            stage.sends(b"".join(stage.peer.send(number, b"xy") for _ in range(1_000)))
+        assert stage.connection.held == 40_000
+        assert _pieces(stage, number) < 200
+        source_of(exchange).send_credit = 100_000
+        exchange.uploader.credit_arrived(exchange)
+        assert b"".join(source_of(exchange).got) == b"xy" * 20_000
+
+
+def _pieces(stage: Http2Stage, number: int) -> int:
+    stream = stage.connection._streams[number]  # pyright: ignore[reportPrivateUsage]
+    return len(stream._received)  # pyright: ignore[reportPrivateUsage]
