@@ -21,11 +21,12 @@ from typing import Final, cast
 from h2 import events as h2_events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
+from h2.stream import StreamClosedBy
 from hpack import Decoder
 from hpack.exceptions import HPACKError
-from hyperframe.frame import GoAwayFrame, SettingsFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 
 from ..http.rules import Fields
 from ..settings import Http2Settings
@@ -78,6 +79,16 @@ class _H2Connection(H2Connection):
         self.local_settings = Settings(client=False, initial_values=known)
         self.max_inbound_frame_size = known[SettingCodes.MAX_FRAME_SIZE]
         self.decoder = Decoder(max_header_list_size=most_head)
+
+    def _handle_data_on_closed_stream(
+        self, events: list[h2_events.Event], exc: StreamClosedError, frame: DataFrame
+    ) -> tuple[list[Frame], list[h2_events.Event]]:
+        """DATA that was on its way when we have reset its stream is dropped (RFC 9113 section 5.1),
+        and not answered with a further RST_STREAM."""
+        frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
+        if self._stream_closed_by(frame.stream_id) == StreamClosedBy.SEND_RST_STREAM:
+            frames = [one for one in frames if not isinstance(one, RstStreamFrame)]
+        return frames, events
 
 
 class H2Engine:

@@ -166,8 +166,6 @@ class Http2Connection(ClosingConnection):
             if frames:
                 for event in self.engine.receive(frames):
                     self._handle(event, now)
-                if self._state == "idle" and not self._streams:
-                    self._await_request(now)
         except Flood as flood:
             self.service.counts.flood(flood.reason)
             self._end_badly(flood.code, flood.sentence)
@@ -233,16 +231,13 @@ class Http2Connection(ClosingConnection):
             self._requests_left -= 1
             if not self._requests_left:
                 self._leave()
-        text = self._early.take(number)
         try:
-            text = text or stream.open(head)
+            stream.open(head, self._early.take(number))
         except MalformedRequest as error:
             stream.refuse_malformed(error, head.fields)
             self._guard.we_reset(now)
         except RequestError as error:
             stream.refuse(error, head.fields)
-        if text and number in self._streams:
-            self._scheduler.add(number, *read_priority(text))
 
     def _hear(self, data: Data, now: float) -> None:
         stream = self._streams.get(data.stream)
@@ -277,8 +272,10 @@ class Http2Connection(ClosingConnection):
         if not number:
             for stream in waiting.values():
                 if stream.may_send:
+                    stream.has_room()
                     self._scheduler.ready(stream.number)
         elif (stream := waiting.get(number)) is not None and stream.may_send:
+            stream.has_room()
             self._scheduler.ready(number)
 
     def _reset(self, reset: Reset, now: float) -> None:
@@ -312,12 +309,21 @@ class Http2Connection(ClosingConnection):
     def is_blocked(self) -> bool:
         return self._transport.blocked
 
+    @property
+    def is_paused(self) -> bool:
+        return self._transport.paused
+
+    def prefer(self, number: int, priority: bytes) -> None:
+        self._scheduler.add(number, *read_priority(priority))
+
     def wait(self, stream: Http2Stream) -> None:
         number = stream.number
         self._waiting[number] = stream
         self._scheduler.add(number, *read_priority(b""))
         if stream.may_send:
             self._scheduler.ready(number)
+        else:
+            stream.wait_for_room(self.service.clock())
 
     def forget(self, stream: Http2Stream) -> None:
         if self._streams.pop(stream.number, None) is not None:
@@ -407,6 +413,8 @@ class Http2Connection(ClosingConnection):
             return
         if transport.paused and self._state in ("idle", "exchange"):
             transport.pause(False)
+            if self._head_by:
+                self._head_by = self.service.clock() + self.service.settings.header_timeout
             if self._reader.unread:
                 self._go_on()
         self.flush()
@@ -530,13 +538,14 @@ class Http2Connection(ClosingConnection):
             self._gone(TOOK_LITTLE)
         elif transport.send_by and now >= transport.send_by:
             self._gone(TOOK_NOTHING)
-        elif self._head_by and now >= self._head_by:
+        elif self._head_by and now >= self._head_by and not transport.paused:
             self._end_badly(
                 ErrorCode.ENHANCE_YOUR_CALM, "HTTP/2: the rest of a frame or head did not come"
             )
         elif self._deadline and now >= self._deadline:
             if self._state == "idle":
-                self._close_idle()
+                if not self._head_by:
+                    self._close_idle()
             else:
                 self._close()
         elif self._leaving == "asked" and now >= self._tell_at:

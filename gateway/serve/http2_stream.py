@@ -41,6 +41,8 @@ from .exchange_sink import BODY_LATE, BODY_SLOW, TOOK_LITTLE, TOOK_NOTHING, Exch
 from .service_state import ServiceState
 from .stream_transport import StreamTransport
 
+MOST_PIECES: Final = 64
+"""Pieces of a request's body that are kept as they came."""
 CONTINUE_FIELDS: Final[Fields] = [(b":status", b"100")]
 
 
@@ -66,6 +68,15 @@ class StreamCarrier(Protocol):
     @property
     def is_blocked(self) -> bool:
         """Whether the client takes nothing at all at the moment."""
+        ...
+
+    def prefer(self, number: int, priority: bytes) -> None:
+        """Notes the priority of a stream that has yet to send something."""
+        ...
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read, as the client takes nothing."""
         ...
 
     def wait(self, stream: "Http2Stream") -> None:
@@ -98,6 +109,7 @@ class Http2Stream:
         "_length",
         "_malformed",
         "_pace",
+        "_partial",
         "_received",
         "_released",
         "_reset_with",
@@ -118,7 +130,7 @@ class Http2Stream:
         self.sink = ExchangeSink(self, self, carrier.endpoint, carrier.service)
         self._released = False
         # -- the request's body
-        self._received: list[bytes] = []
+        self._received: list[bytes | bytearray] = []
         self._buffered = 0
         """Bytes in `_received`."""
         self._body_ended = True
@@ -127,6 +139,8 @@ class Http2Stream:
         """Bytes of flow control that the client has used and not got back."""
         self._late_at = 0.0
         """Monotonic seconds at which the client is late with the body; 0.0: never."""
+        self._partial = 0
+        """Bytes of a DATA frame that is not whole, as of the last look."""
         # -- the response
         self._response: Response = "none"
         self._has_body = True
@@ -151,9 +165,9 @@ class Http2Stream:
 
     # -- the request -------------------------------------------------------------------------
 
-    def open(self, head: Head) -> bytes:
-        """Opens the exchange of its request, which is answered from now on. Returns the value of
-        its priority field. Raises MalformedRequest and RequestError."""
+    def open(self, head: Head, priority: bytes) -> None:
+        """Opens the exchange of its request, which is answered from now on. `priority` counts
+        instead of the request's own unless it is b"". Raises MalformedRequest and RequestError."""
         service, settings = self._carrier.service, self._carrier.settings
         http = service.http.settings
         self._body_ended = head.ended
@@ -165,15 +179,16 @@ class Http2Stream:
         exchange = self.sink.open(request)
         if exchange.more_body and not self.sink.upload.held:
             self._client_has_time()
+        if priority := priority or request.priority:
+            self._carrier.prefer(self.number, priority)
         service.answer(exchange)
-        return request.priority
 
     def hear(self, data: bytes, size: int, ended: bool) -> None:
         """Takes a piece of the body; `size` is what it takes of the windows. Raises
         MalformedRequest and RequestError."""
         self._unacknowledged += size
         self._body_ended = ended
-        if self.sink.exchange is None and self._carried is None:
+        if self.sink.exchange is None and (self._carried is None or self._carried.closed):
             self._acknowledge()  # the response is all said: nobody reads the rest
             return
         if self._length is not None:
@@ -181,10 +196,19 @@ class Http2Stream:
         if data:
             self._received.append(data)
             self._buffered += len(data)
+            if len(self._received) > MOST_PIECES:
+                self._join_pieces()
         if self._carried is not None:
             self._carried.has_come()
         else:
             self._push_upload()
+
+    def _join_pieces(self) -> None:
+        """A piece of one byte takes fifty of memory."""
+        first, *rest = self._received
+        whole = first if isinstance(first, bytearray) else bytearray(first)
+        whole += b"".join(rest)
+        self._received = [whole]
 
     def _push_upload(self) -> None:
         sink = self.sink
@@ -228,7 +252,7 @@ class Http2Stream:
         received = self._received
         if not received:
             return b"", not self._body_ended
-        data = received[0] if len(received) == 1 else b"".join(received)
+        data = bytes(received[0]) if len(received) == 1 else b"".join(received)
         self._received = []
         self._buffered = 0
         return data, not self._body_ended
@@ -408,8 +432,13 @@ class Http2Stream:
 
     def wait_for_room(self, now: float) -> None:
         """Notes that the client does not allow what waits."""
-        if not self.send_by:
+        if not self.send_by and self._body:
             self.send_by = now + self._carrier.service.settings.send_timeout
+
+    def has_room(self) -> None:
+        """Notes that the client allows some of what waits; the connection may have to wait for it
+        all the same."""
+        self.send_by = 0.0
 
     def _paid(self, count: int) -> None:
         if self._carried is not None:
@@ -479,22 +508,28 @@ class Http2Stream:
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. It is called a few times a second."""
-        if self._late_at and now >= self._late_at:
-            if self._body:
-                return  # it is busy taking what it is sent
-            if self._carrier.partial_data(self.number):
-                self._client_has_time()
-                return
-            self.refuse(BODY_LATE)
-        elif not self._released and self.sink.sends_too_slowly(
-            now, self._carrier.partial_data(self.number)
-        ):
-            self.refuse(BODY_SLOW)
-        elif self._carried is None and self.send_by:
+        carried = self._carried
+        if self.send_by and (carried is None or carried.closed):
             if now >= self.send_by:
                 self.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
-            elif self.takes_too_little(now):
+                return
+            if self.takes_too_little(now):
                 self.give_up(ErrorCode.CANCEL, TOOK_LITTLE)
+                return
+        if carried is None and not self._body_ended:
+            self._watch_upload(now)
+
+    def _watch_upload(self, now: float) -> None:
+        carrier = self._carrier
+        before, self._partial = self._partial, carrier.partial_data(self.number)
+        if self._late_at:
+            if carrier.is_paused or self._partial > before:
+                self._client_has_time()
+            elif now >= self._late_at and not self._body:  # else it is busy with the response
+                self.refuse(BODY_LATE)
+                return
+        if not carrier.is_paused and self.sink.sends_too_slowly(now, self._partial):
+            self.refuse(BODY_SLOW)
 
     def takes_too_little(self, now: float) -> bool:
         """Whether the client allows what waits for it too slowly. It is to be asked again and
@@ -534,7 +569,7 @@ class Http2Stream:
 
     def end_sending(self, code: ErrorCode | None) -> None:
         """Ends a WebSocket's stream, behind what waits if `code` is None, else at once."""
-        if self._response != "begun":
+        if self._response != "begun" and (code is None or self._response != "ending"):
             return
         if code is not None:
             self._body.clear()

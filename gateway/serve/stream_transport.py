@@ -43,6 +43,7 @@ class StreamTransport:
         "_is_shut",
         "_moved",
         "_owner",
+        "_rest",
         "_stream",
         "_taken",
         "closed",
@@ -58,6 +59,8 @@ class StreamTransport:
         self._owner: Watched | None = None
         self._gone = False
         """Whether the client has reset the stream, or left."""
+        self._rest = b""
+        """What it had sent before."""
         self._is_shut = False
         self._goes_on = False
         self._taken = 0
@@ -74,7 +77,7 @@ class StreamTransport:
         """The client has sent something, or its end."""
         if self._owner is None or self.closed or self._goes_on:
             return
-        if not self.paused or (self._gone and not self.deaf):
+        if not self.paused or self._gone or (self._stream.has_ended and not self.deaf):
             self._owner.readable()
 
     def has_gone(self, count: int) -> None:
@@ -86,8 +89,10 @@ class StreamTransport:
 
     def is_gone(self) -> None:
         """Nobody is there any more."""
-        self._gone = True
-        self.has_come()
+        if not self.closed:
+            self._gone = True
+            self._rest = self._stream.take()
+            self.has_come()
 
     # -- a transport -------------------------------------------------------------------------
 
@@ -114,7 +119,11 @@ class StreamTransport:
 
     def recv(self) -> bytes | None:
         if self._gone:
-            raise ConnectionResetError("the client has reset the stream")
+            if not self._rest:
+                raise ConnectionResetError("the client has reset the stream")
+            data, self._rest = self._rest, b""
+            self.go_on()
+            return data
         data = self._stream.take()
         if data:
             if self._stream.has_ended:

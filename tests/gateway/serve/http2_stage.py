@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
 from propylon.gateway.http2.flood_guard import FrameKind
@@ -96,9 +97,7 @@ class Http2Stage(Stage):
 
     @property
     def connection(self) -> Http2Connection:
-        (connection,) = [
-            one for one in self.state.connections if isinstance(one, Http2Connection)
-        ]
+        (connection,) = [one for one in self.state.connections if isinstance(one, Http2Connection)]
         return connection
 
     def passes(self, seconds: float) -> None:
@@ -142,6 +141,12 @@ def begin(exchange: Exchange, body: bytes = b"", fields: Any = (), status: int =
         exchange.sink.body(exchange, body)
 
 
+def fail(exchange: Exchange, status: int) -> None:
+    """Its worker has died."""
+    exchange.give_end(end_codes.WORKER_DIED)
+    exchange.sink.fail(exchange, status, "It has failed.")
+
+
 def updates(frames: list[Frame]) -> dict[int, int]:
     """Stream -> bytes that the server allows more, in all of these frames; 0: the connection."""
     found: dict[int, int] = {}
@@ -149,5 +154,3 @@ def updates(frames: list[Frame]) -> dict[int, int]:
         if one.kind == WINDOW_UPDATE:
             found[one.stream] = found.get(one.stream, 0) + one.number
     return found
-
-
