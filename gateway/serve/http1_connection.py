@@ -126,11 +126,14 @@ class Http1Connection(ClosingConnection):
                 self._goes_on = False
                 self._advance()
                 return
+            if self._state in ("lingering", "flushing"):
+                if not self._transport.drop():
+                    self._client_gone()
+                return
             data = self._transport.recv()
             if data:
-                if self._state not in ("lingering", "flushing"):
-                    self._machine.receive(data)
-                    self._advance()
+                self._machine.receive(data)
+                self._advance()
             elif data is not None:
                 # A half-closed client counts as gone, as with nginx.
                 self._client_gone()

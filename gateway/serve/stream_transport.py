@@ -131,6 +131,9 @@ class StreamTransport:
             return data
         return b"" if self._stream.has_ended else None
 
+    def drop(self) -> bool:
+        return self.recv() != b""
+
     def send(self, data: bytes) -> None:
         if self._gone or self._is_shut:
             raise BrokenPipeError("the stream has ended")

@@ -23,6 +23,8 @@ from .poller import HANGUP, READ, WRITE, Poller, Watched
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536
 """Bytes kept for a client at which its own bytes are no longer read."""
+_DROPPED: Final = bytearray(READ_SIZE)
+"""Room for bytes that nobody wants; only those of a Unix socket are written to it."""
 LINGER: Final = 2.0
 """Seconds that a client has to read the end before the socket goes."""
 
@@ -111,6 +113,14 @@ class ClientSocket:
             return self._sock.recv(READ_SIZE)
         except BlockingIOError:
             return None
+
+    def drop(self) -> bool:
+        """Reads once and drops it: the kernel does not even copy the bytes (MSG_TRUNC, tcp(7)).
+        Returns whether more may come. Raises OSError."""
+        try:
+            return self._sock.recv_into(_DROPPED, READ_SIZE, socket.MSG_TRUNC) > 0
+        except BlockingIOError:
+            return True
 
     def peek(self, most: int) -> bytes | None:
         """Reads once as `recv` does, and leaves the bytes in the kernel."""

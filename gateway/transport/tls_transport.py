@@ -80,6 +80,10 @@ class TlsTransport(ClientSocket):
             return None
         return plain
 
+    def drop(self) -> bool:
+        """Reads once and drops it. It is decrypted, since the client's end may be among it."""
+        return self.recv() != b""
+
     def _answer(self, data: bytes) -> None:
         if self.kept:
             self._unsent.add(data)  # behind the rest, when its time comes

@@ -53,6 +53,11 @@ class Transport(Protocol):
         """Reads once: returns b"" at the end, None if there is nothing. Raises OSError."""
         ...
 
+    def drop(self) -> bool:
+        """Reads once and drops what has come, for less than `recv`. Returns whether more may come;
+        False at the end. Raises OSError."""
+        ...
+
     def send(self, data: bytes) -> None:
         """Sends `data` at once, behind what was gathered, or keeps what the client does not take.
         Raises OSError if the client is gone."""

@@ -200,6 +200,21 @@ def a_deaf_pause_hears_the_end_when_it_is_over(pair: Pair) -> None:
     assert owner.read[-1] == b""
 
 
+def what_is_dropped_is_read(pair: Pair) -> None:
+    """And so the end behind it is found."""
+    assert pair.transport.drop(), "nothing has come yet"
+    pair.client_sends(LARGE[:50_000])
+    assert pair.transport.drop()
+    for _ in range(20):  # as many reads as TLS may take
+        pair.transport.drop()
+    pair.client_sends(b"heard")
+    assert pair.transport.recv() == b"heard"
+    pair.client_shuts()
+    for _ in range(3):
+        ended = not pair.transport.drop()
+    assert ended
+
+
 def another_owner_takes_over(pair: Pair) -> None:
     first, second = Owner(pair.transport), Owner(pair.transport)
     pair.transport.join(first)
@@ -271,6 +286,7 @@ CHECKS: list[Callable[[Pair], None]] = [
     the_last_bytes_come_before_the_end,
     nobody_is_told_of_bytes_while_reading_pauses,
     a_deaf_pause_hears_the_end_when_it_is_over,
+    what_is_dropped_is_read,
     another_owner_takes_over,
     the_end_is_sent_behind_everything,
     a_close_is_seen_as_the_end,
