@@ -9,13 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 import click
 
 from .config.faults import ConfigError, nearest
-from .config.flags import ServingCommand, flags
+from .config.flags import ServingCommand
 from .config.load import Loaded, load
 from .config.option import Verb
 from .control.client import printable
@@ -69,7 +68,12 @@ class Verbs(click.Group):
 
 @click.group(cls=Verbs, context_settings=CONTEXT)
 @click.version_option(
-    version("propylon"), "-V", "--version", prog_name="propylon", message="%(prog)s %(version)s"
+    None,
+    "-V",
+    "--version",
+    package_name="propylon",
+    prog_name="propylon",
+    message="%(prog)s %(version)s",
 )
 def propylon() -> None:
     """An HTTP gateway in front of worker processes that host your ASGI or WSGI app."""
@@ -103,8 +107,7 @@ def _verb(verb: Verb, **more: Callable[..., Any]) -> Callable[[Callable[..., Non
     them, and the values of `more`: further options by their names."""
 
     def make(run: Callable[..., None]) -> click.Command:
-        @flags(verb)
-        @click.version_option(version("propylon"), message="propylon %(version)s")
+        @click.version_option(package_name="propylon", message="propylon %(version)s")
         @click.option(
             "-c",
             "--config",
@@ -125,6 +128,7 @@ def _verb(verb: Verb, **more: Callable[..., Any]) -> Callable[[Callable[..., Non
         return propylon.command(
             verb,
             cls=ServingCommand,
+            verb=verb,
             help=run.__doc__,
             # gunicorn has an option --limit-request-field_size.
             context_settings={"token_normalize_func": _with_dashes},

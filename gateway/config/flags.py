@@ -4,7 +4,7 @@ Values stay texts here. `load` checks them, so that all faults are reported toge
 """
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,8 +14,6 @@ from .option import Option, Verb
 from .options import table
 from .peers_options import PEERS_OPTIONS
 from .values import choices, is_many, is_switch
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 SECTIONS: Final = {
     "app": "App",
@@ -38,7 +36,21 @@ SECTIONS: Final = {
 
 class ServingCommand(click.Command):
     """A verb that takes the table's options. Its help has the table's sections, and options that
-    other servers write differently are understood."""
+    other servers write differently are understood.
+
+    Its hundreds of flags are made when they are asked for: every start of Propylon, and every
+    `propylon status` of a probe, would wait for those of all verbs.
+    """
+
+    def __init__(self, *, verb: Verb, **more: Any) -> None:
+        super().__init__(**more)
+        self._flags_of: Verb | None = verb
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if self._flags_of is not None:
+            self.params = [*flags(self._flags_of), *self.params]
+            self._flags_of = None
+        return super().get_params(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, read_arguments(args))
@@ -61,38 +73,30 @@ class ServingCommand(click.Command):
             formatter.write_dl(rest, col_max=24)
 
 
-def flags(verb: Verb) -> Callable[[F], F]:
-    """A decorator that adds the verb's argument `app` and its flags to a command, in the table's
-    order."""
-
-    def add(command: F) -> F:
-        for name in PEERS_OPTIONS:
-            command = _peers_flag(name)(command)
-        for row in reversed(list(table().values())):
-            if verb in row.verbs:
-                for alias in row.aliases:
-                    command = _flag(row, alias)(command)
-                command = _flag(row)(command)
-        return command
-
-    return add
+def flags(verb: Verb) -> list[click.Parameter]:
+    """The verb's argument `app` and its flags, in the table's order."""
+    found: list[click.Parameter] = []
+    for row in table().values():
+        if verb in row.verbs:
+            found.append(_flag(row))
+            found.extend(_flag(row, alias) for alias in row.aliases)
+    found.extend(_peers_flag(name) for name in PEERS_OPTIONS)
+    return found
 
 
-def _flag(row: Option, alias: str = "") -> Callable[[F], F]:
+def _flag(row: Option, alias: str = "") -> click.Parameter:
     """The flag of one option. `alias` is another name of it, which is hidden: help mentions it with
     the option itself."""
     if row.name == "app":
-        return click.argument("app", required=False, metavar=f"[{row.metavar}]")
+        return click.Argument(["app"], required=False, metavar=f"[{row.metavar}]")
     name = alias or row.name
     field = name.replace("-", "_")
     if is_switch(row.type):
-        return click.option(
-            f"--{name}/--no-{name}", field, default=None, help=_help(row), hidden=bool(alias)
+        return click.Option(
+            [f"--{name}/--no-{name}", field], default=None, help=_help(row), hidden=bool(alias)
         )
-    return click.option(
-        *([row.short] if row.short and not alias else ()),
-        f"--{name}",
-        field,
+    return click.Option(
+        [*([row.short] if row.short and not alias else ()), f"--{name}", field],
         default=None,
         multiple=is_many(row.type),
         metavar=metavar(row),
@@ -102,15 +106,15 @@ def _flag(row: Option, alias: str = "") -> Callable[[F], F]:
     )
 
 
-def _peers_flag(name: str) -> Callable[[F], F]:
+def _peers_flag(name: str) -> click.Option:
     row = PEERS_OPTIONS[name]
     field = name.replace("-", "_")
     short = (row.short,) if row.short else ()
     if row.takes == "nothing":
         spelled = f"--{name}" if name.startswith("no-") else f"--{name}/--no-{name}"
-        return click.option(*short, spelled, field, is_flag=True, default=None, hidden=True)
-    return click.option(
-        *short, f"--{name}", field, default=None, multiple=row.takes == "values", hidden=True
+        return click.Option([*short, spelled, field], is_flag=True, default=None, hidden=True)
+    return click.Option(
+        [*short, f"--{name}", field], default=None, multiple=row.takes == "values", hidden=True
     )
 
 

@@ -47,7 +47,7 @@ READ_BY_VALUE = {"-v", "-u", "--no-ws"}
 def known() -> set[str]:
     command: Any = serve
     spelled = READ_BY_VALUE | {"-h", "--help"}
-    for parameter in command.params:
+    for parameter in command.get_params(click.Context(command)):
         if isinstance(parameter, click.Option):
             spelled.update((*parameter.opts, *parameter.secondary_opts))
     return spelled
