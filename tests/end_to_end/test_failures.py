@@ -62,7 +62,7 @@ APPS_THAT_CANNOT_BE_SERVED = {
 
 @pytest.mark.parametrize(
     ("app", "says"),
-    some_slow(3, APPS_THAT_CANNOT_BE_SERVED.values()),
+    some_slow(1, APPS_THAT_CANNOT_BE_SERVED.values()),
     ids=APPS_THAT_CANNOT_BE_SERVED,
 )
 def test_an_app_that_cannot_be_served(broken: Path, app: str, says: str) -> None:
@@ -89,7 +89,7 @@ WRONG_WORDS = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "says"), some_slow(3, WRONG_WORDS.values()), ids=WRONG_WORDS)
+@pytest.mark.parametrize(("arguments", "says"), some_slow(1, WRONG_WORDS.values()), ids=WRONG_WORDS)
 def test_wrong_words(arguments: list[str], says: str) -> None:
     code, output = refused(*arguments)
     assert code == 2, output
@@ -173,7 +173,7 @@ def test_a_request_waits_for_the_only_worker_to_come_back() -> None:
         assert [client.get("/").text for _ in range(5)] == ["hello"] * 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", some_slow(1, [signal.SIGTERM, signal.SIGINT]))
 def test_a_running_request_is_finished_before_the_end(number: int, tmp_path: Path) -> None:
     began = tmp_path / "began"
     with Propylon("asgi_raw:app") as propylon, propylon.client() as client:

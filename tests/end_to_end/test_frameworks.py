@@ -171,7 +171,7 @@ def test_curl(server: tuple[Propylon, str], tmp_path: Path) -> None:
 # -- Django's own ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["asgi", "wsgi"])
+@pytest.fixture(scope="module", params=some_slow(1, ["asgi", "wsgi"]))
 def django(request: pytest.FixtureRequest, database: dict[str, str]) -> Iterator[Propylon]:
     with Propylon(f"django_project.{request.param}:application", env=database) as propylon:
         yield propylon
@@ -206,7 +206,7 @@ def test_django_static_files(django: Propylon) -> None:
 # -- the tutorials' --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "trio"])
+@pytest.mark.parametrize("loop", some_slow(1, ["trio", "uvloop"]))
 def test_the_asgi_tutorial_s_echo(loop: str) -> None:
     with (
         Propylon("tutorial_asgi_echo:app", "--loop", loop) as propylon,

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ..cases import some_slow
 from .server import DEADLINE, Propylon, wait_for
 
 CURL = shutil.which("curl") or "curl"
@@ -22,9 +23,9 @@ CURL = shutil.which("curl") or "curl"
 COMMON = ["--max-request-body-size", "5000000", "--request-timeout", "1"]
 SERVERS = {
     "httptools": ["asgi_raw:app", "--http", "httptools", *COMMON],
-    "h11": ["asgi_raw:app", "--http", "h11", *COMMON],
-    "trio": ["asgi_raw:app", "--loop", "trio", *COMMON],
+    "trio-h11": ["asgi_raw:app", "--loop", "trio", "--http", "h11", *COMMON],
     "wsgi": ["wsgi_raw:app", *COMMON],
+    "h11": ["asgi_raw:app", "--http", "h11", *COMMON],
 }
 
 
@@ -35,13 +36,13 @@ def servers() -> Iterator[Callable[[str], Propylon]]:
         yield cache(lambda name: stack.enter_context(Propylon(*SERVERS[name])))
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=some_slow(3, SERVERS))
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Propylon]) -> Propylon:
     """Every one of them."""
     return servers(request.param)
 
 
-@pytest.fixture(params=[name for name in SERVERS if name != "wsgi"])
+@pytest.fixture(params=some_slow(2, [name for name in SERVERS if name != "wsgi"]))
 def asgi(request: pytest.FixtureRequest, servers: Callable[[str], Propylon]) -> Propylon:
     return servers(request.param)
 
@@ -160,8 +161,18 @@ def test_what_is_not_served_says_what_is(asgi: Propylon) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
-@pytest.mark.parametrize("header_map", ["drop", "dangerous"])
-@pytest.mark.parametrize("app", ["asgi_raw:app", "wsgi_raw:app"])
+@pytest.mark.parametrize(
+    ("app", "header_map"),
+    some_slow(
+        2,
+        [
+            ("asgi_raw:app", "drop"),
+            ("wsgi_raw:app", "dangerous"),
+            ("asgi_raw:app", "dangerous"),
+            ("wsgi_raw:app", "drop"),
+        ],
+    ),
+)
 def test_names_with_underscores(app: str, header_map: str) -> None:
     with Propylon(app, "--header-map", header_map) as propylon:
         facts = dialogue(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ..cases import some_slow
 from .server import DEADLINE, Propylon
 
 IMPATIENT = ["--header-timeout", "0.5", "--body-timeout", "0.5", "--send-timeout", "0.5"]
@@ -153,7 +154,7 @@ def test_a_response_outlives_the_keep_alive(tmp_path: Path) -> None:
         assert read_all(sock).endswith(b"\r\n0\r\n\r\n")
 
 
-@pytest.mark.parametrize("size", [10, 5_000_000])
+@pytest.mark.parametrize("size", some_slow(1, [5_000_000, 10]))
 def test_without_keep_alive_responses_say_so(size: int) -> None:
     with (
         Propylon("asgi_raw:app", "--timeout-keep-alive", "0") as propylon,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from socketio import AsyncClient
 
+from ..cases import some_slow
 from .facts import connect, exchange
 from .server import DEADLINE, Propylon
 
@@ -147,7 +148,7 @@ def test_a_body_in_chunks_has_a_limit() -> None:
 # -- what a response says of itself ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("app", ["asgi", "wsgi"])
+@pytest.mark.parametrize("app", some_slow(1, ["asgi", "wsgi"]))
 def test_an_app_closes_its_connection(app: str) -> None:
     with Propylon(f"heads:{app}") as propylon, connect(propylon.address) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 2)

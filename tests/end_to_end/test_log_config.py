@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ..cases import some_slow
 from .server import DEADLINE, Propylon, command, environment, wait_for
 
 APP = """
@@ -144,17 +145,20 @@ def test_uvicorns_own_configuration(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [
-        (None, "cannot be read: No such file"),
-        ("{", "is not JSON"),
-        ("[]", "is no table of logging's"),
-        ("{}", '"version": 1'),
-        ('{"version": 1, "root": {"handlers": ["x"]}}', "'root' names the handler 'x'"),
-        (
-            '{"version": 1, "handlers": {"x": {"formatter": "y"}}}',
-            "'x' names the formatter 'y', which is not there",
-        ),
-    ],
+    some_slow(
+        2,
+        [
+            ('{"version": 1, "root": {"handlers": ["x"]}}', "'root' names the handler 'x'"),
+            (None, "cannot be read: No such file"),
+            ("{", "is not JSON"),
+            ("[]", "is no table of logging's"),
+            ("{}", '"version": 1'),
+            (
+                '{"version": 1, "handlers": {"x": {"formatter": "y"}}}',
+                "'x' names the formatter 'y', which is not there",
+            ),
+        ],
+    ),
 )
 def test_what_check_says_of_a_wrong_one(folder: Path, text: str | None, says: str) -> None:
     if text is not None:

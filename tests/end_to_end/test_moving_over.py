@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ..cases import some_slow
 from .server import DEADLINE, Output, Propylon, environment
 
 APP = """
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize("parser", some_slow(1, ["httptools", "h11"]))
 def test_fields_of_every_response(folder: Path, parser: str) -> None:
     options = ["--header", "X-A: b c", "--header", "x-d:e", "--no-server-header"]
     options += ["--no-date-header", "--http", parser]
@@ -58,7 +59,7 @@ def test_a_server_field_of_ones_own(folder: Path) -> None:
         assert (bad.status_code, bad.headers["x-a"]) == (400, "b")
 
 
-@pytest.mark.parametrize("preload", [[], ["--preload"]])
+@pytest.mark.parametrize("preload", some_slow(1, [[], ["--preload"]]))
 def test_the_apps_environment_and_its_path(folder: Path, preload: list[str]) -> None:
     (folder / ".env").write_text("A=from the file\nB=from the file\n")
     options = ["--env-file", ".env", "-e", "B=typed", "--pythonpath", "more", *preload]
@@ -121,11 +122,14 @@ def test_python_m_propylon_without_a_verb(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [
-        'propylon.run("main:app", host="127.0.0.1", port=0, headers=[("X-A", "b")])',
-        'propylon.run(app, port=0, headers=[("x-a", "b")], workers=1, log_level="info")',
-        'propylon.run("program:create_app", factory=True, port=0, header=["x-a:b"])',
-    ],
+    some_slow(
+        1,
+        [
+            'propylon.run("main:app", host="127.0.0.1", port=0, headers=[("X-A", "b")])',
+            'propylon.run(app, port=0, headers=[("x-a", "b")], workers=1, log_level="info")',
+            'propylon.run("program:create_app", factory=True, port=0, header=["x-a:b"])',
+        ],
+    ),
 )
 def test_run(folder: Path, call: str) -> None:
     program = folder / "program.py"
@@ -153,31 +157,38 @@ def test_run_by_the_name_of_a_module(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "code", "said"),
-    [
-        (
-            "import propylon\ndef main():\n    app = lambda s, r, e: None\n    propylon.run(app)\n"
-            "main()",
-            2,
-            "propylon: the app, a function, is no global of a module, and workers are processes of "
-            'their own that import it: name it, as in propylon.run("main:app")',
-        ),
-        (
-            "import propylon\npropylon.run('main:app', prt=1)",
-            2,
-            "propylon: run(): there is no option prt; did you mean port?",
-        ),
-        (  # by the environment: an upgrade's command line is for everybody to read
-            "import propylon\npropylon.run('main:app', keyfile_password='x')",
-            2,
-            "propylon: PROPYLON_SSL_KEYFILE_PASSWORD: it needs a certificate",
-        ),
-        ("import propylon\npropylon.run('main:app', port='x')", 2, "propylon: --port: found 'x'"),
-        (
-            f"import propylon\n{APP}\npropylon.run(app, port=0)",
-            3,
-            'call it under if __name__ == "__main__":',
-        ),
-    ],
+    some_slow(
+        2,
+        [
+            (
+                "import propylon\ndef main():\n    app = lambda s, r, e: None\n    propylon.run(app)\n"
+                "main()",
+                2,
+                "propylon: the app, a function, is no global of a module, and workers are processes of "
+                'their own that import it: name it, as in propylon.run("main:app")',
+            ),
+            (
+                "import propylon\npropylon.run('main:app', prt=1)",
+                2,
+                "propylon: run(): there is no option prt; did you mean port?",
+            ),
+            (  # by the environment: an upgrade's command line is for everybody to read
+                "import propylon\npropylon.run('main:app', keyfile_password='x')",
+                2,
+                "propylon: PROPYLON_SSL_KEYFILE_PASSWORD: it needs a certificate",
+            ),
+            (
+                "import propylon\npropylon.run('main:app', port='x')",
+                2,
+                "propylon: --port: found 'x'",
+            ),
+            (
+                f"import propylon\n{APP}\npropylon.run(app, port=0)",
+                3,
+                'call it under if __name__ == "__main__":',
+            ),
+        ],
+    ),
 )
 def test_run_refuses_with_a_sentence(folder: Path, program: str, code: int, said: str) -> None:
     (folder / "program.py").write_text(program)

@@ -212,6 +212,7 @@ def test_status_during_a_roll(server: Propylon, clients: Traffic, tmp_path: Path
     clients.version("new")
 
 
+@pytest.mark.slow
 def test_the_latest_of_two_reloads_wins(server: Propylon, clients: Traffic, tmp_path: Path) -> None:
     deploy(tmp_path, "first", in_startup="await asyncio.sleep(3600)")
     first = begin(server, "reload")
@@ -265,6 +266,7 @@ def test_who_has_asked_for_a_reload_may_go(
     clients.version("new")
 
 
+@pytest.mark.slow
 def test_capacity_never_falls(server: Propylon, clients: Traffic, tmp_path: Path) -> None:
     """At every moment of a roll, as many workers are ready as are wanted."""
     least: list[int] = []

@@ -87,7 +87,7 @@ def serving(folder: Path, *flags: str) -> Iterator[Case]:
         yield Case(propylon, folder)
 
 
-@pytest.mark.parametrize("size", some_slow(2, [10, 60_000, 200_000, 2_000_000]))
+@pytest.mark.parametrize("size", some_slow(1, [60_000, 10, 200_000, 2_000_000]))
 def test_a_post_that_never_reached_the_app_is_answered_by_another(folder: Path, size: int) -> None:
     """The worker's loop is blocked when the POST comes, and it dies like that."""
     with serving(folder) as case, case.propylon.client() as client, ThreadPoolExecutor() as threads:
@@ -121,10 +121,10 @@ def wait_until_at_rest(propylon: Propylon) -> None:
 @pytest.mark.parametrize(
     ("method", "size", "take", "status"),
     some_slow(
-        2,
+        1,
         [
-            ("PUT", 1_000, 1_000, 200),
             ("PUT", 150_000, 70_000, 200),
+            ("PUT", 1_000, 1_000, 200),
             ("PUT", 262_144, 131_000, 200),
             ("PUT", 400_000, 300_000, 502),
             ("POST", 1_000, 1_000, 502),

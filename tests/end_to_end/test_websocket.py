@@ -16,14 +16,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
+from ..cases import some_slow
 from .server import DEADLINE, Propylon, resident, wait_for
 
 MIB = 1 << 20
 APP = "websocket_raw:app"
 SERVERS = {
     "uvloop-httptools": [APP, "--loop", "uvloop", "--http", "httptools"],
-    "asyncio-h11": [APP, "--loop", "asyncio", "--http", "h11"],
-    "trio": [APP, "--loop", "trio"],
+    "trio-h11": [APP, "--loop", "trio", "--http", "h11"],
+    "asyncio": [APP, "--loop", "asyncio"],
 }
 
 
@@ -34,7 +35,7 @@ def servers() -> Iterator[Callable[[str], Propylon]]:
         yield cache(lambda name: stack.enter_context(Propylon(*SERVERS[name])))
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=some_slow(2, SERVERS))
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Propylon]) -> Propylon:
     return servers(request.param)
 
@@ -443,7 +444,7 @@ def test_what_was_right_is_answered_before_what_was_wrong(server: Propylon, coun
     assert answer.count(echo) == count
 
 
-@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("compression", some_slow(1, ["deflate", None]))
 def test_a_message_over_the_limit(compression: str | None) -> None:
     """Also one that is small until it is inflated."""
     with Propylon(APP, "--ws-max-size", "1000000") as propylon:

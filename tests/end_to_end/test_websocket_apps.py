@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
+from ..cases import some_slow
 from ..gateway.tls.issued import Issued, issue, trusting, trusting_in_threads
 from .other_proxies import free_port, haproxy, needs_haproxy, needs_nginx, nginx
 from .server import DEADLINE, Output, Propylon, wait_for
@@ -280,7 +281,7 @@ UPGRADE = """
 
 
 @needs_nginx
-@pytest.mark.parametrize("app", ["fastapi", "quart"])
+@pytest.mark.parametrize("app", some_slow(1, ["fastapi", "quart"]))
 def test_nginx_in_front(
     servers: Callable[[str], Propylon], certificate: Issued, tmp_path: Path, app: str
 ) -> None:
@@ -296,7 +297,7 @@ def test_nginx_in_front(
 
 
 @needs_haproxy
-@pytest.mark.parametrize("app", ["fastapi", "quart"])
+@pytest.mark.parametrize("app", some_slow(1, ["fastapi", "quart"]))
 def test_haproxy_in_front(servers: Callable[[str], Propylon], tmp_path: Path, app: str) -> None:
     """In HTTP mode; to us it speaks plain, or TLS."""
     site = Site(app, servers("asyncio"))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -404,4 +405,9 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+TestConversation.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+
+
+@pytest.mark.slow
+class TestConversationsAtLength(Conversation.TestCase):
+    settings = settings(max_examples=600, stateful_step_count=60, deadline=None)
