@@ -1,6 +1,7 @@
 """The tables [[pools]] and [[routes]]: entries become settings, and faults name their key path."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from ..settings import Priority, RouteSettings
 from .app_name import in_our_words
@@ -12,11 +13,11 @@ from .options import Options, table
 from .reading import Reading
 from .sources import POOL_KEYS, Found, Section
 from .static_routes import read_static_keys
-from .values import one_of, read_host, read_pool_name, read_prefix, read_route_limit
+from .values import one_of, read_host, read_pool_name, read_root_path, read_route_limit
 
 _NAME = Option(help="", name="name", type=str, default="", read=read_pool_name)
 _HOST = Option(help="", name="host", type=str, default="", read=read_host)
-_PREFIX = Option(help="", name="prefix", type=str, default="", read=read_prefix)
+_PREFIX = Option(help="", name="prefix", type=str, default="", read=read_root_path)
 _LIMIT = Option(help="", name="limit-concurrency", type=int | str, default=0, read=read_route_limit)
 _POOL = Option(help="", name="pool", type=str, default="")
 _PRIORITY = Option(help="", name="priority", type=Priority, default="default")
@@ -107,7 +108,7 @@ def _root_path_of(section: Section, reading: Reading) -> str | None:
         return None
     root_path: str = reading.value(_PREFIX, found)
     prefix = section.values.get("prefix") or section.values.get("path")
-    below = "" if prefix is None else str(prefix.value)
+    below = "" if prefix is None else unquote(str(prefix.value))
     if root_path and not f"{below.rstrip('/')}/".startswith(root_path + "/"):
         problem = f"found {root_path!r}; it is the prefix, {below or '/'}, or a beginning of it"
         reading.faults.append(Fault(found.origin, problem))

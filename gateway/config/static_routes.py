@@ -11,7 +11,7 @@ from .faults import Fault
 from .option import Option
 from .reading import Reading
 from .sources import Found, Section, Sources
-from .values import read_prefix
+from .values import read_root_path
 
 _NEEDS: Final = "it says how files are sent: name their folder too, as static"
 
@@ -99,7 +99,7 @@ def routes_of_option(
     made: list[RouteSettings] = []
     for text in texts:
         prefix, _, folder = text.partition("=")
-        prefix, origin = read_prefix(prefix), found["static"].origin
+        prefix, origin = read_root_path(prefix), found["static"].origin
         if ("", prefix) in taken:
             problem = f"found {text!r}: another route has that prefix"
             reading.faults.append(Fault(origin, problem))

@@ -220,7 +220,7 @@ def read_prefix(text: str) -> str:
 
 
 def read_root_path(text: str) -> str:
-    """A prefix as apps see it: "/caf%C3%A9/" and "/caf\u00e9" are the same."""
+    """A prefix as apps and routes see it: "/caf%C3%A9/" and "/caf\u00e9" are the same."""
     if any(letter.isspace() or not letter.isprintable() for letter in text):
         raise ValueError("a prefix is a path: no blanks, query or fragment")
     read_prefix("".join(letter for letter in text if letter.isascii()))
@@ -235,7 +235,7 @@ def read_static(texts: tuple[str, ...]) -> tuple[str, ...]:
         prefix, equals, folder = text.partition("=")
         if not equals or not folder:
             raise ValueError("a folder of files is written PREFIX=DIR, as in /assets=dist/assets")
-        read_prefix(prefix)
+        read_root_path(prefix)
     return texts
 
 
@@ -244,6 +244,7 @@ def read_internal_files(texts: tuple[str, ...]) -> tuple[str, ...]:
     made: list[str] = []
     for text in read_static(texts):
         prefix, _, folder = text.partition("=")
+        read_prefix(prefix)  # an app's field names it as it is written
         if not os.path.isdir(folder):
             raise ValueError(f"{folder!r} is no directory")
         made.append(f"{prefix}={os.path.abspath(folder)}")

@@ -155,41 +155,38 @@ def test_run_by_the_name_of_a_module(folder: Path) -> None:
         assert httpx.get(url, trust_env=False).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("program", "code", "said"),
-    some_slow(
+REFUSED = [
+    (
+        "import propylon\ndef main():\n    app = lambda s, r, e: None\n    propylon.run(app)\n"
+        "main()",
         2,
-        [
-            (
-                "import propylon\ndef main():\n    app = lambda s, r, e: None\n    propylon.run(app)\n"
-                "main()",
-                2,
-                "propylon: the app, a function, is no global of a module, and workers are processes of "
-                'their own that import it: name it, as in propylon.run("main:app")',
-            ),
-            (
-                "import propylon\npropylon.run('main:app', prt=1)",
-                2,
-                "propylon: run(): there is no option prt; did you mean port?",
-            ),
-            (  # by the environment: an upgrade's command line is for everybody to read
-                "import propylon\npropylon.run('main:app', keyfile_password='x')",
-                2,
-                "propylon: PROPYLON_SSL_KEYFILE_PASSWORD: it needs a certificate",
-            ),
-            (
-                "import propylon\npropylon.run('main:app', port='x')",
-                2,
-                "propylon: --port: found 'x'",
-            ),
-            (
-                f"import propylon\n{APP}\npropylon.run(app, port=0)",
-                3,
-                'call it under if __name__ == "__main__":',
-            ),
-        ],
+        "propylon: the app, a function, is no global of a module, and workers are processes of "
+        'their own that import it: name it, as in propylon.run("main:app")',
     ),
-)
+    (
+        "import propylon\npropylon.run('main:app', prt=1)",
+        2,
+        "propylon: run(): there is no option prt; did you mean port?",
+    ),
+    (  # by the environment: an upgrade's command line is for everybody to read
+        "import propylon\npropylon.run('main:app', keyfile_password='x')",
+        2,
+        "propylon: PROPYLON_SSL_KEYFILE_PASSWORD: it needs a certificate",
+    ),
+    (
+        "import propylon\npropylon.run('main:app', port='x')",
+        2,
+        "propylon: --port: found 'x'",
+    ),
+    (
+        f"import propylon\n{APP}\npropylon.run(app, port=0)",
+        3,
+        'call it under if __name__ == "__main__":',
+    ),
+]
+
+
+@pytest.mark.parametrize(("program", "code", "said"), some_slow(2, REFUSED))
 def test_run_refuses_with_a_sentence(folder: Path, program: str, code: int, said: str) -> None:
     (folder / "program.py").write_text(program)
     ended = subprocess.run(

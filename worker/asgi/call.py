@@ -448,6 +448,10 @@ class AsgiCall(HostedCall):
             raise RuntimeError(f"{DEBUG} was sent behind http.response.start")
         if not isinstance(event.get("info"), dict):
             raise TypeError(f"info of {DEBUG} is a dict, not {event.get('info')!r:.200}")
+        if self._around is None:
+            self._around = HintsAndTrailers(0)
+        if not self._around.take_debug():
+            raise RuntimeError(f"{DEBUG} was sent already")
         logger.info(
             "%s: debug information: %.2000r%s",
             call_name(self.message),

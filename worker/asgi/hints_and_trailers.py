@@ -40,13 +40,15 @@ _NOT_BEHIND_A_BODY: Final = frozenset({
 
 
 class HintsAndTrailers:
-    __slots__ = ("_fields", "_hints", "_takes", "sent_ahead", "state")
+    __slots__ = ("_debug", "_fields", "_hints", "_takes", "sent_ahead", "state")
 
     def __init__(self, takes: int) -> None:
         """`takes` are flags of OPEN: TAKES_HINTS, TAKES_TRAILERS."""
         self._takes = takes
         self._hints = MOST_HINTS if takes & TAKES_HINTS else 0
         """Hints that may still be sent."""
+        self._debug = False
+        """Whether debug information has come."""
         self._fields: list[tuple[bytes, bytes]] = []
         self.sent_ahead: Pairs | None = None
         """The fields of a head that was sent because trailers were announced, until the body
@@ -73,6 +75,11 @@ class HintsAndTrailers:
         """Whether another hint is sent."""
         self._hints -= 1
         return self._hints >= 0
+
+    def take_debug(self) -> bool:
+        """Whether debug information may come: it does once."""
+        came, self._debug = self._debug, True
+        return not came
 
     def announce(self, fields: Pairs) -> None:
         """The app's response has trailers. `fields` are those of its head."""

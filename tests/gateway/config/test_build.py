@@ -140,6 +140,29 @@ limit_concurrency = "25%"
     assert found == {"/a": (8, 0, (2, 3)), "/b": (0, 25, (2, 3)), "": (0, 0, (1, 1))}
 
 
+def test_a_route_s_prefix_is_written_as_a_path_or_as_in_a_url(tmp_path: Path) -> None:
+    text = """
+app = "main:app"
+[[routes]]
+prefix = "/caf%C3%A9/"
+root-path = "/caf\u00e9"
+[[routes]]
+prefix = "/\u0446%D0%B5\u043d\u044b"
+[[routes]]
+prefix = "/a%20b"
+"""
+    Path("propylon.toml").write_text(text)
+    (tmp_path / "files").mkdir()
+    flags = {"static": (f"/gr%C3%BC\u00dfe={tmp_path / 'files'}",)}
+    routes = gateway_settings(load("serve", flags, {}).config, 1, "/run/p", []).routes
+    assert {(one.prefix, one.root_path) for one in routes} >= {
+        ("/caf\u00e9", "/caf\u00e9"),
+        ("/\u0446\u0435\u043d\u044b", None),
+        ("/a b", None),
+        ("/gr\u00fc\u00dfe", None),
+    }
+
+
 @pytest.mark.parametrize("value", ['"0%"', '"101%"', '"5.5%"', "-1", "1.5", '"half"', "true"])
 def test_a_share_that_is_none_is_a_fault(value: str) -> None:
     Path("propylon.toml").write_text(f'app = "main:app"\n[[routes]]\nlimit_concurrency = {value}\n')

@@ -64,6 +64,14 @@ def test_the_most_exact_route_wins(path: bytes, host: str, pool: str | int, root
     assert exchange.path == path
 
 
+@pytest.mark.parametrize("path", [b"/caf%C3%A9/x", b"/caf%c3%a9/x", "/caf\u00e9/x".encode()])
+def test_a_prefix_of_other_letters(path: bytes) -> None:
+    routes = (RouteSettings(pool="site"), RouteSettings(pool="other", prefix="/caf\u00e9"))
+    answer, exchange = route(path, routes=routes)
+    assert (answer, exchange.root_path, exchange.path) == ("other", "/caf\u00e9", path)
+    assert route(b"/cafe/x", routes=routes)[0] == "site"
+
+
 def test_without_a_route_it_is_404() -> None:
     assert route(b"/x", routes=(RouteSettings(prefix="/api"),))[0] == 404
 

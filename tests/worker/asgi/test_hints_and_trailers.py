@@ -148,6 +148,7 @@ def test_debug_information_is_logged_in_development(run_dir: Path) -> None:
         assert "GET /says: debug information: {'template': 'page.html', 'con" in worker.errors
         for events, words in (
             ([START, debug], "was sent behind http.response.start"),
+            ([debug, debug], "http.response.debug was sent already"),
             ([{"type": "http.response.debug"}], "info of http.response.debug is a dict, not None"),
         ):
             call = said(peer, *events, flags=0)
