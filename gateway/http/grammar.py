@@ -49,6 +49,10 @@ TOKEN_SO_FAR: Final = re.compile(_TOKEN + rb"*+")
 TARGET_SO_FAR: Final = re.compile(rb"[\x21-\x7e]*+")
 VALUE_SO_FAR: Final = re.compile(_VALUE + rb"*+")
 
+PLAIN_PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
+"""A path without percent-encoding; it ends before a query."""
+PLAIN_QUERY: Final = rb"[\x21\x22\x24-\x7e]*+"
+
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]++)(/[^?]*+)?(\?.*+)?")
 _SEGMENT: Final = re.compile(rb"/|%2[fF]|\\|%5[cC]")
 

@@ -12,6 +12,9 @@ from ..settings import HttpSettings
 LONGEST_SHOWN: Final = 1_024
 """Bytes of a target that are kept for the log, which needs no more of a refused request."""
 
+MOST_REMEMBERED: Final = 2_048
+"""Bytes of fields that a connection keeps for the next request."""
+
 
 def line_too_long(settings: HttpSettings) -> RequestError:
     """Method, target and version are too long."""

@@ -12,16 +12,15 @@ from typing import Final
 
 from ...protocol.messages import Pairs
 from ..exchange.trace_context import TRACEPARENT, TraceParent, continued_trace
-from ..http.grammar import TOKEN
+from ..http.grammar import PLAIN_PATH, PLAIN_QUERY, TOKEN
+from ..http.head_limits import MOST_REMEMBERED
 from ..http.rules import NOT_SERVED
 from ..settings import HttpSettings
 from .request_head import Http1Request
 
-_PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
-"""A path without percent-encoding; it ends before a query."""
-_QUERY: Final = rb"[\x21\x22\x24-\x7e]*+"
 _PLAIN_LINE: Final = re.compile(
-    rb"(" + TOKEN.pattern + rb") ((" + _PATH + rb")(?:\?(" + _QUERY + rb"))?) HTTP/1\.1\r\n"
+    rb"(" + TOKEN.pattern + rb") ((" + PLAIN_PATH + rb")(?:\?(" + PLAIN_QUERY + rb"))?)"
+    rb" HTTP/1\.1\r\n"
 )
 """Groups: method, target, path, query."""
 _TRACEPARENT_LINE: Final = re.compile(
@@ -29,8 +28,6 @@ _TRACEPARENT_LINE: Final = re.compile(
 )
 """Group: a value of the length that version 00 has."""
 _TRACEPARENT_SIZE: Final = 55
-MOST_REMEMBERED: Final = 2_048
-"""Bytes of fields that a connection keeps for the next request."""
 
 
 class RepeatedFields:

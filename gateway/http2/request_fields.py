@@ -14,10 +14,11 @@ is left are the fields looked at one by one, for the sentence in the log.
 
 from typing import Final
 
-from ...protocol.messages import TAKES_HINTS
+from ...protocol.messages import TAKES_HINTS, Pairs
 from ..exchange.body_limit import body_too_large
 from ..exchange.errors import RequestError
 from ..exchange.exchange import Request
+from ..exchange.trace_context import TraceParent
 from ..http.grammar import FIELD_VALUE, TOKEN, split_target
 from ..http.head_limits import (
     LONGEST_SHOWN,
@@ -55,6 +56,8 @@ _VERSION_SIZE: Final = len(" HTTP/1.1") + 1
 """Bytes of HTTP/1's request line beside method and target: the limits are those of HTTP/1."""
 _LINE_SIZE: Final = len(": \r\n")
 """The same of the line of a field."""
+_MOST_AROUND: Final = 32
+"""Bytes that a head of HTTP/1 has at most beside what is in fields."""
 
 
 class MalformedRequest(Exception):
@@ -71,14 +74,47 @@ class Http2Request(ReadRequest):
 
     __slots__ = ("_ended", "priority")
 
-    def __init__(self, method: str, target: bytes, path: bytes, query: bytes, ended: bool) -> None:
-        super().__init__(method, target, "2")
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        path: bytes,
+        query: bytes,
+        ended: bool,
+        headers: Pairs = (),
+        forwarded: Pairs = (),
+        host: str = "",
+        trace_parent: TraceParent | None = None,
+        told_ids: tuple[bytes, ...] = (),
+        takes: int = 0,
+        priority: bytes = b"",
+    ) -> None:
+        # Each field is set once, and not by the base class before: every request is made here.
+        self.method = method
+        self.target = target
+        self.http_version = "2"
         self.path = path
         self.query = query
+        self.headers = headers
+        self.forwarded = forwarded
+        self.host = host
         self.content_length = 0 if ended else None
-        self._ended = ended
-        self.priority = b""
+        self.expects_continue = False
+        self.upgrade = ""
+        self.trace_parent = trace_parent
+        self.told_ids = told_ids
+        self.takes = takes
+        self.priority = priority
         """The value of the priority field (RFC 9218 section 5); b"" if there is none."""
+        self._ended = ended
+
+    def with_target(self, target: bytes, path: bytes, query: bytes) -> "Http2Request":
+        """Another request, without a body, that asks the same of another target."""
+        return Http2Request(
+            self.method, target, path, query, True,
+            self.headers, self.forwarded, self.host, self.trace_parent, self.told_ids,
+            self.takes, self.priority,
+        )  # fmt: skip
 
     def _read_own(self, length: bytes | None, own: Fields) -> None:
         if length is None:
@@ -119,19 +155,23 @@ def request_of(
             raise MalformedRequest(f"There are two {_shown(name)} fields.")
         pseudo[name] = value
     fields = fields[len(pseudo) :]
-    joined, present = _check_form(pseudo, fields)
+    joined, values, present = _check_form(pseudo, fields)
     websocket = _PROTOCOL in pseudo and settings.websockets and http2.websockets
     if pseudo.keys() != _PSEUDO or pseudo[b":method"] == b"CONNECT":
         _check_pseudo(pseudo, websocket=websocket)
     method, path = pseudo[b":method"], pseudo[b":path"]
     authority = pseudo.get(b":authority")
-    if b"host" not in present:
-        if authority is None:
-            raise RequestError(400, "The request has neither :authority nor a Host field.")
+    if authority is not None and b"host" not in present:
         fields.insert(0, (b"host", authority))
         joined = b"host\n" + joined
-    _check_limits(method, path, fields, settings)
+    most = len(joined) + len(values) + _LINE_SIZE * len(fields) + _MOST_AROUND
+    if most > settings.limit_request_line or most > settings.limit_request_head:
+        _check_head_size(method, path, fields, settings)
     request = _read_target(method, path, pseudo[b":scheme"], ended, websocket=websocket)
+    if most > settings.limit_request_field_size or len(fields) > settings.limit_request_fields:
+        _check_each_field(fields, settings)
+    if authority is None and b"host" not in present:
+        raise RequestError(400, "The request has neither :authority nor a Host field.")
     if b"cookie" in present:
         fields = _with_one_cookie(fields, settings)
     request.read(fields, joined, authority, settings)
@@ -149,10 +189,12 @@ def check_trailers(fields: Fields, ended: bool) -> None:
     the stream. Raises MalformedRequest and RequestError."""
     if not ended:
         raise MalformedRequest("The fields behind the body do not end the stream.")
+    if any(name[:1] == b":" for name, _ in fields):
+        raise MalformedRequest("A pseudo-field stands behind the body.")
     _check_form({}, fields)
     total = 0
     for name, value in fields:
-        total += len(name) + len(value) + 2
+        total += len(name) + len(": ") + len(value)
         check_request_trailer(name, total)
 
 
@@ -201,9 +243,12 @@ def refused_request(fields: Fields) -> Request:
 # -- the form (RFC 9113 sections 8.2 and 8.3) ------------------------------------------------
 
 
-def _check_form(pseudo: dict[bytes, bytes], fields: Fields) -> tuple[bytes, frozenset[bytes]]:
+def _check_form(
+    pseudo: dict[bytes, bytes], fields: Fields
+) -> tuple[bytes, bytes, frozenset[bytes]]:
     """Checks names and values. Returns the names of all fields that are no pseudo-fields, joined by
-    LF, and those of them that are in `_LOOKED_AT`. Raises MalformedRequest."""
+    LF; the values of all; and those of the names that are in `_LOOKED_AT`. Raises
+    MalformedRequest."""
     names = [name for name, _ in fields]
     joined = b"\n".join(names)
     values = b"\n".join([*pseudo.values(), *[value for _, value in fields]])
@@ -218,7 +263,7 @@ def _check_form(pseudo: dict[bytes, bytes], fields: Fields) -> tuple[bytes, froz
         or (b"te" in present and not _is_te_fine(fields))
     ):
         raise _why_malformed(pseudo, fields)
-    return joined, present
+    return joined, values, present
 
 
 def _has_blanks_around(values: bytes) -> bool:
@@ -239,24 +284,23 @@ def _is_te_fine(fields: Fields) -> bool:
 
 def _why_malformed(pseudo: dict[bytes, bytes], fields: Fields) -> MalformedRequest:
     """The first fault in fields that have one. Values are not shown: they may be secrets."""
+    for name, _ in fields:
+        shown = _shown(name)
+        if name[:1] == b":":
+            return MalformedRequest(f"The pseudo-field {shown} is behind other fields.")
+        if name != name.lower():
+            return MalformedRequest(f"The field's name {shown} has upper case.")
+        if TOKEN.fullmatch(name) is None:
+            return MalformedRequest(f"{shown} is no name of a field.")
+        if name in CONNECTION_SPECIFIC:
+            return MalformedRequest(f"HTTP/2 has no field {shown}.")
     for name, value in [*pseudo.items(), *fields]:
         shown = _shown(name)
-        if name not in pseudo:
-            if name[:1] == b":":
-                return MalformedRequest(f"The pseudo-field {shown} is behind other fields.")
-            if name != name.lower():
-                return MalformedRequest(f"The field's name {shown} has upper case.")
-            if TOKEN.fullmatch(name) is None:
-                return MalformedRequest(f"{shown} is no name of a field.")
-            if name in CONNECTION_SPECIFIC:
-                return MalformedRequest(f"HTTP/2 has no field {shown}.")
-            if name == b"te" and value.lower() != b"trailers":
-                return MalformedRequest("TE says something else than trailers.")
         if FIELD_VALUE.fullmatch(value) is None:
             return MalformedRequest(f"The value of {shown} has a control character.")
         if value.strip(b" \t") != value:
             return MalformedRequest(f"The value of {shown} begins or ends with a blank.")
-    return MalformedRequest("There are no fields.")
+    return MalformedRequest("TE says something else than trailers.")
 
 
 def _check_pseudo(pseudo: dict[bytes, bytes], *, websocket: bool) -> None:
@@ -286,6 +330,18 @@ def _shown(name: bytes) -> str:
     return repr(name[:60])[1:] + (" ..." if len(name) > 60 else "")
 
 
+def longest_path(fields: Fields, settings: HttpSettings) -> int:
+    """Bytes of a path with which a request of these fields, its own path not counted, is within all
+    limits for sure; a longer one may be."""
+    names = [name for name, _ in fields]
+    method = fields[names.index(b":method")][1]
+    others = sum([len(name) + len(value) + _LINE_SIZE for name, value in fields])
+    return min(
+        settings.limit_request_line - len(method) - _VERSION_SIZE,
+        settings.limit_request_head - others - _MOST_AROUND,
+    )
+
+
 # -- what is asked for -----------------------------------------------------------------------
 
 
@@ -297,6 +353,8 @@ def _read_target(
         raise MalformedRequest("The :path is empty.")
     if TOKEN.fullmatch(method) is None:
         raise RequestError(400, "The :method is malformed.")
+    if not path.isascii() or b" " in path or b"\t" in path:
+        raise RequestError(400, "The :path is malformed.")
     name = method.decode("ascii")
     if method in NOT_SERVED and not websocket:
         raise not_served(name)
@@ -304,24 +362,27 @@ def _read_target(
         raise RequestError(400, "The :scheme is neither http nor https.")
     if path[:1] != b"/" and path != b"*":
         raise RequestError(400, "The :path does not begin with a slash.")
-    if not path.isascii() or b" " in path or b"\t" in path:
-        raise RequestError(400, "The :path is malformed.")
     plain, query, _ = split_target(name, path)
     return Http2Request(name, path, plain, query, ended)
 
 
-def _check_limits(method: bytes, path: bytes, fields: Fields, settings: HttpSettings) -> None:
+def _check_head_size(method: bytes, path: bytes, fields: Fields, settings: HttpSettings) -> None:
     """Measures the head as HTTP/1 would have it. Raises RequestError."""
     line = len(method) + len(path) + _VERSION_SIZE
-    sizes = [len(name) + len(value) for name, value in fields]
-    if line + sum(sizes) + _LINE_SIZE * len(sizes) + 4 > settings.limit_request_head:
+    lines = [len(name) + len(value) + _LINE_SIZE for name, value in fields]
+    if line + len("\r\n\r\n") + sum(lines) > settings.limit_request_head:
         raise head_too_long(settings)
     if line > settings.limit_request_line:
         raise line_too_long(settings)
-    if len(sizes) > settings.limit_request_fields:
+
+
+def _check_each_field(fields: Fields, settings: HttpSettings) -> None:
+    """The same for each field. Raises RequestError."""
+    if len(fields) > settings.limit_request_fields:
         raise too_many_fields(settings)
-    if sizes and max(sizes) + 2 > settings.limit_request_field_size:
-        raise field_too_long(settings)
+    for name, value in fields:
+        if len(name) + len(": ") + len(value) > settings.limit_request_field_size:
+            raise field_too_long(settings)
 
 
 def _with_one_cookie(fields: Fields, settings: HttpSettings) -> Fields:
@@ -331,8 +392,7 @@ def _with_one_cookie(fields: Fields, settings: HttpSettings) -> Fields:
     if len(crumbs) == 1:
         return fields
     cookie = b"; ".join(crumbs)
-    if len(b"cookie: ") + len(cookie) > settings.limit_request_field_size:
-        raise field_too_long(settings)
+    _check_each_field([(b"cookie", cookie)], settings)
     at = next(place for place, (name, _) in enumerate(fields) if name == b"cookie")
     others = [field for field in fields[at:] if field[0] != b"cookie"]
     return [*fields[:at], (b"cookie", cookie), *others]

@@ -117,6 +117,11 @@ class ResponseFields:
             check_trailer(*field)
         return list(map(_lowered, fields))
 
+    @property
+    def remembered(self) -> int:
+        """Fields that are kept."""
+        return len(self._known) + len(self._lengths)
+
     def _keep(self, field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
         """A field checked and ready to be sent; kept if it is likely to come again."""
         ready = _checked(field)
