@@ -502,6 +502,7 @@ class Http2Connection(ClosingConnection):
         already."""
         if self._state not in ("idle", "exchange"):
             return
+        self._head_by = 0.0
         self.service.client_faults.say(sentence, self.endpoint.client)
         for stream in list(self._streams.values()):
             stream.gone(sentence, end_codes.CLIENT_MALFORMED)

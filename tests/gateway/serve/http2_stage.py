@@ -39,6 +39,10 @@ class Http2Stage(Stage):
     def sends(self, *frames: bytes) -> None:
         self.send(self.peer.beginning() + b"".join(frames))
 
+    def answers_pings(self) -> None:
+        self.hears_goaways()
+        self.sends(self.peer.answer_pings())
+
     def asks(
         self,
         method: str = "GET",
