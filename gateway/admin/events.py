@@ -90,6 +90,10 @@ class Viewer:
     def abandon(self, code: int, reason: str) -> None:
         self._leave(self)
 
+    @property
+    def is_running(self) -> bool:
+        return False
+
 
 class Viewers:
     """All viewers, and the sampling that they share."""

@@ -106,6 +106,10 @@ class RequestBuffer:
         """Drops the body: nobody waits for an answer."""
         self.leave()
 
+    @property
+    def is_running(self) -> bool:
+        return False  # nobody was asked yet
+
     def _keep(self, data: bytes) -> None:
         store, count = self._store, len(data)
         try:

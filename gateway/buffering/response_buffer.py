@@ -183,6 +183,10 @@ class ResponseBuffer:
     def abandon(self, code: int, reason: str) -> None:
         self._source.abandon(code, reason)
 
+    @property
+    def is_running(self) -> bool:
+        return self._source.is_running
+
     # -- what was kept -----------------------------------------------------------------------
 
     def _pass_on(self, exchange: Exchange) -> None:

@@ -155,6 +155,12 @@ class Source(Protocol):
         """Abandons the response: no client waits for it any more. `code` is one of RESET's."""
         ...
 
+    @property
+    def is_running(self) -> bool:
+        """Whether an app is at work for it. A call that was abandoned is, until its app has left
+        it."""
+        ...
+
 
 class WebSocketSource(Source, Protocol):
     """The app's side of an accepted WebSocket."""

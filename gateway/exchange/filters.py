@@ -238,6 +238,10 @@ class FilterChain:
         if self._source is not None:
             self._source.abandon(code, reason)
 
+    @property
+    def is_running(self) -> bool:
+        return self._source is not None and self._source.is_running
+
     def _ask(self) -> None:
         """Gives credit for bytes without output, at the end of a turn."""
         self._is_asked = False

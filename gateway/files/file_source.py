@@ -133,6 +133,10 @@ class FileSource:
     def abandon(self, code: int, reason: str) -> None:
         self._file = None
 
+    @property
+    def is_running(self) -> bool:
+        return False
+
     # -- the file ----------------------------------------------------------------------------
 
     def _push(self) -> None:

@@ -243,6 +243,10 @@ class _Opening:
     def abandon(self, code: int, reason: str) -> None:
         """Does nothing: who has opened the file finds that the exchange is over."""
 
+    @property
+    def is_running(self) -> bool:
+        return False
+
 
 def _is_internal(name: bytes) -> bool:
     return name == SENDFILE or name.startswith(b"x-accel-")

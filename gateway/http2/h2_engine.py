@@ -84,9 +84,10 @@ class _H2Connection(H2Connection):
         self, events: list[h2_events.Event], exc: StreamClosedError, frame: DataFrame
     ) -> tuple[list[Frame], list[h2_events.Event]]:
         """DATA that was on its way when we have reset its stream is dropped (RFC 9113 section 5.1),
-        and not answered with a further RST_STREAM."""
+        and not answered with a further RST_STREAM. There are events if h2 resets it only now."""
         frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
-        if self._stream_closed_by(frame.stream_id) == StreamClosedBy.SEND_RST_STREAM:
+        closed_by = self._stream_closed_by(frame.stream_id)
+        if not events and closed_by == StreamClosedBy.SEND_RST_STREAM:
             frames = [one for one in frames if not isinstance(one, RstStreamFrame)]
         return frames, events
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         kept: KeptBodies
         settings: PoolSettings
 
+        running: set["PoolCall"]
+
         def left_queue(self, call: "PoolCall") -> None: ...
 
 
@@ -241,6 +243,10 @@ class PoolCall(Call):
             self._pool.left_queue(self)
         elif self.request != "reset" and self.response != "ended":
             self.member.machine.reset(self, code, reason)
+
+    @property
+    def is_running(self) -> bool:
+        return self in self._pool.running
 
 
 def under_way(calls: Iterable[PoolCall]) -> tuple[int, int, int]:

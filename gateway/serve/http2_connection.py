@@ -30,6 +30,7 @@ from typing import ClassVar, Final, Literal
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
+from ..exchange.exchange import Source
 from ..http2.engine import (
     ANY_STREAM,
     Data,
@@ -74,6 +75,7 @@ class Http2Connection(ClosingConnection):
         "_guard",
         "_head_by",
         "_leaving",
+        "_outlasting",
         "_reader",
         "_requests_left",
         "_scheduler",
@@ -110,6 +112,8 @@ class Http2Connection(ClosingConnection):
         self._scheduler = Scheduler()
         self._waiting: dict[int, Http2Stream] = {}
         """Streams that have something to send which did not go out at once."""
+        self._outlasting: list[Source] = []
+        """What runs on for streams that were reset, as of the last look."""
         self._early = EarlyUpdates()
         self._requests_left = service.settings.limit_requests_per_connection
         """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
@@ -218,7 +222,8 @@ class Http2Connection(ClosingConnection):
         if self._leaving == "told":
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             return
-        if len(self._streams) >= self.settings.max_streams:
+        most = self.settings.max_streams
+        if len(self._streams) + len(self._outlasting) >= most and self._is_full():
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
@@ -238,6 +243,16 @@ class Http2Connection(ClosingConnection):
             self._guard.we_reset(now)
         except RequestError as error:
             stream.refuse(error, head.fields)
+
+    def _is_full(self) -> bool:
+        """Whether it has as many requests as it may. A client that resets its streams, or has us
+        reset them, has not freed their apps."""
+        self._outlasting = [source for source in self._outlasting if source.is_running]
+        return len(self._streams) + len(self._outlasting) >= self.settings.max_streams
+
+    def outlasts(self, source: Source) -> None:
+        if source.is_running:
+            self._outlasting.append(source)
 
     def _hear(self, data: Data, now: float) -> None:
         stream = self._streams.get(data.stream)

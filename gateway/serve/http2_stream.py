@@ -21,7 +21,7 @@ from ...protocol.messages import Pairs
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
-from ..exchange.exchange import Exchange, OpenFile, log_app_fault
+from ..exchange.exchange import Exchange, OpenFile, Source, log_app_fault
 from ..http.rules import (
     BODILESS,
     Fields,
@@ -87,6 +87,10 @@ class StreamCarrier(Protocol):
         """Notes that a stream is over."""
         ...
 
+    def outlasts(self, source: Source) -> None:
+        """Notes what may run on though its stream was reset."""
+        ...
+
     def partial_data(self, number: int) -> int:
         """Bytes that have come of a DATA frame that is not whole."""
         ...
@@ -102,6 +106,7 @@ class Http2Stream:
         "_buffered",
         "_carried",
         "_carrier",
+        "_exchange",
         "_fault",
         "_has_body",
         "_late_at",
@@ -141,6 +146,7 @@ class Http2Stream:
         """Monotonic seconds at which the client is late with the body; 0.0: never."""
         self._partial = 0
         """Bytes of a DATA frame that is not whole, as of the last look."""
+        self._exchange: Exchange | None = None
         # -- the response
         self._response: Response = "none"
         self._has_body = True
@@ -176,7 +182,7 @@ class Http2Stream:
             self._length = BodyLength(request.content_length, http.max_request_body_size)
         if request.upgrade:
             check_handshake(request, has_key=False)
-        exchange = self.sink.open(request)
+        self._exchange = exchange = self.sink.open(request)
         if exchange.more_body and not self.sink.upload.held:
             self._client_has_time()
         if priority := priority or request.priority:
@@ -423,6 +429,7 @@ class Http2Stream:
         if ends:
             self._end()
             if self._carried is not None:
+                self._leave_source()
                 self._body_ended = True
                 self._carried.go_on()
         self._paid(count)
@@ -455,6 +462,13 @@ class Http2Stream:
         if code is not None:
             self._carrier.engine.reset(self.number, code)
             self._carrier.flush_soon()
+            self._leave_source()
+
+    def _leave_source(self) -> None:
+        """The client may open another stream, while the app is still at work for this one."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and exchange.source is not None:
+            self._carrier.outlasts(exchange.source)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -487,6 +501,7 @@ class Http2Stream:
             carried.is_gone()
         elif not self._released:
             self.sink.client_gone(why, end_code)
+        self._leave_source()
         self._carrier.forget(self)
 
     def give_up(self, code: ErrorCode, why: str) -> None:

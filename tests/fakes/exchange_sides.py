@@ -160,6 +160,7 @@ class FakeSource:
     messages: list[bytes | str] = field(default_factory=list)
     hung_up: list[dict[str, object]] = field(default_factory=list)
     has_done: Account | None = None
+    is_running: bool = False
 
     def account(self) -> Account | None:
         return self.has_done
