@@ -47,6 +47,7 @@ from ..http2.engine import (
 )
 from ..http2.flood_guard import LEAST_ROOM, Flood, FloodGuard
 from ..http2.frame_reader import FrameFault, FrameReader
+from ..http2.head_cache import RequestReader
 from ..http2.priority import EarlyUpdates, read_priority
 from ..http2.request_fields import MalformedRequest, check_trailers
 from ..http2.scheduler import Scheduler
@@ -85,6 +86,7 @@ class Http2Connection(ClosingConnection):
         "endpoint",
         "engine",
         "fields",
+        "requests",
         "service",
         "settings",
     )
@@ -104,6 +106,7 @@ class Http2Connection(ClosingConnection):
         assert context is not None, "HTTP/2 is not spoken here"
         self.endpoint, self.service = endpoint, service
         self.settings, self.fields = context.settings, context.fields
+        self.requests = RequestReader(service.http.settings, context.settings)
         self.engine = context.engine()
         self._guard = FloodGuard(context.settings, context.most_head, self._idle_since)
         self._reader = FrameReader(context.settings.max_frame_size, self._guard)

@@ -31,7 +31,8 @@ from ..http.rules import (
     went_over,
 )
 from ..http2.engine import Engine, ErrorCode, Head
-from ..http2.request_fields import BodyLength, MalformedRequest, refused_request, request_of
+from ..http2.head_cache import RequestReader
+from ..http2.request_fields import BodyLength, MalformedRequest, refused_request
 from ..http2.response_fields import ResponseFields
 from ..settings import Http2Settings
 from ..transport.min_rate import MinRate
@@ -53,6 +54,7 @@ class StreamCarrier(Protocol):
     engine: Engine
     service: ServiceState
     settings: Http2Settings
+    requests: RequestReader
     fields: ResponseFields
 
     def wants_flush(self) -> bool:
@@ -174,12 +176,12 @@ class Http2Stream:
     def open(self, head: Head, priority: bytes) -> None:
         """Opens the exchange of its request, which is answered from now on. `priority` counts
         instead of the request's own unless it is b"". Raises MalformedRequest and RequestError."""
-        service, settings = self._carrier.service, self._carrier.settings
-        http = service.http.settings
+        service = self._carrier.service
         self._body_ended = head.ended
-        request = request_of(head.fields, head.ended, http, settings)
+        request = self._carrier.requests.read(head.fields, head.ended)
         if not head.ended and not request.upgrade:
-            self._length = BodyLength(request.content_length, http.max_request_body_size)
+            most = service.http.settings.max_request_body_size
+            self._length = BodyLength(request.content_length, most)
         if request.upgrade:
             check_handshake(request, has_key=False)
         self._exchange = exchange = self.sink.open(request)
