@@ -7,8 +7,12 @@ h2 knows the protocol's states and windows. What differs from it here, and why:
   what is yet to be sent, and sends nothing more, while the client waits for its responses (RFC 9113
   section 6.8). One stream too many: the driver refuses that stream (section 5.1.2), so h2 is not
   told how many there may be.
-- What it lets pass is refused: anything before SETTINGS (section 3.4), and RST_STREAM for a stream
-  that never began (section 6.4).
+- What it lets pass is refused: anything before SETTINGS (section 3.4), RST_STREAM for a stream that
+  never began (section 6.4), NO_RFC7540_PRIORITIES of 2 (RFC 9218 section 2.1.1).
+- It counts a body against its content-length, and ends the connection for one byte that lacks. That
+  is decided above (RFC 9113 section 8.1.1), and ends a stream.
+- It answers a frame behind RST_STREAM with another RST_STREAM, and has no event for that, nor for
+  the same fault of a stream that has ended. So they are read from its output (`told_faults`).
 - A head that cannot be decompressed ends the connection with COMPRESSION_ERROR (section 4.3), which
   h2 calls PROTOCOL_ERROR.
 - It keeps every stream's end in memory, 65,536 of them. `MOST_ENDED_STREAMS` are enough to tell
@@ -20,10 +24,10 @@ from typing import Final, cast
 
 from h2 import events as h2_events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import AllowedStreamIDs, H2Connection
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
-from h2.stream import StreamClosedBy
+from h2.stream import H2Stream, StreamClosedBy
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
@@ -41,9 +45,9 @@ from .engine import (
     Priority,
     Reset,
     Room,
-    StreamFailed,
     Trailers,
 )
+from .told_faults import told_faults
 
 MOST_ENDED_STREAMS: Final = 256
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -53,9 +57,10 @@ GOAWAY_SIZE: Final = HEADER + 8
 """Bytes of a GOAWAY without a text."""
 
 HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION, PRIORITY_UPDATE = 1, 3, 4, 7, 9, 16
-SPECIAL: Final = frozenset({RST_STREAM, GOAWAY, PRIORITY_UPDATE})
+SPECIAL: Final = frozenset({RST_STREAM, SETTINGS, GOAWAY, PRIORITY_UPDATE})
 """Types of frames that are not left to h2, or not always."""
 END_HEADERS: Final = 0x4
+ACK: Final = 0x1
 NO_RFC7540_PRIORITIES: Final = 0x9
 
 
@@ -90,6 +95,15 @@ class _H2Connection(H2Connection):
         if not events and closed_by == StreamClosedBy.SEND_RST_STREAM:
             frames = [one for one in frames if not isinstance(one, RstStreamFrame)]
         return frames, events
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        vars(stream)["_initialize_content_length"] = _read_no_length
+        return stream
+
+
+def _read_no_length(headers: object) -> None:
+    """Instead of what a stream of h2 makes of content-length."""
 
 
 class H2Engine:
@@ -137,7 +151,7 @@ class H2Engine:
                     self._special(kind, data[at:end], events)
                 start = end
             elif not self._greeted:
-                self._greeted = kind == SETTINGS
+                self._greeted = kind == SETTINGS and not data[at + 4] & ACK
                 if not self._greeted:
                     self._fail(ErrorCode.PROTOCOL_ERROR, "SETTINGS have to come first", events)
             elif kind in (HEADERS, CONTINUATION):
@@ -157,6 +171,13 @@ class H2Engine:
                 self._feed(frame, events)
         elif stream:
             self._fail(ErrorCode.PROTOCOL_ERROR, "the frame belongs to no stream", events)
+        elif kind == SETTINGS:
+            if frame[4] & ACK and len(frame) > HEADER:
+                self._fail(ErrorCode.FRAME_SIZE_ERROR, "an ACK of SETTINGS has no payload", events)
+            elif _unknown_priorities(frame[HEADER:]):
+                self._fail(ErrorCode.PROTOCOL_ERROR, "NO_RFC7540_PRIORITIES is 0 or 1", events)
+            else:
+                self._feed(frame, events)
         elif len(frame) < HEADER + (8 if kind == GOAWAY else 4):
             self._fail(ErrorCode.FRAME_SIZE_ERROR, "the frame is too short", events)
         elif kind == GOAWAY:
@@ -181,8 +202,13 @@ class H2Engine:
             return
         for event in heard:
             become = _EVENTS.get(type(event))
-            if become is not None:
-                events.append(become(event))
+            found = become(event) if become is not None else None
+            if found is not None:
+                events.append(found)
+        answer = self._h2.data_to_send()
+        if answer:
+            self._own.append(answer)
+            events += told_faults(answer)
 
     def _fail(self, code: ErrorCode, sentence: str, events: list[Event]) -> None:
         self.go_away(self.last_stream, code)
@@ -209,7 +235,7 @@ class H2Engine:
 
     def room(self, stream: int) -> int:
         found = self._h2.streams.get(stream)
-        if found is None:
+        if found is None or found.closed:
             return 0
         return min(self._h2.outbound_flow_control_window, found.outbound_flow_control_window)
 
@@ -227,6 +253,7 @@ class H2Engine:
     def reset(self, stream: int, code: int) -> None:
         if self._is_open(stream):
             self._h2.reset_stream(stream, code)
+            self._own.append(self._h2.data_to_send())  # so that it is no answer of h2's
 
     def _is_open(self, stream: int) -> bool:
         found = self._h2.streams.get(stream)
@@ -262,11 +289,10 @@ def _data(event: h2_events.DataReceived) -> Event:
     return Data(event.stream_id, event.data, event.flow_controlled_length, ended)
 
 
-def _reset(event: h2_events.StreamReset) -> Event:
-    code = int(event.error_code or 0)
-    if event.remote_reset:
-        return Reset(event.stream_id, code)
-    return StreamFailed(event.stream_id, code, "the frame does not belong where it came")
+def _reset(event: h2_events.StreamReset) -> Event | None:
+    if not event.remote_reset:
+        return None  # it is among the answers
+    return Reset(event.stream_id, int(event.error_code or 0))
 
 
 def _room(event: h2_events.WindowUpdated) -> Event:
@@ -282,7 +308,7 @@ def _pong(event: h2_events.PingAckReceived) -> Event:
 
 
 _EVENTS: Final = cast(
-    dict[type, Callable[[h2_events.Event], Event]],
+    dict[type, Callable[[h2_events.Event], Event | None]],
     {
         h2_events.RequestReceived: _head,
         h2_events.TrailersReceived: _trailers,
@@ -293,3 +319,10 @@ _EVENTS: Final = cast(
         h2_events.PingAckReceived: _pong,
     },
 )
+
+
+def _unknown_priorities(settings: bytes) -> bool:
+    """Whether NO_RFC7540_PRIORITIES is neither 0 nor 1 in the payload of SETTINGS."""
+    pairs = [settings[at : at + 6] for at in range(0, len(settings), 6)]
+    own = NO_RFC7540_PRIORITIES.to_bytes(2)
+    return any(pair[:2] == own and int.from_bytes(pair[2:]) > 1 for pair in pairs)
