@@ -19,6 +19,7 @@ h2 knows the protocol's states and windows. What differs from it here, and why:
   a late frame from a wrong one.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -45,6 +46,7 @@ from .engine import (
     Priority,
     Reset,
     Room,
+    StreamFailed,
     Trailers,
 )
 from .told_faults import told_faults
@@ -125,6 +127,8 @@ class H2Engine:
         self._greeted = False
         """Whether the client's SETTINGS have come."""
         self._failed = False
+        self._reset = deque[int](maxlen=MOST_ENDED_STREAMS)
+        """The last streams that we have reset."""
         connection.initiate_connection()
         connection.clear_outbound_data_buffer()
         # h2 does not know the last one (RFC 9218 section 2.1).
@@ -208,7 +212,12 @@ class H2Engine:
         answer = self._h2.data_to_send()
         if answer:
             self._own.append(answer)
-            events += told_faults(answer)
+            events += (one for one in told_faults(answer) if not self._was_reset(one))
+
+    def _was_reset(self, fault: Event) -> bool:
+        """Whether it is a frame that was under way when we have reset its stream: no fault (RFC
+        9113 section 5.1)."""
+        return isinstance(fault, StreamFailed) and fault.stream in self._reset
 
     def _fail(self, code: ErrorCode, sentence: str, events: list[Event]) -> None:
         self.go_away(self.last_stream, code)
@@ -254,6 +263,7 @@ class H2Engine:
         if self._is_open(stream):
             self._h2.reset_stream(stream, code)
             self._own.append(self._h2.data_to_send())  # so that it is no answer of h2's
+            self._reset.append(stream)
 
     def _is_open(self, stream: int) -> bool:
         found = self._h2.streams.get(stream)

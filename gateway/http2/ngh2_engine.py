@@ -181,10 +181,10 @@ class Ngh2Engine:
             if kind == _HEADERS:
                 self._in_block = not flags & _END_HEADERS
             streams[stream] = bool(flags & _END_STREAM)
+        elif stream % 2 and stream > self._forgotten:
+            return ErrorCode.PROTOCOL_ERROR, "a stream below one that was opened before"
         elif kind == _HEADERS:
             self._in_block = not flags & _END_HEADERS
-            if stream % 2 and stream > self._forgotten:
-                return ErrorCode.PROTOCOL_ERROR, "a stream below one that was opened before"
         return None
 
     def _feed(self, data: bytes, events: list[Event]) -> None:
