@@ -38,6 +38,7 @@ from .http.uuid7 import Uuid7
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
+from .http2.engine import Engine
 from .http2.h2_engine import H2Engine
 from .http2.response_fields import ResponseFields
 from .listen.connections_bound import connections_bound
@@ -63,6 +64,7 @@ from .serve.service_state import Http2Context, ServiceState
 from .serve.tls_handshake import Handshakes
 from .settings import (
     GatewaySettings,
+    Http2Settings,
     HttpSettings,
     ListenerSettings,
     RouteSettings,
@@ -426,11 +428,17 @@ def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:
 def _http2(settings: GatewaySettings) -> Http2Context:
     most_head = settings.http.limit_request_head
     server, fields = _own_fields(settings.serve)
+    engine: Callable[[Http2Settings, int], Engine] = H2Engine
+    if settings.http2.engine == "ngh2":
+        # An extra, which has to be asked for: it may not be installed.
+        from .http2.ngh2_engine import Ngh2Engine
+
+        engine = Ngh2Engine
     return Http2Context(
         settings.http2,
         most_head,
         ResponseFields(server, time(), dated=settings.serve.date_header, more=fields),
-        lambda: H2Engine(settings.http2, 2 * most_head),
+        lambda: engine(settings.http2, 2 * most_head),
     )
 
 

@@ -69,6 +69,8 @@ class Http2Settings:
     """Requests of one connection at once."""
     stream_window: int = 262_144
     """Bytes of a request's body that may be under way before the app takes some."""
+    engine: str = "h2"
+    """The library that speaks it: h2 or ngh2."""
     max_frame_size: int = 16_384
     """Bytes of the largest frame that a client may send: 16384 to 16777215."""
     max_resets: int = 1_000

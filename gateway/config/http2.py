@@ -1,6 +1,7 @@
 """The options of HTTP/2: what they mean together, and where they have no effect."""
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import Final
 
 from ..listen.address import Address, speaks_tls
@@ -12,8 +13,8 @@ from .sources import Sources
 from .values import LARGEST_WINDOW
 
 _NEED_HTTP2: Final = (
-    "http2_websocket", "http2_max_streams", "http2_stream_window", "http2_max_frame_size",
-    "http2_max_resets",
+    "http2_websocket", "http2_engine", "http2_max_streams", "http2_stream_window",
+    "http2_max_frame_size", "http2_max_resets",
 )  # fmt: skip
 """Options that have no meaning where HTTP/2 is not spoken."""
 
@@ -23,6 +24,7 @@ def http2_settings(options: Options) -> Http2Settings:
         enabled=options.http2,
         prior_knowledge=options.h2c == "prior-knowledge",
         websockets=options.http2_websocket and options.ws == "auto",
+        engine=options.http2_engine,
         max_streams=options.http2_max_streams,
         stream_window=options.http2_stream_window,
         max_frame_size=options.http2_max_frame_size,
@@ -32,7 +34,10 @@ def http2_settings(options: Options) -> Http2Settings:
 
 def check_http2(options: Options, found: Sources) -> list[Fault]:
     """A connection's window has room for the windows of all its streams, so that one that is not
-    read holds no other; and no window is larger than LARGEST_WINDOW."""
+    read holds no other; and no window is larger than LARGEST_WINDOW. An engine has to be there."""
+    if options.http2_engine == "ngh2" and find_spec("ngh2") is None:
+        problem = "found ngh2, which is not installed: pip install 'propylon[http2-ngh2]'"
+        return [Fault(found["http2_engine"].origin, problem)]
     streams, window = options.http2_max_streams, options.http2_stream_window
     if streams * window <= LARGEST_WINDOW:
         return []

@@ -793,6 +793,12 @@ class Options:
         section="http2",
         verbs=GATEWAY_SIDE,
     )
+    http2_engine: Literal["h2", "ngh2"] = option(
+        "h2",
+        "Library that speaks HTTP/2: h2, or ngh2, which is faster and alpha (docs/HTTP2.md).",
+        section="http2",
+        verbs=GATEWAY_SIDE,
+    )
     http2_max_streams: Annotated[int, Meta(ge=1, le=10_000)] = option(
         _HTTP2.max_streams,
         "Requests of one connection at once; the next are refused, and clients send them again.",

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from propylon.gateway.config import http2
 from propylon.gateway.config.build import gateway_settings
 from propylon.gateway.config.load import Loaded, load
 from propylon.gateway.config.migrate import migrate
@@ -27,11 +28,13 @@ def with_tls(**flags: Any) -> Loaded:
     return loaded(ssl_certfile=(str(one.certfile),), ssl_keyfile=(str(one.keyfile),), **flags)
 
 
-def test_each_option_reaches_the_gateway() -> None:
+def test_each_option_reaches_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2, "find_spec", lambda name: object())
     flags = {
         "http2": False,
         "h2c": "prior-knowledge",
         "http2_websocket": False,
+        "http2_engine": "ngh2",
         "http2_max_streams": "7",
         "http2_stream_window": "65536",
         "http2_max_frame_size": "32768",
@@ -42,12 +45,20 @@ def test_each_option_reaches_the_gateway() -> None:
         enabled=False,
         prior_knowledge=True,
         websockets=False,
+        engine="ngh2",
         max_streams=7,
         stream_window=65_536,
         max_frame_size=32_768,
         max_resets=99,
     )
     assert gateway_settings(loaded().config, 1, "/run", ()).http2 == Http2Settings()
+
+
+def test_an_engine_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http2, "find_spec", lambda name: None)
+    assert faults({"app": "main:app", "http2_engine": "ngh2"}) == [
+        "--http2-engine: found ngh2, which is not installed: pip install 'propylon[http2-ngh2]'"
+    ]
 
 
 def test_where_there_are_no_websockets_there_are_none_in_http2() -> None:
