@@ -23,6 +23,7 @@ What remains different from the engine over h2, because ngh2 offers no way to ch
 - libnghttp2 checks what fields mean (section 8) and counts the body against content-length. What is
   malformed is a `StreamFailed` with PROTOCOL_ERROR instead of a `Head`, a `Trailers` or a `Data`:
   a request is reset where the gateway would else have answered with a page.
+- DATA is cut at 16 KiB, and an empty one that ends a stream waits for room in its window.
 - Padding is given back to the windows at once: `Data.size` is the length of the bytes.
 - A `StreamFailed` comes behind the events of all frames that were given together.
 """
