@@ -38,8 +38,11 @@ from .service_state import ServiceState
 log = getLogger("propylon.gateway")
 
 MOST_AT_ONCE: Final = 16
-"""Connections accepted in a turn: a third of a millisecond. With four times as many a client that
-opens and closes them costs as much, and everybody else waits for longer."""
+"""Connections accepted in a turn: a third of a millisecond, if they say nothing. With four times as
+many a client that opens and closes them costs as much, and everybody else waits for longer."""
+LONGEST_SHARE: Final = 0.0005
+"""Seconds behind which no other one is accepted in a turn. What a client has sent with its first
+packet is handled at once, and a TLS handshake's first answer alone may take as long."""
 MOST_AT_LAST: Final = 65_536
 """Connections accepted before the socket closes: as many as the kernel's queue may have. More would
 be of clients that come meanwhile, and they could do so for ever."""
@@ -125,6 +128,8 @@ class Acceptor:
         if capacity.full and not capacity.make_room():
             self._pause("connections")
             return
+        clock = self._state.clock
+        over = clock() + LONGEST_SHARE
         for _ in range(MOST_AT_ONCE):
             if gate is not None and gate.full:
                 self._pause("handshakes")
@@ -139,7 +144,7 @@ class Acceptor:
                     self._pause("descriptors")
                     return
                 # Else the client was gone before it was accepted.
-            if capacity.full:
+            if capacity.full or clock() >= over:
                 return  # the next turn says whether somebody waits
 
     def writable(self) -> None:

@@ -10,7 +10,12 @@ import pytest
 import trio
 import trio.testing
 from propylon.gateway.exchange.endpoint import Endpoint
-from propylon.gateway.serve.acceptor import MOST_AT_ONCE, Acceptor, ServiceListener
+from propylon.gateway.serve.acceptor import (
+    LONGEST_SHARE,
+    MOST_AT_ONCE,
+    Acceptor,
+    ServiceListener,
+)
 from propylon.gateway.serve.capacity import Capacity
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.settings import ServeSettings, WebSocketSettings
@@ -41,7 +46,11 @@ class Scene:
             apply_trust=cast("Any", None),
             answer=cast("Any", None),
             poller=Poller(),
+            clock=lambda: self.now,
         )
+        self.now = 100.0
+        self.cost = 0.0
+        """Seconds that each one takes."""
         self.door = Door()
         self.begun: list[Endpoint] = []
         self.transports: list[ClientSocket] = []
@@ -55,6 +64,7 @@ class Scene:
 
     def begin(self, transport: ClientSocket, endpoint: Endpoint) -> None:
         self.transports.append(transport)
+        self.now += self.cost
         if self.fails:
             raise ValueError("it does not begin")
         self.begun.append(endpoint)
@@ -91,6 +101,18 @@ async def test_a_turn_has_a_share_of_those_who_wait(scene: Scene) -> None:
     names = [client.getsockname() for client in clients]
     assert [end.client for end in scene.begun] == names
     assert {end.server for end in scene.begun} == {scene.address}
+
+
+async def test_a_share_is_over_when_it_has_taken_long(scene: Scene) -> None:
+    scene.connect(MOST_AT_ONCE)
+    scene.cost = LONGEST_SHARE * 0.6  # as that of a TLS handshake
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.acceptor.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for count in (2, 4, 6):
+            scene.state.poller._turn(0.0)
+            assert len(scene.begun) == count
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_queue_does_not_wait_for_trio(
