@@ -50,6 +50,7 @@ class ClientSocket:
         "_context",
         "_deaf",
         "_events",
+        "_is_new",
         "_joined",
         "_pace",
         "_queued",
@@ -71,6 +72,8 @@ class ClientSocket:
         self._unsent: SendBuffer | FileBuffer = SendBuffer()
         """What the client has yet to take; with files, once one was sent."""
         self._events = READ
+        self._is_new = True
+        """Whether it has had no owner yet."""
         self._joined = False
         """Whether the poller watches it."""
         self._queued = 0
@@ -96,10 +99,13 @@ class ClientSocket:
         if self._joined:
             self._context.poller.take_over(self._sock.fileno(), owner)
             return
-        owner.readable()
-        if not (self._joined or self.closed):  # nor has another owner it by now
-            self._joined = True
-            self._context.poller.add(self._sock.fileno(), owner, self._events)
+        if self._is_new:
+            self._is_new = False
+            owner.readable()
+            if self._joined or self.closed:
+                return  # another owner has it by now, or nobody
+        self._joined = True
+        self._context.poller.add(self._sock.fileno(), owner, self._events)
 
     def at_close(self, call: Callable[[], None]) -> None:
         """Has `call` called when the socket is closed, by whatever owner it has then."""

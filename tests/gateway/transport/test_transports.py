@@ -127,14 +127,16 @@ def test_an_owner_that_hands_over_at_once_is_not_called_again() -> None:
         class HandsOver(Owner):
             def readable(self) -> None:
                 super().readable()
+                pair.client_sends(b"behind it, ")
                 pair.transport.join(second)
+                assert second.read == [], "it waits for its turn"
 
         first = HandsOver(pair.transport)
         pair.client_sends(b"first")
         pair.transport.join(first)
         pair.client_sends(b"second")
         pair.turn()
-        assert (first.read, second.read) == ([b"first"], [b"second"])
+        assert (first.read, second.read) == ([b"first"], [b"behind it, second"])
 
 
 def test_tls_takes_over_what_the_handshake_has_left(held: Certificates) -> None:
