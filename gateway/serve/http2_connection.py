@@ -13,13 +13,15 @@ megabyte.
 
 A connection reads no further while its client takes nothing: it could ask for ever and never read.
 
-**The end** is said twice, because requests may be crossing (RFC 9113 section 6.8). The first GOAWAY
-refuses nothing and asks the client to open no further stream. A PING goes with it; when its answer
-is back, the client has heard it, and the second GOAWAY names the last stream that is served. What
-comes behind that is refused (REFUSED_STREAM), so the client knows that nobody has seen it. Streams
-that are open end as they do. The states of `_leaving`:
+**The end** is said twice, because requests may be crossing (RFC 9113 section 6.8). It is said when
+no stream is open, or after `OPEN_STREAMS_HAVE`: GOAWAY ends no request, but Python's h2, and with
+it httpx, drops all that are under way on a connection when it comes. The first GOAWAY refuses
+nothing and asks the client to open no further stream. A PING goes with it; when its answer is back,
+the client has heard it, and the second GOAWAY names the last stream that is served. What comes
+behind that is refused (REFUSED_STREAM), so the client knows that nobody has seen it. Streams that
+are open end as they do. The states of `_leaving`:
 
-    "" -> asked -> told
+    "" -> leaves -> asked -> told
 
 States otherwise (see `lingering_close`): `idle` without streams, `exchange` with some.
 """
@@ -65,7 +67,11 @@ OUR_PING: Final = b"propylon"
 FRAME_HEADER: Final = 9
 """Bytes in front of a frame's payload."""
 
-Leaving = Literal["", "asked", "told"]
+OPEN_STREAMS_HAVE: Final = 5.0
+"""Seconds that open streams have to end before the first GOAWAY, and at most a quarter of the time
+that a stop has."""
+
+Leaving = Literal["", "leaves", "asked", "told"]
 
 
 class Http2Connection(ClosingConnection):
@@ -122,7 +128,8 @@ class Http2Connection(ClosingConnection):
         """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
         self._leaving: Leaving = ""
         self._tell_at = 0.0
-        """Monotonic seconds at which the second GOAWAY goes out without an answer to our PING."""
+        """Monotonic seconds at which a GOAWAY goes out at the latest: the first one whatever is
+        open, the second one without an answer to our PING."""
         self._head_by = 0.0
         """Monotonic seconds at which the client is late with the rest of a head, or of any frame
         but DATA; 0.0: never."""
@@ -217,6 +224,7 @@ class Http2Connection(ClosingConnection):
                 self._tell_last()
         elif isinstance(event, GoingAway):
             self._leave()
+            self._ask()  # it knows of ends
         else:
             self._end_badly(event.code, f"HTTP/2: {event.sentence}", told=True)
 
@@ -443,6 +451,8 @@ class Http2Connection(ClosingConnection):
         """Nothing is under way, and everything is sent."""
         if self._state == "exchange":
             self._await_request(self.service.clock())
+        if self._leaving == "leaves":
+            self._ask()
         if self._leaving == "told" and self._state == "idle":
             self._close_when_sent()
 
@@ -461,8 +471,18 @@ class Http2Connection(ClosingConnection):
     # -- the end -----------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        """Asks the client to open no further stream."""
+        """Has the connection end, as soon as it can be said without harm."""
         if self._leaving or self._state not in ("idle", "exchange"):
+            return
+        settings = self.service.settings
+        self._leaving = "leaves"
+        self._tell_at = self.service.clock() + min(OPEN_STREAMS_HAVE, settings.graceful_timeout / 4)
+        if not self._streams:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Asks the client to open no further stream."""
+        if self._leaving != "leaves":
             return
         self._leaving = "asked"
         self._tell_at = self.service.clock() + FIRST_BYTE_OF_NEXT
@@ -567,6 +587,8 @@ class Http2Connection(ClosingConnection):
                     self._close_idle()
             else:
                 self._close()
+        elif self._leaving == "leaves" and now >= self._tell_at:
+            self._ask()
         elif self._leaving == "asked" and now >= self._tell_at:
             self._tell_last()
         for stream in list(self._streams.values()):

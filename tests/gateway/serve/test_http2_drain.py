@@ -3,6 +3,7 @@
 import pytest
 from propylon.gateway.http2.engine import ErrorCode
 from propylon.gateway.http2.flood_guard import FrameKind
+from propylon.gateway.serve.http2_connection import OPEN_STREAMS_HAVE
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.transport.client_socket import LINGER
 
@@ -27,6 +28,7 @@ def test_the_end_is_said_twice_around_a_ping() -> None:
     with staged() as stage:
         first = stage.asks()
         stage.drains()
+        stage.passes(OPEN_STREAMS_HAVE)
         frames = stage.hears()
         assert stage.hears_goaways() == [(FIRST_LAST, NO_ERROR)]
         assert len(pings(frames)) == 1
@@ -42,11 +44,42 @@ def test_the_end_is_said_twice_around_a_ping() -> None:
         lingers_and_ends(stage)
 
 
+def test_what_is_open_ends_first() -> None:
+    """Python's h2 drops the streams of a connection that gets GOAWAY."""
+    with staged() as stage:
+        first, second = stage.asks(), stage.asks()
+        stage.drains()
+        answer(second, b"second")
+        third = stage.asks()
+        stage.passes(OPEN_STREAMS_HAVE - 0.5)
+        answer(first, b"first")
+        assert stage.hears_goaways() == []
+        answer(third, b"third")
+        assert [stage.stream(number).body for number in (1, 3, 5)] == [
+            b"first",
+            b"second",
+            b"third",
+        ]
+        stage.answers_pings()
+        assert stage.hears_goaways() == [(FIRST_LAST, NO_ERROR), (5, NO_ERROR)]
+        lingers_and_ends(stage)
+
+
+def test_it_does_not_wait_for_more_than_a_quarter_of_the_stop() -> None:
+    with staged(graceful_timeout=2.0) as stage:
+        stage.asks()
+        stage.drains()
+        assert stage.hears_goaways() == []
+        stage.passes(0.5)
+        assert stage.hears_goaways() == [(FIRST_LAST, NO_ERROR)]
+
+
 def test_what_is_refused_behind_the_last_stream_is_whole_for_the_next() -> None:
     """Its head was decompressed, and its body was read."""
     with staged() as stage:
         begin(first := stage.asks())
         stage.drains()
+        stage.passes(OPEN_STREAMS_HAVE)
         stage.answers_pings()
         refused = stage.peer.ask("POST", "/a", ((b"x-a", b"new"),), b"abc", None, False)
         stage.sends(refused)
@@ -63,6 +96,7 @@ def test_a_client_that_does_not_answer_the_ping_is_told_in_a_moment() -> None:
     with staged() as stage:
         stage.asks()
         stage.drains()
+        stage.passes(OPEN_STREAMS_HAVE)
         stage.passes(FIRST_BYTE_OF_NEXT - 0.01)
         assert len(stage.hears_goaways()) == 1
         stage.passes(0.01)
@@ -73,6 +107,7 @@ def test_another_ping_s_answer_is_not_ours() -> None:
     with staged() as stage:
         stage.asks()
         stage.drains()
+        stage.passes(OPEN_STREAMS_HAVE)
         stage.sends(frame(FrameKind.PING, 0, b"whatever", 1))
         assert len(stage.hears_goaways()) == 1
 
@@ -134,6 +169,7 @@ def test_a_client_that_takes_nothing_keeps_nobody_from_ending() -> None:
     with staged(Http2Framing(0)) as stage:
         answer(stage.asks(), b"x" * 10_000)
         stage.drains()
+        stage.passes(OPEN_STREAMS_HAVE)
         stage.answers_pings()
         stage.passes(30.0)
         assert stage.stream(1).reset == ErrorCode.CANCEL
@@ -159,6 +195,7 @@ def test_a_connection_has_so_many_requests() -> None:
         assert stage.stream().body == b"1"
         assert stage.hears_goaways() == []
         second = stage.asks()
+        stage.passes(OPEN_STREAMS_HAVE)
         assert stage.hears_goaways() == [(FIRST_LAST, NO_ERROR)]
         answer(stage.asks(), b"it was crossing")
         assert stage.stream().body == b"it was crossing"
