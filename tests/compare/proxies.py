@@ -20,11 +20,12 @@ def nginx_conf(
     locations: int = 0,
     access_log: str = "off",
     shutdown: float | None = None,
+    http2: bool = False,
 ) -> str:
     """In front of what listens on the folder's app.sock."""
     listen, tls = f"127.0.0.1:{port} backlog=2048", ""
     if certificate is not None:
-        listen += " ssl"
+        listen += " ssl http2" if http2 else " ssl"
         tls = "ssl_certificate {}; ssl_certificate_key {};".format(*certificate)
         tls += "ssl_protocols TLSv1.2 TLSv1.3;"  # as everybody else; 1.22 leaves 1.3 out
     forward = """
@@ -64,6 +65,7 @@ def nginx(
     *,
     locations: int = 0,
     access_log: bool = False,
+    http2: bool = False,
     shutdown: Callable[[Any], float | None] = lambda ground: None,
 ) -> Commands:
     """`behind` listens on the ground's socket. `shutdown`: seconds that its workers have for it."""
@@ -72,7 +74,7 @@ def nginx(
         log = f"{ground.folder}/access.log json" if access_log else "off"
         conf = nginx_conf(
             ground.folder, ground.port, certificate=ground.certificate if ground.tls else None,
-            locations=locations, access_log=log, shutdown=shutdown(ground),
+            locations=locations, access_log=log, shutdown=shutdown(ground), http2=http2,
         )  # fmt: skip
         return [*behind(ground), start_nginx(ground.folder, conf)]
 
