@@ -29,7 +29,6 @@ from h2.connection import AllowedStreamIDs, H2Connection
 from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamClosedBy
-from hpack import Decoder
 from hpack.exceptions import HPACKError
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
 
@@ -49,6 +48,7 @@ from .engine import (
     StreamFailed,
     Trailers,
 )
+from .field_compression import BlockDecoder, FieldEncoder
 from .told_faults import told_faults
 
 MOST_ENDED_STREAMS: Final = 256
@@ -63,6 +63,7 @@ SPECIAL: Final = frozenset({RST_STREAM, SETTINGS, GOAWAY, PRIORITY_UPDATE})
 """Types of frames that are not left to h2, or not always."""
 END_HEADERS: Final = 0x4
 ACK: Final = 0x1
+SCAN_AT: Final = 64
 NO_RFC7540_PRIORITIES: Final = 0x9
 
 
@@ -85,7 +86,20 @@ class _H2Connection(H2Connection):
         known[SettingCodes.MAX_CONCURRENT_STREAMS] = 2**31 - 1
         self.local_settings = Settings(client=False, initial_values=known)
         self.max_inbound_frame_size = known[SettingCodes.MAX_FRAME_SIZE]
-        self.decoder = Decoder(max_header_list_size=most_head)
+        self.encoder = FieldEncoder()
+        self.decoder = BlockDecoder(most_head)
+        self._scan_at = SCAN_AT
+        """Streams in memory at which the ended ones are forgotten."""
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """How many streams are open, as far as h2 has to know: the driver counts them. h2 also
+        forgets the ended ones here, at each new stream, in which it looks at all of them."""
+        if len(self.streams) < self._scan_at:
+            return 0
+        count = super().open_inbound_streams
+        self._scan_at = SCAN_AT + 2 * count
+        return count
 
     def _handle_data_on_closed_stream(
         self, events: list[h2_events.Event], exc: StreamClosedError, frame: DataFrame

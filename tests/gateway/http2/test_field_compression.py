@@ -1,0 +1,81 @@
+"""What repeats is remembered: compared with hpack, which remembers nothing but its table."""
+
+from hpack import Decoder, Encoder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from propylon.gateway.http2.field_compression import (
+    LONGEST_KNOWN_FIELD,
+    MOST_KNOWN_FIELDS,
+    BlockDecoder,
+    FieldEncoder,
+)
+
+Fields = list[tuple[bytes, bytes]]
+FIELDS = st.tuples(
+    st.sampled_from([b":status", b"date", b"server", b"x-a", b"x-b", b"content-length", b"etag"]),
+    st.sampled_from([b"", b"1", b"200", b"propylon", b"x" * 60, b"y" * 300, b"z" * 5_000]),
+)
+STEPS = st.lists(
+    st.one_of(st.lists(FIELDS, max_size=6), st.sampled_from([0, 64, 300, 4_096])), max_size=25
+)
+"""Blocks, and sizes that the client gives the table."""
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_what_is_encoded_is_what_every_decoder_reads(steps: list[Fields | int]) -> None:
+    encoder, decoder = FieldEncoder(), Decoder()
+    for step in steps:
+        if isinstance(step, int):
+            encoder.header_table_size = step
+        else:
+            for _ in range(2):
+                assert list(decoder.decode(encoder.encode(step), raw=True)) == step
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_every_encoders_blocks_are_decoded(steps: list[Fields | int]) -> None:
+    encoder, decoder = Encoder(), BlockDecoder(100_000)
+    for step in steps:
+        if step == encoder.header_table_size:
+            continue  # it would forget to tell of the change before
+        if isinstance(step, int):
+            encoder.header_table_size = step
+        else:
+            for _ in range(2):
+                assert list(decoder.decode(encoder.encode(step))) == step
+
+
+def test_a_field_that_comes_again_is_one_byte_and_one_that_varies_enters_no_table() -> None:
+    encoder = FieldEncoder()
+    fields = [(b":status", b"200"), (b"x-a", b"b"), (b"content-length", b"5")]
+    first, second = encoder.encode(fields), encoder.encode(fields)
+    assert len(second) == len(first) - len(encoder.encode([(b"x-new", b"b")])) + 2
+    assert [name for name, _ in encoder.header_table.dynamic_entries] == [b"x-new", b"x-a"]
+
+
+def test_a_field_that_would_take_much_of_the_table_is_left_out_of_it() -> None:
+    encoder = FieldEncoder()
+    encoder.encode([(b"x-a", b"b"), (b"x-long", b"x" * 1_100), (b"x-huge", b"x" * 5_000)])
+    assert [name for name, _ in encoder.header_table.dynamic_entries] == [b"x-a"]
+
+
+def test_no_more_is_remembered_than_so_many() -> None:
+    encoder, decoder = FieldEncoder(), BlockDecoder(100_000)
+    for number in range(3 * MOST_KNOWN_FIELDS):
+        block = encoder.encode([(b"content-length", b"%d" % number)])
+        assert list(decoder.decode(block)) == [(b"content-length", b"%d" % number)]
+    long = encoder.encode([(b"etag", b"x" * 2 * LONGEST_KNOWN_FIELD)])
+    decoder.decode(long)
+    assert len(encoder._known) <= MOST_KNOWN_FIELDS
+    assert len(decoder._known) <= MOST_KNOWN_FIELDS
+    assert long not in decoder._known
+
+
+def test_fields_that_were_handed_out_are_the_same_next_time() -> None:
+    encoder, decoder = Encoder(), BlockDecoder(100_000)
+    decoder.decode(encoder.encode([(b"x-a", b"b")]))
+    block = encoder.encode([(b"x-a", b"b")])
+    assert decoder.decode(block) is not decoder.decode(encoder.encode([(b"x-c", b"d")]))
+    assert list(decoder.decode(block)) != [(b"x-a", b"b")]  # the table has changed
