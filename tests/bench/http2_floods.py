@@ -1,0 +1,177 @@
+"""Floods of HTTP/2: one client attacks, two ask politely. What becomes of each, and what it costs.
+
+    python -m tests.bench.http2_floods [KIND ...] [--rounds N] [--seconds S] [--markdown FILE]
+
+Each attack (`http2_flood_clients.py`) has a server of its own and rounds that alternate: without
+it, and with it. The polite clients are those of `floods.py`: one asks a hundred times a second on a
+connection that it keeps, the other twenty times, each over a new one. An attack whose connection is
+ended opens the next at once. "memory" is the most that the gateway process had, and how much more
+that is than before. "what happened" is what Propylon's own metrics count: connections that were
+ended, by reason, and requests, by their end.
+
+"requests" is no attack: a client that asks as fast as it can, and shows what a core of plain
+requests does to the others on this machine.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import urlopen
+
+from ..compare.processes import role
+from ..end_to_end.other_proxies import free_port
+from .contestants import propylon
+from .floods import PATIENCE, SETTLE, Heard, ask_politely, moved
+from .http2_flood_clients import ATTACKS
+from .machine import machine
+from .servers import Server, cpu_by_role, running
+
+SAMPLE = re.compile(r"^propylon_(http2_floods|requests)_total\{(.*)\} (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(?:end|reason)="(\w+)"')
+
+
+@dataclass
+class Outcome:
+    """What became of one attack."""
+
+    quiet: Heard = field(default_factory=Heard)
+    beside: Heard = field(default_factory=Heard)
+    done: float = 0.0
+    """How often a second the attack did what it does."""
+    ended: float = 0.0
+    """How many of its connections were ended in a second."""
+    cpu: Counter[str] = field(default_factory=Counter[str])
+    """Seconds of each kind of process."""
+    seconds: float = 0.0
+    """How long it went on."""
+    before: int = 0
+    """Bytes of the gateway process."""
+    peak: int = 0
+    counted: Counter[str] = field(default_factory=Counter[str])
+
+
+def counted(admin: int) -> Counter[str]:
+    """What Propylon has counted so far."""
+    with urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=PATIENCE) as response:
+        text = response.read().decode()
+    found = Counter[str]()
+    for name, labels, value in SAMPLE.findall(text):
+        label = LABEL.search(labels)
+        word = label[1] if label else ""
+        if word != "ok":
+            found[f"{name.removesuffix('s') if name != 'requests' else ''} {word}".strip()] += int(
+                float(value)
+            )
+    return found
+
+
+def gateway(server: Server) -> int:
+    (pid,) = (pid for pid in server.pids() if role(pid) == "gateway")
+    return pid
+
+
+def peak(pid: int) -> int:
+    """Bytes: the most that it ever had in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1_024 if found else 0
+
+
+@contextmanager
+def attacked(server: Server, kind: str, outcome: Outcome) -> Generator[None]:
+    """Has an attack go on meanwhile."""
+    command = [sys.executable, "-m", f"{__package__}.http2_flood_clients", kind]
+    began, used = time.monotonic(), server.cpu()
+    with subprocess.Popen(
+        [*command, str(server.ground.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as client:
+        try:
+            time.sleep(SETTLE)
+            yield
+            said, _ = client.communicate(b".", timeout=PATIENCE)
+            seconds = time.monotonic() - began
+            done, ended = map(int, said.split())
+            outcome.done += done
+            outcome.ended += ended
+            outcome.seconds += seconds
+            outcome.cpu.update(cpu_by_role(used, server.cpu()))
+        finally:
+            client.kill()
+
+
+def measure(kind: str, rounds: int, seconds: float) -> Outcome:
+    found, admin = Outcome(), free_port()
+    commands = propylon("--admin-bind", f"127.0.0.1:{admin}", "--h2c", "prior-knowledge")
+    with running(commands, "hello:app") as server:
+        ask_politely(server, SETTLE, Heard())
+        pid = gateway(server)
+        found.before, before = peak(pid), counted(admin)
+        for _ in range(rounds):
+            ask_politely(server, seconds, found.quiet)
+            with attacked(server, kind, found):
+                ask_politely(server, seconds, found.beside)
+            time.sleep(SETTLE)
+        found.peak = peak(pid)
+        found.counted = counted(admin) - before
+    return found
+
+
+HEAD = """# Floods of HTTP/2
+
+Written by `python -m tests.bench.http2_floods --markdown`, which says how it measures. {rounds}
+rounds of {seconds:g} s without the attack and with it, in turn.
+
+{machine}
+
+| attack | what it does | a second | ended a second | gateway CPU | worker CPU | memory (MB) | \
+kept: p50, p99 (ms) without | with | moved | new: p50, p99 (ms) without | with | moved | failed | \
+what happened |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+def row(kind: str, found: Outcome) -> str:
+    spent = found.seconds or 1.0
+    cells = [
+        kind, ATTACKS[kind].says, f"{found.done / spent:,.0f}", f"{found.ended / spent:,.1f}",
+        *(f"{found.cpu[name] / spent:.0%}" for name in ("gateway", "worker")),
+        f"{found.peak / 1e6:.0f} (+{(found.peak - found.before) / 1e6:.0f})",
+    ]  # fmt: skip
+    for _, quiet, beside in found.quiet.pairs(found.beside):
+        cells += [f"{each.at(0.5):.1f}, {each.at(0.99):.1f}" for each in (quiet, beside)]
+        cells.append(" ".join(f"{moved(quiet, beside, part):+.0%}" for part in (0.5, 0.99)))
+    cells.append(str(found.beside.kept.failed + found.beside.new.failed))
+    cells.append(", ".join(f"{word} {count}" for word, count in found.counted.most_common()) or "-")
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(ATTACKS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--markdown", help="the file to write to")
+    options = parser.parse_args()
+    said = ", ".join(f"{name} {value}" for name, value in machine({"propylon"}).items())
+    text = HEAD.format(rounds=options.rounds, seconds=options.seconds, machine=said + ".")
+    print(text, end="", flush=True)
+    for kind in options.kinds or ATTACKS:
+        line = row(kind, measure(kind, options.rounds, options.seconds))
+        print(line, end="", flush=True)
+        text += line
+    if options.markdown:
+        Path(options.markdown).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
