@@ -85,6 +85,12 @@ CLIENT_MALFORMED: Final = _row(
     "400",
     "What the client sent is no valid HTTP, or could be read in two ways.",
 )
+CLIENT_FLOOD: Final = _row(
+    "client_flood",
+    "any",
+    "cut",
+    "The request's HTTP/2 connection was ended: its client sent too much of what costs it little.",
+)
 CLIENT_TOO_LARGE: Final = _row(
     "client_too_large",
     "request",

@@ -86,7 +86,7 @@ ALLOWANCES: Final = {
     FrameKind.PRIORITY: Allowance("priority", "PRIORITY frames", 1_000, 20, each_stream=4),
     FrameKind.RST_STREAM: Allowance("rst_stream", "RST_STREAM frames", 1_000, 20, each_stream=1),
     FrameKind.SETTINGS: Allowance("settings", "SETTINGS frames", 100, 5),
-    FrameKind.PING: Allowance("ping", "PING frames", 200, 20, each_sent=1),
+    FrameKind.PING: Allowance("ping", "PING frames", 200, 20, each_stream=1, each_sent=1),
     FrameKind.GOAWAY: Allowance("goaway", "GOAWAY frames", 10, 1),
     FrameKind.WINDOW_UPDATE: Allowance(
         "window_update", "WINDOW_UPDATE frames", 1_000, 50, each_stream=4, each_sent=8

@@ -26,9 +26,12 @@ from .flood_guard import LEAST_FRAME_SIZE, FloodGuard, FrameKind
 
 CLIENT_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_UNITS: Final = 128
-"""A share: so many frames, where a HEADERS frame counts as `HEADERS_UNITS`. That is three
-milliseconds of the gateway's time at most, be it of small frames or of requests."""
-HEADERS_UNITS: Final = 4
+"""A share: so many small frames, or sixteen requests, which take two or three milliseconds. A
+request counts as `HEADERS_UNITS`, and its head's bytes besides: one byte can be a whole field,
+which takes as long as fifty bytes that stand for themselves (RFC 7541 section 6.1)."""
+HEADERS_UNITS: Final = 7
+HEAD_SHIFT: Final = 5
+"""32 bytes of a head are a unit."""
 MOST_SHARE: Final = 262_144
 """Bytes behind which a share ends."""
 
@@ -146,7 +149,7 @@ class FrameReader:
                 ):
                     guard.frame(kind, length, now)
             elif kind == _HEADERS:
-                units -= HEADERS_UNITS
+                units -= HEADERS_UNITS + (length >> HEAD_SHIFT)
                 if stream & _STREAM > self._last_stream:
                     self._last_stream = stream & _STREAM
                     heads += 1
@@ -154,7 +157,7 @@ class FrameReader:
                     self._in_block = not flags & _END_HEADERS
                     guard.begin_block(length)
             elif kind == _CONTINUATION:
-                units -= 1
+                units -= 1 + (length >> HEAD_SHIFT)
                 guard.continue_block(length)
                 if flags & _END_HEADERS:
                     self._in_block = False

@@ -182,7 +182,7 @@ class Http2Connection(ClosingConnection):
                     self._handle(event, now)
         except Flood as flood:
             self.service.counts.flood(flood.reason)
-            self._end_badly(flood.code, flood.sentence)
+            self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
             return
         except FrameFault as fault:
             self._end_badly(fault.code, f"HTTP/2: {fault.sentence}")
@@ -232,6 +232,7 @@ class Http2Connection(ClosingConnection):
         number, service = head.stream, self.service
         if self._leaving == "told":
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
+            self._guard.refused(now)
             return
         most = self.settings.max_streams
         if len(self._streams) + len(self._outlasting) >= most and self._is_full():
@@ -378,7 +379,7 @@ class Http2Connection(ClosingConnection):
             self._send()
         except Flood as flood:
             self.service.counts.flood(flood.reason)
-            self._end_badly(flood.code, flood.sentence)
+            self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
         except OSError:
             self._gone(LEFT)
         except Exception:
@@ -535,7 +536,14 @@ class Http2Connection(ClosingConnection):
         except OSError:
             self._gone(LEFT)
 
-    def _end_badly(self, code: int, sentence: str, *, told: bool = False) -> None:
+    def _end_badly(
+        self,
+        code: int,
+        sentence: str,
+        *,
+        told: bool = False,
+        end_code: str = end_codes.CLIENT_MALFORMED,
+    ) -> None:
         """Ends the connection of a client that has broken the rules. `told`: the engine has said so
         already."""
         if self._state not in ("idle", "exchange"):
@@ -543,11 +551,11 @@ class Http2Connection(ClosingConnection):
         self._head_by = 0.0
         self.service.client_faults.say(sentence, self.endpoint.client)
         for stream in list(self._streams.values()):
-            stream.gone(sentence, end_codes.CLIENT_MALFORMED)
+            stream.gone(sentence, end_code)
         if told:
             self._send_output()
         else:
-            self._say_goodbye(code)
+            self._say_goodbye(code, sentence)
         self._close_when_sent()
 
     def _last_act(self) -> LastAct:

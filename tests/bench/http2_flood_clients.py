@@ -140,8 +140,8 @@ ATTACKS: Final[dict[str, Attack]] = {
         "requests that are cancelled at once", each(lambda n: head(n, GET) + reset(n))
     ),
     "made reset": Attack(
-        "requests with a frame behind them that has to be answered by RST_STREAM",
-        each(lambda n: head(n, GET) + window(n, 0)),
+        "requests with DATA behind their end, which is answered by RST_STREAM",
+        each(lambda n: head(n, GET) + data(n, b"x")),
     ),
     "malformed": Attack(
         "requests with a field in upper case", each(lambda n: head(n, GET + b"\0\x01A\x01b"))
@@ -257,7 +257,10 @@ def run(attack: Attack, port: int, over: Callable[[], bool]) -> tuple[int, int]:
                 time.sleep(0.01)
         if attack.connections > 1 or attack.sends.__qualname__.startswith("held"):
             time.sleep(0.1)
-    return sum(client.done for client in clients), sum(client.ended for client in clients)
+    ended = sum(client.ended for client in clients)
+    for client in clients:
+        client.close()
+    return sum(client.done for client in clients), ended
 
 
 def main() -> None:

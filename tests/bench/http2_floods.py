@@ -147,7 +147,8 @@ def row(kind: str, found: Outcome) -> str:
         *(f"{found.cpu[name] / spent:.0%}" for name in ("gateway", "worker")),
         f"{found.peak / 1e6:.0f} (+{(found.peak - found.before) / 1e6:.0f})",
     ]  # fmt: skip
-    for _, quiet, beside in found.quiet.pairs(found.beside):
+    without, beside_it = found.quiet, found.beside
+    for quiet, beside in ((without.kept, beside_it.kept), (without.new, beside_it.new)):
         cells += [f"{each.at(0.5):.1f}, {each.at(0.99):.1f}" for each in (quiet, beside)]
         cells.append(" ".join(f"{moved(quiet, beside, part):+.0%}" for part in (0.5, 0.99)))
     cells.append(str(found.beside.kept.failed + found.beside.new.failed))

@@ -30,6 +30,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as dial
 
 from ..gateway.tls.issued import issue
+from ..http2_frames import PREFACE, Kind, frame, get, settings
 from .server import DEADLINE, Propylon, wait_for
 
 APP = """
@@ -81,7 +82,8 @@ async def app(scope, receive, send):
         await begin()
         while True:
             await say(bytes(65_536))
-    if path in ("app_timeout", "client_left_app", "gateway_stopped_app", "worker_stopped"):
+    if path in ("app_timeout", "client_left_app", "client_flood", "gateway_stopped_app",
+                "worker_stopped"):
         await asyncio.sleep(60)
     if path in ("client_left_upload", "client_body_timeout", "client_body_rate"):
         while (await receive()).get("more_body"):
@@ -123,7 +125,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         "--send-timeout=0.5", "--max-request-body-size=1000", "--ws-max-size=1000",
         "--ws-ping-interval=0.3", "--ws-ping-timeout=0.3",
         "--ws-allowed-origin=http://good.example", "-w3",
-        "--timeout-graceful-shutdown=0.6",
+        "--timeout-graceful-shutdown=0.6", "--h2c=prior-knowledge",
     )  # fmt: skip
     waits = ("--queue-timeout=0.5", "--queue-size=1", "--timeout-graceful-shutdown=0.6")
     certificate = issue(folder, "127.0.0.1")
@@ -383,6 +385,13 @@ def with_worker(does: Callable[[ScriptedWorker, Call], None], client, slots: int
     return do
 
 
+def floods(propylon: Propylon, code: str) -> None:
+    """A client of HTTP/2 that pings and pings while it waits."""
+    ask = PREFACE + settings() + get(1, b"/app/" + code.encode())
+    with closing(connected(propylon, ask + frame(Kind.PING, 0, 0, bytes(8)) * 300)) as sock:
+        read(sock)
+
+
 def fills_the_queue(propylon: Propylon, code: str) -> None:
     with closing(connected(propylon, head("waits", "Host: h", "Connection: close"))) as first:
         asks()(propylon, code)
@@ -480,6 +489,7 @@ CASES = [
     Case("ok", "200", asks(), everyday=True),
     Case("ok", "500", asks(), path="/app/ok/500", everyday=True),
     Case("client_malformed", "400", asks(host=False), everyday=True),
+    Case("client_flood", "499", floods),
     Case("client_too_large", "413", asks(BODY.format(2_000), method="POST")),
     Case("client_unsupported", "417", asks("Expect: more", BODY.format(1), method="POST")),
     Case("client_foreign_origin", "403", asks(*UPGRADE[1:], "Origin: http://evil.example")),

@@ -101,8 +101,15 @@ def test_requests_count_as_several_frames() -> None:
     one = begun()
     size = len(headers(1))
     one.receive(b"".join(headers(2 * n + 1) for n in range(50)))
-    most = MOST_UNITS // HEADERS_UNITS
-    assert [len(share) // size for share in shares(one)] == [most, 50 - most]
+    most = -(-MOST_UNITS // HEADERS_UNITS)
+    assert [len(share) // size for share in shares(one)] == [most, most, 50 - 2 * most]
+
+
+def test_large_heads_count_as_more() -> None:
+    one = begun()
+    large = headers(1, block=b"\xbe" * 3_000)
+    one.receive(large * 5)
+    assert [len(share) // len(large) for share in shares(one)] == [2, 2, 1]
 
 
 def test_a_share_has_so_many_bytes() -> None:
