@@ -55,6 +55,4 @@ class HttpVersions:
         self, transport: Transport, endpoint: Endpoint, data: bytes, error: RequestError
     ) -> None:
         """Answers `data`, the first bytes, with an error, whatever they ask for."""
-        connection = Http1Connection(transport, endpoint, self._state)
-        connection.open()
-        connection.refuse(data, error)
+        Http1Connection(transport, endpoint, self._state).open_refused(data, error)

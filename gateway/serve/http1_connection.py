@@ -398,10 +398,13 @@ class Http1Connection(ClosingConnection):
     def _closed(self) -> None:
         self._sink.release()
 
-    def refuse(self, data: bytes, error: RequestError) -> None:
-        """Answers `data`, the first bytes, with an error, whatever they ask for."""
+    def open_refused(self, data: bytes, error: RequestError) -> None:
+        """Answers `data`, the first bytes, with an error, whatever they ask for. It joins the
+        service behind that: to join is to read, and what comes next is no request."""
         self._machine.receive(data)
         self._refuse(error)
+        if self._state != "closed":
+            self.open()
 
     def _refuse(self, error: RequestError) -> None:
         """Refuses the client's request: an answer if there is room for one, then the close."""
