@@ -49,6 +49,15 @@ def test_the_gateway_is_where_the_shape_says() -> None:
     assert pods["native-sidecar"]["initContainers"][0]["restartPolicy"] == "Always"
 
 
+@pytest.mark.parametrize(("h2c", "protocol"), [(False, "http"), (True, "kubernetes.io/h2c")])
+def test_the_port_says_what_is_spoken_there(shape: str, h2c: bool, protocol: str) -> None:
+    objects = render({"listen": {"h2c": h2c}}, shape=shape)
+    (port,) = one(objects, "Service")["spec"]["ports"]
+    assert port["appProtocol"] == protocol
+    gateway = "app" if shape == "all-in-one" else "gateway"
+    assert ("--h2c=prior-knowledge" in containers(objects)[gateway]["args"]) is h2c
+
+
 @pytest.mark.parametrize(
     ("drain", "timeout", "grace"),
     [

@@ -37,6 +37,7 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {"enabled": True, "adminFrom": [{"namespaceSelector": {}}]},
     "ingress": {"enabled": True},
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    "listen": {"h2c": True},
     "tls": {"enabled": True, "secretName": "shop-tls"},
     "admin": {"tokenSecret": {"name": "shop-admin"}},
     "config": "workers = 2\n",

@@ -87,6 +87,9 @@ metadata:
 {{- else }}
 - --bind={{ $host }}:{{ .Values.listen.http }}
 {{- end }}
+{{- if .Values.listen.h2c }}
+- --h2c=prior-knowledge
+{{- end }}
 - --gateways={{ .Values.gateway.processes }}
 - --drain-delay={{ .Values.drain.delay }}
 {{- if not .Values.log.access }}
