@@ -83,7 +83,8 @@ def test_it_can_be_switched_off(folder: Path) -> None:
         assert agreed(server.address, "h2", "http/1.1") == "http/1.1"
         assert agreed(server.address, "h2") is None
         text, version = curl("--cacert", str(folder / "ca.pem"), f"{server.url}/facts")
-        assert (Facts(text)["SERVER_PROTOCOL"], version) == ("HTTP/1.1", "1.1")
+        assert version == "1.1"
+        assert "SERVER_PROTOCOL=HTTP/1.1\n" in text
 
 
 @pytest.mark.slow
@@ -105,10 +106,9 @@ def test_a_client_s_certificate(folder: Path) -> None:
     with Propylon(APPS["wsgi"], *over_tls(folder), *flags) as server:
         shown = ["--cert", str(mine.certfile), "--key", str(mine.keyfile)]
         text, version = curl("--cacert", str(folder / "ca.pem"), *shown, f"{server.url}/facts")
-        facts = Facts(text)
         assert version == "2"
-        assert facts["SERVER_PROTOCOL"] == "HTTP/2.0"
-        assert facts["SSL_CLIENT_VERIFY"] == "SUCCESS"
+        assert "SERVER_PROTOCOL=HTTP/2.0\n" in text
+        assert "SSL_CLIENT_VERIFY=SUCCESS\n" in text
 
 
 @pytest.mark.slow
