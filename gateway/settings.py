@@ -68,7 +68,8 @@ class Http2Settings:
     max_streams: int = 100
     """Requests of one connection at once."""
     stream_window: int = 262_144
-    """Bytes of a request's body that may be under way before the app takes some."""
+    """Bytes of a request's body that may be under way before the app takes some: at least 65,535,
+    which a client may send before it knows of this."""
     engine: str = "h2"
     """The library that speaks it: h2 or ngh2."""
     max_frame_size: int = 16_384

@@ -149,7 +149,9 @@ class End(Flag):
     NOTHING = auto()
     """It is ignored, or allowed."""
     STREAM = auto()
-    """Stream 1, with RST_STREAM."""
+    """Stream 1, with RST_STREAM; an error page may come before it (section 8.1.1)."""
+    PAGE = auto()
+    """Stream 1, with an error page and nothing else: its request was well-formed, and wrong."""
     CONNECTION = auto()
     """With GOAWAY, and nothing behind it."""
 
@@ -164,9 +166,11 @@ class Case(NamedTuple):
     codes: tuple[ErrorCode, ...] = ()
 
 
-NOTHING, STREAM, CONNECTION = End.NOTHING, End.STREAM, End.CONNECTION
+NOTHING, STREAM, PAGE, CONNECTION = End.NOTHING, End.STREAM, End.PAGE, End.CONNECTION
 PROTOCOL = (ErrorCode.PROTOCOL_ERROR,)
 SIZE = (ErrorCode.FRAME_SIZE_ERROR,)
+UNREAD = (*PROTOCOL, ErrorCode.NO_ERROR)
+"""The latter behind a page, as what follows is not read (RFC 9113 section 8.1)."""
 FLOW = (ErrorCode.FLOW_CONTROL_ERROR,)
 CLOSED = (ErrorCode.STREAM_CLOSED,)
 COMPRESSION = (ErrorCode.COMPRESSION_ERROR,)
@@ -479,7 +483,10 @@ def with_value(name: bytes, value: bytes) -> bytes:
 MESSAGES: dict[str, Case] = {
     # -- a message's shape
     "trailers that do not end the stream": Case(
-        "8.1", HANGING + frame(Kind.HEADERS, END_HEADERS, 1, TRAILERS), STREAM, PROTOCOL
+        "8.1",
+        HANGING + frame(Kind.HEADERS, END_HEADERS, 1, TRAILERS),
+        STREAM | CONNECTION,
+        PROTOCOL,
     ),
     "a pseudo-field in trailers": Case(
         "8.1",
@@ -519,12 +526,12 @@ MESSAGES: dict[str, Case] = {
         PROTOCOL,
     ),
     "lengths that differ": Case(
-        "8.1.1", upload((b"content-length", b"3"), (b"content-length", b"4")), STREAM, PROTOCOL
+        "8.1.1", upload((b"content-length", b"3"), (b"content-length", b"4")), STREAM | PAGE, UNREAD
     ),
     "a length that is no number": Case(
-        "8.1.1", upload((b"content-length", b"+3")), STREAM, PROTOCOL
+        "8.1.1", upload((b"content-length", b"+3")), STREAM | PAGE, UNREAD
     ),
-    "a negative length": Case("8.1.1", upload((b"content-length", b"-1")), STREAM, PROTOCOL),
+    "a negative length": Case("8.1.1", upload((b"content-length", b"-1")), STREAM | PAGE, UNREAD),
     "a length with padding beside it": Case(
         "8.1.1",
         post(1, b"/", (b"content-length", b"3")) + padded(Kind.DATA, END_STREAM, 1, b"abc", 9),
@@ -566,8 +573,10 @@ MESSAGES: dict[str, Case] = {
     "no :scheme": Case("8.3.1", without(b":scheme"), STREAM, PROTOCOL),
     "no :path": Case("8.3.1", without(b":path"), STREAM, PROTOCOL),
     "an empty :path": Case("8.3.1", with_value(b":path", b""), STREAM, PROTOCOL),
-    "an empty :method": Case("8.3.1", with_value(b":method", b""), STREAM, PROTOCOL),
-    "a :method that is no token": Case("8.3.1", with_value(b":method", b"GE T"), STREAM, PROTOCOL),
+    "an empty :method": Case("8.3.1", with_value(b":method", b""), STREAM | PAGE, PROTOCOL),
+    "a :method that is no token": Case(
+        "8.3.1", with_value(b":method", b"GE T"), STREAM | PAGE, PROTOCOL
+    ),
     "a request line in :method": Case(
         "10.3", with_value(b":method", b"GET / HTTP/1.1\r\nx:"), STREAM, PROTOCOL
     ),

@@ -807,7 +807,8 @@ class Options:
         aliases=("http2-max-concurrent-streams",),
         example="250",
     )
-    http2_stream_window: Annotated[int, Meta(ge=16_384, le=LARGEST_WINDOW)] = option(
+    # Not below HTTP/2's own: a client may send so much before it knows of ours (RFC 9113, 6.5.3).
+    http2_stream_window: Annotated[int, Meta(ge=65_535, le=LARGEST_WINDOW)] = option(
         _HTTP2.stream_window,
         "Bytes of a request's body that a client may send before the app takes some.",
         section="http2",

@@ -211,6 +211,11 @@ class BodyLength:
         self._limit = limit
         self._total = 0
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether all that the Content-Length says has come, so that only the end is missing."""
+        return self._left == 0
+
     def add(self, size: int, ended: bool) -> None:
         """Counts `size` bytes more, without padding, and looks whether they may be the last.
         Raises MalformedRequest and RequestError."""

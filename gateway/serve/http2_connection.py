@@ -66,6 +66,10 @@ OUR_PING: Final = b"propylon"
 """The text of the PING that goes with the first GOAWAY."""
 FRAME_HEADER: Final = 9
 """Bytes in front of a frame's payload."""
+MOST_UNENDED: Final = 64
+"""Streams that are not reset though they are answered and the client has not ended its body, of
+which all has come: the end is under way. Clients written with h2 (httpx) take a reset that crosses
+it for an error of their own."""
 
 OPEN_STREAMS_HAVE: Final = 5.0
 """Seconds that open streams have to end before the first GOAWAY, and at most a quarter of the time
@@ -88,6 +92,7 @@ class Http2Connection(ClosingConnection):
         "_scheduler",
         "_streams",
         "_tell_at",
+        "_unended",
         "_waiting",
         "endpoint",
         "engine",
@@ -124,6 +129,8 @@ class Http2Connection(ClosingConnection):
         self._outlasting: list[Source] = []
         """What runs on for streams that were reset, as of the last look."""
         self._early = EarlyUpdates()
+        self._unended: dict[int, None] = {}
+        """Streams that are over but for the client's END_STREAM."""
         self._requests_left = service.settings.limit_requests_per_connection
         """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
         self._leaving: Leaving = ""
@@ -269,8 +276,14 @@ class Http2Connection(ClosingConnection):
     def _hear(self, data: Data, now: float) -> None:
         stream = self._streams.get(data.stream)
         if stream is None:
-            # It was reset, or its request was refused.
+            # It was reset, or its request was refused, or is answered.
             self.engine.taken(data.stream, data.size)
+            if data.stream in self._unended:
+                if data.data:
+                    self.engine.reset(data.stream, ErrorCode.PROTOCOL_ERROR)
+                    self._guard.we_reset(now)
+                if data.data or data.ended:
+                    del self._unended[data.stream]
             return
         try:
             stream.hear(data.data, data.size, data.ended)
@@ -283,6 +296,7 @@ class Http2Connection(ClosingConnection):
     def _hear_trailers(self, trailers: Trailers, now: float) -> None:
         stream = self._streams.get(trailers.stream)
         if stream is None:
+            self._unended.pop(trailers.stream, None)
             return
         try:
             check_trailers(trailers.fields, trailers.ended)
@@ -311,6 +325,8 @@ class Http2Connection(ClosingConnection):
             before_response = not stream.has_begun
             stream.gone(LEFT)
             self._guard.client_reset(before_response, now)
+        else:
+            self._unended.pop(reset.stream, None)
 
     def _stream_failed(self, failed: StreamFailed, now: float) -> None:
         stream = self._streams.get(failed.stream)
@@ -351,6 +367,14 @@ class Http2Connection(ClosingConnection):
             self._scheduler.ready(number)
         else:
             stream.wait_for_room(self.service.clock())
+
+    def await_end(self, number: int) -> None:
+        unended = self._unended
+        unended[number] = None
+        if len(unended) > MOST_UNENDED:
+            first = next(iter(unended))
+            del unended[first]
+            self.engine.reset(first, ErrorCode.NO_ERROR)
 
     def forget(self, stream: Http2Stream) -> None:
         if self._streams.pop(stream.number, None) is not None:

@@ -85,6 +85,11 @@ class StreamCarrier(Protocol):
         """Notes that a stream has something to send."""
         ...
 
+    def await_end(self, number: int) -> None:
+        """Leaves a stream whose response is sent to the client, who has yet to say that the body,
+        which has come, is at its end."""
+        ...
+
     def forget(self, stream: "Http2Stream") -> None:
         """Notes that a stream is over."""
         ...
@@ -460,7 +465,10 @@ class Http2Stream:
         self._response = "ended"
         code = self._reset_with
         if code is None and not self._body_ended:
-            code = ErrorCode.NO_ERROR
+            if self._length is not None and self._length.is_reached:
+                self._carrier.await_end(self.number)
+            else:
+                code = ErrorCode.NO_ERROR
         if code is not None:
             self._carrier.engine.reset(self.number, code)
             self._carrier.flush_soon()
