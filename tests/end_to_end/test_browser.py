@@ -44,9 +44,10 @@ def key_hash(issued: Issued) -> str:
 
 @contextmanager
 def chromium(folder: Path, url: str, issued: Issued) -> Iterator[None]:
-    """With the page open."""
+    """With the page open. What it says on the network is in `folder`/net.json when it has ended."""
     folder.mkdir()
     command = [CHROMIUM or "", *OPTIONS, f"--user-data-dir={folder}/profile"]
+    command += [f"--log-net-log={folder}/net.json", "--net-log-capture-mode=IncludeSensitive"]
     command += [f"--ignore-certificate-errors-spki-list={key_hash(issued)}", url]
     env = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     with (folder / "log").open("wb") as log:
@@ -81,11 +82,13 @@ def finding(folder: Path, step: str) -> dict:
     return wait_for(posted, f"the page's step {step!r}")
 
 
-def test_a_page_and_its_websockets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+def test_a_page_and_its_websockets(tmp_path: Path, version: str) -> None:
     issued = issue(tmp_path, "localhost", "127.0.0.1")
     findings = tmp_path / "findings"
     findings.mkdir()
     arguments = ["browser_app:app", "-w", "2", *issued.flags]
+    arguments += ["--no-http2"] if version == "1.1" else []
     env = {"FINDINGS": str(findings)}
     with Propylon(*arguments, env=env) as propylon:
         port = propylon.address[1]
@@ -104,7 +107,9 @@ def test_a_page_and_its_websockets(tmp_path: Path) -> None:
                 "close": {"code": 4000, "reason": "as asked", "wasClean": True},
                 "own": {"code": 4001, "reason": "by the page", "wasClean": True},
             }
-            propylon.stdout.find('"GET / HTTP/1.1" 200 .*Chrom')
+            propylon.stdout.find(f'"GET / HTTP/{version}" 200 .*Chrom')
+            websocket = {"1.1": '"GET /ws HTTP/1.1" 101', "2.0": '"CONNECT /ws HTTP/2.0" 200'}
+            propylon.stdout.find(websocket[version])
 
             # A worker is killed: the page comes back to another, or to the one in its place.
             assert finding(findings, "first") == {"before": "hello"}
@@ -122,3 +127,26 @@ def test_a_page_and_its_websockets(tmp_path: Path) -> None:
                 assert over["close"]["code"] == 1012
                 assert over["close"]["wasClean"]
                 assert over["after"] == "hello again"
+
+
+def test_a_hundred_images_over_http2(tmp_path: Path) -> None:
+    """All on one connection, uploads and a WebSocket (RFC 8441) among them."""
+    issued = issue(tmp_path, "localhost", "127.0.0.1")
+    findings = tmp_path / "findings"
+    findings.mkdir()
+    folder = tmp_path / "chromium"
+    arguments = ["browser_app:app", *issued.flags]
+    with (
+        Propylon(*arguments, env={"FINDINGS": str(findings)}) as propylon,
+        chromium(folder, f"{propylon.url}/images", issued),
+    ):
+        assert finding(findings, "images") == {
+            "widths": True,
+            "sizes": [0, 1, 70_000, 5_000_000],
+            "heard": "hello",
+            "protocols": ["h2"],
+        }
+    log = (folder / "net.json").read_text()
+    assert log.count(":path: /image/") >= 100
+    assert ":protocol: websocket" in log
+    assert ":path: /ws" in log
