@@ -127,9 +127,9 @@ async def crowd(scene: Scene, rate: float) -> None:
 
 async def perform(actions: Actions, scene: Scene, variant: Variant, seconds: float) -> None:
     """Clients and disturbance, for so many seconds, and then what was begun is finished."""
-    tasks = [
-        asyncio.ensure_future(steadily(scene, client)) for client in cast(scene, actions.contestant)
-    ]
+    who = actions.contestant
+    clients = cast(scene, who.asgi, who.http2)
+    tasks = [asyncio.ensure_future(steadily(scene, client)) for client in clients]
     if variant.crowd:
         tasks.append(asyncio.ensure_future(crowd(scene, variant.crowd)))
     action = asyncio.ensure_future(getattr(actions, variant.action)())
