@@ -92,8 +92,11 @@ def test_an_end_that_comes_behind_the_response(wire: Wire) -> None:
     assert late.count(None) == 64
     assert set(late) == {None, ErrorCode.NO_ERROR}
     wire.data(streams[-1], b"", end=True)
-    well(wire)
+    wire.data(streams[-2], b"more than was said")
+    wire.round_trip()
     assert wire.replies[streams[-1]].reset is None
+    assert wire.replies[streams[-2]].reset == ErrorCode.PROTOCOL_ERROR
+    well(wire)
 
 
 @pytest.mark.slow
