@@ -1,7 +1,6 @@
 """A client of WebSockets over HTTP/2 (RFC 8441): wsproto's frames in the DATA of a stream."""
 
 from collections.abc import Iterable
-from typing import Self
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
@@ -47,11 +46,6 @@ class StreamSocket:
         self._frames = Connection(ConnectionType.CLIENT, extensions)
         self._taken = 0
         self._events: list[Event] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
 
     def say(self, *events: Event) -> None:
         data = b"".join(self._frames.send(event) for event in events)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..gateway.tls.issued import Issued, authority, issue
+from ..gateway.tls.issued import Issued, authority, issue, trusting
 from .facts import Facts
 from .other_proxies import haproxy, needs_haproxy, needs_nginx, nginx
 from .server import DEADLINE, Propylon
@@ -169,12 +169,6 @@ def test_httpx(secure: Propylon, issued: Issued) -> None:
             assert len(pieces) > 2, "as they come"
 
     asyncio.run(talk())
-
-
-def trusting():
-    from ..gateway.tls.issued import trusting as context
-
-    return context()
 
 
 NODE = """
