@@ -6,6 +6,7 @@ The rows are those of `tests.http2_frames`, which engines are examined with as w
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,7 +19,6 @@ from ..http2_frames import (
     NOTHING,
     PAGE,
     PREFACE,
-    SETTINGS_ACK,
     STREAM,
     Case,
     End,
@@ -46,9 +46,16 @@ AFTER = 1_001
 CASES = {**FRAMES, **MESSAGES}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Propylon]:
+NGH2 = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ngh2") is None, reason="ngh2 is not installed"),
+]
+
+
+@pytest.fixture(scope="module", params=["h2", pytest.param("ngh2", marks=NGH2)])
+def server(request: pytest.FixtureRequest) -> Iterator[Propylon]:
     arguments = ["asgi_raw:app", "--no-access-log", "--h2c", "prior-knowledge"]
+    arguments += ["--http2-engine", request.param]
     with Propylon(*arguments) as propylon:
         yield propylon
 
@@ -87,7 +94,6 @@ TRAILERS = block([(b"x-digest", b"abc")])
 CONVERSATION = b"".join([
     PREFACE,
     settings((Setting.INITIAL_WINDOW_SIZE, 100_000), (Setting.ENABLE_PUSH, 0)),
-    SETTINGS_ACK,
     priority(7, 0),
     priority_update(1, b"u=1"),
     get(1, b"/", (b"cookie", b"a=b"), (b"cookie", b"c=d")),
