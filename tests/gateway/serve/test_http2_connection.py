@@ -139,6 +139,37 @@ def test_frames_behind_the_end_of_a_stream() -> None:
         still_serves(stage)
 
 
+# -- what a client does wrong with one stream ----------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [b"too much", b"few", b""])
+def test_a_body_that_is_not_as_long_as_it_says(said: bytes) -> None:
+    with staged() as stage:
+        exchange = stage.uploads(size=5)
+        stage.sends(data(1, said, ended=True))
+        one = stage.stream()
+        assert (one.response, one.reset) == (None, ErrorCode.PROTOCOL_ERROR)
+        assert (exchange.status, source_of(exchange).given_up) == (400, 1)
+        still_serves(stage)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("name", [b"x-fine", b"X-Upper", b":path"])
+def test_fields_behind_a_request_s_body(name: bytes, begun: bool) -> None:
+    with staged() as stage:
+        exchange = stage.uploads(body=b"some")
+        if begun:
+            begin(exchange, b"x")
+        stage.sends(stage.peer.head([(name, b"v")], ended=True, stream=1))
+        one = stage.stream()
+        if name == b"x-fine":
+            assert (source_of(exchange).complete, one.reset) == (True, None)
+        else:
+            assert one.reset == ErrorCode.PROTOCOL_ERROR
+            assert source_of(exchange).given_up == 1
+        still_serves(stage)
+
+
 # -- what an app does wrong --------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.http2.engine import ErrorCode
+from propylon.gateway.transport.client_socket import MOST_BUFFERED
 
 from ..http2.frames import data, headers
 from .http2_framing import Http2Framing
@@ -99,16 +100,19 @@ def test_nobody_else_is_late_while_the_connection_reads_nothing() -> None:
         stage.reads = False
         begin(stage.asks(), BIG)
         stage.turn()
-        for number in range(12):
-            begin(stage.asks(), fields=((b"x-long", b"%d" % number * 7_000),))
+        while stage.connection._transport.kept < MOST_BUFFERED:  # pyright: ignore[reportPrivateUsage]
+            fields = ((b"x-long", b"%d" % len(stage.exchanges) * 3_500),)
+            begin(stage.asks(), fields=fields)
             stage.turn()
+        assert not stage.connection.is_paused
         stage.sends(stage.peer.send(1, b"x" * 100) + b"\x00")
-        stage.client.sendall(stage.peer.send(1, b"y" * 100)[1:])
         assert stage.connection.is_paused
         stage.passes(SEND - 0.5)
         assert upload.status == 0
         stage.reads = True
         stage.turn()
+        stage.passes(HEADER - 0.5)
+        stage.sends(stage.peer.send(1, b"y" * 100)[1:])
         assert upload.body_received == 200
         assert stage.hears_goaways() == []
         stage.passes(BODY - 0.5)
@@ -172,3 +176,22 @@ def test_100_continue_is_no_lateness() -> None:
         stage.sends(stage.peer.send(1, b"hello"))
         answer(exchange, b"it")
         assert (stage.stream().body, source_of(exchange).complete) == (b"it", True)
+
+
+def test_a_stream_whose_client_allows_it_does_not_pay_for_the_others() -> None:
+    """Its window was raised in time; what it is to be sent stands behind what others are sent."""
+    with staged(Http2Framing(0)) as stage:
+        front, waiting = stage.asks(), stage.asks()
+        begin(waiting, b"x" * 1_000)
+        stage.sends(stage.peer.allow(1, 1 << 30))
+        stage.passes(SEND - 2.0)
+        stage.reads = False
+        begin(front)
+        while not stage.connection.is_blocked:
+            front.sink.body(front, BIG)
+            stage.turn()
+        stage.sends(stage.peer.allow(3, 10_000))
+        stage.passes(4.0)
+        stage.reads = True
+        assert (stage.stream(3).reset, len(stage.stream(3).body)) == (None, 1_000)
+        assert source_of(waiting).taken == 1_000
