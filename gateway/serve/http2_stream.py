@@ -38,7 +38,14 @@ from ..settings import Http2Settings
 from ..transport.min_rate import MinRate
 from ..transport.transport import Transport
 from ..websocket.handshake import check_handshake
-from .exchange_sink import BODY_LATE, BODY_SLOW, TOOK_LITTLE, TOOK_NOTHING, ExchangeSink
+from .exchange_sink import (
+    BODY_LATE,
+    BODY_SLOW,
+    TOOK_LITTLE,
+    TOOK_NOTHING,
+    WAS_CUT,
+    ExchangeSink,
+)
 from .service_state import ServiceState
 from .stream_transport import StreamTransport
 
@@ -508,6 +515,10 @@ class Http2Stream:
         self._body_ended = True
         carried = self._carried
         if carried is not None:
+            if self._exchange is not None and not carried.closed:
+                self._exchange.give_end(
+                    end_code or (end_codes.GATEWAY_CUT if why == WAS_CUT else "")
+                )
             carried.is_gone()
         elif not self._released:
             self.sink.client_gone(why, end_code)

@@ -336,7 +336,7 @@ def test_a_flood_ends_its_connection_and_is_counted() -> None:
         stage.sends(frame(FrameKind.PING, 0, bytes(8)) * 300)
         assert stage.hears_goaways() == [(1, ErrorCode.ENHANCE_YOUR_CALM)]
         assert stage.state.counts.floods == {"ping": 1}
-        assert exchange.end_code == end_codes.CLIENT_MALFORMED
+        assert exchange.end_code == end_codes.CLIENT_FLOOD
         assert source_of(exchange).given_up == 1
         assert "PING" in stage.log[-1]
         assert stage.is_ended()

@@ -272,6 +272,20 @@ def test_a_drain_closes_it_with_1012() -> None:
         assert not stage.state.connections
 
 
+@pytest.mark.parametrize("how", ["cut", "flood"])
+def test_who_ends_a_websocket_with_its_connection(how: str) -> None:
+    with staged() as stage:
+        exchange, source = stage.opens_websocket()
+        if how == "cut":
+            stage.connection.cut()
+        else:
+            stage.sends(stage.peer.set({}) * 300)
+        assert codes(source) == [1006]
+        ends = {"cut": end_codes.GATEWAY_CUT, "flood": end_codes.CLIENT_FLOOD}
+        assert exchange.end_code == ends[how]
+        assert not [one for one in stage.state.connections if one.protocol == "websocket"]
+
+
 def test_it_is_refused_by_the_app() -> None:
     with staged() as stage:
         stage.send(stage.peer.connect())
