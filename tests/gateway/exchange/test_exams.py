@@ -30,7 +30,6 @@ from ..pool.linked import LinkedMember, pool, submit
 from ..serve.http1_framing import Http1Framing
 from ..serve.http2_framing import Http2Framing
 from ..serve.stage import Framing, Stage
-from ..serve.toy_framing import ToyFraming
 from .gzip_filter import Gzip
 
 # -- sinks -------------------------------------------------------------------------------------
@@ -166,7 +165,6 @@ SINKS: dict[str, Callable[[], FakeScene | StageScene | Filtered]] = {
     "a fake client": FakeScene,
     "http/1.1": lambda: StageScene(Http1Framing()),
     "http/2": lambda: StageScene(Http2Framing(), accepts_with=200),
-    "the toy version": lambda: StageScene(ToyFraming()),
     "a filter that changes nothing": lambda: Filtered(FakeScene(), Filter()),
     "two such filters over http/2": lambda: Filtered(
         StageScene(Http2Framing(), accepts_with=200), Filter(), Filter()
@@ -194,7 +192,7 @@ def test_sinks(name: str, exam: Callable[[SinkScene], None]) -> None:
         exam(one)
 
 
-@pytest.mark.parametrize("name", [name for name in SINKS if "toy" not in name])
+@pytest.mark.parametrize("name", SINKS)
 @pytest.mark.parametrize("exam", WEBSOCKET_EXAM, ids=lambda exam: exam.__name__)
 def test_the_sinks_of_websockets(name: str, exam: Callable[[SinkScene], None]) -> None:
     with scene(name) as one:

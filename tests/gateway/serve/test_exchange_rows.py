@@ -8,9 +8,8 @@ from .exchange_rows import ROWS
 from .http1_framing import Http1Framing
 from .http2_framing import Http2Framing
 from .stage import Stage, play
-from .toy_framing import ToyFraming
 
-FRAMINGS = {"http1": Http1Framing, "http2": Http2Framing, "toy": ToyFraming}
+FRAMINGS = {"http1": Http1Framing, "http2": Http2Framing}
 
 
 @pytest.fixture(params=FRAMINGS)
