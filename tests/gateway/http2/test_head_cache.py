@@ -70,6 +70,11 @@ def understood(reads: RequestReader, fields: Fields, ended: bool) -> tuple[objec
 @settings(max_examples=300, deadline=None)
 @example(GET, GET, b"/b", True, True)
 @example(GET, GET, b"/b", True, False)
+@example(GET, [(b":method", b"HEAD"), *GET[1:]], b"", False, True)
+@example(GET, [GET[0], (b":protocol", b"/"), *GET[2:]], b"", False, True)
+@example(GET, GET, b"/a/../..", True, True)
+@example(GET, GET, b"/?%00", True, True)
+@example(GET, GET, b"/" + 60 * b"a", True, True)
 @given(HEADS, HEADS, PATHS, st.booleans(), st.booleans())
 def test_each_request_is_what_it_would_be_alone(
     first: Fields, second: Fields, path: bytes, same: bool, ended: bool
