@@ -119,6 +119,24 @@ class DiskFile:
         os.close(self.fd)
 
 
+class Descriptor:
+    """A descriptor on its way to a thread that makes a `DiskFile` of it. It is closed if that never
+    happens."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def take(self) -> int:
+        fd, self._fd = self._fd, -1
+        return fd
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+
 def _kind(mode: int) -> Kind:
     if stat.S_ISREG(mode):
         return "file"

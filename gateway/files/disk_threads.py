@@ -22,6 +22,7 @@ from ...protocol.messages import CLIENT_GONE
 from ..exchange import end_codes
 from ..exchange.errors import RequestError
 from ..exchange.exchange import Exchange, log_facts, log_tail
+from .file_system import KnownStores
 
 log = getLogger("propylon.gateway")
 
@@ -37,6 +38,7 @@ T = TypeVar("T")
 class DiskThreads:
     def __init__(self, call_soon_threadsafe: Callable[[Callable[[], None]], None]) -> None:
         """`call_soon_threadsafe` has a function called on the gateway's loop (`Poller`)."""
+        self.stores = KnownStores()
         self._call_soon = call_soon_threadsafe
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]]] = SimpleQueue()
         self._started = 0

@@ -76,6 +76,36 @@ class SentFile:
         self.read_slowly(offset, count, lambda _: then())
 
 
+class OpeningSource:
+    """The source of a response whose file is being opened, or looked at, by a thread."""
+
+    __slots__ = ("_account",)
+
+    def __init__(self, account: Account | None) -> None:
+        """`account` is that of the app."""
+        self._account = account
+
+    def account(self) -> Account | None:
+        return self._account
+
+    @property
+    def send_credit(self) -> int:
+        return 0  # the app has answered, and needs no more of the request's body
+
+    def send_body(self, data: bytes, more: bool) -> None:
+        """Ignores the request's body."""
+
+    def consumed(self, count: int) -> None:
+        """Does nothing: nothing was sent."""
+
+    def abandon(self, code: int, reason: str) -> None:
+        """Does nothing: `on_the_loop` finds that the exchange is over."""
+
+    @property
+    def is_running(self) -> bool:
+        return False
+
+
 class FileSource:
     """A `Source`."""
 

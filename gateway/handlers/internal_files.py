@@ -23,10 +23,11 @@ from urllib.parse import quote_from_bytes
 
 from ...protocol.messages import CLIENT_GONE, Pairs
 from ..exchange import end_codes
-from ..exchange.exchange import Account, Exchange, OpenFile, Sink, log_app_fault
+from ..exchange.exchange import Exchange, OpenFile, Sink, log_app_fault
 from ..files.disk_file import DiskFile
 from ..files.disk_threads import MAY_BE_OVER, DiskThreads, on_the_loop
 from ..files.file_response import respond_with_file, respond_with_whole_file
+from ..files.file_source import OpeningSource
 from ..files.folder import Folder, WouldWaitError
 from ..files.validators import http_date, validators_of
 from ..files.wanted_path import wanted_path
@@ -168,7 +169,7 @@ class NamedFileSink:
             found = files.open_at_once(name, value)
         except WouldWaitError:
             source = exchange.source
-            exchange.go_on_from(_Opening(None if source is None else source.account()))
+            exchange.go_on_from(OpeningSource(None if source is None else source.account()))
             then = partial(self._was_opened, exchange, name, value, fields)
             files.disk.run(partial(files.open, name, value), on_the_loop(exchange, then))
             return 0
@@ -216,36 +217,6 @@ class NamedFileSink:
         )
         exchange.give_reason(f"The {field} of the app's response {why}.")
         self._sink.fail(exchange, status, "The file cannot be sent.")
-
-
-class _Opening:
-    """The source of a response whose file is being opened."""
-
-    __slots__ = ("_account",)
-
-    def __init__(self, account: Account | None) -> None:
-        """`account` is that of the app."""
-        self._account = account
-
-    def account(self) -> Account | None:
-        return self._account
-
-    @property
-    def send_credit(self) -> int:
-        return 0  # the app has answered, and needs no more of the request's body
-
-    def send_body(self, data: bytes, more: bool) -> None:
-        """Ignores the request's body."""
-
-    def consumed(self, count: int) -> None:
-        """Does nothing: nothing was sent."""
-
-    def abandon(self, code: int, reason: str) -> None:
-        """Does nothing: who has opened the file finds that the exchange is over."""
-
-    @property
-    def is_running(self) -> bool:
-        return False
 
 
 def _is_internal(name: bytes) -> bool:

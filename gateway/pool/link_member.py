@@ -62,7 +62,7 @@ from ..transport.poller import READ, WRITE, Poller
 from .call import PoolCall, under_way
 from .clip_text import name_of, reason_of
 from .event_shapes import acceptance_of, closure_of, hints_of, phrase_of, trailers_of
-from .file_delivery import deliver_file, named_part
+from .file_delivery import Receiver, deliver_file, named_part
 from .health import Health
 from .passed_files import CONTROL_ROOM, READ_FLAGS, PassedFiles, passed_files
 from .pool import Pool
@@ -455,9 +455,7 @@ class Member(PoolMember):
             status = exchange.sink.fail(exchange, 502, "The worker has not passed the file.")
             self.count(status or 502)
             raise
-        status = deliver_file(exchange, message, fd, self.name, disk)
-        if status:
-            self.count(status)
+        deliver_file(exchange, message, fd, Receiver(self.name, disk, self.count))
 
     def _deliver_event(self, call: PoolCall, exchange: Exchange, event: dict[str, object]) -> None:
         call.entered()

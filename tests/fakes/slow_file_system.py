@@ -17,7 +17,9 @@ from pathlib import Path
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 14, 15, 17, 18
 FLUSH, INIT, OPENDIR, RELEASEDIR, INTERRUPT, DESTROY, BATCH_FORGET = 25, 26, 27, 29, 36, 38, 42
 UNANSWERED = {FORGET, BATCH_FORGET, INTERRUPT, DESTROY}
-MAY_BE_HELD = {"lookup": LOOKUP, "open": OPEN, "read": READ}
+MAY_BE_HELD = {
+    "lookup": LOOKUP, "open": OPEN, "read": READ, "getattr": GETATTR,
+}  # fmt: skip
 DETACH = 2
 BUFFER = 1 << 20
 

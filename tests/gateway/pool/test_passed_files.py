@@ -3,9 +3,11 @@
 import os
 import resource
 import socket
+import tempfile
+import threading
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +33,9 @@ from propylon.protocol.messages import (
 from propylon.protocol.worker_link import WorkerLink
 from propylon.worker.host.file_passing import FilePassing
 
+from ...end_to_end.server import wait_for
 from ...fakes.exchange_sides import FakeClient
+from ...fakes.slow_file_system import slow_files
 from .linked import pool, submit
 
 CONTENT = b"0123456789"
@@ -80,10 +84,18 @@ class Worker:
         sock.sendmsg([number.to_bytes(size)], [rights] if fds else [])
 
 
+def threads(poller: Poller) -> DiskThreads:
+    """Such that know where the tests' files are."""
+    disk = DiskThreads(poller.call_soon_threadsafe)
+    with tempfile.TemporaryFile() as there:
+        disk.stores.learn(there.fileno())
+    return disk
+
+
 @contextmanager
 def worker(poller: Poller, features: frozenset[str] = FEATURES) -> Iterator[tuple[Pool, Worker]]:
     of = pool()
-    of.send_files(DiskThreads(lambda call: call()))
+    of.send_files(threads(poller))
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
@@ -413,13 +425,49 @@ def test_a_gateway_without_room_for_another_open_file(
             assert "open files: RLIMIT_NOFILE" in caplog.text
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists("/dev/fuse"), reason="needs root and /dev/fuse"
+)
+def test_a_file_whose_server_does_not_answer_holds_nobody_up(
+    file: int, poller: Poller, tmp_path: Path
+) -> None:
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    with ExitStack() as stack:
+        try:
+            slow = stack.enter_context(slow_files(folder, {b"a": CONTENT}))
+        except PermissionError:
+            pytest.skip("may not mount")
+        of, one = stack.enter_context(worker(poller))
+        late = os.open(folder / "a", os.O_RDONLY)
+        stack.callback(os.close, late)
+        end = threading.Timer(5, slow.let_go)  # else a loop that waits would do so for ever
+        end.start()
+        stack.callback(end.cancel)
+        slow.hold("getattr")
+        answers: list[FakeClient] = []
+        for fd in (late, file):
+            _, client, call = opened(of, one, poller)
+            one.link.respond_file(call, 200, (), (one.files.pass_on(fd) or 0, 0, 10))
+            one.link.end(call)
+            one.say()
+            answers.append(client)
+        assert [client.data for client in answers] == [b"", CONTENT]
+        wait_for(lambda: slow.waiting, "the thread to ask")
+        assert end.is_alive()
+        slow.let_go()
+        wait_for(lambda: (poller._turn(), answers[0].data == CONTENT)[1], "the answer")
+        assert (answers[0].status, answers[0].data) == (200, CONTENT)
+        assert one.member.answered == 2
+
+
 @pytest.mark.parametrize("what", ["nothing", "a file", "another socket"])
 def test_what_came_instead_of_the_descriptor_socket(file: int, poller: Poller, what: str) -> None:
     """The worker's sends fail, and it reads its files itself."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     of = pool()
-    of.send_files(DiskThreads(lambda call: call()))
+    of.send_files(threads(poller))
     with theirs, socket.socket() as other:
         member = Member(of, ours, 1, poller)
         link = WorkerLink(Greeting(who={"worker": 1}, features=FEATURES), lambda: None)
