@@ -121,7 +121,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     config.write_text(CONFIG)
     usual = ("-c", str(config), "-b", "127.0.0.1:0", "--access-logformat", FORMAT)
     limits = (
-        "--request-timeout=0.7", "--header-timeout=0.3", "--body-timeout=0.3",
+        "--request-timeout=1.5", "--header-timeout=0.3", "--body-timeout=0.3",
         "--send-timeout=0.5", "--max-request-body-size=1000", "--ws-max-size=1000",
         "--ws-ping-interval=0.3", "--ws-ping-timeout=0.3",
         "--ws-allowed-origin=http://good.example", "-w3",
@@ -233,7 +233,9 @@ def leaves(behind: bytes = b"", *fields: str, method: str = "GET"):
         with closing(connected(propylon, head(code, "Host: h", *fields, method=method))) as sock:
             heard = b""
             while behind not in heard:
-                heard += sock.recv(1_000)
+                data = sock.recv(1_000)
+                assert data, heard
+                heard += data
 
     return do
 
@@ -294,8 +296,11 @@ def opens(data: bytes = b"", *, then: str = "waits"):
 
     def do(propylon: Propylon, code: str) -> None:
         with closing(connected(propylon, head(code, *UPGRADE))) as sock:
-            while not sock.recv(1_000).endswith(b"\r\n\r\n"):
-                pass
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                piece = sock.recv(1_000)
+                assert piece, answer
+                answer += piece
             sock.sendall(data)
             if then == "waits":
                 line(propylon, code)
@@ -404,6 +409,13 @@ def fills_its_route(propylon: Propylon, code: str) -> None:
         asks()(propylon, code)
 
 
+def is_heard(propylon: Propylon) -> None:
+    """Whoever has sent something before was heard by the gateway: it takes clients in their order,
+    and one that came later has its answer."""
+    with closing(connected(propylon, b"no request\r\n\r\n")) as sock:
+        assert read(sock).startswith(b"HTTP/1.1 400 ")
+
+
 def stops(*others: str):
     """The instance stops while clients wait for these paths too."""
 
@@ -415,6 +427,7 @@ def stops(*others: str):
                     sock = stack.enter_context(closing(connected(propylon, head(path, *fields))))
                     if path == "gateway_restart":
                         assert sock.recv(1_000)
+                is_heard(propylon)
                 propylon.stop()
 
     return do
@@ -435,6 +448,7 @@ def stops_with_a_worker(propylon: Propylon, code: str) -> None:
         ):
             assert first.recv(1_000)
             with closing(connected(propylon, head("gateway_stopped_queue", "Host: h"))):
+                is_heard(propylon)
                 propylon.stop()
 
 
