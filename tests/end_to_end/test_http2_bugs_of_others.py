@@ -118,7 +118,9 @@ def test_bytes_that_nobody_took_do_not_use_up_the_connections_window(
                     stream = wire.post(b"/slow?s=0.01")
                     wire.upload(stream, bytes(40_000), end=False)
                     wire.send(frames.reset(stream))
-                    well(wire)
+                    wait_for(
+                        lambda: wire.ask().status, "a place: the app has not left the call yet"
+                    )
                 case _:
                     stream = wire.post(b"/", (b"content-length", b"1"))
                     wire.upload(stream, bytes(40_000))
