@@ -104,7 +104,8 @@ class Http2Framing:
         if self._begun:
             return b""
         self._begun = True
-        out = CLIENT_PREFACE + self.set(self._settings)
+        # It has read the server's SETTINGS, so that these hold from here on.
+        out = CLIENT_PREFACE + self.set(self._settings) + frame(FrameKind.SETTINGS, flags=ACK)
         if self._connection > FIRST_WINDOW:
             out += self.allow(0, self._connection - FIRST_WINDOW)
         return out

@@ -26,7 +26,6 @@ from propylon.gateway.exchange.exchange import Account, Exchange, Observers
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
-from propylon.gateway.http2.h2_engine import H2Engine
 from propylon.gateway.http2.response_fields import ResponseFields
 from propylon.gateway.serve.client_faults import ClientFaults
 from propylon.gateway.serve.service_state import Http2Context, ServiceState
@@ -41,6 +40,7 @@ from propylon.gateway.transport.poller import Poller
 from propylon.gateway.transport.transport import Transport
 
 from ...fakes.exchange_sides import FakeSource
+from ..http2.engine_exam import ENGINES
 from .http1_framing import Response
 
 PATIENCE = 5.0
@@ -119,7 +119,7 @@ class Stage:
                 http2,
                 most_head,
                 ResponseFields(b"", 0.0, dated=False),
-                lambda: H2Engine(http2, 2 * most_head),
+                lambda: ENGINES[http2.engine](http2, 2 * most_head),
             ),
             settings=ServeSettings(**limits),
             websocket=websocket or WebSocketSettings(),

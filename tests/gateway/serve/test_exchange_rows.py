@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from propylon.gateway.settings import Http2Settings
 
+from ..http2.engine_exam import NEEDS_NGH2
 from .exchange_rows import ROWS
 from .http1_framing import Http1Framing
 from .http2_framing import Http2Framing
@@ -12,9 +14,12 @@ from .stage import Stage, play
 FRAMINGS = {"http1": Http1Framing, "http2": Http2Framing}
 
 
-@pytest.fixture(params=FRAMINGS)
+@pytest.fixture(params=[*FRAMINGS, pytest.param("http2 over ngh2", marks=NEEDS_NGH2)])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    one = Stage(FRAMINGS[request.param]())
+    if request.param in FRAMINGS:
+        one = Stage(FRAMINGS[request.param]())
+    else:
+        one = Stage(Http2Framing(), http2=Http2Settings(engine="ngh2"))
     yield one
     one.close()
 
