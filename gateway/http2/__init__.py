@@ -10,5 +10,5 @@ the fields of its frames mean) -> `head_cache` (fields that come again).
 
 Beside it: `flood_guard` (what a client may send how often) -> `frame_reader` (its bytes as whole
 frames); `priority` (what it says of the order of responses) -> `scheduler` (the order in which they
-are sent).
+are sent), `piece_buffer` (what waits for that).
 """

@@ -85,6 +85,7 @@ class Http2Connection(ClosingConnection):
         "_goes_on",
         "_guard",
         "_head_by",
+        "_heard",
         "_leaving",
         "_outlasting",
         "_reader",
@@ -128,6 +129,8 @@ class Http2Connection(ClosingConnection):
         """Streams that have something to send which did not go out at once."""
         self._outlasting: list[Source] = []
         """What runs on for streams that were reset, as of the last look."""
+        self._heard: dict[int, Http2Stream] = {}
+        """Streams of whose bodies something has come in this share."""
         self._early = EarlyUpdates()
         self._unended: dict[int, None] = {}
         """Streams that are over but for the client's END_STREAM."""
@@ -187,6 +190,8 @@ class Http2Connection(ClosingConnection):
             if frames:
                 for event in self.engine.receive(frames):
                     self._handle(event, now)
+                if self._heard:
+                    self._hand_on()
         except Flood as flood:
             self.service.counts.flood(flood.reason)
             self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
@@ -285,6 +290,7 @@ class Http2Connection(ClosingConnection):
                 if data.data or data.ended:
                     del self._unended[data.stream]
             return
+        self._heard[data.stream] = stream
         try:
             stream.hear(data.data, data.size, data.ended)
         except MalformedRequest as error:
@@ -300,12 +306,23 @@ class Http2Connection(ClosingConnection):
             return
         try:
             check_trailers(trailers.fields, trailers.ended)
+            self._heard[trailers.stream] = stream
             stream.hear(b"", 0, True)
         except MalformedRequest as error:
             stream.refuse_malformed(error)
             self._guard.we_reset(now)
         except RequestError as error:
             stream.refuse(error)
+
+    def _hand_on(self) -> None:
+        """Has streams hand on what has come of their bodies, many frames at a time."""
+        heard, self._heard = self._heard, {}
+        for number, stream in heard.items():
+            if number in self._streams:
+                try:
+                    stream.hand_on()
+                except RequestError as error:
+                    stream.refuse(error)
 
     def _has_room(self, number: int) -> None:
         """The client takes more of one stream, or perhaps of each (0)."""

@@ -32,6 +32,7 @@ from ..http.rules import (
 )
 from ..http2.engine import Engine, ErrorCode, Head
 from ..http2.head_cache import RequestReader
+from ..http2.piece_buffer import PieceBuffer
 from ..http2.request_fields import BodyLength, MalformedRequest, refused_request
 from ..http2.response_fields import ResponseFields
 from ..settings import Http2Settings
@@ -166,7 +167,7 @@ class Http2Stream:
         self._has_body = True
         self._left: int | None = None
         """What its Content-Length promises further; None: it has none."""
-        self._body = bytearray()
+        self._body = PieceBuffer()
         """What the client has yet to allow."""
         self._trailers: Fields = []
         self._reset_with: ErrorCode | None = None
@@ -204,8 +205,8 @@ class Http2Stream:
         service.answer(exchange)
 
     def hear(self, data: bytes, size: int, ended: bool) -> None:
-        """Takes a piece of the body; `size` is what it takes of the windows. Raises
-        MalformedRequest and RequestError."""
+        """Takes a piece of the body; `size` is what it takes of the windows. `hand_on` is to be
+        called when there is no more for now. Raises MalformedRequest and RequestError."""
         self._unacknowledged += size
         self._body_ended = ended
         if self.sink.exchange is None and (self._carried is None or self._carried.closed):
@@ -218,6 +219,10 @@ class Http2Stream:
             self._buffered += len(data)
             if len(self._received) > MOST_PIECES:
                 self._join_pieces()
+
+    def hand_on(self) -> None:
+        """Hands on what has come of the body, as far as its source takes it. Raises
+        RequestError."""
         if self._carried is not None:
             self._carried.has_come()
         else:
@@ -325,7 +330,7 @@ class Http2Stream:
             engine.body(number, body, True)
             self._end()
         else:
-            self._body += body
+            self._body.add(body)
             self._response = "ending"
             carrier.wait(self)
         carrier.flush_soon()
@@ -349,10 +354,10 @@ class Http2Stream:
                     self._fault = went_over(len(data) - self._left)
                     data = data[: self._left]
                 self._left -= len(data)
-            self._body += data
+            self._body.add(data)
             if data:
                 self._carrier.wait(self)
-        if not self._body:
+        if not self._body.size:
             # It was dropped: nobody sends it, and its source has its credit all the same.
             self._carrier.service.poller.at_end_of_turn(self._pay_dropped)
         self._carrier.flush_soon()  # also if its source is owed for what was said before
@@ -401,12 +406,12 @@ class Http2Stream:
     @property
     def kept(self) -> int:
         """Bytes of the response's body that wait here."""
-        return len(self._body)
+        return self._body.size
 
     @property
     def held(self) -> int:
         """Bytes that are in memory for it."""
-        return len(self._body) + self._buffered + self.sink.upload.waiting
+        return self._body.size + self._buffered + self.sink.upload.waiting
 
     @property
     def has_begun(self) -> bool:
@@ -416,7 +421,7 @@ class Http2Stream:
     @property
     def may_send(self) -> bool:
         """Whether there is something to send, and the client allows it."""
-        if self._body:
+        if self._body.size:
             return self._carrier.engine.room(self.number) > 0
         return self._response == "ending"
 
@@ -424,21 +429,19 @@ class Http2Stream:
         """Sends one frame of what waits, and what comes behind the last. Returns the bytes of the
         frame."""
         engine, number, body = self._carrier.engine, self.number, self._body
-        size = len(body)
+        size = body.size
         count = max(0, min(size, engine.room(number), engine.frame_size))
         ends = self._response == "ending" and count == size
         ends_well = ends and self._reset_with is None
         if count or (ends_well and not self._trailers):
-            with memoryview(body) as view:
-                data = bytes(view[:count])
-            del body[:count]
+            data = body.take(count)
             engine.body(number, data, ends_well and not self._trailers)
         if ends_well and self._trailers:
             engine.trailers(number, self._trailers)
         self._sent += count
         if count:
             self.send_by = 0.0
-        if not body:
+        if not body.size:
             self._pace = None
         if ends:
             self._end()
@@ -453,7 +456,7 @@ class Http2Stream:
 
     def wait_for_room(self, now: float) -> None:
         """Notes that the client does not allow what waits."""
-        if not self.send_by and self._body:
+        if not self.send_by and self._body.size:
             self.send_by = now + self._carrier.service.settings.send_timeout
 
     def has_room(self) -> None:
@@ -465,7 +468,7 @@ class Http2Stream:
         if self._carried is not None:
             self._carried.has_gone(count)
         elif not self._released:
-            self.sink.taken(count, len(self._body))
+            self.sink.taken(count, self._body.size)
 
     def _end(self) -> None:
         """The client was sent everything, or what was not whole is reset."""
@@ -561,7 +564,7 @@ class Http2Stream:
         if self._late_at:
             if carrier.is_paused or self._partial > before:
                 self._client_has_time()
-            elif now >= self._late_at and not self._body:  # else it is busy with the response
+            elif now >= self._late_at and not self._body.size:  # else it is busy with the response
                 self.refuse(BODY_LATE)
                 return
         if not carrier.is_paused and self.sink.sends_too_slowly(now, self._partial):
@@ -599,7 +602,7 @@ class Http2Stream:
     def keep(self, data: bytes) -> None:
         """Keeps bytes of a WebSocket, which go out at the end of the turn."""
         if self._response == "begun":
-            self._body += data
+            self._body.add(data)
             self._carrier.wait(self)
             self._carrier.flush_soon()
 
