@@ -39,6 +39,7 @@ from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
 from .http2.engine import Engine
+from .http2.frames import head_list_read
 from .http2.h2_engine import H2Engine
 from .http2.response_fields import ResponseFields
 from .listen.connections_bound import connections_bound
@@ -438,7 +439,7 @@ def _http2(settings: GatewaySettings) -> Http2Context:
         settings.http2,
         most_head,
         ResponseFields(server, time(), dated=settings.serve.date_header, more=fields),
-        lambda: engine(settings.http2, 2 * most_head),
+        lambda: engine(settings.http2, head_list_read(most_head)),
     )
 
 

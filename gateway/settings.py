@@ -24,8 +24,12 @@ MOST_HEAD: Final = 786_432
 (protocol/SPEC.md): beside it stand the first 64 KiB of the body, four thousand fields' framing, and
 what is known of the client's certificate."""
 
+LARGEST_WINDOW: Final = 2**31 - 1
+"""Bytes of the largest window of HTTP/2 (RFC 9113 section 6.9.1)."""
+
 HeaderMap = Literal["drop", "refuse", "dangerous"]
 EarlyHints = Literal["auto", "all", "off"]
+Http2Library = Literal["h2", "ngh2"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +74,19 @@ class Http2Settings:
     stream_window: int = 262_144
     """Bytes of a request's body that may be under way before the app takes some: at least 65,535,
     which a client may send before it knows of this."""
-    engine: str = "h2"
-    """The library that speaks it: h2 or ngh2."""
+    engine: Http2Library = "h2"
+    """The library that speaks it."""
     max_frame_size: int = 16_384
     """Bytes of the largest frame that a client may send: 16384 to 16777215."""
     max_resets: int = 1_000
     """Requests that may be in vain at once, beside each second one (see `http2.flood_guard`); 0: no
     limit."""
+
+    @property
+    def connection_window(self) -> int:
+        """Bytes of all requests' bodies that may be under way: as many as their streams may have,
+        so that one that is not read holds no other."""
+        return min(self.max_streams * self.stream_window, LARGEST_WINDOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,11 @@ from importlib.util import find_spec
 from typing import Final
 
 from ..listen.address import Address, speaks_tls
-from ..settings import Http2Settings
+from ..settings import LARGEST_WINDOW, Http2Settings
 from .faults import Fault
 from .option import GATEWAY_SIDE, Verb
 from .options import Options
 from .sources import Sources
-from .values import LARGEST_WINDOW
 
 _NEED_HTTP2: Final = (
     "http2_websocket", "http2_engine", "http2_max_streams", "http2_stream_window",

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_type_hints
 from msgspec import Meta
 
 from ..settings import (
+    LARGEST_WINDOW,
     AdminSettings,
     BufferSettings,
     Http2Settings,
@@ -33,7 +34,6 @@ from .values import (
     CERT_REQS_ALIASES,
     H2C,
     INTERFACES,
-    LARGEST_WINDOW,
     LEVEL_ALIASES,
     LOOPS,
     MOST_FIELDS,

@@ -22,8 +22,6 @@ LOOPS: Final = {"none": "asyncio", "rloop": "auto", "winloop": "auto"}
 """Loops of uvicorn and granian -> ours."""
 H2C: Final = {"both": "prior-knowledge"}
 """gunicorn's --http2-cleartext -> ours. `both` has Upgrade as well, whose clients get HTTP/1.1."""
-LARGEST_WINDOW: Final = 2**31 - 1
-"""Bytes of the largest window of HTTP/2 (RFC 9113 section 6.9.1)."""
 NOT_HERE: Final = {
     ("h2c", "upgrade"): "RFC 9113 has no Upgrade to HTTP/2: say prior-knowledge",
     ("interface", "rsgi"): "RSGI is granian's own: name the app's ASGI or WSGI side",

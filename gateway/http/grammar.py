@@ -49,6 +49,8 @@ TOKEN_SO_FAR: Final = re.compile(_TOKEN + rb"*+")
 TARGET_SO_FAR: Final = re.compile(rb"[\x21-\x7e]*+")
 VALUE_SO_FAR: Final = re.compile(_VALUE + rb"*+")
 
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client of HTTP/2 begins with (RFC 9113 section 3.4). HTTP/1 reads it as a head."""
 PLAIN_PATH: Final = rb"/[\x21\x22\x24\x26-\x3e\x40-\x7e]*+"
 """A path without percent-encoding; it ends before a query."""
 PLAIN_QUERY: Final = rb"[\x21\x22\x24-\x7e]*+"

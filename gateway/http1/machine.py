@@ -14,6 +14,7 @@ from typing import Final, Literal
 from ...protocol.messages import Pairs
 from ...protocol.outbox import LARGE
 from ..exchange.errors import RequestError
+from ..http.grammar import HTTP2_PREFACE
 from ..http.head_limits import head_too_long
 from ..http.rules import BODILESS, ended_before, ends_with_head, fit, went_over
 from ..settings import HttpSettings
@@ -25,8 +26,6 @@ from .unfinished_head import UnfinishedHead
 from .upgrade import check_upgrade
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""The first bytes of a client of HTTP/2 (RFC 9113 section 3.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,34 +33,14 @@ look, at most as many as it holds. So a client that was good for long may send t
 once.
 """
 
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ..settings import Http2Settings
 from .engine import ErrorCode
-
-
-class FrameKind(IntEnum):
-    """RFC 9113 section 6, RFC 9218 section 7.1."""
-
-    DATA = 0x0
-    HEADERS = 0x1
-    PRIORITY = 0x2
-    RST_STREAM = 0x3
-    SETTINGS = 0x4
-    PUSH_PROMISE = 0x5
-    PING = 0x6
-    GOAWAY = 0x7
-    WINDOW_UPDATE = 0x8
-    CONTINUATION = 0x9
-    PRIORITY_UPDATE = 0x10
-
+from .frames import LEAST_FRAME_SIZE, FrameKind, head_list_read
 
 LEAST_CONTINUATIONS: Final = 8
 """CONTINUATIONs of one header block that are always allowed. libnghttp2 has the same limit."""
-LEAST_FRAME_SIZE: Final = 16_384
-"""Bytes that each frame may have (RFC 9113 section 4.2), so that a block in frames of this size is
-in as few as there need be."""
 MOST_SETTINGS_BYTES: Final = 32 * 6
 """Bytes of one SETTINGS frame: 32 entries. There are about ten settings."""
 
@@ -176,9 +156,10 @@ class FloodGuard:
         self._in_vain = _Bucket(
             Allowance("", "", resets, resets / RESETS_REFILL, EACH_STREAM_RESETS), now
         )
-        self.most_block = 2 * most_head
-        """Bytes of a header block as it is on the wire. A head that is too large for us, but not
-        for that, is read and answered with 431. Compression makes none longer than it counts."""
+        self.most_block = head_list_read(most_head)
+        """Bytes of a header block as it is on the wire. Compression makes none longer than it
+        counts."""
+        # Each frame may have LEAST_FRAME_SIZE, so a block need not be in more of them than that.
         self._most_continuations = max(LEAST_CONTINUATIONS, self.most_block // LEAST_FRAME_SIZE)
         self._size = self._continuations = 0
         """Of the header block that is being read."""

@@ -21,10 +21,19 @@ only.
 from struct import Struct
 from typing import Final
 
+from ..http.grammar import HTTP2_PREFACE
 from .engine import ErrorCode
-from .flood_guard import LEAST_FRAME_SIZE, FloodGuard, FrameKind
+from .flood_guard import FloodGuard
+from .frames import (
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    LEAST_FRAME_SIZE,
+    PADDED,
+    STREAM_BITS,
+    FrameKind,
+)
 
-CLIENT_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MOST_UNITS: Final = 128
 """A share: so many small frames, or sixteen requests, which take two or three milliseconds. A
 request counts as `HEADERS_UNITS`, and its head's bytes besides: one byte can be a whole field,
@@ -37,12 +46,6 @@ MOST_SHARE: Final = 262_144
 
 _HEADER: Final = Struct(">HBBBI")
 """Length (upper two bytes, last byte), kind, flags, stream (RFC 9113 section 4.1)."""
-_HEADER_SIZE: Final = 9
-_STREAM: Final = 0x7FFF_FFFF
-"""The bit above is to be ignored."""
-_END_STREAM: Final = 0x1
-_END_HEADERS: Final = 0x4
-_PADDED: Final = 0x8
 _DATA: Final = FrameKind.DATA.value
 _HEADERS: Final = FrameKind.HEADERS.value
 _CONTINUATION: Final = FrameKind.CONTINUATION.value
@@ -74,7 +77,7 @@ class FrameReader:
         self._data: bytes | bytearray = b""
         self._begun = False
         """Whether the preface has come."""
-        self._need = len(CLIENT_PREFACE)
+        self._need = len(HTTP2_PREFACE)
         """How many bytes have to be there for the next frame to be whole."""
         self._partial = _NOTHING
         """The kind of the frame that is not whole, if that is known."""
@@ -101,7 +104,7 @@ class FrameReader:
         """Bytes of DATA of a stream that have come, in a frame that is not whole."""
         if not self.in_data or stream != self._partial_stream:
             return 0
-        return max(0, len(self._data) - _HEADER_SIZE)
+        return max(0, len(self._data) - FRAME_HEADER)
 
     def receive(self, data: bytes) -> None:
         kept = self._data
@@ -126,8 +129,8 @@ class FrameReader:
         limit, guard, units, heads = self._most_frame, self._guard, MOST_UNITS, 0
         self._need, self._partial = 0, _NOTHING
         while units > 0 and at < MOST_SHARE and at < size:
-            if size - at < _HEADER_SIZE:
-                self._need = _HEADER_SIZE
+            if size - at < FRAME_HEADER:
+                self._need = FRAME_HEADER
                 break
             upper, lower, kind, flags, stream = unpack(data, at)
             length = upper << 8 | lower
@@ -135,31 +138,31 @@ class FrameReader:
                 raise FrameFault(
                     ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length:,} bytes is too long"
                 )
-            end = at + _HEADER_SIZE + length
+            end = at + FRAME_HEADER + length
             if end > size:
                 self._need, self._partial = end - at, kind
-                self._partial_stream = stream & _STREAM
+                self._partial_stream = stream & STREAM_BITS
                 break
             if kind == _DATA:
                 units -= 1
                 if (
-                    (not length or flags & _PADDED)
-                    and not flags & _END_STREAM
+                    (not length or flags & PADDED)
+                    and not flags & END_STREAM
                     and _is_empty(data, at, length)
                 ):
                     guard.frame(kind, length, now)
             elif kind == _HEADERS:
                 units -= HEADERS_UNITS + (length >> HEAD_SHIFT)
-                if stream & _STREAM > self._last_stream:
-                    self._last_stream = stream & _STREAM
+                if stream & STREAM_BITS > self._last_stream:
+                    self._last_stream = stream & STREAM_BITS
                     heads += 1
-                if not flags & _END_HEADERS or length > LEAST_FRAME_SIZE:
-                    self._in_block = not flags & _END_HEADERS
+                if not flags & END_HEADERS or length > LEAST_FRAME_SIZE:
+                    self._in_block = not flags & END_HEADERS
                     guard.begin_block(length)
             elif kind == _CONTINUATION:
                 units -= 1 + (length >> HEAD_SHIFT)
                 guard.continue_block(length)
-                if flags & _END_HEADERS:
+                if flags & END_HEADERS:
                     self._in_block = False
             else:
                 units -= 1
@@ -172,14 +175,14 @@ class FrameReader:
     def _begin(self) -> bool:
         """Takes the preface off, if it has come. Returns whether it has."""
         data = self._data
-        start = data[: len(CLIENT_PREFACE)]
-        if start != CLIENT_PREFACE[: len(start)]:
+        start = data[: len(HTTP2_PREFACE)]
+        if start != HTTP2_PREFACE[: len(start)]:
             raise FrameFault(ErrorCode.PROTOCOL_ERROR, "the preface of HTTP/2 is missing")
-        if len(start) < len(CLIENT_PREFACE):
+        if len(start) < len(HTTP2_PREFACE):
             return False
         self._begun = True
         self._need = 0
-        self._data = data[len(CLIENT_PREFACE) :]
+        self._data = data[len(HTTP2_PREFACE) :]
         return True
 
     def _take(self, end: int) -> bytes:
@@ -199,4 +202,4 @@ class FrameReader:
 def _is_empty(data: bytes | bytearray, at: int, length: int) -> bool:
     """Whether the DATA frame at `at`, which is padded or has no payload, has no data (RFC 9113
     section 6.1)."""
-    return length == 0 or data[at + _HEADER_SIZE] + 1 >= length
+    return length == 0 or data[at + FRAME_HEADER] + 1 >= length

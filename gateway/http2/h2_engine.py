@@ -30,8 +30,9 @@ from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream, StreamClosedBy
 from hpack.exceptions import HPACKError
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame
 
+from ..http.grammar import HTTP2_PREFACE
 from ..http.rules import Fields
 from ..settings import Http2Settings
 from .engine import (
@@ -49,28 +50,39 @@ from .engine import (
     Trailers,
 )
 from .field_compression import BlockDecoder, FieldEncoder
+from .frames import (
+    ACK,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    FRAME_HEADER,
+    MOST_ENDED_STREAMS,
+    STREAM_BITS,
+    UNLIMITED,
+    FrameKind,
+    Setting,
+    announced_settings,
+    settings_frame,
+)
 from .told_faults import told_faults
 
-MOST_ENDED_STREAMS: Final = 256
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADER: Final = 9
-"""Bytes before a frame's payload (RFC 9113 section 4.1)."""
-GOAWAY_SIZE: Final = HEADER + 8
-"""Bytes of a GOAWAY without a text."""
-
-HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION, PRIORITY_UPDATE = 1, 3, 4, 7, 9, 16
-SPECIAL: Final = frozenset({RST_STREAM, SETTINGS, GOAWAY, PRIORITY_UPDATE})
-"""Types of frames that are not left to h2, or not always."""
-END_HEADERS: Final = 0x4
-ACK: Final = 0x1
 SCAN_AT: Final = 64
-NO_RFC7540_PRIORITIES: Final = 0x9
+"""Streams in memory at which the ended ones are looked for."""
+
+_GOAWAY_SIZE: Final = FRAME_HEADER + 8
+"""Bytes of a GOAWAY without a text."""
+_HEADERS: Final = FrameKind.HEADERS.value
+_RST_STREAM: Final = FrameKind.RST_STREAM.value
+_SETTINGS: Final = FrameKind.SETTINGS.value
+_GOAWAY: Final = FrameKind.GOAWAY.value
+_CONTINUATION: Final = FrameKind.CONTINUATION.value
+_SPECIAL: Final = frozenset({_RST_STREAM, _SETTINGS, _GOAWAY, FrameKind.PRIORITY_UPDATE.value})
+"""Types of frames that are not left to h2, or not always."""
 
 
 class _H2Connection(H2Connection):
     MAX_CLOSED_STREAMS = MOST_ENDED_STREAMS
 
-    def __init__(self, settings: dict[int, int], most_head: int) -> None:
+    def __init__(self, settings: dict[int, int], most_head_list: int) -> None:
         """`settings` are those that the client will be told of."""
         super().__init__(
             H2Configuration(
@@ -82,12 +94,16 @@ class _H2Connection(H2Connection):
                 normalize_outbound_headers=False,
             )
         )
-        known = {SettingCodes(code): value for code, value in settings.items()}
-        known[SettingCodes.MAX_CONCURRENT_STREAMS] = 2**31 - 1
+        known = {
+            SettingCodes(code): value
+            for code, value in settings.items()
+            if code != Setting.NO_RFC7540_PRIORITIES  # h2 does not know it
+        }
+        known[SettingCodes.MAX_CONCURRENT_STREAMS] = UNLIMITED
         self.local_settings = Settings(client=False, initial_values=known)
         self.max_inbound_frame_size = known[SettingCodes.MAX_FRAME_SIZE]
         self.encoder = FieldEncoder()
-        self.decoder = BlockDecoder(most_head)
+        self.decoder = BlockDecoder(most_head_list)
         self._scan_at = SCAN_AT
         """Streams in memory at which the ended ones are forgotten."""
 
@@ -134,34 +150,25 @@ def _read_no_length(headers: object) -> None:
 class H2Engine:
     """An `Engine`."""
 
-    def __init__(self, settings: Http2Settings, most_head: int) -> None:
-        """`most_head`: bytes of a head that may come, decompressed, each field with 32 more (RFC
-        9113 section 6.5.2)."""
-        announced = {
-            int(SettingCodes.MAX_CONCURRENT_STREAMS): settings.max_streams,
-            int(SettingCodes.INITIAL_WINDOW_SIZE): settings.stream_window,
-            int(SettingCodes.MAX_FRAME_SIZE): settings.max_frame_size,
-            int(SettingCodes.MAX_HEADER_LIST_SIZE): most_head,
-            int(SettingCodes.ENABLE_CONNECT_PROTOCOL): int(settings.websockets),
-        }
-        self._h2 = connection = _H2Connection(announced, most_head)
+    def __init__(self, settings: Http2Settings, most_head_list: int) -> None:
+        """`most_head_list`: as in `announced_settings`."""
+        announced = announced_settings(settings, most_head_list)
+        self._h2 = connection = _H2Connection(announced, most_head_list)
         self._in_block = False
         """Whether a head has begun, and is not whole."""
-        self._greeted = False
+        self._settings_received = False
         """Whether the client's SETTINGS have come."""
         self._failed = False
         self._reset = deque[int](maxlen=MOST_ENDED_STREAMS)
         """The last streams that we have reset."""
         connection.initiate_connection()
         connection.clear_outbound_data_buffer()
-        # h2 does not know the last one (RFC 9218 section 2.1).
-        told = SettingsFrame(0, settings=announced | {NO_RFC7540_PRIORITIES: 1})
-        self._own = [told.serialize()]
+        self._own = [settings_frame(announced)]
         """Frames that h2 does not know of."""
-        window = min(settings.max_streams * settings.stream_window, 2**31 - 1)
-        if window > 65_535:
-            connection.increment_flow_control_window(window - 65_535)
-        connection.receive_data(PREFACE)
+        window = settings.connection_window
+        if window > DEFAULT_WINDOW:
+            connection.increment_flow_control_window(window - DEFAULT_WINDOW)
+        connection.receive_data(HTTP2_PREFACE)
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -170,18 +177,18 @@ class H2Engine:
         start = at = 0
         while at < len(data) and not self._failed:
             kind, size = data[at + 3], int.from_bytes(data[at : at + 3], "big")
-            end = at + HEADER + size
-            if kind in SPECIAL and self._greeted and not self._in_block:
+            end = at + FRAME_HEADER + size
+            if kind in _SPECIAL and self._settings_received and not self._in_block:
                 if start < at:
                     self._feed(data[start:at], events)
                 if not self._failed:
                     self._special(kind, data[at:end], events)
                 start = end
-            elif not self._greeted:
-                self._greeted = kind == SETTINGS and not data[at + 4] & ACK
-                if not self._greeted:
+            elif not self._settings_received:
+                self._settings_received = kind == _SETTINGS and not data[at + 4] & ACK
+                if not self._settings_received:
                     self._fail(ErrorCode.PROTOCOL_ERROR, "SETTINGS have to come first", events)
-            elif kind in (HEADERS, CONTINUATION):
+            elif kind in (_HEADERS, _CONTINUATION):
                 self._in_block = not data[at + 4] & END_HEADERS
             at = end
         if start < len(data) and not self._failed:
@@ -190,27 +197,27 @@ class H2Engine:
 
     def _special(self, kind: int, frame: bytes, events: list[Event]) -> None:
         """A whole frame that h2 would take for something else."""
-        stream = int.from_bytes(frame[5:HEADER], "big") & 0x7FFF_FFFF
-        if kind == RST_STREAM:
+        stream = int.from_bytes(frame[5:FRAME_HEADER], "big") & STREAM_BITS
+        if kind == _RST_STREAM:
             if stream > self._h2.highest_inbound_stream_id:
                 self._fail(ErrorCode.PROTOCOL_ERROR, "RST_STREAM for an idle stream", events)
             else:
                 self._feed(frame, events)
         elif stream:
             self._fail(ErrorCode.PROTOCOL_ERROR, "the frame belongs to no stream", events)
-        elif kind == SETTINGS:
-            if frame[4] & ACK and len(frame) > HEADER:
+        elif kind == _SETTINGS:
+            if frame[4] & ACK and len(frame) > FRAME_HEADER:
                 self._fail(ErrorCode.FRAME_SIZE_ERROR, "an ACK of SETTINGS has no payload", events)
-            elif _unknown_priorities(frame[HEADER:]):
+            elif _has_invalid_priorities_setting(frame[FRAME_HEADER:]):
                 self._fail(ErrorCode.PROTOCOL_ERROR, "NO_RFC7540_PRIORITIES is 0 or 1", events)
             else:
                 self._feed(frame, events)
-        elif len(frame) < HEADER + (8 if kind == GOAWAY else 4):
+        elif len(frame) < FRAME_HEADER + (8 if kind == _GOAWAY else 4):
             self._fail(ErrorCode.FRAME_SIZE_ERROR, "the frame is too short", events)
-        elif kind == GOAWAY:
+        elif kind == _GOAWAY:
             events.append(GoingAway(int.from_bytes(frame[13:17], "big")))
         else:
-            stream = int.from_bytes(frame[HEADER:13], "big") & 0x7FFF_FFFF
+            stream = int.from_bytes(frame[FRAME_HEADER:13], "big") & STREAM_BITS
             if stream % 2:
                 events.append(Priority(stream, frame[13:]))
             else:
@@ -221,7 +228,7 @@ class H2Engine:
             heard = self._h2.receive_data(data)
         except ProtocolError as error:
             # Its own GOAWAY is the last of what it sends; the code may be a better one.
-            self._own.append(self._h2.data_to_send()[:-GOAWAY_SIZE])
+            self._own.append(self._h2.data_to_send()[:-_GOAWAY_SIZE])
             code = ErrorCode(int(error.error_code))
             if isinstance(error.__cause__, HPACKError) and code == ErrorCode.PROTOCOL_ERROR:
                 code = ErrorCode.COMPRESSION_ERROR
@@ -354,8 +361,8 @@ _EVENTS: Final = cast(
 )
 
 
-def _unknown_priorities(settings: bytes) -> bool:
+def _has_invalid_priorities_setting(settings: bytes) -> bool:
     """Whether NO_RFC7540_PRIORITIES is neither 0 nor 1 in the payload of SETTINGS."""
     pairs = [settings[at : at + 6] for at in range(0, len(settings), 6)]
-    own = NO_RFC7540_PRIORITIES.to_bytes(2)
+    own = Setting.NO_RFC7540_PRIORITIES.to_bytes(2)
     return any(pair[:2] == own and int.from_bytes(pair[2:]) > 1 for pair in pairs)

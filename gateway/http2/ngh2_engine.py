@@ -16,7 +16,7 @@ What differs from libnghttp2 here, and why:
 - PRIORITY goes round it, and is checked (section 6.3): libnghttp2 looks at none.
 - What comes on a stream behind its end is refused (section 5.1), as is a stream below the last one
   (section 5.1.1). libnghttp2 forgets streams that have ended and drops such frames, so that the
-  last `MOST_STREAMS` are remembered here.
+  last `MOST_ENDED_STREAMS` are remembered here.
 
 What remains different from the engine over h2, because ngh2 offers no way to change it:
 
@@ -33,6 +33,7 @@ from typing import Final, cast
 
 import ngh2
 
+from ..http.grammar import HTTP2_PREFACE
 from ..http.rules import Fields
 from ..settings import Http2Settings
 from .engine import (
@@ -48,14 +49,23 @@ from .engine import (
     Room,
     Trailers,
 )
-from .flood_guard import FrameKind
-from .frame_reader import CLIENT_PREFACE
+from .frames import (
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    LEAST_FRAME_SIZE,
+    MOST_ENDED_STREAMS,
+    STREAM_BITS,
+    UNLIMITED,
+    FrameKind,
+    Setting,
+    announced_settings,
+    connection_frame,
+    settings_frame,
+)
 from .told_faults import told_faults
 
-MOST_STREAMS: Final = 256
-"""Streams whose ends are remembered, the last ones."""
-_HEADER_SIZE: Final = 9
-"""Bytes before a frame's payload (RFC 9113 section 4.1)."""
 _HEADERS: Final = FrameKind.HEADERS.value
 _PRIORITY: Final = FrameKind.PRIORITY.value
 _RST_STREAM: Final = FrameKind.RST_STREAM.value
@@ -67,12 +77,6 @@ _ON_STREAMS: Final = frozenset({FrameKind.DATA.value, _HEADERS, _RST_STREAM})
 """Frames that open, use or end a stream."""
 _ASIDE: Final = frozenset({_PRIORITY, _GOAWAY, _PRIORITY_UPDATE})
 """Frames that libnghttp2 does not get to see."""
-_END_STREAM: Final = 0x1
-_END_HEADERS: Final = 0x4
-_DEFAULT_FRAME_SIZE: Final = 16_384
-_DEFAULT_WINDOW: Final = 65_535
-_NO_LIMIT: Final = 2**31 - 1
-"""For what is counted above an engine, so that both engines answer alike (see `flood_guard`)."""
 _NO_RATE: Final = (2**62, 2**62)
 _Fault = tuple[ErrorCode, str]
 """What ends the connection: GOAWAY's code, and a sentence."""
@@ -81,16 +85,15 @@ _Fault = tuple[ErrorCode, str]
 class Ngh2Engine:
     """An `Engine`."""
 
-    def __init__(self, settings: Http2Settings, most_head: int) -> None:
-        """`most_head`: bytes of a head that may come, decompressed, each field with 32 more (RFC
-        9113 section 6.5.2)."""
-        self.frame_size: int = _DEFAULT_FRAME_SIZE
+    def __init__(self, settings: Http2Settings, most_head_list: int) -> None:
+        """`most_head_list`: as in `announced_settings`."""
+        self.frame_size: int = LEAST_FRAME_SIZE
         self.last_stream: int = 0
         self._streams: dict[int, bool] = {}
         """The last streams that the client has opened: whether it has ended them."""
         self._forgotten = 0
         """The last stream that is not among them any more."""
-        self._greeted = False
+        self._begun = False
         """Whether a first frame has come."""
         self._in_block = False
         """Whether a head has begun, and is not whole."""
@@ -99,36 +102,26 @@ class Ngh2Engine:
             ngh2.Role.SERVER,
             ngh2.Configuration(
                 auto_window_update=False,
-                max_send_header_block_length=_NO_LIMIT,
-                max_outbound_ack=_NO_LIMIT,
-                max_settings=_NO_LIMIT,
+                max_send_header_block_length=UNLIMITED,
+                max_outbound_ack=UNLIMITED,
+                max_settings=UNLIMITED,
                 stream_reset_rate_limit=_NO_RATE,
-                max_continuations=_NO_LIMIT,
+                max_continuations=UNLIMITED,
                 glitch_rate_limit=_NO_RATE,
-                max_inbound_header_list_size=most_head,
-                max_inbound_header_count=_NO_LIMIT,
+                max_inbound_header_list_size=most_head_list,
+                max_inbound_header_count=UNLIMITED,
             ),
         )
-        announced = {
-            int(ngh2.Setting.MAX_CONCURRENT_STREAMS): settings.max_streams,
-            int(ngh2.Setting.INITIAL_WINDOW_SIZE): settings.stream_window,
-            int(ngh2.Setting.MAX_FRAME_SIZE): settings.max_frame_size,
-            int(ngh2.Setting.MAX_HEADER_LIST_SIZE): most_head,
-            int(ngh2.Setting.ENABLE_CONNECT_PROTOCOL): int(settings.websockets),
-            int(ngh2.Setting.NO_RFC7540_PRIORITIES): 1,
-        }
-        told = announced | {int(ngh2.Setting.MAX_CONCURRENT_STREAMS): _NO_LIMIT}
+        announced = announced_settings(settings, most_head_list)
+        told = announced | {Setting.MAX_CONCURRENT_STREAMS.value: UNLIMITED}
         connection.initiate_connection(told)
         connection.data_to_send()  # instead of which this is sent
-        payload = b"".join(
-            name.to_bytes(2) + value.to_bytes(4) for name, value in announced.items()
-        )
-        self._written = [_frame(_SETTINGS, payload)]
+        self._written = [settings_frame(announced)]
         """What is to be sent before what libnghttp2 has yet to write."""
-        window = min(settings.max_streams * settings.stream_window, 2**31 - 1)
-        if window > _DEFAULT_WINDOW:
+        window = settings.connection_window
+        if window > DEFAULT_WINDOW:
             connection.set_local_window_size(window)
-        connection.receive_data(CLIENT_PREFACE)
+        connection.receive_data(HTTP2_PREFACE)
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -136,24 +129,24 @@ class Ngh2Engine:
         events: list[Event] = []
         start = at = 0
         while at < len(data) and not self._failed:
-            end = at + _HEADER_SIZE + int.from_bytes(data[at : at + 3])
+            end = at + FRAME_HEADER + int.from_bytes(data[at : at + 3])
             kind, flags = data[at + 3], data[at + 4]
             fault, aside = None, False
             if self._in_block:
-                self._in_block = kind == _CONTINUATION and not flags & _END_HEADERS
+                self._in_block = kind == _CONTINUATION and not flags & END_HEADERS
             elif kind in _ON_STREAMS:
                 fault = self._follow(kind, flags, _stream(data, at))
             elif kind in _ASIDE:
-                aside = self._greeted  # if not, it is as wrong as any other, for libnghttp2
+                aside = self._begun  # if not, it is as wrong as any other, for libnghttp2
             if aside or fault is not None:
                 if start < at:
                     self._feed(data[start:at], events)
                 start = end
                 if aside and not self._failed:
-                    fault = _aside(kind, _stream(data, at), data[at + _HEADER_SIZE : end], events)
+                    fault = _aside(kind, _stream(data, at), data[at + FRAME_HEADER : end], events)
                 if fault is not None and not self._failed:
                     self._fail(*fault, events)
-            self._greeted = True
+            self._begun = True
             at = end
         if start < len(data) and not self._failed:
             self._feed(data[start:] if start else data, events)
@@ -165,10 +158,10 @@ class Ngh2Engine:
         streams = self._streams
         if stream > self.last_stream:
             if kind == _HEADERS and stream % 2:
-                self._in_block = not flags & _END_HEADERS
+                self._in_block = not flags & END_HEADERS
                 self.last_stream = stream
-                streams[stream] = bool(flags & _END_STREAM)
-                if len(streams) > MOST_STREAMS:
+                streams[stream] = bool(flags & END_STREAM)
+                if len(streams) > MOST_ENDED_STREAMS:
                     self._forgotten = next(iter(streams))
                     del streams[self._forgotten]
             return None
@@ -180,12 +173,12 @@ class Ngh2Engine:
             return ErrorCode.STREAM_CLOSED, "a frame behind the end of its stream"
         elif ended is False:
             if kind == _HEADERS:
-                self._in_block = not flags & _END_HEADERS
-            streams[stream] = bool(flags & _END_STREAM)
+                self._in_block = not flags & END_HEADERS
+            streams[stream] = bool(flags & END_STREAM)
         elif stream % 2 and stream > self._forgotten:
             return ErrorCode.PROTOCOL_ERROR, "a stream below one that was opened before"
         elif kind == _HEADERS:
-            self._in_block = not flags & _END_HEADERS
+            self._in_block = not flags & END_HEADERS
         return None
 
     def _feed(self, data: bytes, events: list[Event]) -> None:
@@ -291,7 +284,9 @@ class Ngh2Engine:
     def go_away(self, last: int, code: int, debug: bytes = b"") -> None:
         if not self._failed:
             self._write()
-            self._written.append(_frame(_GOAWAY, last.to_bytes(4) + code.to_bytes(4) + debug))
+            self._written.append(
+                connection_frame(_GOAWAY, last.to_bytes(4) + code.to_bytes(4) + debug)
+            )
 
 
 # -- frames that go round libnghttp2 ---------------------------------------------------------
@@ -299,12 +294,7 @@ class Ngh2Engine:
 
 def _stream(data: bytes, at: int) -> int:
     """The stream of the frame that begins there."""
-    return int.from_bytes(data[at + 5 : at + _HEADER_SIZE]) & 0x7FFF_FFFF
-
-
-def _frame(kind: int, payload: bytes) -> bytes:
-    """A frame of the connection, without flags."""
-    return len(payload).to_bytes(3) + bytes((kind, 0, 0, 0, 0, 0)) + payload
+    return int.from_bytes(data[at + 5 : at + FRAME_HEADER]) & STREAM_BITS
 
 
 def _aside(kind: int, stream: int, payload: bytes, events: list[Event]) -> _Fault | None:

@@ -10,10 +10,8 @@ are none for a client that does nothing wrong.
 from typing import Final
 
 from .engine import ConnectionFailed, ErrorCode, Event, StreamFailed
-from .flood_guard import FrameKind
+from .frames import FRAME_HEADER, FrameKind
 
-_HEADER: Final = 9
-"""Bytes before a frame's payload (RFC 9113 section 4.1)."""
 _RST_STREAM: Final = FrameKind.RST_STREAM.value
 _GOAWAY: Final = FrameKind.GOAWAY.value
 _CODES: Final = frozenset(ErrorCode)
@@ -24,7 +22,7 @@ def told_faults(written: bytes) -> list[Event]:
     faults: list[Event] = []
     at = 0
     while at < len(written):
-        payload = at + _HEADER
+        payload = at + FRAME_HEADER
         end = payload + int.from_bytes(written[at : at + 3])
         kind = written[at + 3]
         if kind == _RST_STREAM:

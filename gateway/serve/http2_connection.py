@@ -49,6 +49,7 @@ from ..http2.engine import (
 )
 from ..http2.flood_guard import LEAST_ROOM, Flood, FloodGuard
 from ..http2.frame_reader import FrameFault, FrameReader
+from ..http2.frames import FRAME_HEADER
 from ..http2.head_cache import RequestReader
 from ..http2.priority import EarlyUpdates, read_priority
 from ..http2.request_fields import MalformedRequest, check_trailers
@@ -64,8 +65,6 @@ log = getLogger("propylon.gateway")
 
 OUR_PING: Final = b"propylon"
 """The text of the PING that goes with the first GOAWAY."""
-FRAME_HEADER: Final = 9
-"""Bytes in front of a frame's payload."""
 MOST_UNENDED: Final = 64
 """Streams that are not reset though they are answered and the client has not ended its body, of
 which all has come: the end is under way. Clients written with h2 (httpx) take a reset that crosses

@@ -46,7 +46,7 @@ class Http2Context:
 
     settings: Http2Settings
     most_head: int
-    """Bytes of a request's head that are served (--limit-request-head)."""
+    """Bytes of a request's head that are served."""
     fields: ResponseFields
     engine: Callable[[], Engine]
     """Makes the engine of a connection."""
@@ -63,7 +63,7 @@ class ServiceState:
     """Gives an exchange to the handler that answers it (the router)."""
     poller: Poller
     http2: Http2Context | None = None
-    """None where HTTP/2 is not spoken."""
+    """None on the admin listener, which speaks HTTP/1.1 only."""
     request_ids: RequestIds | None = None
     """Names each exchange; None if they get no ids."""
     observers: Observers = NOBODY

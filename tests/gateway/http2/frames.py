@@ -1,7 +1,7 @@
 """Frames of a client as bytes, for tests (RFC 9113 section 6)."""
 
-from propylon.gateway.http2.flood_guard import FrameKind
-from propylon.gateway.http2.frame_reader import CLIENT_PREFACE
+from propylon.gateway.http.grammar import HTTP2_PREFACE
+from propylon.gateway.http2.frames import FrameKind
 
 END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 
@@ -26,5 +26,5 @@ def padded(stream: int, payload: bytes, padding: int) -> bytes:
 
 
 SETTINGS = frame(FrameKind.SETTINGS)
-BEGINNING = CLIENT_PREFACE + SETTINGS
+BEGINNING = HTTP2_PREFACE + SETTINGS
 PING = frame(FrameKind.PING, 0, bytes(8))

@@ -10,8 +10,8 @@ from propylon.gateway.http2.flood_guard import (
     UNKNOWN_FRAMES,
     Flood,
     FloodGuard,
-    FrameKind,
 )
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 
 MOST_HEAD = 65_536

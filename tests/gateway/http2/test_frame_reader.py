@@ -1,16 +1,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from propylon.gateway.http.grammar import HTTP2_PREFACE
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.flood_guard import Flood, FloodGuard, FrameKind
+from propylon.gateway.http2.flood_guard import Flood, FloodGuard
 from propylon.gateway.http2.frame_reader import (
-    CLIENT_PREFACE,
     HEADERS_UNITS,
     MOST_SHARE,
     MOST_UNITS,
     FrameFault,
     FrameReader,
 )
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 
 from .frames import BEGINNING, END_HEADERS, PING, SETTINGS, data, frame, headers, padded
@@ -86,7 +87,7 @@ def test_any_cutting_gives_the_same_frames(frames: list[bytes], cuts: list[int])
             got += share
             assert len(got) in ends
         assert one.unread <= len(sent) - len(rest) - len(got)
-    assert CLIENT_PREFACE + got == sent
+    assert HTTP2_PREFACE + got == sent
     assert not one.unread
 
 

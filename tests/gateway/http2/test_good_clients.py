@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from propylon.gateway.http2.flood_guard import Flood, FloodGuard, FrameKind
+from propylon.gateway.http2.flood_guard import Flood, FloodGuard
 from propylon.gateway.http2.frame_reader import FrameReader
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 
 from .frames import BEGINNING, frame

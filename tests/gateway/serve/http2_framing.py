@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from hpack import Decoder, Encoder
 from propylon.gateway.exchange.endpoint import Endpoint
+from propylon.gateway.http.grammar import HTTP2_PREFACE
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.flood_guard import FrameKind
-from propylon.gateway.http2.frame_reader import CLIENT_PREFACE
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
@@ -105,7 +105,7 @@ class Http2Framing:
             return b""
         self._begun = True
         # It has read the server's SETTINGS, so that these hold from here on.
-        out = CLIENT_PREFACE + self.set(self._settings) + frame(FrameKind.SETTINGS, flags=ACK)
+        out = HTTP2_PREFACE + self.set(self._settings) + frame(FrameKind.SETTINGS, flags=ACK)
         if self._connection > FIRST_WINDOW:
             out += self.allow(0, self._connection - FIRST_WINDOW)
         return out

@@ -7,7 +7,7 @@ from typing import Any
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.flood_guard import FrameKind
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.serve.http2_connection import Http2Connection
 
 from ...fakes.exchange_sides import FakeSource

@@ -6,7 +6,7 @@ import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.flood_guard import FrameKind
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
 from propylon.protocol.messages import WINDOW

@@ -2,7 +2,7 @@
 
 import pytest
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.flood_guard import FrameKind
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.serve.http2_connection import OPEN_STREAMS_HAVE
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.transport.client_socket import LINGER

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from propylon.gateway.exchange.endpoint import Endpoint
-from propylon.gateway.http1.machine import HTTP2_PREFACE
+from propylon.gateway.http.grammar import HTTP2_PREFACE
 from propylon.gateway.serve.http1_connection import Http1Connection
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
