@@ -10,7 +10,6 @@ class ProtocolError(NGH2Error): ...
 class DenialOfServiceError(ProtocolError): ...
 
 class Role(Enum):
-    CLIENT = "client"
     SERVER = "server"
 
 class Setting(IntEnum):
@@ -47,15 +46,8 @@ class SettingsReceived(Event):
 class WindowUpdated(Event):
     stream_id: int
 
-class PriorityUpdateReceived(Event):
-    prioritized_stream_id: int
-    field_value: bytes
-
 class PingAcknowledged(Event):
     opaque_data: bytes
-
-class GoAwayReceived(Event):
-    error_code: int
 
 class Configuration:
     def __init__(

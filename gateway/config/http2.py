@@ -48,6 +48,12 @@ def check_http2(options: Options, found: Sources) -> list[Fault]:
     return [Fault(found[name].origin, problem)]
 
 
+def versions_of(options: Options, address: Address) -> str:
+    """What is spoken on one listener, for `propylon check`."""
+    both = options.http2 if speaks_tls(address) else options.h2c != "off"
+    return "HTTP/2 and HTTP/1.1" if both else "HTTP/1.1"
+
+
 def notes_on_http2(
     verb: Verb, options: Options, found: Sources, addresses: Sequence[Address]
 ) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from .faults import shown
 from .flags import SECTIONS
+from .http2 import versions_of
 from .load import Loaded
 from .options import table
 
@@ -26,7 +27,8 @@ def _lines(loaded: Loaded) -> Iterator[str]:
             yield _line(row.name, text, origin)
         yield ""
     yield "Listens on"
-    yield from (f"  {address.url}" for address in loaded.config.addresses)
+    for address in loaded.config.addresses:
+        yield f"  {address.url} ({versions_of(loaded.options, address)})"
     yield ""
     yield "Believes"
     trust = loaded.config.trust

@@ -188,7 +188,10 @@ def _granians_http(found: Sources, reading: Reading) -> None:
     means: Values = {"http2": version == "2"}
     if version == "2":
         means = {"http2": True, "h2c": "prior-knowledge"}
-        reading.notes.append(f"{given.origin} 2: clients of HTTP/1.1 are served as well")
+        reading.notes.append(
+            f"{given.origin} 2: taken as --h2c prior-knowledge; clients of HTTP/1.1 are served as "
+            "well"
+        )
     for field, value in means.items():
         if field not in found or found[field].layer < given.layer:
             found[field] = Found(value, given.origin, given.layer)

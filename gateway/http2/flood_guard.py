@@ -91,6 +91,17 @@ RESETS_REFILL: Final = 30.0
 EACH_STREAM_RESETS: Final = 0.5
 
 
+FLOOD_REASONS: Final = (
+    "rapid_reset",
+    "made_reset",
+    "refused_stream",
+    "continuation",
+    "header_block",
+    *(rule.reason for rule in (*ALLOWANCES.values(), UNKNOWN_FRAMES, DRIBBLES)),
+)
+"""All words that `Flood.reason` may be."""
+
+
 class Flood(Exception):
     """A client has sent more than is paid for: its connection ends."""
 

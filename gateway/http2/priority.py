@@ -66,7 +66,7 @@ def read_priority(text: bytes) -> PriorityParameters:
 
 def _members(text: bytes) -> dict[bytes, bytes]:
     """The members of a dictionary (RFC 8941 section 3.2), each with its value as it is written and
-    without parameters; the last one counts. None if the text is no dictionary or too long."""
+    without parameters; the last one counts. Empty if the text is no dictionary or too long."""
     found = dict[bytes, bytes]()
     at, size = 0, len(text)
     while 0 < size <= MOST_PRIORITY_TEXT:

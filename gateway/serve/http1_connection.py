@@ -78,6 +78,8 @@ can be kept. It is what one read may bring; a longer rest costs more than a new 
 TakeOver = Callable[[Transport, bytes], None]
 """Takes a client over from here, with all that was received."""
 
+_HOW_TO_ALLOW_HTTP2: Final = "On listeners without TLS --h2c prior-knowledge allows it."
+
 
 class Http1Connection(ClosingConnection):
     __slots__ = (
@@ -205,7 +207,9 @@ class Http1Connection(ClosingConnection):
         after a request, or what only looks like the preface, is refused."""
         most = self._service.settings.limit_requests_per_connection or sys.maxsize
         received = self._machine.http2_so_far
-        if self._http2 is None or self._requests_left != most or not received:
+        if self._http2 is None and self._service.settings.limits_are_options:
+            self._refuse(Http2Preface(error.status, f"{error.sentence} {_HOW_TO_ALLOW_HTTP2}"))
+        elif self._http2 is None or self._requests_left != most or not received:
             self._refuse(error)
         else:
             self._http2(self.hand_over(), received)

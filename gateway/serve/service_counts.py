@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from ..http2.flood_guard import FLOOD_REASONS
+
 HandshakeResult = Literal["ok", "failed", "timeout", "client_left", "plain_http", "cut"]
 """`failed`: one side has refused the other's certificate, version or bytes. `client_left`: the
 client broke off. `plain_http`: it has sent an HTTP request instead. `cut`: the gateway ended
@@ -30,8 +32,9 @@ class ServiceCounts:
         """What was short -> how often accepting has paused for it."""
         self.evicted: dict[str, int] = {}
         """What was short -> how many idle connections were closed to make room."""
-        self.floods: dict[str, int] = {}
-        """Reason -> how many HTTP/2 connections were ended because of what they sent."""
+        self.floods: dict[str, int] = dict.fromkeys(FLOOD_REASONS, 0)
+        """Reason -> how many HTTP/2 connections were ended because of what they sent. All are there
+        from the start, so that the first one is an increase."""
         self.handshakes: dict[tuple[str, str], int] = {}
         """Result and TLS version ("" where none was agreed on) -> how many handshakes."""
         self.refused: dict[str, int] = {}
@@ -54,7 +57,7 @@ class ServiceCounts:
         self.evicted[reason] = self.evicted.get(reason, 0) + 1
 
     def flood(self, reason: str) -> None:
-        self.floods[reason] = self.floods.get(reason, 0) + 1
+        self.floods[reason] += 1
 
     def refuse(self, reason: str) -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1

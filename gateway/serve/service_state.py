@@ -46,7 +46,8 @@ class Http2Context:
 
     settings: Http2Settings
     most_head: int
-    """Bytes of a request's head that are served."""
+    """Bytes of the largest head that is served: 65,536, or more if the limits of line and field
+    together are more."""
     fields: ResponseFields
     engine: Callable[[], Engine]
     """Makes the engine of a connection."""

@@ -73,7 +73,9 @@ def test_what_is_spoken_without_a_word_from_the_operator(folder: Path) -> None:
         other = httpx.URL(server.stderr.find(r"Serving on https://\S+ (http://[^\s,]+)")[1])
         with socket.create_connection((other.host, other.port or 0), DEADLINE) as sock:
             sock.sendall(PREFACE)
-            assert sock.recv(65_536).startswith(b"HTTP/1.1 505 ")
+            page = sock.recv(65_536)
+        assert page.startswith(b"HTTP/1.1 505 ")
+        assert b"--h2c prior-knowledge" in page
         server.stdout.find(r'"GET /facts HTTP/2\.0" 200')
 
 

@@ -108,7 +108,7 @@ def test_report_names_every_value_and_its_origin() -> None:
         "  threads                    2                            propylon.toml: threads",
         "  loop                       auto                         default",
         "  access-log                 true                         default",
-        "  http://127.0.0.1:9",
+        "  http://127.0.0.1:9 (HTTP/1.1)",
         "  default: main:app, 3 workers, interface auto, loop auto",
         "  */ -> default",
     ):

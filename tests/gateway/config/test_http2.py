@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from propylon.gateway.config import http2
 from propylon.gateway.config.build import gateway_settings
+from propylon.gateway.config.http2 import versions_of
 from propylon.gateway.config.load import Loaded, load
 from propylon.gateway.config.migrate import migrate
+from propylon.gateway.listen.address import Address, TcpAddress, UnixAddress
 from propylon.gateway.settings import Http2Settings
 
 from ..tls.issued import issue
@@ -73,6 +75,20 @@ def test_a_connection_has_a_window_for_all_its_streams() -> None:
     ]
     (fault,) = faults({"app": "main:app", "http2_stream_window": "100000000"})
     assert fault.startswith("--http2-stream-window: found 100000000; 100 streams of")
+
+
+@pytest.mark.parametrize(
+    ("address", "flags", "spoken"),
+    [
+        (TcpAddress("::1", 80), {}, "HTTP/1.1"),
+        (TcpAddress("::1", 80), {"h2c": "prior-knowledge"}, "HTTP/2 and HTTP/1.1"),
+        (TcpAddress("::1", 443, tls=True), {}, "HTTP/2 and HTTP/1.1"),
+        (TcpAddress("::1", 443, tls=True), {"http2": False, "h2c": "prior-knowledge"}, "HTTP/1.1"),
+        (UnixAddress("/run/a"), {"h2c": "prior-knowledge"}, "HTTP/2 and HTTP/1.1"),
+    ],
+)
+def test_what_is_spoken(address: Address, flags: dict[str, Any], spoken: str) -> None:
+    assert versions_of(loaded(**flags).options, address) == spoken
 
 
 @pytest.mark.parametrize(

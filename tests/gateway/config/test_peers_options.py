@@ -245,7 +245,7 @@ def test_what_asks_for_nothing_else_is_not_mentioned(words: str) -> None:
         ("--statsd-host a:1", "--statsd-host has no effect: nothing is sent to statsd"),
         ("--ws-max-queue 32", "--ws-max-queue has no effect: "),
         ("--reload-delay 1", "--reload-delay has no effect: "),
-        ("--http 2", "--http 2: clients of HTTP/1.1 are served as well"),
+        ("--http 2", "--http 2: taken as --h2c prior-knowledge; clients of HTTP/1.1 are"),
         ("--http2-max-headers-size 9", "--http2-max-headers-size has no effect: heads have"),
         ("--http2-keep-alive-timeout 9", "--http2-keep-alive-timeout has no effect: a connection"),
         ("-R", "--enable-stdio-inheritance has no effect: "),

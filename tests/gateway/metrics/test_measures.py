@@ -132,6 +132,7 @@ def test_what_is_measured() -> None:
         ("proxy_header",): 0,
     }
     assert found["propylon_connections_accepted_total"] == {(): 1}
+    assert set(found["propylon_http2_floods_total"].values()) == {0}
     assert found["propylon_tls_handshakes_total"] == {("ok", "TLSv1.3"): 1, ("timeout", ""): 2}
     assert found["propylon_websocket_messages_total"] == {("received",): 1, ("sent",): 0}
     assert found["propylon_gateway_cpu_seconds_total"].keys() == {("2",)}

@@ -1,5 +1,6 @@
 """One HTTP/2 connection with many streams: what begins, what ends, and who notices."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -335,7 +336,7 @@ def test_a_flood_ends_its_connection_and_is_counted() -> None:
         exchange = stage.asks()
         stage.sends(frame(FrameKind.PING, 0, bytes(8)) * 300)
         assert stage.hears_goaways() == [(1, ErrorCode.ENHANCE_YOUR_CALM)]
-        assert stage.state.counts.floods == {"ping": 1}
+        assert +Counter(stage.state.counts.floods) == {"ping": 1}
         assert exchange.end_code == end_codes.CLIENT_FLOOD
         assert source_of(exchange).given_up == 1
         assert "PING" in stage.log[-1]
@@ -356,7 +357,7 @@ def test_rapid_resets(begun: bool) -> None:
                 stage.turn()
             stage.sends(stage.peer.reset(stage.peer.last))
         assert bool(stage.hears_goaways()) is not begun
-        assert stage.state.counts.floods == ({} if begun else {"rapid_reset": 1})
+        assert +Counter(stage.state.counts.floods) == ({} if begun else {"rapid_reset": 1})
 
 
 def test_bytes_that_are_no_http2() -> None:
