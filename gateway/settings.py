@@ -61,10 +61,9 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http2Settings:
-    """Rooms `http2` and `serve`: HTTP/2 and its limits."""
+    """Rooms `http2` and `serve`: HTTP/2 and its limits. Whether TLS listeners offer it is in
+    `TlsSettings.alpn`."""
 
-    enabled: bool = True
-    """Whether TLS listeners offer it (by ALPN)."""
     prior_knowledge: bool = False
     """Whether plain listeners take it from clients that begin with it (RFC 9113 section 3.3)."""
     websockets: bool = True

@@ -13,12 +13,7 @@ class Role(Enum):
     SERVER = "server"
 
 class Setting(IntEnum):
-    MAX_CONCURRENT_STREAMS = 0x3
-    INITIAL_WINDOW_SIZE = 0x4
     MAX_FRAME_SIZE = 0x5
-    MAX_HEADER_LIST_SIZE = 0x6
-    ENABLE_CONNECT_PROTOCOL = 0x8
-    NO_RFC7540_PRIORITIES = 0x9
 
 class Event: ...
 

@@ -20,7 +20,6 @@ _NEED_HTTP2: Final = (
 
 def http2_settings(options: Options) -> Http2Settings:
     return Http2Settings(
-        enabled=options.http2,
         prior_knowledge=options.h2c == "prior-knowledge",
         websockets=options.http2_websocket and options.ws == "auto",
         engine=options.http2_engine,

@@ -772,7 +772,7 @@ class Options:
     )
 
     http2: bool = option(
-        _HTTP2.enabled,
+        True,
         "Offer HTTP/2 to clients of listeners with TLS, before HTTP/1.1 (ALPN).",
         section="http2",
         verbs=GATEWAY_SIDE,

@@ -53,7 +53,7 @@ _COMMA: Final = re.compile(rb"[ \t]*,[ \t]*")
 @lru_cache(maxsize=256)
 def read_priority(text: bytes) -> PriorityParameters:
     """Reads a `priority` field (several of them with commas between), or the value of a
-    PRIORITY_UPDATE. `text` is b"" if there is none."""
+    PRIORITY_UPDATE."""
     members = _members(text.strip(b" "))
     if not members:
         return UNSPECIFIED

@@ -44,7 +44,6 @@ def test_each_option_reaches_the_gateway(monkeypatch: pytest.MonkeyPatch) -> Non
     }
     told = gateway_settings(loaded(**flags).config, 1, "/run", ()).http2
     assert told == Http2Settings(
-        enabled=False,
         prior_knowledge=True,
         websockets=False,
         engine="ngh2",
