@@ -24,7 +24,7 @@ from .rules import (
 )
 
 
-class ReadRequest(Request):
+class FieldsRequest(Request):
     __slots__ = ()
 
     def read(

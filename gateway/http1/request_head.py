@@ -25,7 +25,7 @@ from ..http.grammar import (
     split_target,
 )
 from ..http.head_limits import field_too_long, line_too_long, too_many_fields
-from ..http.read_request import ReadRequest
+from ..http.read_request import FieldsRequest
 from ..http.rules import (
     FORWARDED,
     MEANINGFUL,
@@ -63,7 +63,7 @@ _BREAK: Final = re.compile(rb"[\r\n]")
 """What a client may take for the end of the request line; the fields behind it are not shown."""
 
 
-class Http1Request(ReadRequest):
+class Http1Request(FieldsRequest):
     """A request in HTTP/1, with the one fact that only HTTP/1 has."""
 
     __slots__ = ("keep_alive",)

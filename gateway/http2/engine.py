@@ -88,7 +88,7 @@ class Room(NamedTuple):
     stream: int
 
 
-class Priority(NamedTuple):
+class PriorityUpdate(NamedTuple):
     """PRIORITY_UPDATE (RFC 9218 section 7.1)."""
 
     stream: int
@@ -123,7 +123,7 @@ Event = (
     | Reset
     | StreamFailed
     | Room
-    | Priority
+    | PriorityUpdate
     | Pong
     | GoingAway
     | ConnectionFailed

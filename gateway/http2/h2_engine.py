@@ -43,7 +43,7 @@ from .engine import (
     GoingAway,
     Head,
     Pong,
-    Priority,
+    PriorityUpdate,
     Reset,
     Room,
     StreamFailed,
@@ -219,7 +219,7 @@ class H2Engine:
         else:
             stream = int.from_bytes(frame[FRAME_HEADER:13], "big") & STREAM_BITS
             if stream % 2:
-                events.append(Priority(stream, frame[13:]))
+                events.append(PriorityUpdate(stream, frame[13:]))
             else:
                 self._fail(ErrorCode.PROTOCOL_ERROR, "no stream of the client", events)
 

@@ -19,7 +19,7 @@ _PLAIN_TARGET: Final = re.compile(rb"(" + PLAIN_PATH + rb")(?:\?(" + PLAIN_QUERY
 """Groups: path, query."""
 
 
-class RequestReader:
+class HeadCache:
     """Reads the requests of one connection."""
 
     __slots__ = ("_after", "_before", "_http2", "_last", "_longest_path", "_settings")

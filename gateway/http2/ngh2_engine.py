@@ -44,7 +44,7 @@ from .engine import (
     GoingAway,
     Head,
     Pong,
-    Priority,
+    PriorityUpdate,
     Reset,
     Room,
     Trailers,
@@ -316,7 +316,7 @@ def _aside(kind: int, stream: int, payload: bytes, events: list[Event]) -> _Faul
     prioritized = _stream(payload, -5)
     if not prioritized % 2:
         return ErrorCode.PROTOCOL_ERROR, "no stream of the client"
-    events.append(Priority(prioritized, payload[4:]))
+    events.append(PriorityUpdate(prioritized, payload[4:]))
     return None
 
 

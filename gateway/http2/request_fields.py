@@ -12,6 +12,7 @@ joined, and what may stand in them is taken out at C speed; nothing may be left.
 is left are the fields looked at one by one, for the sentence in the log.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from ...protocol.messages import TAKES_HINTS, Pairs
@@ -27,7 +28,7 @@ from ..http.head_limits import (
     line_too_long,
     too_many_fields,
 )
-from ..http.read_request import ReadRequest
+from ..http.read_request import FieldsRequest
 from ..http.rules import (
     HOP_BY_HOP,
     NOT_SERVED,
@@ -69,7 +70,7 @@ class MalformedRequest(Exception):
         self.sentence = sentence
 
 
-class Http2Request(ReadRequest):
+class Http2Request(FieldsRequest):
     """A request in HTTP/2, with the one fact that HTTP/1 has no use for."""
 
     __slots__ = ("_ended", "priority")
@@ -137,7 +138,7 @@ class Http2Request(ReadRequest):
         self.expects_continue = False
         self.upgrade = "websocket"
 
-    def prefers(self, values: list[bytes]) -> None:
+    def set_priority(self, values: list[bytes]) -> None:
         """Takes the values of all priority fields."""
         self.priority = b",".join(values)
 
@@ -178,7 +179,7 @@ def request_of(
     if settings.early_hints != "off":
         request.take_hints()
     if b"priority" in present:
-        request.prefers([value for name, value in fields if name == b"priority"])
+        request.set_priority([value for name, value in fields if name == b"priority"])
     if websocket:
         request.become_websocket()
     return request
@@ -232,7 +233,7 @@ class BodyLength:
             raise MalformedRequest(f"The body ended after {self._total} of {length} bytes.")
 
 
-def refused_request(fields: Fields) -> Request:
+def refused_request(fields: Sequence[tuple[bytes, bytes]]) -> Request:
     """What is known of a request that was refused, for the log. Without a method that could be one
     it is "-"; without a path the target is the authority, perhaps empty."""
     told = dict(reversed(fields))

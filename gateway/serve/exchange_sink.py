@@ -17,7 +17,8 @@ makes a stream with a sink for each request, and keeps them by their numbers.
 Who calls whom, from the head of a request to its end:
 
     stream -> sink    `open` (a request has come), `refuse` (what came can't be served),
-                      `taken` (the client took bytes), `client_gone` (nobody is there any more)
+                      `refuse_unanswered` (nor answered), `taken` (the client took bytes),
+                      `client_gone` (nobody is there any more)
     source -> sink    `interim`..., then `respond`, or `head`, `body`..., `trailers`, `end`;
                       `fail`; a WebSocket's `accept`
     sink -> stream    `write_*`, `cut_short`, `finished`; `body_wanted`; `broken`
@@ -214,6 +215,25 @@ class ExchangeSink:
     def refuse(self, error: RequestError, unread: Request) -> None:
         """Refuses what the client sends: an answer, if there is room for one. `unread` is what is
         known of the request if no exchange is under way."""
+        exchange = self._refused(error, unread)
+        self.fail(exchange, error.status, error.sentence, error.option, error.headers)
+
+    def refuse_unanswered(self, error: RequestError, unread: Request) -> None:
+        """The same for a stream that is reset instead of an answer. The log has the error's status
+        if no response had begun, and no byte was sent then."""
+        exchange = self._refused(error, unread)
+        exchange.give_reason(error.sentence)
+        self.exchange = None
+        now = self._service.clock()
+        if exchange.status:
+            exchange.end(now)
+            self._stream.cut_short()
+        else:
+            exchange.complete(error.status, (), 0, now)
+            self._stream.finished(exchange, now)
+
+    def _refused(self, error: RequestError, unread: Request) -> Exchange:
+        """Ends the app's part in the exchange that is refused. Returns the exchange."""
         service, endpoint = self._service, self._endpoint
         if error.log_line:
             service.client_faults.say(error.log_line, endpoint.client)
@@ -227,7 +247,7 @@ class ExchangeSink:
         if service.request_ids is not None and not exchange.request_id:
             service.request_ids.identify(exchange, endpoint)
         exchange.give_end(error.end_code)
-        self.fail(exchange, error.status, error.sentence, error.option, error.headers)
+        return exchange
 
     def taken(self, sent: int, kept: int) -> None:
         """Notes that the client took `sent` bytes, and `kept` bytes wait for it."""

@@ -41,7 +41,7 @@ from ..http2.engine import (
     GoingAway,
     Head,
     Pong,
-    Priority,
+    PriorityUpdate,
     Reset,
     Room,
     StreamFailed,
@@ -50,8 +50,8 @@ from ..http2.engine import (
 from ..http2.flood_guard import LEAST_ROOM, Flood, FloodGuard
 from ..http2.frame_reader import FrameFault, FrameReader
 from ..http2.frames import FRAME_HEADER
-from ..http2.head_cache import RequestReader
-from ..http2.priority import EarlyUpdates, read_priority
+from ..http2.head_cache import HeadCache
+from ..http2.priority import UNSPECIFIED, EarlyUpdates, read_priority
 from ..http2.request_fields import MalformedRequest, check_trailers
 from ..http2.scheduler import Scheduler
 from ..transport.client_socket import MOST_BUFFERED
@@ -117,7 +117,7 @@ class Http2Connection(ClosingConnection):
         assert context is not None, "HTTP/2 is not spoken here"
         self.endpoint, self.service = endpoint, service
         self.settings, self.fields = context.settings, context.fields
-        self.requests = RequestReader(service.http.settings, context.settings)
+        self.requests = HeadCache(service.http.settings, context.settings)
         self.engine = context.engine()
         self._guard = FloodGuard(context.settings, context.most_head, self._idle_since)
         self._reader = FrameReader(context.settings.max_frame_size, self._guard)
@@ -192,8 +192,7 @@ class Http2Connection(ClosingConnection):
                 if self._heard:
                     self._hand_on()
         except Flood as flood:
-            self.service.counts.flood(flood.reason)
-            self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
+            self._flooded(flood)
             return
         except FrameFault as fault:
             self._end_badly(fault.code, f"HTTP/2: {fault.sentence}")
@@ -221,15 +220,15 @@ class Http2Connection(ClosingConnection):
         elif isinstance(event, Data):
             self._hear(event, now)
         elif isinstance(event, Room):
-            self._has_room(event.stream)
+            self._give_room(event.stream)
         elif isinstance(event, Reset):
             self._reset(event, now)
         elif isinstance(event, Trailers):
             self._hear_trailers(event, now)
         elif isinstance(event, StreamFailed):
             self._stream_failed(event, now)
-        elif isinstance(event, Priority):
-            self._prefer(event)
+        elif isinstance(event, PriorityUpdate):
+            self._update_priority(event)
         elif isinstance(event, Pong):
             if event.data == OUR_PING and self._leaving == "asked":
                 self._tell_last()
@@ -323,16 +322,16 @@ class Http2Connection(ClosingConnection):
                 except RequestError as error:
                     stream.refuse(error)
 
-    def _has_room(self, number: int) -> None:
+    def _give_room(self, number: int) -> None:
         """The client takes more of one stream, or perhaps of each (0)."""
         waiting = self._waiting
         if not number:
             for stream in waiting.values():
                 if stream.may_send:
-                    stream.has_room()
+                    stream.room_given()
                     self._scheduler.ready(stream.number)
         elif (stream := waiting.get(number)) is not None and stream.may_send:
-            stream.has_room()
+            stream.room_given()
             self._scheduler.ready(number)
 
     def _reset(self, reset: Reset, now: float) -> None:
@@ -350,7 +349,7 @@ class Http2Connection(ClosingConnection):
             stream.gone(f"HTTP/2: {failed.sentence}", end_codes.CLIENT_MALFORMED)
         self._guard.we_reset(now)
 
-    def _prefer(self, update: Priority) -> None:
+    def _update_priority(self, update: PriorityUpdate) -> None:
         number = update.stream
         if number in self._streams:
             priority = read_priority(update.value)
@@ -372,13 +371,13 @@ class Http2Connection(ClosingConnection):
     def is_paused(self) -> bool:
         return self._transport.paused
 
-    def prefer(self, number: int, priority: bytes) -> None:
-        self._scheduler.add(number, *read_priority(priority))
+    def set_priority(self, number: int, text: bytes) -> None:
+        self._scheduler.add(number, *read_priority(text))
 
     def wait(self, stream: Http2Stream) -> None:
         number = stream.number
         self._waiting[number] = stream
-        self._scheduler.add(number, *read_priority(b""))
+        self._scheduler.add(number, *UNSPECIFIED)
         if stream.may_send:
             self._scheduler.ready(number)
         else:
@@ -400,7 +399,7 @@ class Http2Connection(ClosingConnection):
             if not self._streams:
                 self.flush_soon()  # it may be idle behind that
 
-    def wants_flush(self) -> bool:
+    def claim_flush(self) -> bool:
         was_due, self._due = self._due, True
         return not was_due
 
@@ -418,8 +417,7 @@ class Http2Connection(ClosingConnection):
         try:
             self._send()
         except Flood as flood:
-            self.service.counts.flood(flood.reason)
-            self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
+            self._flooded(flood)
         except OSError:
             self._gone(LEFT)
         except Exception:
@@ -597,6 +595,10 @@ class Http2Connection(ClosingConnection):
         else:
             self._say_goodbye(code, sentence)
         self._close_when_sent()
+
+    def _flooded(self, flood: Flood) -> None:
+        self.service.counts.flood(flood.reason)
+        self._end_badly(flood.code, flood.sentence, end_code=end_codes.CLIENT_FLOOD)
 
     def _last_act(self) -> LastAct:
         return "linger"  # it may be sending

@@ -14,7 +14,7 @@ send some of its request is told that nobody waits for it (RST_STREAM with NO_ER
 section 8.1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, Literal, Protocol
 
 from ...protocol.messages import Pairs
@@ -31,7 +31,7 @@ from ..http.rules import (
     went_over,
 )
 from ..http2.engine import Engine, ErrorCode, Head
-from ..http2.head_cache import RequestReader
+from ..http2.head_cache import HeadCache
 from ..http2.piece_buffer import PieceBuffer
 from ..http2.request_fields import BodyLength, MalformedRequest, refused_request
 from ..http2.response_fields import ResponseFields
@@ -55,18 +55,19 @@ MOST_PIECES: Final = 64
 CONTINUE_FIELDS: Final[Fields] = [(b":status", b"100")]
 
 
-class StreamCarrier(Protocol):
+class StreamConnection(Protocol):
     """The connection, as its streams see it."""
 
     endpoint: Endpoint
     engine: Engine
     service: ServiceState
     settings: Http2Settings
-    requests: RequestReader
+    requests: HeadCache
     fields: ResponseFields
 
-    def wants_flush(self) -> bool:
-        """Whether `flush` is to be called for what was just written: nobody has said so yet."""
+    def claim_flush(self) -> bool:
+        """Takes it on to have `flush` called for what was just written. Returns whether nobody has
+        done so before, so that it is the caller who calls it."""
         ...
 
     def flush_soon(self) -> None:
@@ -80,8 +81,8 @@ class StreamCarrier(Protocol):
         """Whether the client takes nothing at all at the moment."""
         ...
 
-    def prefer(self, number: int, priority: bytes) -> None:
-        """Notes the priority of a stream that has yet to send something."""
+    def set_priority(self, number: int, text: bytes) -> None:
+        """Notes the priority, in the client's words, of a stream that has yet to send something."""
         ...
 
     @property
@@ -119,15 +120,13 @@ class Http2Stream:
         "_body",
         "_body_ended",
         "_buffered",
-        "_carried",
-        "_carrier",
+        "_connection",
         "_exchange",
         "_fault",
         "_has_body",
         "_late_at",
         "_left",
         "_length",
-        "_malformed",
         "_pace",
         "_partial",
         "_received",
@@ -137,6 +136,7 @@ class Http2Stream:
         "_sent",
         "_trailers",
         "_unacknowledged",
+        "_websocket_transport",
         "number",
         "send_by",
         "sink",
@@ -144,10 +144,10 @@ class Http2Stream:
 
     accepts_with: ClassVar[int] = 200
 
-    def __init__(self, number: int, carrier: StreamCarrier) -> None:
+    def __init__(self, number: int, connection: StreamConnection) -> None:
         self.number = number
-        self._carrier = carrier
-        self.sink = ExchangeSink(self, self, carrier.endpoint, carrier.service)
+        self._connection = connection
+        self.sink = ExchangeSink(self, self, connection.endpoint, connection.service)
         self._released = False
         # -- the request's body
         self._received: list[bytes | bytearray] = []
@@ -172,7 +172,6 @@ class Http2Stream:
         self._trailers: Fields = []
         self._reset_with: ErrorCode | None = None
         """How the response ends, if it does not end well."""
-        self._malformed = False
         self._fault = ""
         """What the app has done wrong."""
         self._sent = 0
@@ -181,7 +180,7 @@ class Http2Stream:
         """Monotonic seconds by which the client has to allow some of what waits; 0.0: nothing
         does, or it is not this stream that is waited for."""
         self._pace: MinRate | None = None
-        self._carried: StreamTransport | None = None
+        self._websocket_transport: StreamTransport | None = None
         """What a WebSocket stands on that has taken the stream over."""
 
     # -- the request -------------------------------------------------------------------------
@@ -189,9 +188,9 @@ class Http2Stream:
     def open(self, head: Head, priority: bytes) -> None:
         """Opens the exchange of its request, which is answered from now on. `priority` counts
         instead of the request's own unless it is b"". Raises MalformedRequest and RequestError."""
-        service = self._carrier.service
+        service = self._connection.service
         self._body_ended = head.ended
-        request = self._carrier.requests.read(head.fields, head.ended)
+        request = self._connection.requests.read(head.fields, head.ended)
         if not head.ended and not request.upgrade:
             most = service.http.settings.max_request_body_size
             self._length = BodyLength(request.content_length, most)
@@ -201,7 +200,7 @@ class Http2Stream:
         if exchange.more_body and not self.sink.upload.held:
             self._client_has_time()
         if priority := priority or request.priority:
-            self._carrier.prefer(self.number, priority)
+            self._connection.set_priority(self.number, priority)
         service.answer(exchange)
 
     def hear(self, data: bytes, size: int, ended: bool) -> None:
@@ -209,7 +208,8 @@ class Http2Stream:
         called when there is no more for now. Raises MalformedRequest and RequestError."""
         self._unacknowledged += size
         self._body_ended = ended
-        if self.sink.exchange is None and (self._carried is None or self._carried.closed):
+        websocket = self._websocket_transport
+        if self.sink.exchange is None and (websocket is None or websocket.closed):
             self._acknowledge()  # the response is all said: nobody reads the rest
             return
         if self._length is not None:
@@ -223,8 +223,8 @@ class Http2Stream:
     def hand_on(self) -> None:
         """Hands on what has come of the body, as far as its source takes it. Raises
         RequestError."""
-        if self._carried is not None:
-            self._carried.has_come()
+        if self._websocket_transport is not None:
+            self._websocket_transport.received()
         else:
             self._push_upload()
 
@@ -249,17 +249,17 @@ class Http2Stream:
         taken = self._unacknowledged - self._buffered - self.sink.upload.waiting
         if taken > 0:
             self._unacknowledged -= taken
-            self._carrier.engine.taken(self.number, taken)
-            self._carrier.flush_soon()
+            self._connection.engine.taken(self.number, taken)
+            self._connection.flush_soon()
 
     def _client_has_time(self) -> None:
-        service = self._carrier.service
+        service = self._connection.service
         self._late_at = service.clock() + service.settings.body_timeout
 
     def body_wanted(self, exchange: Exchange) -> None:
         if self.sink.upload.owes_continue(exchange):
-            self._carrier.engine.head(self.number, CONTINUE_FIELDS, False)
-            self._carrier.flush_soon()
+            self._connection.engine.head(self.number, CONTINUE_FIELDS, False)
+            self._connection.flush_soon()
         try:
             self._push_upload()
         except RequestError as error:
@@ -284,27 +284,36 @@ class Http2Stream:
 
     # -- refusals ----------------------------------------------------------------------------
 
-    def refuse(self, error: RequestError, fields: Fields = []) -> None:  # noqa: B006 - never changed
+    def refuse(self, error: RequestError, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Answers with an error, if there is room for one. `fields` are those of a request that was
         refused."""
+        if self._websocket_transport is not None:  # there is no answer but the WebSocket's own
+            self.give_up(ErrorCode.PROTOCOL_ERROR, error.sentence, error.end_code)
+            return
         self._late_at = 0.0
         self.sink.refuse(error, refused_request(fields))
 
-    def refuse_malformed(self, error: MalformedRequest, fields: Fields = []) -> None:  # noqa: B006
+    def refuse_malformed(
+        self, error: MalformedRequest, fields: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
         """Resets the stream: nobody else shall read the request in another way than we do."""
-        self._malformed = True
+        refusal = RequestError(400, error.sentence)
+        if self._websocket_transport is not None:
+            self.refuse(refusal)
+            return
+        self._late_at = 0.0
         self._reset_with = ErrorCode.PROTOCOL_ERROR
-        self.refuse(RequestError(400, error.sentence), fields)
+        if self._response != "begun":
+            self._end()
+        self.sink.refuse_unanswered(refusal, refused_request(fields))
 
     # -- the response ------------------------------------------------------------------------
 
     def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
-        carrier = self._carrier
-        number, engine = self.number, carrier.engine
-        if self._malformed:
-            self._end()
-            return
-        out, length = carrier.fields.head(status, fields)
+        connection = self._connection
+        number, engine = self.number, connection.engine
+        out, length = connection.fields.head(status, fields)
+        # As `HttpMachine.respond`, without a call for both: most responses come this way.
         if status in BODILESS or exchange.request.method == "HEAD":
             if length is None and body and status not in BODILESS:
                 out.append((b"content-length", b"%d" % len(body)))
@@ -325,25 +334,24 @@ class Http2Stream:
             and not self._trailers
             and len(body) <= engine.frame_size
             and len(body) <= engine.room(number)
-            and not carrier.is_blocked
+            and not connection.is_blocked
         ):
             engine.body(number, body, True)
             self._end()
         else:
             self._body.add(body)
             self._response = "ending"
-            carrier.wait(self)
-        carrier.flush_soon()
+            connection.wait(self)
+        connection.flush_soon()
 
     def write_head(self, exchange: Exchange, status: int, fields: Pairs) -> bool:
-        carrier = self._carrier
-        if not self._malformed:
-            out, length = carrier.fields.head(status, fields)
-            self._has_body = not ends_with_head(exchange.request.method, status)
-            self._left = length if self._has_body else None
-            carrier.engine.head(self.number, out, False)
+        connection = self._connection
+        out, length = connection.fields.head(status, fields)
+        self._has_body = not ends_with_head(exchange.request.method, status)
+        self._left = length if self._has_body else None
+        connection.engine.head(self.number, out, False)
         self._response = "begun"
-        return carrier.wants_flush()
+        return connection.claim_flush()
 
     def write_body(self, data: bytes) -> bool:
         if self._late_at:  # the rest of the upload may wait for what the app says meanwhile
@@ -356,11 +364,11 @@ class Http2Stream:
                 self._left -= len(data)
             self._body.add(data)
             if data:
-                self._carrier.wait(self)
+                self._connection.wait(self)
         if not self._body.size:
             # It was dropped: nobody sends it, and its source has its credit all the same.
-            self._carrier.service.poller.at_end_of_turn(self._pay_dropped)
-        self._carrier.flush_soon()  # also if its source is owed for what was said before
+            self._connection.service.poller.at_end_of_turn(self._pay_dropped)
+        self._connection.flush_soon()  # also if its source is owed for what was said before
         return False
 
     def _pay_dropped(self) -> None:
@@ -380,28 +388,28 @@ class Http2Stream:
         if self._fault and self.sink.exchange is not None:
             self.sink.exchange.give_end(end_codes.APP_WRONG_LENGTH)
         self._response = "ending"
-        self._carrier.wait(self)
-        self._carrier.flush_soon()
+        self._connection.wait(self)
+        self._connection.flush_soon()
 
     def write_accept(self, fields: Pairs) -> None:
-        carrier = self._carrier
-        carrier.engine.head(self.number, carrier.fields.accept(fields), False)
+        connection = self._connection
+        connection.engine.head(self.number, connection.fields.accept(fields), False)
         self._response = "begun"
-        carrier.flush_soon()
+        connection.flush_soon()
 
     def write_interim(self, status: int, fields: Pairs) -> None:
-        carrier = self._carrier
-        if not carrier.is_blocked:
-            carrier.engine.head(self.number, carrier.fields.interim(status, fields), False)
-            carrier.flush_soon()
+        connection = self._connection
+        if not connection.is_blocked:
+            connection.engine.head(self.number, connection.fields.interim(status, fields), False)
+            connection.flush_soon()
 
     def write_trailers(self, fields: Pairs) -> None:
-        trailers = self._carrier.fields.trailers(fields)
+        trailers = self._connection.fields.trailers(fields)
         if self._has_body:
             self._trailers = trailers
 
     def flush(self) -> None:
-        self._carrier.flush()
+        self._connection.flush()
 
     @property
     def kept(self) -> int:
@@ -422,13 +430,13 @@ class Http2Stream:
     def may_send(self) -> bool:
         """Whether there is something to send, and the client allows it."""
         if self._body.size:
-            return self._carrier.engine.room(self.number) > 0
+            return self._connection.engine.room(self.number) > 0
         return self._response == "ending"
 
     def push(self) -> int:
         """Sends one frame of what waits, and what comes behind the last. Returns the bytes of the
         frame."""
-        engine, number, body = self._carrier.engine, self.number, self._body
+        engine, number, body = self._connection.engine, self.number, self._body
         size = body.size
         count = max(0, min(size, engine.room(number), engine.frame_size))
         ends = self._response == "ending" and count == size
@@ -445,28 +453,28 @@ class Http2Stream:
             self._pace = None
         if ends:
             self._end()
-            if self._carried is not None:
+            if self._websocket_transport is not None:
                 self._leave_source()
                 self._body_ended = True
-                self._carried.go_on()
+                self._websocket_transport.go_on()
         self._paid(count)
         if ends and self.sink.exchange is None:
-            self._carrier.forget(self)
+            self._connection.forget(self)
         return count
 
     def wait_for_room(self, now: float) -> None:
         """Notes that the client does not allow what waits."""
         if not self.send_by and self._body.size:
-            self.send_by = now + self._carrier.service.settings.send_timeout
+            self.send_by = now + self._connection.service.settings.send_timeout
 
-    def has_room(self) -> None:
+    def room_given(self) -> None:
         """Notes that the client allows some of what waits; the connection may have to wait for it
         all the same."""
         self.send_by = 0.0
 
     def _paid(self, count: int) -> None:
-        if self._carried is not None:
-            self._carried.has_gone(count)
+        if self._websocket_transport is not None:
+            self._websocket_transport.sent(count)
         elif not self._released:
             self.sink.taken(count, self._body.size)
 
@@ -476,19 +484,19 @@ class Http2Stream:
         code = self._reset_with
         if code is None and not self._body_ended:
             if self._length is not None and self._length.is_reached:
-                self._carrier.await_end(self.number)
+                self._connection.await_end(self.number)
             else:
                 code = ErrorCode.NO_ERROR
         if code is not None:
-            self._carrier.engine.reset(self.number, code)
-            self._carrier.flush_soon()
+            self._connection.engine.reset(self.number, code)
+            self._connection.flush_soon()
             self._leave_source()
 
     def _leave_source(self) -> None:
         """The client may open another stream, while the app is still at work for this one."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None and exchange.source is not None:
-            self._carrier.outlasts(exchange.source)
+            self._connection.outlasts(exchange.source)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -498,15 +506,15 @@ class Http2Stream:
         if self._fault:
             log_app_fault(exchange, self._fault)
         if self._response == "ended":
-            self._carrier.forget(self)
+            self._connection.forget(self)
 
     def cut_short(self) -> None:
         if self._reset_with is None:
             self._reset_with = ErrorCode.INTERNAL_ERROR
         self._late_at = 0.0
         self._response = "ending"
-        self._carrier.wait(self)
-        self._carrier.flush_soon()
+        self._connection.wait(self)
+        self._connection.flush_soon()
 
     def broken(self) -> None:
         raise AssertionError("a stream's bytes wait for the connection, which may break")
@@ -516,30 +524,30 @@ class Http2Stream:
         self._response = "ended"
         self._body.clear()
         self._body_ended = True
-        carried = self._carried
-        if carried is not None:
-            if self._exchange is not None and not carried.closed:
+        transport = self._websocket_transport
+        if transport is not None:
+            if self._exchange is not None and not transport.closed:
                 self._exchange.give_end(
                     end_code or (end_codes.GATEWAY_CUT if why == WAS_CUT else "")
                 )
-            carried.is_gone()
+            transport.client_left()
         elif not self._released:
             self.sink.client_gone(why, end_code)
         self._leave_source()
-        self._carrier.forget(self)
+        self._connection.forget(self)
 
-    def give_up(self, code: ErrorCode, why: str) -> None:
+    def give_up(self, code: ErrorCode, why: str, end_code: str = "") -> None:
         """Resets the stream, and ends it."""
-        self._carrier.engine.reset(self.number, code)
-        self._carrier.flush_soon()
-        self.gone(why)
+        self._connection.engine.reset(self.number, code)
+        self._connection.flush_soon()
+        self.gone(why, end_code)
 
     def release(self) -> None:
         """Lets go of what it has, as it is over."""
         if self._unacknowledged:
-            self._carrier.engine.taken(self.number, self._unacknowledged)
+            self._connection.engine.taken(self.number, self._unacknowledged)
             self._unacknowledged = 0
-            self._carrier.flush_soon()
+            self._connection.flush_soon()
         self._received = []
         if not self._released:
             self._released = True
@@ -547,33 +555,33 @@ class Http2Stream:
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long. It is called a few times a second."""
-        carried = self._carried
-        if self.send_by and (carried is None or carried.closed):
+        transport = self._websocket_transport
+        if self.send_by and (transport is None or transport.closed):
             if now >= self.send_by:
                 self.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
                 return
             if self.takes_too_little(now):
                 self.give_up(ErrorCode.CANCEL, TOOK_LITTLE)
                 return
-        if carried is None and not self._body_ended:
+        if transport is None and not self._body_ended:
             self._watch_upload(now)
 
     def _watch_upload(self, now: float) -> None:
-        carrier = self._carrier
-        before, self._partial = self._partial, carrier.partial_data(self.number)
+        connection = self._connection
+        before, self._partial = self._partial, connection.partial_data(self.number)
         if self._late_at:
-            if carrier.is_paused or self._partial > before:
+            if connection.is_paused or self._partial > before:
                 self._client_has_time()
             elif now >= self._late_at and not self._body.size:  # else it is busy with the response
                 self.refuse(BODY_LATE)
                 return
-        if not carrier.is_paused and self.sink.sends_too_slowly(now, self._partial):
+        if not connection.is_paused and self.sink.sends_too_slowly(now, self._partial):
             self.refuse(BODY_SLOW)
 
     def takes_too_little(self, now: float) -> bool:
         """Whether the client allows what waits for it too slowly. It is to be asked again and
         again."""
-        limit = self._carrier.service.transports.send_rate
+        limit = self._connection.service.transports.send_rate
         if limit is None or not self.send_by:
             return False
         if self._pace is None:
@@ -583,10 +591,10 @@ class Http2Stream:
     # -- a WebSocket -------------------------------------------------------------------------
 
     def hand_over(self) -> Transport:
-        self._carried = carried = StreamTransport(self)
+        self._websocket_transport = transport = StreamTransport(self)
         self._released = True
         self.sink.release()
-        return carried
+        return transport
 
     @property
     def has_ended(self) -> bool:
@@ -603,8 +611,8 @@ class Http2Stream:
         """Keeps bytes of a WebSocket, which go out at the end of the turn."""
         if self._response == "begun":
             self._body.add(data)
-            self._carrier.wait(self)
-            self._carrier.flush_soon()
+            self._connection.wait(self)
+            self._connection.flush_soon()
 
     def end_sending(self, code: ErrorCode | None) -> None:
         """Ends a WebSocket's stream, behind what waits if `code` is None, else at once."""
@@ -614,9 +622,9 @@ class Http2Stream:
             self._body.clear()
             self._reset_with = code
         self._response = "ending"
-        self._carrier.wait(self)
-        self._carrier.flush_soon()
+        self._connection.wait(self)
+        self._connection.flush_soon()
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Has `call` called in the next turn."""
-        self._carrier.service.poller.call_soon_threadsafe(call)
+        self._connection.service.poller.call_soon_threadsafe(call)

@@ -16,7 +16,7 @@ from ..transport.poller import Watched
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class CarryingStream(Protocol):
+    class WebSocketStream(Protocol):
         """The stream, as its transport sees it."""
 
         send_by: float
@@ -54,7 +54,7 @@ class StreamTransport:
 
     sends_files: ClassVar[bool] = False
 
-    def __init__(self, stream: "CarryingStream") -> None:
+    def __init__(self, stream: "WebSocketStream") -> None:
         self._stream = stream
         self._owner: Watched | None = None
         self._gone = False
@@ -73,26 +73,26 @@ class StreamTransport:
 
     # -- from the stream ---------------------------------------------------------------------
 
-    def has_come(self) -> None:
-        """The client has sent something, or its end."""
+    def received(self) -> None:
+        """Notes that the client has sent something, or its end."""
         if self._owner is None or self.closed or self._goes_on:
             return
         if not self.paused or self._gone or (self._stream.has_ended and not self.deaf):
             self._owner.readable()
 
-    def has_gone(self, count: int) -> None:
-        """The client was sent so many bytes of what waited."""
+    def sent(self, count: int) -> None:
+        """Notes that the client was sent so many bytes of what waited."""
         self._taken += count
         self._moved = True
         if self._owner is not None and not self.closed:
             self._owner.writable()
 
-    def is_gone(self) -> None:
-        """Nobody is there any more."""
+    def client_left(self) -> None:
+        """Notes that nobody is there any more."""
         if not self.closed:
             self._gone = True
             self._rest = self._stream.take()
-            self.has_come()
+            self.received()
 
     # -- a transport -------------------------------------------------------------------------
 

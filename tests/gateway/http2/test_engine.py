@@ -13,7 +13,7 @@ from propylon.gateway.http2.engine import (
     GoingAway,
     Head,
     Pong,
-    Priority,
+    PriorityUpdate,
     Reset,
     Room,
     Trailers,
@@ -165,7 +165,7 @@ def test_a_priority_update_is_passed_on_whatever_it_says(name: str) -> None:
     sent = [(7, b"u=1, i"), (1, b"\xff;;"), (2**31 - 1, b"")]
     for stream, value in sent:
         one.send(priority_update(stream, value))
-    assert one.events == [Priority(stream, value) for stream, value in sent]
+    assert one.events == [PriorityUpdate(stream, value) for stream, value in sent]
 
 
 @EACH_ENGINE

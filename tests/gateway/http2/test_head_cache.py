@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from propylon.gateway.exchange.errors import RequestError
 from propylon.gateway.http.rules import Fields
-from propylon.gateway.http2.head_cache import RequestReader
+from propylon.gateway.http2.head_cache import HeadCache
 from propylon.gateway.http2.request_fields import Http2Request, MalformedRequest
 from propylon.gateway.settings import Http2Settings, HttpSettings
 
@@ -46,12 +46,12 @@ HEADS = st.builds(fields_of, METHODS, PATHS, PLACES, MORE)
 GET = fields_of(b"GET", b"/", 1, [(b"x", b"y")])
 
 
-def reader() -> RequestReader:
+def reader() -> HeadCache:
     limits = HttpSettings(limit_request_line=50, limit_request_head=220)
-    return RequestReader(limits, Http2Settings())
+    return HeadCache(limits, Http2Settings())
 
 
-def understood(reads: RequestReader, fields: Fields, ended: bool) -> tuple[object, ...]:
+def understood(reads: HeadCache, fields: Fields, ended: bool) -> tuple[object, ...]:
     """Everything that is known of a request, or how it is refused. The request is changed then, as
     its exchange may do."""
     try:
@@ -99,7 +99,7 @@ def test_repeated_fields_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_large_head_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = RequestReader(HttpSettings(), Http2Settings())
+    reads = HeadCache(HttpSettings(), Http2Settings())
     understood(reads, [*GET, (b"x", b"y" * 3_000)], True)
     monkeypatch.setattr("propylon.gateway.http2.head_cache.request_of", None)
     with pytest.raises(TypeError):

@@ -151,6 +151,19 @@ def test_a_body_that_is_not_as_long_as_it_says(said: bytes) -> None:
         one = stage.stream()
         assert (one.response, one.reset) == (None, ErrorCode.PROTOCOL_ERROR)
         assert (exchange.status, source_of(exchange).given_up) == (400, 1)
+        assert exchange.body_sent == 0
+        still_serves(stage)
+
+
+def test_a_malformed_request_is_reset_and_logged_without_a_page() -> None:
+    with staged() as stage:
+        fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b"Upper", b"x")]
+        stage.sends(stage.peer.head(fields, ended=True))
+        one = stage.stream()
+        assert (one.response, one.reset) == (None, ErrorCode.PROTOCOL_ERROR)
+        (exchange,) = stage.ended
+        assert (exchange.status, exchange.body_sent, exchange.request.target) == (400, 0, b"/")
+        assert exchange.end_code == end_codes.CLIENT_MALFORMED
         still_serves(stage)
 
 

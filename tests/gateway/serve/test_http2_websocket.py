@@ -5,9 +5,11 @@ import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings, WebSocketSettings
 
 from ...fakes.exchange_sides import FakeSource
+from ..http2.frames import END_HEADERS, END_STREAM, frame
 from .http2_framing import Http2Framing
 from .http2_stage import Http2Stage, answer, staged, updates
 from .stage import SEND
@@ -322,3 +324,17 @@ def test_a_frame_that_breaks_the_rules() -> None:
         assert stage.connection.idle_since
         answer(stage.asks(), b"beside")
         assert stage.stream().body == b"beside"
+
+
+def test_malformed_trailers_end_it_and_nothing_else() -> None:
+    """RFC 9113 section 8.1: a pseudo-field may not stand behind the head."""
+    with staged() as stage:
+        exchange, source = stage.opens_websocket()
+        other = stage.asks()
+        block = b"\x82"  # :method GET
+        stage.sends(frame(FrameKind.HEADERS, 1, block, END_HEADERS | END_STREAM))
+        assert stage.stream(1).reset == ErrorCode.PROTOCOL_ERROR
+        assert codes(source) == [1006]
+        assert exchange.end_code == end_codes.CLIENT_MALFORMED
+        answer(other)
+        assert stage.stream(3).ended
