@@ -13,12 +13,12 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from .. import http2_frames as frames
-from ..http2_client import Reply
 from ..http2_frames import END_HEADERS, END_STREAM, PREFACE, ErrorCode, Kind, Setting
 from .facts import Facts
 from .http2_wire import Wire
@@ -394,7 +394,7 @@ def test_a_client_that_never_goes_on(tight: Propylon, never: str) -> None:
                 assert wire.closed
             case "body":
                 reply = wire.reply(wire.post(b"/swallow"))
-                assert reply.status == 408 or reply.reset is not None
+                assert (reply.status, reply.reset) == (408, ErrorCode.NO_ERROR)
             case _:
                 wire.finish()
                 assert wire.going_away[-1][1] == ErrorCode.NO_ERROR
@@ -438,7 +438,11 @@ def test_the_clients_goaway(server: Propylon) -> None:
     """gunicorn 3717: a client's GOAWAY closed the connection under its open streams. hyper 3140: it
     made a loop of it."""
     with Wire(server.address) as wire:
-        slow = wire.get(b"/slow?s=0.3")
+        before = cpu_of(server)
+        slow = wire.get(b"/slow?s=0.5")
+        assert wire.reply(slow).body == b"slept"
+        usual = cpu_of(server) - before
+        slow = wire.get(b"/slow?s=0.5")
         body = wire.post(b"/swallow")
         wire.send(frames.go_away())
         wire.upload(body, b"abc")
@@ -447,7 +451,7 @@ def test_the_clients_goaway(server: Propylon) -> None:
         assert wire.reply(body).body == b"3"
         wire.finish()
         assert wire.closed
-        assert cpu_of(server) - before < 0.25
+        assert cpu_of(server) - before < 2 * usual + 0.1, "a loop takes half a second"
 
 
 def cpu_of(propylon: Propylon) -> float:
@@ -497,8 +501,10 @@ def test_a_connection_of_many_requests_grows_no_gateway(server: Propylon) -> Non
                     del wire.replies[stream]
             return resident(pid)
 
-        before = ask(2_000)
-        assert ask(10_000) - before < 1_000_000
+        sizes = [ask(2_000), *(ask(3_000) for _ in range(4))]
+        grown = [now - was for was, now in pairwise(sizes)]
+        # Memory grows by chance now and then; what is kept of each stream grows every time.
+        assert min(grown) < 3_000 * 100, grown
 
 
 SAID = {
@@ -535,43 +541,54 @@ def wait_until_read(propylon: Propylon) -> None:
 # -- order -----------------------------------------------------------------------------------------
 
 
-def order(wire: Wire, streams: list[int]) -> list[int]:
-    """Waits for all of them; the streams in the order of their ends."""
-    ended: list[int] = []
-    while len(ended) < len(streams):
-        assert wire.hear()
-        ended += [each for each in streams if wire.replies[each].over and each not in ended]
-    return ended
+def take_turns(wire: Wire, streams: list[int], frames_of_window: int) -> None:
+    """Lets the server send so many frames of DATA, one after the other: it has read what was sent
+    before, and has whatever its app had to say, when it may send the next one."""
+    for _ in range(frames_of_window):
+        wire.round_trip()
+        before = sum(len(wire.replies[each].body) for each in streams)
+        wire.send(frames.window_update(0, 16_384))
+        wire.read_until(
+            lambda before=before: (
+                sum(len(wire.replies[each].body) for each in streams) == before + 16_384
+                or all(wire.replies[each].over for each in streams)
+            )
+        )
+
+
+def with_no_window_left(server: Propylon) -> Wire:
+    """A connection whose window one response has used up."""
+    settings = [(Setting.INITIAL_WINDOW_SIZE, 1 << 20)]
+    wire = Wire(server.address, takes=False, settings=settings)
+    wire.settle()
+    assert len(wire.ask(b"/stream?n=65535").body) == 65_535
+    return wire
 
 
 @pytest.mark.parametrize("way", ["field", "frame"])
 def test_the_urgent_response_comes_first(server: Propylon, way: str) -> None:
     """hypercorn 144: priorities had no effect. Ours are RFC 9218's."""
-    with Wire(server.address, takes=False) as wire:
-        wire.settle()
-        urgencies = {b"u=5": 0, b"u=0": 0, b"u=7": 0}
-        for value in urgencies:
-            if way == "field":
-                stream = wire.get(b"/stream?n=60000", (b"priority", value))
-            else:
-                stream = wire.get(b"/stream?n=60000")
-                wire.send(frames.priority_update(stream, value))
-            urgencies[value] = stream
-        # The connection's window is the first one's by now, and all wait.
-        wire.read_until(lambda: sum(len(each.body) for each in wire.replies.values()) == 65_535)
-        wire.send(frames.window_update(0, 60_000))
-        wire.send(frames.window_update(0, 60_000))
-        ended = order(wire, list(urgencies.values()))
-        assert ended.index(urgencies[b"u=0"]) < ended.index(urgencies[b"u=7"])
+    with with_no_window_left(server) as wire:
+        streams: list[int] = []
+        for value in (b"u=7", b"u=0"):
+            field = [(b"priority", value)] if way == "field" else []
+            streams.append(wire.get(b"/stream?n=98304", *field))
+            if way == "frame":
+                wire.send(frames.priority_update(streams[-1], value))
+        late, urgent = (wire.replies[each] for each in streams)
+        wire.read_until(lambda: late.head and urgent.head)
+        take_turns(wire, streams, 8)
+        assert urgent.over, "six frames, one for who has waited long, and one before it was there"
+        assert not late.over
+        take_turns(wire, streams, 4)
+        assert late.over
 
 
 def test_equals_take_turns(server: Propylon) -> None:
     """gunicorn before 3717 served the streams of a connection one after another."""
-    with Wire(server.address, settings=[(Setting.INITIAL_WINDOW_SIZE, 1 << 20)]) as wire:
-        wire.settle()
-        long = wire.get(b"/stream?n=900000&piece=16384")
-        short = wire.get()
-        replies: list[Reply] = [wire.replies[long], wire.replies[short]]
-        wire.read_until(lambda: all(reply.head for reply in replies))
-        assert wire.reply(short).body == b"hello"
-        assert len(wire.reply(long).body) == 900_000
+    with with_no_window_left(server) as wire:
+        streams = [wire.get(b"/stream?n=900000&piece=16384") for _ in range(2)]
+        one, other = (wire.replies[each] for each in streams)
+        wire.read_until(lambda: one.head and other.head)
+        take_turns(wire, streams, 10)
+        assert min(len(one.body), len(other.body)) >= 4 * 16_384

@@ -88,6 +88,7 @@ def test_a_gigabyte_up_beside_small_requests() -> None:
         most = list(before)
         upload = wire.post(b"/swallow")
         piece, sent, answered, longest = bytes(16_384), 0, 0, 0.0
+        began = time.monotonic()
         small = {wire.get(): time.monotonic() for _ in range(99)}
         while sent < GIGABYTE:
             while wire.room(upload) < len(piece):
@@ -105,7 +106,7 @@ def test_a_gigabyte_up_beside_small_requests() -> None:
         wire.data(upload, b"", end=True)
         assert wire.reply(upload).body == b"%d" % GIGABYTE
         assert answered > 500
-        assert longest < 5
+        assert longest < (time.monotonic() - began) / 4, "they did not wait for the upload"
         assert all(now - was < 20_000_000 for now, was in zip(most, before, strict=True))
 
 
