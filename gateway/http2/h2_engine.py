@@ -3,7 +3,7 @@
 h2 knows the protocol's states and windows. What differs from it here, and why:
 
 - It checks and changes no fields (see `engine`), which also halves what a request costs.
-- What it takes for the end of a connection and is not goes round it. A client's GOAWAY: h2 forgets
+- What it takes for the end of a connection, and is not, bypasses it. A client's GOAWAY: h2 forgets
   what is yet to be sent, and sends nothing more, while the client waits for its responses (RFC 9113
   section 6.8). One stream too many: the driver refuses that stream (section 5.1.2), so h2 is not
   told how many there may be.

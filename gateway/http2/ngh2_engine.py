@@ -3,17 +3,17 @@ it. Pure.
 
 libnghttp2 answers a client's faults by itself, with RST_STREAM or GOAWAY, and ngh2 has no event
 that says so in time. But whatever libnghttp2 wants to say after it has read is in its output, which
-is where this engine looks (`told_faults`). Our own RST_STREAMs must not be among
-them then, which is why `reset` has them written at once. That also keeps the order of calls:
-libnghttp2 alone would send RST_STREAM before DATA that was given earlier, and drop the DATA.
+is where this engine looks (`told_faults`). Our own RST_STREAMs must not be among them then, which
+is why `reset` has them written at once. That also keeps the order of calls: libnghttp2 alone would
+send RST_STREAM before DATA that was given earlier, and drop the DATA.
 
 What differs from libnghttp2 here, and why:
 
-- GOAWAY goes round it, the client's and ours. It would refuse streams, which the driver decides.
+- GOAWAY bypasses it, the client's and ours. It would refuse streams, which the driver decides.
 - One stream too many: the driver refuses it (RFC 9113 section 5.1.2), so libnghttp2 is not told how
   many there may be.
-- PRIORITY_UPDATE goes round it: it would make a stream of each, and keep it.
-- PRIORITY goes round it, and is checked (section 6.3): libnghttp2 looks at none.
+- PRIORITY_UPDATE bypasses it: it would make a stream of each, and keep it.
+- PRIORITY bypasses it, and is checked (section 6.3): libnghttp2 looks at none.
 - What comes on a stream behind its end is refused (section 5.1), as is a stream below the last one
   (section 5.1.1). libnghttp2 forgets streams that have ended and drops such frames, so that the
   last `MOST_ENDED_STREAMS` are remembered here.
@@ -289,7 +289,7 @@ class Ngh2Engine:
             )
 
 
-# -- frames that go round libnghttp2 ---------------------------------------------------------
+# -- frames that bypass libnghttp2 -----------------------------------------------------------
 
 
 def _stream(data: bytes, at: int) -> int:

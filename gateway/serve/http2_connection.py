@@ -13,15 +13,22 @@ megabyte.
 
 A connection reads no further while its client takes nothing: it could ask for ever and never read.
 
-**The end** is said twice, because requests may be crossing (RFC 9113 section 6.8). It is said when
-no stream is open, or after `OPEN_STREAMS_HAVE`: GOAWAY ends no request, but Python's h2, and with
-it httpx, drops all that are under way on a connection when it comes. The first GOAWAY refuses
-nothing and asks the client to open no further stream. A PING goes with it; when its answer is back,
-the client has heard it, and the second GOAWAY names the last stream that is served. What comes
-behind that is refused (REFUSED_STREAM), so the client knows that nobody has seen it. Streams that
-are open end as they do. The states of `_leaving`:
+**The end** is announced by two GOAWAYs, because requests may be crossing (RFC 9113 section 6.8).
+The first one, the notice, goes out when no stream is open, or after `OPEN_STREAMS_HAVE`: it ends no
+request, but Python's h2, and with it httpx, drops all that are under way on a connection when it
+comes. The notice refuses nothing and asks the client to open no further stream. A PING goes with
+it; when its answer is back, the client has heard the notice, and the final GOAWAY names the last
+stream that is served. Streams behind that one are refused (REFUSED_STREAM), so that the client
+knows that nobody has seen them. Open streams end as they do. The states of `_drain`, and what leads
+from one to the next:
 
-    "" -> leaves -> asked -> told
+    state          what happens                                            next
+    serving        a stop; a reason to close (`says_close`); the last      draining
+                   request that it may have; the client's GOAWAY
+    draining       no stream is open; `OPEN_STREAMS_HAVE` are over;        notice_sent
+                   the client's GOAWAY
+    notice_sent    the PING's answer; `FIRST_BYTE_OF_NEXT` are over        final_sent
+    final_sent     no stream is open                                       (closed)
 
 States otherwise (see `lingering_close`): `idle` without streams, `exchange` with some.
 """
@@ -65,7 +72,7 @@ log = getLogger("propylon.gateway")
 
 OUR_PING: Final = b"propylon"
 """The text of the PING that goes with the first GOAWAY."""
-MOST_UNENDED: Final = 64
+MOST_HALF_CLOSED: Final = 64
 """Streams that are not reset though they are answered and the client has not ended its body, of
 which all has come: the end is under way. Clients written with h2 (httpx) take a reset that crosses
 it for an error of their own."""
@@ -74,25 +81,25 @@ OPEN_STREAMS_HAVE: Final = 5.0
 """Seconds that open streams have to end before the first GOAWAY, and at most a quarter of the time
 that a stop has."""
 
-Leaving = Literal["", "leaves", "asked", "told"]
+Drain = Literal["serving", "draining", "notice_sent", "final_sent"]
 
 
 class Http2Connection(ClosingConnection):
     __slots__ = (
+        "_drain",
         "_due",
         "_early",
+        "_goaway_by",
         "_goes_on",
         "_guard",
+        "_half_closed",
         "_head_by",
         "_heard",
-        "_leaving",
-        "_outlasting",
         "_reader",
         "_requests_left",
         "_scheduler",
+        "_still_running",
         "_streams",
-        "_tell_at",
-        "_unended",
         "_waiting",
         "endpoint",
         "engine",
@@ -126,17 +133,17 @@ class Http2Connection(ClosingConnection):
         self._scheduler = Scheduler()
         self._waiting: dict[int, Http2Stream] = {}
         """Streams that have something to send which did not go out at once."""
-        self._outlasting: list[Source] = []
+        self._still_running: list[Source] = []
         """What runs on for streams that were reset, as of the last look."""
         self._heard: dict[int, Http2Stream] = {}
         """Streams of whose bodies something has come in this share."""
         self._early = EarlyUpdates()
-        self._unended: dict[int, None] = {}
+        self._half_closed: dict[int, None] = {}
         """Streams that are over but for the client's END_STREAM."""
         self._requests_left = service.settings.limit_requests_per_connection
         """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
-        self._leaving: Leaving = ""
-        self._tell_at = 0.0
+        self._drain: Drain = "serving"
+        self._goaway_by = 0.0
         """Monotonic seconds at which a GOAWAY goes out at the latest: the first one whatever is
         open, the second one without an answer to our PING."""
         self._head_by = 0.0
@@ -230,22 +237,22 @@ class Http2Connection(ClosingConnection):
         elif isinstance(event, PriorityUpdate):
             self._update_priority(event)
         elif isinstance(event, Pong):
-            if event.data == OUR_PING and self._leaving == "asked":
-                self._tell_last()
+            if event.data == OUR_PING and self._drain == "notice_sent":
+                self._send_final_goaway()
         elif isinstance(event, GoingAway):
-            self._leave()
-            self._ask()  # it knows of ends
+            self._begin_drain()
+            self._send_notice()  # it knows of ends
         else:
             self._end_badly(event.code, f"HTTP/2: {event.sentence}", told=True)
 
     def _open(self, head: Head, now: float) -> None:
         number, service = head.stream, self.service
-        if self._leaving == "told":
+        if self._drain == "final_sent":
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
         most = self.settings.max_streams
-        if len(self._streams) + len(self._outlasting) >= most and self._is_full():
+        if len(self._streams) + len(self._still_running) >= most and self._is_full():
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
@@ -253,11 +260,11 @@ class Http2Connection(ClosingConnection):
         self._streams[number] = stream
         self._state, self._deadline = "exchange", 0.0
         if service.says_close:
-            self._leave()
+            self._begin_drain()
         if self._requests_left:
             self._requests_left -= 1
             if not self._requests_left:
-                self._leave()
+                self._begin_drain()
         try:
             stream.open(head, self._early.take(number))
         except MalformedRequest as error:
@@ -269,24 +276,24 @@ class Http2Connection(ClosingConnection):
     def _is_full(self) -> bool:
         """Whether it has as many requests as it may. A client that resets its streams, or has us
         reset them, has not freed their apps."""
-        self._outlasting = [source for source in self._outlasting if source.is_running]
-        return len(self._streams) + len(self._outlasting) >= self.settings.max_streams
+        self._still_running = [source for source in self._still_running if source.is_running]
+        return len(self._streams) + len(self._still_running) >= self.settings.max_streams
 
-    def outlasts(self, source: Source) -> None:
+    def source_runs_on(self, source: Source) -> None:
         if source.is_running:
-            self._outlasting.append(source)
+            self._still_running.append(source)
 
     def _hear(self, data: Data, now: float) -> None:
         stream = self._streams.get(data.stream)
         if stream is None:
             # It was reset, or its request was refused, or is answered.
             self.engine.taken(data.stream, data.size)
-            if data.stream in self._unended:
+            if data.stream in self._half_closed:
                 if data.data:
                     self.engine.reset(data.stream, ErrorCode.PROTOCOL_ERROR)
                     self._guard.we_reset(now)
                 if data.data or data.ended:
-                    del self._unended[data.stream]
+                    del self._half_closed[data.stream]
             return
         self._heard[data.stream] = stream
         try:
@@ -300,7 +307,7 @@ class Http2Connection(ClosingConnection):
     def _hear_trailers(self, trailers: Trailers, now: float) -> None:
         stream = self._streams.get(trailers.stream)
         if stream is None:
-            self._unended.pop(trailers.stream, None)
+            self._half_closed.pop(trailers.stream, None)
             return
         try:
             check_trailers(trailers.fields, trailers.ended)
@@ -341,7 +348,7 @@ class Http2Connection(ClosingConnection):
             stream.gone(LEFT)
             self._guard.client_reset(before_response, now)
         else:
-            self._unended.pop(reset.stream, None)
+            self._half_closed.pop(reset.stream, None)
 
     def _stream_failed(self, failed: StreamFailed, now: float) -> None:
         stream = self._streams.get(failed.stream)
@@ -384,11 +391,11 @@ class Http2Connection(ClosingConnection):
             stream.wait_for_room(self.service.clock())
 
     def await_end(self, number: int) -> None:
-        unended = self._unended
-        unended[number] = None
-        if len(unended) > MOST_UNENDED:
-            first = next(iter(unended))
-            del unended[first]
+        half_closed = self._half_closed
+        half_closed[number] = None
+        if len(half_closed) > MOST_HALF_CLOSED:
+            first = next(iter(half_closed))
+            del half_closed[first]
             self.engine.reset(first, ErrorCode.NO_ERROR)
 
     def forget(self, stream: Http2Stream) -> None:
@@ -492,9 +499,9 @@ class Http2Connection(ClosingConnection):
         """Nothing is under way, and everything is sent."""
         if self._state == "exchange":
             self._await_request(self.service.clock())
-        if self._leaving == "leaves":
-            self._ask()
-        if self._leaving == "told" and self._state == "idle":
+        if self._drain == "draining":
+            self._send_notice()
+        if self._drain == "final_sent" and self._state == "idle":
             self._close_when_sent()
 
     def _await_request(self, now: float) -> None:
@@ -511,38 +518,38 @@ class Http2Connection(ClosingConnection):
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _leave(self) -> None:
-        """Has the connection end, as soon as it can be said without harm."""
-        if self._leaving or self._state not in ("idle", "exchange"):
+    def _begin_drain(self) -> None:
+        """Ends the connection, as soon as that can be announced without harm."""
+        if self._drain != "serving" or self._state not in ("idle", "exchange"):
             return
-        settings = self.service.settings
-        self._leaving = "leaves"
-        self._tell_at = self.service.clock() + min(OPEN_STREAMS_HAVE, settings.graceful_timeout / 4)
+        patience = min(OPEN_STREAMS_HAVE, self.service.settings.graceful_timeout / 4)
+        self._drain = "draining"
+        self._goaway_by = self.service.clock() + patience
         if not self._streams:
-            self._ask()
+            self._send_notice()
 
-    def _ask(self) -> None:
-        """Asks the client to open no further stream."""
-        if self._leaving != "leaves":
+    def _send_notice(self) -> None:
+        """Sends the first GOAWAY: asks the client to open no further stream."""
+        if self._drain != "draining":
             return
-        self._leaving = "asked"
-        self._tell_at = self.service.clock() + FIRST_BYTE_OF_NEXT
+        self._drain = "notice_sent"
+        self._goaway_by = self.service.clock() + FIRST_BYTE_OF_NEXT
         self.engine.go_away(ANY_STREAM, ErrorCode.NO_ERROR)
         self.engine.ping(OUR_PING)
         self.flush_soon()
 
-    def _tell_last(self) -> None:
-        """Says which stream is the last; nobody looks at a later one."""
-        self._leaving = "told"
+    def _send_final_goaway(self) -> None:
+        """Sends the second GOAWAY, with the last stream that is served; later ones are refused."""
+        self._drain = "final_sent"
         self.engine.go_away(self.engine.last_stream, ErrorCode.NO_ERROR)
         self.flush_soon()
 
     def drain(self) -> None:
-        self._leave()
+        self._begin_drain()
 
     def end_if_idle(self) -> None:
         if self._state == "idle":
-            self._leave()
+            self._begin_drain()
 
     def close_if_idle(self) -> bool:
         since = self.idle_since
@@ -639,9 +646,9 @@ class Http2Connection(ClosingConnection):
                     self._close_idle()
             else:
                 self._close()
-        elif self._leaving == "leaves" and now >= self._tell_at:
-            self._ask()
-        elif self._leaving == "asked" and now >= self._tell_at:
-            self._tell_last()
+        elif self._drain == "draining" and now >= self._goaway_by:
+            self._send_notice()
+        elif self._drain == "notice_sent" and now >= self._goaway_by:
+            self._send_final_goaway()
         for stream in list(self._streams.values()):
             stream.sweep(now)

@@ -103,7 +103,7 @@ class StreamConnection(Protocol):
         """Notes that a stream is over."""
         ...
 
-    def outlasts(self, source: Source) -> None:
+    def source_runs_on(self, source: Source) -> None:
         """Notes what may run on though its stream was reset."""
         ...
 
@@ -454,7 +454,7 @@ class Http2Stream:
         if ends:
             self._end()
             if self._websocket_transport is not None:
-                self._leave_source()
+                self._release_source()
                 self._body_ended = True
                 self._websocket_transport.go_on()
         self._paid(count)
@@ -490,13 +490,13 @@ class Http2Stream:
         if code is not None:
             self._connection.engine.reset(self.number, code)
             self._connection.flush_soon()
-            self._leave_source()
+            self._release_source()
 
-    def _leave_source(self) -> None:
+    def _release_source(self) -> None:
         """The client may open another stream, while the app is still at work for this one."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None and exchange.source is not None:
-            self._connection.outlasts(exchange.source)
+            self._connection.source_runs_on(exchange.source)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -533,7 +533,7 @@ class Http2Stream:
             transport.client_left()
         elif not self._released:
             self.sink.client_gone(why, end_code)
-        self._leave_source()
+        self._release_source()
         self._connection.forget(self)
 
     def give_up(self, code: ErrorCode, why: str, end_code: str = "") -> None:
