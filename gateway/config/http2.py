@@ -19,6 +19,7 @@ _NEED_HTTP2: Final = (
 
 
 def http2_settings(options: Options) -> Http2Settings:
+    """What a gateway process is told of HTTP/2. The options have no fault."""
     return Http2Settings(
         prior_knowledge=options.h2c == "prior-knowledge",
         websockets=options.http2_websocket and options.ws == "auto",
@@ -61,6 +62,7 @@ def notes_on_http2(
         return
     over_tls = any(map(speaks_tls, addresses))
     plain = not all(map(speaks_tls, addresses))
+    spoken = (options.http2 and over_tls) or (options.h2c != "off" and plain)
     if options.h2c != "off" and not plain:
         yield (
             f"{found['h2c'].origin} has no effect: every listener speaks TLS, where --http2 counts"
@@ -70,7 +72,7 @@ def notes_on_http2(
             f"{found['http2'].origin} has no effect: no listener speaks TLS; HTTP/2 without it is "
             "--h2c prior-knowledge, for a load balancer in front"
         )
-    elif not (options.http2 and over_tls) and not (options.h2c != "off" and plain):
+    elif not spoken:
         for name in _NEED_HTTP2:
             if name in found:
                 yield f"{found[name].origin} has no effect: HTTP/2 is not spoken"

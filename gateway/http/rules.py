@@ -46,9 +46,9 @@ MOST_TRAILERS: Final = 8_192
 
 
 def check_request_trailer(name: bytes, total: int) -> None:
-    """Checks the name of a well-formed field behind a request's body; with those before it is has
-    `total` bytes. Raises RequestError 400. It is dropped in any case: no ASGI extension that we
-    support delivers trailers."""
+    """Checks the name of a well-formed field behind a request's body; `total` are the bytes of this
+    field and of those before it. Raises RequestError 400. The field is dropped in any case: no ASGI
+    extension that we support delivers trailers."""
     if total > MOST_TRAILERS:
         raise RequestError(400, "A trailer field is malformed or too long.")
     if name in FORBIDDEN_TRAILERS:

@@ -41,6 +41,8 @@ def _newest(table: HeaderTable) -> tuple[bytes, bytes] | None:
 
 
 class FieldEncoder(Encoder):
+    """The encoder of one connection."""
+
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[bytes, bytes], bytes] = {}
@@ -92,6 +94,8 @@ class FieldEncoder(Encoder):
 
 
 class BlockDecoder(Decoder):
+    """The decoder of one connection."""
+
     def __init__(self, max_header_list_size: int) -> None:
         super().__init__(max_header_list_size)
         self._known: dict[bytes, list[HeaderTuple]] = {}

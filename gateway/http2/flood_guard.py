@@ -89,6 +89,7 @@ LEAST_ROOM: Final = 1_024
 RESETS_REFILL: Final = 30.0
 """Seconds in which an empty bucket of requests in vain is full again."""
 EACH_STREAM_RESETS: Final = 0.5
+"""Requests in vain that a stream which the client opens pays for."""
 
 
 FLOOD_REASONS: Final = (
@@ -173,7 +174,7 @@ class FloodGuard:
         # Each frame may have LEAST_FRAME_SIZE, so a block need not be in more of them than that.
         self._most_continuations = max(LEAST_CONTINUATIONS, self.most_block // LEAST_FRAME_SIZE)
         self._size = self._continuations = 0
-        """Of the header block that is being read."""
+        """Bytes and CONTINUATIONs of the header block that is being read."""
 
     # -- frames that come, as the reader sees them ---------------------------------------------
 

@@ -20,7 +20,7 @@ _PLAIN_TARGET: Final = re.compile(rb"(" + PLAIN_PATH + rb")(?:\?(" + PLAIN_QUERY
 
 
 class HeadCache:
-    """Reads the requests of one connection."""
+    """Reads the requests of one connection, and remembers the last one."""
 
     __slots__ = ("_after", "_before", "_http2", "_last", "_longest_path", "_settings")
 
@@ -30,10 +30,11 @@ class HeadCache:
         self._last: Http2Request | None = None
         """A copy of the last request, if it was plain."""
         self._before: Fields = []
-        """Its fields in front of `:path`, and behind it."""
+        """The last request's fields in front of `:path`."""
         self._after: Fields = []
+        """The last request's fields behind `:path`."""
         self._longest_path = 0
-        """Bytes of a path with which these fields are within all limits."""
+        """Bytes of a path with which the last request's other fields are within all limits."""
 
     def read(self, fields: Fields, ended: bool) -> Http2Request:
         """Makes a request of all its fields, as `request_of` does. Raises MalformedRequest and

@@ -54,9 +54,10 @@ CONNECTION_SPECIFIC: Final = HOP_BY_HOP - {b"te"}
 _LOOKED_AT: Final = HOP_BY_HOP | {b"host", b"cookie", b"priority"}
 
 _VERSION_SIZE: Final = len(" HTTP/1.1") + 1
-"""Bytes of HTTP/1's request line beside method and target: the limits are those of HTTP/1."""
+"""Bytes of HTTP/1's request line beside method and target. The limits are those of HTTP/1, so a
+request is measured as HTTP/1 would write it."""
 _LINE_SIZE: Final = len(": \r\n")
-"""The same of the line of a field."""
+"""Bytes of a field's line in HTTP/1 beside name and value."""
 _MOST_AROUND: Final = 32
 """Bytes that a head of HTTP/1 has at most beside what is in fields."""
 
@@ -383,7 +384,7 @@ def _check_head_size(method: bytes, path: bytes, fields: Fields, settings: HttpS
 
 
 def _check_each_field(fields: Fields, settings: HttpSettings) -> None:
-    """The same for each field. Raises RequestError."""
+    """Measures each field as HTTP/1 would write it, and counts them. Raises RequestError."""
     if len(fields) > settings.limit_request_fields:
         raise too_many_fields(settings)
     for name, value in fields:

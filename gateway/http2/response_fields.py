@@ -34,6 +34,8 @@ _NEVER_NAMED: Final = frozenset({b":status", _LENGTH})
 
 
 class ResponseFields:
+    """Makes the fields of all responses of a process, and remembers those that were checked."""
+
     __slots__ = ("_date", "_dated", "_known", "_lengths", "_more", "_server", "_statuses")
 
     def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:

@@ -25,7 +25,9 @@ from collections import OrderedDict
 from typing import Final
 
 EACH: Final = 16
+"""One frame in so many is for the response that has waited longest."""
 URGENCIES: Final = 8
+"""Urgencies are 0 to 7 (RFC 9218 section 4.1)."""
 _SEQUENCE: Final = 0
 """Stands for the responses that go one after the other among those that take turns. No response
 has this stream."""

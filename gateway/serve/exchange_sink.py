@@ -219,8 +219,9 @@ class ExchangeSink:
         self.fail(exchange, error.status, error.sentence, error.option, error.headers)
 
     def refuse_unanswered(self, error: RequestError, unread: Request) -> None:
-        """The same for a stream that is reset instead of an answer. The log has the error's status
-        if no response had begun, and no byte was sent then."""
+        """Refuses what the client sends, where the stream is reset instead of an answer. If no
+        response has begun, the log has the error's status, and no byte was sent. `unread` is what
+        is known of the request if no exchange is under way."""
         exchange = self._refused(error, unread)
         exchange.give_reason(error.sentence)
         self.exchange = None

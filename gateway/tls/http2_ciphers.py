@@ -18,11 +18,13 @@ _AUTHENTICATED: Final = ("GCM", "CCM", "POLY1305")
 
 
 def is_forbidden(cipher: str) -> bool:
-    """Whether HTTP/2 may not be spoken over this cipher, given by OpenSSL's name; "" for none."""
+    """Whether HTTP/2 may not be spoken over this cipher, given by OpenSSL's name. No cipher
+    ("") is a forbidden one."""
     if cipher.startswith("TLS_"):  # TLS 1.3
         return False
     return not (cipher.startswith(_EPHEMERAL) and any(word in cipher for word in _AUTHENTICATED))
 
 
 def forbidden(ciphers: Iterable[str]) -> list[str]:
+    """Those of the ciphers over which HTTP/2 may not be spoken, in their order."""
     return [cipher for cipher in ciphers if is_forbidden(cipher)]
