@@ -7,44 +7,22 @@ made, cut and sent in any order, and no case depends on another one.
 
 import struct
 from collections.abc import Iterable
-from enum import Flag, IntEnum, auto
+from enum import Flag, auto
 from typing import NamedTuple
 
+from propylon.gateway.http.grammar import HTTP2_PREFACE
 from propylon.gateway.http2.engine import ErrorCode
+from propylon.gateway.http2.frames import (
+    ACK,
+    END_HEADERS,
+    END_STREAM,
+    PADDED,
+    FrameKind,
+    Setting,
+)
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-class Kind(IntEnum):
-    """Types of frames (RFC 9113 section 6, RFC 9218 section 7.1)."""
-
-    DATA = 0
-    HEADERS = 1
-    PRIORITY = 2
-    RST_STREAM = 3
-    SETTINGS = 4
-    PUSH_PROMISE = 5
-    PING = 6
-    GOAWAY = 7
-    WINDOW_UPDATE = 8
-    CONTINUATION = 9
-    PRIORITY_UPDATE = 16
-
-
-class Setting(IntEnum):
-    HEADER_TABLE_SIZE = 1
-    ENABLE_PUSH = 2
-    MAX_CONCURRENT_STREAMS = 3
-    INITIAL_WINDOW_SIZE = 4
-    MAX_FRAME_SIZE = 5
-    MAX_HEADER_LIST_SIZE = 6
-    ENABLE_CONNECT_PROTOCOL = 8
-    NO_RFC7540_PRIORITIES = 9
-
-
-END_STREAM = ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
+PREFACE = HTTP2_PREFACE
+Kind = FrameKind
 WITH_PRIORITY = 0x20
 
 

@@ -53,8 +53,10 @@ PADDED: Final = 0x8
 
 
 class Setting(IntEnum):
-    """RFC 9113 section 6.5.2, RFC 8441 section 3, RFC 9218 section 2.1: those that are used."""
+    """RFC 9113 section 6.5.2, RFC 8441 section 3, RFC 9218 section 2.1."""
 
+    HEADER_TABLE_SIZE = 0x1
+    ENABLE_PUSH = 0x2
     MAX_CONCURRENT_STREAMS = 0x3
     INITIAL_WINDOW_SIZE = 0x4
     MAX_FRAME_SIZE = 0x5

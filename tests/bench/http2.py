@@ -25,6 +25,7 @@ from typing import Final
 from ..compare.ground import Commands
 from ..compare.processes import program
 from ..compare.proxies import nginx
+from ..http2_frames import END_HEADERS, END_STREAM, PREFACE, Kind, frame, settings
 from .contestants import alone, behind, gunicorn, hypercorn, propylon, uvicorn
 from .machine import machine
 from .servers import Server, running
@@ -85,9 +86,8 @@ def idle(server: Server) -> float:
     """KiB of memory of each connection that has had one request."""
     context = ssl._create_unverified_context()
     context.set_alpn_protocols(["h2"])
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     head = b"\x82\x84\x87\x41\x01h"  # GET, /, https, :authority h
-    asked = preface + len(head).to_bytes(3, "big") + b"\x01\x05\x00\x00\x00\x01" + head
+    asked = PREFACE + settings() + frame(Kind.HEADERS, END_HEADERS | END_STREAM, 1, head)
 
     def ask(stack: ExitStack) -> None:
         raw = socket.create_connection(("127.0.0.1", server.ground.port))

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from ..gateway.tls.issued import authority, issue, trusting
+from ..http2_frames import PREFACE
 from .facts import APPS, Facts, ask
 from .other_proxies import haproxy, needs_haproxy
 from .server import DEADLINE, Propylon, wait_for
@@ -19,7 +20,6 @@ from .test_tls import named
 
 CURL = shutil.which("curl") or "curl"
 H2C = ["--h2c", "prior-knowledge"]
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 INADEQUATE_SECURITY = b"\0\0\0\x0c"
 

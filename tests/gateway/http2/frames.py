@@ -1,9 +1,7 @@
 """Frames of a client as bytes, for tests (RFC 9113 section 6)."""
 
 from propylon.gateway.http.grammar import HTTP2_PREFACE
-from propylon.gateway.http2.frames import FrameKind
-
-END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
+from propylon.gateway.http2.frames import END_HEADERS, PADDED, FrameKind
 
 
 def frame(kind: int, stream: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:

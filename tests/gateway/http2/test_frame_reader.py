@@ -11,10 +11,10 @@ from propylon.gateway.http2.frame_reader import (
     FrameFault,
     FrameReader,
 )
-from propylon.gateway.http2.frames import FrameKind
+from propylon.gateway.http2.frames import END_HEADERS, FrameKind
 from propylon.gateway.settings import Http2Settings
 
-from .frames import BEGINNING, END_HEADERS, PING, SETTINGS, data, frame, headers, padded
+from .frames import BEGINNING, PING, SETTINGS, data, frame, headers, padded
 
 MOST_FRAME = 16_384
 

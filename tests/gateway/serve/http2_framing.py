@@ -9,12 +9,12 @@ from hpack import Decoder, Encoder
 from propylon.gateway.exchange.endpoint import Endpoint
 from propylon.gateway.http.grammar import HTTP2_PREFACE
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.frames import FrameKind
+from propylon.gateway.http2.frames import ACK, END_HEADERS, END_STREAM, FrameKind
 from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
 
-from ..http2.frames import ACK, END_HEADERS, END_STREAM, data, frame
+from ..http2.frames import data, frame
 from .http1_framing import Pairs, Response
 
 Fields = list[tuple[bytes, bytes]]

@@ -7,11 +7,10 @@ from typing import Any
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.frames import FrameKind
+from propylon.gateway.http2.frames import ACK, FrameKind
 from propylon.gateway.serve.http2_connection import Http2Connection
 
 from ...fakes.exchange_sides import FakeSource
-from ..http2.frames import ACK
 from .http2_framing import ClientStream, Frame, Http2Framing
 from .stage import Stage, log_of, source_of
 

@@ -5,11 +5,11 @@ import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.frames import FrameKind
+from propylon.gateway.http2.frames import END_HEADERS, END_STREAM, FrameKind
 from propylon.gateway.settings import Http2Settings, WebSocketSettings
 
 from ...fakes.exchange_sides import FakeSource
-from ..http2.frames import END_HEADERS, END_STREAM, frame
+from ..http2.frames import frame
 from .http2_framing import Http2Framing
 from .http2_stage import Http2Stage, answer, staged, updates
 from .stage import SEND
