@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ..gateway.http2.engine_exam import NEEDS_NGH2
 from ..gateway.tls.issued import Issued, authority, issue, trusting
 from .facts import Facts
 from .other_proxies import haproxy, needs_haproxy, needs_nginx, nginx
@@ -26,9 +27,14 @@ def needs(tool: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
 
 
+@pytest.fixture(scope="module", params=["h2", pytest.param("ngh2", marks=NEEDS_NGH2)])
+def engine(request: pytest.FixtureRequest) -> list[str]:
+    return ["--http2-engine", request.param]
+
+
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Propylon]:
-    with Propylon("http2_asgi:app", *H2C, "-w", "2") as propylon:
+def plain(engine: list[str]) -> Iterator[Propylon]:
+    with Propylon("http2_asgi:app", *H2C, *engine, "-w", "2") as propylon:
         yield propylon
 
 
@@ -38,8 +44,8 @@ def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
 
 
 @pytest.fixture(scope="module")
-def secure(issued: Issued) -> Iterator[Propylon]:
-    with Propylon("http2_asgi:app", "--no-access-log", *issued.flags) as propylon:
+def secure(issued: Issued, engine: list[str]) -> Iterator[Propylon]:
+    with Propylon("http2_asgi:app", "--no-access-log", *issued.flags, *engine) as propylon:
         yield propylon
 
 

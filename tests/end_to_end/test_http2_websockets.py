@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .. import http2_frames as frames
+from ..gateway.http2.engine_exam import NEEDS_NGH2
 from ..http2_frames import ErrorCode, Setting
 from .http2_websocket import StreamSocket
 from .http2_wire import Wire
@@ -18,9 +19,19 @@ pytestmark = pytest.mark.slow
 H2C = ["--h2c", "prior-knowledge", "--no-access-log"]
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio", "trio"])
+ON = {
+    "uvloop": ["--loop", "uvloop"],
+    "asyncio": ["--loop", "asyncio"],
+    "trio": ["--loop", "trio"],
+    "ngh2": ["--http2-engine", "ngh2"],
+}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(on, marks=[NEEDS_NGH2] * (on == "ngh2")) for on in ON]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Propylon]:
-    with Propylon("websocket_raw:app", *H2C, "--loop", request.param) as propylon:
+    with Propylon("websocket_raw:app", *H2C, *ON[request.param]) as propylon:
         yield propylon
 
 

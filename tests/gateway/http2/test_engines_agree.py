@@ -200,19 +200,26 @@ def _scope(it: Difference) -> bool:
 
 TWO_FAULTS: Final = {
     (Kind.DATA, ErrorCode.STREAM_CLOSED, ErrorCode.PROTOCOL_ERROR),
+    (Kind.CONTINUATION, ErrorCode.STREAM_CLOSED, ErrorCode.PROTOCOL_ERROR),
     (Kind.HEADERS, ErrorCode.COMPRESSION_ERROR, ErrorCode.PROTOCOL_ERROR),
     (Kind.HEADERS, ErrorCode.COMPRESSION_ERROR, ErrorCode.STREAM_CLOSED),
 }
-"""Kind, and the codes of h2 and ngh2: DATA behind a request's end, a head that cannot be read on a
-stream that may not begin."""
+"""Kind, and the codes of h2 and ngh2: DATA behind a request's end, a CONTINUATION of nothing, a
+head that cannot be read on a stream that may not begin."""
+
+
+WITH_A_WRONG_SIZE: Final = {
+    ErrorCode.FRAME_SIZE_ERROR, ErrorCode.PROTOCOL_ERROR, ErrorCode.STREAM_CLOSED,
+}  # fmt: skip
+"""What else may be said of a frame of a wrong size, for its stream."""
 
 
 def _two_faults(it: Difference) -> bool:
     _, one, scope, other = it.faults
     if scope is not ConnectionFailed:
         return False
-    if {one, other} == {ErrorCode.PROTOCOL_ERROR, ErrorCode.FRAME_SIZE_ERROR}:
-        return _is_of_wrong_size(it.sent)
+    if ErrorCode.FRAME_SIZE_ERROR in (one, other):
+        return _is_of_wrong_size(it.sent) and {one, other} <= WITH_A_WRONG_SIZE
     return (it.kind, one, other) in TWO_FAULTS
 
 
