@@ -89,7 +89,15 @@ def settings(*pairs: tuple[int, int]) -> bytes:
     return frame(Kind.SETTINGS, 0, 0, payload)
 
 
+SETTINGS = settings()
 SETTINGS_ACK = frame(Kind.SETTINGS, ACK, 0)
+BEGINNING = PREFACE + SETTINGS
+PING = frame(Kind.PING, 0, 0, bytes(8))
+
+
+def small_get(stream: int, *, end: bool = True) -> bytes:
+    """GET / of http://a, in six bytes of fields."""
+    return raw_head(b"\x82\x84\x86\x41\x01a", stream, end=end)
 
 
 def reset(stream: int, code: int = ErrorCode.CANCEL) -> bytes:
@@ -166,9 +174,9 @@ def fragments(stream: int, *pieces: bytes, end: int = END_STREAM) -> bytes:
     return b"".join([*frames, frame(Kind.CONTINUATION, END_HEADERS, stream, pieces[-1])])
 
 
-def raw_head(fields: bytes) -> bytes:
+def raw_head(fields: bytes, stream: int = 1, *, end: bool = True) -> bytes:
     """A request with a field block of these bytes."""
-    return frame(Kind.HEADERS, END_HEADERS | END_STREAM, 1, fields)
+    return frame(Kind.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, fields)
 
 
 FRAMES: dict[str, Case] = {

@@ -14,7 +14,7 @@ from propylon.gateway.http2.frame_reader import (
 from propylon.gateway.http2.frames import END_HEADERS, FrameKind
 from propylon.gateway.settings import Http2Settings
 
-from .frames import BEGINNING, PING, SETTINGS, data, frame, headers, padded
+from ...http2_frames import BEGINNING, PING, SETTINGS, data, frame, padded, raw_head, small_get
 
 MOST_FRAME = 16_384
 
@@ -38,11 +38,11 @@ def shares(one: FrameReader) -> list[bytes]:
 
 
 WHOLE = {
-    "one frame": headers(1),
-    "several": headers(1, ended=False) + data(1, b"abc") + data(1, b"", ended=True) + PING,
-    "a head in parts": frame(FrameKind.HEADERS, 1, b"\x82")
-    + frame(FrameKind.CONTINUATION, 1, b"\x84", END_HEADERS),
-    "an unknown kind": frame(0xBB, 3, b"grease"),
+    "one frame": small_get(1),
+    "several": small_get(1, end=False) + data(1, b"abc") + data(1, b"", end=True) + PING,
+    "a head in parts": frame(FrameKind.HEADERS, 0, 1, b"\x82")
+    + frame(FrameKind.CONTINUATION, END_HEADERS, 1, b"\x84"),
+    "an unknown kind": frame(0xBB, 0, 3, b"grease"),
 }
 
 
@@ -58,13 +58,12 @@ def test_whole_frames_are_passed_on_as_they_came(sent: bytes) -> None:
 
 FRAMES = st.lists(
     st.one_of(
-        st.integers(1, 9).map(lambda n: headers(2 * n - 1)),
+        st.integers(1, 9).map(lambda n: small_get(2 * n - 1)),
         st.binary(min_size=1, max_size=300).map(lambda body: data(1, body)),
         st.just(PING),
-        st.binary(max_size=20).map(lambda body: padded(1, body + b"x", 7)),
+        st.binary(max_size=20).map(lambda body: padded(FrameKind.DATA, 0, 1, body + b"x", 7)),
         st.just(
-            frame(FrameKind.HEADERS, 1, b"\x82")
-            + frame(FrameKind.CONTINUATION, 1, b"", END_HEADERS)
+            frame(FrameKind.HEADERS, 0, 1, b"\x82") + frame(FrameKind.CONTINUATION, END_HEADERS, 1)
         ),
     ),
     max_size=40,
@@ -100,15 +99,15 @@ def test_a_share_has_so_many_frames() -> None:
 
 def test_requests_count_as_several_frames() -> None:
     one = begun()
-    size = len(headers(1))
-    one.receive(b"".join(headers(2 * n + 1) for n in range(50)))
+    size = len(small_get(1))
+    one.receive(b"".join(small_get(2 * n + 1) for n in range(50)))
     most = -(-MOST_UNITS // HEADERS_UNITS)
     assert [len(share) // size for share in shares(one)] == [most, most, 50 - 2 * most]
 
 
 def test_large_heads_count_as_more() -> None:
     one = begun()
-    large = headers(1, block=b"\xbe" * 3_000)
+    large = raw_head(b"\xbe" * 3_000, 1)
     one.receive(large * 5)
     assert [len(share) // len(large) for share in shares(one)] == [2, 2, 1]
 
@@ -126,11 +125,11 @@ def test_a_share_has_so_many_bytes() -> None:
     ("sent", "in_head", "in_data"),
     [
         (b"\0", True, False),
-        (headers(1)[:-1], True, False),
-        (frame(FrameKind.HEADERS, 1, b"\x82"), True, False),
-        (frame(FrameKind.HEADERS, 1, b"\x82") + frame(9, 1, b"a", END_HEADERS), False, False),
+        (small_get(1)[:-1], True, False),
+        (frame(FrameKind.HEADERS, 0, 1, b"\x82"), True, False),
+        (frame(FrameKind.HEADERS, 0, 1, b"\x82") + frame(9, END_HEADERS, 1, b"a"), False, False),
         (
-            frame(FrameKind.HEADERS, 1, b"\x82") + frame(FrameKind.CONTINUATION, 1, b"\x84"),
+            frame(FrameKind.HEADERS, 0, 1, b"\x82") + frame(FrameKind.CONTINUATION, 0, 1, b"\x84"),
             True,
             False,
         ),
@@ -194,7 +193,7 @@ def test_a_connection_begins_with_its_preface(sent: bytes) -> None:
 @pytest.mark.parametrize("kind", [FrameKind.DATA, FrameKind.HEADERS, FrameKind.SETTINGS, 0xBB])
 def test_a_frame_that_is_too_long_is_not_waited_for(kind: int) -> None:
     one = begun()
-    one.receive(frame(kind, 1, bytes(MOST_FRAME + 1))[:9])
+    one.receive(frame(kind, 0, 1, bytes(MOST_FRAME + 1))[:9])
     with pytest.raises(FrameFault) as caught:
         one.share(0.0)
     assert caught.value.code == ErrorCode.FRAME_SIZE_ERROR
@@ -203,16 +202,17 @@ def test_a_frame_that_is_too_long_is_not_waited_for(kind: int) -> None:
 # -- what the guard is told --------------------------------------------------------------------
 
 FLOODS = {
-    "continuation": frame(FrameKind.HEADERS, 1, b"\x82") + frame(FrameKind.CONTINUATION, 1) * 9,
+    "continuation": frame(FrameKind.HEADERS, 0, 1, b"\x82")
+    + frame(FrameKind.CONTINUATION, 0, 1) * 9,
     "empty_data": data(1, b"") * 300,
     "ping": PING * 300,
     "settings": SETTINGS * 300,
-    "window_update": frame(FrameKind.WINDOW_UPDATE, 0, b"\0\0\0\1") * 2_000,
-    "priority": frame(FrameKind.PRIORITY, 1, b"\0\0\0\0\0") * 2_000,
-    "priority_update": frame(FrameKind.PRIORITY_UPDATE, 0, b"\0\0\0\1u=1") * 2_000,
-    "rst_stream": frame(FrameKind.RST_STREAM, 1, b"\0\0\0\0") * 2_000,
-    "goaway": frame(FrameKind.GOAWAY, 0, bytes(8)) * 50,
-    "unknown_frame": frame(0xBB, 1) * 2_000,
+    "window_update": frame(FrameKind.WINDOW_UPDATE, 0, 0, b"\0\0\0\1") * 2_000,
+    "priority": frame(FrameKind.PRIORITY, 0, 1, b"\0\0\0\0\0") * 2_000,
+    "priority_update": frame(FrameKind.PRIORITY_UPDATE, 0, 0, b"\0\0\0\1u=1") * 2_000,
+    "rst_stream": frame(FrameKind.RST_STREAM, 0, 1, b"\0\0\0\0") * 2_000,
+    "goaway": frame(FrameKind.GOAWAY, 0, 0, bytes(8)) * 50,
+    "unknown_frame": frame(0xBB, 0, 1) * 2_000,
 }
 
 
@@ -228,18 +228,18 @@ def test_a_flood_is_told(reason: str, sent: bytes) -> None:
 
 def test_padding_alone_is_empty_data() -> None:
     one = begun()
-    one.receive(padded(1, b"", 20) * 300)
+    one.receive(padded(FrameKind.DATA, 0, 1, b"", 20) * 300)
     with pytest.raises(Flood, match="without data"):
         shares(one)
 
 
 NONE = {
     "small data": data(1, b"x") * 5_000,
-    "padded data": padded(1, b"x", 200) * 5_000,
-    "data that ends": b"".join(data(n, b"", ended=True) for n in range(1, 5_000, 2)),
-    "requests": b"".join(headers(n) for n in range(1, 5_000, 2)),
+    "padded data": padded(FrameKind.DATA, 0, 1, b"x", 200) * 5_000,
+    "data that ends": b"".join(data(n, b"", end=True) for n in range(1, 5_000, 2)),
+    "requests": b"".join(small_get(n) for n in range(1, 5_000, 2)),
     "requests with a WINDOW_UPDATE each": b"".join(
-        headers(n) + frame(FrameKind.WINDOW_UPDATE, n, b"\0\0\0\1") for n in range(1, 5_000, 2)
+        small_get(n) + frame(FrameKind.WINDOW_UPDATE, 0, n, b"\0\0\0\1") for n in range(1, 5_000, 2)
     ),
 }
 
@@ -253,9 +253,9 @@ def test_what_is_no_flood(sent: bytes) -> None:
 
 def test_a_head_in_one_large_frame_has_the_same_limit() -> None:
     one = FrameReader(1 << 20, FloodGuard(Http2Settings(), 65_536, 0.0))
-    one.receive(BEGINNING + headers(1, block=bytes(131_072)))
+    one.receive(BEGINNING + raw_head(bytes(131_072), 1))
     assert one.share(0.0)
-    one.receive(headers(3, block=bytes(131_073)))
+    one.receive(raw_head(bytes(131_073), 3))
     with pytest.raises(Flood, match="header block"):
         shares(one)
 
@@ -263,7 +263,7 @@ def test_a_head_in_one_large_frame_has_the_same_limit() -> None:
 def test_trailers_and_the_reserved_bit_are_no_new_streams() -> None:
     """Else a client could pay for resets with heads that open nothing."""
     one = begun()
-    reset = frame(FrameKind.RST_STREAM, 1, b"\0\0\0\0")
-    one.receive(headers(1, ended=False) + (headers(1 | 1 << 31) + reset) * 2_000)
+    reset = frame(FrameKind.RST_STREAM, 0, 1, b"\0\0\0\0")
+    one.receive(small_get(1, end=False) + (small_get(1 | 1 << 31) + reset) * 2_000)
     with pytest.raises(Flood, match="RST_STREAM"):
         shares(one)

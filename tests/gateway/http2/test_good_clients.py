@@ -23,7 +23,7 @@ from propylon.gateway.http2.frame_reader import FrameReader
 from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 
-from .frames import BEGINNING, frame
+from ...http2_frames import BEGINNING, frame
 
 FOLDER = Path(__file__).with_name("good_clients")
 TIMES = 50
@@ -74,7 +74,7 @@ def replay(name: str, work: bool = True) -> None:
             kind, flags, size, stream = act
             if kind in ONCE or (kind == FrameKind.HEADERS and not work):
                 continue
-            reader.receive(frame(kind, stream and stream + turn * above, bytes(size), flags))
+            reader.receive(frame(kind, flags, stream and stream + turn * above, bytes(size)))
             while reader.share(now):
                 pass
             if kind == FrameKind.RST_STREAM:

@@ -14,7 +14,7 @@ from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
 
-from ..http2.frames import data, frame
+from ...http2_frames import data, frame
 from .http1_framing import Pairs, Response
 
 Fields = list[tuple[bytes, bytes]]
@@ -105,7 +105,7 @@ class Http2Framing:
             return b""
         self._begun = True
         # It has read the server's SETTINGS, so that these hold from here on.
-        out = HTTP2_PREFACE + self.set(self._settings) + frame(FrameKind.SETTINGS, flags=ACK)
+        out = HTTP2_PREFACE + self.set(self._settings) + frame(FrameKind.SETTINGS, ACK, 0)
         if self._connection > FIRST_WINDOW:
             out += self.allow(0, self._connection - FIRST_WINDOW)
         return out
@@ -120,7 +120,7 @@ class Http2Framing:
         entries = [
             key.to_bytes(2, "big") + value.to_bytes(4, "big") for key, value in settings.items()
         ]
-        return frame(FrameKind.SETTINGS, 0, b"".join(entries))
+        return frame(FrameKind.SETTINGS, 0, 0, b"".join(entries))
 
     def allow(self, stream: int, count: int) -> bytes:
         """WINDOW_UPDATE."""
@@ -128,16 +128,16 @@ class Http2Framing:
             self.streams[stream].room += count
         else:
             self.room += count
-        return frame(FrameKind.WINDOW_UPDATE, stream, count.to_bytes(4, "big"))
+        return frame(FrameKind.WINDOW_UPDATE, 0, stream, count.to_bytes(4, "big"))
 
     def reset(self, stream: int, code: ErrorCode = ErrorCode.CANCEL) -> bytes:
-        return frame(FrameKind.RST_STREAM, stream, code.to_bytes(4, "big"))
+        return frame(FrameKind.RST_STREAM, 0, stream, code.to_bytes(4, "big"))
 
     def answer_pings(self) -> bytes:
         """The answers to all that have come until now and were not answered."""
         pings = [one for one in self.frames if one.kind == FrameKind.PING and not one.flags & ACK]
         answered, self._answered = self._answered, len(pings)
-        return b"".join(frame(FrameKind.PING, 0, one.payload, ACK) for one in pings[answered:])
+        return b"".join(frame(FrameKind.PING, ACK, 0, one.payload) for one in pings[answered:])
 
     _answered = 0
 
@@ -153,7 +153,7 @@ class Http2Framing:
             self.streams[stream] = one
         self.streams[stream].asked = ended
         return self.beginning() + frame(
-            FrameKind.HEADERS, stream, block, END_HEADERS | (END_STREAM if ended else 0) | flags
+            FrameKind.HEADERS, END_HEADERS | (END_STREAM if ended else 0) | flags, stream, block
         )
 
     def ask(
@@ -192,7 +192,7 @@ class Http2Framing:
         one.asked = one.asked or last
         ends = [last and number == len(pieces) for number in range(1, len(pieces) + 1)]
         return b"".join(
-            data(stream, piece, ended=end) for piece, end in zip(pieces, ends, strict=True)
+            data(stream, piece, end=end) for piece, end in zip(pieces, ends, strict=True)
         )
 
     # -- in ----------------------------------------------------------------------------------

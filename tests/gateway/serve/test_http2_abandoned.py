@@ -11,7 +11,7 @@ from propylon.gateway.pool.call import PoolCall
 from propylon.gateway.pool.pool import Pool
 from propylon.gateway.settings import Http2Settings, PoolSettings
 
-from ..http2.frames import data
+from ...http2_frames import data
 from ..pool.linked import LinkedMember, Owner
 from .http2_stage import Http2Stage, answer, staged
 from .stage import BODY

@@ -12,7 +12,7 @@ from propylon.gateway.settings import Http2Settings
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
 from propylon.protocol.messages import WINDOW
 
-from ..http2.frames import data, frame
+from ...http2_frames import data, frame
 from .http2_framing import FIRST_WINDOW, Fields, Http2Framing
 from .http2_stage import DATA, Http2Stage, answer, begin, fail, staged
 from .stage import source_of
@@ -129,13 +129,15 @@ def test_frames_behind_the_end_of_a_stream() -> None:
     """What RFC 9113 section 5.1 lets pass, and what not."""
     with staged(Http2Framing(FIRST_WINDOW)) as stage:
         exchange = stage.asks()
-        stage.sends(frame(FrameKind.WINDOW_UPDATE, 1, (5).to_bytes(4, "big")))
+        stage.sends(frame(FrameKind.WINDOW_UPDATE, 0, 1, (5).to_bytes(4, "big")))
         stage.sends(data(1, b"behind END_STREAM"))
         assert stage.stream().reset == ErrorCode.STREAM_CLOSED
         assert exchange.status == 499
         answer(stage.asks(), b"x")
         assert stage.stream().ended
-        stage.sends(frame(FrameKind.WINDOW_UPDATE, 3, (5).to_bytes(4, "big")), stage.peer.reset(3))
+        stage.sends(
+            frame(FrameKind.WINDOW_UPDATE, 0, 3, (5).to_bytes(4, "big")), stage.peer.reset(3)
+        )
         assert stage.hears_goaways() == []
         still_serves(stage)
 
@@ -147,7 +149,7 @@ def test_frames_behind_the_end_of_a_stream() -> None:
 def test_a_body_that_is_not_as_long_as_it_says(said: bytes) -> None:
     with staged() as stage:
         exchange = stage.uploads(size=5)
-        stage.sends(data(1, said, ended=True))
+        stage.sends(data(1, said, end=True))
         one = stage.stream()
         assert (one.response, one.reset) == (None, ErrorCode.PROTOCOL_ERROR)
         assert (exchange.status, source_of(exchange).given_up) == (400, 1)
@@ -288,7 +290,7 @@ def two_at_once(*priorities: bytes, update: bytes = b"") -> list[int]:
 
 
 def wish(stream: int, value: bytes) -> bytes:
-    return frame(FrameKind.PRIORITY_UPDATE, 0, stream.to_bytes(4, "big") + value)
+    return frame(FrameKind.PRIORITY_UPDATE, 0, 0, stream.to_bytes(4, "big") + value)
 
 
 def test_what_is_urgent_goes_first() -> None:
@@ -347,7 +349,7 @@ def test_a_client_that_reads_nothing_and_asks_on_and_on() -> None:
 def test_a_flood_ends_its_connection_and_is_counted() -> None:
     with staged() as stage:
         exchange = stage.asks()
-        stage.sends(frame(FrameKind.PING, 0, bytes(8)) * 300)
+        stage.sends(frame(FrameKind.PING, 0, 0, bytes(8)) * 300)
         assert stage.hears_goaways() == [(1, ErrorCode.ENHANCE_YOUR_CALM)]
         assert +Counter(stage.state.counts.floods) == {"ping": 1}
         assert exchange.end_code == end_codes.CLIENT_FLOOD

@@ -5,7 +5,7 @@ from propylon.gateway.exchange import end_codes
 from propylon.gateway.http2.engine import ErrorCode
 from propylon.gateway.transport.client_socket import MOST_BUFFERED
 
-from ..http2.frames import data, headers
+from ...http2_frames import data, raw_head, small_get
 from .http2_framing import Http2Framing
 from .http2_stage import answer, begin, staged
 from .stage import BODY, HEADER, SEND, source_of
@@ -66,8 +66,8 @@ def test_who_takes_a_response_is_not_late_with_its_body() -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_rest_of_a_head_has_its_time(whole: bool) -> None:
-    block = headers(1)
-    begun = headers(1, block=b"\x82\x84")[:4] + b"\x01" + headers(1)[5:9] + b"\x82\x84"
+    block = small_get(1)
+    begun = raw_head(b"\x82\x84", 1)[:4] + b"\x01" + small_get(1)[5:9] + b"\x82\x84"
     with staged() as stage:
         stage.sends()
         stage.sends(block[:-1] if whole else begun)

@@ -7,7 +7,7 @@ from propylon.gateway.serve.http2_connection import OPEN_STREAMS_HAVE
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.transport.client_socket import LINGER
 
-from ..http2.frames import frame
+from ...http2_frames import frame
 from .http2_framing import Http2Framing
 from .http2_stage import FIRST_LAST, Http2Stage, answer, begin, pings, staged
 from .stage import HEADER, IDLE, source_of
@@ -108,7 +108,7 @@ def test_another_ping_s_answer_is_not_ours() -> None:
         stage.asks()
         stage.drains()
         stage.passes(OPEN_STREAMS_HAVE)
-        stage.sends(frame(FrameKind.PING, 0, b"whatever", 1))
+        stage.sends(frame(FrameKind.PING, 1, 0, b"whatever"))
         assert len(stage.hears_goaways()) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_client_that_takes_nothing_keeps_nobody_from_ending() -> None:
 def test_the_client_s_goaway_ends_it_behind_its_streams() -> None:
     with staged() as stage:
         first = stage.asks()
-        stage.sends(frame(FrameKind.GOAWAY, 0, bytes(8)))
+        stage.sends(frame(FrameKind.GOAWAY, 0, 0, bytes(8)))
         assert len(stage.hears_goaways()) == 1
         begin(first, b"all ")
         first.sink.body(first, b"of it")
@@ -240,7 +240,7 @@ def test_an_idle_connection_is_closed_in_time_and_a_ping_does_not_keep_it() -> N
         answer(stage.asks())
         assert stage.stream().ended
         stage.passes(IDLE - 0.5)
-        stage.sends(frame(FrameKind.PING, 0, bytes(8)))
+        stage.sends(frame(FrameKind.PING, 0, 0, bytes(8)))
         assert stage.hears_goaways() == []
         stage.passes(0.5)
         assert stage.hears_goaways() == [(1, NO_ERROR)]

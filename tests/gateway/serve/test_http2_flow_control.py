@@ -3,9 +3,10 @@
 import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.http2.engine import ErrorCode
+from propylon.gateway.http2.frames import FrameKind
 from propylon.gateway.settings import Http2Settings
 
-from ..http2.frames import padded
+from ...http2_frames import padded
 from .http2_framing import INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Http2Framing
 from .http2_stage import Http2Stage, answer, begin, fail, staged, updates
 from .stage import SEND, source_of
@@ -143,7 +144,9 @@ def test_a_window_is_refilled_only_as_the_source_takes() -> None:
         stage.credit = 0
         exchange = stage.uploads()
         stage.hears()
-        stage.sends(padded(1, b"x" * 16_000, 200), stage.peer.send(1, b"y" * 49_000))
+        stage.sends(
+            padded(FrameKind.DATA, 0, 1, b"x" * 16_000, 200), stage.peer.send(1, b"y" * 49_000)
+        )
         # Padding is nobody's, and may be refilled. Whether it is told at once is the engine's.
         assert sum(updates(stage.hears()).values()) <= 2 * 201
         assert stage.connection.held == 65_000

@@ -9,7 +9,7 @@ from propylon.gateway.http2.frames import END_HEADERS, END_STREAM, FrameKind
 from propylon.gateway.settings import Http2Settings, WebSocketSettings
 
 from ...fakes.exchange_sides import FakeSource
-from ..http2.frames import frame
+from ...http2_frames import frame
 from .http2_framing import Http2Framing
 from .http2_stage import Http2Stage, answer, staged, updates
 from .stage import SEND
@@ -332,7 +332,7 @@ def test_malformed_trailers_end_it_and_nothing_else() -> None:
         exchange, source = stage.opens_websocket()
         other = stage.asks()
         block = b"\x82"  # :method GET
-        stage.sends(frame(FrameKind.HEADERS, 1, block, END_HEADERS | END_STREAM))
+        stage.sends(frame(FrameKind.HEADERS, END_HEADERS | END_STREAM, 1, block))
         assert stage.stream(1).reset == ErrorCode.PROTOCOL_ERROR
         assert codes(source) == [1006]
         assert exchange.end_code == end_codes.CLIENT_MALFORMED
