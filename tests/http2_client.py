@@ -7,24 +7,16 @@ do: it does not send what is wrong, and hears nothing more after a GOAWAY.
 
 import struct
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from hpack import Decoder
 
 from . import http2_frames as frames
-from .http2_frames import ACK, END_HEADERS, END_STREAM, PADDED, Kind, Setting
+from .http2_frames import ACK, END_HEADERS, END_STREAM, PADDED, Heard, Kind, Setting
 
 Fields = list[tuple[bytes, bytes]]
 DEFAULT_WINDOW = 65_535
 MOST_FRAME = 16_384
 """We announce no other size."""
-
-
-class Heard(NamedTuple):
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
 
 
 @dataclass
@@ -118,15 +110,10 @@ class Client:
 
     def receive(self, data: bytes) -> None:
         self._rest += data
-        while len(self._rest) >= 9:
-            size = int.from_bytes(self._rest[:3])
-            if len(self._rest) < 9 + size:
-                break
-            _, kind, flags, stream = struct.unpack(">BBBI", b"\0" + self._rest[3:9])
-            payload = bytes(self._rest[9 : 9 + size])
-            del self._rest[: 9 + size]
-            assert size <= MOST_FRAME, "a frame that is longer than we allow"
-            self._heard(Heard(kind, flags, stream & 0x7FFF_FFFF, payload))
+        while (heard := frames.heard_at(self._rest)) is not None:
+            del self._rest[: heard.size]
+            assert len(heard.payload) <= MOST_FRAME, "a frame that is longer than we allow"
+            self._heard(heard)
 
     @property
     def between_frames(self) -> bool:

@@ -34,6 +34,40 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
+class Heard(NamedTuple):
+    """A frame that has come."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        """Its bytes, with those of its header."""
+        return 9 + len(self.payload)
+
+    @property
+    def code(self) -> ErrorCode:
+        """Of RST_STREAM and GOAWAY."""
+        at = 0 if self.kind == Kind.RST_STREAM else 4
+        return ErrorCode(int.from_bytes(self.payload[at : at + 4], "big"))
+
+    @property
+    def number(self) -> int:
+        """The last stream of a GOAWAY; the bytes of a WINDOW_UPDATE."""
+        return int.from_bytes(self.payload[:4], "big")
+
+
+def heard_at(data: bytes | bytearray, at: int = 0) -> Heard | None:
+    """The frame that begins there; None if it has not come to its end."""
+    end = at + 9 + int.from_bytes(data[at : at + 3], "big")
+    if len(data) < max(end, at + 9):
+        return None
+    stream = int.from_bytes(data[at + 5 : at + 9], "big") & 0x7FFF_FFFF
+    return Heard(data[at + 3], data[at + 4], stream, bytes(data[at + 9 : end]))
+
+
 def string(text: bytes) -> bytes:
     """A string literal without Huffman coding (RFC 7541 section 5.2)."""
     if len(text) < 127:

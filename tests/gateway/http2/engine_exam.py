@@ -22,7 +22,7 @@ from propylon.gateway.http2.frame_reader import FrameFault, FrameReader
 from propylon.gateway.http2.h2_engine import H2Engine
 from propylon.gateway.settings import Http2Settings
 
-from ...http2_frames import PREFACE, SETTINGS_ACK, End, Kind, settings
+from ...http2_frames import PREFACE, SETTINGS_ACK, End, Heard, Kind, heard_at, settings
 
 MOST_HEAD = 65_536
 Make = Callable[[Http2Settings, int], Engine]
@@ -38,15 +38,6 @@ HAVE_NGH2 = find_spec("ngh2") is not None
 NEEDS_NGH2 = pytest.mark.skipif(not HAVE_NGH2, reason="ngh2 is an extra: http2-ngh2")
 ENGINES: dict[str, Make] = {"h2": H2Engine, "ngh2": _ngh2}
 EACH_ENGINE = pytest.mark.parametrize("name", ["h2", pytest.param("ngh2", marks=NEEDS_NGH2)])
-
-
-class Frame(NamedTuple):
-    """What a server says."""
-
-    kind: int
-    flags: int
-    stream: int
-    payload: bytes
 
 
 class _NoGuard(FloodGuard):
@@ -92,17 +83,16 @@ class Examined:
         self.events += heard
         return heard
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> list[Heard]:
         """What the client reads."""
-        data, found = self.engine.output(), list[Frame]()
-        while data:
-            end = 9 + int.from_bytes(data[:3])
-            payload, stream = data[9:end], int.from_bytes(data[5:9])
-            found.append(Frame(data[3], data[4], stream, payload))
-            data = data[end:]
+        data, at, found = self.engine.output(), 0, list[Heard]()
+        while (heard := heard_at(data, at)) is not None:
+            at += heard.size
+            found.append(heard)
+        assert at == len(data), "an engine writes whole frames"
         return found
 
-    def fields(self, frame: Frame) -> list[tuple[bytes, bytes]]:
+    def fields(self, frame: Heard) -> list[tuple[bytes, bytes]]:
         """The fields of HEADERS, which have to be read in order."""
         assert frame.kind == Kind.HEADERS
         found = self._decoder.decode(frame.payload, raw=True)
@@ -131,6 +121,6 @@ def verdict(events: list[Event]) -> Verdict:
     return Verdict(End.NOTHING, None)
 
 
-def of_kind(one: Examined, kind: Kind) -> list[Frame]:
+def of_kind(one: Examined, kind: Kind) -> list[Heard]:
     """What the client reads, as far as it is of that kind."""
     return [frame for frame in one.frames() if frame.kind == kind]

@@ -3,7 +3,7 @@ at its frames. What it reads it checks: whatever happens, a server may send no f
 none that is too long, and nothing beyond a window."""
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from hpack import Decoder, Encoder
 from propylon.gateway.exchange.endpoint import Endpoint
@@ -14,7 +14,7 @@ from propylon.gateway.serve.begin import HttpVersions
 from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.transport.transport import Transport
 
-from ...http2_frames import data, frame
+from ...http2_frames import Heard, data, frame, heard_at
 from .http1_framing import Pairs, Response
 
 Fields = list[tuple[bytes, bytes]]
@@ -26,24 +26,6 @@ LEAST_FRAME: Final = 16_384
 
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 3, 4, 5
 UPGRADE: Final = (b"Upgrade", b"websocket")
-
-
-class Frame(NamedTuple):
-    kind: FrameKind
-    stream: int
-    flags: int
-    payload: bytes
-
-    @property
-    def code(self) -> ErrorCode:
-        """Of RST_STREAM and GOAWAY."""
-        at = 0 if self.kind == FrameKind.RST_STREAM else 4
-        return ErrorCode(int.from_bytes(self.payload[at : at + 4], "big"))
-
-    @property
-    def number(self) -> int:
-        """The last stream of a GOAWAY; the bytes of a WINDOW_UPDATE."""
-        return int.from_bytes(self.payload[:4], "big")
 
 
 @dataclass
@@ -89,7 +71,7 @@ class Http2Framing:
         self.room = FIRST_WINDOW
         """Bytes of DATA that the connection may be sent."""
         self.streams: dict[int, ClientStream] = {}
-        self.frames: list[Frame] = []
+        self.frames: list[Heard] = []
         """All that have come."""
         self.last = -1
         """The stream that was asked for last."""
@@ -198,22 +180,17 @@ class Http2Framing:
     # -- in ----------------------------------------------------------------------------------
 
     def read(self, received: bytes, end: str) -> list[Response]:
-        while len(received) >= self._at + 9:
-            at = self._at
-            size = int.from_bytes(received[at : at + 3], "big")
-            if len(received) < at + 9 + size:
-                break
-            stream = int.from_bytes(received[at + 5 : at + 9], "big")
-            kind, payload = FrameKind(received[at + 3]), received[at + 9 : at + 9 + size]
-            self._at += 9 + size
-            self._hear(Frame(kind, stream, received[at + 4], payload))
+        while (heard := heard_at(received, self._at)) is not None:
+            self._at += heard.size
+            self._hear(heard)
         found = [one.response for one in self.streams.values() if one.response is not None]
         for response in found:
             response.cut = response.cut or (bool(end) and not response.complete)
         return found
 
-    def _hear(self, it: Frame) -> None:
+    def _hear(self, it: Heard) -> None:
         assert self.frames or (it.kind == FrameKind.SETTINGS and not it.flags), "SETTINGS are first"
+        assert it.kind in FrameKind.__members__.values(), "a kind that there is not"
         assert len(it.payload) <= self._settings.get(MAX_FRAME_SIZE, LEAST_FRAME)
         self.frames.append(it)
         if it.kind == FrameKind.CONTINUATION or self._in_block:
@@ -258,7 +235,7 @@ class Http2Framing:
         one.response = Response(int(status), None, fields)
         one.response.interim, one.response.hints = one.interim, one.hints
 
-    def _hear_data(self, one: ClientStream, it: Frame) -> None:
+    def _hear_data(self, one: ClientStream, it: Heard) -> None:
         assert one.response is not None
         assert not one.response.trailers, "there is something behind the trailers"
         size = len(it.payload)

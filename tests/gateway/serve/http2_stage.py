@@ -11,7 +11,8 @@ from propylon.gateway.http2.frames import ACK, FrameKind
 from propylon.gateway.serve.http2_connection import Http2Connection
 
 from ...fakes.exchange_sides import FakeSource
-from .http2_framing import ClientStream, Frame, Http2Framing
+from ...http2_frames import Heard
+from .http2_framing import ClientStream, Http2Framing
 from .stage import Stage, log_of, source_of
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = (
@@ -78,7 +79,7 @@ class Http2Stage(Stage):
         self.peer.read(self.received, self.end)
         return self.peer.streams[number or self.peer.last]
 
-    def hears(self) -> list[Frame]:
+    def hears(self) -> list[Heard]:
         """The frames that have come since the last look."""
         self.turn()
         self.peer.read(self.received, self.end)
@@ -128,7 +129,7 @@ def staged(framing: Http2Framing | None = None, **settings: Any) -> Iterator[Htt
         assert not [line for line in stage.log if line.startswith("error: a")], stage.log
 
 
-def pings(frames: list[Frame]) -> list[bytes]:
+def pings(frames: list[Heard]) -> list[bytes]:
     """The PINGs of the server among the frames."""
     return [one.payload for one in frames if one.kind == PING and not one.flags & ACK]
 
@@ -150,7 +151,7 @@ def fail(exchange: Exchange, status: int) -> None:
     exchange.sink.fail(exchange, status, "It has failed.")
 
 
-def updates(frames: list[Frame]) -> dict[int, int]:
+def updates(frames: list[Heard]) -> dict[int, int]:
     """Stream -> bytes that the server allows more, in all of these frames; 0: the connection."""
     found: dict[int, int] = {}
     for one in frames:
