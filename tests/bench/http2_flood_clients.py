@@ -19,7 +19,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ..http2_frames import END_HEADERS, END_STREAM, PADDED, PREFACE, Kind, Setting, frame
+from ..http2_frames import (
+    END_STREAM,
+    PADDED,
+    PING,
+    PREFACE,
+    Kind,
+    Setting,
+    data,
+    frame,
+    raw_head,
+    reset,
+    settings,
+    window_update,
+)
 from .flood_clients import connected
 
 HELD: Final = 100
@@ -31,27 +44,6 @@ GET = b"\x82\x86\x41\x01h\x84"
 """GET / of http://h, without Huffman coding and without an entry in the table."""
 UP = b"\x83\x86\x41\x01h\x04\x03/up"
 DOWN = b"\x82\x86\x41\x01h\x04\x0e/down/10000000"
-
-
-def head(stream: int, block: bytes, *, ended: bool = True) -> bytes:
-    return frame(Kind.HEADERS, END_HEADERS | (END_STREAM if ended else 0), stream, block)
-
-
-def data(stream: int, payload: bytes) -> bytes:
-    return frame(Kind.DATA, 0, stream, payload)
-
-
-def window(stream: int, more: int) -> bytes:
-    return frame(Kind.WINDOW_UPDATE, 0, stream, more.to_bytes(4, "big"))
-
-
-def reset(stream: int) -> bytes:
-    return frame(Kind.RST_STREAM, 0, stream, b"\0\0\0\x08")
-
-
-def settings(entries: int, size: int) -> bytes:
-    entry = Setting.INITIAL_WINDOW_SIZE.to_bytes(2, "big") + size.to_bytes(4, "big")
-    return frame(Kind.SETTINGS, 0, 0, entry * entries)
 
 
 Sends = Iterator[tuple[bytes, int]]
@@ -86,21 +78,21 @@ def again(unit: bytes, first: bytes = b"") -> Callable[[], Sends]:
 
 def dribbles() -> Sends:
     """Responses without a window, which then get a byte each."""
-    yield settings(1, 0), 0
-    yield b"".join(head(stream, DOWN) for stream in range(1, 100, 2)), 0
+    yield settings((Setting.INITIAL_WINDOW_SIZE, 0)), 0
+    yield b"".join(raw_head(DOWN, stream) for stream in range(1, 100, 2)), 0
     while True:
-        yield b"".join(window(stream, 1) for stream in range(1, 100, 2)), 50
+        yield b"".join(window_update(stream, 1) for stream in range(1, 100, 2)), 50
 
 
 def bomb(stream: int) -> bytes:
     """An entry of 3,900 bytes, and 4,000 references to it: 16 MB in 8 KB."""
     value = b"\x40\x01a\x7f\xbd\x1d" + b"x" * 3_900
-    return head(stream, GET + value + b"\xbe" * 4_000)
+    return raw_head(GET + value + b"\xbe" * 4_000, stream)
 
 
 def cookies(stream: int) -> bytes:
     """3,000 crumbs, the entry of a table each."""
-    return head(stream, GET + b"\x60\x03a=b" + b"\xbe" * 3_000)
+    return raw_head(GET + b"\x60\x03a=b" + b"\xbe" * 3_000, stream)
 
 
 def held(first: bytes, then: bytes = b"") -> Callable[[], Sends]:
@@ -124,30 +116,30 @@ class Attack:
     """How many at once. If more, each is slow."""
 
 
-PING = frame(Kind.PING, 0, 0, bytes(8))
 PADDING = frame(Kind.DATA, PADDED, 1, b"\xff" + bytes(255))
-OPEN_UPLOAD = head(1, UP, ended=False)
+OPEN_UPLOAD = raw_head(UP, 1, end=False)
 BEGUN = frame(Kind.HEADERS, END_STREAM, 1, GET)
-MANY_DOWN = b"".join(head(stream, DOWN) for stream in range(1, 200, 2))
+MANY_DOWN = b"".join(raw_head(DOWN, stream) for stream in range(1, 200, 2))
 MANY_UP = b"".join(
-    head(stream, UP, ended=False) + data(stream, b"x") for stream in range(1, 200, 2)
+    raw_head(UP, stream, end=False) + data(stream, b"x") for stream in range(1, 200, 2)
 )
-NO_WINDOW = settings(1, 0)
+MANY_SETTINGS = settings(*[(Setting.INITIAL_WINDOW_SIZE, 4_096)] * 32)
+NO_WINDOW = settings((Setting.INITIAL_WINDOW_SIZE, 0))
 
 ATTACKS: Final[dict[str, Attack]] = {
-    "requests": Attack("plain requests, for comparison", each(lambda n: head(n, GET))),
+    "requests": Attack("plain requests, for comparison", each(lambda n: raw_head(GET, n))),
     "rapid reset": Attack(
-        "requests that are cancelled at once", each(lambda n: head(n, GET) + reset(n))
+        "requests that are cancelled at once", each(lambda n: raw_head(GET, n) + reset(n))
     ),
     "made reset": Attack(
         "requests with DATA behind their end, which is answered by RST_STREAM",
-        each(lambda n: head(n, GET) + data(n, b"x")),
+        each(lambda n: raw_head(GET, n) + data(n, b"x")),
     ),
     "malformed": Attack(
-        "requests with a field in upper case", each(lambda n: head(n, GET + b"\0\x01A\x01b"))
+        "requests with a field in upper case", each(lambda n: raw_head(GET + b"\0\x01A\x01b", n))
     ),
     "too many streams": Attack(
-        "uploads that do not go on", each(lambda n: head(n, UP, ended=False))
+        "uploads that do not go on", each(lambda n: raw_head(UP, n, end=False))
     ),
     "continuation": Attack(
         "a head with CONTINUATIONs without end",
@@ -164,9 +156,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "small data": Attack("an upload of a byte for each DATA", again(data(1, b"x"), OPEN_UPLOAD)),
     "ping": Attack("PING", again(PING)),
     "unread ping": Attack("PING, without reading the answers", again(PING), reads=False),
-    "settings": Attack("SETTINGS", again(settings(0, 0))),
-    "many settings": Attack("SETTINGS with 32 entries", again(settings(32, 4_096))),
-    "window update": Attack("WINDOW_UPDATE of a byte", again(window(0, 1))),
+    "settings": Attack("SETTINGS", again(settings())),
+    "many settings": Attack("SETTINGS with 32 entries", again(MANY_SETTINGS)),
+    "window update": Attack("WINDOW_UPDATE of a byte", again(window_update(0, 1))),
     "dribble": Attack("windows of a byte for 50 responses", dribbles),
     "priority": Attack("PRIORITY", again(frame(Kind.PRIORITY, 0, 1, bytes(5)))),
     "priority update": Attack(
@@ -174,7 +166,7 @@ ATTACKS: Final[dict[str, Attack]] = {
         each(lambda n: frame(Kind.PRIORITY_UPDATE, 0, 0, n.to_bytes(4, "big") + b"u=1")),
     ),
     "late reset": Attack(
-        "RST_STREAM of a stream that has ended", again(reset(1), head(1, GET) + reset(1))
+        "RST_STREAM of a stream that has ended", again(reset(1), raw_head(GET, 1) + reset(1))
     ),
     "goaway": Attack("GOAWAY", again(frame(Kind.GOAWAY, 0, 0, bytes(8)))),
     "unknown frames": Attack("frames of an unknown kind", again(frame(0xBB, 0, 0, b"x"))),
@@ -203,7 +195,7 @@ class Client:
     def open(self) -> socket.socket:
         self.sock = sock = connected(self.port)
         self._sends = self.attack.sends()
-        self._left = PREFACE + settings(0, 0)
+        self._left = PREFACE + settings()
         self._count = 0
         sock.setblocking(False)
         return sock
