@@ -152,7 +152,8 @@ class Engine(Protocol):
         ...
 
     def room(self, stream: int) -> int:
-        """Bytes of DATA that both windows allow now; at most 0: none."""
+        """Bytes of DATA that both windows allow now; at most 0: none. `stream` 0: those that the
+        connection's window allows."""
         ...
 
     def head(self, stream: int, fields: Fields, ended: bool) -> None:

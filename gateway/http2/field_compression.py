@@ -26,6 +26,9 @@ LONGEST_KNOWN_FIELD: Final = 256
 """Bytes of such a field; of a block as it is on the wire."""
 ENTRY_OVERHEAD: Final = 32
 """What an entry of the table counts beside its bytes (RFC 7541 section 4.1)."""
+LARGEST_TABLE: Final = 4_096
+"""Bytes of the table of fields that were sent, whatever more the client allows (RFC 7541 section
+4.2): every field that is looked up in it takes its time, and all of it our memory."""
 VARYING: Final = frozenset({
     b"age", b"content-length", b"content-range", b"etag", b"expires", b"last-modified",
     b"location", b"retry-after", b"set-cookie", b"traceparent", b"x-request-id",
@@ -54,6 +57,7 @@ class FieldEncoder(Encoder):
 
     @header_table_size.setter
     def header_table_size(self, value: int) -> None:
+        value = min(value, LARGEST_TABLE)
         # hpack 4.2 forgets to tell of a change that is followed by the same one.
         if value != self.header_table.maxsize:
             Encoder.header_table_size.__set__(self, value)

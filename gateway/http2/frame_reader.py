@@ -91,6 +91,11 @@ class FrameReader:
         return len(self._data)
 
     @property
+    def in_block(self) -> bool:
+        """Whether the engine has got a part of a header block, and not its end."""
+        return self._in_block
+
+    @property
     def in_head(self) -> bool:
         """Whether a header block, or any frame but DATA, has begun and is not whole."""
         return self._in_block or (0 < len(self._data) < self._need and self._partial != _DATA)

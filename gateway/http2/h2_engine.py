@@ -275,6 +275,8 @@ class H2Engine:
         return self._h2.highest_inbound_stream_id
 
     def room(self, stream: int) -> int:
+        if not stream:
+            return self._h2.outbound_flow_control_window
         found = self._h2.streams.get(stream)
         if found is None or found.closed:
             return 0

@@ -232,6 +232,8 @@ class Ngh2Engine:
 
     def room(self, stream: int) -> int:
         connection = self._connection
+        if not stream:
+            return connection.remote_window_size - connection.queued_body_size()
         try:
             window = connection.stream_remote_window_size(stream)
             in_all = connection.remote_window_size

@@ -97,6 +97,7 @@ class Http2Connection(ClosingConnection):
         "_heard",
         "_reader",
         "_requests_left",
+        "_room_by",
         "_scheduler",
         "_still_running",
         "_streams",
@@ -149,6 +150,9 @@ class Http2Connection(ClosingConnection):
         self._head_by = 0.0
         """Monotonic seconds at which the client is late with the rest of a head, or of any frame
         but DATA; 0.0: never."""
+        self._room_by = 0.0
+        """Monotonic seconds by which the client has to allow some of what waits on the connection;
+        0.0: it is not waited for."""
         self._goes_on = False
         """Whether it has had its share of a turn, and something is left for the next."""
         self._due = False
@@ -197,7 +201,7 @@ class Http2Connection(ClosingConnection):
                 for event in self.engine.receive(frames):
                     self._handle(event, now)
                 if self._heard:
-                    self._hand_on()
+                    self._hand_on(now)
         except Flood as flood:
             self._flooded(flood)
             return
@@ -208,7 +212,7 @@ class Http2Connection(ClosingConnection):
             return
         if not self._reader.in_head:
             self._head_by = 0.0
-        elif not self._head_by:
+        elif not self._head_by or (frames and not self._reader.in_block):
             self._head_by = now + self.service.settings.header_timeout
         self.flush_soon()
         if self._transport.kept >= MOST_BUFFERED:
@@ -281,6 +285,8 @@ class Http2Connection(ClosingConnection):
 
     def source_runs_on(self, source: Source) -> None:
         if source.is_running:
+            if len(self._still_running) >= self.settings.max_streams:
+                self._is_full()  # forgets those that have ended
             self._still_running.append(source)
 
     def _hear(self, data: Data, now: float) -> None:
@@ -303,6 +309,7 @@ class Http2Connection(ClosingConnection):
             self._guard.we_reset(now)
         except RequestError as error:
             stream.refuse(error)
+            self._guard.we_reset(now)
 
     def _hear_trailers(self, trailers: Trailers, now: float) -> None:
         stream = self._streams.get(trailers.stream)
@@ -318,8 +325,9 @@ class Http2Connection(ClosingConnection):
             self._guard.we_reset(now)
         except RequestError as error:
             stream.refuse(error)
+            self._guard.we_reset(now)
 
-    def _hand_on(self) -> None:
+    def _hand_on(self, now: float) -> None:
         """Has streams hand on what has come of their bodies, many frames at a time."""
         heard, self._heard = self._heard, {}
         for number, stream in heard.items():
@@ -328,11 +336,14 @@ class Http2Connection(ClosingConnection):
                     stream.hand_on()
                 except RequestError as error:
                     stream.refuse(error)
+                    self._guard.we_reset(now)
 
     def _give_room(self, number: int) -> None:
         """The client takes more of one stream, or perhaps of each (0)."""
         waiting = self._waiting
         if not number:
+            if self.engine.room(0) > 0:
+                self._room_by = 0.0
             for stream in waiting.values():
                 if stream.may_send:
                     stream.room_given()
@@ -441,7 +452,7 @@ class Http2Connection(ClosingConnection):
             transport.send_kept()
         if transport.kept:
             return  # `writable` comes when the client has taken some
-        if self._scheduler:
+        if self._scheduler and not self._room_by:
             self.flush_soon()
         elif self._state == "flushing":
             self._close_gently()
@@ -455,6 +466,9 @@ class Http2Connection(ClosingConnection):
         while room > 0 and (number := scheduler.next()) is not None:
             stream = waiting[number]
             before = stream.kept
+            if before and self.engine.room(0) <= 0:
+                self._wait_for_room()
+                break
             count = stream.push()
             room -= count + FRAME_HEADER
             if 0 < count < min(before, LEAST_ROOM):
@@ -474,6 +488,14 @@ class Http2Connection(ClosingConnection):
                     stream.wait_for_room(now)
                 else:
                     waiting.pop(number, None)
+
+    def _wait_for_room(self) -> None:
+        """The client allows nothing on the connection. Streams that would send keep their places;
+        those that only have to end do so."""
+        if not self._room_by:
+            self._room_by = self.service.clock() + self.service.settings.send_timeout
+        for stream in [one for one in self._waiting.values() if one.may_send and not one.kept]:
+            stream.push()
 
     def writable(self) -> None:
         """Sends kept bytes."""
@@ -646,6 +668,10 @@ class Http2Connection(ClosingConnection):
                     self._close_idle()
             else:
                 self._close()
+        elif self._room_by and now >= self._room_by:
+            self._room_by = 0.0
+            for stream in [one for one in self._waiting.values() if one.kept]:
+                stream.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
         elif self._drain == "draining" and now >= self._goaway_by:
             self._send_notice()
         elif self._drain == "notice_sent" and now >= self._goaway_by:

@@ -291,7 +291,11 @@ class Http2Stream:
             self.give_up(ErrorCode.PROTOCOL_ERROR, error.sentence, error.end_code)
             return
         self._late_at = 0.0
+        if self._response != "none" and self.sink.exchange is None:
+            self._body_ended = True  # the response is all said: nobody asks for the rest
+            return
         self.sink.refuse(error, refused_request(fields))
+        self._leave_source()
 
     def refuse_malformed(
         self, error: MalformedRequest, fields: Sequence[tuple[bytes, bytes]] = ()
@@ -301,11 +305,15 @@ class Http2Stream:
         if self._websocket_transport is not None:
             self.refuse(refusal)
             return
+        if self._response != "none" and self.sink.exchange is None:
+            self.give_up(ErrorCode.PROTOCOL_ERROR, error.sentence)  # its response is all said
+            return
         self._late_at = 0.0
         self._reset_with = ErrorCode.PROTOCOL_ERROR
         if self._response != "begun":
             self._end()
         self.sink.refuse_unanswered(refusal, refused_request(fields))
+        self._leave_source()
 
     # -- the response ------------------------------------------------------------------------
 
@@ -349,7 +357,7 @@ class Http2Stream:
         out, length = connection.fields.head(status, fields)
         self._has_body = not ends_with_head(exchange.request.method, status)
         self._left = length if self._has_body else None
-        connection.engine.head(self.number, out, False)
+        connection.engine.head(self.number, out, not self._has_body)
         self._response = "begun"
         return connection.claim_flush()
 
@@ -428,9 +436,11 @@ class Http2Stream:
 
     @property
     def may_send(self) -> bool:
-        """Whether there is something to send, and the client allows it."""
+        """Whether there is something to send, and the client allows it on this stream. As long as
+        it allows none on the connection nobody can tell, and the stream keeps its place."""
         if self._body.size:
-            return self._connection.engine.room(self.number) > 0
+            engine = self._connection.engine
+            return engine.room(self.number) > 0 or engine.room(0) <= 0
         return self._response == "ending"
 
     def push(self) -> int:
@@ -441,7 +451,7 @@ class Http2Stream:
         count = max(0, min(size, engine.room(number), engine.frame_size))
         ends = self._response == "ending" and count == size
         ends_well = ends and self._reset_with is None
-        if count or (ends_well and not self._trailers):
+        if count or (ends_well and self._has_body and not self._trailers):
             data = body.take(count)
             engine.body(number, data, ends_well and not self._trailers)
         if ends_well and self._trailers:

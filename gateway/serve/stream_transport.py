@@ -7,6 +7,7 @@ others go on.
 """
 
 from collections.abc import Callable, Iterable
+from logging import getLogger
 from typing import TYPE_CHECKING, ClassVar
 
 from ..http2.engine import ErrorCode
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
         def call_soon(self, call: Callable[[], None]) -> None: ...
 
 
+log = getLogger("propylon.gateway")
+
+
 class StreamTransport:
     """A `Transport`."""
 
@@ -41,6 +45,7 @@ class StreamTransport:
         "_goes_on",
         "_gone",
         "_is_shut",
+        "_knows_end",
         "_moved",
         "_owner",
         "_rest",
@@ -61,6 +66,8 @@ class StreamTransport:
         """Whether the client has reset the stream, or left."""
         self._rest = b""
         """What it had sent before."""
+        self._knows_end = False
+        """Whether the owner was told of the client's end."""
         self._is_shut = False
         self._goes_on = False
         self._taken = 0
@@ -85,7 +92,12 @@ class StreamTransport:
         self._taken += count
         self._moved = True
         if self._owner is not None and not self.closed:
-            self._owner.writable()
+            try:
+                self._owner.writable()
+            except Exception:
+                # The barrier that the poller is for a socket: the other streams go on.
+                log.exception("a stream's owner failed")
+                self._owner.cut()
 
     def client_left(self) -> None:
         """Notes that nobody is there any more."""
@@ -120,6 +132,7 @@ class StreamTransport:
     def recv(self) -> bytes | None:
         if self._gone:
             if not self._rest:
+                self._knows_end = True
                 raise ConnectionResetError("the client has reset the stream")
             data, self._rest = self._rest, b""
             self.go_on()
@@ -129,7 +142,17 @@ class StreamTransport:
             if self._stream.has_ended:
                 self.go_on()  # there will be no event for the end
             return data
-        return b"" if self._stream.has_ended else None
+        if not self._stream.has_ended:
+            return None
+        self._knows_end = True
+        return b""
+
+    @property
+    def pending(self) -> bool:
+        if self.closed or self._knows_end:
+            return False
+        stream = self._stream
+        return self._gone or (not self.paused and (stream.buffered > 0 or stream.has_ended))
 
     def drop(self) -> bool:
         return self.recv() != b""

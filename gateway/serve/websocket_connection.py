@@ -406,7 +406,7 @@ class WebSocketConnection:
             or self._state in ("failed", "flushing")
         )
         self._transport.pause(paused, deaf=True)
-        if self._machine.unread and not paused:
+        if (self._machine.unread and not paused) or self._transport.pending:
             self._transport.go_on()
 
     # -- the end -----------------------------------------------------------------------------

@@ -111,6 +111,10 @@ class ClientSocket:
         """Has `call` called when the socket is closed, by whatever owner it has then."""
         self._at_close = call
 
+    @property
+    def pending(self) -> bool:
+        return False  # the poller tells of a socket again and again
+
     # -- in ----------------------------------------------------------------------------------
 
     def recv(self) -> bytes | None:

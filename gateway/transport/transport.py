@@ -16,6 +16,12 @@ from .poller import Watched
 class Transport(Protocol):
     sends_files: ClassVar[bool]
     """Whether it sends files as they are. Through any other one they are sent as bytes."""
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to read that nobody tells of again: an owner that has not read
+        all has to `go_on`."""
+        ...
+
     paused: bool
     """Whether the owner does not want to read."""
     closed: bool
