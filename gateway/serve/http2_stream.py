@@ -295,7 +295,7 @@ class Http2Stream:
             self._body_ended = True  # the response is all said: nobody asks for the rest
             return
         self.sink.refuse(error, refused_request(fields))
-        self._leave_source()
+        self._release_source()
 
     def refuse_malformed(
         self, error: MalformedRequest, fields: Sequence[tuple[bytes, bytes]] = ()
@@ -313,7 +313,7 @@ class Http2Stream:
         if self._response != "begun":
             self._end()
         self.sink.refuse_unanswered(refusal, refused_request(fields))
-        self._leave_source()
+        self._release_source()
 
     # -- the response ------------------------------------------------------------------------
 

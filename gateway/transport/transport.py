@@ -16,6 +16,7 @@ from .poller import Watched
 class Transport(Protocol):
     sends_files: ClassVar[bool]
     """Whether it sends files as they are. Through any other one they are sent as bytes."""
+
     @property
     def pending(self) -> bool:
         """Whether there is something to read that nobody tells of again: an owner that has not read

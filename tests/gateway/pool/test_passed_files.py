@@ -236,7 +236,7 @@ def test_responses_that_clients_give_up_beside_a_call_that_lasts(file: int, poll
                 one.say()
                 one.link.end(call)
                 one.say()
-            assert len(os.listdir("/proc/self/fd")) == before
+            assert len(os.listdir("/proc/self/fd")) <= before  # other tests' may close meanwhile
         assert one.member.running == 1
 
 
