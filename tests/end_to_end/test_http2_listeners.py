@@ -1,9 +1,9 @@
 """HTTP/2 on each kind of listener: by ALPN over TLS, and by prior knowledge without."""
 
-import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ..gateway.tls.issued import authority, issue, trusting
-from ..http2_frames import PREFACE
+from ..http2_frames import PREFACE, ErrorCode, Heard, Kind, heard_at
 from .facts import APPS, Facts, ask
 from .other_proxies import haproxy, needs_haproxy
 from .server import DEADLINE, Propylon, wait_for
@@ -21,7 +21,6 @@ from .test_tls import named
 CURL = shutil.which("curl") or "curl"
 H2C = ["--h2c", "prior-knowledge"]
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
-INADEQUATE_SECURITY = b"\0\0\0\x0c"
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +118,20 @@ def test_a_cipher_that_http2_forbids(folder: Path) -> None:
     ciphers = "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
     with Propylon(APPS["asgi"], *over_tls(folder), "--ssl-ciphers", ciphers) as server:
         server.stderr.find("--ssl-ciphers has ECDHE-ECDSA-AES128-SHA, ECDHE-RSA-AES128-SHA: HTTP/2")
-        assert heard(server, ssl.TLSVersion.TLSv1_2).endswith(INADEQUATE_SECURITY)
+        assert goaways(server, ssl.TLSVersion.TLSv1_2) == [ErrorCode.INADEQUATE_SECURITY]
         server.stderr.find("HTTP/2 forbids ECDHE-")
-        assert not heard(server, ssl.TLSVersion.TLSv1_3).endswith(INADEQUATE_SECURITY)
+        assert goaways(server, ssl.TLSVersion.TLSv1_3) == []
         old = ["--tls-max", "1.2", "--ciphers", "ALL", "--http1.1"]
         text, version = curl("--cacert", str(folder / "ca.pem"), *old, f"{server.url}/facts")
         assert (Facts(text)["http_version"], version) == ("'1.1'", "1.1")
 
 
-def heard(server: Propylon, most: ssl.TLSVersion) -> bytes:
-    """The first of what the server says in HTTP/2, up to a GOAWAY if there is one."""
+def goaways(server: Propylon, most: ssl.TLSVersion) -> list[ErrorCode]:
+    return [frame.code for frame in heard(server, most) if frame.kind == Kind.GOAWAY]
+
+
+def heard(server: Propylon, most: ssl.TLSVersion) -> list[Heard]:
+    """What the server says in HTTP/2 before it answers a PING, or ends."""
     context = trusting()
     context.set_alpn_protocols(["h2"])
     context.set_ciphers("ALL")
@@ -138,10 +141,13 @@ def heard(server: Propylon, most: ssl.TLSVersion) -> bytes:
         context.wrap_socket(sock, server_hostname="localhost") as secure,
     ):
         secure.sendall(PREFACE + SETTINGS + b"\0\0\x08\x06\0\0\0\0\0" + b"12345678")  # PING
-        came = b""
-        while b"12345678" not in came and (data := secure.recv(65_536)):
+        came, found = b"", list[Heard]()
+        while not any(frame.kind == Kind.PING for frame in found) and (data := secure.recv(65_536)):
             came += data
-        return came
+            while (frame := heard_at(came)) is not None:
+                came = came[frame.size :]
+                found.append(frame)
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +242,7 @@ def test_a_reload_of_options_and_of_certificates(tmp_path: Path) -> None:
         assert agreed(server.address, "h2", "http/1.1") == "http/1.1"
         (folder / "propylon.toml").write_text("http2 = true\nhttp2_max_streams = 7\n")
         server.process.send_signal(1)
+        server.stderr.find("Reloaded: generation 2 serves")  # until then the old ones do as well
         wait_for(lambda: agreed(server.address, "h2", "http/1.1") == "h2", "the new options")
         serial = certificate(server)
         issue(folder, "localhost", "127.0.0.1")
@@ -254,10 +261,9 @@ def certificate(server: Propylon) -> object:
 
 def settings(server: Propylon) -> dict[int, int]:
     """What the server announces."""
-    frame = heard(server, ssl.TLSVersion.TLSv1_3)
-    size = int.from_bytes(frame[:3], "big")
-    entries = re.findall(rb"(?s)(..)(....)", frame[9 : 9 + size])
-    return {int.from_bytes(key, "big"): int.from_bytes(value, "big") for key, value in entries}
+    first = heard(server, ssl.TLSVersion.TLSv1_3)[0]
+    assert (first.kind, first.flags) == (Kind.SETTINGS, 0), first
+    return dict(struct.iter_unpack(">HI", first.payload))
 
 
 @pytest.mark.slow
