@@ -479,8 +479,6 @@ class Http2Connection(ClosingConnection):
             if number not in self._streams:
                 continue
             scheduler.sent(number)
-            if count:  # who had least lately is first when the connection's window opens again
-                waiting[number] = waiting.pop(number)
             if not stream.may_send:
                 scheduler.idle(number)
                 if stream.kept:
