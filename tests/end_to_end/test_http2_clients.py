@@ -146,8 +146,8 @@ def test_nghttp(plain: Propylon, tmp_path: Path) -> None:
 @needs("h2load")
 @pytest.mark.parametrize(("clients", "streams"), [(64, 1), (8, 32), (1, 100)])
 @pytest.mark.parametrize("kind", ["plain", "secure"])
-def test_h2load(kind: str, clients: int, streams: int, request: pytest.FixtureRequest) -> None:
-    propylon: Propylon = request.getfixturevalue(kind)
+def test_h2load(kind: str, clients: int, streams: int, plain: Propylon, secure: Propylon) -> None:
+    propylon = {"plain": plain, "secure": secure}[kind]
     text = run("h2load", "-n", "6400", "-c", str(clients), "-m", str(streams), propylon.url)
     assert "6400 succeeded, 0 failed, 0 errored, 0 timeout" in text
     assert "status codes: 6400 2xx" in text
