@@ -4,6 +4,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from propylon.gateway.http2.field_compression import (
+    LARGEST_TABLE,
     LONGEST_KNOWN_FIELD,
     MOST_KNOWN_FIELDS,
     BlockDecoder,
@@ -59,6 +60,18 @@ def test_a_field_that_would_take_much_of_the_table_is_left_out_of_it() -> None:
     encoder = FieldEncoder()
     encoder.encode([(b"x-a", b"b"), (b"x-long", b"x" * 1_100), (b"x-huge", b"x" * 5_000)])
     assert [name for name, _ in encoder.header_table.dynamic_entries] == [b"x-a"]
+
+
+def test_a_table_is_no_larger_than_it_is_at_first_whatever_the_client_allows() -> None:
+    """Each field is looked for in all of it."""
+    encoder, decoder = FieldEncoder(), Decoder()
+    for size in (2**32 - 1, 100, 2**32 - 1):
+        encoder.header_table_size = size
+        for number in range(200):
+            fields = [(b"x-nonce", b"%d" % number * 20)]
+            assert list(decoder.decode(encoder.encode(fields), raw=True)) == fields
+    assert encoder.header_table.maxsize == LARGEST_TABLE == 4_096
+    assert len(encoder.header_table.dynamic_entries) < 60
 
 
 def test_no_more_is_remembered_than_so_many() -> None:

@@ -81,6 +81,25 @@ def test_a_stream_is_free_when_the_app_has_left_it(
         assert stage.stream().reset == REFUSED
 
 
+def test_a_request_that_is_refused_while_its_app_is_at_work() -> None:
+    """All of its body has come, so that nothing has to be reset."""
+    with with_pool() as (stage, member):
+        for _ in range(MOST):
+            stage.sends(stage.peer.ask("POST", "/", (), b"x", 2, last=False))
+            number = stage.peer.last
+            stage.sends(data(number, b"y"))
+            stage.sends(stage.peer.head([(b"content-length", b"2")], ended=True, stream=number))
+            assert (stage.stream().ended, stage.stream().reset) == (True, None)
+        assert len(member.calls) == MOST
+        ask(stage)
+        assert (stage.stream().reset, len(member.calls)) == (REFUSED, MOST)
+        member.exchange_bytes()
+        member.worker.end(member.calls.pop())
+        member.exchange_bytes()
+        ask(stage)
+        respond(stage, stage.exchange)
+
+
 def test_a_call_that_leaves_the_queue_is_over_at_once() -> None:
     with with_pool(slots=1) as (stage, member):
         ask(stage)

@@ -186,6 +186,27 @@ def test_fields_behind_a_request_s_body(name: bytes, begun: bool) -> None:
         still_serves(stage)
 
 
+@pytest.mark.parametrize("name", [b"content-length", b":path"])
+def test_trailers_that_may_not_be_behind_a_response_that_is_all_said(name: bytes) -> None:
+    """It waits for its window. Refused ones change nothing in it; malformed ones reset its stream.
+    There is one exchange, which has ended before."""
+    with staged(Http2Framing(1_000)) as stage:
+        exchange = stage.uploads(body=b"some")
+        begin(exchange, BIG)
+        exchange.sink.end(exchange)
+        stage.turn()
+        stage.sends(stage.peer.head([(name, b"5")], ended=True, stream=1))
+        stage.sends(stage.peer.allow(1, len(BIG)))
+        one = stage.stream()
+        if name == b"content-length":
+            assert (one.body, one.ended, one.reset) == (BIG, True, None)
+        else:
+            assert (len(one.body), one.reset) == (1_000, ErrorCode.PROTOCOL_ERROR)
+        assert stage.ended == [exchange]
+        assert stage.connection.idle_since
+        still_serves(stage)
+
+
 # -- what an app does wrong --------------------------------------------------------------------
 
 

@@ -80,6 +80,23 @@ def test_the_rest_of_a_head_has_its_time(whole: bool) -> None:
         assert not stage.state.connections
 
 
+def test_heads_that_are_cut_in_the_midst_of_each_read_but_whole_in_time() -> None:
+    """There is always one that is not whole, and it is always another one."""
+    with staged() as stage:
+        left = b""
+        for _ in range(20):
+            head = stage.peer.ask("GET", "/", (), b"", 0, True)
+            stage.sends(left, head[:5])
+            left = head[5:]
+            if stage.exchanges:
+                answer(stage.exchange, b"it")
+            stage.passes(HEADER / 2)
+        assert stage.hears_goaways() == []
+        assert len(stage.exchanges) == 19
+        stage.passes(HEADER / 2)
+        assert [code for _, code in stage.hears_goaways()] == [CALM]
+
+
 def test_a_head_that_comes_when_an_idle_connection_is_over() -> None:
     with staged() as stage:
         answer(stage.asks())

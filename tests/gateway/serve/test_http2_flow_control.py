@@ -3,12 +3,13 @@
 import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.frames import FrameKind
+from propylon.gateway.http2.frames import END_STREAM, FrameKind
 from propylon.gateway.settings import Http2Settings
 
 from ...http2_frames import padded
-from .http2_framing import INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Http2Framing
-from .http2_stage import Http2Stage, answer, begin, fail, staged, updates
+from ..http2.engine_exam import EACH_ENGINE
+from .http2_framing import FIRST_WINDOW, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Http2Framing
+from .http2_stage import DATA, HEADERS, Http2Stage, answer, begin, fail, staged, updates
 from .stage import SEND, source_of
 
 BIG = bytes(range(256)) * 400
@@ -69,6 +70,22 @@ def test_a_client_that_allows_nothing_at_first(whole: bool) -> None:
         stage.sends(stage.peer.allow(1, 50_000), stage.peer.set({INITIAL_WINDOW_SIZE: 60_000}))
         assert (stage.stream().body, stage.stream().ended) == (BIG, True)
         assert stage.connection
+
+
+@EACH_ENGINE
+def test_the_head_of_a_response_to_head_ends_it_without_a_window(name: str) -> None:
+    """Though its app says it in pieces."""
+    with staged(Http2Framing(0), http2=Http2Settings(engine=name)) as stage:
+        stage.hears()
+        begin(exchange := stage.asks("HEAD"))
+        (head,) = [one for one in stage.hears() if one.kind == HEADERS]
+        assert head.flags & END_STREAM
+        exchange.sink.body(exchange, b"dropped")
+        exchange.sink.end(exchange)
+        assert (stage.stream().ended, stage.stream().reset) == (True, None)
+        assert not [one for one in stage.hears() if one.kind == DATA]
+        assert [one.status for one in stage.ended] == [200]
+        assert stage.connection.idle_since
 
 
 def test_a_response_without_a_body_needs_no_window() -> None:
@@ -134,6 +151,76 @@ def test_a_connection_s_window_is_shared() -> None:
         stage.sends(stage.peer.allow(0, 100))
         assert stage.stream(3).ended
         assert stage.peer.room == 99
+
+
+def bodies_of_six(name: str, *priorities: bytes) -> list[int]:
+    """Bytes that each of six long responses has got of a connection's window that is opened by a
+    frame's length each time. `priorities` as the client says them; b"": it says none."""
+    with staged(Http2Framing(connection=FIRST_WINDOW), http2=Http2Settings(engine=name)) as stage:
+        for priority in priorities:
+            fields = ((b"priority", priority),) if priority else ()
+            answer(stage.asks(fields=fields), bytes(2_000_000))
+        stage.turn()
+        for _ in range(96):
+            stage.sends(stage.peer.allow(0, 16_384))
+        return [len(stage.stream(number).body) for number in range(1, 13, 2)]
+
+
+@EACH_ENGINE
+def test_equals_share_a_window_that_is_less_than_they_would_send(name: str) -> None:
+    sizes = bodies_of_six(name, *[b""] * 6)
+    assert sum(sizes) == FIRST_WINDOW + 96 * 16_384
+    assert max(sizes) < 1.3 * min(sizes), sizes
+
+
+def test_nobody_is_forgotten_while_the_window_is_less_than_the_urgent_one_would_send() -> None:
+    first, *others = bodies_of_six("h2", b"u=0", *[b"u=7, i"] * 5)
+    assert first > 1_000_000
+    assert min(others) > 0, others
+
+
+def test_a_client_that_allows_nothing_on_the_connection_is_given_up() -> None:
+    """And nobody else."""
+    with staged(Http2Framing(connection=FIRST_WINDOW)) as stage:
+        upload = stage.uploads()
+        begin(first := stage.asks(), BIG)
+        begin(second := stage.asks(), b"x")
+        stage.turn()
+        for _ in range(int(SEND)):
+            assert (stage.stream(3).reset, stage.stream(5).reset) == (None, None)
+            stage.sends(stage.peer.send(1, b"x" * 100))
+            stage.passes(1.0)
+        for exchange, number in ((first, 3), (second, 5)):
+            assert stage.stream(number).reset == ErrorCode.CANCEL
+            assert exchange.end_code == end_codes.CLIENT_SEND_TIMEOUT
+        stage.sends(stage.peer.send(1, b"the rest", last=True))
+        assert source_of(upload).complete
+        stage.sends(stage.peer.allow(0, 100))
+        answer(upload, b"thanks")
+        assert (stage.stream(1).body, stage.stream(1).reset) == (b"thanks", None)
+
+
+def test_a_client_that_allows_some_on_the_connection_has_its_whole_time_again() -> None:
+    with staged(Http2Framing(connection=FIRST_WINDOW)) as stage:
+        begin(stage.asks(), BIG)
+        for _ in range(3):
+            stage.turn()
+            stage.passes(SEND - 0.5)
+            stage.sends(stage.peer.allow(0, 1_000))
+        assert (len(stage.stream().body), stage.stream().reset) == (FIRST_WINDOW + 3_000, None)
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 204), ("HEAD", 200), ("GET", 200)])
+def test_what_only_has_to_end_needs_no_window_of_the_connection(method: str, status: int) -> None:
+    with staged(Http2Framing(connection=FIRST_WINDOW)) as stage:
+        begin(stage.asks(), BIG)
+        stage.turn()
+        begin(exchange := stage.asks(method), status=status)
+        stage.turn()
+        exchange.sink.end(exchange)
+        assert (stage.stream().ended, stage.stream().reset) == (True, None)
+        answer(stage.asks(method), status=status)
+        assert (stage.stream().ended, stage.stream().reset) == (True, None)
 
 
 # -- what the client sends ---------------------------------------------------------------------

@@ -5,11 +5,9 @@ import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.exchange.exchange import Exchange
 from propylon.gateway.http2.engine import ErrorCode
-from propylon.gateway.http2.frames import END_HEADERS, END_STREAM, FrameKind
 from propylon.gateway.settings import Http2Settings, WebSocketSettings
 
 from ...fakes.exchange_sides import FakeSource
-from ...http2_frames import frame
 from .http2_framing import Http2Framing
 from .http2_stage import Http2Stage, answer, staged, updates
 from .stage import SEND
@@ -326,15 +324,63 @@ def test_a_frame_that_breaks_the_rules() -> None:
         assert stage.stream().body == b"beside"
 
 
-def test_malformed_trailers_end_it_and_nothing_else() -> None:
-    """RFC 9113 section 8.1: a pseudo-field may not stand behind the head."""
+@pytest.mark.parametrize("name", [b":method", b"content-length"])
+def test_trailers_that_may_not_be_end_it_and_nothing_else(name: bytes) -> None:
+    """Malformed ones (RFC 9113 section 8.1), and those that are refused."""
     with staged() as stage:
         exchange, source = stage.opens_websocket()
         other = stage.asks()
-        block = b"\x82"  # :method GET
-        stage.sends(frame(FrameKind.HEADERS, END_HEADERS | END_STREAM, 1, block))
+        stage.sends(stage.peer.head([(name, b"5")], ended=True, stream=1))
         assert stage.stream(1).reset == ErrorCode.PROTOCOL_ERROR
         assert codes(source) == [1006]
         assert exchange.end_code == end_codes.CLIENT_MALFORMED
         answer(other)
         assert stage.stream(3).ended
+
+
+@pytest.mark.parametrize("end", ["", "its end", "reset"])
+def test_what_comes_behind_many_small_messages_is_heard(end: str) -> None:
+    """They take more than one turn, and what comes meanwhile waits in the stream."""
+    with staged() as stage:
+        _, source = stage.opens_websocket()
+        many = stage.peer.send(1, masked(TEXT, b"m") * 300)
+        last = stage.peer.send(1, masked(TEXT, b"hello"), last=end == "its end")
+        stage.sends(many, last, stage.peer.reset(1) if end == "reset" else b"")
+        stage.turn()
+        assert source.messages == ["m"] * 300 + ["hello"]
+        assert codes(source) == ([1006] if end else [])
+        assert len(stage.ended) == bool(end)
+
+
+def test_a_reset_while_the_app_takes_nothing_of_much_that_has_come() -> None:
+    """What it would have to read first is more than it handles in a turn."""
+    with staged() as stage:
+        exchange, source = stage.opens_websocket(credit=0)
+        for _ in range(3):
+            says(stage, masked(TEXT, b"mm") * 2_000)
+        stage.sends(stage.peer.reset(1))
+        stage.passes(30.0)
+        assert codes(source) == [1006]
+        assert exchange.end_code == end_codes.CLIENT_LEFT_WEBSOCKET
+        assert not [one for one in stage.state.connections if one.protocol == "websocket"]
+
+
+def test_a_fault_of_ours_as_bytes_go_out_ends_one_websocket() -> None:
+    with staged(Http2Framing(100)) as stage:
+        exchange, source = stage.opens_websocket()
+        other = stage.asks()
+
+        def breaks(_: int) -> None:
+            raise RuntimeError("a fault of ours")
+
+        tell(exchange, b"x" * 1_000)
+        stage.turn()
+        source.consumed = breaks  # type: ignore[method-assign]
+        stage.sends(stage.peer.allow(1, 10_000))
+        assert stage.stream(1).ended
+        assert codes(source) == [1006]
+        answer(other, b"beside")
+        assert stage.stream(3).body == b"beside"
+        log, stage.log[:] = list(stage.log), []
+        assert len(log) == 1
+        assert log[0].startswith("error: ")
