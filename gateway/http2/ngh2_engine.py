@@ -230,6 +230,10 @@ class Ngh2Engine:
             except ngh2.ConnectionStateError:
                 pass  # it has given up, and has nothing more to say
 
+    @property
+    def end_needs_room(self) -> bool:
+        return True
+
     def room(self, stream: int) -> int:
         connection = self._connection
         if not stream:

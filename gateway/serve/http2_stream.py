@@ -441,7 +441,18 @@ class Http2Stream:
         if self._body.size:
             engine = self._connection.engine
             return engine.room(self.number) > 0 or engine.room(0) <= 0
-        return self._response == "ending"
+        return self._response == "ending" and not self._end_waits()
+
+    def _end_waits(self) -> bool:
+        """Whether nothing but the end is left, and the engine would keep that to itself."""
+        engine = self._connection.engine
+        return (
+            engine.end_needs_room
+            and self._has_body
+            and not self._trailers
+            and self._reset_with is None
+            and engine.room(self.number) <= 0
+        )
 
     def push(self) -> int:
         """Sends one frame of what waits, and what comes behind the last. Returns the bytes of the
@@ -474,7 +485,7 @@ class Http2Stream:
 
     def wait_for_room(self, now: float) -> None:
         """Notes that the client does not allow what waits."""
-        if not self.send_by and self._body.size:
+        if not self.send_by and (self._body.size or self._response == "ending"):
             self.send_by = now + self._connection.service.settings.send_timeout
 
     def room_given(self) -> None:
