@@ -119,6 +119,8 @@ class Connection(Client):
             raise failed("not HTTP", repr(self.fault))
         if getattr(reply, part) and reply.reset is None:
             return reply
+        if reply.ended and reply.reset == frames.ErrorCode.NO_ERROR:
+            return reply  # it is whole, and the server needs no more of the request (section 8.1)
         if reply.reset is not None:
             code = frames.ErrorCode(reply.reset).name
             raise failed("truncated" if reply.head else f"stream reset with {code}", code)
