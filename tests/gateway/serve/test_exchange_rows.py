@@ -14,7 +14,9 @@ from .stage import Stage, play
 FRAMINGS = {"http1": Http1Framing, "http2": Http2Framing}
 
 
-@pytest.fixture(params=[*FRAMINGS, pytest.param("http2 over ngh2", marks=NEEDS_NGH2)])
+@pytest.fixture(
+    params=[*FRAMINGS, pytest.param("http2 over ngh2", marks=[NEEDS_NGH2, pytest.mark.slow])]
+)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     if request.param in FRAMINGS:
         one = Stage(FRAMINGS[request.param]())
