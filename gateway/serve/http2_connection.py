@@ -412,6 +412,8 @@ class Http2Connection(ClosingConnection):
     def forget(self, stream: Http2Stream) -> None:
         if self._streams.pop(stream.number, None) is not None:
             self._waiting.pop(stream.number, None)
+            if not self._waiting:
+                self._room_by = 0.0  # who waits next has its whole time
             self._scheduler.remove(stream.number)
             stream.release()
             if not self._streams:

@@ -135,6 +135,20 @@ def test_a_stream_whose_client_allows_nothing_is_given_up(window: int, whole: bo
             assert exchange.end_code == end_codes.CLIENT_SEND_TIMEOUT
 
 
+def test_who_waits_for_the_connection_next_has_its_whole_time() -> None:
+    with staged(Http2Framing(200_000, 65_535)) as stage:
+        answer(stage.asks(), BIG)
+        stage.turn()
+        stage.passes(SEND - 0.5)
+        stage.sends(frame(FrameKind.RST_STREAM, 0, 1, bytes(4)))
+        answer(stage.asks(), BIG)
+        stage.turn()
+        stage.passes(SEND - 0.5)
+        assert stage.stream(3).reset is None
+        stage.passes(0.5)
+        assert stage.stream(3).reset == ErrorCode.CANCEL
+
+
 def test_a_window_that_is_raised_gives_a_stream_its_whole_time_again() -> None:
     """Though the connection has no room for what it allows."""
     with staged(Http2Framing(1_000, 65_535)) as stage:
