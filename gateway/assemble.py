@@ -38,9 +38,9 @@ from .http.uuid7 import Uuid7
 from .http1.machine import HttpContext
 from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
+from .http2.builtin_engine import BuiltinEngine
 from .http2.engine import Engine
 from .http2.frames import head_list_read
-from .http2.h2_engine import H2Engine
 from .http2.response_fields import ResponseFields
 from .listen.connections_bound import connections_bound
 from .listen.descriptors import raise_descriptor_limit
@@ -429,12 +429,11 @@ def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:
 def _http2(settings: GatewaySettings) -> Http2Context:
     most_head = settings.http.limit_request_head
     server, fields = _own_fields(settings.serve)
-    engine: Callable[[Http2Settings, int], Engine] = H2Engine
-    if settings.http2.engine == "ngh2":
-        # An extra, which has to be asked for: it may not be installed.
-        from .http2.ngh2_engine import Ngh2Engine
+    engine: Callable[[Http2Settings, int], Engine] = BuiltinEngine
+    if settings.http2.engine == "h2":
+        from .http2.h2_engine import H2Engine  # a library that hardly anybody asks for
 
-        engine = Ngh2Engine
+        engine = H2Engine
     return Http2Context(
         settings.http2,
         most_head,

@@ -29,7 +29,7 @@ LARGEST_WINDOW: Final = 2**31 - 1
 
 HeaderMap = Literal["drop", "refuse", "dangerous"]
 EarlyHints = Literal["auto", "all", "off"]
-Http2Library = Literal["h2", "ngh2"]
+Http2EngineName = Literal["builtin", "h2"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Http2Settings:
     stream_window: int = 262_144
     """Bytes of a request's body that may be under way before the app takes some: at least 65,535,
     which a client may send before it knows of this."""
-    engine: Http2Library = "h2"
-    """The library that speaks it."""
+    engine: Http2EngineName = "builtin"
+    """What speaks it: the gateway's own engine, or a library."""
     max_frame_size: int = 16_384
     """Bytes of the largest frame that a client may send: 16384 to 16777215."""
     max_resets: int = 1_000

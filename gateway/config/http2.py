@@ -1,7 +1,6 @@
 """The options of HTTP/2: what they mean together, and where they have no effect."""
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import Final
 
 from ..listen.address import Address, speaks_tls
@@ -33,10 +32,7 @@ def http2_settings(options: Options) -> Http2Settings:
 
 def check_http2(options: Options, found: Sources) -> list[Fault]:
     """A connection's window has room for the windows of all its streams, so that one that is not
-    read holds no other; and no window is larger than LARGEST_WINDOW. An engine has to be there."""
-    if options.http2_engine == "ngh2" and find_spec("ngh2") is None:
-        problem = "found ngh2, which is not installed: pip install 'propylon[http2-ngh2]'"
-        return [Fault(found["http2_engine"].origin, problem)]
+    read holds no other; and no window is larger than LARGEST_WINDOW."""
     streams, window = options.http2_max_streams, options.http2_stream_window
     if streams * window <= LARGEST_WINDOW:
         return []

@@ -793,9 +793,9 @@ class Options:
         section="http2",
         verbs=GATEWAY_SIDE,
     )
-    http2_engine: Literal["h2", "ngh2"] = option(
-        "h2",
-        "Library that speaks HTTP/2: h2, or ngh2, which is faster and alpha (docs/HTTP2.md).",
+    http2_engine: Literal["builtin", "h2"] = option(
+        _HTTP2.engine,
+        "What speaks HTTP/2: Propylon itself, or the library h2, which is slower (docs/HTTP2.md).",
         section="http2",
         verbs=GATEWAY_SIDE,
     )

@@ -139,12 +139,6 @@ class Engine(Protocol):
         ...
 
     @property
-    def end_needs_room(self) -> bool:
-        """Whether the empty DATA that ends a response waits for room, though it takes none (RFC
-        9113 section 6.9.1)."""
-        ...
-
-    @property
     def last_stream(self) -> int:
         """The last stream that the client has opened; 0: none."""
         ...

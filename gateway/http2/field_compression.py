@@ -51,6 +51,10 @@ class FieldEncoder(Encoder):
         self._known: dict[tuple[bytes, bytes], bytes] = {}
         """Fields and their bytes, as the table is now."""
 
+    def allow(self, size: int) -> None:
+        """Notes how large a table the client keeps (SETTINGS_HEADER_TABLE_SIZE)."""
+        self.header_table_size = size
+
     @property
     def header_table_size(self) -> int:
         return self.header_table.maxsize

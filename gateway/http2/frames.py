@@ -18,6 +18,8 @@ LEAST_FRAME_SIZE: Final = 16_384
 """Bytes of a payload that every peer takes (section 4.2)."""
 DEFAULT_WINDOW: Final = 65_535
 """Bytes of each window at first (section 6.9.2)."""
+LARGEST_FRAME_SIZE: Final = 16_777_215
+"""Bytes of the longest payload that a peer may say it takes (section 6.5.2)."""
 UNLIMITED: Final = 2**31 - 1
 """What an engine's library is told of what is counted above it, so that all engines answer alike
 (`flood_guard`, the driver)."""
@@ -50,6 +52,8 @@ END_HEADERS: Final = 0x4
 """A flag of HEADERS and CONTINUATION."""
 PADDED: Final = 0x8
 """A flag of HEADERS and DATA."""
+PRIORITY: Final = 0x20
+"""A flag of HEADERS."""
 
 
 class Setting(IntEnum):

@@ -271,10 +271,6 @@ class H2Engine:
         return self._h2.max_outbound_frame_size
 
     @property
-    def end_needs_room(self) -> bool:
-        return False
-
-    @property
     def last_stream(self) -> int:
         return self._h2.highest_inbound_stream_id
 

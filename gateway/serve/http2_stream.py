@@ -441,18 +441,7 @@ class Http2Stream:
         if self._body.size:
             engine = self._connection.engine
             return engine.room(self.number) > 0 or engine.room(0) <= 0
-        return self._response == "ending" and not self._end_waits()
-
-    def _end_waits(self) -> bool:
-        """Whether nothing but the end is left, and the engine would keep that to itself."""
-        engine = self._connection.engine
-        return (
-            engine.end_needs_room
-            and self._has_body
-            and not self._trailers
-            and self._reset_with is None
-            and engine.room(self.number) <= 0
-        )
+        return self._response == "ending"
 
     def push(self) -> int:
         """Sends one frame of what waits, and what comes behind the last. Returns the bytes of the

@@ -14,6 +14,8 @@ log = getLogger("propylon.gateway")
 
 SWEEP_EVERY = 0.25
 """Seconds between two sweeps. A deadline is late by so much at most, and never early."""
+SWEPT_IN_TURN = 256
+"""Connections that are looked at in one turn of the loop, for some tenths of a millisecond."""
 LAST_WORDS = 0.6
 """Seconds that clients have to take the errors at a drain's end: two sweeps."""
 LEAST_GRACEFUL = 5.0
@@ -64,13 +66,7 @@ class Service:
                     # A barrier: the other sweepers and the connections have deadlines too.
                     log.exception("a sweep failed")
             state.restarts.sweep(now)
-            for connection in list(state.connections):
-                try:
-                    connection.sweep(now)
-                except Exception:
-                    # A barrier, as in the poller: the other connections go on.
-                    log.exception("a connection's deadline failed")
-                    connection.cut()
+            await self._sweep_connections()
             if int(now) != second:
                 second = int(now)
                 state.http.heads.tick(time())
@@ -79,6 +75,25 @@ class Service:
             if state.draining and not state.connections:
                 self._all_gone.set()
             await trio.sleep(SWEEP_EVERY)
+
+    async def _sweep_connections(self) -> None:
+        """Some in a turn: ten thousand at once would make every client wait for milliseconds."""
+        state = self._state
+        present, left = state.connections, list(state.connections)
+        while left:
+            now = state.clock()
+            for connection in left[-SWEPT_IN_TURN:]:
+                if connection not in present:
+                    continue
+                try:
+                    connection.sweep(now)
+                except Exception:
+                    # A barrier, as in the poller: the other connections go on.
+                    log.exception("a connection's deadline failed")
+                    connection.cut()
+            del left[-SWEPT_IN_TURN:]
+            if left:
+                await trio.lowlevel.checkpoint()
 
     async def stop_accepting(self, told_for: float = 0.0) -> None:
         """Goes on for the drain's delay, with `Connection: close` in responses, so a load balancer

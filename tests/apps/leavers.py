@@ -231,6 +231,17 @@ def litestar() -> Any:
 
 def quart() -> Any:
     from quart import Quart, Response, jsonify, send_file
+    from quart.wrappers.response import FileBody
+
+    class RemovedFile(FileBody):
+        """Goes with its response. (A background task of Quart's runs at once: it may be before the
+        file is opened.)"""
+
+        async def __aexit__(self, *error: Any) -> None:
+            try:
+                await super().__aexit__(*error)
+            finally:
+                remove(str(self.file_path))
 
     app = Quart(__name__)
     app.config["RESPONSE_TIMEOUT"] = None
@@ -246,10 +257,9 @@ def quart() -> Any:
     @app.get("/file")
     async def a_file() -> Response:
         path = large_file()
-        try:
-            return await send_file(path)
-        finally:
-            app.add_background_task(remove, path)
+        response = await send_file(path)
+        response.response = RemovedFile(path)
+        return response
 
     @app.get("/go")
     async def is_gone() -> str:

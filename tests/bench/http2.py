@@ -32,7 +32,7 @@ from .servers import Server, running
 
 SERVERS: dict[str, Commands] = {
     "propylon": propylon(),
-    "propylon-ngh2": propylon("--http2-engine", "ngh2"),
+    "propylon-h2": propylon("--http2-engine", "h2"),
     "nginx-uvicorn": nginx(behind(uvicorn), http2=True),
     "hypercorn": alone(hypercorn("uvloop")),
     "gunicorn": alone(gunicorn("asgi"), "--http-protocols", "h2,h1"),
@@ -140,7 +140,7 @@ def figures(
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
-    names = options.servers or [name for name in SERVERS if name != "propylon-ngh2"]
+    names = options.servers or [name for name in SERVERS if name != "propylon-h2"]
     with tempfile.NamedTemporaryFile() as file:
         file.truncate(SIZE)
         for _ in range(options.rounds):

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from time import process_time
 
 from hpack import Encoder
+from propylon.gateway.http2.builtin_engine import BuiltinEngine
 from propylon.gateway.http2.engine import Engine
 from propylon.gateway.http2.h2_engine import H2Engine
-from propylon.gateway.http2.ngh2_engine import Ngh2Engine
 from propylon.gateway.settings import Http2Settings
 
+from ..gateway.http2.ngh2_engine import Ngh2Engine
 from ..http2_frames import (
     END_HEADERS,
     END_STREAM,
@@ -27,6 +28,7 @@ from ..http2_frames import (
 
 ROUNDS = 3
 ENGINES: dict[str, tuple[Callable[[Http2Settings, int], Engine], int]] = {
+    "builtin": (BuiltinEngine, 10_000),
     "h2": (H2Engine, 3_000),
     "ngh2": (Ngh2Engine, 20_000),
 }
@@ -116,7 +118,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name in ENGINES:
             print(
-                f"{name:4} 5 fields {requests(name, FIVE):9,.0f}/s  12 fields "
+                f"{name:7} 5 fields {requests(name, FIVE):9,.0f}/s  12 fields "
                 f"{requests(name, TWELVE):9,.0f}/s  in {uploaded(name):7,.0f} MB/s  out "
                 f"{downloaded(name):7,.0f} MB/s"
             )

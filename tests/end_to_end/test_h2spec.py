@@ -15,17 +15,15 @@ import os
 import re
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from ..gateway.http2.engine_exam import OURS_AND_SLOW_H2
 from ..gateway.tls.issued import issue
 from .server import Propylon
 
 H2SPEC = os.environ.get("H2SPEC") or shutil.which("h2spec")
-NEEDS_NGH2 = pytest.mark.skipif(find_spec("ngh2") is None, reason="ngh2 is not installed")
-ENGINES = ["h2", pytest.param("ngh2", marks=NEEDS_NGH2)]
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,35 +45,25 @@ def report(propylon: Propylon, *arguments: str) -> tuple[str, list[str]]:
     return lines[-1], re.findall(r"\u00d7 \d+: (.*)", failures)
 
 
-KNOWN = {
-    "h2": [],
-    # libnghttp2 ends the connection, with the same code, which a receiver may (RFC 9113 section
-    # 5.4); h2spec wants the stream alone to end.
-    "ngh2": [
-        "Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on "
-        "a stream"
-    ],
-}
-"""Cases that an engine does not pass."""
 CASES = 147
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", OURS_AND_SLOW_H2)
 def test_plain(engine: str) -> None:
     """A listener without TLS speaks HTTP/1.1 as well: whoever begins with anything but the preface
     is told so, with a page that h2spec takes for a frame, and not with GOAWAY."""
     flags = ("--h2c", "prior-knowledge", "--no-access-log", "--http2-engine", engine)
     with Propylon("asgi_raw:app", *flags) as propylon:
         line, failed = report(propylon)
-        assert failed == ["Sends invalid connection preface", *KNOWN[engine]]
+        assert failed == ["Sends invalid connection preface"]
         assert line.startswith(f"{CASES} tests, {CASES - len(failed)} passed, 0 skipped")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", OURS_AND_SLOW_H2)
 def test_tls(tmp_path: Path, engine: str) -> None:
     issued = issue(tmp_path, "localhost", "127.0.0.1")
     flags = ("--no-access-log", *issued.flags, "--http2-engine", engine)
     with Propylon("asgi_raw:app", *flags) as propylon:
         line, failed = report(propylon, "--tls", "--insecure")
-        assert failed == KNOWN[engine]
+        assert failed == []
         assert line.startswith(f"{CASES} tests, {CASES - len(failed)} passed, 0 skipped")

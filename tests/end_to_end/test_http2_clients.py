@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..gateway.http2.engine_exam import NEEDS_NGH2
+from ..gateway.http2.engine_exam import OURS_AND_SLOW_H2
 from ..gateway.tls.issued import Issued, authority, issue, trusting
 from .facts import Facts
 from .other_proxies import haproxy, needs_haproxy, needs_nginx, nginx
@@ -27,7 +27,7 @@ def needs(tool: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
 
 
-@pytest.fixture(scope="module", params=["h2", pytest.param("ngh2", marks=NEEDS_NGH2)])
+@pytest.fixture(scope="module", params=OURS_AND_SLOW_H2)
 def engine(request: pytest.FixtureRequest) -> list[str]:
     return ["--http2-engine", request.param]
 

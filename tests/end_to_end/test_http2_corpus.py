@@ -6,10 +6,10 @@ The rows are those of `tests.http2_frames`, which engines are examined with as w
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 
 import pytest
 
+from ..gateway.http2.engine_exam import OURS_AND_SLOW_H2
 from ..http2_client import Reply
 from ..http2_frames import (
     CONNECTION,
@@ -46,13 +46,7 @@ AFTER = 1_001
 CASES = {**FRAMES, **MESSAGES}
 
 
-NGH2 = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_spec("ngh2") is None, reason="ngh2 is not installed"),
-]
-
-
-@pytest.fixture(scope="module", params=["h2", pytest.param("ngh2", marks=NGH2)])
+@pytest.fixture(scope="module", params=OURS_AND_SLOW_H2)
 def server(request: pytest.FixtureRequest) -> Iterator[Propylon]:
     arguments = ["asgi_raw:app", "--no-access-log", "--h2c", "prior-knowledge"]
     arguments += ["--http2-engine", request.param]

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..gateway.http2.engine_exam import NEEDS_NGH2
+from ..gateway.http2.engine_exam import OURS_AND_SLOW_H2
 from .server import DEADLINE, Propylon
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("engine", ["h2", pytest.param("ngh2", marks=NEEDS_NGH2)])
+@pytest.mark.parametrize("engine", OURS_AND_SLOW_H2)
 @pytest.mark.parametrize(("app", "path", "left_out"), WAYS.values(), ids=WAYS)
 def test_a_file(folder: Path, app: str, path: str, left_out: int, engine: str) -> None:
     content = (folder / "big").read_bytes()[left_out:]

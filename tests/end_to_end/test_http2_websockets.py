@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from .. import http2_frames as frames
-from ..gateway.http2.engine_exam import NEEDS_NGH2
 from ..http2_frames import ErrorCode, Setting
 from .http2_websocket import StreamSocket
 from .http2_wire import Wire
@@ -23,13 +22,11 @@ ON = {
     "uvloop": ["--loop", "uvloop"],
     "asyncio": ["--loop", "asyncio"],
     "trio": ["--loop", "trio"],
-    "ngh2": ["--http2-engine", "ngh2"],
+    "h2": ["--http2-engine", "h2"],
 }
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(on, marks=[NEEDS_NGH2] * (on == "ngh2")) for on in ON]
-)
+@pytest.fixture(scope="module", params=ON)
 def server(request: pytest.FixtureRequest) -> Iterator[Propylon]:
     with Propylon("websocket_raw:app", *H2C, *ON[request.param]) as propylon:
         yield propylon

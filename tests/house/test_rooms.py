@@ -81,7 +81,7 @@ WORKER_ROOMS = {
     "wsgi": {"app", "host", "process"},
 }
 PACKAGE_MAY_IMPORT = {"gateway.cli", "gateway.program", "gateway.control.healthcheck"}
-ADAPTERS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ngh2", "ssl", "prometheus_client"}
+ADAPTERS = {"h11", "httptools", "msgpack", "wsproto", "h2", "ssl", "prometheus_client"}
 """Third-party protocol libraries (and ssl): one file of the house imports each."""
 WORKER_MAY_USE = {"msgpack", "uvloop"}
 STANDARD_LIBRARY = frozenset(__import__("sys").stdlib_module_names)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from propylon.gateway.config import http2
 from propylon.gateway.config.build import gateway_settings
 from propylon.gateway.config.http2 import versions_of
 from propylon.gateway.config.load import Loaded, load
@@ -30,13 +29,12 @@ def with_tls(**flags: Any) -> Loaded:
     return loaded(ssl_certfile=(str(one.certfile),), ssl_keyfile=(str(one.keyfile),), **flags)
 
 
-def test_each_option_reaches_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http2, "find_spec", lambda name: object())
+def test_each_option_reaches_the_gateway() -> None:
     flags = {
         "http2": False,
         "h2c": "prior-knowledge",
         "http2_websocket": False,
-        "http2_engine": "ngh2",
+        "http2_engine": "h2",
         "http2_max_streams": "7",
         "http2_stream_window": "65536",
         "http2_max_frame_size": "32768",
@@ -46,20 +44,13 @@ def test_each_option_reaches_the_gateway(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told == Http2Settings(
         prior_knowledge=True,
         websockets=False,
-        engine="ngh2",
+        engine="h2",
         max_streams=7,
         stream_window=65_536,
         max_frame_size=32_768,
         max_resets=99,
     )
     assert gateway_settings(loaded().config, 1, "/run", ()).http2 == Http2Settings()
-
-
-def test_an_engine_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http2, "find_spec", lambda name: None)
-    assert faults({"app": "main:app", "http2_engine": "ngh2"}) == [
-        "--http2-engine: found ngh2, which is not installed: pip install 'propylon[http2-ngh2]'"
-    ]
 
 
 def test_where_there_are_no_websockets_there_are_none_in_http2() -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from hpack import Decoder
+from propylon.gateway.http2.builtin_engine import BuiltinEngine
 from propylon.gateway.http2.engine import (
     ConnectionFailed,
     Engine,
@@ -29,15 +30,22 @@ Make = Callable[[Http2Settings, int], Engine]
 
 
 def _ngh2(given: Http2Settings, most_head: int) -> Engine:
-    from propylon.gateway.http2.ngh2_engine import Ngh2Engine
+    from .ngh2_engine import Ngh2Engine
 
     return Ngh2Engine(given, most_head)
 
 
 HAVE_NGH2 = find_spec("ngh2") is not None
-NEEDS_NGH2 = pytest.mark.skipif(not HAVE_NGH2, reason="ngh2 is an extra: http2-ngh2")
-ENGINES: dict[str, Make] = {"h2": H2Engine, "ngh2": _ngh2}
-EACH_ENGINE = pytest.mark.parametrize("name", ["h2", pytest.param("ngh2", marks=NEEDS_NGH2)])
+NEEDS_NGH2 = pytest.mark.skipif(not HAVE_NGH2, reason="ngh2 is not installed")
+ENGINES: dict[str, Make] = {"builtin": BuiltinEngine, "h2": H2Engine, "ngh2": _ngh2}
+"""ngh2 is none of the gateway's."""
+EACH_ENGINE = pytest.mark.parametrize(
+    "name", ["builtin", "h2", pytest.param("ngh2", marks=NEEDS_NGH2)]
+)
+OF_THE_GATEWAY = pytest.mark.parametrize("name", ["builtin", "h2"])
+OURS_AND_SLOW_H2 = ["builtin", pytest.param("h2", marks=pytest.mark.slow)]
+"""The gateway's engines, for tests that take their time: the everyday ones play over the default
+alone."""
 
 
 class _NoGuard(FloodGuard):

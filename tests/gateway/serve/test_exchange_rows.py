@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from propylon.gateway.settings import Http2Settings
 
-from ..http2.engine_exam import NEEDS_NGH2
 from .exchange_rows import ROWS
 from .http1_framing import Http1Framing
 from .http2_framing import Http2Framing
@@ -15,13 +14,16 @@ FRAMINGS = {"http1": Http1Framing, "http2": Http2Framing}
 
 
 @pytest.fixture(
-    params=[*FRAMINGS, pytest.param("http2 over ngh2", marks=[NEEDS_NGH2, pytest.mark.slow])]
+    params=[
+        *FRAMINGS,
+        pytest.param("h2", marks=pytest.mark.slow),
+    ]
 )
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     if request.param in FRAMINGS:
         one = Stage(FRAMINGS[request.param]())
     else:
-        one = Stage(Http2Framing(), http2=Http2Settings(engine="ngh2"))
+        one = Stage(Http2Framing(), http2=Http2Settings(engine=request.param))
     yield one
     one.close()
 

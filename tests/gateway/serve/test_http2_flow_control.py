@@ -7,7 +7,7 @@ from propylon.gateway.http2.frames import END_STREAM, FrameKind
 from propylon.gateway.settings import Http2Settings
 
 from ...http2_frames import frame, padded
-from ..http2.engine_exam import EACH_ENGINE, NEEDS_NGH2
+from ..http2.engine_exam import OF_THE_GATEWAY
 from .http2_framing import FIRST_WINDOW, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, Http2Framing
 from .http2_stage import DATA, HEADERS, Http2Stage, answer, begin, fail, staged, updates
 from .stage import SEND, source_of
@@ -72,7 +72,7 @@ def test_a_client_that_allows_nothing_at_first(whole: bool) -> None:
         assert stage.connection
 
 
-@EACH_ENGINE
+@OF_THE_GATEWAY
 def test_the_head_of_a_response_to_head_ends_it_without_a_window(name: str) -> None:
     """Though its app says it in pieces."""
     with staged(Http2Framing(0), http2=Http2Settings(engine=name)) as stage:
@@ -86,22 +86,6 @@ def test_the_head_of_a_response_to_head_ends_it_without_a_window(name: str) -> N
         assert not [one for one in stage.hears() if one.kind == DATA]
         assert [one.status for one in stage.ended] == [200]
         assert stage.connection.idle_since
-
-
-@NEEDS_NGH2
-def test_an_end_that_waits_for_the_window_comes_with_it_or_is_given_up() -> None:
-    """libnghttp2 keeps an empty DATA to itself while there is no room."""
-    with staged(Http2Framing(0), http2=Http2Settings(engine="ngh2")) as stage:
-        first, second = stage.asks(), stage.asks()
-        for exchange in (first, second):
-            begin(exchange)
-            exchange.sink.end(exchange)
-        stage.turn()
-        assert not stage.stream(1).ended
-        stage.sends(frame(FrameKind.WINDOW_UPDATE, 0, 1, (1).to_bytes(4, "big")))
-        assert (stage.stream(1).ended, stage.stream(3).ended) == (True, False)
-        stage.passes(60.0)
-        assert stage.stream(3).reset == ErrorCode.CANCEL
 
 
 def test_a_response_without_a_body_needs_no_window() -> None:
@@ -196,7 +180,7 @@ def bodies_of_six(name: str, *priorities: bytes) -> list[int]:
         return [len(stage.stream(number).body) for number in range(1, 13, 2)]
 
 
-@EACH_ENGINE
+@OF_THE_GATEWAY
 def test_equals_share_a_window_that_is_less_than_they_would_send(name: str) -> None:
     sizes = bodies_of_six(name, *[b""] * 6)
     assert sum(sizes) == FIRST_WINDOW + 96 * 16_384

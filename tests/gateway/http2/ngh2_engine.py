@@ -1,5 +1,6 @@
-"""The engine over ngh2, which is libnghttp2 (C) under a layer of Cython. The one file that imports
-it. Pure.
+"""An engine over ngh2, which is libnghttp2 (C) under a layer of Cython: what curl, Node.js and
+Apache speak, to compare ours with. It is no option of the gateway's, since it is slower than the
+builtin engine, and alpha.
 
 libnghttp2 answers a client's faults by itself, with RST_STREAM or GOAWAY, and ngh2 has no event
 that says so in time. But whatever libnghttp2 wants to say after it has read is in its output, which
@@ -18,7 +19,7 @@ What differs from libnghttp2 here, and why:
   (section 5.1.1). libnghttp2 forgets streams that have ended and drops such frames, so that the
   last `MOST_ENDED_STREAMS` are remembered here.
 
-What remains different from the engine over h2, because ngh2 offers no way to change it:
+What remains different from ours, because ngh2 offers no way to change it:
 
 - libnghttp2 checks what fields mean (section 8) and counts the body against content-length. What is
   malformed is a `StreamFailed` with PROTOCOL_ERROR instead of a `Head`, a `Trailers` or a `Data`:
@@ -32,11 +33,9 @@ from collections.abc import Callable
 from typing import Final, cast
 
 import ngh2
-
-from ..http.grammar import HTTP2_PREFACE
-from ..http.rules import Fields
-from ..settings import Http2Settings
-from .engine import (
+from propylon.gateway.http.grammar import HTTP2_PREFACE
+from propylon.gateway.http.rules import Fields
+from propylon.gateway.http2.engine import (
     ConnectionFailed,
     Data,
     ErrorCode,
@@ -49,7 +48,7 @@ from .engine import (
     Room,
     Trailers,
 )
-from .frames import (
+from propylon.gateway.http2.frames import (
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
@@ -64,7 +63,8 @@ from .frames import (
     connection_frame,
     settings_frame,
 )
-from .told_faults import told_faults
+from propylon.gateway.http2.told_faults import told_faults
+from propylon.gateway.settings import Http2Settings
 
 _HEADERS: Final = FrameKind.HEADERS.value
 _PRIORITY: Final = FrameKind.PRIORITY.value
@@ -229,10 +229,6 @@ class Ngh2Engine:
                 self._written.append(self._connection.data_to_send())
             except ngh2.ConnectionStateError:
                 pass  # it has given up, and has nothing more to say
-
-    @property
-    def end_needs_room(self) -> bool:
-        return True
 
     def room(self, stream: int) -> int:
         connection = self._connection
