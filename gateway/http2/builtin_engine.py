@@ -176,11 +176,14 @@ class BuiltinEngine:
 
     def _reset(self, number: int, code: int) -> None:
         self._out.append(_HEADER.pack(0, 4, _RST_STREAM, 0, number) + _U32.pack(code))
-        self._close(number, _BY_US)
+        self._close_at_once(number, _BY_US)
 
-    def _close(self, number: int, how: int) -> None:
+    def _close_at_once(self, number: int, how: int) -> None:
         self._sending.pop(number, None)
         self._receiving.pop(number, None)
+        self._closed(number, how)
+
+    def _closed(self, number: int, how: int) -> None:
         ended = self._ended
         ended[number] = how
         if len(ended) > MOST_ENDED_STREAMS:
@@ -226,7 +229,7 @@ class BuiltinEngine:
     def _client_ends(self, number: int) -> None:
         del self._receiving[number]
         if number not in self._sending:
-            self._close(number, _BY_BOTH)
+            self._closed(number, _BY_BOTH)
 
     def _refuse_data(self, number: int, events: list[Event]) -> None:
         how = self._ended.get(number)
@@ -325,7 +328,7 @@ class BuiltinEngine:
         if len(payload) != 4:
             self._fail(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM has 4 bytes", events)
         elif self._is_open(number):
-            self._close(number, _BY_CLIENT)
+            self._close_at_once(number, _BY_CLIENT)
             events.append(Reset(number, int.from_bytes(payload)))
         elif self._is_idle(number):
             self._fail(ErrorCode.PROTOCOL_ERROR, "RST_STREAM for an idle stream", events)
@@ -507,7 +510,7 @@ class BuiltinEngine:
     def _we_end(self, number: int) -> None:
         del self._sending[number]
         if number not in self._receiving:
-            self._close(number, _BY_BOTH)
+            self._closed(number, _BY_BOTH)
 
     def reset(self, stream: int, code: int) -> None:
         if self._is_open(stream) and not self._failed:

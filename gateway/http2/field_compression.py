@@ -73,17 +73,14 @@ class FieldEncoder(Encoder):
         huffman: bool = True,
     ) -> bytes:
         """`headers` are pairs in bytes."""
-        known, table = self._known, self.header_table
-        block: list[bytes] = []
-        if table.resized:
+        known = self._known
+        resized = b""
+        if self.header_table.resized:
             known.clear()
-            block.append(super().encode((), huffman))  # says the table's new size
-        for field in cast(Iterable[tuple[bytes, bytes]], headers):
-            data = known.get(field)
-            if data is None:
-                data = self._encode(field, huffman)
-            block.append(data)
-        return b"".join(block)
+            resized = super().encode((), huffman)  # says the table's new size
+        fields = cast(Iterable[tuple[bytes, bytes]], headers)
+        block = b"".join([known.get(field) or self._encode(field, huffman) for field in fields])
+        return resized + block if resized else block
 
     def _encode(self, field: tuple[bytes, bytes], huffman: bool) -> bytes:
         name, value = field

@@ -22,7 +22,9 @@ _PLAIN_TARGET: Final = re.compile(rb"(" + PLAIN_PATH + rb")(?:\?(" + PLAIN_QUERY
 class HeadCache:
     """Reads the requests of one connection, and remembers the last one."""
 
-    __slots__ = ("_after", "_before", "_http2", "_last", "_longest_path", "_settings")
+    __slots__ = (
+        "_after", "_before", "_http2", "_last", "_longest_path", "_same", "_settings", "_target",
+    )  # fmt: skip
 
     def __init__(self, settings: HttpSettings, http2: Http2Settings) -> None:
         self._settings = settings
@@ -35,11 +37,18 @@ class HeadCache:
         """The last request's fields behind `:path`."""
         self._longest_path = 0
         """Bytes of a path with which the last request's other fields are within all limits."""
+        self._same: Fields | None = None
+        """The last fields that the cache has answered: the decoder gives the same list for the same
+        block (`field_compression`)."""
+        self._target = (b"", b"", b"")
+        """Their target, path and query."""
 
     def read(self, fields: Fields, ended: bool) -> Http2Request:
         """Makes a request of all its fields, as `request_of` does. Raises MalformedRequest and
         RequestError."""
         last = self._last
+        if fields is self._same and ended and last is not None:
+            return last.with_target(*self._target)
         if last is not None and ended and len(fields) > len(self._before):
             at = len(self._before)
             name, path = fields[at]
@@ -52,6 +61,7 @@ class HeadCache:
             ):
                 plain, query = match.groups(b"")
                 if b".." not in plain and b"%00" not in query:
+                    self._same, self._target = fields, (path, plain, query)
                     return last.with_target(path, plain, query)
         request = request_of(fields, ended, self._settings, self._http2)
         self._learn(fields, request, ended)
@@ -60,7 +70,7 @@ class HeadCache:
     def _learn(self, fields: Fields, request: Http2Request, ended: bool) -> None:
         """Caches the fields of a request that `request_of` has made of them. Others may change
         that request, so a copy of it is kept."""
-        self._last = None
+        self._last = self._same = None
         if not ended:
             return
         at = [name for name, _ in fields].index(b":path")

@@ -445,7 +445,7 @@ class Http2Connection(ClosingConnection):
 
     def _send(self) -> None:
         transport, engine = self._transport, self.engine
-        if self._state in ("idle", "exchange") and not transport.blocked:
+        if self._waiting and self._state in ("idle", "exchange") and not transport.blocked:
             self._take_from_streams(MOST_BUFFERED - transport.kept)
         data = engine.output()
         if data:
@@ -454,7 +454,7 @@ class Http2Connection(ClosingConnection):
             transport.send_kept()
         if transport.kept:
             return  # `writable` comes when the client has taken some
-        if self._scheduler and not self._room_by:
+        if self._waiting and self._scheduler and not self._room_by:
             self.flush_soon()
         elif self._state == "flushing":
             self._close_gently()
