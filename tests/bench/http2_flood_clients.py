@@ -28,6 +28,7 @@ from ..http2_frames import (
     Setting,
     data,
     frame,
+    heard_at,
     raw_head,
     reset,
     settings,
@@ -39,6 +40,9 @@ HELD: Final = 100
 """Connections of those that hold what they have."""
 BATCH: Final = 100
 """Units of what is sent at once."""
+AT_ONCE: Final = 10
+"""Requests that a client sends at once which respects SETTINGS_MAX_CONCURRENT_STREAMS, and half of
+those that it has open."""
 
 GET = b"\x82\x86\x41\x01h\x84"
 """GET / of http://h, without Huffman coding and without an entry in the table."""
@@ -54,13 +58,13 @@ def streams() -> Iterator[int]:
     return itertools.count(1, 2)
 
 
-def each(unit: Callable[[int], bytes]) -> Callable[[], Sends]:
+def each(unit: Callable[[int], bytes], batch: int = BATCH) -> Callable[[], Sends]:
     """The same with one stream after the other."""
 
     def sends() -> Sends:
         numbers = streams()
         while True:
-            yield b"".join(unit(next(numbers)) for _ in range(BATCH)), BATCH
+            yield b"".join(unit(next(numbers)) for _ in range(batch)), batch
 
     return sends
 
@@ -114,6 +118,8 @@ class Attack:
     reads: bool = True
     connections: int = 1
     """How many at once. If more, each is slow."""
+    most_open: int = 0
+    """Requests behind which it waits for answers; 0: it does not count."""
 
 
 PADDING = frame(Kind.DATA, PADDED, 1, b"\xff" + bytes(255))
@@ -127,7 +133,11 @@ MANY_SETTINGS = settings(*[(Setting.INITIAL_WINDOW_SIZE, 4_096)] * 32)
 NO_WINDOW = settings((Setting.INITIAL_WINDOW_SIZE, 0))
 
 ATTACKS: Final[dict[str, Attack]] = {
-    "requests": Attack("plain requests, for comparison", each(lambda n: raw_head(GET, n))),
+    "requests": Attack(
+        "plain requests, for comparison",
+        each(lambda n: raw_head(GET, n), AT_ONCE),
+        most_open=2 * AT_ONCE,
+    ),
     "rapid reset": Attack(
         "requests that are cancelled at once", each(lambda n: raw_head(GET, n) + reset(n))
     ),
@@ -191,27 +201,47 @@ class Client:
         self.sock: socket.socket | None = None
         self._left = b""
         self._count = 0
+        self._open = 0
+        self._heard = b""
 
     def open(self) -> socket.socket:
         self.sock = sock = connected(self.port)
         self._sends = self.attack.sends()
         self._left = PREFACE + settings()
-        self._count = 0
+        self._count = self._open = 0
+        self._heard = b""
         sock.setblocking(False)
         return sock
+
+    @property
+    def may_send(self) -> bool:
+        most = self.attack.most_open
+        return not most or bool(self._left) or self._open + AT_ONCE <= most
 
     def send(self) -> None:
         assert self.sock is not None
         if not self._left:
             self.done += self._count
             self._left, self._count = next(self._sends)
+            self._open += self._count
         if self._left:
             self._left = self._left[self.sock.send(self._left) :]
 
     def receive(self) -> None:
         assert self.sock is not None
-        if not self.sock.recv(1 << 20):
+        data = self.sock.recv(1 << 20)
+        if not data:
             raise ConnectionResetError
+        if self.attack.most_open:
+            self._count_ends(data)
+
+    def _count_ends(self, data: bytes) -> None:
+        self._heard += data
+        at = 0
+        while (frame := heard_at(self._heard, at)) is not None:
+            at += frame.size
+            self._open -= frame.kind in (Kind.HEADERS, Kind.DATA) and frame.flags & END_STREAM
+        self._heard = self._heard[at:]
 
     def close(self) -> None:
         if self.sock is not None:
@@ -232,7 +262,8 @@ def run(attack: Attack, port: int, over: Callable[[], bool]) -> tuple[int, int]:
         by_fd = dict[int, Client]()
         for sock, client in ready:
             by_fd[sock.fileno()] = client
-            poll.register(sock, (select.POLLIN if attack.reads else 0) | select.POLLOUT)
+            reads = select.POLLIN if attack.reads else 0
+            poll.register(sock, reads | (select.POLLOUT if client.may_send else 0))
         for fd, events in poll.poll(100):
             client = by_fd[fd]
             try:
