@@ -40,7 +40,7 @@ from .http1.request_head import choose_parser
 from .http1.response_head import ResponseHeads
 from .http2.builtin_engine import BuiltinEngine
 from .http2.engine import Engine
-from .http2.frames import head_list_read
+from .http2.frames import HeadBounds, head_bounds
 from .http2.response_fields import ResponseFields
 from .listen.connections_bound import connections_bound
 from .listen.descriptors import raise_descriptor_limit
@@ -428,8 +428,9 @@ def _pools_of_routes(settings: GatewaySettings) -> dict[str, str]:
 
 def _http2(settings: GatewaySettings) -> Http2Context:
     most_head = settings.http.limit_request_head
+    bounds = head_bounds(most_head, settings.http.limit_request_fields)
     server, fields = _own_fields(settings.serve)
-    engine: Callable[[Http2Settings, int], Engine] = BuiltinEngine
+    engine: Callable[[Http2Settings, HeadBounds], Engine] = BuiltinEngine
     if settings.http2.engine == "h2":
         from .http2.h2_engine import H2Engine  # a library that hardly anybody asks for
 
@@ -438,7 +439,7 @@ def _http2(settings: GatewaySettings) -> Http2Context:
         settings.http2,
         most_head,
         ResponseFields(server, time(), dated=settings.serve.date_header, more=fields),
-        lambda: engine(settings.http2, head_list_read(most_head)),
+        lambda: engine(settings.http2, bounds),
     )
 
 

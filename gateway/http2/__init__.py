@@ -11,5 +11,5 @@ has answered by itself).
 
 Beside it: `flood_guard` (what a client may send how often) -> `frame_reader` (its bytes as whole
 frames); `priority` (what it says of the order of responses) -> `scheduler` (the order in which they
-are sent), `piece_buffer` (what waits for that).
+are sent), `piece_buffer` (what waits for that); `graceful_shutdown` (how a connection ends).
 """

@@ -12,14 +12,14 @@ compression is hpack's (RFC 7541), with what `field_compression` remembers.
     half-closed (remote)   in `_sending`: the client has said everything, and we have not
     half-closed (local)    in `_receiving`: the other way round
     closed                 in `_ended`, which has the last `MOST_ENDED_STREAMS`, and how each ended
-    left out               below `last_stream` and never opened (section 5.1.1)
-    forgotten              closed before those that `_ended` has
+    left out               never opened, below `last_stream` and above `_forgotten` (section 5.1.1)
+    forgotten              closed before those that `_ended` has, or left out below them
 
 and what a frame of the client gives where it may not send HEADERS or DATA any more, or not yet:
 
                     idle      half-closed  closed by   closed by   closed  left      forgotten
                               (remote)     both sides  the client  by us   out
-    HEADERS         opens it  stream       CLOSED      stream      -       PROTOCOL  PROTOCOL
+    HEADERS         opens it  stream       CLOSED      stream      -       PROTOCOL  -
     DATA            PROTOCOL  stream       CLOSED      stream      -       PROTOCOL  -
     RST_STREAM      PROTOCOL  closes it    -           -           -       -         -
     WINDOW_UPDATE   PROTOCOL  counts       -           -           -       -         -
@@ -66,6 +66,7 @@ from .frames import (
     PRIORITY,
     STREAM_BITS,
     FrameKind,
+    HeadBounds,
     Setting,
     announced_settings,
     settings_frame,
@@ -113,8 +114,8 @@ class BuiltinEngine:
         "_settings_received", "_stream_window", "frame_size", "last_stream",
     )  # fmt: skip
 
-    def __init__(self, settings: Http2Settings, most_head_list: int) -> None:
-        """`most_head_list`: as in `announced_settings`."""
+    def __init__(self, settings: Http2Settings, bounds: HeadBounds) -> None:
+        """`bounds` of the heads that are read."""
         self.frame_size: int = LEAST_FRAME_SIZE
         self.last_stream: int = 0
         self._sending: dict[int, int] = {}
@@ -127,7 +128,7 @@ class BuiltinEngine:
         self._forgotten = 0
         """The last stream that has been; none above it."""
         self._encoder = FieldEncoder()
-        self._decoder = BlockDecoder(most_head_list)
+        self._decoder = BlockDecoder(bounds)
         self._block: _Block | None = None
         self._settings_received = False
         """Whether the client's SETTINGS have come."""
@@ -136,8 +137,8 @@ class BuiltinEngine:
         self._first_send_window = DEFAULT_WINDOW
         """Bytes that the client takes on a new stream."""
         self._send_window = DEFAULT_WINDOW
-        self._out = [settings_frame(announced_settings(settings, most_head_list))]
-        self._receive_window = ReceiveWindow(max(settings.connection_window, DEFAULT_WINDOW))
+        self._out = [settings_frame(announced_settings(settings, bounds.size))]
+        self._receive_window = ReceiveWindow(settings.connection_window)
         if settings.connection_window > DEFAULT_WINDOW:
             self._tell_window(0, settings.connection_window - DEFAULT_WINDOW)
 
@@ -181,6 +182,7 @@ class BuiltinEngine:
     def _close_at_once(self, number: int, how: int) -> None:
         self._sending.pop(number, None)
         self._receiving.pop(number, None)
+        self._ended.pop(number, None)  # it may have been the client's to close: now it is the last
         self._closed(number, how)
 
     def _closed(self, number: int, how: int) -> None:
@@ -199,13 +201,18 @@ class BuiltinEngine:
         """Whether it is a stream that has not begun, or that a client cannot begin; 0 too."""
         return number > self.last_stream or not number % 2
 
+    def _is_left_out(self, number: int) -> bool:
+        """Whether a stream that is not open, and has not ended of late, never was."""
+        return number > self._forgotten or not number % 2
+
     # DATA
 
     def _receive_data(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
         size = len(payload)
         if flags & PADDED:
             if not size or payload[0] >= size:
-                self._fail(ErrorCode.PROTOCOL_ERROR, "DATA is shorter than its padding", events)
+                code = ErrorCode.PROTOCOL_ERROR if size else ErrorCode.FRAME_SIZE_ERROR
+                self._fail(code, "DATA is shorter than its padding", events)
                 return
             payload = payload[1 : size - payload[0]]
         window = self._receiving.get(number)
@@ -237,7 +244,7 @@ class BuiltinEngine:
             self._fail_stream(number, ErrorCode.STREAM_CLOSED, "DATA behind its end", events)
         elif how == _BY_BOTH:
             self._fail(ErrorCode.STREAM_CLOSED, "DATA behind the end of its stream", events)
-        elif how is None and (number > self._forgotten or self._is_idle(number)):
+        elif how is None and self._is_left_out(number):
             self._fail(ErrorCode.PROTOCOL_ERROR, "DATA on a stream that is not open", events)
 
     # HEADERS and CONTINUATION
@@ -246,13 +253,15 @@ class BuiltinEngine:
         self, number: int, flags: int, payload: bytes, events: list[Event]
     ) -> None:
         if flags & (PADDED | PRIORITY):
-            start, end = 0, len(payload)
-            if flags & PADDED and payload:
-                start, end = 1, end - payload[0]
-            if flags & PRIORITY:
-                start += _PRIORITY_SIZE
-            if start > end or not payload:
-                self._fail(ErrorCode.PROTOCOL_ERROR, "HEADERS are too short", events)
+            start = bool(flags & PADDED) + _PRIORITY_SIZE * bool(flags & PRIORITY)
+            end = len(payload)
+            if start > end:
+                self._fail(ErrorCode.FRAME_SIZE_ERROR, "HEADERS are too short", events)
+                return
+            if flags & PADDED:
+                end -= payload[0]
+            if start > end:
+                self._fail(ErrorCode.PROTOCOL_ERROR, "HEADERS are shorter than padding", events)
                 return
             if flags & PRIORITY and _stream_at(payload, start - _PRIORITY_SIZE) == number:
                 self._fail(ErrorCode.PROTOCOL_ERROR, "a stream cannot depend on itself", events)
@@ -274,7 +283,7 @@ class BuiltinEngine:
         how = self._ended.get(number)
         if how == _BY_BOTH:
             self._fail(ErrorCode.STREAM_CLOSED, "HEADERS behind the end of their stream", events)
-        elif how is None:
+        elif how is None and self._is_left_out(number):
             self._fail(ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that cannot begin", events)
 
     def _continue_block(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
@@ -308,7 +317,7 @@ class BuiltinEngine:
             if ended:
                 self._client_ends(number)
             events.append(Trailers(number, fields, ended))
-        elif self._ended.get(number) != _BY_US:
+        elif number in self._sending or self._ended.get(number) == _BY_CLIENT:
             self._fail_stream(number, ErrorCode.STREAM_CLOSED, "HEADERS behind its end", events)
 
     # all others
@@ -341,11 +350,17 @@ class BuiltinEngine:
         elif len(payload) % _SETTING.size or (flags & ACK and payload):
             self._fail(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size", events)
         elif not flags & ACK:
+            window = self._first_send_window
             for name, value in _SETTING.iter_unpack(payload):
                 fault = self._apply_setting(name, value)
                 if fault is not None:
-                    self._fail(fault, f"setting {name} cannot be {value}", events)
+                    self._fail(fault, "a setting cannot have that value", events)
                     return
+                if name == Setting.INITIAL_WINDOW_SIZE:
+                    window = value
+            if window != self._first_send_window and not self._change_windows(window):
+                self._fail(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large", events)
+                return
             self._settings_received = True
             self._out.append(_HEADER.pack(0, 0, _SETTINGS, ACK, 0))
             events.append(Room(0))
@@ -357,23 +372,21 @@ class BuiltinEngine:
         if name == Setting.HEADER_TABLE_SIZE:
             self._encoder.allow(value)
         elif name == Setting.INITIAL_WINDOW_SIZE:
-            return self._change_windows(value)
+            return ErrorCode.FLOW_CONTROL_ERROR if value > LARGEST_WINDOW else None
         elif name == Setting.MAX_FRAME_SIZE:
             if not LEAST_FRAME_SIZE <= value <= LARGEST_FRAME_SIZE:
                 return ErrorCode.PROTOCOL_ERROR
             self.frame_size = value
         return None
 
-    def _change_windows(self, value: int) -> ErrorCode | None:
-        """The difference counts for each open stream (section 6.9.2)."""
-        if value > LARGEST_WINDOW:
-            return ErrorCode.FLOW_CONTROL_ERROR
+    def _change_windows(self, value: int) -> bool:
+        """The difference counts for each open stream (section 6.9.2). It is applied once for a
+        frame, however often that says it. Returns whether all windows are small enough."""
         more, sending = value - self._first_send_window, self._sending
         self._first_send_window = value
         for stream in sending:
             sending[stream] += more
-        fits = max(sending.values(), default=0) <= LARGEST_WINDOW
-        return None if fits else ErrorCode.FLOW_CONTROL_ERROR
+        return max(sending.values(), default=0) <= LARGEST_WINDOW
 
     def _refuse_push(self, number: int, flags: int, payload: bytes, events: list[Event]) -> None:
         self._fail(ErrorCode.PROTOCOL_ERROR, "a client cannot push", events)

@@ -110,7 +110,7 @@ class GoingAway(NamedTuple):
 
 class ConnectionFailed(NamedTuple):
     """A fault of the client that ends the connection, as GOAWAY with `code` has told it. It is the
-    last event."""
+    last event. Those of frames right before it may be left out, if they came with it."""
 
     code: int
     sentence: str

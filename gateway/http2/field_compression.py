@@ -18,7 +18,10 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from hpack import Decoder, Encoder, HeaderTuple
+from hpack.exceptions import HPACKDecodingError, OversizedHeaderListError
 from hpack.table import HeaderTable
+
+from .frames import HeadBounds
 
 MOST_KNOWN_FIELDS: Final = 64
 """Fields, or blocks, that are remembered of one connection."""
@@ -29,6 +32,9 @@ ENTRY_OVERHEAD: Final = 32
 LARGEST_TABLE: Final = 4_096
 """Bytes of the table of fields that were sent, whatever more the client allows (RFC 7541 section
 4.2): every field that is looked up in it takes its time, and all of it our memory."""
+MOST_UPDATES: Final = 16
+"""Changes of the table's size that a block may begin with. More than two say nothing (RFC 7541
+section 4.2), but Python's hpack, and with it httpx, may send them."""
 VARYING: Final = frozenset({
     b"age", b"content-length", b"content-range", b"etag", b"expires", b"last-modified",
     b"location", b"retry-after", b"set-cookie", b"traceparent", b"x-request-id",
@@ -65,6 +71,12 @@ class FieldEncoder(Encoder):
         # hpack 4.2 forgets to tell of a change that is followed by the same one.
         if value != self.header_table.maxsize:
             Encoder.header_table_size.__set__(self, value)
+            # Of all changes between two blocks, the smallest and the last one are told (section
+            # 4.2): a client may change it for ever while no head is sent.
+            if min(told := self.table_size_changes) < value:
+                told[:] = [min(told), value]
+            else:
+                told[:] = [value]
 
     def encode(
         self,
@@ -101,17 +113,22 @@ class FieldEncoder(Encoder):
 class BlockDecoder(Decoder):
     """The decoder of one connection."""
 
-    def __init__(self, max_header_list_size: int) -> None:
-        super().__init__(max_header_list_size)
+    def __init__(self, bounds: HeadBounds) -> None:
+        super().__init__(bounds.size)
+        self._most_fields = bounds.fields
         self._known: dict[bytes, list[HeaderTuple]] = {}
         """Blocks and their fields, as the table is now. They are never changed."""
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        """Fields in bytes, in any case. Raises HPACKError."""
+        """Fields in bytes, in any case. Raises HPACKError; OversizedHeaderListError for a head that
+        is not read."""
         known, table = self._known, self.header_table
         fields = known.get(data)
         if fields is not None:
             return fields
+        _check_updates(data)
+        if len(data) > self._most_fields and _count_fields(data) > self._most_fields:
+            raise OversizedHeaderListError("too many fields")
         newest, size = _newest(table), table.maxsize
         fields = list(super().decode(data, raw=True))
         if _newest(table) is not newest or table.maxsize != size:
@@ -121,3 +138,57 @@ class BlockDecoder(Decoder):
                 known.clear()
             known[data] = fields
         return fields
+
+
+def _check_updates(block: bytes) -> None:
+    """Raises HPACKDecodingError for too many changes of the table's size in one block. hpack takes
+    a hundred thousand of them, which are as many bytes."""
+    at = count = 0
+    while at < len(block) and block[at] & 0xE0 == 0x20:
+        count += 1
+        if count > MOST_UPDATES:
+            raise HPACKDecodingError("too many changes of the table's size")
+        more = block[at] & 0x1F == 0x1F
+        at += 1
+        while more and at < len(block):
+            more = block[at] >= 0x80
+            at += 1
+
+
+def _count_fields(block: bytes) -> int:
+    """How many fields a block has (RFC 7541 section 6), as far as it can be read. A field may be a
+    single byte, and takes a hundred times as long to decode as to count."""
+    at = count = 0
+    try:
+        while at < len(block):
+            first = block[at]
+            if first & 0x80:
+                count += 1
+                at = _behind_number(block, at, 0x7F)[1]
+            elif first & 0xE0 == 0x20:
+                at = _behind_number(block, at, 0x1F)[1]
+            else:
+                count += 1
+                name, at = _behind_number(block, at, 0x3F if first & 0x40 else 0x0F)
+                for _ in range(1 if name else 2):
+                    size, at = _behind_number(block, at, 0x7F)
+                    at += size
+    except IndexError:
+        pass  # it ends too soon, which hpack says
+    return count
+
+
+def _behind_number(block: bytes, at: int, mask: int) -> tuple[int, int]:
+    """The number that begins there (RFC 7541 section 5.1), and where it has ended."""
+    number = block[at] & mask
+    at += 1
+    if number == mask:
+        shift = 0
+        while shift < 32:
+            byte = block[at]
+            number += (byte & 0x7F) << shift
+            at += 1
+            shift += 7
+            if byte < 0x80:
+                break
+    return number, at

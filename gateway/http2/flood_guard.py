@@ -92,12 +92,15 @@ EACH_STREAM_RESETS: Final = 0.5
 """Requests in vain that a stream which the client opens pays for."""
 
 
+HEAD_LIST: Final = "head_list"
+"""A head that is not read, which is the engine's to find (`frames.HeadBounds`)."""
 FLOOD_REASONS: Final = (
     "rapid_reset",
     "made_reset",
     "refused_stream",
     "continuation",
     "header_block",
+    HEAD_LIST,
     *(rule.reason for rule in (*ALLOWANCES.values(), UNKNOWN_FRAMES, DRIBBLES)),
 )
 """All words that `Flood.reason` may be."""

@@ -39,8 +39,8 @@ MOST_UNITS: Final = 128
 request counts as `HEADERS_UNITS`, and its head's bytes besides: one byte can be a whole field,
 which takes as long as fifty bytes that stand for themselves (RFC 7541 section 6.1)."""
 HEADERS_UNITS: Final = 7
-HEAD_SHIFT: Final = 5
-"""32 bytes of a head are a unit."""
+HEAD_SHIFT: Final = 4
+"""16 bytes of a head are a unit."""
 MOST_SHARE: Final = 262_144
 """Bytes behind which a share ends."""
 

@@ -6,7 +6,7 @@ stream in four) and its payload (section 4.1).
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..settings import Http2Settings
 
@@ -67,6 +67,24 @@ class Setting(IntEnum):
     MAX_HEADER_LIST_SIZE = 0x6
     ENABLE_CONNECT_PROTOCOL = 0x8
     NO_RFC7540_PRIORITIES = 0x9
+
+
+class HeadBounds(NamedTuple):
+    """What a head that is read may have. One that has more ends its connection."""
+
+    size: int
+    """Bytes as SETTINGS_MAX_HEADER_LIST_SIZE counts them: decompressed, each field with 32 more."""
+    fields: int
+
+
+LEAST_FIELDS: Final = 1_000
+"""Fields of a head that are always read. A cookie may come in a field for each of its crumbs, and
+counts as one field only when it is whole again (RFC 9113 section 8.2.3)."""
+
+
+def head_bounds(most_head: int, most_fields: int) -> HeadBounds:
+    """Bounds for reading, if a head of `most_head` bytes and `most_fields` fields is served."""
+    return HeadBounds(head_list_read(most_head), max(LEAST_FIELDS, 2 * most_fields))
 
 
 def head_list_read(most_head: int) -> int:

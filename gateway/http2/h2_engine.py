@@ -59,6 +59,7 @@ from .frames import (
     STREAM_BITS,
     UNLIMITED,
     FrameKind,
+    HeadBounds,
     Setting,
     announced_settings,
     settings_frame,
@@ -84,7 +85,7 @@ class _H2Connection(H2Connection):
 
     MAX_CLOSED_STREAMS = MOST_ENDED_STREAMS
 
-    def __init__(self, settings: dict[int, int], most_head_list: int) -> None:
+    def __init__(self, settings: dict[int, int], bounds: HeadBounds) -> None:
         """`settings` are those that the client will be told of."""
         super().__init__(
             H2Configuration(
@@ -105,7 +106,7 @@ class _H2Connection(H2Connection):
         self.local_settings = Settings(client=False, initial_values=known)
         self.max_inbound_frame_size = known[SettingCodes.MAX_FRAME_SIZE]
         self.encoder = FieldEncoder()
-        self.decoder = BlockDecoder(most_head_list)
+        self.decoder = BlockDecoder(bounds)
         self._scan_at = SCAN_AT
         """Streams in memory at which the ended ones are forgotten."""
 
@@ -152,10 +153,10 @@ def _read_no_length(headers: object) -> None:
 class H2Engine:
     """An `Engine`."""
 
-    def __init__(self, settings: Http2Settings, most_head_list: int) -> None:
-        """`most_head_list`: as in `announced_settings`."""
-        announced = announced_settings(settings, most_head_list)
-        self._h2 = connection = _H2Connection(announced, most_head_list)
+    def __init__(self, settings: Http2Settings, bounds: HeadBounds) -> None:
+        """`bounds` of the heads that are read."""
+        announced = announced_settings(settings, bounds.size)
+        self._h2 = connection = _H2Connection(announced, bounds)
         self._in_block = False
         """Whether a head has begun, and is not whole."""
         self._settings_received = False
@@ -234,7 +235,8 @@ class H2Engine:
             code = ErrorCode(int(error.error_code))
             if isinstance(error.__cause__, HPACKError) and code == ErrorCode.PROTOCOL_ERROR:
                 code = ErrorCode.COMPRESSION_ERROR
-            self._fail(code, str(error), events)
+            # Not what h2 says: that has the client's bytes in it, all of them.
+            self._fail(code, type(error).__name__, events)
             return
         for event in heard:
             become = _EVENTS.get(type(event))

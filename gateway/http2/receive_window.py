@@ -3,14 +3,15 @@
 from typing import Final
 
 LEAST_TOLD: Final = 1_024
-"""Bytes below which a client that may send nothing at all is not told of more."""
+"""Bytes of which even a client is not told that may send nothing, unless they are half of the
+window."""
 
 
 class ReceiveWindow:
     """A window of one size, that of a stream or of a connection.
 
     The client is told of what was taken when that is half of the window, so that a WINDOW_UPDATE
-    does not go with each frame; or at once, when it cannot send anything.
+    does not go with each frame; of less, when it cannot send anything.
     """
 
     __slots__ = ("_left", "_size", "_untold")

@@ -13,35 +13,19 @@ megabyte.
 
 A connection reads no further while its client takes nothing: it could ask for ever and never read.
 
-**The end** is announced by two GOAWAYs, because requests may be crossing (RFC 9113 section 6.8).
-The first one, the notice, goes out when no stream is open, or after `OPEN_STREAMS_HAVE`: it ends no
-request, but Python's h2, and with it httpx, drops all that are under way on a connection when it
-comes. The notice refuses nothing and asks the client to open no further stream. A PING goes with
-it; when its answer is back, the client has heard the notice, and the final GOAWAY names the last
-stream that is served. Streams behind that one are refused (REFUSED_STREAM), so that the client
-knows that nobody has seen them. Open streams end as they do. The states of `_drain`, and what leads
-from one to the next:
+**The end** is announced by two GOAWAYs, so that no request is lost (`http2.graceful_shutdown`).
 
-    state          what happens                                            next
-    serving        a stop; a reason to close (`says_close`); the last      draining
-                   request that it may have; the client's GOAWAY
-    draining       no stream is open; `OPEN_STREAMS_HAVE` are over;        notice_sent
-                   the client's GOAWAY
-    notice_sent    the PING's answer; `FIRST_BYTE_OF_NEXT` are over        final_sent
-    final_sent     no stream is open                                       (closed)
-
-States otherwise (see `lingering_close`): `idle` without streams, `exchange` with some.
+States (see `lingering_close`): `idle` without streams, `exchange` with some.
 """
 
 from logging import getLogger
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
 from ..exchange.errors import RequestError
 from ..exchange.exchange import Source
 from ..http2.engine import (
-    ANY_STREAM,
     Data,
     ErrorCode,
     Event,
@@ -54,9 +38,10 @@ from ..http2.engine import (
     StreamFailed,
     Trailers,
 )
-from ..http2.flood_guard import LEAST_ROOM, Flood, FloodGuard
+from ..http2.flood_guard import HEAD_LIST, LEAST_ROOM, Flood, FloodGuard
 from ..http2.frame_reader import FrameFault, FrameReader
 from ..http2.frames import FRAME_HEADER
+from ..http2.graceful_shutdown import GracefulShutdown
 from ..http2.head_cache import HeadCache
 from ..http2.priority import UNSPECIFIED, EarlyUpdates, read_priority
 from ..http2.request_fields import MalformedRequest, check_trailers
@@ -70,26 +55,17 @@ from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
 
-OUR_PING: Final = b"propylon"
-"""The text of the PING that goes with the first GOAWAY."""
 MOST_HALF_CLOSED: Final = 64
 """Streams that are not reset though they are answered and the client has not ended its body, of
 which all has come: the end is under way. Clients written with h2 (httpx) take a reset that crosses
 it for an error of their own."""
 
-OPEN_STREAMS_HAVE: Final = 5.0
-"""Seconds that open streams have to end before the first GOAWAY, and at most a quarter of the time
-that a stop has."""
-
-Drain = Literal["serving", "draining", "notice_sent", "final_sent"]
-
 
 class Http2Connection(ClosingConnection):
     __slots__ = (
-        "_drain",
+        "_all_have_room",
         "_due",
         "_early",
-        "_goaway_by",
         "_goes_on",
         "_guard",
         "_half_closed",
@@ -99,6 +75,7 @@ class Http2Connection(ClosingConnection):
         "_requests_left",
         "_room_by",
         "_scheduler",
+        "_shutdown",
         "_still_running",
         "_streams",
         "_waiting",
@@ -143,10 +120,7 @@ class Http2Connection(ClosingConnection):
         """Streams that are over but for the client's END_STREAM."""
         self._requests_left = service.settings.limit_requests_per_connection
         """Requests that it may have yet; 0 and below: it is not counted, or has had the last."""
-        self._drain: Drain = "serving"
-        self._goaway_by = 0.0
-        """Monotonic seconds at which a GOAWAY goes out at the latest: the first one whatever is
-        open, the second one without an answer to our PING."""
+        self._shutdown = GracefulShutdown(self.engine, FIRST_BYTE_OF_NEXT)
         self._head_by = 0.0
         """Monotonic seconds at which the client is late with the rest of a head, or of any frame
         but DATA; 0.0: never."""
@@ -155,6 +129,8 @@ class Http2Connection(ClosingConnection):
         0.0: it is not waited for."""
         self._goes_on = False
         """Whether it has had its share of a turn, and something is left for the next."""
+        self._all_have_room = False
+        """Whether the client has allowed more on the connection, which is yet to be looked at."""
         self._due = False
         """Whether `flush` will be called."""
 
@@ -173,7 +149,8 @@ class Http2Connection(ClosingConnection):
         try:
             if self._goes_on:
                 self._goes_on = False
-                self._advance()
+                if self._state in ("idle", "exchange"):
+                    self._advance()
                 return
             data = self._transport.recv()
             if data:
@@ -200,6 +177,8 @@ class Http2Connection(ClosingConnection):
             if frames:
                 for event in self.engine.receive(frames):
                     self._handle(event, now)
+                if self._all_have_room:
+                    self._give_room_to_all()
                 if self._heard:
                     self._hand_on(now)
         except Flood as flood:
@@ -231,7 +210,10 @@ class Http2Connection(ClosingConnection):
         elif isinstance(event, Data):
             self._hear(event, now)
         elif isinstance(event, Room):
-            self._give_room(event.stream)
+            if event.stream:
+                self._give_room(event.stream)
+            else:
+                self._all_have_room = True
         elif isinstance(event, Reset):
             self._reset(event, now)
         elif isinstance(event, Trailers):
@@ -241,17 +223,21 @@ class Http2Connection(ClosingConnection):
         elif isinstance(event, PriorityUpdate):
             self._update_priority(event)
         elif isinstance(event, Pong):
-            if event.data == OUR_PING and self._drain == "notice_sent":
-                self._send_final_goaway()
+            if self._shutdown.pong(event.data):
+                self.flush_soon()
         elif isinstance(event, GoingAway):
-            self._begin_drain()
+            self._begin_shutdown()
             self._send_notice()  # it knows of ends
+        elif event.code == ErrorCode.ENHANCE_YOUR_CALM:
+            self.service.counts.flood(HEAD_LIST)
+            sentence = f"HTTP/2: {event.sentence}"
+            self._end_badly(event.code, sentence, told=True, end_code=end_codes.CLIENT_FLOOD)
         else:
             self._end_badly(event.code, f"HTTP/2: {event.sentence}", told=True)
 
     def _open(self, head: Head, now: float) -> None:
         number, service = head.stream, self.service
-        if self._drain == "final_sent":
+        if self._shutdown.is_final:
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
@@ -264,11 +250,11 @@ class Http2Connection(ClosingConnection):
         self._streams[number] = stream
         self._state, self._deadline = "exchange", 0.0
         if service.says_close:
-            self._begin_drain()
+            self._begin_shutdown()
         if self._requests_left:
             self._requests_left -= 1
             if not self._requests_left:
-                self._begin_drain()
+                self._begin_shutdown()
         try:
             stream.open(head, self._early.take(number))
         except MalformedRequest as error:
@@ -314,6 +300,9 @@ class Http2Connection(ClosingConnection):
     def _hear_trailers(self, trailers: Trailers, now: float) -> None:
         stream = self._streams.get(trailers.stream)
         if stream is None:
+            if not trailers.ended:  # nobody else would end it
+                self.engine.reset(trailers.stream, ErrorCode.PROTOCOL_ERROR)
+                self._guard.we_reset(now)
             self._half_closed.pop(trailers.stream, None)
             return
         try:
@@ -339,18 +328,20 @@ class Http2Connection(ClosingConnection):
                     self._guard.we_reset(now)
 
     def _give_room(self, number: int) -> None:
-        """The client takes more of one stream, or perhaps of each (0)."""
-        waiting = self._waiting
-        if not number:
-            if self.engine.room(0) > 0:
-                self._room_by = 0.0
-            for stream in waiting.values():
-                if stream.may_send:
-                    stream.room_given()
-                    self._scheduler.ready(stream.number)
-        elif (stream := waiting.get(number)) is not None and stream.may_send:
+        """The client takes more of one stream."""
+        stream = self._waiting.get(number)
+        if stream is not None and stream.may_send:
             stream.room_given()
             self._scheduler.ready(number)
+
+    def _give_room_to_all(self) -> None:
+        """The client takes more on the connection, or perhaps of each stream. It is looked at once
+        for all that came together, since it takes a look at all that waits."""
+        self._all_have_room = False
+        if self.engine.room(0) > 0:
+            self._room_by = 0.0
+        for number in self._waiting:
+            self._give_room(number)
 
     def _reset(self, reset: Reset, now: float) -> None:
         stream = self._streams.get(reset.stream)
@@ -365,6 +356,7 @@ class Http2Connection(ClosingConnection):
         stream = self._streams.get(failed.stream)
         if stream is not None:
             stream.gone(f"HTTP/2: {failed.sentence}", end_codes.CLIENT_MALFORMED)
+        self._half_closed.pop(failed.stream, None)
         self._guard.we_reset(now)
 
     def _update_priority(self, update: PriorityUpdate) -> None:
@@ -476,7 +468,7 @@ class Http2Connection(ClosingConnection):
             if 0 < count < min(before, LEAST_ROOM):
                 now = now or self.service.clock()
                 guard.dribbled(now)
-            else:
+            elif count:
                 guard.sent(1)
             if number not in self._streams:
                 continue
@@ -521,9 +513,10 @@ class Http2Connection(ClosingConnection):
         """Nothing is under way, and everything is sent."""
         if self._state == "exchange":
             self._await_request(self.service.clock())
-        if self._drain == "draining":
-            self._send_notice()
-        if self._drain == "final_sent" and self._state == "idle":
+        if not self._shutdown.has_begun:
+            return
+        self._send_notice()
+        if self._shutdown.is_final and self._state == "idle":
             self._close_when_sent()
 
     def _await_request(self, now: float) -> None:
@@ -540,38 +533,22 @@ class Http2Connection(ClosingConnection):
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _begin_drain(self) -> None:
-        """Ends the connection, as soon as that can be announced without harm."""
-        if self._drain != "serving" or self._state not in ("idle", "exchange"):
-            return
-        patience = min(OPEN_STREAMS_HAVE, self.service.settings.graceful_timeout / 4)
-        self._drain = "draining"
-        self._goaway_by = self.service.clock() + patience
-        if not self._streams:
-            self._send_notice()
+    def _begin_shutdown(self) -> None:
+        if not self._shutdown.has_begun and self._state in ("idle", "exchange"):
+            self._shutdown.begin(self.service.clock(), self.service.settings.graceful_timeout)
+            if not self._streams:
+                self._send_notice()
 
     def _send_notice(self) -> None:
-        """Sends the first GOAWAY: asks the client to open no further stream."""
-        if self._drain != "draining":
-            return
-        self._drain = "notice_sent"
-        self._goaway_by = self.service.clock() + FIRST_BYTE_OF_NEXT
-        self.engine.go_away(ANY_STREAM, ErrorCode.NO_ERROR)
-        self.engine.ping(OUR_PING)
-        self.flush_soon()
-
-    def _send_final_goaway(self) -> None:
-        """Sends the second GOAWAY, with the last stream that is served; later ones are refused."""
-        self._drain = "final_sent"
-        self.engine.go_away(self.engine.last_stream, ErrorCode.NO_ERROR)
-        self.flush_soon()
+        if self._shutdown.notice(self.service.clock()):
+            self.flush_soon()
 
     def drain(self) -> None:
-        self._begin_drain()
+        self._begin_shutdown()
 
     def end_if_idle(self) -> None:
         if self._state == "idle":
-            self._begin_drain()
+            self._begin_shutdown()
 
     def close_if_idle(self) -> bool:
         since = self.idle_since
@@ -672,9 +649,7 @@ class Http2Connection(ClosingConnection):
             self._room_by = 0.0
             for stream in [one for one in self._waiting.values() if one.kept]:
                 stream.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
-        elif self._drain == "draining" and now >= self._goaway_by:
-            self._send_notice()
-        elif self._drain == "notice_sent" and now >= self._goaway_by:
-            self._send_final_goaway()
+        elif self._shutdown.sweep(now):
+            self.flush_soon()
         for stream in list(self._streams.values()):
             stream.sweep(now)

@@ -74,7 +74,7 @@ class Service:
                     state.http2.fields.tick(time())
             if state.draining and not state.connections:
                 self._all_gone.set()
-            await trio.sleep(SWEEP_EVERY)
+            await trio.sleep(max(0.0, now + SWEEP_EVERY - state.clock()))
 
     async def _sweep_connections(self) -> None:
         """Some in a turn: ten thousand at once would make every client wait for milliseconds."""

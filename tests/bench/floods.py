@@ -241,23 +241,29 @@ The floods' clients take a core at most.
 """
 
 
+def clients_cells(quiet: Times, elsewhere: Times, beside: Times) -> list[str]:
+    """Cells of a table about one polite client: both quantiles and how each moved, and how often it
+    failed."""
+    three = (quiet, elsewhere, beside)
+    return [
+        *(", ".join(f"{times.at(part):.1f}" for times in three) for part in (0.5, 0.99)),
+        *(
+            f"{moved(elsewhere, beside, part):+.0%} ({moved(quiet, beside, part):+.0%})"
+            for part in (0.5, 0.99)
+        ),
+        str(beside.failed),
+    ]
+
+
 def lines(kind: str, name: str, found: Found) -> Iterator[str]:
     says = ", ".join(f"{word} {number}" for word, number in found.counted.most_common())
     for client in ("kept", "new"):
         three: tuple[Times, Times, Times] = tuple(
             getattr(heard, client) for heard in (found.quiet, found.elsewhere, found.beside)
         )
-        quiet, elsewhere, beside = three
-        cells = (
-            kind, name, f"{statistics.mean(found.done):,.0f}", client,
-            *(", ".join(f"{times.at(part):.1f}" for times in three) for part in (0.5, 0.99)),
-            *(
-                f"{moved(elsewhere, beside, part):+.0%} ({moved(quiet, beside, part):+.0%})"
-                for part in (0.5, 0.99)
-            ),
-            beside.failed, says or "-",
-        )  # fmt: skip
-        yield f"| {' | '.join(map(str, cells))} |\n"
+        done = f"{statistics.mean(found.done):,.0f}"
+        cells = (kind, name, done, client, *clients_cells(*three), says or "-")
+        yield f"| {' | '.join(cells)} |\n"
         kind = name = says = ""
 
 

@@ -11,6 +11,7 @@ from time import process_time
 from hpack import Encoder
 from propylon.gateway.http2.builtin_engine import BuiltinEngine
 from propylon.gateway.http2.engine import Engine
+from propylon.gateway.http2.frames import HeadBounds
 from propylon.gateway.http2.h2_engine import H2Engine
 from propylon.gateway.settings import Http2Settings
 
@@ -27,7 +28,7 @@ from ..http2_frames import (
 )
 
 ROUNDS = 3
-ENGINES: dict[str, tuple[Callable[[Http2Settings, int], Engine], int]] = {
+ENGINES: dict[str, tuple[Callable[[Http2Settings, HeadBounds], Engine], int]] = {
     "builtin": (BuiltinEngine, 10_000),
     "h2": (H2Engine, 3_000),
     "ngh2": (Ngh2Engine, 20_000),
@@ -61,7 +62,7 @@ Fields = list[tuple[bytes, bytes]]
 
 
 def begun(name: str) -> Engine:
-    engine = ENGINES[name][0](Http2Settings(), 65_536)
+    engine = ENGINES[name][0](Http2Settings(), HeadBounds(65_536, 1_000))
     engine.receive(
         settings((Setting.INITIAL_WINDOW_SIZE, 2**31 - 1)) + window_update(0, 2**31 - 65_536)
     )

@@ -211,6 +211,7 @@ class Client:
         self._count = self._open = 0
         self._heard = b""
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     @property

@@ -2,12 +2,14 @@
 
     python -m tests.bench.http2_floods [KIND ...] [--rounds N] [--seconds S] [--markdown FILE]
 
-Each attack (`http2_flood_clients.py`) has a server of its own and rounds that alternate: without
-it, and with it. The polite clients are those of `floods.py`: one asks a hundred times a second on a
-connection that it keeps, the other twenty times, each over a new one. An attack whose connection is
-ended opens the next at once. "memory" is the most that the gateway process had, and how much more
-that is than before. "what happened" is what Propylon's own metrics count: connections that were
-ended, by reason, and requests, by their end.
+Each attack (`http2_flood_clients.py`) has a server of its own and rounds of three parts, as in
+`floods.py`: without it; with the same attack elsewhere, of a process that reads all and does
+nothing (`sink.py`), which shows what the machine does; and with it. "moved" is against elsewhere,
+and in brackets against without. The polite clients are those of `floods.py`: one asks a hundred
+times a second on a connection that it keeps, the other twenty times, each over a new one. An attack
+whose connection is ended opens the next at once. "memory" is the most that the gateway process had,
+and how much more that is than before. "what happened" is what Propylon's own metrics count:
+connections that were ended, by reason, and requests, by their end.
 
 "requests" is no attack: a client that asks as fast as it can, and shows what a core of plain
 requests does to the others on this machine.
@@ -28,7 +30,7 @@ from urllib.request import urlopen
 from ..compare.processes import role
 from ..end_to_end.other_proxies import free_port
 from .contestants import propylon
-from .floods import PATIENCE, SETTLE, Heard, ask_politely, moved
+from .floods import PATIENCE, SETTLE, Heard, Times, ask_politely, clients_cells, sink
 from .http2_flood_clients import ATTACKS
 from .machine import machine
 from .servers import Server, cpu_by_role, running
@@ -42,6 +44,8 @@ class Outcome:
     """What became of one attack."""
 
     quiet: Heard = field(default_factory=Heard)
+    elsewhere: Heard = field(default_factory=Heard)
+    """What they hear while the sink is attacked."""
     beside: Heard = field(default_factory=Heard)
     done: float = 0.0
     """How often a second the attack did what it does."""
@@ -85,26 +89,19 @@ def peak(pid: int) -> int:
 
 
 @contextmanager
-def attacked(server: Server, kind: str, outcome: Outcome) -> Generator[None]:
-    """Has an attack go on meanwhile."""
-    command = [sys.executable, "-m", f"{__package__}.http2_flood_clients", kind]
-    began, used = time.monotonic(), server.cpu()
+def attacked(port: int, kind: str) -> Generator[list[int]]:
+    """Has an attack go on meanwhile. How often it was done, and how many of its connections were
+    ended, is in the list behind that."""
+    command = [sys.executable, "-m", f"{__package__}.http2_flood_clients", kind, str(port)]
+    told = list[int]()
     with subprocess.Popen(
-        [*command, str(server.ground.port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     ) as client:
         try:
             time.sleep(SETTLE)
-            yield
+            yield told
             said, _ = client.communicate(b".", timeout=PATIENCE)
-            seconds = time.monotonic() - began
-            done, ended = map(int, said.split())
-            outcome.done += done
-            outcome.ended += ended
-            outcome.seconds += seconds
-            outcome.cpu.update(cpu_by_role(used, server.cpu()))
+            told += map(int, said.split())
         finally:
             client.kill()
 
@@ -118,8 +115,16 @@ def measure(kind: str, rounds: int, seconds: float) -> Outcome:
         found.before, before = peak(pid), counted(admin)
         for _ in range(rounds):
             ask_politely(server, seconds, found.quiet)
-            with attacked(server, kind, found):
+            with sink() as other, attacked(other, kind):
+                ask_politely(server, seconds, found.elsewhere)
+            time.sleep(SETTLE)
+            began, used = time.monotonic(), server.cpu()
+            with attacked(server.ground.port, kind) as told:
                 ask_politely(server, seconds, found.beside)
+            found.done += told[0]
+            found.ended += told[1]
+            found.seconds += time.monotonic() - began
+            found.cpu.update(cpu_by_role(used, server.cpu()))
             time.sleep(SETTLE)
         found.peak = peak(pid)
         found.counted = counted(admin) - before
@@ -129,31 +134,36 @@ def measure(kind: str, rounds: int, seconds: float) -> Outcome:
 HEAD = """# Floods of HTTP/2
 
 Written by `python -m tests.bench.http2_floods --markdown`, which says how it measures. {rounds}
-rounds of {seconds:g} s without the attack and with it, in turn.
+rounds of {seconds:g} s without the attack, with the same attack of another process that does
+nothing with it ("elsewhere"), and with it, in turn. "moved" is against elsewhere, and in brackets
+against without. The attacks' clients take a core at most.
 
 {machine}
 
 | attack | what it does | a second | ended a second | gateway CPU | worker CPU | memory (MB) | \
-kept: p50, p99 (ms) without | with | moved | new: p50, p99 (ms) without | with | moved | failed | \
-what happened |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+client | p50 without, elsewhere, beside (ms) | p99 without, elsewhere, beside (ms) | p50 moved \
+| p99 moved | failed | what happened |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
-def row(kind: str, found: Outcome) -> str:
+def rows(kind: str, found: Outcome) -> str:
     spent = found.seconds or 1.0
-    cells = [
+    begins = [
         kind, ATTACKS[kind].says, f"{found.done / spent:,.0f}", f"{found.ended / spent:,.1f}",
         *(f"{found.cpu[name] / spent:.0%}" for name in ("gateway", "worker")),
         f"{found.peak / 1e6:.0f} (+{(found.peak - found.before) / 1e6:.0f})",
     ]  # fmt: skip
-    without, beside_it = found.quiet, found.beside
-    for quiet, beside in ((without.kept, beside_it.kept), (without.new, beside_it.new)):
-        cells += [f"{each.at(0.5):.1f}, {each.at(0.99):.1f}" for each in (quiet, beside)]
-        cells.append(" ".join(f"{moved(quiet, beside, part):+.0%}" for part in (0.5, 0.99)))
-    cells.append(str(found.beside.kept.failed + found.beside.new.failed))
-    cells.append(", ".join(f"{word} {count}" for word, count in found.counted.most_common()) or "-")
-    return f"| {' | '.join(cells)} |\n"
+    says = ", ".join(f"{word} {count}" for word, count in found.counted.most_common())
+    text = ""
+    for client in ("kept", "new"):
+        three: tuple[Times, Times, Times] = tuple(
+            getattr(heard, client) for heard in (found.quiet, found.elsewhere, found.beside)
+        )
+        cells = [*begins, client, *clients_cells(*three), says or "-"]
+        text += f"| {' | '.join(cells)} |\n"
+        begins, says = [""] * len(begins), ""
+    return text
 
 
 def main() -> None:
@@ -167,7 +177,7 @@ def main() -> None:
     text = HEAD.format(rounds=options.rounds, seconds=options.seconds, machine=said + ".")
     print(text, end="", flush=True)
     for kind in options.kinds or ATTACKS:
-        line = row(kind, measure(kind, options.rounds, options.seconds))
+        line = rows(kind, measure(kind, options.rounds, options.seconds))
         print(line, end="", flush=True)
         text += line
     if options.markdown:

@@ -20,19 +20,20 @@ from propylon.gateway.http2.engine import (
 )
 from propylon.gateway.http2.flood_guard import FloodGuard
 from propylon.gateway.http2.frame_reader import FrameFault, FrameReader
+from propylon.gateway.http2.frames import LEAST_FIELDS, HeadBounds
 from propylon.gateway.http2.h2_engine import H2Engine
 from propylon.gateway.settings import Http2Settings
 
 from ...http2_frames import PREFACE, SETTINGS_ACK, End, Heard, Kind, heard_at, settings
 
 MOST_HEAD = 65_536
-Make = Callable[[Http2Settings, int], Engine]
+Make = Callable[[Http2Settings, HeadBounds], Engine]
 
 
-def _ngh2(given: Http2Settings, most_head: int) -> Engine:
+def _ngh2(given: Http2Settings, bounds: HeadBounds) -> Engine:
     from .ngh2_engine import Ngh2Engine
 
-    return Ngh2Engine(given, most_head)
+    return Ngh2Engine(given, bounds)
 
 
 HAVE_NGH2 = find_spec("ngh2") is not None
@@ -63,7 +64,7 @@ class Examined:
 
     def __init__(self, name: str, *, begun: bool = True, **given: int | bool) -> None:
         told = Http2Settings(**given)  # type: ignore[arg-type]
-        self.engine = ENGINES[name](told, MOST_HEAD)
+        self.engine = ENGINES[name](told, HeadBounds(MOST_HEAD, LEAST_FIELDS))
         self._reader = FrameReader(told.max_frame_size, _NoGuard(told, MOST_HEAD, 0.0))
         self._refused = False
         """Whether the reader of frames has found a fault."""

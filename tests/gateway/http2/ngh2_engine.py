@@ -58,6 +58,7 @@ from propylon.gateway.http2.frames import (
     STREAM_BITS,
     UNLIMITED,
     FrameKind,
+    HeadBounds,
     Setting,
     announced_settings,
     connection_frame,
@@ -85,8 +86,8 @@ _Fault = tuple[ErrorCode, str]
 class Ngh2Engine:
     """An `Engine`."""
 
-    def __init__(self, settings: Http2Settings, most_head_list: int) -> None:
-        """`most_head_list`: as in `announced_settings`."""
+    def __init__(self, settings: Http2Settings, bounds: HeadBounds) -> None:
+        """`bounds` of the heads that are read."""
         self.frame_size: int = LEAST_FRAME_SIZE
         self.last_stream: int = 0
         self._streams: dict[int, bool] = {}
@@ -108,11 +109,11 @@ class Ngh2Engine:
                 stream_reset_rate_limit=_NO_RATE,
                 max_continuations=UNLIMITED,
                 glitch_rate_limit=_NO_RATE,
-                max_inbound_header_list_size=most_head_list,
-                max_inbound_header_count=UNLIMITED,
+                max_inbound_header_list_size=bounds.size,
+                max_inbound_header_count=bounds.fields,
             ),
         )
-        announced = announced_settings(settings, most_head_list)
+        announced = announced_settings(settings, bounds.size)
         told = announced | {Setting.MAX_CONCURRENT_STREAMS.value: UNLIMITED}
         connection.initiate_connection(told)
         connection.data_to_send()  # instead of which this is sent

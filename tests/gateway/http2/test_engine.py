@@ -18,6 +18,7 @@ from propylon.gateway.http2.engine import (
     Room,
     Trailers,
 )
+from propylon.gateway.http2.frames import LEAST_FIELDS
 
 from ...http2_frames import (
     ACK,
@@ -195,6 +196,16 @@ def test_a_head_that_is_too_large_ends_the_connection(name: str) -> None:
     fits = MOST_HEAD // 4_033 - 1
     assert len(one.send(raw_head(FIELDS + remembered + b"\xbe" * (fits - 1)))) == 1
     one.send(raw_head(FIELDS + b"\xbe" * (fits + 2)).replace(b"\0\0\0\1", b"\0\0\0\3"))
+    assert verdict(one.events) == Verdict(End.CONNECTION, ErrorCode.ENHANCE_YOUR_CALM)
+
+
+@EACH_ENGINE
+def test_a_head_with_too_many_fields_ends_the_connection(name: str) -> None:
+    """Though it is small on the wire and in bytes: each takes its time to decode."""
+    one = Examined(name)
+    gzip = b"\x90"  # of the static table: accept-encoding: gzip, deflate
+    assert len(one.send(raw_head(FIELDS + gzip * (LEAST_FIELDS - len(head()))))) == 1
+    one.send(get(3) + raw_head(FIELDS + gzip * LEAST_FIELDS).replace(b"\0\0\0\1", b"\0\0\0\5"))
     assert verdict(one.events) == Verdict(End.CONNECTION, ErrorCode.ENHANCE_YOUR_CALM)
 
 
@@ -414,3 +425,14 @@ def test_an_engine_forgets_streams(name: str) -> None:
         one.frames()
     assert verdict(one.send(window_update(1, 1) + window_update(1_999, 1))).end is End.NOTHING
     assert verdict(one.send(data(1_999, b"x"))).code is ErrorCode.STREAM_CLOSED
+
+
+def test_late_trailers_of_a_stream_that_we_have_reset_long_ago_end_no_connection() -> None:
+    """They may have been under way for long, beside a thousand others. (h2 ends it.)"""
+    one = Examined("builtin", max_streams=1_000)
+    for stream in range(1, 1_001, 2):
+        one.send(post(stream))
+        one.engine.reset(stream, ErrorCode.CANCEL)
+    one.send(headers(1, [(b"x-sum", b"1")]) + get(1_001))
+    assert verdict(one.events).end is not End.CONNECTION
+    assert one.events[-1] == Head(1_001, head(), True)

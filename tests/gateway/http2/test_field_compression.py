@@ -1,17 +1,21 @@
 """What repeats is remembered: compared with hpack, which remembers nothing but its table."""
 
-from hpack import Decoder, Encoder
+import pytest
+from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from propylon.gateway.http2.field_compression import (
     LARGEST_TABLE,
     LONGEST_KNOWN_FIELD,
     MOST_KNOWN_FIELDS,
+    MOST_UPDATES,
     BlockDecoder,
     FieldEncoder,
 )
+from propylon.gateway.http2.frames import HeadBounds
 
 Fields = list[tuple[bytes, bytes]]
+BOUNDS = HeadBounds(100_000, 1_000)
 FIELDS = st.tuples(
     st.sampled_from([b":status", b"date", b"server", b"x-a", b"x-b", b"content-length", b"etag"]),
     st.sampled_from([b"", b"1", b"200", b"propylon", b"x" * 60, b"y" * 300, b"z" * 5_000]),
@@ -37,7 +41,7 @@ def test_what_is_encoded_is_what_every_decoder_reads(steps: list[Fields | int]) 
 @settings(max_examples=60)
 @given(STEPS)
 def test_every_encoders_blocks_are_decoded(steps: list[Fields | int]) -> None:
-    encoder, decoder = Encoder(), BlockDecoder(100_000)
+    encoder, decoder = Encoder(), BlockDecoder(BOUNDS)
     for step in steps:
         if step == encoder.header_table_size:
             continue  # it would forget to tell of the change before
@@ -54,6 +58,41 @@ def test_a_field_that_comes_again_is_one_byte_and_one_that_varies_enters_no_tabl
     first, second = encoder.encode(fields), encoder.encode(fields)
     assert len(second) == len(first) - len(encoder.encode([(b"x-new", b"b")])) + 2
     assert [name for name, _ in encoder.header_table.dynamic_entries] == [b"x-new", b"x-a"]
+
+
+def test_a_client_that_changes_the_table_on_and_on_is_told_of_two_changes() -> None:
+    """The smallest and the last one (RFC 7541 section 4.2), however long no head is sent."""
+    encoder, decoder = FieldEncoder(), Decoder()
+    fields = [(b":status", b"200"), (b"x-a", b"b")]
+    assert decoder.decode(encoder.encode(fields), raw=True) == fields
+    for size in (64, 4_096, 0, 300) * 1_000:
+        encoder.header_table_size = size
+    block = encoder.encode(fields)
+    assert block.startswith(b"\x20\x3f\x8d\x02")  # 0, then 300
+    assert len(block) < 20
+    assert decoder.decode(block, raw=True) == fields
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, MOST_UPDATES, MOST_UPDATES + 1, 10_000])
+@pytest.mark.parametrize("update", [b"\x20", b"\x3f\x61"])
+def test_a_block_changes_the_table_a_few_times_at_most(update: bytes, count: int) -> None:
+    block = update * count + b"\x82"
+    if count > MOST_UPDATES:
+        with pytest.raises(HPACKError):
+            BlockDecoder(BOUNDS).decode(block)
+    else:
+        assert BlockDecoder(BOUNDS).decode(block) == [(b":method", b"GET")]
+
+
+@settings(max_examples=60)
+@given(st.lists(FIELDS, min_size=2, max_size=40), st.booleans())
+def test_a_head_with_more_fields_than_are_read_is_refused(fields: Fields, huffman: bool) -> None:
+    encoder = Encoder()
+    for _ in range(2):  # of new fields, and of known ones
+        block = encoder.encode(fields, huffman)
+        decoder = BlockDecoder(HeadBounds(1_000_000, len(fields) - 1))
+        with pytest.raises(OversizedHeaderListError):
+            decoder.decode(block)
 
 
 def test_a_field_that_would_take_much_of_the_table_is_left_out_of_it() -> None:
@@ -75,7 +114,7 @@ def test_a_table_is_no_larger_than_it_is_at_first_whatever_the_client_allows() -
 
 
 def test_no_more_is_remembered_than_so_many() -> None:
-    encoder, decoder = FieldEncoder(), BlockDecoder(100_000)
+    encoder, decoder = FieldEncoder(), BlockDecoder(BOUNDS)
     for number in range(3 * MOST_KNOWN_FIELDS):
         block = encoder.encode([(b"content-length", b"%d" % number)])
         assert list(decoder.decode(block)) == [(b"content-length", b"%d" % number)]
@@ -87,7 +126,7 @@ def test_no_more_is_remembered_than_so_many() -> None:
 
 
 def test_fields_that_were_handed_out_are_the_same_next_time() -> None:
-    encoder, decoder = Encoder(), BlockDecoder(100_000)
+    encoder, decoder = Encoder(), BlockDecoder(BOUNDS)
     decoder.decode(encoder.encode([(b"x-a", b"b")]))
     block = encoder.encode([(b"x-a", b"b")])
     assert decoder.decode(block) is not decoder.decode(encoder.encode([(b"x-c", b"d")]))

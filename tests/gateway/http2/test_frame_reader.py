@@ -107,7 +107,7 @@ def test_requests_count_as_several_frames() -> None:
 
 def test_large_heads_count_as_more() -> None:
     one = begun()
-    large = raw_head(b"\xbe" * 3_000, 1)
+    large = raw_head(b"\xbe" * 1_000, 1)
     one.receive(large * 5)
     assert [len(share) // len(large) for share in shares(one)] == [2, 2, 1]
 

@@ -26,7 +26,7 @@ from propylon.gateway.exchange.exchange import Account, Exchange, Observers
 from propylon.gateway.http1.machine import HttpContext
 from propylon.gateway.http1.request_head import choose_parser
 from propylon.gateway.http1.response_head import ResponseHeads
-from propylon.gateway.http2.frames import head_list_read
+from propylon.gateway.http2.frames import head_bounds
 from propylon.gateway.http2.response_fields import ResponseFields
 from propylon.gateway.serve.client_faults import ClientFaults
 from propylon.gateway.serve.service_state import Http2Context, ServiceState
@@ -120,7 +120,7 @@ class Stage:
                 http2,
                 most_head,
                 ResponseFields(b"", 0.0, dated=False),
-                lambda: ENGINES[http2.engine](http2, head_list_read(most_head)),
+                lambda: ENGINES[http2.engine](http2, head_bounds(most_head, 100)),
             ),
             settings=ServeSettings(**limits),
             websocket=websocket or WebSocketSettings(),

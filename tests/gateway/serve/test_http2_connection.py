@@ -14,7 +14,7 @@ from propylon.protocol.messages import WINDOW
 
 from ...http2_frames import data, frame
 from .http2_framing import FIRST_WINDOW, Fields, Http2Framing
-from .http2_stage import DATA, Http2Stage, answer, begin, fail, staged
+from .http2_stage import DATA, RST_STREAM, Http2Stage, answer, begin, fail, staged
 from .stage import source_of
 
 BIG = bytes(range(256)) * 400
@@ -207,6 +207,19 @@ def test_trailers_that_may_not_be_behind_a_response_that_is_all_said(name: bytes
         still_serves(stage)
 
 
+def test_trailers_that_do_not_end_what_is_answered_reset_it() -> None:
+    """All of the body has come, so that the client's end was awaited. Nobody else would end it."""
+    with staged() as stage:
+        exchange = stage.uploads(size=2)
+        stage.sends(data(1, b"ab"))
+        answer(exchange, b"ok")
+        assert (stage.stream().ended, stage.stream().reset) == (True, None)
+        stage.sends(stage.peer.head([(b"x-sum", b"1")], ended=False, stream=1))
+        resets = [(one.stream, one.code) for one in stage.hears() if one.kind == RST_STREAM]
+        assert resets == [(1, ErrorCode.PROTOCOL_ERROR)]
+        still_serves(stage)
+
+
 # -- what an app does wrong --------------------------------------------------------------------
 
 
@@ -379,6 +392,26 @@ def test_a_flood_ends_its_connection_and_is_counted() -> None:
         assert stage.is_ended()
         stage.passes(5.0)
         assert not stage.state.connections
+
+
+def test_nothing_is_opened_behind_a_flood_that_is_seen_while_sending() -> None:
+    """More has come than a turn's share, and the rest of it is not for the next turn any more."""
+    streams = 140
+    with staged(Http2Framing(0), http2=Http2Settings(max_streams=200)) as stage:
+        for _ in range(streams):
+            begin(stage.asks(), BIG)
+        stage.turn()
+        sent = b""
+        for _ in range(15):
+            sent += b"".join(stage.peer.allow(2 * one + 1, 1) for one in range(streams))
+            sent += stage.peer.ask("GET", "/", (), b"", 0, True)
+        stage.send(sent)
+        for _ in range(60):
+            stage.turn()
+        opened = 2 * len(stage.exchanges) - 1
+        assert stage.hears_goaways() == [(opened, ErrorCode.ENHANCE_YOUR_CALM)]
+        assert opened < stage.peer.last
+        assert +Counter(stage.state.counts.floods) == {"data_dribble": 1}
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -3,7 +3,7 @@
 import pytest
 from propylon.gateway.http2.engine import ErrorCode
 from propylon.gateway.http2.frames import FrameKind
-from propylon.gateway.serve.http2_connection import OPEN_STREAMS_HAVE
+from propylon.gateway.http2.graceful_shutdown import OPEN_STREAMS_HAVE
 from propylon.gateway.serve.lingering_close import FIRST_BYTE_OF_NEXT
 from propylon.gateway.transport.client_socket import LINGER
 
