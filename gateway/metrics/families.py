@@ -122,8 +122,8 @@ POOL_QUEUE_OLDEST: Final = Family(
 POOL_NEWEST_FIRST: Final = Family(
     "propylon_pool_newest_first",
     "gauge",
-    "1 while the newest of the waiting requests goes first, since the oldest has waited for longer"
-    " than --queue-target.",
+    "1 while the newest of the waiting requests goes first: the oldest has waited for longer"
+    " than --queue-target, and more wait than are served in that time.",
     ("pool",),
     merge="max",
 )

@@ -38,12 +38,20 @@ long there has been a queue, but for how long one waits in it. CoDel has the wor
 *target* (`queue_target`, 1 s), the wait that is still acceptable.
 
     the oldest call has waited for no longer than the target    the oldest is next
-    it has waited for longer                                    the newest is next
+    for longer, and all that wait are served within the target  the oldest is next
+    for longer, and they are not                                the newest is next
 
-There is no state to keep, and none to get stuck in. As soon as those who have waited for long are
-served, gone or refused, the order is that of arrival again. A burst that is worked off within the
-target is served in order, and so is a queue whose bound is shorter than that. With a target of 0
-the order of arrival holds always: for shops that sell tickets to whoever came first.
+The second line is for what is over: a second without a worker, or a burst. Those who have waited
+for long then would otherwise never be served while clients ask again as soon as they have their
+answers: the newest first keeps the oldest waiting, and that kept the newest first, until its time
+was up. That was a 503 after half a minute from a pool that could have served it in half a second.
+How long all would take follows from how many were taken in the last period, which is as long as the
+target. It counts when it is whole, so that the order does not change to and fro.
+
+As soon as those who have waited for long are served, gone or refused, the order is that of arrival
+again. A burst that is worked off within the target is served in order, and so is a queue whose
+bound is shorter than that. With a target of 0 the order of arrival holds always: for shops that
+sell tickets to whoever came first.
 
 **Who is refused?** One who comes to a full queue, while the oldest is next. While the newest is
 next, the oldest makes room: it is last in the line now, and has the least of its patience left.
@@ -81,17 +89,32 @@ W = TypeVar("W")
 class PoolQueue(Generic[W]):
     """The waiters of one pool."""
 
-    __slots__ = ("_passed", "_patience", "_size", "_target", "line", "urgent")
+    __slots__ = (
+        "_passed",
+        "_patience",
+        "_rate",
+        "_size",
+        "_taken",
+        "_taken_since",
+        "_target",
+        "line",
+        "urgent",
+    )
 
     def __init__(self, size: int, patience: float, target: float = 0.0) -> None:
         """`size` is the most calls that wait at once; `patience` is the number of seconds that each
         may wait, 0 for as long as its client does; `target` is the wait in seconds beyond which the
-        newest goes first, 0 for never."""
+        newest may go first, 0 for never."""
         self._size = size
         self._patience = patience
         self._target = target
         self._passed = 0
         """How many of high priority were next, one after the other, while others waited."""
+        self._taken = 0
+        self._taken_since = 0.0
+        """How many calls were taken in this period, and when it began."""
+        self._rate = 0.0
+        """Calls that were taken in a second of the period before."""
         self.line: OrderedDict[W, float] = OrderedDict()
         """Each call, and since when it waits (in monotonic seconds), in the order of arrival.
         Others may only look whether it is empty, as they do with every call that ends."""
@@ -133,6 +156,11 @@ class PoolQueue(Generic[W]):
         """Takes out the one that is next. Raises KeyError if there is none."""
         line = self._next_line()
         self._passed = self._passed + 1 if line is self.urgent and self.line else 0
+        if self._target:
+            if now - self._taken_since >= self._target:
+                self._rate = self._rate_at(now)
+                self._taken, self._taken_since = 0, now
+            self._taken += 1
         return line.popitem(last=self._order(line, now) == "newest-first")[0]
 
     def _next_line(self) -> OrderedDict[W, float]:
@@ -160,7 +188,14 @@ class PoolQueue(Generic[W]):
 
     def _order(self, line: OrderedDict[W, float], now: float) -> Order:
         late = self._target and line and now - line[next(iter(line))] > self._target
-        return "newest-first" if late else "oldest-first"
+        overload = late and len(self) > self._rate_at(now) * self._target
+        return "newest-first" if overload else "oldest-first"
+
+    def _rate_at(self, now: float) -> float:
+        """Calls that were taken in a second of the last period that is whole. While none is taken,
+        this one grows: nobody knows when it goes on."""
+        seconds = now - self._taken_since
+        return self._taken / seconds if seconds >= self._target else self._rate
 
     def oldest(self, now: float) -> float:
         """Seconds that the oldest call has waited; 0.0 if none waits."""

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection
 from typing import Self
 
 
@@ -21,3 +23,20 @@ class UntilOver:
         self.over.set()
         for thread in self._threads:
             thread.join()
+
+
+class Crowd(UntilOver):
+    """Clients that ask one after the other, each as soon as it has its answer."""
+
+    def __init__(self, port: int, clients: int) -> None:
+        super().__init__(*[partial(self._ask, port)] * clients)
+        self.statuses: list[int] = []
+
+    def _ask(self, port: int) -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        while not self.over.is_set():
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read()
+            self.statuses.append(response.status)
+        connection.close()

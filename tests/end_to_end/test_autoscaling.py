@@ -1,14 +1,14 @@
 """A pool with a range of workers, real requests that wait, and an operator who overrides it."""
 
-from functools import partial
-from http.client import HTTPConnection
+import os
+import signal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from .asking import UntilOver
+from .asking import Crowd
 from .operating import done, settled, status
 from .server import DEADLINE, Propylon, wait_for
 
@@ -21,22 +21,16 @@ def app(environ, start_response):
     return [b"ok"]
 """
 
+BLOCKS = """
+import time
 
-class Crowd(UntilOver):
-    """Clients that ask one after the other, each as soon as it has its answer."""
-
-    def __init__(self, port: int, clients: int) -> None:
-        super().__init__(*[partial(self._ask, port)] * clients)
-        self.statuses: list[int] = []
-
-    def _ask(self, port: int) -> None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        while not self.over.is_set():
-            connection.request("GET", "/")
-            response = connection.getresponse()
-            response.read()
-            self.statuses.append(response.status)
-        connection.close()
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    time.sleep(0.02)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+"""Its event loop is late as that of an app that computes, and needs no CPU for it."""
 
 
 def pool_of(server: Propylon) -> dict[str, Any]:
@@ -98,3 +92,27 @@ def test_it_grows_with_every_shape_of_an_instance(tmp_path: Path, more: tuple[st
             done(server, "upgrade")
             scaler = pool_of(server)["scaler"]
             assert scaler["move"]["workers"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gateways", ["1", "2"])
+def test_workers_that_seek_their_limit_come_and_go_and_lose_nothing(
+    tmp_path: Path, gateways: str
+) -> None:
+    (tmp_path / "blocks.py").write_text(BLOCKS)
+    options = ("-w", "1..3", "--limit-concurrency", "auto", "--gateways", gateways)
+    idle = ("--workers-idle-time", "1")
+    with Propylon("blocks:app", *options, *idle, cwd=tmp_path) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        with Crowd(port, 2) as few:
+            with Crowd(port, 30) as crowd:
+                wait_for(lambda: pool_of(server)["wanted"] == 3, "three workers", 3 * DEADLINE)
+                settled(server, 3)
+                (pid, *_) = server.pids("worker")
+                os.kill(pid, signal.SIGKILL)
+                settled(server, 3, "another in the place of the one that died")
+                done(server, "reload")
+            wait_for(lambda: pool_of(server)["wanted"] < 3, "fewer workers", 6 * DEADLINE)
+            settled(server, pool_of(server)["wanted"])
+        assert set(crowd.statuses) | set(few.statuses) == {200}

@@ -1,7 +1,9 @@
 """The queue of a pool that is overloaded: who is refused keeps the connection; who
-leaves is noticed at once."""
+leaves is noticed at once; and what is over is no overload."""
 
+import os
 import select
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from .asking import Crowd
+from .operating import status
 from .server import DEADLINE, Propylon, wait_for
 
 APP = """
@@ -145,3 +149,39 @@ def test_a_route_of_high_priority_passes_the_queue(tmp_path: Path) -> None:
 def answers(client: Client) -> int:
     client.ask(GET % b"/")
     return client.hear()[0]
+
+
+QUICK = """
+import time
+
+def app(environ, start_response):
+    time.sleep(0.01)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gateways", ["1", "2"])
+def test_after_a_stall_those_who_waited_meanwhile_are_served(tmp_path: Path, gateways: str) -> None:
+    """All could be served within a fraction of the target, and ask again as soon as they are."""
+    (tmp_path / "quick.py").write_text(QUICK)
+    flags = ("--threads=1", f"--gateways={gateways}")
+    with Propylon("quick:app", *flags, cwd=tmp_path) as propylon:
+        (worker,) = propylon.pids("worker")
+        with Crowd(propylon.address[1], 24) as crowd:
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                wait_for(lambda: order(propylon) == "newest-first", "a stall")
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            wait_for(lambda: order(propylon) == "oldest-first", "the order of arrival")
+            enough = len(crowd.statuses) + 100
+            wait_for(lambda: len(crowd.statuses) > enough, "answers")
+            assert order(propylon) == "oldest-first"
+        assert set(crowd.statuses) == {200}
+
+
+def order(propylon: Propylon) -> str:
+    (pool,) = status(propylon)["traffic"]
+    return pool["order"]

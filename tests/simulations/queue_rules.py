@@ -141,7 +141,8 @@ class SlowAdaptiveLifo(NewestFirst):
 
 
 class Chosen:
-    """The gateway's own: newest first while the oldest has waited for longer than the target."""
+    """The gateway's own: newest first while the oldest has waited for longer than the target, and
+    more wait than are served in that time."""
 
     def __init__(self, patience: float, target: float) -> None:
         self.queue: PoolQueue[Client] = PoolQueue(SIZE, patience, target)

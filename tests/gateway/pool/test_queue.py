@@ -76,7 +76,9 @@ def test_a_queue_of_no_places_admits_nobody(target: float) -> None:
         (4.0, 4.1, "newest-first"),
     ],
 )
-def test_the_order_depends_on_the_oldest_alone(target: float, now: float, order: Order) -> None:
+def test_while_nobody_is_served_the_order_depends_on_the_oldest_alone(
+    target: float, now: float, order: Order
+) -> None:
     assert filled("abc", target=target).order(now) == order
     assert filled("", target=target).order(now) == "oldest-first"
 
@@ -90,6 +92,36 @@ def test_the_order_is_that_of_arrival_again_when_the_old_ones_are_gone() -> None
     assert of.order(3.0) == "oldest-first"
     assert of.next_has_waited(3.0) == 2.0
     assert of.take(3.0) == "b"
+
+
+def asking_again(clients: int, *, seconds: float) -> PoolQueue[int]:
+    """All came at 0 s, and nobody was served for 2 s. Since then 100 are in a second, each of whom
+    asks again at once."""
+    made: PoolQueue[int] = PoolQueue(999, 30.0, 1.0)
+    for number in range(clients):
+        made.put(number, 0.0)
+    for step in range(int(seconds * 100)):
+        now = 2.0 + step / 100
+        made.put(clients + step, now)
+        made.take(now)
+    return made
+
+
+def test_what_is_served_within_the_target_is_served_in_order_whatever_was_before() -> None:
+    assert asking_again(80, seconds=0.5).order(2.5) == "newest-first"
+    of = asking_again(80, seconds=4)
+    assert of.order(6.0) == "oldest-first"
+    assert of.oldest(6.0) < 1.0
+    of = asking_again(120, seconds=20)  # takes longer than the target
+    assert of.order(22.0) == "newest-first"
+    assert of.oldest(22.0) == 22.0
+
+
+def test_that_many_were_served_counts_no_more_when_nobody_is() -> None:
+    of = asking_again(80, seconds=4)
+    assert of.order(7.0) == "newest-first"
+    of.take(9.0)
+    assert of.order(9.0) == "newest-first"
 
 
 def test_nobody_is_there() -> None:
@@ -217,8 +249,13 @@ def test_against_a_model(target: float, steps: list[str | int | float]) -> None:
     of: PoolQueue[int] = PoolQueue(4, 2.0, target)
     model: list[tuple[float, int]] = []
     now, number = 0.0, 0
+    since, taken, rate = 0.0, 0, 0.0
     for step in steps:
         newest = bool(target and model and now - model[0][0] > target)
+        if newest and now - since >= target:
+            newest = len(model) > taken / (now - since) * target
+        elif newest:
+            newest = len(model) > rate * target
         if step == "put":
             number += 1
             full = len(model) == 4
@@ -228,11 +265,14 @@ def test_against_a_model(target: float, steps: list[str | int | float]) -> None:
                 model.append((now, number))
         elif step == "take" and model:
             assert of.take(now) == model.pop(-1 if newest else 0)[1]
+            if now - since >= target > 0:
+                since, taken, rate = now, 0, taken / (now - since)
+            taken += 1
         elif step == "sweep":
-            taken: list[int] = []
+            overdue: list[int] = []
             while (one := of.take_overdue(now)) is not None:
-                taken.append(one)
-            assert taken == [one for since, one in model if now - since > 2.0]
+                overdue.append(one)
+            assert overdue == [one for came, one in model if now - came > 2.0]
             model = [place for place in model if now - place[0] <= 2.0]
         elif isinstance(step, int) and step < len(model):
             of.remove(model.pop(step)[1])
