@@ -42,6 +42,14 @@ def as_busy_as(most: int, limit: int, links: int) -> int:
     return most * limit // part_of(limit, links)
 
 
+def is_worth_a_line(logged: int, before: int, limit: int) -> bool:
+    """Whether the limit has moved far since it was `logged`, and in the same direction when it last
+    changed, from `before`: the line says what that change was made for."""
+    ratio = limit / logged
+    is_far = ratio >= LOGGED_MOVE or ratio <= 1 / LOGGED_MOVE
+    return is_far and (limit > before) == (limit > logged)
+
+
 class MeasuredSession(LinkSession):
     """The link of a worker that seeks its limit. Others do not pay for the counts."""
 
@@ -101,7 +109,8 @@ class AnnouncedSlots:
         links = _greeted(sessions)
         begun = [session.begun for session in links]
         waiting = [each.most_calls() - more for each, more in zip(links, begun, strict=True)]
-        in_use = as_busy_as(max(waiting, default=0), limit.limit, len(links))
+        before = limit.limit
+        in_use = as_busy_as(max(waiting, default=0), before, len(links))
         changed = limit.look(now, in_use, late)
         part = part_of(limit.limit, len(links))
         for session, more in zip(links, begun, strict=True):
@@ -110,7 +119,7 @@ class AnnouncedSlots:
             if difference and (changed or 4 * difference > part):
                 session.announce(slots)
         if changed:
-            self._log(limit, now)
+            self._log(limit, before, now)
 
     def vitals(self) -> dict[str, Any]:
         """The facts for the supervisor, by their names in `Vitals`."""
@@ -124,11 +133,10 @@ class AnnouncedSlots:
             "limit_sought": limit.is_sought,
         }
 
-    def _log(self, limit: AdaptiveLimit, now: float) -> None:
+    def _log(self, limit: AdaptiveLimit, before: int, now: float) -> None:
         if self._log_at is None:
             self._log_at = now + LOG_EVERY
-        ratio = limit.limit / self._logged
-        if now >= self._log_at and not 1 / LOGGED_MOVE < ratio < LOGGED_MOVE:
+        if now >= self._log_at and is_worth_a_line(self._logged, before, limit.limit):
             logger.info(
                 "takes %d calls at once, and took %d: %s", limit.limit, self._logged, limit.why
             )

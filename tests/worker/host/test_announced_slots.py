@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from propylon.worker.host.adaptive_limit import FIRST_LIMIT
-from propylon.worker.host.announced_slots import as_busy_as, part_of
+from propylon.worker.host.announced_slots import as_busy_as, is_worth_a_line, part_of
 
 from ..gateway_peer import Listener, PeerCall, running, scope
 
@@ -75,6 +75,23 @@ def test_full_parts_are_the_limit_and_no_more(limit: int, links: int) -> None:
     assert as_busy_as(part, limit, links) == limit
     assert as_busy_as(0, limit, links) == 0
     assert as_busy_as(part + 1, limit, links) > limit
+
+
+@pytest.mark.parametrize(
+    ("logged", "before", "limit", "is_worth_it"),
+    [
+        (32, 32, 64, True),
+        (32, 17, 16, True),
+        (32, 16, 63, False),
+        (32, 32, 17, False),
+        (32, 4, 6, False),  # it was cut, and has just grown
+        (4, 20, 16, False),
+    ],
+)
+def test_a_line_comes_with_a_change_that_led_where_the_limit_is(
+    logged: int, before: int, limit: int, *, is_worth_it: bool
+) -> None:
+    assert is_worth_a_line(logged, before, limit) is is_worth_it
 
 
 def test_wsgi_has_its_threads(run_dir: Path) -> None:
