@@ -171,8 +171,9 @@ class _Live:
         if self._fault is not None:
             raise self._fault
         if terminal.ended_by not in (None, signal.SIGINT):
-            # Now that the terminal is given back, the signal does what it does.
-            os.kill(os.getpid(), terminal.ended_by)
+            # Now that the terminal is given back, the signal does what it does, to this thread and
+            # so before it goes on: the one that asks might hear of it after our exit.
+            signal.raise_signal(terminal.ended_by)
 
     def _begin_to_ask(self, terminal: Terminal) -> None:
         def work() -> None:

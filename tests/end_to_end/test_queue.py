@@ -68,13 +68,16 @@ class Client:
 
 
 @contextmanager
-def overloaded(folder: Path, *flags: str) -> Iterator[tuple[Propylon, ExitStack, list[Client]]]:
+def overloaded(
+    folder: Path, *flags: str
+) -> Iterator[tuple[Propylon, ExitStack, list[Client], list[Client]]]:
     """An instance with one thread and room for one request in the queue of each gateway process;
-    and the connections of clients that it has refused when both were taken."""
+    the connections of clients that it has refused when both were taken, and of those that have the
+    thread or wait."""
     (folder / "main.py").write_text(APP)
     options = ("main:app", *IN_THE_QUEUE, "--queue-size=1", "--queue-target=0", *flags)
     with Propylon(*options, cwd=folder) as propylon, ExitStack() as stack:
-        refused: list[Client] = []
+        refused, waiting = list[Client](), list[Client]()
         while len(refused) < SURE:
             client = Client(propylon, stack)
             client.ask(GET % b"/hold")
@@ -82,8 +85,9 @@ def overloaded(folder: Path, *flags: str) -> Iterator[tuple[Propylon, ExitStack,
                 assert client.hear()[0] == 503
                 refused.append(client)
             else:
+                waiting.append(client)
                 refused.clear()
-        yield propylon, stack, refused
+        yield propylon, stack, refused, waiting
         (folder / "free").touch()
 
 
@@ -92,7 +96,7 @@ GATEWAYS = [(), pytest.param(("--gateways=2",), marks=pytest.mark.slow)]
 
 @pytest.mark.parametrize("flags", GATEWAYS)
 def test_who_is_refused_keeps_the_connection(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    with overloaded(tmp_path, *flags) as (_, _, refused):
+    with overloaded(tmp_path, *flags) as (_, _, refused, _):
         for client in refused:
             client.ask(POST)
             status, fields = client.hear()
@@ -112,9 +116,9 @@ def test_who_is_refused_keeps_the_connection(tmp_path: Path, flags: tuple[str, .
 def test_who_leaves_the_queue_is_noticed_at_once(tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Also with more of a body on the way than is read meanwhile. No thread works for it."""
     flags = (*flags, "--queue-size=8", "--access-logfile", "-")
-    with overloaded(tmp_path, *flags) as (propylon, stack, refused):
+    with overloaded(tmp_path, *flags) as (propylon, stack, _, waiting):
         (tmp_path / "free").touch()
-        wait_for(lambda: answers(refused[0]) == 200, "an empty queue")
+        assert [client.hear()[0] for client in waiting] == [200] * len(waiting)
         (tmp_path / "free").unlink()
         first = Client(propylon, stack)
         first.ask(GET % b"/hold/first")
@@ -135,7 +139,7 @@ def test_a_route_of_high_priority_passes_the_queue(tmp_path: Path) -> None:
     (tmp_path / "propylon.toml").write_text(
         '[[routes]]\nprefix = "/healthz"\nroot_path = ""\npriority = "high"\n[[routes]]\n'
     )
-    with overloaded(tmp_path) as (propylon, stack, refused):
+    with overloaded(tmp_path) as (propylon, stack, refused, _):
         probe = Client(propylon, stack)
         probe.ask(GET % b"/healthz")
         propylon.stderr.find("GET /hold was answered with 503")
