@@ -181,9 +181,9 @@ def flooded(port: int, kind: str, done: list[float]) -> Iterator[None]:
 
 
 @contextmanager
-def sink() -> Iterator[int]:
+def sink(*words: str) -> Iterator[int]:
     """Its port."""
-    with _process("sink") as process:
+    with _process("sink", *words) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
 

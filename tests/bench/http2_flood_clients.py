@@ -118,6 +118,9 @@ class Attack:
     reads: bool = True
     connections: int = 1
     """How many at once. If more, each is slow."""
+    goes_on: bool = False
+    """Whether its connections are not ended: it costs no more than others pay, or is a matter of
+    time."""
     most_open: int = 0
     """Requests behind which it waits for answers; 0: it does not count."""
 
@@ -136,6 +139,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "requests": Attack(
         "plain requests, for comparison",
         each(lambda n: raw_head(GET, n), AT_ONCE),
+        goes_on=True,
         most_open=2 * AT_ONCE,
     ),
     "rapid reset": Attack(
@@ -163,7 +167,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "cookies": Attack("heads with 3,000 cookies", each(cookies)),
     "empty data": Attack("an upload of empty DATA", again(data(1, b""), OPEN_UPLOAD)),
     "padding": Attack("an upload of padding", again(PADDING, OPEN_UPLOAD)),
-    "small data": Attack("an upload of a byte for each DATA", again(data(1, b"x"), OPEN_UPLOAD)),
+    "small data": Attack(
+        "an upload of a byte for each DATA", again(data(1, b"x"), OPEN_UPLOAD), goes_on=True
+    ),
     "ping": Attack("PING", again(PING)),
     "unread ping": Attack("PING, without reading the answers", again(PING), reads=False),
     "settings": Attack("SETTINGS", again(settings())),
@@ -180,14 +186,20 @@ ATTACKS: Final[dict[str, Attack]] = {
     ),
     "goaway": Attack("GOAWAY", again(frame(Kind.GOAWAY, 0, 0, bytes(8)))),
     "unknown frames": Attack("frames of an unknown kind", again(frame(0xBB, 0, 0, b"x"))),
-    "unread responses": Attack("100 responses that are not read", held(MANY_DOWN), reads=False),
+    "unread responses": Attack(
+        "100 responses that are not read", held(MANY_DOWN), reads=False, goes_on=True
+    ),
     "no window": Attack(
         f"100 responses without a window, on {HELD} connections",
         held(NO_WINDOW + MANY_DOWN),
+        goes_on=True,
         connections=HELD,
     ),
     "uploads without end": Attack(
-        f"100 uploads of a byte, on {HELD} connections", held(MANY_UP, PING), connections=HELD
+        f"100 uploads of a byte, on {HELD} connections",
+        held(MANY_UP, PING),
+        goes_on=True,
+        connections=HELD,
     ),
 }
 
@@ -208,6 +220,8 @@ class Client:
         self.sock = sock = connected(self.port)
         self._sends = self.attack.sends()
         self._left = PREFACE + settings()
+        if self.attack.most_open:
+            self._left += window_update(0, 2**31 - 1 - 65_535)
         self._count = self._open = 0
         self._heard = b""
         sock.setblocking(False)
@@ -237,10 +251,15 @@ class Client:
             self._count_ends(data)
 
     def _count_ends(self, data: bytes) -> None:
+        """Leaves a connection that has had all its requests, and then has another."""
         self._heard += data
         at = 0
         while (frame := heard_at(self._heard, at)) is not None:
             at += frame.size
+            if frame.kind == Kind.GOAWAY and self.sock is not None:
+                self.sock.close()
+                self.sock = None
+                return
             self._open -= frame.kind in (Kind.HEADERS, Kind.DATA) and frame.flags & END_STREAM
         self._heard = self._heard[at:]
 

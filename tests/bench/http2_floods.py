@@ -3,13 +3,13 @@
     python -m tests.bench.http2_floods [KIND ...] [--rounds N] [--seconds S] [--markdown FILE]
 
 Each attack (`http2_flood_clients.py`) has a server of its own and rounds of three parts, as in
-`floods.py`: without it; with the same attack elsewhere, of a process that reads all and does
-nothing (`sink.py`), which shows what the machine does; and with it. "moved" is against elsewhere,
-and in brackets against without. The polite clients are those of `floods.py`: one asks a hundred
-times a second on a connection that it keeps, the other twenty times, each over a new one. An attack
-whose connection is ended opens the next at once. "memory" is the most that the gateway process had,
-and how much more that is than before. "what happened" is what Propylon's own metrics count:
-connections that were ended, by reason, and requests, by their end.
+`floods.py`: without it; with the same attack elsewhere, of a process that does nothing but end its
+connections (`sink.py`), which shows what the machine does; and with it. "moved" is against
+elsewhere, and in brackets against without. The polite clients are those of `floods.py`: one asks a
+hundred times a second on a connection that it keeps, the other twenty times, each over a new one.
+An attack whose connection is ended opens the next at once. "memory" is the most that the gateway
+process had, and how much more that is than before. "what happened" is what Propylon's own metrics
+count: connections that were ended, by reason, and requests, by their end.
 
 "requests" is no attack: a client that asks as fast as it can, and shows what a core of plain
 requests does to the others on this machine.
@@ -115,7 +115,7 @@ def measure(kind: str, rounds: int, seconds: float) -> Outcome:
         found.before, before = peak(pid), counted(admin)
         for _ in range(rounds):
             ask_politely(server, seconds, found.quiet)
-            with sink() as other, attacked(other, kind):
+            with sink(*([] if ATTACKS[kind].goes_on else ["ends"])) as other, attacked(other, kind):
                 ask_politely(server, seconds, found.elsewhere)
             time.sleep(SETTLE)
             began, used = time.monotonic(), server.cpu()
@@ -135,8 +135,8 @@ HEAD = """# Floods of HTTP/2
 
 Written by `python -m tests.bench.http2_floods --markdown`, which says how it measures. {rounds}
 rounds of {seconds:g} s without the attack, with the same attack of another process that does
-nothing with it ("elsewhere"), and with it, in turn. "moved" is against elsewhere, and in brackets
-against without. The attacks' clients take a core at most.
+nothing but end its connections ("elsewhere"), and with it, in turn. "moved" is against elsewhere,
+and in brackets against without. The attacks' clients take a core at most.
 
 {machine}
 

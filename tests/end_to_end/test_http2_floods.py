@@ -70,7 +70,7 @@ ENDED = {
     "unknown frames": "unknown_frame",
 }
 """Attack -> the reason that is counted."""
-NOT_ENDED = set(ATTACKS) - set(ENDED)
+NOT_ENDED = {kind for kind, attack in ATTACKS.items() if attack.goes_on}
 """What is no more than it costs, or a matter of time (`serve`)."""
 AT_LEAST = {"requests": 500, "small data": 500}
 """How often each was done then; what is held is done once by each connection."""

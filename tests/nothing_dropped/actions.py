@@ -17,6 +17,8 @@ from .variants import Variant
 
 RELOAD_EVERY = 2.0
 KILL_EVERY = 0.1
+SLOW_OF_LATE = 2.0
+"""Seconds of which the longest wait counts for the time between two kills."""
 STOP_EVERY = 6.0
 """Seconds between two SIGSTOPs: time to notice one and to start another."""
 CUT_EVERY = 11.0
@@ -58,8 +60,13 @@ class Actions:
             await asyncio.wait(self._reloads, timeout=30)
 
     async def kill_workers(self) -> None:
-        """One that serves, ten times a second, as long as another serves."""
-        while not await self.ended(KILL_EVERY):
+        """One that serves, up to ten times a second, as long as another serves. A request that has
+        met two workers which died is answered 502, since it may be the cause. So on a machine that
+        is slow at the moment the next kill waits for as long as requests do."""
+        pause = KILL_EVERY
+        while not await self.ended(pause):
+            late = self.scene.tally.longest_since(time.monotonic() - SLOW_OF_LATE)
+            pause = max(KILL_EVERY, late)
             alive = set(self.server.family())
             serving = [pid for pid in self.scene.serving_now() if pid in alive]
             if len(serving) < 2:

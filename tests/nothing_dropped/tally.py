@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +10,8 @@ from ..compare.strict_client import Failed
 
 SHOWN = 5
 """Failures of one cause that are kept with their details."""
+LATE_WAITS = 4_096
+"""Waits that are kept: more than there are in the seconds that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Tally:
     longest: float = 0.0
     """Seconds from a short request, its connection included, to its answer."""
 
+    waits: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=LATE_WAITS))
+    """The last short requests: when each was answered, and its seconds."""
+
     outage: float = 0.0
     """Seconds in which nobody at all was answered, at most."""
     _answered: float = 0.0
@@ -50,7 +55,12 @@ class Tally:
     def answer(self, client: str, waited: float = 0.0) -> None:
         self.answers[client] += 1
         self.longest = max(self.longest, waited)
+        self.waits.append((time.monotonic(), waited))
         self.end_outage()
+
+    def longest_since(self, since: float) -> float:
+        """As `longest`, of what was answered since then."""
+        return max((waited for at, waited in self.waits if at >= since), default=0.0)
 
     def end_outage(self, *, for_good: bool = False) -> None:
         """At an answer, or `for_good` when the disturbance is over."""
