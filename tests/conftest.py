@@ -44,13 +44,12 @@ def pytest_runtest_protocol() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def signals_are_heard() -> None:
-    """Whoever runs the tests in the background may have had these ignored, as nohup does, and
-    children inherit that; what has a handler begins with the default there, and stays ignored
-    here."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _heard)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _heard)
+    """Whoever runs the tests in the background may have had these ignored, as nohup and a shell's &
+    do, and children inherit that; what has a handler begins with the default there, and stays
+    ignored here."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _heard)
 
 
 def _heard(number: int, frame: object) -> None:

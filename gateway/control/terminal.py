@@ -65,7 +65,9 @@ class Terminal:
 
     def __enter__(self) -> "Terminal":
         for number in SIGNALS:
-            self._handlers[number] = signal.signal(number, _let_the_loop_decide)
+            # Whoever started us may want no end by one of these, as nohup does.
+            if number not in ENDING or signal.getsignal(number) is not signal.SIG_IGN:
+                self._handlers[number] = signal.signal(number, _let_the_loop_decide)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._take()
         return self

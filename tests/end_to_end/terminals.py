@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -36,9 +37,17 @@ class Screen:
         columns: int = 80,
         rows: int = 24,
         program: tuple[str, ...] = (),
+        ignored: signal.Signals | None = None,
         **env: str,
     ) -> None:
-        """`program` is run instead, if it is given."""
+        """`program` is run instead, if it is given. `ignored` is a signal that whoever starts it
+        has ignored."""
+
+        def begin() -> None:
+            take_terminal()
+            if ignored is not None:
+                signal.signal(ignored, signal.SIG_IGN)
+
         self._master, self._slave = pty.openpty()
         set_size(self._slave, columns, rows)
         self.before = termios.tcgetattr(self._slave)
@@ -53,7 +62,7 @@ class Screen:
             stdout=self._slave,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=take_terminal,
+            preexec_fn=begin,
             env=environment(TERM="xterm-256color", **env),
         )
         self._thread = threading.Thread(target=self._read, daemon=True)

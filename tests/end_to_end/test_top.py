@@ -100,6 +100,19 @@ def test_keys_that_quit(server: Propylon, way: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_signal_that_was_ignored_before_does_not_end_it(server: Propylon) -> None:
+    """As nohup does it."""
+    with Screen(*of(server), ignored=signal.SIGHUP) as screen:
+        ready(screen)
+        screen.process.send_signal(signal.SIGHUP)
+        screen.type("h")
+        screen.see(lambda text: "quit" in text, "it goes on")
+        screen.type("q")
+        assert (screen.ends(), screen.error()) == (0, "")
+        restored(screen)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it(server: Propylon, number: signal.Signals) -> None:
     with Screen(*of(server)) as screen:
