@@ -59,6 +59,7 @@ from .frames import (
     END_HEADERS,
     END_STREAM,
     FRAME_HEADER,
+    HEADER,
     LARGEST_FRAME_SIZE,
     LEAST_FRAME_SIZE,
     MOST_ENDED_STREAMS,
@@ -69,12 +70,11 @@ from .frames import (
     HeadBounds,
     Setting,
     announced_settings,
+    connection_frame,
     settings_frame,
 )
 from .receive_window import ReceiveWindow
 
-_HEADER: Final = Struct(">HBBBI")
-"""Length (upper two bytes, last byte), kind, flags, stream (RFC 9113 section 4.1)."""
 _U32: Final = Struct(">I")
 _SETTING: Final = Struct(">HI")
 _DATA: Final = FrameKind.DATA.value
@@ -146,7 +146,7 @@ class BuiltinEngine:
 
     def receive(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        at, size, unpack = 0, len(data), _HEADER.unpack_from
+        at, size, unpack = 0, len(data), HEADER.unpack_from
         while at < size and not self._failed:
             upper, lower, kind, flags, stream = unpack(data, at)
             start = at + FRAME_HEADER
@@ -176,7 +176,7 @@ class BuiltinEngine:
         events.append(StreamFailed(stream, code, sentence))
 
     def _reset(self, number: int, code: int) -> None:
-        self._out.append(_HEADER.pack(0, 4, _RST_STREAM, 0, number) + _U32.pack(code))
+        self._out.append(HEADER.pack(0, 4, _RST_STREAM, 0, number) + _U32.pack(code))
         self._close_at_once(number, _BY_US)
 
     def _close_at_once(self, number: int, how: int) -> None:
@@ -362,7 +362,7 @@ class BuiltinEngine:
                 self._fail(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large", events)
                 return
             self._settings_received = True
-            self._out.append(_HEADER.pack(0, 0, _SETTINGS, ACK, 0))
+            self._out.append(HEADER.pack(0, 0, _SETTINGS, ACK, 0))
             events.append(Room(0))
 
     def _apply_setting(self, name: int, value: int) -> ErrorCode | None:
@@ -399,7 +399,7 @@ class BuiltinEngine:
         elif flags & ACK:
             events.append(Pong(payload))
         else:
-            self._out.append(_HEADER.pack(0, 8, _PING, ACK, 0) + payload)
+            self._out.append(HEADER.pack(0, 8, _PING, ACK, 0) + payload)
 
     def _receive_go_away(
         self, number: int, flags: int, payload: bytes, events: list[Event]
@@ -488,7 +488,7 @@ class BuiltinEngine:
         size, flags = len(block), END_STREAM if ended else 0
         if size <= most:
             flags |= END_HEADERS
-            self._out += (_HEADER.pack(size >> 8, size & 255, _HEADERS, flags, stream), block)
+            self._out += (HEADER.pack(size >> 8, size & 255, _HEADERS, flags, stream), block)
         else:
             self._send_long_block(stream, flags, block)
         if ended:
@@ -501,7 +501,7 @@ class BuiltinEngine:
             if at + most >= len(block):
                 flags |= END_HEADERS
             self._out += (
-                _HEADER.pack(len(piece) >> 8, len(piece) & 255, kind, flags, stream),
+                HEADER.pack(len(piece) >> 8, len(piece) & 255, kind, flags, stream),
                 piece,
             )
             kind, flags = _CONTINUATION, 0
@@ -513,7 +513,7 @@ class BuiltinEngine:
         self._send_window -= size
         self._sending[stream] -= size
         flags = END_STREAM if ended else 0
-        self._out += (_HEADER.pack(size >> 8, size & 255, _DATA, flags, stream), data)
+        self._out += (HEADER.pack(size >> 8, size & 255, _DATA, flags, stream), data)
         if ended:
             self._we_end(stream)
 
@@ -542,17 +542,15 @@ class BuiltinEngine:
             self._tell_window(0, more)
 
     def _tell_window(self, stream: int, more: int) -> None:
-        self._out.append(_HEADER.pack(0, 4, _WINDOW_UPDATE, 0, stream) + _U32.pack(more))
+        self._out.append(HEADER.pack(0, 4, _WINDOW_UPDATE, 0, stream) + _U32.pack(more))
 
     def ping(self, data: bytes) -> None:
         if not self._failed:
-            self._out.append(_HEADER.pack(0, 8, _PING, 0, 0) + data)
+            self._out.append(connection_frame(_PING, data))
 
     def go_away(self, last: int, code: int, debug: bytes = b"") -> None:
         if not self._failed:
-            size = 8 + len(debug)
-            header = _HEADER.pack(size >> 8, size & 255, _GOAWAY, 0, 0)
-            self._out.append(header + _U32.pack(last) + _U32.pack(code) + debug)
+            self._out.append(connection_frame(_GOAWAY, _U32.pack(last) + _U32.pack(code) + debug))
 
 
 _SWITCHES: Final = frozenset({

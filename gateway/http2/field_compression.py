@@ -144,15 +144,14 @@ def _check_updates(block: bytes) -> None:
     """Raises HPACKDecodingError for too many changes of the table's size in one block. hpack takes
     a hundred thousand of them, which are as many bytes."""
     at = count = 0
-    while at < len(block) and block[at] & 0xE0 == 0x20:
-        count += 1
-        if count > MOST_UPDATES:
-            raise HPACKDecodingError("too many changes of the table's size")
-        more = block[at] & 0x1F == 0x1F
-        at += 1
-        while more and at < len(block):
-            more = block[at] >= 0x80
-            at += 1
+    try:
+        while block[at] & 0xE0 == 0x20:
+            count += 1
+            if count > MOST_UPDATES:
+                raise HPACKDecodingError("too many changes of the table's size")
+            at = _behind_number(block, at, 0x1F)[1]
+    except IndexError:
+        pass  # it ends too soon, which hpack says
 
 
 def _count_fields(block: bytes) -> int:

@@ -1,13 +1,12 @@
 """The client's bytes as whole frames, in shares of a turn (RFC 9113 sections 3.4 and 4.1). Pure.
 
 An engine answers whatever it is given at once. 64 KiB that were received in one piece may hold
-seven thousand frames, each worth ten bytes to the client and twenty microseconds to us, so that one
-piece would keep all other clients waiting for a tenth of a second. A library that was given part of
-a header block keeps that, and does not say how long it has been waiting for the rest.
+four thousand requests, each worth sixteen bytes to the client and forty microseconds to us, so that
+one piece would keep all other clients waiting for more than a tenth of a second. And an engine that
+was given part of a header block keeps that, and does not say how long it waits for the rest.
 
 So the client's bytes are kept here, and the engine gets whole frames only, at most a share of them
-in a turn. Each frame's header is read on the way, once, which is cheap: the engine's own reading
-takes ten times as long. That is enough
+in a turn. Each frame's header is read on the way, once, which is cheap. That is enough
 
 - to tell the guard of floods (`flood_guard`) of each frame before anybody has worked for it;
 - to end a connection whose frame is too long before that frame has come;
@@ -18,7 +17,6 @@ The 24 bytes that a connection begins with are checked and taken off here. The e
 only.
 """
 
-from struct import Struct
 from typing import Final
 
 from ..http.grammar import HTTP2_PREFACE
@@ -28,6 +26,7 @@ from .frames import (
     END_HEADERS,
     END_STREAM,
     FRAME_HEADER,
+    HEADER,
     LEAST_FRAME_SIZE,
     PADDED,
     STREAM_BITS,
@@ -35,7 +34,7 @@ from .frames import (
 )
 
 MOST_UNITS: Final = 128
-"""A share: so many small frames, or sixteen requests, which take two or three milliseconds. A
+"""A share: so many small frames, or sixteen requests, which take about a millisecond. A
 request counts as `HEADERS_UNITS`, and its head's bytes besides: one byte can be a whole field,
 which takes as long as fifty bytes that stand for themselves (RFC 7541 section 6.1)."""
 HEADERS_UNITS: Final = 7
@@ -44,8 +43,6 @@ HEAD_SHIFT: Final = 4
 MOST_SHARE: Final = 262_144
 """Bytes behind which a share ends."""
 
-_HEADER: Final = Struct(">HBBBI")
-"""Length (upper two bytes, last byte), kind, flags, stream (RFC 9113 section 4.1)."""
 _DATA: Final = FrameKind.DATA.value
 _HEADERS: Final = FrameKind.HEADERS.value
 _CONTINUATION: Final = FrameKind.CONTINUATION.value
@@ -130,7 +127,7 @@ class FrameReader:
         size, at = len(data), 0
         if size < self._need:
             return b""
-        unpack = _HEADER.unpack_from
+        unpack = HEADER.unpack_from
         limit, guard, units, heads = self._most_frame, self._guard, MOST_UNITS, 0
         self._need, self._partial = 0, _NOTHING
         while units > 0 and at < MOST_SHARE and at < size:

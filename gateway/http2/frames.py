@@ -6,12 +6,15 @@ stream in four) and its payload (section 4.1).
 """
 
 from enum import IntEnum
+from struct import Struct
 from typing import Final, NamedTuple
 
 from ..settings import Http2Settings
 
-FRAME_HEADER: Final = 9
-"""Bytes before a frame's payload."""
+HEADER: Final = Struct(">HBBBI")
+"""A frame's header: length (its upper two bytes, its last byte), kind, flags, stream."""
+FRAME_HEADER: Final = HEADER.size
+"""Bytes before a frame's payload: 9."""
 STREAM_BITS: Final = 0x7FFF_FFFF
 """What counts of the four bytes of a stream. The bit above is to be ignored."""
 LEAST_FRAME_SIZE: Final = 16_384
