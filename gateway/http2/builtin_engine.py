@@ -32,7 +32,7 @@ that is dropped is given back to the connection's window.
 
 from collections.abc import Callable
 from struct import Struct
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
@@ -299,7 +299,7 @@ class BuiltinEngine:
     def _receive_block(self, number: int, flags: int, block: bytes, events: list[Event]) -> None:
         """A whole header block. It changes the decoder's table, so it is read in any case."""
         try:
-            fields = cast(Fields, self._decoder.decode(block))
+            fields = self._decoder.fields(block)
         except OversizedHeaderListError:
             self._fail(ErrorCode.ENHANCE_YOUR_CALM, "the head is too large", events)
             return
@@ -476,15 +476,46 @@ class BuiltinEngine:
         self._out = []
         return b"".join(out)
 
+    @property
+    def has_output(self) -> bool:
+        return bool(self._out)
+
     def room(self, stream: int) -> int:
         if not stream:
             return self._send_window
         return min(self._send_window, self._sending.get(stream, 0))
 
+    def respond(self, stream: int, fields: Fields, body: bytes) -> bool:
+        size, sending = len(body), self._sending
+        if (
+            size > sending.get(stream, -1)
+            or size > self._send_window
+            or size > self.frame_size
+            or self._failed
+        ):
+            return False
+        block = self._encoder.block(fields)
+        length = len(block)
+        if length <= self.frame_size:
+            self._out += (
+                HEADER.pack(length >> 8, length & 255, _HEADERS, END_HEADERS, stream),
+                block,
+                HEADER.pack(size >> 8, size & 255, _DATA, END_STREAM, stream),
+                body,
+            )
+        else:
+            self._send_long_block(stream, 0, block)
+            self._out += (HEADER.pack(size >> 8, size & 255, _DATA, END_STREAM, stream), body)
+        self._send_window -= size
+        del sending[stream]
+        if stream not in self._receiving:
+            self._closed(stream, _BY_BOTH)
+        return True
+
     def head(self, stream: int, fields: Fields, ended: bool) -> None:
         if stream not in self._sending or self._failed:
             return
-        block, most = self._encoder.encode(fields), self.frame_size
+        block, most = self._encoder.block(fields), self.frame_size
         size, flags = len(block), END_STREAM if ended else 0
         if size <= most:
             flags |= END_HEADERS

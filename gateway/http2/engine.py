@@ -156,9 +156,19 @@ class Engine(Protocol):
         connection's window allows."""
         ...
 
+    @property
+    def has_output(self) -> bool:
+        """Whether there may be some `output`."""
+        ...
+
+    def respond(self, stream: int, fields: Fields, body: bytes) -> bool:
+        """Sends a whole response with a body: its head, as `head` does, and one DATA. Does nothing
+        if the client does not allow that now. Returns whether it was sent."""
+        ...
+
     def head(self, stream: int, fields: Fields, ended: bool) -> None:
         """Sends a head, interim or final. `fields` can be sent as they are: `:status` first, names
-        in lower case."""
+        in lower case. The list may be given again, and is never changed."""
         ...
 
     def body(self, stream: int, data: bytes, ended: bool) -> None:

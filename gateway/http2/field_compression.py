@@ -21,6 +21,7 @@ from hpack import Decoder, Encoder, HeaderTuple
 from hpack.exceptions import HPACKDecodingError, OversizedHeaderListError
 from hpack.table import HeaderTable
 
+from ..http.rules import Fields
 from .frames import HeadBounds
 
 MOST_KNOWN_FIELDS: Final = 64
@@ -56,6 +57,9 @@ class FieldEncoder(Encoder):
         super().__init__()
         self._known: dict[tuple[bytes, bytes], bytes] = {}
         """Fields and their bytes, as the table is now."""
+        self._last: Fields = []
+        """The fields of the last block, if the same ones have the same bytes next time."""
+        self._last_block = b""
 
     def allow(self, size: int) -> None:
         """Notes how large a table the client keeps (SETTINGS_HEADER_TABLE_SIZE)."""
@@ -78,29 +82,43 @@ class FieldEncoder(Encoder):
             else:
                 told[:] = [value]
 
+    def block(self, fields: Fields) -> bytes:
+        """The header block of these fields. The list may be given again, and is never changed."""
+        table = self.header_table
+        if table.resized:
+            self._known.clear()
+            self._last = []
+            resized = super().encode(())  # says the table's new size
+            return resized + self._block(fields)
+        if fields is self._last:
+            return self._last_block
+        newest = _newest(table)
+        block = self._block(fields)
+        self._last, self._last_block = fields, block
+        if _newest(table) is not newest:
+            self._last = []  # its fields are in the table from now on, and have other bytes
+        return block
+
     def encode(
         self,
         headers: Iterable[tuple[bytes | str, bytes | str] | tuple[bytes | str, bytes | str, Any]]
         | dict[bytes | str, bytes | str],
         huffman: bool = True,
     ) -> bytes:
-        """`headers` are pairs in bytes."""
-        known = self._known
-        resized = b""
-        if self.header_table.resized:
-            known.clear()
-            resized = super().encode((), huffman)  # says the table's new size
-        fields = cast(Iterable[tuple[bytes, bytes]], headers)
-        block = b"".join([known.get(field) or self._encode(field, huffman) for field in fields])
-        return resized + block if resized else block
+        """As `block`, by the library's name. `headers` are pairs in bytes."""
+        return self.block(cast(Fields, list(headers)))
 
-    def _encode(self, field: tuple[bytes, bytes], huffman: bool) -> bytes:
+    def _block(self, fields: Fields) -> bytes:
+        known = self._known
+        return b"".join([known.get(field) or self._encode(field) for field in fields])
+
+    def _encode(self, field: tuple[bytes, bytes]) -> bytes:
         name, value = field
         known, table = self._known, self.header_table
         size = len(name) + len(value) + ENTRY_OVERHEAD
         left_out = name in VARYING or size > table.maxsize // 4
         newest = _newest(table)
-        data = self.add((name, value), left_out, huffman)
+        data = self.add((name, value), left_out, huffman=True)
         if _newest(table) is not newest:
             known.clear()  # every other entry has another number now, and this one has one
         elif size <= LONGEST_KNOWN_FIELD:
@@ -116,21 +134,22 @@ class BlockDecoder(Decoder):
     def __init__(self, bounds: HeadBounds) -> None:
         super().__init__(bounds.size)
         self._most_fields = bounds.fields
-        self._known: dict[bytes, list[HeaderTuple]] = {}
+        self._known: dict[bytes, Fields] = {}
         """Blocks and their fields, as the table is now. They are never changed."""
 
-    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        """Fields in bytes, in any case. Raises HPACKError; OversizedHeaderListError for a head that
-        is not read."""
-        known, table = self._known, self.header_table
+    def fields(self, data: bytes) -> Fields:
+        """The fields of a header block, the same list for the same ones. Raises HPACKError;
+        OversizedHeaderListError for a head that is not read."""
+        known = self._known
         fields = known.get(data)
         if fields is not None:
             return fields
+        table = self.header_table
         _check_updates(data)
         if len(data) > self._most_fields and _count_fields(data) > self._most_fields:
             raise OversizedHeaderListError("too many fields")
         newest, size = _newest(table), table.maxsize
-        fields = list(super().decode(data, raw=True))
+        fields = cast(Fields, list(super().decode(data, raw=True)))
         if _newest(table) is not newest or table.maxsize != size:
             known.clear()
         elif len(data) <= LONGEST_KNOWN_FIELD:
@@ -138,6 +157,10 @@ class BlockDecoder(Decoder):
                 known.clear()
             known[data] = fields
         return fields
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
+        """As `fields`, by the library's name."""
+        return cast(list[HeaderTuple], self.fields(data))
 
 
 def _check_updates(block: bytes) -> None:

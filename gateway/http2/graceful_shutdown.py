@@ -33,7 +33,7 @@ class GracefulShutdown:
     """Of one connection. What it writes is in the engine's output; a call that writes returns
     whether it did."""
 
-    __slots__ = ("_answer_within", "_engine", "_next_by", "_state")
+    __slots__ = ("_answer_within", "_engine", "_next_by", "_state", "has_begun", "is_final")
 
     def __init__(self, engine: Engine, answer_within: float) -> None:
         """`answer_within`: seconds that the PING's answer is waited for."""
@@ -42,21 +42,17 @@ class GracefulShutdown:
         self._state: Literal["serving", "draining", "notice_sent", "final_sent"] = "serving"
         self._next_by = 0.0
         """Monotonic seconds at which the next GOAWAY goes out at the latest."""
-
-    @property
-    def has_begun(self) -> bool:
-        return self._state != "serving"
-
-    @property
-    def is_final(self) -> bool:
+        self.has_begun = False
+        """Whether it is on its way: `draining` or further."""
+        self.is_final = False
         """Whether the last stream is named: later ones are refused."""
-        return self._state == "final_sent"
 
     def begin(self, now: float, graceful_timeout: float) -> None:
         """Ends the connection, as soon as that can be announced without harm. `graceful_timeout`:
         seconds that a stop has."""
         if self._state == "serving":
             self._state = "draining"
+            self.has_begun = True
             self._next_by = now + min(OPEN_STREAMS_HAVE, graceful_timeout / 4)
 
     def notice(self, now: float) -> bool:
@@ -75,6 +71,7 @@ class GracefulShutdown:
 
     def _finish(self) -> bool:
         self._state = "final_sent"
+        self.is_final = True
         self._engine.go_away(self._engine.last_stream, ErrorCode.NO_ERROR)
         return True
 

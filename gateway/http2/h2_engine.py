@@ -284,6 +284,17 @@ class H2Engine:
             return 0
         return min(self._h2.outbound_flow_control_window, found.outbound_flow_control_window)
 
+    @property
+    def has_output(self) -> bool:
+        return True  # h2 does not say
+
+    def respond(self, stream: int, fields: Fields, body: bytes) -> bool:
+        if len(body) > min(self.room(stream), self.frame_size):
+            return False
+        self.head(stream, fields, False)
+        self.body(stream, body, True)
+        return True
+
     def head(self, stream: int, fields: Fields, ended: bool) -> None:
         if self._is_open(stream):
             self._h2.send_headers(stream, fields, ended)

@@ -29,6 +29,8 @@ from ..http.rules import (
 
 _LOOKED_AT: Final = HOP_BY_HOP | {b"date", b"server"}
 _LENGTH: Final = b"content-length"
+MOST_HEADS: Final = 64
+"""Heads that are remembered for a second."""
 _NEVER_NAMED: Final = frozenset({b":status", _LENGTH})
 """Fields that Connection takes off in no case."""
 
@@ -36,7 +38,9 @@ _NEVER_NAMED: Final = frozenset({b":status", _LENGTH})
 class ResponseFields:
     """Makes the fields of all responses of a process, and remembers those that were checked."""
 
-    __slots__ = ("_date", "_dated", "_known", "_lengths", "_more", "_server", "_statuses")
+    __slots__ = (
+        "_date", "_dated", "_heads", "_known", "_lengths", "_more", "_server", "_statuses",
+    )  # fmt: skip
 
     def __init__(self, server: bytes, now: float, *, dated: bool = True, more: Pairs = ()) -> None:
         """`server` is the value of the Server field, b"" for none; `now` is in seconds since the
@@ -49,6 +53,8 @@ class ResponseFields:
         self._known: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self._lengths: dict[tuple[bytes, bytes], int] = {}
         """Content-Length fields, and the number of bytes."""
+        self._heads: dict[tuple[int, Pairs], tuple[Fields, int | None]] = {}
+        """What `head` has returned of late, for what."""
         self._statuses = {
             status: (b":status", b"%d" % status) for status in REASONS if status >= 200
         }
@@ -57,12 +63,27 @@ class ResponseFields:
     def tick(self, now: float) -> None:
         """Sets the Date field. To be called about once a second, with seconds since the epoch."""
         if self._dated:
+            self._heads.clear()
             self._date = [(b"date", formatdate(now, usegmt=True).encode())]
 
     def head(self, status: int, fields: Pairs) -> tuple[Fields, int | None]:
-        """Returns the fields to send, and the Content-Length that the app has set. It is among the
-        fields, except for a 204. Raises ResponseError for a field or a status that may not be
-        sent."""
+        """Returns the fields to send, a list that is never changed, and the Content-Length that the
+        app has set. It is among the fields, except for a 204. Raises ResponseError for a field or a
+        status that may not be sent."""
+        asked = (status, fields)
+        head = self._heads.get(asked)
+        if head is not None:
+            return head
+        before = self.remembered
+        head = self._head(status, fields)
+        # Fields that were all there before are likely to come together again.
+        if self.remembered == before and max(map(_size, fields), default=0) <= LONGEST_REMEMBERED:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            self._heads[asked] = head
+        return head
+
+    def _head(self, status: int, fields: Pairs) -> tuple[Fields, int | None]:
         out = [self._statuses.get(status) or _unusual_status(status)]
         length: int | None = None
         date, server = self._date, self._server
@@ -140,6 +161,10 @@ class ResponseFields:
             self._lengths.clear()
         self._lengths[field] = number
         return number
+
+
+def _size(field: tuple[bytes, bytes]) -> int:
+    return len(field[0]) + len(field[1])
 
 
 def _checked(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:

@@ -92,8 +92,9 @@ class Scheduler:
 
     def remove(self, stream: int) -> None:
         """Takes out a response, as it has ended."""
-        self.idle(stream)
-        self._streams.pop(stream, None)
+        if stream in self._streams:
+            self.idle(stream)
+            del self._streams[stream]
 
     def update(self, stream: int, urgency: int, incremental: bool) -> None:
         """Gives it another priority."""

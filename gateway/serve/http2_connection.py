@@ -55,6 +55,8 @@ from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
 
+MOST_RESTING: Final = 32
+"""Streams that are kept for the next requests, as their last ones are over."""
 MOST_HALF_CLOSED: Final = 64
 """Streams that are not reset though they are answered and the client has not ended its body, of
 which all has come: the end is under way. Clients written with h2 (httpx) take a reset that crosses
@@ -73,6 +75,7 @@ class Http2Connection(ClosingConnection):
         "_heard",
         "_reader",
         "_requests_left",
+        "_resting",
         "_room_by",
         "_scheduler",
         "_shutdown",
@@ -115,6 +118,8 @@ class Http2Connection(ClosingConnection):
         """What runs on for streams that were reset, as of the last look."""
         self._heard: dict[int, Http2Stream] = {}
         """Streams of whose bodies something has come in this share."""
+        self._resting: list[Http2Stream] = []
+        """Streams that are over, and that the next requests can have."""
         self._early = EarlyUpdates()
         self._half_closed: dict[int, None] = {}
         """Streams that are over but for the client's END_STREAM."""
@@ -193,7 +198,8 @@ class Http2Connection(ClosingConnection):
             self._head_by = 0.0
         elif not self._head_by or (frames and not self._reader.in_block):
             self._head_by = now + self.service.settings.header_timeout
-        self.flush_soon()
+        if self.engine.has_output or self._waiting:
+            self.flush_soon()
         if self._transport.kept >= MOST_BUFFERED:
             self._transport.pause()
         elif frames and self._reader.unread:
@@ -246,7 +252,7 @@ class Http2Connection(ClosingConnection):
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
-        stream = Http2Stream(number, self)
+        stream = self._resting.pop() if self._resting else Http2Stream(self)
         self._streams[number] = stream
         self._state, self._deadline = "exchange", 0.0
         if service.says_close:
@@ -402,14 +408,18 @@ class Http2Connection(ClosingConnection):
             self.engine.reset(first, ErrorCode.NO_ERROR)
 
     def forget(self, stream: Http2Stream) -> None:
-        if self._streams.pop(stream.number, None) is not None:
-            self._waiting.pop(stream.number, None)
-            if not self._waiting:
-                self._room_by = 0.0  # who waits next has its whole time
-            self._scheduler.remove(stream.number)
+        if self._streams.pop(stream.number, None) is None:
+            return
+        self._waiting.pop(stream.number, None)
+        if not self._waiting:
+            self._room_by = 0.0  # who waits next has its whole time
+        self._scheduler.remove(stream.number)
+        if stream.rest() and len(self._resting) < MOST_RESTING:
+            self._resting.append(stream)
+        else:
             stream.release()
-            if not self._streams:
-                self.flush_soon()  # it may be idle behind that
+        if not self._streams:
+            self.flush_soon()  # it may be idle behind that
 
     def claim_flush(self) -> bool:
         was_due, self._due = self._due, True
@@ -613,6 +623,12 @@ class Http2Connection(ClosingConnection):
 
     def _closed(self) -> None:
         """Its streams are gone before."""
+        self._forget_resting()
+
+    def _forget_resting(self) -> None:
+        resting, self._resting = self._resting, []
+        for stream in resting:
+            stream.release()
 
     def _gone(self, why: str, end_code: str = "") -> None:
         """Ends the connection at once, and all that is under way on it."""
@@ -651,5 +667,7 @@ class Http2Connection(ClosingConnection):
                 stream.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
         elif self._shutdown.sweep(now):
             self.flush_soon()
+        if self._resting and self._state == "idle":
+            self._forget_resting()  # an idle connection takes as little memory as it can
         for stream in list(self._streams.values()):
             stream.sweep(now)

@@ -243,6 +243,17 @@ class Ngh2Engine:
         queued = connection.queued_body_size
         return min(window - queued(stream), in_all - queued())
 
+    @property
+    def has_output(self) -> bool:
+        return True
+
+    def respond(self, stream: int, fields: Fields, body: bytes) -> bool:
+        if len(body) > min(self.room(stream), self.frame_size):
+            return False
+        self.head(stream, fields, False)
+        self.body(stream, body, True)
+        return True
+
     def head(self, stream: int, fields: Fields, ended: bool) -> None:
         try:
             if fields[0][1].startswith(b"1"):

@@ -345,6 +345,48 @@ def test_a_response_is_sent_as_it_was_given(name: str) -> None:
 
 
 @EACH_ENGINE
+def test_a_whole_response_is_sent_as_the_same_in_two_calls(name: str) -> None:
+    one, other = Examined(name), Examined(name)
+    long = [*OK, (b"x-long", b"x" * 20_000)]
+    for stream, fields in ((1, OK), (3, OK), (5, long), (7, OK)):
+        one.send(get(stream) if stream < 7 else post(stream))
+        other.send(get(stream) if stream < 7 else post(stream))
+        assert one.engine.respond(stream, fields, b"ok")
+        assert one.engine.has_output
+        other.engine.head(stream, fields, False)
+        other.engine.body(stream, b"ok", True)
+        assert one.frames() == other.frames()
+        assert one.engine.room(0) == other.engine.room(0)
+    assert not one.send(window_update(1, 1))  # it has ended
+    assert one.send(data(7, b"x", end=True)) == [Data(7, b"x", 1, True)]
+
+
+@EACH_ENGINE
+def test_a_whole_response_is_sent_if_the_client_allows_it_now(name: str) -> None:
+    one = Examined(name)
+    engine = one.engine
+    one.send(settings((Setting.INITIAL_WINDOW_SIZE, 20_000)) + get(1) + get(3) + get(5) + get(7))
+    one.frames()
+    assert not engine.respond(1, OK, bytes(16_385))  # too long for one frame
+    one.send(settings((Setting.INITIAL_WINDOW_SIZE, 2)))
+    one.frames()
+    assert not engine.respond(1, OK, b"abc")
+    assert engine.respond(1, OK, b"ok")
+    assert [frame.kind for frame in one.frames()] == [Kind.HEADERS, Kind.DATA]
+    one.send(settings((Setting.INITIAL_WINDOW_SIZE, 20_000)))
+    engine.head(3, OK[:1], False)
+    while engine.room(3) > 2:  # what is left is the connection's window
+        engine.body(3, bytes(min(16_384, engine.room(3) - 2)), False)
+        one.send(window_update(3, 16_384))
+    one.frames()
+    assert not engine.respond(5, OK, b"abc")
+    assert engine.respond(5, OK, b"ok")
+    one.send(reset(7))
+    assert not engine.respond(7, OK, b"ok")
+    assert [frame.stream for frame in one.frames()] == [5, 5]
+
+
+@EACH_ENGINE
 def test_calls_are_sent_in_their_order(name: str) -> None:
     one = Examined(name)
     one.send(post(1) + post(3))
@@ -387,6 +429,7 @@ def test_a_call_about_a_stream_that_is_not_there_does_nothing(name: str) -> None
         one.engine.trailers(stream, OK[1:])
         one.engine.reset(stream, ErrorCode.CANCEL)
         assert one.engine.room(stream) <= 0
+        assert not one.engine.respond(stream, OK, b"ok")
     assert not one.frames()
 
 

@@ -338,4 +338,4 @@ def test_many_small_pieces_do_not_fill_the_memory() -> None:
 
 def _pieces(stage: Http2Stage, number: int) -> int:
     stream = stage.connection._streams[number]  # pyright: ignore[reportPrivateUsage]
-    return len(stream._received)  # pyright: ignore[reportPrivateUsage]
+    return len(stream._request_body._pieces)  # pyright: ignore[reportPrivateUsage]
