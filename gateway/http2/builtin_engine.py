@@ -85,6 +85,8 @@ _PING: Final = FrameKind.PING.value
 _GOAWAY: Final = FrameKind.GOAWAY.value
 _WINDOW_UPDATE: Final = FrameKind.WINDOW_UPDATE.value
 _CONTINUATION: Final = FrameKind.CONTINUATION.value
+_NOT_PLAIN: Final = END_HEADERS | PADDED | PRIORITY
+"""Flags of HEADERS of which most have the first only."""
 _PRIORITY_SIZE: Final = 5
 """Bytes of PRIORITY, and of the same in HEADERS (section 6.3)."""
 
@@ -159,7 +161,10 @@ class BuiltinEngine:
             elif kind == _DATA:
                 self._receive_data(stream, flags, data[start:at], events)
             elif kind == _HEADERS:
-                self._receive_headers(stream, flags, data[start:at], events)
+                if flags & _NOT_PLAIN == END_HEADERS and stream > self.last_stream and stream & 1:
+                    self._receive_block(stream, flags, data[start:at], events)
+                else:
+                    self._receive_headers(stream, flags, data[start:at], events)
             elif (act := self._ACTS.get(kind)) is not None:
                 act(self, stream, flags, data[start:at], events)
         return events

@@ -116,9 +116,8 @@ class ConnectionFailed(NamedTuple):
     sentence: str
 
 
-Event = (
-    Head
-    | Trailers
+OtherEvent = (
+    Trailers
     | Data
     | Reset
     | StreamFailed
@@ -128,6 +127,7 @@ Event = (
     | GoingAway
     | ConnectionFailed
 )
+Event = Head | OtherEvent
 
 
 class Engine(Protocol):

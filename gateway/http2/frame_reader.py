@@ -171,7 +171,10 @@ class FrameReader:
                 guard.frame(kind, length, now)
             at = end
         if heads:
-            guard.opened(heads)
+            guard.opened += heads
+        if at == size and isinstance(data, bytes):
+            self._data = b""
+            return data
         return self._take(at)
 
     def _begin(self) -> bool:

@@ -39,7 +39,7 @@ in this state, and its transport's `send_by` for what it has to take.
 import sys
 from collections.abc import Callable
 from logging import getLogger
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from ...protocol.messages import Pairs
 from ..exchange import end_codes
@@ -62,7 +62,7 @@ from .exchange_sink import (
     WAS_CUT,
     ExchangeSink,
 )
-from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
+from .lingering_close import FIRST_BYTE_OF_NEXT, MOST_PUT_OFF, ClosingConnection, LastAct
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -120,21 +120,20 @@ class Http1Connection(ClosingConnection):
 
     # -- reading -----------------------------------------------------------------------------
 
-    def readable(self) -> None:
-        """Reads once, unless something is left of what was read before; the poller calls again for
-        more. The barrier: an exception ends only this connection."""
+    def readable(self) -> Self | None:
         try:
             if self._goes_on:
                 self._goes_on = False
-                self._advance()
-                return
+                return self
             if self._state in ("lingering", "flushing"):
                 if not self._transport.drop():
                     self._client_gone()
-                return
+                return None
             data = self._transport.recv()
             if data:
                 self._machine.receive(data)
+                if len(data) <= MOST_PUT_OFF:
+                    return self
                 self._advance()
             elif data is not None:
                 # A half-closed client counts as gone, as with nginx.
@@ -142,9 +141,22 @@ class Http1Connection(ClosingConnection):
         except OSError:
             self._client_gone()
         except Exception:
-            # The barrier of one connection: the others go on.
-            self._log_failure()
-            self._client_gone(end_code=end_codes.GATEWAY_FAILED)
+            self._failed()
+        return None
+
+    def advance(self) -> None:
+        try:
+            self._advance()
+        except OSError:
+            self._client_gone()
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        """The barrier of one connection: the others go on."""
+        exchange = self._sink.exchange
+        log.exception("a connection failed%s", log_tail(exchange), extra=log_facts(exchange))
+        self._client_gone(end_code=end_codes.GATEWAY_FAILED)
 
     def writable(self) -> None:
         """Sends kept bytes."""
@@ -324,9 +336,7 @@ class Http1Connection(ClosingConnection):
             if not self._transport.blocked and (self._transport.kept or self._sink.credit.owed):
                 self.writable()
         except Exception:
-            # The barrier of one connection, as in `readable`.
-            self._log_failure()
-            self._client_gone(end_code=end_codes.GATEWAY_FAILED)
+            self._failed()
 
     # -- between two exchanges ---------------------------------------------------------------
 
@@ -433,10 +443,6 @@ class Http1Connection(ClosingConnection):
             return "The file of the response before could not be sent.", end_codes.GATEWAY_CUT
         log.error("%s%s", fault, log_tail(exchange), extra=log_facts(exchange))
         return "The file could not be sent to its end.", end_codes.GATEWAY_FILE_BROKE
-
-    def _log_failure(self) -> None:
-        exchange = self._sink.exchange
-        log.exception("a connection failed%s", log_tail(exchange), extra=log_facts(exchange))
 
     def _client_gone(self, why: str = LEFT, end_code: str = "") -> None:
         """Ends the connection of a client that is gone, as the sink's `client_gone` says; or of one

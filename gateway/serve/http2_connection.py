@@ -19,7 +19,7 @@ States (see `lingering_close`): `idle` without streams, `exchange` with some.
 """
 
 from logging import getLogger
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from ..exchange import end_codes
 from ..exchange.endpoint import Endpoint
@@ -28,9 +28,9 @@ from ..exchange.exchange import Source
 from ..http2.engine import (
     Data,
     ErrorCode,
-    Event,
     GoingAway,
     Head,
+    OtherEvent,
     Pong,
     PriorityUpdate,
     Reset,
@@ -50,7 +50,7 @@ from ..transport.client_socket import MOST_BUFFERED
 from ..transport.transport import Transport
 from .exchange_sink import LEFT, TOOK_LITTLE, TOOK_NOTHING, WAS_CUT
 from .http2_stream import Http2Stream
-from .lingering_close import FIRST_BYTE_OF_NEXT, ClosingConnection, LastAct
+from .lingering_close import FIRST_BYTE_OF_NEXT, MOST_PUT_OFF, ClosingConnection, LastAct
 from .service_state import ServiceState
 
 log = getLogger("propylon.gateway")
@@ -120,7 +120,8 @@ class Http2Connection(ClosingConnection):
         """Streams of whose bodies something has come in this share."""
         self._resting: list[Http2Stream] = []
         """Streams that are over, and that the next requests can have."""
-        self._early = EarlyUpdates()
+        self._early: EarlyUpdates | None = None
+        """Priorities of streams that are not open yet."""
         self._half_closed: dict[int, None] = {}
         """Streams that are over but for the client's END_STREAM."""
         self._requests_left = service.settings.limit_requests_per_connection
@@ -148,23 +149,31 @@ class Http2Connection(ClosingConnection):
 
     # -- reading -----------------------------------------------------------------------------
 
-    def readable(self) -> None:
-        """Reads once, unless something is left of what was read before; the poller calls again for
-        more. The barrier: an exception ends only this connection."""
+    def readable(self) -> Self | None:
         try:
             if self._goes_on:
                 self._goes_on = False
-                if self._state in ("idle", "exchange"):
-                    self._advance()
-                return
+                return self
             data = self._transport.recv()
             if data:
                 if self._state in ("idle", "exchange"):
                     self._reader.receive(data)
+                    if len(data) <= MOST_PUT_OFF:
+                        return self
                     self._advance()
             elif data is not None:
                 # A half-closed client counts as gone, as with nginx.
                 self._gone(LEFT)
+        except OSError:
+            self._gone(LEFT)
+        except Exception:
+            self._failed()
+        return None
+
+    def advance(self) -> None:
+        try:
+            if self._state in ("idle", "exchange"):
+                self._advance()
         except OSError:
             self._gone(LEFT)
         except Exception:
@@ -181,7 +190,10 @@ class Http2Connection(ClosingConnection):
             frames = self._reader.share(now)
             if frames:
                 for event in self.engine.receive(frames):
-                    self._handle(event, now)
+                    if isinstance(event, Head):
+                        self._open(event, now)
+                    else:
+                        self._handle(event, now)
                 if self._all_have_room:
                     self._give_room_to_all()
                 if self._heard:
@@ -210,10 +222,8 @@ class Http2Connection(ClosingConnection):
         self._goes_on = True
         self._transport.go_on()
 
-    def _handle(self, event: Event, now: float) -> None:
-        if isinstance(event, Head):
-            self._open(event, now)
-        elif isinstance(event, Data):
+    def _handle(self, event: OtherEvent, now: float) -> None:
+        if isinstance(event, Data):
             self._hear(event, now)
         elif isinstance(event, Room):
             if event.stream:
@@ -262,7 +272,7 @@ class Http2Connection(ClosingConnection):
             if not self._requests_left:
                 self._begin_shutdown()
         try:
-            stream.open(head, self._early.take(number))
+            stream.open(head, b"" if self._early is None else self._early.take(number))
         except MalformedRequest as error:
             stream.refuse_malformed(error, head.fields)
             self._guard.we_reset(now)
@@ -368,10 +378,12 @@ class Http2Connection(ClosingConnection):
     def _update_priority(self, update: PriorityUpdate) -> None:
         number = update.stream
         if number in self._streams:
+            self._streams[number].has_priority = True
             priority = read_priority(update.value)
             self._scheduler.add(number, *priority)
             self._scheduler.update(number, *priority)
         elif number > self.engine.last_stream:
+            self._early = self._early or EarlyUpdates()
             self._early.keep(number, update.value)
 
     def partial_data(self, number: int) -> int:
@@ -414,11 +426,19 @@ class Http2Connection(ClosingConnection):
         if not self._waiting:
             self._room_by = 0.0  # who waits next has its whole time
         self._scheduler.remove(stream.number)
-        if stream.rest() and len(self._resting) < MOST_RESTING:
+        stream.release()
+        if not self._streams:
+            self.flush_soon()  # it may be idle behind that
+
+    def keep(self, stream: Http2Stream) -> None:
+        del self._streams[stream.number]
+        if stream.has_priority:
+            self._scheduler.remove(stream.number)
+        if len(self._resting) < MOST_RESTING:
             self._resting.append(stream)
         else:
             stream.release()
-        if not self._streams:
+        if not self._streams and not self._due:
             self.flush_soon()  # it may be idle behind that
 
     def claim_flush(self) -> bool:
@@ -562,7 +582,7 @@ class Http2Connection(ClosingConnection):
 
     def close_if_idle(self) -> bool:
         since = self.idle_since
-        self.readable()
+        self._look()
         if self._state == "closed" or self.idle_since != since:
             return False
         self._say_goodbye(ErrorCode.NO_ERROR)
@@ -570,7 +590,7 @@ class Http2Connection(ClosingConnection):
         return True
 
     def _close_idle(self) -> None:
-        self.readable()
+        self._look()
         if self._state == "idle" and not self._streams:
             self._say_goodbye(ErrorCode.NO_ERROR)
             self._close_when_sent()

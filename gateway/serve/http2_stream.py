@@ -14,7 +14,7 @@ send some of its request is told that nobody waits for it (RST_STREAM with NO_ER
 section 8.1).
 
 Most requests have no body and most responses go out at once. The objects of such a stream are as
-they were before, and a later stream of the connection has them (`rest`): to make them would take a
+they were before, and a later stream of the connection has them (`keep`): to make them would take a
 fifth of the request's time.
 """
 
@@ -106,6 +106,10 @@ class StreamConnection(Protocol):
         """Notes that a stream is over."""
         ...
 
+    def keep(self, stream: "Http2Stream") -> None:
+        """Notes that a stream is over which has never waited, and is as new."""
+        ...
+
     def source_runs_on(self, source: Source) -> None:
         """Notes what may run on though its stream was reset."""
         ...
@@ -137,6 +141,7 @@ class Http2Stream:
         "_sent",
         "_trailers",
         "_websocket_transport",
+        "has_priority",
         "number",
         "send_by",
         "sink",
@@ -151,7 +156,9 @@ class Http2Stream:
         self.sink = ExchangeSink(self, self._request_body, connection.endpoint, connection.service)
         self._released = False
         self._is_as_new = False
-        """Whether its request is over, and has left nothing behind but `_response`."""
+        """Whether its request is over, and has left nothing behind."""
+        self.has_priority = False
+        """Whether the connection was told how urgent it is."""
         self._late_at = 0.0
         """Monotonic seconds at which the client is late with the body; 0.0: never."""
         self._partial = 0
@@ -186,7 +193,7 @@ class Http2Stream:
         service = self._connection.service
         self.number = head.stream
         self._response = "none"
-        self._is_as_new = False
+        self._is_as_new = self.has_priority = False
         if not head.ended:
             self._request_body.begin(None)
         request = self._connection.requests.read(head.fields, head.ended)
@@ -199,6 +206,7 @@ class Http2Stream:
         if exchange.more_body and not self.sink.upload.held:
             self._client_has_time()
         if priority := priority or request.priority:
+            self.has_priority = True
             self._connection.set_priority(self.number, priority)
         service.answer(exchange)
 
@@ -483,6 +491,10 @@ class Http2Stream:
 
     def finished(self, exchange: Exchange, now: float) -> None:
         """What is left goes out as the client takes it."""
+        if self._is_as_new:
+            self._exchange = None
+            self._connection.keep(self)
+            return
         self._late_at = 0.0
         if self._fault:
             log_app_fault(exchange, self._fault)
@@ -522,14 +534,6 @@ class Http2Stream:
         self._connection.engine.reset(self.number, code)
         self._connection.flush_soon()
         self.gone(why, end_code)
-
-    def rest(self) -> bool:
-        """Lets go of its request, which is over. Returns whether another request can have it."""
-        if self._is_as_new:
-            self._exchange = None
-        else:
-            self.release()
-        return self._is_as_new
 
     def release(self) -> None:
         """Lets go of what it has, as it is over."""

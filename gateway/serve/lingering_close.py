@@ -14,7 +14,7 @@ would not see it, the connection is reset on purpose. Before either, what is kep
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Self
 
 from ..transport.client_socket import LINGER
 from ..transport.transport import Transport
@@ -23,6 +23,9 @@ from .service_state import ServiceState
 FIRST_BYTE_OF_NEXT: Final = 0.75
 """Seconds that an idle connection keeps when the service drains: a request may be crossing, and
 twice around the earth is 0.6 s."""
+MOST_PUT_OFF: Final = 4_096
+"""Bytes that are put off until all clients were read (see `poller`). More are handled at once,
+while they are in the processor's cache; and what is put off of 256 clients takes memory."""
 IDLE_LINGER: Final = 0.25
 """Seconds that an idle connection's client has to notice that our side is shut. No response can be
 lost here, so it is shorter than LINGER: a stop waits for it."""
@@ -55,8 +58,19 @@ class ClosingConnection(ABC):
         self._transport.join(self)
 
     @abstractmethod
-    def readable(self) -> None:
-        """Receives, as a `Watched`."""
+    def readable(self) -> Self | None:
+        """Reads once, unless something is left of what was read before; the poller calls again for
+        more. Puts off what is short. An exception ends only this connection."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Handles what was received, a turn's share of it. An exception ends only this
+        connection."""
+
+    def _look(self) -> None:
+        """Reads what has come by now, and handles that and what was put off."""
+        self.readable()
+        self.advance()
 
     @abstractmethod
     def writable(self) -> None:
@@ -98,7 +112,7 @@ class ClosingConnection(ABC):
         """Closes an idle connection at once, to make room. A request that has come by now is
         answered instead. Returns whether it was closed."""
         since = self.idle_since
-        self.readable()
+        self._look()
         if self._state == "closed" or self.idle_since != since:
             return False  # it may be idle again, with an answer that has yet to be taken
         self._close()
@@ -112,7 +126,7 @@ class ClosingConnection(ABC):
     def _close_idle(self) -> None:
         """Closes an idle connection. A request that has come by now is answered, and one that comes
         later does not reset the connection."""
-        self.readable()
+        self._look()
         if self._state == "idle":
             self._linger(IDLE_LINGER)
 

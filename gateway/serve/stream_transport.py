@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..http2.engine import ErrorCode
 from ..transport.file_buffer import SendableFile
-from ..transport.poller import Watched
+from ..transport.poller import Watched, read_now
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -85,7 +85,7 @@ class StreamTransport:
         if self._owner is None or self.closed or self._goes_on:
             return
         if not self.paused or self._gone or (self._stream.has_ended and not self.deaf):
-            self._owner.readable()
+            read_now(self._owner)
 
     def sent(self, count: int) -> None:
         """Notes that the client was sent so many bytes of what waited."""
@@ -195,7 +195,7 @@ class StreamTransport:
     def _call_owner(self) -> None:
         self._goes_on = False
         if self._owner is not None and not self.closed:
-            self._owner.readable()
+            read_now(self._owner)
 
     def shut_writing(self) -> None:
         if not self._is_shut:

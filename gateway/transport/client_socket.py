@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 from ...protocol.send_buffer import SendBuffer
 from .file_buffer import FileBuffer, FileFaultError, SendableFile
 from .min_rate import MinRate, RateLimit
-from .poller import HANGUP, READ, WRITE, Poller, Watched
+from .poller import HANGUP, READ, WRITE, Poller, Watched, read_now
 
 READ_SIZE: Final = 65_536
 MOST_BUFFERED: Final = 65_536
@@ -101,7 +101,7 @@ class ClientSocket:
             return
         if self._is_new:
             self._is_new = False
-            owner.readable()
+            read_now(owner)
             if self._joined or self.closed:
                 return  # another owner has it by now, or nobody
         self._joined = True

@@ -16,6 +16,12 @@ If a flush causes another one (a client has taken bytes, so a worker gets credit
 the same turn, but only a few times: a source that always has more to push must not hold the turn
 for the length of its file.
 
+Within a turn, what is alike is done together: first all clients are read, and then what they have
+sent is handled, one after the other. A read goes through the kernel, and through OpenSSL, and when
+it is back the processor has forgotten most of the interpreter: a request that is handled between
+two reads takes longer than one that is handled behind another. So an owner may put off what it has
+received (`Watched.readable`).
+
 A client may send in 64 KiB what takes long to handle: ten thousand frames of a WebSocket, two
 thousand requests, ten thousand chunks; and a worker may say as much. If one turn handled all of it,
 everybody else would wait. So an owner takes its *share* of a turn (each has a documented number of
@@ -57,13 +63,26 @@ LONGEST_ROUND: Final = 0.005
 much at most, beside the length of one turn."""
 
 
+class Receiver(Protocol):
+    """An owner that has received something in this turn."""
+
+    def advance(self) -> None:
+        """Handles what it has received."""
+        ...
+
+    def cut(self) -> None:
+        """Ends the owner at once, after an exception in `advance`."""
+        ...
+
+
 class Watched(Protocol):
     """The owner of a watched socket. Events are level-triggered: what is left unread is reported
     again."""
 
-    def readable(self) -> None:
+    def readable(self) -> Receiver | None:
         """Receives: there are bytes, an end or an error. If it has asked to `go_on`, it handles
-        what it has kept, and reads only when that is done."""
+        what it has kept, and reads only when that is done. Returns itself if it has put off what it
+        has received: `advance` is called when the other sockets that are ready were read."""
         ...
 
     def writable(self) -> None:
@@ -73,6 +92,13 @@ class Watched(Protocol):
     def cut(self) -> None:
         """Ends the owner at once, after an exception in one of the other methods."""
         ...
+
+
+def read_now(owner: Watched) -> None:
+    """Has an owner receive, and puts nothing off."""
+    receiver = owner.readable()
+    if receiver is not None:
+        receiver.advance()
 
 
 class Poller:
@@ -212,6 +238,7 @@ class Poller:
     ) -> None:
         """Tells owners of events. The sockets of `later` are read later in this turn."""
         watched = self._watched
+        received: list[Receiver] = []
         for fd, events in ready:
             owner = watched.get(fd)
             if owner is None:
@@ -225,19 +252,30 @@ class Poller:
                         continue  # its new owner is told in the next turn
                 if later and fd in later:
                     continue
-                owner.readable()
+                receiver = owner.readable()
+                if receiver is not None:
+                    received.append(receiver)
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
+        for receiver in received:
+            try:
+                receiver.advance()
+            except Exception:
+                log.exception("a socket's owner failed")
+                self._end(receiver)
 
-    def _cut(self, fd: int, owner: Watched) -> None:
-        """Ends an owner that failed, because what it left unread would be reported for ever."""
+    def _end(self, owner: Receiver | Watched) -> None:
         try:
             owner.cut()
         except Exception:
-            # It has failed twice; it is forgotten below, and the others' turn goes on.
+            # It has failed twice; the others' turn goes on.
             log.exception("a socket's owner failed to end")
+
+    def _cut(self, fd: int, owner: Watched) -> None:
+        """Ends an owner that failed, because what it left unread would be reported for ever."""
+        self._end(owner)
         if self._watched.get(fd) is owner:
             del self._watched[fd]
             self._going_on.pop(fd, None)

@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 from ..tls.session import TlsError, TlsSession
 from .client_socket import ClientSocket
 from .file_buffer import SendableFile
-from .poller import Watched
+from .poller import Watched, read_now
 
 MOST_UNASKED: Final = 65_536
 """Bytes of answers to the client's TLS messages (key updates) that may be among what it has yet to
@@ -50,7 +50,7 @@ class TlsTransport(ClientSocket):
         that came early, because the kernel does not have them any more."""
         super().join(owner)
         if self._early is not None:
-            owner.readable()
+            read_now(owner)
 
     def recv(self) -> bytes | None:
         """Returns all plain text that one read of the socket completes: b"" at the end, None if

@@ -20,7 +20,7 @@ from propylon.gateway.serve.service_state import ServiceState
 from propylon.gateway.serve.websocket_connection import CLOSE_TIMEOUT
 from propylon.gateway.settings import HttpSettings, ServeSettings, WebSocketSettings
 from propylon.gateway.transport.client_socket import ClientSocket
-from propylon.gateway.transport.poller import Poller
+from propylon.gateway.transport.poller import Poller, read_now
 
 from ...fakes.exchange_sides import FakeSource
 
@@ -68,7 +68,7 @@ class Scene:
 
     def send(self, data: bytes) -> None:
         self.client.sendall(data)
-        self.connection.readable()
+        read_now(self.connection)
 
     @property
     def connection(self) -> Any:

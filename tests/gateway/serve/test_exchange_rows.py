@@ -1,5 +1,5 @@
-"""The rows that every version of HTTP has to play, in each of them, whole and byte by byte; and on a
-stream of HTTP/2 that has served another request before."""
+"""The rows that every version of HTTP has to play, in each of them, whole and byte by byte; and on
+a stream of HTTP/2 that has served another request before."""
 
 from collections.abc import Iterator
 from contextlib import closing

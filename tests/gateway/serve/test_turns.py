@@ -91,6 +91,43 @@ def serve() -> Iterator[Serve]:
         yield serve
 
 
+class MakesRoom:
+    """Closes idle connections when it is asked to, as the acceptor does."""
+
+    def __init__(self, it: Served) -> None:
+        self.it = it
+        self.closed: list[bool] = []
+        self.sock, self.asks = socket.socketpair()
+        it.poller.add(self.sock.fileno(), self)
+
+    def readable(self) -> None:
+        self.sock.recv(1)
+        self.closed.append(self.it.connection.close_if_idle())
+
+    def writable(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+    def close(self) -> None:
+        self.sock.close()
+        self.asks.close()
+
+
+def test_a_request_that_was_read_and_put_off_keeps_its_connection(serve: Serve) -> None:
+    it = serve(lambda exchange: None)
+    with closing(MakesRoom(it)) as room:
+        it.client.send(GET)
+        room.asks.send(b"x")
+        it.turn()
+        assert room.closed == [False]
+        assert len(it.exchanges) == 1
+        it.exchanges[0].sink.respond(it.exchanges[0], 200, (), b"ok")
+        room.asks.send(b"x")
+        (packet,) = it.turn()
+        assert packet.endswith(b"ok")
+        assert room.closed == [False, True], "and an idle one goes"
+
+
 def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.sink.head(exchange, 200, ())

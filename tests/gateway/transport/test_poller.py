@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 import trio
 import trio.testing
-from propylon.gateway.transport.poller import MOST_FLUSHES, READ, WRITE, Poller
+from propylon.gateway.transport.poller import MOST_FLUSHES, READ, WRITE, Poller, read_now
 
 
 class Owner:
@@ -59,7 +59,10 @@ def fail(owner: Owner) -> None:
 
 
 def read(owner: Owner) -> None:
-    owner.sock.recv(100)
+    try:
+        owner.sock.recv(100)
+    except BlockingIOError:
+        pass
 
 
 @pytest.fixture
@@ -95,6 +98,50 @@ async def test_an_owner_that_fails_is_cut_and_never_called_again(
     assert (failing.calls, failing.cuts) == (1, 1)
     assert caplog.messages.count("a socket's owner failed") == 1
     poller.remove(failing.sock.fileno())  # harmless for one that was dropped
+
+
+class PutsOff(Owner):
+    """Says what it does, and does it when all are read."""
+
+    said: list[str]
+
+    def readable(self) -> "PutsOff":  # type: ignore[override]
+        read(self)
+        self.said.append(f"reads {self.peer.fileno()}")
+        return self
+
+    def advance(self) -> None:
+        self.said.append(f"handles {self.peer.fileno()}")
+        self.do(self)
+
+
+@pytest.mark.parametrize("kind", [PutsOff, type("", (FailsToEnd, PutsOff), {})])
+def test_what_is_put_off_is_done_when_all_are_read_and_before_the_turns_end(
+    kind: type[PutsOff], owners: list[Owner], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of them fails, and the others notice nothing."""
+    poller, said = Poller(), list[str]()
+
+    def do(owner: Owner) -> None:
+        poller.at_end_of_turn(lambda: said.append("flushes"))
+
+    several = [PutsOff(poller, do), kind(poller, fail), PutsOff(poller, do)]
+    owners += several
+    for owner in several:
+        owner.said = said
+        owner.peer.send(b"x")
+    poller._turn()
+    ends = [owner.peer.fileno() for owner in several]
+    assert said == [
+        *[f"reads {end}" for end in ends],
+        *[f"handles {end}" for end in ends],
+        "flushes",
+        "flushes",
+    ]
+    assert [owner.cuts for owner in several] == [0, 1, 0]
+    assert caplog.messages.count("a socket's owner failed") == 1
+    read_now(several[0])
+    assert said[-2:] == [f"reads {ends[0]}", f"handles {ends[0]}"]
 
 
 async def test_a_flush_that_fails_leaves_the_turn_whole(owners: list[Owner]) -> None:
