@@ -63,8 +63,8 @@ class FrameReader:
     """Keeps what the client of one connection has sent, until the engine gets it."""
 
     __slots__ = (
-        "_begun", "_data", "_guard", "_in_block", "_last_stream", "_most_frame", "_need",
-        "_partial", "_partial_stream",
+        "_begun", "_data", "_guard", "_last_stream", "_most_frame", "_need", "_partial",
+        "_partial_stream", "in_block",
     )  # fmt: skip
 
     def __init__(self, most_frame: int, guard: FloodGuard) -> None:
@@ -79,7 +79,8 @@ class FrameReader:
         self._partial = _NOTHING
         """The kind of the frame that is not whole, if that is known."""
         self._partial_stream = 0
-        self._in_block = False
+        self.in_block = False
+        """Whether the engine has got a part of a header block, and not its end."""
         self._last_stream = 0
 
     @property
@@ -88,14 +89,9 @@ class FrameReader:
         return len(self._data)
 
     @property
-    def in_block(self) -> bool:
-        """Whether the engine has got a part of a header block, and not its end."""
-        return self._in_block
-
-    @property
     def in_head(self) -> bool:
         """Whether a header block, or any frame but DATA, has begun and is not whole."""
-        return self._in_block or (0 < len(self._data) < self._need and self._partial != _DATA)
+        return self.in_block or (0 < len(self._data) < self._need and self._partial != _DATA)
 
     @property
     def in_data(self) -> bool:
@@ -159,13 +155,13 @@ class FrameReader:
                     self._last_stream = stream & STREAM_BITS
                     heads += 1
                 if not flags & END_HEADERS or length > LEAST_FRAME_SIZE:
-                    self._in_block = not flags & END_HEADERS
+                    self.in_block = not flags & END_HEADERS
                     guard.begin_block(length)
             elif kind == _CONTINUATION:
                 units -= 1 + (length >> HEAD_SHIFT)
                 guard.continue_block(length)
                 if flags & END_HEADERS:
-                    self._in_block = False
+                    self.in_block = False
             else:
                 units -= 1
                 guard.frame(kind, length, now)

@@ -160,7 +160,7 @@ class Http2Connection(ClosingConnection):
                     self._reader.receive(data)
                     if len(data) <= MOST_PUT_OFF:
                         return self
-                    self._advance()
+                    self.advance()
             elif data is not None:
                 # A half-closed client counts as gone, as with nginx.
                 self._gone(LEFT)
@@ -171,9 +171,14 @@ class Http2Connection(ClosingConnection):
         return None
 
     def advance(self) -> None:
+        if self._state not in ("idle", "exchange"):
+            return
         try:
-            if self._state in ("idle", "exchange"):
-                self._advance()
+            self._advance()
+        except Flood as flood:
+            self._flooded(flood)
+        except FrameFault as fault:
+            self._end_badly(fault.code, f"HTTP/2: {fault.sentence}")
         except OSError:
             self._gone(LEFT)
         except Exception:
@@ -186,36 +191,36 @@ class Http2Connection(ClosingConnection):
     def _advance(self) -> None:
         """Handles a share of what has come."""
         now = self.service.clock()
-        try:
-            frames = self._reader.share(now)
-            if frames:
-                for event in self.engine.receive(frames):
-                    if isinstance(event, Head):
-                        self._open(event, now)
-                    else:
-                        self._handle(event, now)
-                if self._all_have_room:
-                    self._give_room_to_all()
-                if self._heard:
-                    self._hand_on(now)
-        except Flood as flood:
-            self._flooded(flood)
-            return
-        except FrameFault as fault:
-            self._end_badly(fault.code, f"HTTP/2: {fault.sentence}")
-            return
-        if self._state not in ("idle", "exchange"):
-            return
+        reader, engine = self._reader, self.engine
+        frames = reader.share(now)
+        if frames:
+            for event in engine.receive(frames):
+                if isinstance(event, Head):
+                    self._open(event, now)
+                else:
+                    self._handle(event, now)
+            if self._all_have_room:
+                self._give_room_to_all()
+            if self._heard:
+                self._hand_on(now)
+            if self._state not in ("idle", "exchange"):
+                return
+        left = reader.unread
+        if left or reader.in_block:
+            self._watch_head(now, begins_anew=bool(frames) and not reader.in_block)
+        else:
+            self._head_by = 0.0
+        if engine.has_output or self._waiting:
+            self.flush_soon()
+        if frames and left and not self._transport.paused:
+            self._go_on()
+
+    def _watch_head(self, now: float, *, begins_anew: bool) -> None:
+        """Some of a frame or header block is here, and not all."""
         if not self._reader.in_head:
             self._head_by = 0.0
-        elif not self._head_by or (frames and not self._reader.in_block):
+        elif not self._head_by or begins_anew:
             self._head_by = now + self.service.settings.header_timeout
-        if self.engine.has_output or self._waiting:
-            self.flush_soon()
-        if self._transport.kept >= MOST_BUFFERED:
-            self._transport.pause()
-        elif frames and self._reader.unread:
-            self._go_on()
 
     def _go_on(self) -> None:
         """Leaves what is left of the received bytes to the next turn."""
@@ -392,12 +397,8 @@ class Http2Connection(ClosingConnection):
     # -- writing -----------------------------------------------------------------------------
 
     @property
-    def is_blocked(self) -> bool:
-        return self._transport.blocked
-
-    @property
-    def is_paused(self) -> bool:
-        return self._transport.paused
+    def transport(self) -> Transport:
+        return self._transport
 
     def set_priority(self, number: int, text: bytes) -> None:
         self._scheduler.add(number, *read_priority(text))
@@ -452,7 +453,7 @@ class Http2Connection(ClosingConnection):
 
     def flush(self) -> None:
         """Sends what this turn has, and as much of what waits as the client takes. The barrier of
-        one connection, as in `readable`."""
+        one connection, as in `advance`."""
         self._due = False
         if self._state == "closed":
             return
@@ -466,17 +467,18 @@ class Http2Connection(ClosingConnection):
             self._failed()
 
     def _send(self) -> None:
-        transport, engine = self._transport, self.engine
+        transport = self._transport
         if self._waiting and self._state in ("idle", "exchange") and not transport.blocked:
             self._take_from_streams(MOST_BUFFERED - transport.kept)
-        data = engine.output()
+        data = self.engine.output()
         if data:
             transport.send(data)
         elif transport.kept and not transport.blocked:
             transport.send_kept()
-        if transport.kept:
-            return  # `writable` comes when the client has taken some
-        if self._waiting and self._scheduler and not self._room_by:
+        if kept := transport.kept:  # `writable` comes when the client has taken some
+            if kept >= MOST_BUFFERED and self._state in ("idle", "exchange"):
+                transport.pause()
+        elif self._waiting and self._scheduler and not self._room_by:
             self.flush_soon()
         elif self._state == "flushing":
             self._close_gently()

@@ -80,17 +80,12 @@ class StreamConnection(Protocol):
     def flush(self) -> None: ...
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether the client takes nothing at all at the moment."""
+    def transport(self) -> Transport:
+        """The client's, with all its streams."""
         ...
 
     def set_priority(self, number: int, text: bytes) -> None:
         """Notes the priority, in the client's words, of a stream that has yet to send something."""
-        ...
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether nothing is read, as the client takes nothing."""
         ...
 
     def wait(self, stream: "Http2Stream") -> None:
@@ -140,6 +135,7 @@ class Http2Stream:
         "_response_body",
         "_sent",
         "_trailers",
+        "_transport",
         "_websocket_transport",
         "has_priority",
         "number",
@@ -152,6 +148,7 @@ class Http2Stream:
     def __init__(self, connection: StreamConnection) -> None:
         self.number = 0
         self._connection = connection
+        self._transport = connection.transport
         self._request_body = RequestBody()
         self.sink = ExchangeSink(self, self._request_body, connection.endpoint, connection.service)
         self._released = False
@@ -313,7 +310,7 @@ class Http2Stream:
         elif not body:
             engine.head(number, out, True)
             self._end()
-        elif not connection.is_blocked and engine.respond(number, out, body):
+        elif not self._transport.blocked and engine.respond(number, out, body):
             if self._request_body.ended and not self._fault:
                 self._response = "ended"
                 self._is_as_new = True
@@ -385,7 +382,7 @@ class Http2Stream:
 
     def write_interim(self, status: int, fields: Pairs) -> None:
         connection = self._connection
-        if not connection.is_blocked:
+        if not self._transport.blocked:
             connection.engine.head(self.number, connection.fields.interim(status, fields), False)
             connection.flush_soon()
 
@@ -561,14 +558,14 @@ class Http2Stream:
         connection = self._connection
         before, self._partial = self._partial, connection.partial_data(self.number)
         if self._late_at:
-            if connection.is_paused or self._partial > before:
+            if self._transport.paused or self._partial > before:
                 self._client_has_time()
             elif (
                 now >= self._late_at and not self._response_body.size
             ):  # else it takes the response
                 self.refuse(BODY_LATE)
                 return
-        if not connection.is_paused and self.sink.sends_too_slowly(now, self._partial):
+        if not self._transport.paused and self.sink.sends_too_slowly(now, self._partial):
             self.refuse(BODY_SLOW)
 
     def takes_too_little(self, now: float) -> bool:

@@ -361,7 +361,7 @@ def test_a_client_that_reads_nothing_and_asks_on_and_on() -> None:
         stage.reads = False
         fields = ((b"x-long", b"x" * 5_000),)
         asked = 0
-        while not stage.connection.is_paused:
+        while not stage.connection.transport.paused:
             assert asked < 200
             stage.send(stage.peer.ask("GET", "/", (), b"", 0, True))
             asked += 1

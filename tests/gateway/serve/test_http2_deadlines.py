@@ -114,16 +114,18 @@ def test_nobody_else_is_late_while_the_connection_reads_nothing() -> None:
     that has begun."""
     with staged() as stage:
         upload = stage.uploads()
-        stage.reads = False
-        begin(stage.asks(), BIG)
-        stage.turn()
-        while stage.connection._transport.kept < MOST_BUFFERED:  # pyright: ignore[reportPrivateUsage]
-            fields = ((b"x-long", b"%d" % len(stage.exchanges) * 3_500),)
-            begin(stage.asks(), fields=fields)
-            stage.turn()
-        assert not stage.connection.is_paused
+        big, others = stage.asks(), [stage.asks() for _ in range(60)]
         stage.sends(stage.peer.send(1, b"x" * 100) + b"\x00")
-        assert stage.connection.is_paused
+        stage.reads = False
+        begin(big, BIG)
+        stage.turn()
+        for number, other in enumerate(others):
+            assert not stage.connection.transport.paused
+            begin(other, fields=((b"x-long", b"%d" % number * 3_500),))
+            stage.turn()
+            if stage.connection.transport.kept >= MOST_BUFFERED:
+                break
+        assert stage.connection.transport.paused
         stage.passes(SEND - 0.5)
         assert upload.status == 0
         stage.reads = True
@@ -204,7 +206,7 @@ def test_a_stream_whose_client_allows_it_does_not_pay_for_the_others() -> None:
         stage.passes(SEND - 2.0)
         stage.reads = False
         begin(front)
-        while not stage.connection.is_blocked:
+        while not stage.connection.transport.blocked:
             front.sink.body(front, BIG)
             stage.turn()
         stage.sends(stage.peer.allow(3, 10_000))
