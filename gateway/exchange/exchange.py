@@ -315,6 +315,14 @@ class ClientSide(Sink, Uploader, Protocol):
     """The side that opens an exchange: it takes the response, and has the request's body."""
 
 
+class OpeningSide(ClientSide, Protocol):
+    """The client's side of an exchange that is opened."""
+
+    def under_way(self) -> int:
+        """How many exchanges the client's connection has under way, this one among them."""
+        ...
+
+
 class WebSocketSink(Protocol):
     """The client's side of a WebSocket, from its handshake on."""
 
@@ -407,6 +415,7 @@ class Exchange:
         "first_byte",
         "more_body",
         "opened",
+        "opener",
         "path",
         "phrase",
         "queued",
@@ -432,7 +441,7 @@ class Exchange:
     def __init__(
         self,
         request: Request,
-        client_side: ClientSide,
+        client_side: OpeningSide,
         endpoint: Endpoint = NOWHERE,
         opened: float = 0.0,
         observers: Observers = NOBODY,
@@ -444,6 +453,8 @@ class Exchange:
         self.source: Source | None = None
         """The source, or the filters behind it, as the sink sees it; None until there is one."""
         self.uploader: Uploader = client_side
+        self.opener = client_side
+        """Who has opened it; what takes the response may be another by now."""
         self.websocket: WebSocketSink | None = None
         """The client's side of a WebSocket; None if the client wants none."""
         self._between: Between | None = None

@@ -151,15 +151,15 @@ class FloodGuard:
     """Counts for one connection. Each method raises Flood when it is too much."""
 
     __slots__ = (
-        "_buckets", "_continuations", "_dribbles", "_in_vain", "_most_continuations", "_sent",
-        "_size", "_unknown", "most_block", "opened",
+        "_buckets", "_continuations", "_dribbles", "_in_vain", "_most_continuations", "_opened",
+        "_sent", "_size", "_unknown", "most_block",
     )  # fmt: skip
 
     def __init__(self, settings: Http2Settings, most_head: int, now: float) -> None:
         """`most_head`: bytes of a request's head that are served. `now` is in monotonic seconds,
         here and everywhere."""
-        self.opened = 0
-        """Streams that the client has opened, as the reader counts them."""
+        self._opened = 0
+        """Streams that the client has opened."""
         self._sent = 0
         """Frames that it was sent."""
         self._buckets = {int(kind): _Bucket(rule, now) for kind, rule in ALLOWANCES.items()}
@@ -181,13 +181,17 @@ class FloodGuard:
 
     # -- frames that come, as the reader sees them ---------------------------------------------
 
+    def opened(self, streams: int) -> None:
+        """Notes that the client has opened so many more streams."""
+        self._opened += streams
+
     def frame(self, kind: int, length: int, now: float) -> None:
         """Counts a frame that is none of a header block. DATA: one without data that does not end
         its stream."""
         if kind == FrameKind.SETTINGS and length > MOST_SETTINGS_BYTES:
             raise Flood("settings", "too many entries in one SETTINGS frame")
         bucket = self._buckets.get(kind) or self._unknown
-        if bucket.is_overdrawn(now, self.opened, self._sent):
+        if bucket.is_overdrawn(now, self._opened, self._sent):
             raise _too_many(bucket.allowance)
 
     def begin_block(self, length: int) -> None:
@@ -217,7 +221,7 @@ class FloodGuard:
     def dribbled(self, now: float) -> None:
         """Counts a DATA frame that would have been longer, if the window had not left fewer than
         `LEAST_ROOM` bytes of it."""
-        if self._dribbles.is_overdrawn(now, self.opened, self._sent):
+        if self._dribbles.is_overdrawn(now, self._opened, self._sent):
             raise _too_many(DRIBBLES)
 
     def client_reset(self, before_response: bool, now: float) -> None:
@@ -234,5 +238,5 @@ class FloodGuard:
         self._waste("refused_stream", "too many streams beyond the limit", now)
 
     def _waste(self, reason: str, says: str, now: float) -> None:
-        if self._in_vain.is_overdrawn(now, self.opened, self._sent):
+        if self._in_vain.is_overdrawn(now, self._opened, self._sent):
             raise Flood(reason, f"{says} (--http2-max-resets)")

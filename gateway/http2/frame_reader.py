@@ -167,7 +167,7 @@ class FrameReader:
                 guard.frame(kind, length, now)
             at = end
         if heads:
-            guard.opened += heads
+            guard.opened(heads)
         if at == size and isinstance(data, bytes):
             self._data = b""
             return data

@@ -53,6 +53,10 @@ class RequestBody:
         whole += b"".join(rest)
         self._pieces = [whole]
 
+    def end(self) -> None:
+        """Notes that nobody asks for the rest."""
+        self.ended = True
+
     @property
     def is_long_enough(self) -> bool:
         """Whether all that its Content-Length says has come, so that only the end is missing."""

@@ -150,6 +150,14 @@ class Balance(Generic[C]):
         turns.take(best, best.weight)
         return best
 
+    def own_slots(self) -> int:
+        """The slots that they offer to this gateway process."""
+        return sum([each.slots for each in self._takers])
+
+    def free(self) -> int:
+        """Those of them that are free."""
+        return sum([max(0, each.slots - each.running) for each in self._takers])
+
     def slots(self) -> int:
         """The slots of all workers that may get calls, over all gateway processes."""
         return sum(

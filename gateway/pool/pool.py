@@ -2,7 +2,8 @@
 
 Workers announce their slots, so requests wait here, where the waiting can be bounded, measured and
 cancelled, and where another worker can be chosen. While a slot is free, the queue is empty; while
-the queue is not empty, no slot is free. Every change of either ends in `_dispatch`.
+the queue is not empty, no slot is free. Every change of either ends in `_dispatch`. (Of the last
+slots some connections may have no more, and wait beside the queue: `last_slots`.)
 """
 
 from collections import deque
@@ -25,6 +26,7 @@ from .call import PoolCall
 from .clip_text import plain
 from .departures import Departures
 from .health import AwakeClock
+from .last_slots import LastSlots
 from .load import PoolLoad
 from .pool_member import PoolMember
 from .queue import PoolQueue, retry_after
@@ -40,6 +42,8 @@ log = getLogger("propylon.gateway")
 
 
 MOST_PIDS: Final = 64
+SAY_AGAIN: Final = 60.0
+"""Seconds behind which the log is told once more that calls are held back."""
 Why = tuple[str, int, str, str]
 """How a call is answered: end code, status, sentence, and the option that sets the limit."""
 _QUEUE_FULL: Final[Why] = (
@@ -85,8 +89,10 @@ class Pool:
         "_budget",
         "_departures",
         "_ended",
+        "_held_back_said",
         "_high_priority",
         "_homes_turn",
+        "_last_slots",
         "_leaving",
         "_outage_said",
         "_owner",
@@ -164,6 +170,11 @@ class Pool:
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
         )
+        self._last_slots: LastSlots[PoolCall] = LastSlots(
+            settings.queue_size, settings.queue_timeout, settings.queue_target
+        )
+        self._held_back_said = -SAY_AGAIN
+        """When the log was last told that calls are held back."""
         self._high_priority = high_priority
         self._refused: deque[tuple[PoolCall, Why]] = deque()
         """Calls that have no place where they would wait, and are being answered, one after the
@@ -197,7 +208,11 @@ class Pool:
         now = exchange.opened
         call = PoolCall(self, exchange, now)  # pyright: ignore[reportArgumentType]
         exchange.connect(call, now)
-        if share is not None or self._sticky is not None:
+        if (
+            share is not None
+            or self._sticky is not None
+            or len(self.running) >= self._last_slots.begin_at
+        ):
             self._enter(call, exchange, now, share)
         elif (member := self._balance.choose()) is not None:
             self._hand_over(call, member)
@@ -264,6 +279,8 @@ class Pool:
 
     def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
         """Gives a call its worker, or its place among those that wait."""
+        if len(self.running) >= self._last_slots.begin_at and self._hold_back(call, exchange, now):
+            return
         choose, sticky = self._balance.choose, self._sticky
         member = choose() if sticky is None else sticky.choose(exchange, choose)
         if member is not None:
@@ -272,6 +289,23 @@ class Pool:
             call.enter_queue()
         else:
             self._queue_up(call, now)
+
+    def _hold_back(self, call: PoolCall, exchange: Exchange, now: float) -> bool:
+        """Returns whether a call may have none of the last slots. It waits for others then."""
+        last = self._last_slots
+        if not last.holds_back(exchange.opener.under_way(), self._balance.free()):
+            return False
+        if now - self._held_back_said >= SAY_AGAIN:
+            self._held_back_said = now
+            log.warning(
+                "pool %s has few slots left: requests of connections that have many under way wait",
+                self.settings.name,
+            )
+        call.enter_queue()
+        refused = last.held_back.put(call, now)
+        if refused is not None:
+            self._refuse(refused, _QUEUE_FULL)
+        return True
 
     def _release(self, call: PoolCall, now: float) -> None:
         """Gives a call that has waited for one worker to any."""
@@ -305,6 +339,7 @@ class Pool:
     def left_queue(self, call: PoolCall) -> None:
         """The client of a call that has no worker yet has left."""
         self._queue.remove(call)
+        self._last_slots.held_back.remove(call)
         if call.share is not None:
             call.share.leave(call)
 
@@ -334,6 +369,15 @@ class Pool:
             self._hand_over(call, member)
             if self._sticky is not None:
                 self._dispatch_home(self._sticky)
+        held_back = self._last_slots.held_back
+        while held_back.line and not self._last_slots.are_left(self._balance.free()):
+            member = self._balance.choose()
+            if member is None:
+                return
+            now = self.clock()
+            call = held_back.take(now)
+            call.leave_queue(now)
+            self._hand_over(call, member)
 
     def _dispatch_home(self, sticky: Sticky[PoolMember, PoolCall]) -> None:
         """Gives free slots to calls that wait for their own worker, unless the next of those that
@@ -351,7 +395,7 @@ class Pool:
         self, call: PoolCall, end_code: str, status: int, sentence: str, option: str = ""
     ) -> None:
         exchange, share = call.detach(), call.share
-        oldest = self._queue.oldest(self.now)
+        oldest = max(self._queue.oldest(self.now), self._last_slots.held_back.oldest(self.now))
         if share is not None:
             oldest = max(oldest, share.oldest(self.now))
             if call.member is None:
@@ -406,6 +450,7 @@ class Pool:
     def slots_changed(self) -> None:
         """A member that gets calls takes more or fewer at once. A worker that seeks its limit says
         so once a second, so the supervisor is told with the next numbers."""
+        self._last_slots.rank(self._balance.own_slots())
         self._dispatch()
 
     def _let_go(self) -> bool:
@@ -433,6 +478,7 @@ class Pool:
         now, slow_start = self.clock(), self.settings.slow_start
         self._warming = sum(member.judge(now, slow_start) for member in self.members) > 0
         self._balance.rank(self.members)
+        self._last_slots.rank(self._balance.own_slots())
         if self._sticky is not None:
             self._sticky.rank(self.members)
 
@@ -473,7 +519,12 @@ class Pool:
         share, queue = call.share, self._queue
         if share is not None:
             share.leave(call)
-        if queue.line or queue.urgent or self._sticky is not None:
+        if (
+            queue.line
+            or queue.urgent
+            or self._sticky is not None
+            or self._last_slots.held_back.line
+        ):
             self._dispatch()
         if share is not None:
             self._admit_waiting(share)
@@ -563,13 +614,15 @@ class Pool:
         if self._sticky is not None:
             for call in self._sticky.released(now):
                 self._release(call, now)
-        while (call := self._queue.take_overdue(now)) is not None:
-            self._fail(call, *self._why_waiting())
+        for queue in (self._queue, self._last_slots.held_back):
+            while (call := queue.take_overdue(now)) is not None:
+                self._fail(call, *self._why_waiting())
         for share in self.shares:
             for call in share.overdue(now):
                 self._fail(call, *self._why_no_room())
-            for call in share.late(now, self._queue.since):
+            for call in share.late(now, self._waits_since):
                 self._queue.remove(call)
+                self._last_slots.held_back.remove(call)
                 self._fail(call, *self._why_waiting())
             self._admit_waiting(share)
         if self.request_timeout:
@@ -604,6 +657,10 @@ class Pool:
             )
         return end_codes.GATEWAY_NO_WORKER, 503, "No worker of this app is ready.", ""
 
+    def _waits_since(self, call: PoolCall) -> float | None:
+        since = self._queue.since(call)
+        return self._last_slots.held_back.since(call) if since is None else since
+
     def load(self) -> PoolLoad:
         """How busy this pool is now."""
         now = self.clock()
@@ -612,7 +669,11 @@ class Pool:
             queued=self._waiting(),
             running=len(self.running),
             slots=self._balance.slots(),
-            oldest_waiter=max(self._queue.oldest(now), 0.0 if since is None else now - since),
+            oldest_waiter=max(
+                self._queue.oldest(now),
+                self._last_slots.held_back.oldest(now),
+                0.0 if since is None else now - since,
+            ),
             order=self._queue.order(now),
         )
 
@@ -620,7 +681,8 @@ class Pool:
         """How many calls wait that have a client."""
         sticky = self._sticky
         routes = sum(share.waiting() for share in self.shares)
-        return len(self._queue) + (0 if sticky is None else sticky.waiting()) + routes
+        homes = 0 if sticky is None else sticky.waiting()
+        return len(self._queue) + len(self._last_slots.held_back) + homes + routes
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -659,8 +721,9 @@ class Pool:
         self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
         waiting += [call for share in self.shares for call in share.take_all(self.clock())]
-        while len(self._queue):
-            waiting.append(self._queue.take(self.clock()))
+        for queue in (self._queue, self._last_slots.held_back):
+            while len(queue):
+                waiting.append(queue.take(self.clock()))
         for call in waiting:
             stopped = end_codes.GATEWAY_STOPPED_QUEUE
             self._fail(call, stopped, 503, "The server ends, and no worker was free.")

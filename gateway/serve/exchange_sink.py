@@ -88,6 +88,11 @@ class ExchangeStream(Protocol):
     """One HTTP version's way to carry an exchange. A `write_*` that gathers bytes for the end of a
     turn returns whether `flush` is to be called then."""
 
+    @property
+    def under_way(self) -> int:
+        """How many exchanges its connection has under way."""
+        ...
+
     accepts_with: ClassVar[int]
     """The status that accepts a WebSocket: 101, or 200 (RFC 8441 section 5)."""
 
@@ -163,7 +168,7 @@ class ExchangeStream(Protocol):
 
 
 class ExchangeSink:
-    """The client's side of an exchange: a `ClientSide`, and until it is accepted a
+    """The client's side of an exchange: its `OpeningSide`, and until it is accepted a
     `WebSocketSink`."""
 
     __slots__ = ("_endpoint", "_service", "_stream", "credit", "exchange", "upload")
@@ -278,6 +283,9 @@ class ExchangeSink:
         return True
 
     # -- from the source: the response -------------------------------------------------------
+
+    def under_way(self) -> int:
+        return self._stream.under_way
 
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
         if exchange is not self.exchange:

@@ -277,6 +277,10 @@ class Http1Connection(ClosingConnection):
         self._transport.pause(False)
         self._advance()
 
+    @property
+    def under_way(self) -> int:
+        return 1
+
     # -- writing: the stream of its sink -----------------------------------------------------
 
     def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:

@@ -383,7 +383,7 @@ class Http2Connection(ClosingConnection):
     def _update_priority(self, update: PriorityUpdate) -> None:
         number = update.stream
         if number in self._streams:
-            self._streams[number].has_priority = True
+            self._streams[number].note_priority()
             priority = read_priority(update.value)
             self._scheduler.add(number, *priority)
             self._scheduler.update(number, *priority)
@@ -399,6 +399,10 @@ class Http2Connection(ClosingConnection):
     @property
     def transport(self) -> Transport:
         return self._transport
+
+    @property
+    def under_way(self) -> int:
+        return len(self._streams)
 
     def set_priority(self, number: int, text: bytes) -> None:
         self._scheduler.add(number, *read_priority(text))

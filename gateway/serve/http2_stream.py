@@ -84,6 +84,11 @@ class StreamConnection(Protocol):
         """The client's, with all its streams."""
         ...
 
+    @property
+    def under_way(self) -> int:
+        """How many streams it has."""
+        ...
+
     def set_priority(self, number: int, text: bytes) -> None:
         """Notes the priority, in the client's words, of a stream that has yet to send something."""
         ...
@@ -203,9 +208,13 @@ class Http2Stream:
         if exchange.more_body and not self.sink.upload.held:
             self._client_has_time()
         if priority := priority or request.priority:
-            self.has_priority = True
+            self.note_priority()
             self._connection.set_priority(self.number, priority)
         service.answer(exchange)
+
+    def note_priority(self) -> None:
+        """Notes that the connection was told how urgent it is."""
+        self.has_priority = True
 
     def hear(self, data: bytes, size: int, ended: bool) -> None:
         """Takes a piece of the body; `size` is what it takes of the windows. `hand_on` is to be
@@ -253,6 +262,10 @@ class Http2Stream:
         except RequestError as error:
             self.refuse(error)
 
+    @property
+    def under_way(self) -> int:
+        return self._connection.under_way
+
     # -- refusals ----------------------------------------------------------------------------
 
     def refuse(self, error: RequestError, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
@@ -263,7 +276,7 @@ class Http2Stream:
             return
         self._late_at = 0.0
         if self._response != "none" and self.sink.exchange is None:
-            self._request_body.ended = True  # the response is all said: nobody asks for the rest
+            self._request_body.end()  # the response is all said: nobody asks for the rest
             return
         self._release_source()
         self.sink.refuse(error, refused_request(fields))
@@ -441,7 +454,7 @@ class Http2Stream:
             self._end()
             if self._websocket_transport is not None:
                 self._release_source()
-                self._request_body.ended = True
+                self._request_body.end()
                 self._websocket_transport.go_on()
         self._paid(count)
         if ends and self.sink.exchange is None:
@@ -513,7 +526,7 @@ class Http2Stream:
         """Ends the stream: the client has reset it, or is not there any more."""
         self._response = "ended"
         self._response_body.clear()
-        self._request_body.ended = True
+        self._request_body.end()
         transport = self._websocket_transport
         if transport is not None:
             if self._exchange is not None and not transport.closed:

@@ -63,8 +63,8 @@ LONGEST_ROUND: Final = 0.005
 much at most, beside the length of one turn."""
 
 
-class Receiver(Protocol):
-    """An owner that has received something in this turn."""
+class Postponed(Protocol):
+    """An owner that has received something in this turn, and handles it later in the turn."""
 
     def advance(self) -> None:
         """Handles what it has received."""
@@ -79,7 +79,7 @@ class Watched(Protocol):
     """The owner of a watched socket. Events are level-triggered: what is left unread is reported
     again."""
 
-    def readable(self) -> Receiver | None:
+    def readable(self) -> Postponed | None:
         """Receives: there are bytes, an end or an error. If it has asked to `go_on`, it handles
         what it has kept, and reads only when that is done. Returns itself if it has put off what it
         has received: `advance` is called when the other sockets that are ready were read."""
@@ -96,9 +96,9 @@ class Watched(Protocol):
 
 def read_now(owner: Watched) -> None:
     """Has an owner receive, and puts nothing off."""
-    receiver = owner.readable()
-    if receiver is not None:
-        receiver.advance()
+    postponed = owner.readable()
+    if postponed is not None:
+        postponed.advance()
 
 
 class Poller:
@@ -238,7 +238,7 @@ class Poller:
     ) -> None:
         """Tells owners of events. The sockets of `later` are read later in this turn."""
         watched = self._watched
-        received: list[Receiver] = []
+        received: list[Postponed] = []
         for fd, events in ready:
             owner = watched.get(fd)
             if owner is None:
@@ -252,21 +252,21 @@ class Poller:
                         continue  # its new owner is told in the next turn
                 if later and fd in later:
                     continue
-                receiver = owner.readable()
-                if receiver is not None:
-                    received.append(receiver)
+                postponed = owner.readable()
+                if postponed is not None:
+                    received.append(postponed)
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
-        for receiver in received:
+        for postponed in received:
             try:
-                receiver.advance()
+                postponed.advance()
             except Exception:
                 log.exception("a socket's owner failed")
-                self._end(receiver)
+                self._end(postponed)
 
-    def _end(self, owner: Receiver | Watched) -> None:
+    def _end(self, owner: Postponed | Watched) -> None:
         try:
             owner.cut()
         except Exception:

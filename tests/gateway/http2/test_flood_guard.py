@@ -58,7 +58,7 @@ def test_streams_pay(kind: int) -> None:
     one = guard()
 
     def act() -> None:
-        one.opened += 1
+        one.opened(1)
         for _ in range(int(ALLOWANCES[FrameKind(kind)].each_stream)):
             one.frame(kind, 6, 100.0)
 
@@ -87,7 +87,7 @@ def test_what_was_not_used_is_saved_only_once() -> None:
 def test_what_was_sent_or_opened_pays_once() -> None:
     one = guard()
     one.sent(10_000)
-    one.opened += 10_000
+    one.opened(10_000)
     for kind, rule in ALLOWANCES.items():
         if rule.each_sent or rule.each_stream:
             count = until_it_ends(lambda kind=kind: one.frame(kind, 6, 100.0))[0]
@@ -147,7 +147,7 @@ def test_each_request_pays_for_half_of_one_in_vain(reason: str) -> None:
     one = guard(max_resets=300)
 
     def act() -> None:
-        one.opened += 1
+        one.opened(1)
         WASTE[reason](one)
 
     count, why = until_it_ends(act)
@@ -158,7 +158,7 @@ def test_who_cancels_each_second_request_is_no_attacker() -> None:
     one = guard()
 
     def act() -> None:
-        one.opened += 2
+        one.opened(2)
         one.client_reset(True, 100.0)
 
     assert until_it_ends(act, 5_000) == (5_000, "")
@@ -170,7 +170,7 @@ def test_ways_to_waste_requests_are_not_added_up() -> None:
 
     def act() -> None:
         for waste in WASTE.values():
-            one.opened += 1
+            one.opened(1)
             waste(one)
 
     assert until_it_ends(act)[0] <= 2 * 1_000 // 3 + 2

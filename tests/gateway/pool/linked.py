@@ -153,9 +153,10 @@ def pool(
 
 
 def submit(
-    to: Pool, method: str = "GET", *, body: bytes = b"", more: bool = False
+    to: Pool, method: str = "GET", *, body: bytes = b"", more: bool = False, others: int = 0
 ) -> tuple[Exchange, FakeClient]:
-    client = FakeClient()
+    """`others`: what the client's connection has under way besides."""
+    client = FakeClient(others=others)
     exchange = Exchange(Request(method, b"/x", "1.1"), client, opened=to.now)
     exchange.begin_body(body, more)
     to.submit(exchange)
