@@ -90,6 +90,9 @@ RESETS_REFILL: Final = 30.0
 """Seconds in which an empty bucket of requests in vain is full again."""
 EACH_STREAM_RESETS: Final = 0.5
 """Requests in vain that a stream which the client opens pays for."""
+SOME_IN_VAIN: Final = 16.0
+"""Requests in vain, more than were paid for, behind which a client has smaller shares of a turn: it
+may be right to cancel them, and need not do so in a hurry (see `frame_reader`)."""
 
 
 HEAD_LIST: Final = "head_list"
@@ -130,11 +133,17 @@ class _Bucket:
     def is_overdrawn(self, now: float, opened: int, sent: int) -> bool:
         """Takes one token. Returns whether there was none."""
         if self._left < 1:
-            self._fill(now, opened, sent)
+            self.fill(now, opened, sent)
         self._left -= 1
         return self._left < 0
 
-    def _fill(self, now: float, opened: int, sent: int) -> None:
+    @property
+    def missing(self) -> float:
+        """Tokens that it had more when it was full, if it was filled just now."""
+        return self.allowance.most - self._left
+
+    def fill(self, now: float, opened: int, sent: int) -> None:
+        """Puts in what was earned since the last time."""
         rule = self.allowance
         earned = (now - self._at) * rule.each_second
         earned += (opened - self._opened) * rule.each_stream
@@ -152,7 +161,7 @@ class FloodGuard:
 
     __slots__ = (
         "_buckets", "_continuations", "_dribbles", "_in_vain", "_most_continuations", "_opened",
-        "_sent", "_size", "_unknown", "most_block",
+        "_sent", "_size", "_unknown", "has_wasted", "most_block",
     )  # fmt: skip
 
     def __init__(self, settings: Http2Settings, most_head: int, now: float) -> None:
@@ -171,6 +180,8 @@ class FloodGuard:
         self._in_vain = _Bucket(
             Allowance("", "", resets, resets / RESETS_REFILL, EACH_STREAM_RESETS), now
         )
+        self.has_wasted = False
+        """Whether there was a request in vain since `wastes` has last said no."""
         self.most_block = head_list_read(most_head)
         """Bytes of a header block as it is on the wire. Compression makes none longer than it
         counts."""
@@ -211,6 +222,13 @@ class FloodGuard:
         if self._size > self.most_block:
             raise Flood("header_block", f"a header block of more than {self.most_block:,} bytes")
 
+    def wastes(self, now: float) -> bool:
+        """Whether many of the last requests were in vain."""
+        self._in_vain.fill(now, self._opened, self._sent)
+        missing = self._in_vain.missing
+        self.has_wasted = missing >= 1
+        return missing > SOME_IN_VAIN
+
     # -- what became of them, as the driver sees it ---------------------------------------------
 
     def sent(self, frames: int) -> None:
@@ -238,5 +256,6 @@ class FloodGuard:
         self._waste("refused_stream", "too many streams beyond the limit", now)
 
     def _waste(self, reason: str, says: str, now: float) -> None:
+        self.has_wasted = True
         if self._in_vain.is_overdrawn(now, self._opened, self._sent):
             raise Flood(reason, f"{says} (--http2-max-resets)")

@@ -37,6 +37,9 @@ MOST_UNITS: Final = 128
 """A share: so many small frames, or sixteen requests, which take about a millisecond. A
 request counts as `HEADERS_UNITS`, and its head's bytes besides: one byte can be a whole field,
 which takes as long as fifty bytes that stand for themselves (RFC 7541 section 6.1)."""
+FEW_UNITS: Final = 16
+"""The share of a client that wastes requests: three of them at most, so that others wait for a few
+tenths of a millisecond."""
 HEADERS_UNITS: Final = 7
 HEAD_SHIFT: Final = 4
 """16 bytes of a head are a unit."""
@@ -126,6 +129,8 @@ class FrameReader:
         unpack = HEADER.unpack_from
         limit, guard, units, heads = self._most_frame, self._guard, MOST_UNITS, 0
         self._need, self._partial = 0, _NOTHING
+        if guard.has_wasted and guard.wastes(now):
+            units = FEW_UNITS
         while units > 0 and at < MOST_SHARE and at < size:
             if size - at < FRAME_HEADER:
                 self._need = FRAME_HEADER

@@ -308,6 +308,7 @@ def run(attack: Attack, port: int, over: Callable[[], bool]) -> tuple[int, int]:
 
 def main() -> None:
     kind, port = sys.argv[1], int(sys.argv[2])
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     ended = threading.Event()
 
     def wait_for_end() -> None:

@@ -7,7 +7,9 @@ Each attack (`http2_flood_clients.py`) has a server of its own and rounds of thr
 connections (`sink.py`), which shows what the machine does; and with it. "moved" is against
 elsewhere, and in brackets against without. The polite clients are those of `floods.py`: one asks a
 hundred times a second on a connection that it keeps, the other twenty times, each over a new one.
-An attack whose connection is ended opens the next at once. "memory" is the most that the gateway
+An attack whose connection is ended opens the next at once. Its process has the processor only
+while nobody else wants it: an attacker has a machine of its own, and here it would take turns with
+the polite clients, which then wait for milliseconds for a core and not for the server. "memory" is the most that the gateway
 process had, and how much more that is than before. "what happened" is what Propylon's own metrics
 count: connections that were ended, by reason, and requests, by their end.
 
@@ -35,6 +37,7 @@ from .http2_flood_clients import ATTACKS
 from .machine import machine
 from .servers import Server, cpu_by_role, running
 
+RUNNING = re.compile(r"^propylon_pool_running\{.*\} (\S+)$", re.MULTILINE)
 SAMPLE = re.compile(r"^propylon_(http2_floods|requests)_total\{(.*)\} (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(?:end|reason)="(\w+)"')
 
@@ -74,6 +77,17 @@ def counted(admin: int) -> Counter[str]:
                 float(value)
             )
     return found
+
+
+def wait_for_calls(admin: int) -> None:
+    """Until the app has left all that an attack has asked it for."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=PATIENCE) as response:
+            running = RUNNING.findall(response.read().decode())
+        if not any(map(float, running)):
+            break
+        time.sleep(SETTLE)
 
 
 def gateway(server: Server) -> int:
@@ -126,6 +140,7 @@ def measure(kind: str, rounds: int, seconds: float) -> Outcome:
             found.seconds += time.monotonic() - began
             found.cpu.update(cpu_by_role(used, server.cpu()))
             time.sleep(SETTLE)
+            wait_for_calls(admin)
         found.peak = peak(pid)
         found.counted = counted(admin) - before
     return found
@@ -136,7 +151,8 @@ HEAD = """# Floods of HTTP/2
 Written by `python -m tests.bench.http2_floods --markdown`, which says how it measures. {rounds}
 rounds of {seconds:g} s without the attack, with the same attack of another process that does
 nothing but end its connections ("elsewhere"), and with it, in turn. "moved" is against elsewhere,
-and in brackets against without. The attacks' clients take a core at most.
+and in brackets against without. The attacks' clients take a core at most, and only while nobody
+else wants it.
 
 {machine}
 

@@ -7,6 +7,7 @@ from propylon.gateway.http2.flood_guard import (
     ALLOWANCES,
     LEAST_CONTINUATIONS,
     MOST_SETTINGS_BYTES,
+    SOME_IN_VAIN,
     UNKNOWN_FRAMES,
     Flood,
     FloodGuard,
@@ -162,6 +163,29 @@ def test_who_cancels_each_second_request_is_no_attacker() -> None:
         one.client_reset(True, 100.0)
 
     assert until_it_ends(act, 5_000) == (5_000, "")
+
+
+def test_who_wastes_requests_is_known_while_they_are_not_paid_for() -> None:
+    one = guard(max_resets=300)
+    assert not one.has_wasted
+    for _ in range(int(SOME_IN_VAIN)):
+        one.client_reset(True, 100.0)
+    assert one.has_wasted
+    assert not one.wastes(100.0)
+    one.client_reset(True, 100.0)
+    assert one.wastes(100.0)
+    one.opened(4)
+    assert not one.wastes(100.0), "requests have paid for two"
+    assert one.has_wasted
+    assert not one.wastes(130.0), "and time for the others"
+    assert not one.has_wasted
+
+
+def test_nobody_wastes_what_is_not_counted() -> None:
+    one = guard(max_resets=0)
+    for _ in range(1_000):
+        one.client_reset(True, 100.0)
+    assert not one.wastes(100.0)
 
 
 def test_ways_to_waste_requests_are_not_added_up() -> None:

@@ -105,6 +105,27 @@ def test_requests_count_as_several_frames() -> None:
     assert [len(share) // size for share in shares(one)] == [most, most, 50 - 2 * most]
 
 
+def test_who_wastes_requests_has_small_shares_until_they_are_paid_for() -> None:
+    guard = FloodGuard(Http2Settings(), 65_536, 0.0)
+    one = FrameReader(MOST_FRAME, guard)
+    one.receive(BEGINNING)
+    assert one.share(0.0) == SETTINGS
+    asked = b"".join(map(small_get, range(1, 41, 2)))
+
+    def requests(now: float) -> list[int]:
+        found = list[int]()
+        one.receive(asked)
+        while share := one.share(now):
+            found.append(len(share) // len(small_get(1)))
+        return found
+
+    usual = requests(0.0)
+    for _ in range(100):
+        guard.client_reset(True, 0.0)
+    assert max(requests(0.0)) == 3 < max(usual)
+    assert requests(60.0) == usual, "time has paid for them"
+
+
 def test_large_heads_count_as_more() -> None:
     one = begun()
     large = raw_head(b"\xbe" * 1_000, 1)
