@@ -160,16 +160,18 @@ class Call:
             raise RemoteProtocolError(f"CREDIT of {count} bytes on top of {self.send_credit}")
         self.send_credit += count
 
-    def count_received(self, size: int, window: int, *, last: bool, overhead: int = 0) -> None:
+    def count_received(
+        self, size: int, window: int, first: int, *, last: bool, overhead: int = 0
+    ) -> None:
         """Counts a body message of `size` bytes, the `last` of its body or not, and its `overhead`.
-        `window` is the credit of a call at its start. Raises RemoteProtocolError without the
-        credit."""
+        `window` is the size of a call's window, and `first` the credit that it begins with. Raises
+        RemoteProtocolError without the credit."""
         if size > MAX_BODY:
             raise RemoteProtocolError(f"a body message of {size} bytes")
         if self.receive_window is None:
             if last:  # whole in one piece, and every window holds that: no account to keep
                 return
-            self.receive_window = ReceiveWindow(window)
+            self.receive_window = ReceiveWindow(window, allowed=first)
         self.receive_window.arrived(size + overhead)
 
     def receive_into(self, window: ReceiveWindow) -> None:

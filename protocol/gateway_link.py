@@ -128,7 +128,7 @@ class GatewayLink(LinkMachine):
             if ended:
                 move |= ENDS
             call = self._moved(call_id, move)
-            call.count_received(len(body), self.ours.window, last=not more)
+            call.count_received(len(body), self._window, self.ours.window, last=not more)
         elif message[0] == STARTED:
             return self._hear_started(message[1])
         elif message[0] == CREDIT:

@@ -65,8 +65,11 @@ class LinkMachine(ABC):
     peer_kinds: frozenset[int]
     """Kinds about the link as a whole that the peer may send once HELLO has passed."""
 
-    def __init__(self, greeting: Greeting, schedule_flush: Callable[[], None]) -> None:
-        """`schedule_flush` is called when there is output and there was none before."""
+    def __init__(
+        self, greeting: Greeting, schedule_flush: Callable[[], None], window: int = 0
+    ) -> None:
+        """`schedule_flush` is called when there is output and there was none before. `window`:
+        bytes of the window of each call; 0: it is what `greeting` says, with which it begins."""
         self.ours = greeting
         self.theirs: Greeting | None = None
         self.version = 0
@@ -81,6 +84,7 @@ class LinkMachine(ABC):
         # Our own limit holds until the peer has announced one; HELLO is far below both.
         self._outbox = Outbox(schedule_flush, greeting.max_message)
         self._send_window = 0
+        self._window = window or greeting.window
 
     # -- saying ------------------------------------------------------------------------------
 
@@ -221,7 +225,8 @@ class LinkMachine(ABC):
     def _ws_message_arrived(self, call: Call, data: bytes | str) -> None:
         size = len(data) if isinstance(data, bytes) else utf8_size(data)
         overhead = self.message_overhead
-        call.count_received(size, self.ours.window, last=False, overhead=overhead)
+        first = self.ours.window
+        call.count_received(size, self._window, first, last=False, overhead=overhead)
 
 
 def unlawful(move: int, state: str, call: Call) -> str:

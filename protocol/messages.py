@@ -108,7 +108,11 @@ MAX_BODY: Final = 65_536
 MAX_MESSAGE: Final = 1_048_576
 """Bytes of the largest encoded message that this implementation takes; announced in HELLO."""
 WINDOW: Final = 262_144
-"""Bytes of credit that a call has at first in each direction; announced in HELLO."""
+"""Bytes of a call's window in each direction. A worker announces it in HELLO, as the credit that a
+call has at first."""
+FIRST_WINDOW: Final = 65_536
+"""Bytes of credit that a gateway's calls have at first, for their responses; announced in HELLO. A
+client that takes nothing costs the memory of this, and the app's work for no more."""
 MESSAGE_OVERHEAD: Final = 64
 """Bytes of credit that a piece of a WebSocket message costs beside its data, where COUNTED_MESSAGES
 is in use: about what a queued message that is empty takes in the memory of a worker."""

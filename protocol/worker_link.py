@@ -257,7 +257,7 @@ class WorkerLink(LinkMachine):
         if len(body) > MAX_BODY or (body and flags & HOLD_BODY):
             raise RemoteProtocolError(f"OPEN with a first body of {len(body)} bytes")
         if more:
-            window = ReceiveWindow(self.ours.window, allowed=0 if flags & HOLD_BODY else None)
+            window = ReceiveWindow(self._window, allowed=0 if flags & HOLD_BODY else None)
             window.arrived(len(body))
             call.receive_into(window)
         self.calls[call_id] = call
@@ -268,7 +268,7 @@ class WorkerLink(LinkMachine):
             _, call_id, body, more = message
             call = self._moved(call_id, REQUEST_BODY if more else REQUEST_BODY | LAST)
             if call is not None:
-                call.count_received(len(body), self.ours.window, last=not more)
+                call.count_received(len(body), self._window, self.ours.window, last=not more)
         elif message[0] == CREDIT:
             call = self._moved(message[1], CREDIT)
             if call is not None:

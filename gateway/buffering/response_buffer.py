@@ -24,7 +24,7 @@ if it has failed, the client gets what came before the failure and then the visi
 from logging import getLogger
 from typing import Final, Literal
 
-from ...protocol.messages import CLIENT_GONE, MAX_BODY, WINDOW, Pairs
+from ...protocol.messages import CLIENT_GONE, FIRST_WINDOW, MAX_BODY, WINDOW, Pairs
 from ..exchange import end_codes
 from ..exchange.exchange import (
     Account,
@@ -56,6 +56,7 @@ class ResponseBuffer:
         "_due",
         "_exchange",
         "_failure",
+        "_has_window",
         "_owed",
         "_sink",
         "_source",
@@ -77,6 +78,8 @@ class ResponseBuffer:
         """Those of them that the source has no credit for yet."""
         self._due = 0
         """Credit that the source gets at the end of this turn."""
+        self._has_window = False
+        """Whether the source was told to use its whole window."""
         self._state: Literal["open", "ended", "failed", "over"] = "open"
         """What the source has said: not all yet, everything, or that there is no more; or the
         exchange is over."""
@@ -113,6 +116,9 @@ class ResponseBuffer:
         if (self._ahead + size <= AHEAD or not self._ahead) and not spool.size:
             self._ahead += size
             self._owed += size
+            if not self._has_window and self._owed >= FIRST_WINDOW // 2:
+                self._has_window = True
+                self._give(0)  # its first credit is for clients that take nothing
             self._sink.body(exchange, data)
             return
         held = spool.held

@@ -31,6 +31,7 @@ from ...protocol.messages import (
     FEATURES,
     FILE,
     FILES,
+    FIRST_WINDOW,
     HELLO,
     HOLD_BODY,
     IDENTIFIED,
@@ -48,6 +49,7 @@ from ...protocol.messages import (
     SLOTS,
     STARTED,
     TRAILERS,
+    WINDOW,
     WS_MESSAGE,
     File,
     Message,
@@ -114,10 +116,11 @@ class Member(PoolMember):
         super().__init__()
         greeting = Greeting(
             who={"gateway": gateway},
+            window=FIRST_WINDOW,
             features=FEATURES if pool.disk is not None else FEATURES - {FILES},
             request_timeout=pool.request_timeout,
         )
-        self.machine = GatewayLink(greeting, self._schedule_flush)
+        self.machine = GatewayLink(greeting, self._schedule_flush, WINDOW)
         self.name = "a worker that never said HELLO"
         self._pool = pool
         self._sock = sock

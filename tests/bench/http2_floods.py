@@ -7,11 +7,11 @@ Each attack (`http2_flood_clients.py`) has a server of its own and rounds of thr
 connections (`sink.py`), which shows what the machine does; and with it. "moved" is against
 elsewhere, and in brackets against without. The polite clients are those of `floods.py`: one asks a
 hundred times a second on a connection that it keeps, the other twenty times, each over a new one.
-An attack whose connection is ended opens the next at once. Its process has the processor only
-while nobody else wants it: an attacker has a machine of its own, and here it would take turns with
-the polite clients, which then wait for milliseconds for a core and not for the server. "memory" is the most that the gateway
-process had, and how much more that is than before. "what happened" is what Propylon's own metrics
-count: connections that were ended, by reason, and requests, by their end.
+An attack whose connection is ended opens the next at once. Its process has the processor only while
+nobody else wants it: an attacker has a machine of its own, and here it would take turns with the
+polite clients, which then wait for milliseconds for a core and not for the server. "memory" is the
+most that the gateway process had, and how much more that is than before. "what happened" is what
+Propylon's own metrics count: connections that were ended, by reason, and requests, by their end.
 
 "requests" is no attack: a client that asks as fast as it can, and shows what a core of plain
 requests does to the others on this machine.

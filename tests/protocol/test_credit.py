@@ -40,6 +40,30 @@ def test_what_is_owed_is_given_at_once_if_need_be() -> None:
     assert window.open() == 0
 
 
+def test_a_window_that_begins_with_a_part_has_the_rest_when_that_is_half_used_up_and_taken() -> (
+    None
+):
+    window = ReceiveWindow(400, allowed=100)
+    window.arrived(40)
+    assert window.taken(40) == 0, "the sender has more than half of the part"
+    window.arrived(10)
+    assert window.taken(1) == 300 + 41
+    window.arrived(50 + 341)
+    with pytest.raises(RemoteProtocolError):
+        window.arrived(1)
+    assert [window.taken(count) for count in (150, 49, 1, 50)] == [0, 0, 200, 0]
+
+
+def test_who_takes_nothing_of_a_part_is_sent_no_more() -> None:
+    window = ReceiveWindow(400, allowed=100)
+    window.arrived(49)
+    assert window.taken(0) == 0
+    window.arrived(51)
+    with pytest.raises(RemoteProtocolError):
+        window.arrived(1)
+    assert window.taken(0) == 300, "but for one who keeps it elsewhere"
+
+
 def test_a_closed_window_opens_with_the_whole_of_it() -> None:
     window = ReceiveWindow(100, allowed=0)
     with pytest.raises(RemoteProtocolError):

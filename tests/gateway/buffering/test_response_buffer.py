@@ -13,7 +13,8 @@ from propylon.gateway.exchange.exchange import Exchange, OpenFile, Request
 from propylon.gateway.exchange.filters import Filter, FilterChain
 from propylon.gateway.files.disk_file import DiskFile
 from propylon.gateway.settings import BufferSettings
-from propylon.protocol.messages import MAX_BODY, WINDOW
+from propylon.protocol.credit import ReceiveWindow
+from propylon.protocol.messages import FIRST_WINDOW, MAX_BODY, WINDOW
 
 from ...fakes.exchange_sides import FakeClient, FakeSource
 
@@ -35,12 +36,31 @@ class SlowClient(FakeClient):
 
 
 @dataclass
+class WindowedSource(FakeSource):
+    """It has the credit that a worker's call has."""
+
+    window: ReceiveWindow = field(
+        default_factory=lambda: ReceiveWindow(WINDOW, allowed=FIRST_WINDOW)
+    )
+    credit: int = FIRST_WINDOW
+    """Bytes that it may still send."""
+
+    def consumed(self, count: int) -> None:
+        super().consumed(count)
+        self.credit += self.window.taken(count)
+
+    def send(self, size: int) -> None:
+        self.window.arrived(size)
+        self.credit -= size
+
+
+@dataclass
 class Scene:
     """Both sides of one response, and the ends of turns."""
 
     store: BufferStore
     client: SlowClient = field(default_factory=SlowClient)
-    source: FakeSource = field(default_factory=FakeSource)
+    source: WindowedSource = field(default_factory=WindowedSource)
     pushed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,17 +72,13 @@ class Scene:
         ResponseBuffer(self.exchange, self.source, self.store)
         self.exchange.sink.head(self.exchange, 200, ())
 
-    @property
-    def credit(self) -> int:
-        """Bytes that the source may still send."""
-        return WINDOW + self.source.taken - self.pushed
-
     def push(self, most: int = len(BODY)) -> int:
         """The source sends as much of BODY as it has credit for. Returns how much that was."""
         before = self.pushed
-        while size := min(self.credit, MAX_BODY, len(BODY) - self.pushed, most):
+        while size := min(self.source.credit, MAX_BODY, len(BODY) - self.pushed, most):
             piece = BODY[self.pushed : self.pushed + size]
             self.pushed += size
+            self.source.send(size)
             most -= size
             credit = self.source.taken
             self.exchange.sink.body(self.exchange, piece)
@@ -121,7 +137,7 @@ def test_a_client_that_takes_nothing_holds_up_nobody(tmp_path: Path) -> None:
 def test_without_room_the_source_waits_for_its_client(tmp_path: Path, bounds) -> None:
     s = scene(tmp_path, **bounds)
     assert s.push() < len(BODY)
-    assert s.credit == 0
+    assert s.source.credit == 0
     assert s.store.disk <= 200_000, "responses get half of it"
     while s.pushed < len(BODY):
         assert s.client.waiting, "it stands still"
@@ -149,7 +165,7 @@ def test_a_client_has_one_file_at_a_time(tmp_path: Path) -> None:
     s.exchange.collected = body
     s.begin()
     assert s.push() < len(BODY)
-    assert (s.store.files, s.credit) == (0, 0)
+    assert (s.store.files, s.source.credit) == (0, 0)
     body.has_file = False
     while s.pushed < len(BODY):
         s.client.take_some(s.exchange, 60_000)
