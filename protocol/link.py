@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from .calls import Call
 from .codec import Decoder
+from .credit import ReceiveWindow
 from .errors import RemoteProtocolError
 from .hello import Greeting, negotiate
 from .messages import (
@@ -171,6 +172,12 @@ class LinkMachine(ABC):
         window = call.receive_window
         if window is not None and (grant := window.open()):
             self._grant(call, grant)
+
+    def widen(self, call: Call) -> None:
+        """Gives the peer the rest of a window that begins with a part, before it has used that."""
+        if call.receive_window is None:
+            call.receive_into(ReceiveWindow(self._window, allowed=self.ours.window))
+        self.settle(call)
 
     def _grant(self, call: Call, grant: int) -> None:
         if self._may(call, CREDIT):

@@ -190,6 +190,8 @@ class Member(PoolMember):
             self.running -= 1
             self._pool.ended(call, self)
             return
+        if request.upgrade:
+            self.machine.widen(call)  # without credit the worker would cut messages into fragments
         if self._pool.winding_down:
             self.machine.event(call, {"type": WIND_DOWN})
         self._opened += 1

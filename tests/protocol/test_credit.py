@@ -64,6 +64,22 @@ def test_who_takes_nothing_of_a_part_is_sent_no_more() -> None:
     assert window.taken(0) == 300, "but for one who keeps it elsewhere"
 
 
+def test_a_link_can_give_the_whole_window_from_the_start() -> None:
+    gateway = GatewayLink(greeting(window=WINDOW), Bell(), 4 * WINDOW)
+    worker = WorkerLink(greeting(), Bell())
+    gateway.greet()
+    worker.greet()
+    exchange(gateway, worker)
+    narrow, wide = Call(), Call()
+    for call in (narrow, wide):
+        gateway.open(call, SCOPE, b"", False, 0)
+    gateway.widen(wide)
+    exchange(gateway, worker)
+    assert [call.send_credit for call in worker.calls.values()] == [WINDOW, 4 * WINDOW]
+    gateway.widen(wide)
+    assert output(gateway) == [], "once"
+
+
 def test_a_closed_window_opens_with_the_whole_of_it() -> None:
     window = ReceiveWindow(100, allowed=0)
     with pytest.raises(RemoteProtocolError):
