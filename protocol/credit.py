@@ -26,7 +26,8 @@ class ReceiveWindow:
         self._owed = size - self._allowed
         self._step = size // 2 or 1
         self._least = self._allowed // 2
-        """The sender is told when it has no more than this left."""
+        """The sender is told when it has no more than this left: half of what the window has begun
+        with, and from the first `open` on half of the window."""
 
     def arrived(self, count: int) -> None:
         """`count` bytes came in. Raises RemoteProtocolError if they were never allowed."""
@@ -42,8 +43,8 @@ class ReceiveWindow:
         return self.open()
 
     def wanted(self) -> int:
-        """The consumer has taken everything and waits. Returns the credit to announce now, which is
-        0 unless the window was closed: otherwise the sender still has half of it or more."""
+        """The consumer has taken everything and waits. Returns the credit to announce now: what is
+        owed if the sender has less than half of the window, as in one that begins closed."""
         return self.open() if self._allowed < self._step else 0
 
     def open(self) -> int:

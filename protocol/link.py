@@ -67,10 +67,11 @@ class LinkMachine(ABC):
     """Kinds about the link as a whole that the peer may send once HELLO has passed."""
 
     def __init__(
-        self, greeting: Greeting, schedule_flush: Callable[[], None], window: int = 0
+        self, greeting: Greeting, schedule_flush: Callable[[], None], window: int | None = None
     ) -> None:
         """`schedule_flush` is called when there is output and there was none before. `window`:
-        bytes of the window of each call; 0: it is what `greeting` says, with which it begins."""
+        bytes of the window of each call, which begins with what `greeting` says; None: that is all
+        of it."""
         self.ours = greeting
         self.theirs: Greeting | None = None
         self.version = 0

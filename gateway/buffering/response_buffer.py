@@ -118,7 +118,7 @@ class ResponseBuffer:
             self._owed += size
             if not self._has_window and self._owed >= FIRST_WINDOW // 2:
                 self._has_window = True
-                self._give(0)  # its first credit is for clients that take nothing
+                self._give(0)  # here the app need not wait until the client takes some
             self._sink.body(exchange, data)
             return
         held = spool.held

@@ -318,8 +318,8 @@ class ClientSide(Sink, Uploader, Protocol):
 class OpeningSide(ClientSide, Protocol):
     """The client's side of an exchange that is opened."""
 
-    def under_way(self) -> int:
-        """How many exchanges the client's connection has under way, this one among them."""
+    def slots_held(self) -> int:
+        """How many calls of the client's connection workers run, in any pool."""
         ...
 
 
@@ -453,8 +453,9 @@ class Exchange:
         self.source: Source | None = None
         """The source, or the filters behind it, as the sink sees it; None until there is one."""
         self.uploader: Uploader = client_side
-        self.opener = client_side
-        """Who has opened it; what takes the response may be another by now."""
+        self.opener: OpeningSide | None = client_side
+        """Who has opened it, until it becomes a WebSocket; what takes the response may be another
+        by now."""
         self.websocket: WebSocketSink | None = None
         """The client's side of a WebSocket; None if the client wants none."""
         self._between: Between | None = None
@@ -687,6 +688,7 @@ class Exchange:
     def become_websocket(self, connection: "AcceptedWebSocket") -> None:
         """Makes an accepted WebSocket the sink. No filter of responses stands before it."""
         self.sink = self.uploader = self.websocket = connection
+        self.opener = None
 
     def offer_websocket(self, handshake: WebSocketSink) -> None:
         """Notes that the client wants a WebSocket, and the object that takes the app's answer."""

@@ -90,7 +90,7 @@ RESETS_REFILL: Final = 30.0
 """Seconds in which an empty bucket of requests in vain is full again."""
 EACH_STREAM_RESETS: Final = 0.5
 """Requests in vain that a stream which the client opens pays for."""
-SOME_IN_VAIN: Final = 16.0
+MOST_UNPAID: Final = 16.0
 """Requests in vain, more than were paid for, behind which a client has smaller shares of a turn: it
 may be right to cancel them, and need not do so in a hurry (see `frame_reader`)."""
 
@@ -139,7 +139,7 @@ class _Bucket:
 
     @property
     def missing(self) -> float:
-        """Tokens that it had more when it was full, if it was filled just now."""
+        """Tokens that it lacks, as of the last `fill`."""
         return self.allowance.most - self._left
 
     def fill(self, now: float, opened: int, sent: int) -> None:
@@ -227,7 +227,7 @@ class FloodGuard:
         self._in_vain.fill(now, self._opened, self._sent)
         missing = self._in_vain.missing
         self.has_wasted = missing >= 1
-        return missing > SOME_IN_VAIN
+        return missing > MOST_UNPAID
 
     # -- what became of them, as the driver sees it ---------------------------------------------
 
@@ -256,6 +256,6 @@ class FloodGuard:
         self._waste("refused_stream", "too many streams beyond the limit", now)
 
     def _waste(self, reason: str, says: str, now: float) -> None:
-        self.has_wasted = True
+        self.has_wasted = self._in_vain.allowance.most != float("inf")
         if self._in_vain.is_overdrawn(now, self._opened, self._sent):
             raise Flood(reason, f"{says} (--http2-max-resets)")

@@ -25,6 +25,11 @@ class RequestBody:
         self._untold = 0
         """Bytes of flow control that the client has used and was not given back."""
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has come to its end, and all of it was taken."""
+        return self.ended and not self._untold
+
     def begin(self, length: BodyLength | None) -> None:
         """Begins one that is as long as `length` has it; None: it is no body of HTTP."""
         self.ended = False

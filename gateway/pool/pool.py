@@ -43,7 +43,7 @@ log = getLogger("propylon.gateway")
 
 MOST_PIDS: Final = 64
 SAY_AGAIN: Final = 60.0
-"""Seconds behind which the log is told once more that calls are held back."""
+"""Seconds after which the log is told once more that calls are held back."""
 Why = tuple[str, int, str, str]
 """How a call is answered: end code, status, sentence, and the option that sets the limit."""
 _QUEUE_FULL: Final[Why] = (
@@ -170,9 +170,7 @@ class Pool:
         self._queue: PoolQueue[PoolCall] = PoolQueue(
             settings.queue_size, settings.queue_timeout, settings.queue_target
         )
-        self._last_slots: LastSlots[PoolCall] = LastSlots(
-            settings.queue_size, settings.queue_timeout, settings.queue_target
-        )
+        self._last_slots: LastSlots[PoolCall] = LastSlots()
         self._held_back_said = -SAY_AGAIN
         """When the log was last told that calls are held back."""
         self._high_priority = high_priority
@@ -239,8 +237,19 @@ class Pool:
     def _enter(
         self, call: PoolCall, exchange: Exchange, now: float, share: RouteShare[PoolCall] | None
     ) -> None:
-        """Gives a call its worker or its place, if its route has room for it."""
-        if share is None or self._admit(call, share, now):
+        """Gives a call its worker or its place, if its connection and its route have room."""
+        if len(self.running) >= self._last_slots.begin_at and self._hold_back(call, exchange, now):
+            if share is not None:
+                call.belong_to(share)  # it enters the share when it is let in
+        elif share is None or self._admit(call, share, now):
+            self._place(call, exchange, now)
+
+    def _let_in(self, call: PoolCall) -> None:
+        """Gives a call that was held back its worker or its place, if its route has room."""
+        now, exchange = self.clock(), call.exchange
+        assert exchange is not None, "only calls that somebody waits for are held back"
+        call.leave_queue(now)
+        if call.share is None or self._admit(call, call.share, now):
             self._place(call, exchange, now)
 
     def _admit(self, call: PoolCall, share: RouteShare[PoolCall], now: float) -> bool:
@@ -279,8 +288,6 @@ class Pool:
 
     def _place(self, call: PoolCall, exchange: Exchange, now: float) -> None:
         """Gives a call its worker, or its place among those that wait."""
-        if len(self.running) >= self._last_slots.begin_at and self._hold_back(call, exchange, now):
-            return
         choose, sticky = self._balance.choose, self._sticky
         member = choose() if sticky is None else sticky.choose(exchange, choose)
         if member is not None:
@@ -292,19 +299,20 @@ class Pool:
 
     def _hold_back(self, call: PoolCall, exchange: Exchange, now: float) -> bool:
         """Returns whether a call may have none of the last slots. It waits for others then."""
-        last = self._last_slots
-        if not last.holds_back(exchange.opener.under_way(), self._balance.free()):
+        last, free = self._last_slots, self._balance.free()
+        if last.are_for(_slots_held(call), free) or exchange.route in self._high_priority:
             return False
         if now - self._held_back_said >= SAY_AGAIN:
             self._held_back_said = now
             log.warning(
-                "pool %s has few slots left: requests of connections that have many under way wait",
+                "pool %s has few slots left: requests of connections that have many wait",
                 self.settings.name,
             )
         call.enter_queue()
-        refused = last.held_back.put(call, now)
-        if refused is not None:
-            self._refuse(refused, _QUEUE_FULL)
+        if len(last.waiting) + len(self._queue) >= self.settings.queue_size:
+            self._refuse(call, _QUEUE_FULL)
+        else:
+            last.hold_back(call, now)
         return True
 
     def _release(self, call: PoolCall, now: float) -> None:
@@ -339,7 +347,7 @@ class Pool:
     def left_queue(self, call: PoolCall) -> None:
         """The client of a call that has no worker yet has left."""
         self._queue.remove(call)
-        self._last_slots.held_back.remove(call)
+        self._last_slots.remove(call)
         if call.share is not None:
             call.share.leave(call)
 
@@ -355,10 +363,13 @@ class Pool:
 
     def _dispatch(self) -> None:
         """Gives free slots to the calls that wait."""
-        queue = self._queue
+        queue, last = self._queue, self._last_slots
         if self._sticky is not None:
             self._dispatch_home(self._sticky)
         while queue.line or queue.urgent:
+            if last.waiting and (call := last.next(self._balance.free(), True, _slots_held)):
+                self._let_in(call)
+                continue
             member = self._balance.choose()
             if member is None:
                 return
@@ -369,15 +380,8 @@ class Pool:
             self._hand_over(call, member)
             if self._sticky is not None:
                 self._dispatch_home(self._sticky)
-        held_back = self._last_slots.held_back
-        while held_back.line and not self._last_slots.are_left(self._balance.free()):
-            member = self._balance.choose()
-            if member is None:
-                return
-            now = self.clock()
-            call = held_back.take(now)
-            call.leave_queue(now)
-            self._hand_over(call, member)
+        while last.waiting and (call := last.next(self._balance.free(), False, _slots_held)):
+            self._let_in(call)
 
     def _dispatch_home(self, sticky: Sticky[PoolMember, PoolCall]) -> None:
         """Gives free slots to calls that wait for their own worker, unless the next of those that
@@ -395,7 +399,7 @@ class Pool:
         self, call: PoolCall, end_code: str, status: int, sentence: str, option: str = ""
     ) -> None:
         exchange, share = call.detach(), call.share
-        oldest = max(self._queue.oldest(self.now), self._last_slots.held_back.oldest(self.now))
+        oldest = max(self._queue.oldest(self.now), self._last_slots.oldest(self.now))
         if share is not None:
             oldest = max(oldest, share.oldest(self.now))
             if call.member is None:
@@ -519,12 +523,7 @@ class Pool:
         share, queue = call.share, self._queue
         if share is not None:
             share.leave(call)
-        if (
-            queue.line
-            or queue.urgent
-            or self._sticky is not None
-            or self._last_slots.held_back.line
-        ):
+        if queue.line or queue.urgent or self._sticky is not None or self._last_slots.waiting:
             self._dispatch()
         if share is not None:
             self._admit_waiting(share)
@@ -614,15 +613,15 @@ class Pool:
         if self._sticky is not None:
             for call in self._sticky.released(now):
                 self._release(call, now)
-        for queue in (self._queue, self._last_slots.held_back):
-            while (call := queue.take_overdue(now)) is not None:
-                self._fail(call, *self._why_waiting())
+        while (call := self._queue.take_overdue(now)) is not None:
+            self._fail(call, *self._why_waiting())
+        for call in self._last_slots.overdue(now, self.settings.queue_timeout):
+            self._fail(call, *self._why_waiting())
         for share in self.shares:
             for call in share.overdue(now):
                 self._fail(call, *self._why_no_room())
-            for call in share.late(now, self._waits_since):
+            for call in share.late(now, self._queue.since):
                 self._queue.remove(call)
-                self._last_slots.held_back.remove(call)
                 self._fail(call, *self._why_waiting())
             self._admit_waiting(share)
         if self.request_timeout:
@@ -657,10 +656,6 @@ class Pool:
             )
         return end_codes.GATEWAY_NO_WORKER, 503, "No worker of this app is ready.", ""
 
-    def _waits_since(self, call: PoolCall) -> float | None:
-        since = self._queue.since(call)
-        return self._last_slots.held_back.since(call) if since is None else since
-
     def load(self) -> PoolLoad:
         """How busy this pool is now."""
         now = self.clock()
@@ -671,7 +666,7 @@ class Pool:
             slots=self._balance.slots(),
             oldest_waiter=max(
                 self._queue.oldest(now),
-                self._last_slots.held_back.oldest(now),
+                self._last_slots.oldest(now),
                 0.0 if since is None else now - since,
             ),
             order=self._queue.order(now),
@@ -682,7 +677,7 @@ class Pool:
         sticky = self._sticky
         routes = sum(share.waiting() for share in self.shares)
         homes = 0 if sticky is None else sticky.waiting()
-        return len(self._queue) + len(self._last_slots.held_back) + homes + routes
+        return len(self._queue) + len(self._last_slots.waiting) + homes + routes
 
     def websockets(self) -> int:
         """Counts the accepted WebSockets that workers run. It looks at each call."""
@@ -721,9 +716,9 @@ class Pool:
         self.buffers.fail_collecting()
         waiting = [] if self._sticky is None else list(self._sticky.take_all())
         waiting += [call for share in self.shares for call in share.take_all(self.clock())]
-        for queue in (self._queue, self._last_slots.held_back):
-            while len(queue):
-                waiting.append(queue.take(self.clock()))
+        waiting += self._last_slots.take_all()
+        while len(self._queue):
+            waiting.append(self._queue.take(self.clock()))
         for call in waiting:
             stopped = end_codes.GATEWAY_STOPPED_QUEUE
             self._fail(call, stopped, 503, "The server ends, and no worker was free.")
@@ -743,6 +738,13 @@ class Pool:
         """Lets every worker go when it has finished: the gateway ends."""
         for member in list(self.members):
             member.drain()
+
+
+def _slots_held(call: PoolCall) -> int:
+    """How many slots the connection of a call has that somebody waits for."""
+    exchange = call.exchange
+    opener = None if exchange is None else exchange.opener
+    return 0 if opener is None else opener.slots_held()
 
 
 def _answer(exchange: Exchange, status: int, sentence: str, option: str = "") -> None:

@@ -12,7 +12,7 @@ So there are two objects. The `ExchangeSink` is the client's side of one exchang
 same for every version. Below it is an `ExchangeStream`, the version's own: it renders what it is
 given and hands it to the transport, and knows no page, no fault and no log. An HTTP/1.1 connection
 is one stream for all its exchanges, one after the other, and has one sink. An HTTP/2 connection
-makes a stream with a sink for each request, and keeps them by their numbers.
+has a stream with a sink for each request that is under way, and keeps them by their numbers.
 
 Who calls whom, from the head of a request to its end:
 
@@ -88,13 +88,12 @@ class ExchangeStream(Protocol):
     """One HTTP version's way to carry an exchange. A `write_*` that gathers bytes for the end of a
     turn returns whether `flush` is to be called then."""
 
-    @property
-    def under_way(self) -> int:
-        """How many exchanges its connection has under way."""
-        ...
-
     accepts_with: ClassVar[int]
     """The status that accepts a WebSocket: 101, or 200 (RFC 8441 section 5)."""
+
+    def slots_held(self) -> int:
+        """How many calls of its connection workers run."""
+        ...
 
     def write_response(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> None:
         """Sends a complete response at once. Raises ResponseError with nothing written, OSError."""
@@ -284,8 +283,8 @@ class ExchangeSink:
 
     # -- from the source: the response -------------------------------------------------------
 
-    def under_way(self) -> int:
-        return self._stream.under_way
+    def slots_held(self) -> int:
+        return self._stream.slots_held()
 
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
         if exchange is not self.exchange:

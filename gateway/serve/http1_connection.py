@@ -277,9 +277,8 @@ class Http1Connection(ClosingConnection):
         self._transport.pause(False)
         self._advance()
 
-    @property
-    def under_way(self) -> int:
-        return 1
+    def slots_held(self) -> int:
+        return 0  # it opens the next exchange when it has none
 
     # -- writing: the stream of its sink -----------------------------------------------------
 

@@ -262,8 +262,7 @@ class Http2Connection(ClosingConnection):
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
-        most = self.settings.max_streams
-        if len(self._streams) + len(self._still_running) >= most and self._is_full():
+        if self._is_full():
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
@@ -287,13 +286,21 @@ class Http2Connection(ClosingConnection):
     def _is_full(self) -> bool:
         """Whether it has as many requests as it may. A client that resets its streams, or has us
         reset them, has not freed their apps."""
-        self._still_running = [source for source in self._still_running if source.is_running]
-        return len(self._streams) + len(self._still_running) >= self.settings.max_streams
+        most, streams = self.settings.max_streams, len(self._streams)
+        if streams + len(self._still_running) < most:
+            return False
+        self._forget_ended()
+        return streams + len(self._still_running) >= most
+
+    def _forget_ended(self) -> None:
+        """Forgets what runs on no more for streams that were reset."""
+        if self._still_running:
+            self._still_running = [source for source in self._still_running if source.is_running]
 
     def source_runs_on(self, source: Source) -> None:
         if source.is_running:
             if len(self._still_running) >= self.settings.max_streams:
-                self._is_full()  # forgets those that have ended
+                self._forget_ended()
             self._still_running.append(source)
 
     def _hear(self, data: Data, now: float) -> None:
@@ -400,9 +407,10 @@ class Http2Connection(ClosingConnection):
     def transport(self) -> Transport:
         return self._transport
 
-    @property
-    def under_way(self) -> int:
-        return len(self._streams)
+    def slots_held(self) -> int:
+        self._forget_ended()
+        streams = self._streams.values()
+        return len(self._still_running) + sum([1 for stream in streams if stream.holds_slot])
 
     def set_priority(self, number: int, text: bytes) -> None:
         self._scheduler.add(number, *read_priority(text))
@@ -435,7 +443,7 @@ class Http2Connection(ClosingConnection):
         if not self._streams:
             self.flush_soon()  # it may be idle behind that
 
-    def keep(self, stream: Http2Stream) -> None:
+    def put_by(self, stream: Http2Stream) -> None:
         del self._streams[stream.number]
         if stream.has_priority:
             self._scheduler.remove(stream.number)
@@ -443,7 +451,7 @@ class Http2Connection(ClosingConnection):
             self._resting.append(stream)
         else:
             stream.release()
-        if not self._streams and not self._due:
+        if not self._streams:
             self.flush_soon()  # it may be idle behind that
 
     def claim_flush(self) -> bool:

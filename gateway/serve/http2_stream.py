@@ -14,8 +14,8 @@ send some of its request is told that nobody waits for it (RST_STREAM with NO_ER
 section 8.1).
 
 Most requests have no body and most responses go out at once. The objects of such a stream are as
-they were before, and a later stream of the connection has them (`keep`): to make them would take a
-fifth of the request's time.
+they were before, and a later stream of the connection has them (`put_by`): to make them would take
+a fifth of the request's time.
 """
 
 from collections.abc import Callable, Sequence
@@ -84,9 +84,8 @@ class StreamConnection(Protocol):
         """The client's, with all its streams."""
         ...
 
-    @property
-    def under_way(self) -> int:
-        """How many streams it has."""
+    def slots_held(self) -> int:
+        """How many calls of its streams workers run, also of those that were reset."""
         ...
 
     def set_priority(self, number: int, text: bytes) -> None:
@@ -106,8 +105,9 @@ class StreamConnection(Protocol):
         """Notes that a stream is over."""
         ...
 
-    def keep(self, stream: "Http2Stream") -> None:
-        """Notes that a stream is over which has never waited, and is as new."""
+    def put_by(self, stream: "Http2Stream") -> None:
+        """Notes that a stream is over which is as new, and was never `wait`ed for: the next request
+        may have it."""
         ...
 
     def source_runs_on(self, source: Source) -> None:
@@ -158,7 +158,8 @@ class Http2Stream:
         self.sink = ExchangeSink(self, self._request_body, connection.endpoint, connection.service)
         self._released = False
         self._is_as_new = False
-        """Whether its request is over, and has left nothing behind."""
+        """Whether its request is over, went out at once, and has left nothing behind: no body that
+        nobody has taken, no credit, no fault."""
         self.has_priority = False
         """Whether the connection was told how urgent it is."""
         self._late_at = 0.0
@@ -196,6 +197,7 @@ class Http2Stream:
         self.number = head.stream
         self._response = "none"
         self._is_as_new = self.has_priority = False
+        self._late_at, self._partial = 0.0, 0
         if not head.ended:
             self._request_body.begin(None)
         request = self._connection.requests.read(head.fields, head.ended)
@@ -262,9 +264,14 @@ class Http2Stream:
         except RequestError as error:
             self.refuse(error)
 
+    def slots_held(self) -> int:
+        return self._connection.slots_held()
+
     @property
-    def under_way(self) -> int:
-        return self._connection.under_way
+    def holds_slot(self) -> bool:
+        """Whether a worker runs its call."""
+        exchange = self._exchange
+        return exchange is not None and exchange.source is not None and exchange.source.is_running
 
     # -- refusals ----------------------------------------------------------------------------
 
@@ -324,7 +331,7 @@ class Http2Stream:
             engine.head(number, out, True)
             self._end()
         elif not self._transport.blocked and engine.respond(number, out, body):
-            if self._request_body.ended and not self._fault:
+            if self._request_body.is_spent and not self._fault:
                 self._response = "ended"
                 self._is_as_new = True
             else:
@@ -503,7 +510,7 @@ class Http2Stream:
         """What is left goes out as the client takes it."""
         if self._is_as_new:
             self._exchange = None
-            self._connection.keep(self)
+            self._connection.put_by(self)
             return
         self._late_at = 0.0
         if self._fault:

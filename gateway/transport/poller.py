@@ -63,23 +63,11 @@ LONGEST_ROUND: Final = 0.005
 much at most, beside the length of one turn."""
 
 
-class Postponed(Protocol):
-    """An owner that has received something in this turn, and handles it later in the turn."""
-
-    def advance(self) -> None:
-        """Handles what it has received."""
-        ...
-
-    def cut(self) -> None:
-        """Ends the owner at once, after an exception in `advance`."""
-        ...
-
-
 class Watched(Protocol):
     """The owner of a watched socket. Events are level-triggered: what is left unread is reported
     again."""
 
-    def readable(self) -> Postponed | None:
+    def readable(self) -> "Postponed | None":
         """Receives: there are bytes, an end or an error. If it has asked to `go_on`, it handles
         what it has kept, and reads only when that is done. Returns itself if it has put off what it
         has received: `advance` is called when the other sockets that are ready were read."""
@@ -99,6 +87,14 @@ def read_now(owner: Watched) -> None:
     postponed = owner.readable()
     if postponed is not None:
         postponed.advance()
+
+
+class Postponed(Watched, Protocol):
+    """An owner that has received something in this turn, and handles it later in the turn."""
+
+    def advance(self) -> None:
+        """Handles what it has received."""
+        ...
 
 
 class Poller:
@@ -238,7 +234,7 @@ class Poller:
     ) -> None:
         """Tells owners of events. The sockets of `later` are read later in this turn."""
         watched = self._watched
-        received: list[Postponed] = []
+        received: list[tuple[int, Postponed]] = []
         for fd, events in ready:
             owner = watched.get(fd)
             if owner is None:
@@ -254,28 +250,25 @@ class Poller:
                     continue
                 postponed = owner.readable()
                 if postponed is not None:
-                    received.append(postponed)
+                    received.append((fd, postponed))
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
-        for postponed in received:
+        for fd, postponed in received:
             try:
                 postponed.advance()
             except Exception:
                 log.exception("a socket's owner failed")
-                self._end(postponed)
-
-    def _end(self, owner: Postponed | Watched) -> None:
-        try:
-            owner.cut()
-        except Exception:
-            # It has failed twice; the others' turn goes on.
-            log.exception("a socket's owner failed to end")
+                self._cut(fd, postponed)
 
     def _cut(self, fd: int, owner: Watched) -> None:
         """Ends an owner that failed, because what it left unread would be reported for ever."""
-        self._end(owner)
+        try:
+            owner.cut()
+        except Exception:
+            # It has failed twice; it is forgotten below, and the others' turn goes on.
+            log.exception("a socket's owner failed to end")
         if self._watched.get(fd) is owner:
             del self._watched[fd]
             self._going_on.pop(fd, None)

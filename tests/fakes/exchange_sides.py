@@ -33,12 +33,12 @@ class FakeClient:
     closed: tuple[int, str] | None = None
     interims: list[tuple[int, Pairs]] = field(default_factory=list)
     trailing: Pairs = ()
-    others: int = 0
-    """Exchanges that its connection has under way besides."""
+    holds: int = 0
+    """Slots that its connection has besides."""
     _owed: int = 0
 
-    def under_way(self) -> int:
-        return 1 + self.others
+    def slots_held(self) -> int:
+        return self.holds
 
     def respond(self, exchange: Exchange, status: int, fields: Pairs, body: bytes) -> int:
         if self.over:

@@ -1,8 +1,10 @@
 """A pool with members whose workers are real machines in the same process: bytes, no sockets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from propylon.gateway.buffering.store import BufferStore
+from propylon.gateway.exchange.endpoint import Address, Endpoint
 from propylon.gateway.exchange.exchange import Exchange, Request
 from propylon.gateway.pool.call import PoolCall, under_way
 from propylon.gateway.pool.health import Grade
@@ -153,11 +155,22 @@ def pool(
 
 
 def submit(
-    to: Pool, method: str = "GET", *, body: bytes = b"", more: bool = False, others: int = 0
+    to: Pool,
+    method: str = "GET",
+    *,
+    body: bytes = b"",
+    more: bool = False,
+    holds: int = 0,
+    route: str = "",
+    address: Address | None = None,
+    within: Callable[[Exchange], None] | None = None,
 ) -> tuple[Exchange, FakeClient]:
-    """`others`: what the client's connection has under way besides."""
-    client = FakeClient(others=others)
-    exchange = Exchange(Request(method, b"/x", "1.1"), client, opened=to.now)
+    """`holds`: how many slots the client's connection has besides. `within`: takes the exchanges of
+    a route that has a share."""
+    client = FakeClient(holds=holds)
+    endpoint = Endpoint(address, None)
+    exchange = Exchange(Request(method, b"/x", "1.1"), client, endpoint, opened=to.now)
     exchange.begin_body(body, more)
-    to.submit(exchange)
+    exchange.take_route(route)
+    (within or to.submit)(exchange)
     return exchange, client

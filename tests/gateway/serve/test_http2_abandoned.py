@@ -81,6 +81,21 @@ def test_a_stream_is_free_when_the_app_has_left_it(
         assert stage.stream().reset == REFUSED
 
 
+def test_the_slots_of_a_connection_are_counted_until_its_apps_have_left() -> None:
+    with with_pool() as (stage, member):
+        for _ in range(MOST):
+            ask(stage)
+        assert stage.exchange.opener is not None
+        assert stage.exchange.opener.slots_held() == MOST
+        resets_it(stage, 1)
+        assert stage.connection.slots_held() == MOST, "its app has not left"
+        member.worker.end(member.calls[0])
+        member.exchange_bytes()
+        assert stage.connection.slots_held() == MOST - 1
+        member.answer(member.calls[1])
+        assert stage.connection.slots_held() == MOST - 2
+
+
 def test_a_request_that_is_refused_while_its_app_is_at_work() -> None:
     """All of its body has come, so that nothing has to be reset."""
     with with_pool() as (stage, member):

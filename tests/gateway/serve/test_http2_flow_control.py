@@ -4,7 +4,7 @@ import pytest
 from propylon.gateway.exchange import end_codes
 from propylon.gateway.http2.engine import ErrorCode
 from propylon.gateway.http2.frames import END_STREAM, FrameKind
-from propylon.gateway.settings import Http2Settings
+from propylon.gateway.settings import Http2Settings, HttpSettings
 
 from ...http2_frames import frame, padded
 from ..http2.engine_exam import OF_THE_GATEWAY
@@ -304,6 +304,49 @@ def test_bytes_of_streams_that_were_reset_come_back_to_the_connection(how: str) 
                 answer(exchange, b"enough")
             told += updates(stage.hears()).get(0, 0)
         assert 8 * 40_000 - told < 32_768
+
+
+@pytest.mark.parametrize("taken", [0, 3])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_body_that_nobody_has_taken_is_no_other_requests(pieces: int, taken: int) -> None:
+    """The answer came before. The next request of the connection has nothing of that body, and the
+    connection's window has all of it back."""
+    with staged(http2=Http2Settings(stream_window=65_536, max_streams=2)) as stage:
+        stage.hears()
+        told = 0
+        for _ in range(10):
+            stage.credit = taken
+            exchange = stage.uploads()
+            number = stage.peer.last
+            for piece in range(pieces):
+                stage.sends(stage.peer.send(number, b"secret" * 2_000, last=piece == pieces - 1))
+            answer(exchange, b"no", 503)
+            stage.credit = 100_000
+            other = stage.uploads(body=b"mine")
+            stage.sends(stage.peer.send(stage.peer.last, b", all of it", last=True))
+            assert other.body + b"".join(source_of(other).got) == b"mine, all of it"
+            answer(other, b"yes")
+            told += updates(stage.hears()).get(0, 0)
+        assert 10 * 12_000 * pieces - told < 65_536
+        assert stage.connection.held == 0
+
+
+def test_a_body_that_is_too_large_leaves_nothing_behind() -> None:
+    http = HttpSettings(max_request_body_size=20_000)
+    with staged(http=http, http2=Http2Settings(stream_window=65_536, max_streams=2)) as stage:
+        slow = stage.asks()
+        stage.hears()
+        told = 0
+        for _ in range(8):
+            exchange = stage.uploads()
+            number = stage.peer.last
+            stage.sends(stage.peer.send(number, b"x" * 16_000))
+            stage.sends(stage.peer.send(number, b"x" * 16_000, last=True))
+            assert exchange.status == 413
+            told += updates(stage.hears()).get(0, 0)
+        assert 8 * 32_000 - told < 65_536
+        answer(slow, b"others go on")
+        assert stage.stream(1).body == b"others go on"
 
 
 def test_an_upload_beside_small_requests() -> None:

@@ -140,6 +140,12 @@ def test_what_is_put_off_is_done_when_all_are_read_and_before_the_turns_end(
     ]
     assert [owner.cuts for owner in several] == [0, 1, 0]
     assert caplog.messages.count("a socket's owner failed") == 1
+    for owner in several:
+        owner.peer.send(b"x")
+    said.clear()
+    poller._turn()
+    assert f"reads {ends[1]}" not in said, "it is not watched any more"
+    assert f"reads {ends[2]}" in said
     read_now(several[0])
     assert said[-2:] == [f"reads {ends[0]}", f"handles {ends[0]}"]
 
