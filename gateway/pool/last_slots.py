@@ -9,10 +9,10 @@ slots of an ASGI worker, and nobody else any.
 No rule about the single request helps: nobody can tell whether a client is slow or means harm, and
 whoever is cut off when slots are short may be the phone in a tunnel. So the rule is about how many
 slots a connection has, and only about the last ones, one in `ONE_IN`. Of those it gets another one
-only if it has fewer than are free, or than `FEW_SLOTS`. (Switches divide their memory among ports in this
-way: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6:2, 1998.)
-However many connections want a hundred slots each, about a hundred stay free for the others. To
-take these as well, a client needs a connection for each `FEW_SLOTS`.
+only if it has fewer than are free, or than `FEW_SLOTS`. (Switches divide their memory among ports
+in this way: dynamic queue thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6:2,
+1998.) However many connections want a hundred slots each, about a hundred stay free for the others.
+To take these as well, a client needs a connection for each `FEW_SLOTS`.
 
 A request that is held back waits beside the pool's queue. It gets a slot
 
@@ -21,8 +21,8 @@ A request that is held back waits beside the pool's queue. It gets a slot
   any, and one slot in `TURN` is for those, so that neither they nor the queue wait for ever.
 
 A client that takes nothing never comes to have few, and a proxy with many users does all the time.
-A pool with fewer than `FEW_SLOTS` times `ONE_IN` slots has no last ones: there a handful of connections
-of HTTP/1.1 is as heavy.
+A pool with fewer than `FEW_SLOTS` times `ONE_IN` slots has no last ones: there a handful of
+connections of HTTP/1.1 is as heavy.
 """
 
 import sys

@@ -171,10 +171,34 @@ class Http2Connection(ClosingConnection):
         return None
 
     def advance(self) -> None:
+        """Handles a share of what has come."""
         if self._state not in ("idle", "exchange"):
             return
         try:
-            self._advance()
+            now = self.service.clock()
+            reader, engine = self._reader, self.engine
+            frames = reader.share(now)
+            if frames:
+                for event in engine.receive(frames):
+                    if isinstance(event, Head):
+                        self._open(event, now)
+                    else:
+                        self._handle(event, now)
+                if self._all_have_room:
+                    self._give_room_to_all()
+                if self._heard:
+                    self._hand_on(now)
+                if self._state not in ("idle", "exchange"):
+                    return
+            left = reader.unread
+            if left or reader.in_block:
+                self._watch_head(now, begins_anew=bool(frames) and not reader.in_block)
+            else:
+                self._head_by = 0.0
+            if engine.has_output or self._waiting:
+                self.flush_soon()
+            if frames and left and not self._transport.paused:
+                self._go_on()
         except Flood as flood:
             self._flooded(flood)
         except FrameFault as fault:
@@ -187,33 +211,6 @@ class Http2Connection(ClosingConnection):
     def _failed(self) -> None:
         log.exception("an HTTP/2 connection failed")
         self._gone(LEFT, end_codes.GATEWAY_FAILED)
-
-    def _advance(self) -> None:
-        """Handles a share of what has come."""
-        now = self.service.clock()
-        reader, engine = self._reader, self.engine
-        frames = reader.share(now)
-        if frames:
-            for event in engine.receive(frames):
-                if isinstance(event, Head):
-                    self._open(event, now)
-                else:
-                    self._handle(event, now)
-            if self._all_have_room:
-                self._give_room_to_all()
-            if self._heard:
-                self._hand_on(now)
-            if self._state not in ("idle", "exchange"):
-                return
-        left = reader.unread
-        if left or reader.in_block:
-            self._watch_head(now, begins_anew=bool(frames) and not reader.in_block)
-        else:
-            self._head_by = 0.0
-        if engine.has_output or self._waiting:
-            self.flush_soon()
-        if frames and left and not self._transport.paused:
-            self._go_on()
 
     def _watch_head(self, now: float, *, begins_anew: bool) -> None:
         """Some of a frame or header block is here, and not all."""
@@ -470,32 +467,29 @@ class Http2Connection(ClosingConnection):
         if self._state == "closed":
             return
         try:
-            self._send()
+            transport = self._transport
+            if self._waiting and self._state in ("idle", "exchange") and not transport.blocked:
+                self._take_from_streams(MOST_BUFFERED - transport.kept)
+            data = self.engine.output()
+            if data:
+                transport.send(data)
+            elif transport.kept and not transport.blocked:
+                transport.send_kept()
+            if kept := transport.kept:  # `writable` comes when the client has taken some
+                if kept >= MOST_BUFFERED and self._state in ("idle", "exchange"):
+                    transport.pause()
+            elif self._waiting and self._scheduler and not self._room_by:
+                self.flush_soon()
+            elif self._state == "flushing":
+                self._close_gently()
+            elif not self._streams:
+                self._rest()
         except Flood as flood:
             self._flooded(flood)
         except OSError:
             self._gone(LEFT)
         except Exception:
             self._failed()
-
-    def _send(self) -> None:
-        transport = self._transport
-        if self._waiting and self._state in ("idle", "exchange") and not transport.blocked:
-            self._take_from_streams(MOST_BUFFERED - transport.kept)
-        data = self.engine.output()
-        if data:
-            transport.send(data)
-        elif transport.kept and not transport.blocked:
-            transport.send_kept()
-        if kept := transport.kept:  # `writable` comes when the client has taken some
-            if kept >= MOST_BUFFERED and self._state in ("idle", "exchange"):
-                transport.pause()
-        elif self._waiting and self._scheduler and not self._room_by:
-            self.flush_soon()
-        elif self._state == "flushing":
-            self._close_gently()
-        elif not self._streams:
-            self._rest()
 
     def _take_from_streams(self, room: int) -> None:
         """Gives the engine DATA of streams that wait, in their order, about `room` bytes."""
