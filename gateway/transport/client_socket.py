@@ -101,6 +101,7 @@ class ClientSocket:
             return
         if self._is_new:
             self._is_new = False
+            self._context.poller.catch_up()  # clients are heard in their order
             read_now(owner)
             if self._joined or self.closed:
                 return  # another owner has it by now, or nobody

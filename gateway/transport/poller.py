@@ -105,6 +105,8 @@ class Poller:
         self._going_on: dict[int, None] = {}
         """Sockets whose owners have something left to handle in the next turn, in their order."""
         self._in_turn = False
+        self._put_off: list[tuple[int, Postponed]] = []
+        """Owners that have received something in this turn and have yet to handle it, in order."""
         self._calls: deque[Callable[[], None]] = deque()
         """Functions to be called in the next turn; other threads append to it."""
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -234,7 +236,6 @@ class Poller:
     ) -> None:
         """Tells owners of events. The sockets of `later` are read later in this turn."""
         watched = self._watched
-        received: list[tuple[int, Postponed]] = []
         for fd, events in ready:
             owner = watched.get(fd)
             if owner is None:
@@ -250,12 +251,17 @@ class Poller:
                     continue
                 postponed = owner.readable()
                 if postponed is not None:
-                    received.append((fd, postponed))
+                    self._put_off.append((fd, postponed))
             except Exception:
                 # The barrier: owners have their own; what passes it must not end the others.
                 log.exception("a socket's owner failed")
                 self._cut(fd, owner)
-        for fd, postponed in received:
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Handles what was put off until now, so that what comes next does not overtake it."""
+        put_off, self._put_off = self._put_off, []
+        for fd, postponed in put_off:
             try:
                 postponed.advance()
             except Exception:

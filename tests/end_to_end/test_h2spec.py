@@ -33,10 +33,15 @@ pytestmark = [
 ]
 
 
+OPEN = "/slow?s=0.05"
+"""A path whose streams are open when the next frame comes: what is wrong on an open stream may be
+nothing on one that is answered."""
+
+
 def report(propylon: Propylon, *arguments: str) -> tuple[str, list[str]]:
     """The last line of its report, which is printed, and the cases that failed."""
     host, port = propylon.address
-    command = [H2SPEC or "", "--strict", "-h", host, "-p", str(port), *arguments]
+    command = [H2SPEC or "", "--strict", "-h", host, "-p", str(port), "-P", OPEN, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = re.findall(r"^\d+ tests, .*", done.stdout, re.M)
     assert lines, done.stdout + done.stderr

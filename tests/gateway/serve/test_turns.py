@@ -40,7 +40,7 @@ class Served:
         self.finished = 0
         self._answer = answer
         self.poller = Poller()
-        state = ServiceState(
+        self.state = ServiceState(
             http=context("httptools"),
             settings=ServeSettings(),
             websocket=WebSocketSettings(),
@@ -53,7 +53,7 @@ class Served:
         for end in (ours, self.client):
             end.setblocking(False)
         self.connection = Http1Connection(
-            ClientSocket(ours, state.transports), Endpoint(None, None), state
+            ClientSocket(ours, self.state.transports), Endpoint(None, None), self.state
         )
         self.connection.open()
 
@@ -91,18 +91,17 @@ def serve() -> Iterator[Serve]:
         yield serve
 
 
-class MakesRoom:
-    """Closes idle connections when it is asked to, as the acceptor does."""
+class Listens:
+    """Does something when it is asked to, as an acceptor does it: while others are read."""
 
-    def __init__(self, it: Served) -> None:
-        self.it = it
-        self.closed: list[bool] = []
+    def __init__(self, it: Served, do: Callable[[], None]) -> None:
+        self.do = do
         self.sock, self.asks = socket.socketpair()
         it.poller.add(self.sock.fileno(), self)
 
     def readable(self) -> None:
         self.sock.recv(1)
-        self.closed.append(self.it.connection.close_if_idle())
+        self.do()
 
     def writable(self) -> None: ...
 
@@ -115,17 +114,39 @@ class MakesRoom:
 
 def test_a_request_that_was_read_and_put_off_keeps_its_connection(serve: Serve) -> None:
     it = serve(lambda exchange: None)
-    with closing(MakesRoom(it)) as room:
+    closed = list[bool]()
+    with closing(Listens(it, lambda: closed.append(it.connection.close_if_idle()))) as room:
         it.client.send(GET)
         room.asks.send(b"x")
         it.turn()
-        assert room.closed == [False]
+        assert closed == [False]
         assert len(it.exchanges) == 1
         it.exchanges[0].sink.respond(it.exchanges[0], 200, (), b"ok")
         room.asks.send(b"x")
         (packet,) = it.turn()
         assert packet.endswith(b"ok")
-        assert room.closed == [False, True], "and an idle one goes"
+        assert closed == [False, True], "and an idle one goes"
+
+
+def test_who_was_heard_first_is_served_first(serve: Serve) -> None:
+    """A request that was read and put off, and one that has come with its connection."""
+    asked = list[bytes]()
+    it = serve(lambda exchange: asked.append(exchange.request.target))
+    ours, other = socket.socketpair()
+    ours.setblocking(False)
+
+    def accept() -> None:
+        transport = ClientSocket(ours, it.state.transports)
+        Http1Connection(transport, Endpoint(None, None), it.state).open()
+
+    with closing(other), closing(Listens(it, accept)) as listener:
+        it.client.send(GET.replace(b" / ", b" /first "))
+        other.send(GET.replace(b" / ", b" /second "))
+        listener.asks.send(b"x")
+        it.turn()
+        assert asked == [b"/first", b"/second"]
+        for connection in list(it.state.connections):
+            connection.cut()
 
 
 def test_the_parts_of_one_turn_are_one_send(serve: Serve) -> None:
