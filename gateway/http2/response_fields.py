@@ -30,7 +30,7 @@ from ..http.rules import (
 _LOOKED_AT: Final = HOP_BY_HOP | {b"date", b"server"}
 _LENGTH: Final = b"content-length"
 MOST_HEADS: Final = 64
-"""Heads that are remembered for a second."""
+"""Heads that are remembered: until the date changes, or until there are so many."""
 _NEVER_NAMED: Final = frozenset({b":status", _LENGTH})
 """Fields that Connection takes off in no case."""
 
