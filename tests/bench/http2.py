@@ -113,8 +113,8 @@ def idle(server: Server) -> float:
 def figures(
     name: str, options: argparse.Namespace, upload: Path
 ) -> Iterator[tuple[str, Callable[[Server], float], str]]:
-    """What is measured of a server: row, how, and the app. Memory comes first: what others have left
-    behind is used again, and would not be seen."""
+    """What is measured of a server: row, how, and the app. Memory comes first: what other rows have
+    left behind is used again, and would not be seen."""
     yield "an idle connection, KiB", idle, "hello:app"
     for title, (app, path) in APPS.items():
         for connections, streams in SHAPES:
