@@ -1,5 +1,6 @@
 """A pool's socket whose name goes, or for which there is no descriptor. Real directories."""
 
+import gc
 import os
 import resource
 import socket
@@ -127,6 +128,7 @@ def test_a_worker_for_whom_there_is_no_descriptor_waits(
                 nursery.start_soon(poller.run)
                 nursery.start_soon(listener.welcome, pool, 1, poller)
                 await trio.testing.wait_all_tasks_blocked()
+                gc.collect()  # what tests before have left would free a descriptor meanwhile
                 free = os.dup(0)
                 os.close(free)
                 resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
