@@ -255,11 +255,7 @@ class Http2Connection(ClosingConnection):
 
     def _open(self, head: Head, now: float) -> None:
         number, service = head.stream, self.service
-        if self._shutdown.is_final:
-            self.engine.reset(number, ErrorCode.REFUSED_STREAM)
-            self._guard.refused(now)
-            return
-        if self._is_full():
+        if self._shutdown.is_final or self._is_full():
             self.engine.reset(number, ErrorCode.REFUSED_STREAM)
             self._guard.refused(now)
             return
