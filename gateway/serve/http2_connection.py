@@ -6,8 +6,8 @@ gives the engine a share of them in a turn and has the guard count floods. The e
 the streams (`http2_stream`), each of which is an exchange.
 
 What one turn has for the client goes out in one `send` at its end (`flush`): first what was written
-at once (heads, small responses, answers to PING), then DATA of those streams that have had to wait,
-a frame at a time, in the order that the scheduler has (RFC 9218). No more is taken out of the
+at once (heads, small responses, answers to PING), then DATA of those streams that have had to wait
+(`waiting_streams`), a frame at a time, in the order of RFC 9218. No more is taken out of the
 streams than the socket takes, so that a response which becomes urgent does not stand behind a
 megabyte.
 
@@ -38,20 +38,19 @@ from ..http2.engine import (
     StreamFailed,
     Trailers,
 )
-from ..http2.flood_guard import HEAD_LIST, LEAST_ROOM, Flood, FloodGuard
+from ..http2.flood_guard import HEAD_LIST, Flood, FloodGuard
 from ..http2.frame_reader import FrameFault, FrameReader
-from ..http2.frames import FRAME_HEADER
 from ..http2.graceful_shutdown import GracefulShutdown
 from ..http2.head_cache import HeadCache
-from ..http2.priority import UNSPECIFIED, EarlyUpdates, read_priority
+from ..http2.priority import EarlyUpdates, read_priority
 from ..http2.request_fields import MalformedRequest, check_trailers
-from ..http2.scheduler import Scheduler
 from ..transport.client_socket import MOST_BUFFERED
 from ..transport.transport import Transport
 from .exchange_sink import LEFT, TOOK_LITTLE, TOOK_NOTHING, WAS_CUT
 from .http2_stream import Http2Stream
 from .lingering_close import FIRST_BYTE_OF_NEXT, MOST_PUT_OFF, ClosingConnection, LastAct
 from .service_state import ServiceState
+from .waiting_streams import WaitingStreams
 
 log = getLogger("propylon.gateway")
 
@@ -76,8 +75,6 @@ class Http2Connection(ClosingConnection):
         "_reader",
         "_requests_left",
         "_resting",
-        "_room_by",
-        "_scheduler",
         "_shutdown",
         "_still_running",
         "_streams",
@@ -111,9 +108,8 @@ class Http2Connection(ClosingConnection):
         self._reader = FrameReader(context.settings.max_frame_size, self._guard)
         self._reader.receive(received)
         self._streams: dict[int, Http2Stream] = {}
-        self._scheduler = Scheduler()
-        self._waiting: dict[int, Http2Stream] = {}
-        """Streams that have something to send which did not go out at once."""
+        self._waiting: WaitingStreams | None = None
+        """Streams that have something to send which did not go out at once, or a priority."""
         self._still_running: list[Source] = []
         """What runs on for streams that were reset, as of the last look."""
         self._heard: dict[int, Http2Stream] = {}
@@ -130,9 +126,6 @@ class Http2Connection(ClosingConnection):
         self._head_by = 0.0
         """Monotonic seconds at which the client is late with the rest of a head, or of any frame
         but DATA; 0.0: never."""
-        self._room_by = 0.0
-        """Monotonic seconds by which the client has to allow some of what waits on the connection;
-        0.0: it is not waited for."""
         self._goes_on = False
         """Whether it has had its share of a turn, and something is left for the next."""
         self._all_have_room = False
@@ -185,7 +178,9 @@ class Http2Connection(ClosingConnection):
                     else:
                         self._handle(event, now)
                 if self._all_have_room:
-                    self._give_room_to_all()
+                    self._all_have_room = False
+                    if self._waiting is not None:
+                        self._waiting.room_given_to_all()
                 if self._heard:
                     self._hand_on(now)
                 if self._state not in ("idle", "exchange"):
@@ -195,7 +190,7 @@ class Http2Connection(ClosingConnection):
                 self._watch_head(now, begins_anew=bool(frames) and not reader.in_block)
             else:
                 self._head_by = 0.0
-            if engine.has_output or self._waiting:
+            if engine.has_output or (self._waiting is not None and self._waiting.streams):
                 self.flush_soon()
             if frames and left and not self._transport.paused:
                 self._go_on()
@@ -228,10 +223,10 @@ class Http2Connection(ClosingConnection):
         if isinstance(event, Data):
             self._hear(event, now)
         elif isinstance(event, Room):
-            if event.stream:
-                self._give_room(event.stream)
-            else:
+            if not event.stream:
                 self._all_have_room = True
+            elif self._waiting is not None:
+                self._waiting.room_given(event.stream)
         elif isinstance(event, Reset):
             self._reset(event, now)
         elif isinstance(event, Trailers):
@@ -348,22 +343,6 @@ class Http2Connection(ClosingConnection):
                     stream.refuse(error)
                     self._guard.we_reset(now)
 
-    def _give_room(self, number: int) -> None:
-        """The client takes more of one stream."""
-        stream = self._waiting.get(number)
-        if stream is not None and stream.may_send:
-            stream.room_given()
-            self._scheduler.ready(number)
-
-    def _give_room_to_all(self) -> None:
-        """The client takes more on the connection, or perhaps of each stream. It is looked at once
-        for all that came together, since it takes a look at all that waits."""
-        self._all_have_room = False
-        if self.engine.room(0) > 0:
-            self._room_by = 0.0
-        for number in self._waiting:
-            self._give_room(number)
-
     def _reset(self, reset: Reset, now: float) -> None:
         stream = self._streams.get(reset.stream)
         if stream is not None:
@@ -384,9 +363,7 @@ class Http2Connection(ClosingConnection):
         number = update.stream
         if number in self._streams:
             self._streams[number].note_priority()
-            priority = read_priority(update.value)
-            self._scheduler.add(number, *priority)
-            self._scheduler.update(number, *priority)
+            self._waiting_streams().set_priority(number, read_priority(update.value))
         elif number > self.engine.last_stream:
             self._early = self._early or EarlyUpdates()
             self._early.keep(number, update.value)
@@ -406,16 +383,15 @@ class Http2Connection(ClosingConnection):
         return len(self._still_running) + sum([1 for stream in streams if stream.holds_slot])
 
     def set_priority(self, number: int, text: bytes) -> None:
-        self._scheduler.add(number, *read_priority(text))
+        self._waiting_streams().set_priority(number, read_priority(text))
 
     def wait(self, stream: Http2Stream) -> None:
-        number = stream.number
-        self._waiting[number] = stream
-        self._scheduler.add(number, *UNSPECIFIED)
-        if stream.may_send:
-            self._scheduler.ready(number)
-        else:
-            stream.wait_for_room(self.service.clock())
+        self._waiting_streams().add(stream)
+
+    def _waiting_streams(self) -> WaitingStreams:
+        if self._waiting is None:
+            self._waiting = WaitingStreams(self.engine, self._guard, self.service)
+        return self._waiting
 
     def await_end(self, number: int) -> None:
         half_closed = self._half_closed
@@ -428,18 +404,16 @@ class Http2Connection(ClosingConnection):
     def forget(self, stream: Http2Stream) -> None:
         if self._streams.pop(stream.number, None) is None:
             return
-        self._waiting.pop(stream.number, None)
-        if not self._waiting:
-            self._room_by = 0.0  # who waits next has its whole time
-        self._scheduler.remove(stream.number)
+        if self._waiting is not None:
+            self._waiting.remove(stream.number)
         stream.release()
         if not self._streams:
             self.flush_soon()  # it may be idle behind that
 
     def put_by(self, stream: Http2Stream) -> None:
         del self._streams[stream.number]
-        if stream.has_priority:
-            self._scheduler.remove(stream.number)
+        if stream.has_priority and self._waiting is not None:
+            self._waiting.remove(stream.number)
         if len(self._resting) < MOST_RESTING:
             self._resting.append(stream)
         else:
@@ -463,9 +437,14 @@ class Http2Connection(ClosingConnection):
         if self._state == "closed":
             return
         try:
-            transport = self._transport
-            if self._waiting and self._state in ("idle", "exchange") and not transport.blocked:
-                self._take_from_streams(MOST_BUFFERED - transport.kept)
+            transport, waiting = self._transport, self._waiting
+            if (
+                waiting is not None
+                and waiting.streams
+                and self._state in ("idle", "exchange")
+                and not transport.blocked
+            ):
+                waiting.send(MOST_BUFFERED - transport.kept)
             data = self.engine.output()
             if data:
                 transport.send(data)
@@ -474,7 +453,7 @@ class Http2Connection(ClosingConnection):
             if kept := transport.kept:  # `writable` comes when the client has taken some
                 if kept >= MOST_BUFFERED and self._state in ("idle", "exchange"):
                     transport.pause()
-            elif self._waiting and self._scheduler and not self._room_by:
+            elif waiting is not None and waiting.may_send:
                 self.flush_soon()
             elif self._state == "flushing":
                 self._close_gently()
@@ -486,42 +465,6 @@ class Http2Connection(ClosingConnection):
             self._gone(LEFT)
         except Exception:
             self._failed()
-
-    def _take_from_streams(self, room: int) -> None:
-        """Gives the engine DATA of streams that wait, in their order, about `room` bytes."""
-        scheduler, waiting, guard = self._scheduler, self._waiting, self._guard
-        now = 0.0
-        while room > 0 and (number := scheduler.next()) is not None:
-            stream = waiting[number]
-            before = stream.kept
-            if before and self.engine.room(0) <= 0:
-                self._wait_for_room()
-                break
-            count = stream.push()
-            room -= count + FRAME_HEADER
-            if 0 < count < min(before, LEAST_ROOM):
-                now = now or self.service.clock()
-                guard.dribbled(now)
-            elif count:
-                guard.sent(1)
-            if number not in self._streams:
-                continue
-            scheduler.sent(number)
-            if not stream.may_send:
-                scheduler.idle(number)
-                if stream.kept:
-                    now = now or self.service.clock()
-                    stream.wait_for_room(now)
-                else:
-                    waiting.pop(number, None)
-
-    def _wait_for_room(self) -> None:
-        """The client allows nothing on the connection. Streams that would send keep their places;
-        those that only have to end do so."""
-        if not self._room_by:
-            self._room_by = self.service.clock() + self.service.settings.send_timeout
-        for stream in [one for one in self._waiting.values() if one.may_send and not one.kept]:
-            stream.push()
 
     def writable(self) -> None:
         """Sends kept bytes."""
@@ -685,13 +628,13 @@ class Http2Connection(ClosingConnection):
                     self._close_idle()
             else:
                 self._close()
-        elif self._room_by and now >= self._room_by:
-            self._room_by = 0.0
-            for stream in [one for one in self._waiting.values() if one.kept]:
-                stream.give_up(ErrorCode.CANCEL, TOOK_NOTHING)
         elif self._shutdown.sweep(now):
             self.flush_soon()
-        if self._resting and self._state == "idle":
-            self._forget_resting()  # an idle connection takes as little memory as it can
+        if self._waiting is not None:
+            self._waiting.sweep(now)
+        if self._state == "idle":  # it takes as little memory as it can
+            self._waiting = None
+            if self._resting:
+                self._forget_resting()
         for stream in list(self._streams.values()):
             stream.sweep(now)
