@@ -1,5 +1,6 @@
 """docs/ASGI-WSGI.md names what a scope and an environ have; its tables and the code agree."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def offered(loop: LoopKind) -> set[str]:
     return {*http, *websocket}
 
 
-LOOP = LoopKind(lambda: pytest.fail("no event is made"), (), lambda _: pytest.fail("no sleep"))
+LOOP = LoopKind(
+    lambda: pytest.fail("no event is made"), (), lambda _: pytest.fail("no sleep"), asyncio.Lock
+)
 
 
 def test_its_extensions_are_those_that_scopes_offer() -> None:

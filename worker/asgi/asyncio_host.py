@@ -24,7 +24,10 @@ logger = logging.getLogger("propylon.worker")
 
 # GeneratorExit comes from a loop that closes while calls still run.
 _LOOP: Final = LoopKind(
-    asyncio.Event, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit), asyncio.sleep
+    asyncio.Event,
+    (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit),
+    asyncio.sleep,
+    asyncio.Lock,
 )
 
 

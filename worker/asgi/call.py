@@ -8,6 +8,7 @@ kept until the body comes, and both travel as one RESPONSE.
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -75,6 +76,8 @@ class LoopKind(NamedTuple):
     """Exceptions that a call must pass on: a cancellation, Ctrl-C."""
     sleep: Callable[[float], Awaitable[object]]
     """Sleeps for some seconds. 0 lets other calls run."""
+    new_lock: Callable[[], AbstractAsyncContextManager[None]]
+    """Makes a lock that tasks get in the order in which they ask for it."""
 
 
 Outgoing = Fragmenter[Any] | FileReader
@@ -97,6 +100,8 @@ class AppContext(NamedTuple):
     """The latter with those that a gateway has to have which sends files."""
     limit: AdaptiveLimit | None
     """The limit that is sought, to which latencies are told."""
+    unheard: AbstractAsyncContextManager[None]
+    """The lock of who lets others run, among calls that nobody hears (`host.unheard`)."""
 
     @classmethod
     def of(
@@ -107,7 +112,7 @@ class AppContext(NamedTuple):
         http = own.copy()
         if development:
             http[DEBUG] = {}
-        return cls(loop, {}, own, http, http | file_extensions(), limit)
+        return cls(loop, {}, own, http, http | file_extensions(), limit, loop.new_lock())
 
 
 class AsgiCall(HostedCall):
@@ -332,8 +337,8 @@ class AsgiCall(HostedCall):
         await self._send_to_nobody(event)
 
     async def _send_to_nobody(self, event: AsgiEvent) -> None:
-        """Does nothing (ASGI HTTP 2.3), but lets other calls run."""
-        unheard = self.unheard
+        """Does nothing (ASGI HTTP 2.3), but lets other calls run (`host.unheard`)."""
+        unheard, now = self.unheard, monotonic()
         if unheard is None:
             unheard = self.unheard = UnheardResponse()
             unheard.head(self._streams or (self._head[1] if self._head else ()))
@@ -341,8 +346,18 @@ class AsgiCall(HostedCall):
         if kind == "http.response.start":
             unheard.head(event.get("headers") or ())
         elif kind == "http.response.body":
-            pause = unheard.piece(bool(event.get("more_body", False)), monotonic())
-        await self._context.loop.sleep(pause)
+            pause = unheard.piece(bool(event.get("more_body", False)), now)
+        await self._await_turn(unheard, pause, now)
+
+    async def _await_turn(self, unheard: UnheardResponse, pause: float, now: float) -> None:
+        """Waits for a `pause` in seconds, or if that is 0.0 for this call's next turn."""
+        context = self._context
+        if pause:
+            await context.loop.sleep(pause)
+        elif not unheard.has_turn(now):
+            async with context.unheard:
+                await context.loop.sleep(0)
+            unheard.begin_turn(monotonic())
 
     async def _say_rest(self, data: Outgoing, more: bool) -> None:
         """Sends the rest of a message, while other senders wait behind it. If the client leaves,

@@ -19,7 +19,7 @@ from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")
 
-_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sleep)
+_LOOP: Final = LoopKind(trio.Event, (trio.Cancelled, KeyboardInterrupt), trio.sleep, trio.Lock)
 
 
 def serve(settings: WorkerSettings, loaded: LoadedApp, channel: SupervisorChannel) -> None:

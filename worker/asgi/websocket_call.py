@@ -244,7 +244,8 @@ class WebSocketCall(AsgiCall):
         """Lets other calls run if an app ignores the disconnect."""
         if self.unheard is None:
             self.unheard = UnheardResponse(MANY)
-        await self._context.loop.sleep(self.unheard.piece(True, monotonic()))
+        now = monotonic()
+        await self._await_turn(self.unheard, self.unheard.piece(True, now), now)
 
     def _say(self, event: AsgiEvent) -> Unsaid | None:
         if self._client_left:

@@ -4,9 +4,14 @@ ASGI HTTP 2.3: "messages received by a server after the connection has been clos
 considered errors. In this case the send awaitable callable should act as a no-op." An app that
 listens for `http.disconnect` ends by itself, and so does a response with an end: a file, a report.
 But an endless loop that never listens would go on for ever. And since a `send` that does nothing
-never waits, no other call of its worker would have a turn again. So each `send` lets the others
-run. After a while each `send` takes its time, as with a client that reads slowly, and in the end
-the call is cancelled. A response that has stated its length has an end, and is left alone.
+never waits, no other call of its worker would have a turn again.
+
+So what works for nobody does so behind what works for somebody. These calls take turns, one of all
+of them in each turn of the event loop, and a turn lasts `TURN`: a `send` within it returns at once,
+and the next one waits until all others have had theirs. However many clients leave in the midst of
+their downloads, those who stay wait for one such turn, and not for hundreds. After a while each
+`send` takes its time, as with a client that reads slowly, and in the end the call is cancelled. A
+response that has stated its length has an end, and is left alone.
 
 The app of a WebSocket gets an error at each `send`. An app that ignores many of them is slowed and
 ended in the same way. One that reports its progress every few seconds may finish its work.
@@ -15,20 +20,21 @@ ended in the same way. One that reports its progress every few seconds may finis
 from collections.abc import Iterable
 from typing import Any, Final
 
+TURN: Final = 0.000_2
+"""Seconds in which each `send` of one call returns at once: a hundred or two that do nothing. To
+wait for a turn costs as much as ten of them."""
 FULL_SPEED: Final = 1.0
-"""Seconds in which a `send` only lets other calls run."""
+"""Seconds in which a `send` waits for its turn at most."""
 PACE: Final = 0.05
 """Seconds that each `send` lasts afterwards."""
 PATIENCE: Final = 30.0
 """Seconds after which a response without a length is taken for endless."""
-
-
 MANY: Final = 10.0
 """Events a second from which the app of a WebSocket ignores the error. PACE allows for 20."""
 
 
 class UnheardResponse:
-    __slots__ = ("_began", "_bounded", "_often", "_pieces", "complete")
+    __slots__ = ("_began", "_bounded", "_often", "_pieces", "_turn_ends", "complete")
 
     def __init__(self, often: float = 0.0) -> None:
         """`often` is the number of pieces a second from which the app goes on sending."""
@@ -36,6 +42,7 @@ class UnheardResponse:
         self._began = 0.0
         """Monotonic seconds of the first piece after the client has left."""
         self._pieces = 0
+        self._turn_ends = 0.0
         self._bounded = False
         self.complete = False
         """Whether the app has sent the end of the response."""
@@ -46,7 +53,7 @@ class UnheardResponse:
 
     def piece(self, more: bool, now: float) -> float:
         """Takes a piece of the body; `more` says whether the body goes on. Returns the seconds that
-        its `send` should last; 0.0 only lets other calls run."""
+        its `send` should last; 0.0: no longer than it waits for its turn."""
         if not more:
             self.complete = True
             return 0.0
@@ -54,6 +61,14 @@ class UnheardResponse:
             self._began = now
         self._pieces += 1
         return PACE if not self._bounded and now - self._began > FULL_SPEED else 0.0
+
+    def has_turn(self, now: float) -> bool:
+        """Whether a `send` may return at once."""
+        return now < self._turn_ends
+
+    def begin_turn(self, now: float) -> None:
+        """Notes that all others have had a turn."""
+        self._turn_ends = now + TURN
 
     def is_endless(self, now: float, *, hurry: bool) -> bool:
         """Whether the response has gone on for so long that it will not end by itself. `hurry` says

@@ -316,6 +316,33 @@ async def blocks_while_sending(scope, receive, send):
     seen["errors"].append(seen["sent"])
 
 
+senders = set()
+
+
+@route
+async def download(scope, receive, send):
+    """A long one in short pieces, of a stated length."""
+    left = 1_280_000
+    fields = [(b"content-length", b"%d" % left)]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    while left:
+        left -= 64
+        await send({"type": "http.response.body", "body": b"x" * 64, "more_body": left > 0})
+        senders.add(scope["query_string"])
+    seen["errors"].append(None)
+
+
+@route
+async def turns(scope, receive, send):
+    """How many downloads go on between two turns of its own, at most."""
+    most = 0
+    for _ in range(200):
+        senders.clear()
+        await sleep(0)
+        most = max(most, len(senders))
+    await answer(send, b"%d" % most)
+
+
 @route
 async def after_response(scope, receive, send):
     await read_body(receive)

@@ -236,6 +236,24 @@ def test_a_disconnect_wakes_a_send_that_waits_for_credit(asgi: GatewayPeer) -> N
     assert asgi.get("/stats").json["errors"][before:] == [5_000_000]
 
 
+def test_calls_that_nobody_hears_take_turns_behind_those_that_somebody_does(
+    asgi: GatewayPeer,
+) -> None:
+    """Twenty downloads whose clients have left go on in twenty turns of the loop, one in each: the
+    others of the worker wait for one of them, and not for all."""
+    before = len(asgi.get("/stats").json["errors"])
+    asgi.take_bodies = False
+    calls = [asgi.open(scope(path=b"/download", query=b"%d" % n)) for n in range(20)]
+    asgi.flush()
+    asgi.until(lambda: all(len(call.body) == WINDOW for call in calls))
+    for call in calls:
+        asgi.link.reset(call, CLIENT_GONE, "the client is gone")
+    asgi.take_bodies = True
+    assert asgi.get("/turns").body in (b"1", b"2")
+    asgi.until(lambda: all(call.ended for call in calls))
+    assert asgi.get("/stats").json["errors"][before:] == [None] * 20
+
+
 def test_a_call_given_up_in_the_batch_that_opened_it_never_meets_the_app(
     asgi: GatewayPeer,
 ) -> None:

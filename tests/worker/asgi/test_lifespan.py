@@ -182,8 +182,8 @@ def test_a_wrong_order_is_an_error_that_names_the_rule(
             tasks.cancel_scope.cancel()
 
     kind = {
-        "asyncio": LoopKind(asyncio.Event, (asyncio.CancelledError,), asyncio.sleep),
-        "trio": LoopKind(trio.Event, (trio.Cancelled,), trio.sleep),
+        "asyncio": LoopKind(asyncio.Event, (asyncio.CancelledError,), asyncio.sleep, asyncio.Lock),
+        "trio": LoopKind(trio.Event, (trio.Cancelled,), trio.sleep, trio.Lock),
     }
     anyio.run(run, kind[library], backend=library)
     (sentence,) = raised

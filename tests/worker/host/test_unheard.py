@@ -1,7 +1,14 @@
 """What becomes of a response that nobody hears any more, as a table."""
 
 import pytest
-from propylon.worker.host.unheard import FULL_SPEED, MANY, PACE, PATIENCE, UnheardResponse
+from propylon.worker.host.unheard import (
+    FULL_SPEED,
+    MANY,
+    PACE,
+    PATIENCE,
+    TURN,
+    UnheardResponse,
+)
 
 LENGTH = [(b"Content-Length", b"1000000")]
 
@@ -40,6 +47,14 @@ def test_it_takes_its_time_when_it_goes_on() -> None:
     assert response.piece(True, 10 + FULL_SPEED) == 0
     assert response.piece(True, 10.1 + FULL_SPEED) == PACE
     assert response.piece(False, 10.2 + FULL_SPEED) == 0
+
+
+def test_it_goes_on_while_it_has_its_turn() -> None:
+    response = sent((10, True), headers=[])
+    assert not response.has_turn(10)
+    response.begin_turn(10)
+    assert response.has_turn(10 + TURN / 2)
+    assert not response.has_turn(10 + TURN)
 
 
 def test_what_has_an_end_reaches_it_at_full_speed() -> None:
