@@ -26,6 +26,7 @@ from .generations import Generations, Plan
 from .signals import survive
 from .supervisor import Supervisor
 from .systemd_notify import Notifier
+from .upgrade.exec import raise_last_signals
 from .upgrade.saved_state import Handover, listeners_of
 from .upgrade.saved_state import take as handover_to_us
 
@@ -136,6 +137,8 @@ def _access(config: Config) -> Access:
 
 def _resume(verb: str, config: Config, handover: Handover, stack: ExitStack) -> Plan:
     """The plan after an upgrade: what this process has opened before it."""
+    if handover.signals is not None:
+        raise_last_signals(handover.signals)
     run_dir = RunDir(handover.run_dir, handover.lock, handover.temporary)
     stack.callback(run_dir.close)
     listeners = listeners_of(handover.listeners)

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
+import msgspec
 import trio
 
 from ...observe.console_log import flush_log
@@ -64,28 +65,56 @@ def hold_signals() -> Generator[list[int]]:
             signal.raise_signal(number)
 
 
+class _LastSignals:
+    """Notes signals in a pipe from now on, whichever thread gets them. Raises OSError."""
+
+    def __init__(self) -> None:
+        self.noted, self._note = os.pipe()
+        for number in (self.noted, self._note):
+            os.set_blocking(number, False)
+        self._before = signal.set_wakeup_fd(self._note, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
+        os.close(self.noted)
+        os.close(self._note)
+
+
+def raise_last_signals(noted: int) -> None:
+    """Has the signals of a handover's pipe come again. They are still blocked, and one that is
+    pending comes once."""
+    with open(noted, "rb", buffering=0) as pipe:
+        for number in pipe.read() or b"":
+            if number in WANTED:
+                signal.pthread_kill(threading.get_ident(), number)
+
+
 def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
     """Executes the new code. It does not return and does not clean up: every open descriptor stays
     open and every child goes on. If the exec fails, nothing has changed, and the reason is returned
     as a sentence.
 
     A signal that comes before the new code has handlers waits for it: blocked signals stay blocked,
-    and pending, across an exec.
+    and pending, across an exec. That is this thread's; others do not block them, and what their
+    handlers note would be gone with them. So it is noted in a pipe too (`raise_last_signals`).
     """
     passed = [child.channel for child in handover.children]
     listeners = (*handover.listeners, *handover.admin)
     passed += [number for listener in listeners for number in listener.sockets]
     passed += [number for number in (handover.lock, handover.control) if number is not None]
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
+    last: _LastSignals | None = None
     try:
-        file = write(handover, inheritable=True)
+        last = _LastSignals()
+        passed.append(last.noted)
+        file = write(msgspec.structs.replace(handover, signals=last.noted), inheritable=True)
         os.environ[VARIABLE] = str(file)
         for number in passed:
             os.set_inheritable(number, True)
         flush_log()
         sys.stdout.flush()
         sys.stderr.flush()
-        for number in held:  # other threads, which do not block them, may have got some
+        for number in held:  # also those that other threads have got so far
             signal.pthread_kill(threading.get_ident(), number)
         os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
     except Exception as error:  # whatever it is, the children need this process
@@ -93,6 +122,8 @@ def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
         for number in passed:
             with suppress(OSError):  # one that is not open may be what has failed
                 os.set_inheritable(number, False)
+        if last is not None:
+            last.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         return f"{sys.executable} cannot be run: {why}"
