@@ -1,9 +1,9 @@
 """The streams of one HTTP/2 connection whose responses wait for their client.
 
 A response that is small, or that the client takes at once, is never here. The others wait until the
-client allows more of the stream or of the whole connection, or until the socket takes more. Whose
-frame is next says the scheduler (`http2.scheduler`, RFC 9218); a stream whose client allows nothing
-on it has no turn.
+client allows more of the stream or of the whole connection, or until the socket takes more. The
+scheduler says whose frame is next (`http2.scheduler`, RFC 9218); a stream on which the client
+allows nothing has no turn.
 
 Two limits of time end a wait, both `send_timeout` long. Each stream has its own, for what the
 client allows on it (`Http2Stream.wait_for_room`). The one here is for what it allows on the
@@ -33,7 +33,8 @@ class WaitingStreams:
         not waited for."""
 
     def add(self, stream: Http2Stream) -> None:
-        """Adds a stream that has something to send, if it is not here."""
+        """Notes that a stream has something to send, and whether it may or has to wait for the
+        client. It may be here already."""
         number = stream.number
         self.streams[number] = stream
         self._scheduler.add(number, *UNSPECIFIED)

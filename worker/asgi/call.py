@@ -86,6 +86,26 @@ Unsaid = tuple[Outgoing, bool]
 """What is left of an event, and whether the event has `more_body`."""
 
 
+class UnheardLine:
+    """The line of those calls of one worker that nobody hears and that go on sending
+    (`host.unheard`)."""
+
+    def __init__(self, loop: LoopKind) -> None:
+        self._loop = loop
+        self._turn = loop.new_lock()
+        self._length = 0
+
+    async def wait(self) -> bool:
+        """Waits for the caller's turn. Returns whether others stand in line behind it."""
+        self._length += 1
+        try:
+            async with self._turn:
+                await self._loop.sleep(0)
+                return self._length > 1
+        finally:
+            self._length -= 1
+
+
 class AppContext(NamedTuple):
     """Facts that all calls of one worker share."""
 
@@ -100,8 +120,7 @@ class AppContext(NamedTuple):
     """The latter with those that a gateway has to have which sends files."""
     limit: AdaptiveLimit | None
     """The limit that is sought, to which latencies are told."""
-    unheard: AbstractAsyncContextManager[None]
-    """The lock of who lets others run, among calls that nobody hears (`host.unheard`)."""
+    unheard_line: "UnheardLine"
 
     @classmethod
     def of(
@@ -112,7 +131,7 @@ class AppContext(NamedTuple):
         http = own.copy()
         if development:
             http[DEBUG] = {}
-        return cls(loop, {}, own, http, http | file_extensions(), limit, loop.new_lock())
+        return cls(loop, {}, own, http, http | file_extensions(), limit, UnheardLine(loop))
 
 
 class AsgiCall(HostedCall):
@@ -347,16 +366,16 @@ class AsgiCall(HostedCall):
             unheard.head(event.get("headers") or ())
         elif kind == "http.response.body":
             pause = unheard.piece(bool(event.get("more_body", False)), now)
-        await self._await_turn(unheard, pause, now)
+        await self._let_others_go_first(unheard, pause, now)
 
-    async def _await_turn(self, unheard: UnheardResponse, pause: float, now: float) -> None:
-        """Waits for a `pause` in seconds, or if that is 0.0 for this call's next turn."""
+    async def _let_others_go_first(
+        self, unheard: UnheardResponse, pause: float, now: float
+    ) -> None:
+        """Has a `send` last for `pause` seconds; 0.0: as long as others take that go first."""
         context = self._context
-        if pause:
+        if pause or not unheard.goes_on:
             await context.loop.sleep(pause)
-        elif not unheard.has_turn(now):
-            async with context.unheard:
-                await context.loop.sleep(0)
+        elif not unheard.has_turn(now) and await context.unheard_line.wait():
             unheard.begin_turn(monotonic())
 
     async def _say_rest(self, data: Outgoing, more: bool) -> None:

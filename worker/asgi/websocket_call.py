@@ -245,7 +245,7 @@ class WebSocketCall(AsgiCall):
         if self.unheard is None:
             self.unheard = UnheardResponse(MANY)
         now = monotonic()
-        await self._await_turn(self.unheard, self.unheard.piece(True, now), now)
+        await self._let_others_go_first(self.unheard, self.unheard.piece(True, now), now)
 
     def _say(self, event: AsgiEvent) -> Unsaid | None:
         if self._client_left:

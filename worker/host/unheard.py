@@ -6,12 +6,14 @@ listens for `http.disconnect` ends by itself, and so does a response with an end
 But an endless loop that never listens would go on for ever. And since a `send` that does nothing
 never waits, no other call of its worker would have a turn again.
 
-So what works for nobody does so behind what works for somebody. These calls take turns, one of all
-of them in each turn of the event loop, and a turn lasts `TURN`: a `send` within it returns at once,
-and the next one waits until all others have had theirs. However many clients leave in the midst of
-their downloads, those who stay wait for one such turn, and not for hundreds. After a while each
-`send` takes its time, as with a client that reads slowly, and in the end the call is cancelled. A
-response that has stated its length has an end, and is left alone.
+So each `send` lets the others run; and calls that go on sending take turns among themselves, one of
+them at most in each turn of the event loop. Such a turn lasts `TURN`, in which each `send` of that
+call returns at once. However many clients leave in the midst of their downloads, those who stay
+wait for one of them, and not for hundreds. The first piece and the end do not stand in that line:
+an app that only has to say a last word, or to hear an error, is soon done.
+
+After a while each `send` takes its time, as with a client that reads slowly, and in the end the
+call is cancelled. A response that has stated its length has an end, and is left alone.
 
 The app of a WebSocket gets an error at each `send`. An app that ignores many of them is slowed and
 ended in the same way. One that reports its progress every few seconds may finish its work.
@@ -20,13 +22,13 @@ ended in the same way. One that reports its progress every few seconds may finis
 from collections.abc import Iterable
 from typing import Any, Final
 
-TURN: Final = 0.000_2
-"""Seconds in which each `send` of one call returns at once: a hundred or two that do nothing. To
-wait for a turn costs as much as ten of them."""
+TURN: Final = 0.000_05
+"""Seconds in which each `send` of one call returns at once while others stand in line: a few dozen.
+To wait for a turn costs as much as ten of them."""
 FULL_SPEED: Final = 1.0
-"""Seconds in which a `send` waits for its turn at most."""
+"""Seconds behind which each `send` lasts as long as `PACE`."""
 PACE: Final = 0.05
-"""Seconds that each `send` lasts afterwards."""
+"""Seconds."""
 PATIENCE: Final = 30.0
 """Seconds after which a response without a length is taken for endless."""
 MANY: Final = 10.0
@@ -34,7 +36,7 @@ MANY: Final = 10.0
 
 
 class UnheardResponse:
-    __slots__ = ("_began", "_bounded", "_often", "_pieces", "_turn_ends", "complete")
+    __slots__ = ("_began", "_bounded", "_often", "_pieces", "_turn_ends", "complete", "goes_on")
 
     def __init__(self, often: float = 0.0) -> None:
         """`often` is the number of pieces a second from which the app goes on sending."""
@@ -46,6 +48,8 @@ class UnheardResponse:
         self._bounded = False
         self.complete = False
         """Whether the app has sent the end of the response."""
+        self.goes_on = False
+        """Whether it sends on and on, and takes turns with others that do."""
 
     def head(self, headers: Iterable[Any]) -> None:
         """Takes the response's fields, as the app gives them."""
@@ -53,13 +57,14 @@ class UnheardResponse:
 
     def piece(self, more: bool, now: float) -> float:
         """Takes a piece of the body; `more` says whether the body goes on. Returns the seconds that
-        its `send` should last; 0.0: no longer than it waits for its turn."""
+        its `send` should last; 0.0: it only lets others run, or waits for its turn."""
         if not more:
-            self.complete = True
+            self.goes_on, self.complete = self.complete, True
             return 0.0
         if not self._pieces:
             self._began = now
         self._pieces += 1
+        self.goes_on = self._pieces > 1
         return PACE if not self._bounded and now - self._began > FULL_SPEED else 0.0
 
     def has_turn(self, now: float) -> bool:
@@ -67,7 +72,7 @@ class UnheardResponse:
         return now < self._turn_ends
 
     def begin_turn(self, now: float) -> None:
-        """Notes that all others have had a turn."""
+        """Notes that all others that stand in line have had a turn."""
         self._turn_ends = now + TURN
 
     def is_endless(self, now: float, *, hurry: bool) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -65,19 +65,19 @@ def hold_signals() -> Generator[list[int]]:
             signal.raise_signal(number)
 
 
-class _LastSignals:
-    """Notes signals in a pipe from now on, whichever thread gets them. Raises OSError."""
-
-    def __init__(self) -> None:
-        self.noted, self._note = os.pipe()
-        for number in (self.noted, self._note):
-            os.set_blocking(number, False)
-        self._before = signal.set_wakeup_fd(self._note, warn_on_full_buffer=False)
-
-    def close(self) -> None:
-        signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
-        os.close(self.noted)
-        os.close(self._note)
+@contextmanager
+def _note_signals() -> Generator[int]:
+    """A context in which signals are noted in a pipe, each as a byte, whichever thread gets them.
+    Gives the end to read them from. Raises OSError."""
+    noted, note = os.pipe()
+    with ExitStack() as stack:
+        stack.callback(os.close, noted)
+        stack.callback(os.close, note)
+        os.set_blocking(noted, False)
+        os.set_blocking(note, False)
+        before = signal.set_wakeup_fd(note, warn_on_full_buffer=False)
+        stack.callback(signal.set_wakeup_fd, before, warn_on_full_buffer=False)
+        yield noted
 
 
 def raise_last_signals(noted: int) -> None:
@@ -103,27 +103,24 @@ def exec_installed_code(handover: Handover, held: Sequence[int]) -> str:
     passed += [number for listener in listeners for number in listener.sockets]
     passed += [number for number in (handover.lock, handover.control) if number is not None]
     signal.pthread_sigmask(signal.SIG_BLOCK, WANTED)
-    last: _LastSignals | None = None
     try:
-        last = _LastSignals()
-        passed.append(last.noted)
-        file = write(msgspec.structs.replace(handover, signals=last.noted), inheritable=True)
-        os.environ[VARIABLE] = str(file)
-        for number in passed:
-            os.set_inheritable(number, True)
-        flush_log()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number in held:  # also those that other threads have got so far
-            signal.pthread_kill(threading.get_ident(), number)
-        os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
+        with _note_signals() as noted, ExitStack() as stack:
+            file = write(msgspec.structs.replace(handover, signals=noted), inheritable=True)
+            stack.callback(os.close, file)
+            os.environ[VARIABLE] = str(file)
+            for number in (*passed, noted):
+                os.set_inheritable(number, True)
+            flush_log()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number in held:  # also those that other threads have got so far
+                signal.pthread_kill(threading.get_ident(), number)
+            os.execv(sys.executable, [*_COMMAND, *sys.argv[1:]])
     except Exception as error:  # whatever it is, the children need this process
         os.environ.pop(VARIABLE, None)
         for number in passed:
             with suppress(OSError):  # one that is not open may be what has failed
                 os.set_inheritable(number, False)
-        if last is not None:
-            last.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WANTED)
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         return f"{sys.executable} cannot be run: {why}"

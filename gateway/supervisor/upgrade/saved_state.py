@@ -123,7 +123,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     scalers: Any = {}
     """Pool -> what its autoscaler has done last; read with the same care as metrics."""
     signals: int | None = None
-    """A pipe with signals that came at last, each as a byte (`exec`)."""
+    """A pipe with the signals of the last moment, each as a byte (`exec`)."""
     app_metrics: Any = {}
     """What the apps have counted, as `metrics.app_merge` saves it; read with the same care."""
 

@@ -352,6 +352,23 @@ def test_an_update_before_the_request_itself() -> None:
         assert frames == [3, 3, 5, 5]
 
 
+def test_priorities_count_again_behind_a_time_in_which_nothing_waited() -> None:
+    with staged(Http2Framing(connection=FIRST_WINDOW)) as stage:
+        for turn in range(2):
+            first = 6 * turn + 1
+            late, urgent = [
+                stage.asks(fields=((b"priority", value),)) for value in (b"u=7", b"u=0")
+            ]
+            answer(stage.asks(), BIG[:FIRST_WINDOW])
+            stage.turn()
+            answer(late, b"x" * 20_000)
+            answer(urgent, b"y" * 20_000)
+            stage.sends(stage.peer.allow(0, 40_000 + FIRST_WINDOW))
+            frames = [one.stream for one in stage.hears() if one.kind == DATA]
+            assert frames[-4:] == [first + 2] * 2 + [first] * 2
+            stage.passes(1)
+
+
 # -- clients that do not behave ------------------------------------------------------------------
 
 

@@ -316,7 +316,8 @@ async def blocks_while_sending(scope, receive, send):
     seen["errors"].append(seen["sent"])
 
 
-senders = set()
+senders = []
+"""What download has sent a piece, for each piece since it was last looked at."""
 
 
 @route
@@ -328,19 +329,21 @@ async def download(scope, receive, send):
     while left:
         left -= 64
         await send({"type": "http.response.body", "body": b"x" * 64, "more_body": left > 0})
-        senders.add(scope["query_string"])
+        senders.append(scope["query_string"])
     seen["errors"].append(None)
 
 
 @route
 async def turns(scope, receive, send):
-    """How many downloads go on between two turns of its own, at most."""
-    most = 0
-    for _ in range(200):
+    """How many downloads go on between two turns of its own, at most, and by how many pieces."""
+    downloads = pieces = 0
+    for turn in range(250):
         senders.clear()
         await sleep(0)
-        most = max(most, len(senders))
-    await answer(send, b"%d" % most)
+        pieces = max(pieces, len(senders))
+        if turn >= 50:  # their first pieces are out
+            downloads = max(downloads, len(set(senders)))
+    await answer(send, json.dumps({"downloads": downloads, "pieces": pieces}).encode())
 
 
 @route
@@ -578,6 +581,20 @@ LARGE = {
     "ascii": "x" * 1_200_000,
     "bytes": b"x" * 1_200_000,
 }
+
+
+@route
+async def ws_last_word(scope, receive, send):
+    """Notes how many pieces of downloads go before its error."""
+    await accepted(receive, send)
+    assert (await receive())["type"] == "websocket.disconnect"
+    for _ in range(50):
+        await sleep(0)
+    senders.clear()
+    try:
+        await send({"type": "websocket.send", "text": "goodbye"})
+    except OSError:
+        seen["errors"].append(len(set(senders)))
 
 
 @route

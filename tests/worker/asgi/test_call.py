@@ -239,8 +239,8 @@ def test_a_disconnect_wakes_a_send_that_waits_for_credit(asgi: GatewayPeer) -> N
 def test_calls_that_nobody_hears_take_turns_behind_those_that_somebody_does(
     asgi: GatewayPeer,
 ) -> None:
-    """Twenty downloads whose clients have left go on in twenty turns of the loop, one in each: the
-    others of the worker wait for one of them, and not for all."""
+    """Twenty downloads whose clients have left: in each turn of the loop one of them goes on. The
+    others of the worker wait for some of its pieces, and not for all of them."""
     before = len(asgi.get("/stats").json["errors"])
     asgi.take_bodies = False
     calls = [asgi.open(scope(path=b"/download", query=b"%d" % n)) for n in range(20)]
@@ -249,7 +249,9 @@ def test_calls_that_nobody_hears_take_turns_behind_those_that_somebody_does(
     for call in calls:
         asgi.link.reset(call, CLIENT_GONE, "the client is gone")
     asgi.take_bodies = True
-    assert asgi.get("/turns").body in (b"1", b"2")
+    most = asgi.get("/turns").json
+    assert 1 <= most["downloads"] <= 2
+    assert most["pieces"] < 5_000
     asgi.until(lambda: all(call.ended for call in calls))
     assert asgi.get("/stats").json["errors"][before:] == [None] * 20
 

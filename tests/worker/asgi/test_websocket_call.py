@@ -235,6 +235,26 @@ def test_a_loop_that_sends_on_lets_others_run(asgi: GatewayPeer) -> None:
     asgi.until(lambda: call.ended)
 
 
+def test_an_error_comes_before_what_goes_on_for_nobody(asgi: GatewayPeer, before: int) -> None:
+    """A chat sends to all its members in turn. One of them has just left, and nobody waits for that
+    behind downloads whose clients have left as well."""
+    call = opened(asgi, "/ws_last_word")
+    asgi.take_bodies = False
+    calls = [asgi.open(scope(path=b"/download", query=b"%d" % n)) for n in range(20)]
+    asgi.flush()
+    asgi.until(lambda: all(len(call.body) == WINDOW for call in calls))
+    for each in calls:
+        asgi.link.reset(each, CLIENT_GONE, "the client is gone")
+    asgi.link.event(call, {"type": "websocket.disconnect", "code": 1001, "reason": ""})
+    asgi.flush()
+    asgi.take_bodies = True
+    asgi.until(lambda: all(each.ended for each in [*calls, call]))
+    errors = new_errors(asgi, before)
+    assert errors.count(None) == 20
+    errors = [each for each in errors if each is not None]
+    assert errors in ([0], [1], [2]), "downloads that had a turn meanwhile"
+
+
 def test_a_loop_that_sends_on_does_not_hold_up_a_stop(run_dir: Path) -> None:
     with running("asgi_apps:app", run_dir, "--graceful-timeout", "600") as (worker, peer):
         call = opened(peer, "/ws_sends_for_ever")

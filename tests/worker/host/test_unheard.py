@@ -49,6 +49,20 @@ def test_it_takes_its_time_when_it_goes_on() -> None:
     assert response.piece(False, 10.2 + FULL_SPEED) == 0
 
 
+@pytest.mark.parametrize(
+    ("more", "goes_on"),
+    [
+        ([True], False),  # it may only have to hear of the disconnect
+        ([True, True], True),
+        ([True, True, True, False], False),  # and is soon done
+        ([False], False),
+        ([False, False], True),  # which goes on behind its end
+    ],
+)
+def test_what_goes_on_and_on_takes_turns(more: list[bool], goes_on: bool) -> None:
+    assert sent(*[(10, each) for each in more], headers=[]).goes_on == goes_on
+
+
 def test_it_goes_on_while_it_has_its_turn() -> None:
     response = sent((10, True), headers=[])
     assert not response.has_turn(10)
