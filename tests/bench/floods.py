@@ -19,6 +19,7 @@ front of uvicorn. "counted as" is what Propylon's own metrics have more than bef
 """
 
 import argparse
+import os
 import re
 import socket
 import statistics
@@ -169,6 +170,12 @@ def _process(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+def pin(pid: int, core: int) -> None:
+    """Has all threads of a process run on one core."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), {core})
+
+
 @contextmanager
 def flooded(port: int, kind: str, done: list[float]) -> Iterator[None]:
     """Has a flood go on meanwhile. Adds how often a second it has done what it does."""
@@ -181,10 +188,12 @@ def flooded(port: int, kind: str, done: list[float]) -> Iterator[None]:
 
 
 @contextmanager
-def sink(*words: str) -> Iterator[int]:
-    """Its port."""
+def sink(*words: str, core: int | None = None) -> Iterator[int]:
+    """Its port. `core`: the one that it runs on."""
     with _process("sink", *words) as process:
         assert process.stdout is not None
+        if core is not None:
+            pin(process.pid, core)
         yield int(process.stdout.readline())
 
 

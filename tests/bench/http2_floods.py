@@ -9,7 +9,10 @@ elsewhere, and in brackets against without. The polite clients are those of `flo
 hundred times a second on a connection that it keeps, the other twenty times, each over a new one.
 An attack whose connection is ended opens the next at once. Its process has the processor only while
 nobody else wants it: an attacker has a machine of its own, and here it would take turns with the
-polite clients, which then wait for milliseconds for a core and not for the server. "memory" is the
+polite clients, which then wait for milliseconds for a core and not for the server. For the same
+reason the gateway process has a core of its own ("elsewhere", the sink has it too), and all others
+have the rest: where the worker is put on the core of a gateway that has something to do, each
+request waits for that as well, up to a slice of the kernel's scheduler. "memory" is the
 most that the gateway process had, and how much more that is than before. "what happened" is what
 Propylon's own metrics count: connections that were ended, by reason, and requests, by their end.
 
@@ -18,6 +21,7 @@ requests does to the others on this machine.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -32,7 +36,7 @@ from urllib.request import urlopen
 from ..compare.processes import role
 from ..end_to_end.other_proxies import free_port
 from .contestants import propylon
-from .floods import PATIENCE, SETTLE, Heard, Times, ask_politely, clients_cells, sink
+from .floods import PATIENCE, SETTLE, Heard, Times, ask_politely, clients_cells, pin, sink
 from .http2_flood_clients import ATTACKS
 from .machine import machine
 from .servers import Server, cpu_by_role, running
@@ -120,16 +124,20 @@ def attacked(port: int, kind: str) -> Generator[list[int]]:
             client.kill()
 
 
-def measure(kind: str, rounds: int, seconds: float) -> Outcome:
+def measure(kind: str, rounds: int, seconds: float, core: int | None = None) -> Outcome:
+    """`core`: the one that the gateway process has to itself."""
     found, admin = Outcome(), free_port()
     commands = propylon("--admin-bind", f"127.0.0.1:{admin}", "--h2c", "prior-knowledge")
     with running(commands, "hello:app") as server:
         ask_politely(server, SETTLE, Heard())
         pid = gateway(server)
+        if core is not None:
+            pin(pid, core)
         found.before, before = peak(pid), counted(admin)
         for _ in range(rounds):
             ask_politely(server, seconds, found.quiet)
-            with sink(*([] if ATTACKS[kind].goes_on else ["ends"])) as other, attacked(other, kind):
+            words = [] if ATTACKS[kind].goes_on else ["ends"]
+            with sink(*words, core=core) as other, attacked(other, kind):
                 ask_politely(server, seconds, found.elsewhere)
             time.sleep(SETTLE)
             began, used = time.monotonic(), server.cpu()
@@ -151,8 +159,8 @@ HEAD = """# Floods of HTTP/2
 Written by `python -m tests.bench.http2_floods --markdown`, which says how it measures. {rounds}
 rounds of {seconds:g} s without the attack, with the same attack of another process that does
 nothing but end its connections ("elsewhere"), and with it, in turn. "moved" is against elsewhere,
-and in brackets against without. The attacks' clients take a core at most, and only while nobody
-else wants it.
+and in brackets against without. The gateway process has a core of its own. The attacks' clients
+take another one at most, and only while nobody else wants it.
 
 {machine}
 
@@ -189,11 +197,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--markdown", help="the file to write to")
     options = parser.parse_args()
+    own, *others = sorted(os.sched_getaffinity(0))
+    if others:
+        os.sched_setaffinity(0, others)
     said = ", ".join(f"{name} {value}" for name, value in machine({"propylon"}).items())
     text = HEAD.format(rounds=options.rounds, seconds=options.seconds, machine=said + ".")
     print(text, end="", flush=True)
     for kind in options.kinds or ATTACKS:
-        line = rows(kind, measure(kind, options.rounds, options.seconds))
+        found = measure(kind, options.rounds, options.seconds, own if others else None)
+        line = rows(kind, found)
         print(line, end="", flush=True)
         text += line
     if options.markdown:
