@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from propylon.protocol.messages import TAKES_HINTS, TAKES_TRAILERS, Scope
 from propylon.worker.app.request_scope import REQUEST_ID
-from propylon.worker.asgi.call import AppContext, LoopKind
+from propylon.worker.asgi.call import AppContext
 from propylon.worker.asgi.hints_and_trailers import HintsAndTrailers
+from propylon.worker.asgi.loop_kind import LoopKind
 from propylon.worker.asgi.scope import http_scope, websocket_scope
 from propylon.worker.wsgi.environ import wsgi_environ
 

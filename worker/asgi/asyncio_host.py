@@ -16,8 +16,9 @@ from ..host.host import SHUTDOWN_TIMEOUT, Host
 from ..host.link_session import HostedCall, LinkSession
 from ..process.supervisor_channel import SupervisorChannel
 from ..settings import WorkerSettings
-from .call import AppContext, AsgiApp, AsgiCall, LoopKind, MeasuredCall
+from .call import AppContext, AsgiApp, AsgiCall, MeasuredCall
 from .lifespan import Lifespan
+from .loop_kind import LoopKind
 from .websocket_call import WebSocketCall
 
 logger = logging.getLogger("propylon.worker")

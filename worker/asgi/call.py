@@ -8,7 +8,6 @@ kept until the body comes, and both travel as one RESPONSE.
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -35,7 +34,9 @@ from ..host.link_session import NOT_BEGUN, HostedCall, LinkSession
 from ..host.unheard import UnheardResponse
 from .file_events import FILE_EVENTS, PATH_SEND, ZERO_COPY_SEND, file_extensions, file_of
 from .hints_and_trailers import HintsAndTrailers, checked_links, without_length
+from .loop_kind import LoopEvent, LoopKind
 from .scope import http_scope
+from .unheard_line import UnheardLine
 
 logger = logging.getLogger("propylon.worker")
 
@@ -59,51 +60,14 @@ _WHEN: Final = {
 }
 
 
-class LoopEvent(Protocol):
-    def set(self) -> None: ...
-    async def wait(self) -> object: ...
-
-
 class Cancellable(Protocol):
     def cancel(self) -> object: ...
-
-
-class LoopKind(NamedTuple):
-    """The part of an event loop that a call needs."""
-
-    new_event: Callable[[], LoopEvent]
-    passing: tuple[type[BaseException], ...]
-    """Exceptions that a call must pass on: a cancellation, Ctrl-C."""
-    sleep: Callable[[float], Awaitable[object]]
-    """Sleeps for some seconds. 0 lets other calls run."""
-    new_lock: Callable[[], AbstractAsyncContextManager[None]]
-    """Makes a lock that tasks get in the order in which they ask for it."""
 
 
 Outgoing = Fragmenter[Any] | FileReader
 """A body on its way out, piece by piece."""
 Unsaid = tuple[Outgoing, bool]
 """What is left of an event, and whether the event has `more_body`."""
-
-
-class UnheardLine:
-    """The line of those calls of one worker that nobody hears and that go on sending
-    (`host.unheard`)."""
-
-    def __init__(self, loop: LoopKind) -> None:
-        self._loop = loop
-        self._turn = loop.new_lock()
-        self._length = 0
-
-    async def wait(self) -> bool:
-        """Waits for the caller's turn. Returns whether others stand in line behind it."""
-        self._length += 1
-        try:
-            async with self._turn:
-                await self._loop.sleep(0)
-                return self._length > 1
-        finally:
-            self._length -= 1
 
 
 class AppContext(NamedTuple):
@@ -120,7 +84,7 @@ class AppContext(NamedTuple):
     """The latter with those that a gateway has to have which sends files."""
     limit: AdaptiveLimit | None
     """The limit that is sought, to which latencies are told."""
-    unheard_line: "UnheardLine"
+    unheard_line: UnheardLine
 
     @classmethod
     def of(

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from ..app.load import AppLoadError
 from ..app.tracebacks import app_traceback, strip_frames, summary
 from ..settings import LifespanMode
-from .call import AsgiApp, AsgiEvent, LoopKind, split
+from .call import AsgiApp, AsgiEvent, split
+from .loop_kind import LoopKind
 
 logger = logging.getLogger("propylon.worker")
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 import trio
 from propylon.worker.app.load import AppLoadError
-from propylon.worker.asgi.call import LoopKind
 from propylon.worker.asgi.lifespan import Lifespan
+from propylon.worker.asgi.loop_kind import LoopKind
 
 from ...cases import some_slow
 from ..gateway_peer import Listener, WorkerProcess, running
