@@ -22,7 +22,7 @@ import errno
 import socket
 from dataclasses import dataclass
 from logging import getLogger
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import trio
 
@@ -156,25 +156,35 @@ class Acceptor:
     def close(self) -> None:
         """Accepts the connections that are there already, as they would be reset, and closes the
         socket: the next are refused at once."""
-        for _ in range(MOST_AT_LAST):
-            try:
-                if not self._accept():
-                    break
-            except OSError as error:
-                if error.errno in OUT_OF_FILES:
-                    break
         sock = self._listener.sock
         # Another process may hold the socket too, and then the kernel would go on to report it.
         self._state.poller.remove(sock.fileno())
+        there = list[tuple[socket.socket, Any]]()
+        # Who comes between the last look and the close is reset, so nothing is done meanwhile.
+        for _ in range(MOST_AT_LAST):
+            try:
+                there.append(sock.accept())
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in OUT_OF_FILES:
+                    break
         sock.close()
+        for client_sock, peer in there:
+            self._begin(client_sock, peer)
 
     def _accept(self) -> bool:
         """Accepts one. Returns whether there was one. Raises OSError."""
-        sock, state = self._listener.sock, self._state
         try:
-            client_sock, peer = sock.accept()
+            client_sock, peer = self._listener.sock.accept()
         except BlockingIOError:
             return False
+        self._begin(client_sock, peer)
+        return True
+
+    def _begin(self, client_sock: socket.socket, peer: Any) -> None:
+        """Begins a connection that was accepted. `peer`: as the socket module has it."""
+        state = self._state
         client_sock.setblocking(False)
         state.counts.accept()
         client: Address | None = None
@@ -190,7 +200,6 @@ class Acceptor:
             # The barrier of one connection: the listener goes on.
             log.exception("a connection could not begin")
             transport.close()
-        return True
 
 
 def _shown(name: tuple[str, int]) -> Address:
