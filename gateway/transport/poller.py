@@ -26,8 +26,9 @@ A client may send in 64 KiB what takes long to handle: ten thousand frames of a 
 thousand requests, ten thousand chunks; and a worker may say as much. If one turn handled all of it,
 everybody else would wait. So an owner takes its *share* of a turn (each has a documented number of
 events), keeps the rest, and asks to `go_on`: its `readable` is called again in the next turn, once
-all others that are ready had theirs. What it keeps is in no socket, so epoll would not tell of it.
-An owner that goes on is not called for its socket too, or it would have two shares of a turn.
+all others that are ready had theirs, and what they have said is out. What it keeps is in no socket,
+so epoll would not tell of it. An owner that goes on is not called for its socket too, or it would
+have two shares of a turn.
 
 trio still does what it is best at: timers, signals, start and stop. Its loop is entered when
 nothing comes for a few milliseconds, and at the latest after as many. While there is traffic we
@@ -200,6 +201,8 @@ class Poller:
             if going_on:
                 self._going_on = {}
                 self._handle_events(ready, going_on)
+                if self._at_end_of_turn:
+                    self._flush()
                 self._handle_events([(fd, READ) for fd in going_on if fd in self._watched])
                 handled += len(going_on)
             else:

@@ -292,12 +292,14 @@ class KeepsOn(Owner):
 
 
 def test_who_goes_on_has_one_share_of_each_turn(owners: list[Owner]) -> None:
-    """Behind the others, although its socket is readable too."""
+    """Behind the others, although its socket is readable too, and behind what they have to send."""
     poller = Poller()
     order: list[str] = []
+    flushed: list[int] = []
 
     def note(owner: Owner) -> None:
         order.append(f"other {busy.calls}")
+        poller.at_end_of_turn(lambda: flushed.append(busy.calls))
         endless(owner)
 
     busy, other = KeepsOn(poller, read), Owner(poller, note)
@@ -308,6 +310,7 @@ def test_who_goes_on_has_one_share_of_each_turn(owners: list[Owner]) -> None:
         assert poller._turn(60.0)
         assert busy.calls == number, "one share a turn"
     assert order[1:] == [f"other {number}" for number in range(1, 11)], "it was heard before"
+    assert flushed[1:] == [*range(1, 11)], "its share was handled before others' bytes went out"
 
 
 def test_a_turn_with_somebody_who_goes_on_does_not_wait(owners: list[Owner]) -> None:
