@@ -20,6 +20,7 @@ behind it is reset, though it was told that it is connected. nginx has that off 
 
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any, Final, Literal, Protocol
@@ -171,7 +172,8 @@ class Acceptor:
                     break
         sock.close()
         for client_sock, peer in there:
-            self._begin(client_sock, peer)
+            with suppress(OSError):  # as in `readable`: it is one connection's
+                self._begin(client_sock, peer)
 
     def _accept(self) -> bool:
         """Accepts one. Returns whether there was one. Raises OSError."""
@@ -183,7 +185,8 @@ class Acceptor:
         return True
 
     def _begin(self, client_sock: socket.socket, peer: Any) -> None:
-        """Begins a connection that was accepted. `peer`: as the socket module has it."""
+        """Begins a connection that was accepted. `peer`: as the socket module has it. Raises
+        OSError."""
         state = self._state
         client_sock.setblocking(False)
         state.counts.accept()
