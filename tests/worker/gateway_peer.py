@@ -22,6 +22,7 @@ from propylon.protocol.hello import Greeting
 from propylon.protocol.link import utf8_size
 from propylon.protocol.messages import (
     BYE,
+    CLIENT_GONE,
     DRAIN,
     END,
     EVENT,
@@ -38,6 +39,7 @@ from propylon.protocol.messages import (
     RESPONSE_START,
     SLOTS,
     STARTED,
+    WINDOW,
     WS_MESSAGE,
     Message,
     Scope,
@@ -408,3 +410,16 @@ def by_hand(app: str, run_dir: Path, *options: str) -> Iterator[tuple[WorkerProc
     finally:
         worker.close()
         listener.close()
+
+
+def abandon_downloads(peer: GatewayPeer, count: int) -> list[PeerCall]:
+    """Downloads of `asgi_apps` whose clients have left in their midst. The resets go out with what
+    is said next."""
+    peer.take_bodies = False
+    calls = [peer.open(scope(path=b"/download", query=b"%d" % number)) for number in range(count)]
+    peer.flush()
+    peer.until(lambda: all(len(call.body) == WINDOW for call in calls))
+    for call in calls:
+        peer.link.reset(call, CLIENT_GONE, "the client is gone")
+    peer.take_bodies = True
+    return calls

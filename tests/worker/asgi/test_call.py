@@ -23,7 +23,7 @@ from propylon.protocol.messages import (
     WINDOW,
 )
 
-from ..gateway_peer import GatewayPeer, PeerCall, scope
+from ..gateway_peer import GatewayPeer, PeerCall, abandon_downloads, scope
 
 
 def wait_for_stats(peer: GatewayPeer, name: str, least: int) -> None:
@@ -242,13 +242,7 @@ def test_calls_that_nobody_hears_take_turns_behind_those_that_somebody_does(
     """Twenty downloads whose clients have left: in each turn of the loop one of them goes on. The
     others of the worker wait for some of its pieces, and not for all of them."""
     before = len(asgi.get("/stats").json["errors"])
-    asgi.take_bodies = False
-    calls = [asgi.open(scope(path=b"/download", query=b"%d" % n)) for n in range(20)]
-    asgi.flush()
-    asgi.until(lambda: all(len(call.body) == WINDOW for call in calls))
-    for call in calls:
-        asgi.link.reset(call, CLIENT_GONE, "the client is gone")
-    asgi.take_bodies = True
+    calls = abandon_downloads(asgi, 20)
     most = asgi.get("/turns").json
     assert 1 <= most["downloads"] <= 2
     assert most["pieces"] < 5_000

@@ -21,7 +21,7 @@ from propylon.protocol.messages import (
 from propylon.worker.asgi.websocket_call import MOST_AT_ONCE
 
 from ..apps.asgi_apps import LARGE
-from ..gateway_peer import TIMEOUT, GatewayPeer, PeerCall, running, scope
+from ..gateway_peer import TIMEOUT, GatewayPeer, PeerCall, abandon_downloads, running, scope
 
 
 def opened(peer: GatewayPeer, path: str, query: str = "") -> PeerCall:
@@ -239,15 +239,9 @@ def test_an_error_comes_before_what_goes_on_for_nobody(asgi: GatewayPeer, before
     """A chat sends to all its members in turn. One of them has just left, and nobody waits for that
     behind downloads whose clients have left as well."""
     call = opened(asgi, "/ws_last_word")
-    asgi.take_bodies = False
-    calls = [asgi.open(scope(path=b"/download", query=b"%d" % n)) for n in range(20)]
-    asgi.flush()
-    asgi.until(lambda: all(len(call.body) == WINDOW for call in calls))
-    for each in calls:
-        asgi.link.reset(each, CLIENT_GONE, "the client is gone")
+    calls = abandon_downloads(asgi, 20)
     asgi.link.event(call, {"type": "websocket.disconnect", "code": 1001, "reason": ""})
     asgi.flush()
-    asgi.take_bodies = True
     asgi.until(lambda: all(each.ended for each in [*calls, call]))
     errors = new_errors(asgi, before)
     assert errors.count(None) == 20
